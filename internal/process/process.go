@@ -1,0 +1,210 @@
+// Package process runs one child process in a process group of its own and
+// always comes back: a child that hangs, ignores signals or leaves others
+// behind with its output open cannot hold its caller.
+//
+// Its words: the leader is the process started; its group is the leader and
+// whatever it started that has not moved elsewhere; grace is the time between
+// TERM and KILL; the drain is the time output is still read after the leader
+// has exited.
+//
+// It imports no other package of this module and knows nothing of manifests,
+// hooks or logs: output goes to the caller's writers.
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// DefaultGrace is the time between TERM and KILL when Command.Grace is 0.
+const DefaultGrace = 10 * time.Second
+
+const (
+	// drain bounds how long output is read after the leader's exit. A child
+	// left in the background may hold the pipe for ever; what the leader
+	// wrote itself is in the pipe already and needs a moment at most.
+	drain = time.Second
+	// afterKill bounds the wait for a killed leader: one in an
+	// uninterruptible system call does not go away.
+	afterKill = 10 * time.Second
+	// groupPoll is how often a group that was told to end is looked at.
+	groupPoll = 10 * time.Millisecond
+)
+
+// Command says what to run and how long it may take.
+type Command struct {
+	Path   string    // program, looked up in PATH when it has no slash
+	Args   []string  // arguments, without the program's name
+	Dir    string    // working directory; "" = the caller's
+	Env    []string  // NAME=value; nil = the caller's environment
+	Stdin  io.Reader // nil = /dev/null
+	Stdout io.Writer // nil = /dev/null; calls to Write are not concurrent when Stdout == Stderr
+	Stderr io.Writer
+
+	Timeout time.Duration // 0 = none
+	Grace   time.Duration // between TERM and KILL; 0 = DefaultGrace
+
+	// Started, when set, is called once with the leader's process id, which
+	// is also its process group's.
+	Started func(pid int)
+}
+
+// Result tells how a child ended.
+type Result struct {
+	Exit     int            // exit status; -1 when a signal ended the leader or it never started
+	Signal   syscall.Signal // the signal that ended the leader, or 0
+	TimedOut bool           // Timeout was over
+	Held     bool           // a process in the background still held the output
+	Duration time.Duration
+}
+
+// ExitError reports a child that ran and did not succeed.
+type ExitError struct{ Result }
+
+// Error says how the child ended.
+func (e *ExitError) Error() string {
+	switch {
+	case e.TimedOut:
+		return fmt.Sprintf("timed out after %s", e.Duration.Round(100*time.Millisecond))
+	case e.Signal != 0:
+		return fmt.Sprintf("killed by signal %d (%s)", int(e.Signal), e.Signal)
+	default:
+		return fmt.Sprintf("exit status %d", e.Exit)
+	}
+}
+
+// Run starts the command and waits for its end.
+//
+// When ctx ends or the timeout is over, the whole group gets TERM and, after
+// the grace, KILL; Run then returns ctx's cause (wrapped) or an *ExitError
+// with TimedOut set. A leader that exits by itself leaves its group alone:
+// what it started in the background is the user's, and Held says when it
+// still has the output. Any end but exit status 0 is an *ExitError.
+func Run(ctx context.Context, c Command) (Result, error) {
+	if err := context.Cause(ctx); err != nil {
+		return Result{Exit: -1}, fmt.Errorf("not started: %w", err)
+	}
+	cmd := exec.Command(c.Path, c.Args...)
+	cmd.Dir, cmd.Env = c.Dir, c.Env
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, c.Stdout, c.Stderr
+	cmd.SysProcAttr = attributes()
+	cmd.WaitDelay = drain
+
+	// The parent-death signal is bound to the thread that forks: keep it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+
+	began := time.Now()
+	if err := cmd.Start(); err != nil {
+		return Result{Exit: -1}, fmt.Errorf("start %q: %w", c.Path, err)
+	}
+	if c.Started != nil {
+		c.Started(cmd.Process.Pid)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	timedOut, stopped, err := wait(ctx, c, cmd.Process.Pid, ended)
+
+	res := result(cmd, err)
+	res.Duration, res.TimedOut = time.Since(began), timedOut
+	return res, verdict(ctx, res, stopped, err)
+}
+
+// wait returns when the leader has ended, stopping its group first when the
+// timeout or ctx says so.
+func wait(ctx context.Context, c Command, pid int, ended chan error) (timedOut, stopped bool, err error) {
+	var timeout <-chan time.Time
+	if c.Timeout > 0 {
+		t := time.NewTimer(c.Timeout)
+		defer t.Stop()
+		timeout = t.C
+	}
+	select {
+	case err = <-ended:
+		return false, false, err
+	case <-timeout:
+		timedOut = true
+	case <-ctx.Done():
+		stopped = true
+	}
+	return timedOut, stopped, stop(pid, grace(c), ended)
+}
+
+func grace(c Command) time.Duration {
+	if c.Grace > 0 {
+		return c.Grace
+	}
+	return DefaultGrace
+}
+
+var errUnkillable = errors.New("still running after KILL")
+
+// stop ends the group: TERM, the grace, KILL. Members that outlive their
+// leader get the rest of the grace too.
+func stop(pid int, grace time.Duration, ended chan error) error {
+	_ = syscall.Kill(-pid, syscall.SIGTERM)
+	deadline := time.NewTimer(grace)
+	defer deadline.Stop()
+	var err error
+	leader := ended
+	tick := time.NewTicker(groupPoll)
+	defer tick.Stop()
+	for gone := false; !gone; {
+		select {
+		case err = <-leader:
+			leader = nil
+		case <-tick.C:
+			gone = leader == nil && syscall.Kill(-pid, 0) != nil
+		case <-deadline.C:
+			_ = syscall.Kill(-pid, syscall.SIGKILL)
+			gone = true
+		}
+	}
+	if leader == nil {
+		return err
+	}
+	select {
+	case err = <-leader:
+		return err
+	case <-time.After(afterKill + drain):
+		return errUnkillable
+	}
+}
+
+func result(cmd *exec.Cmd, err error) Result {
+	res := Result{Exit: -1, Held: errors.Is(err, exec.ErrWaitDelay)}
+	if errors.Is(err, errUnkillable) || cmd.ProcessState == nil {
+		return res
+	}
+	if ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		res.Signal = ws.Signal()
+		return res
+	}
+	res.Exit = cmd.ProcessState.ExitCode()
+	return res
+}
+
+// verdict turns the end of a child into Run's error.
+func verdict(ctx context.Context, res Result, stopped bool, err error) error {
+	var exit *exec.ExitError
+	switch {
+	case stopped:
+		return fmt.Errorf("stopped: %w", context.Cause(ctx))
+	case errors.Is(err, errUnkillable):
+		return err
+	case res.TimedOut || res.Signal != 0 || res.Exit != 0:
+		return &ExitError{res}
+	case err == nil, errors.Is(err, exec.ErrWaitDelay), errors.As(err, &exit):
+		return nil
+	case errors.Is(err, syscall.EPIPE):
+		return nil // the child did not read all of its stdin
+	default:
+		return fmt.Errorf("copy output: %w", err)
+	}
+}

@@ -1,0 +1,170 @@
+package process
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func sh(script string) Command {
+	return Command{Path: "sh", Args: []string{"-c", script}, Grace: 200 * time.Millisecond}
+}
+
+func TestRunReportsHowTheChildEnded(t *testing.T) {
+	for _, tc := range []struct {
+		name, script string
+		timeout      time.Duration
+		exit         int
+		signal       syscall.Signal
+		timedOut     bool
+		message      string
+	}{
+		{"success", "exit 0", 0, 0, 0, false, ""},
+		{"status", "exit 3", 0, 3, 0, false, "exit status 3"},
+		{"signal", "kill -9 $$", 0, -1, syscall.SIGKILL, false, "killed by signal 9 (killed)"},
+		{"timeout", "sleep 60", 50 * time.Millisecond, -1, syscall.SIGTERM, true, "timed out after"},
+		{"timeout, graceful", "trap 'exit 4' TERM; while :; do sleep 0.01; done", 100 * time.Millisecond, 4, 0, true, "timed out after"},
+		{"timeout, TERM ignored", "trap '' TERM; while :; do sleep 0.01; done", 100 * time.Millisecond, -1, syscall.SIGKILL, true, "timed out after"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := sh(tc.script)
+			c.Timeout = tc.timeout
+			res, err := Run(t.Context(), c)
+			if res.Exit != tc.exit || res.Signal != tc.signal || res.TimedOut != tc.timedOut {
+				t.Errorf("result = %+v", res)
+			}
+			var exit *ExitError
+			if tc.message == "" {
+				if err != nil {
+					t.Fatalf("err = %v", err)
+				}
+			} else if !errors.As(err, &exit) || !strings.Contains(err.Error(), tc.message) {
+				t.Errorf("err = %v, want an ExitError with %q", err, tc.message)
+			}
+		})
+	}
+}
+
+func TestRunStartErrors(t *testing.T) {
+	_, err := Run(t.Context(), Command{Path: "/no/such/program"})
+	if !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("err = %v, want ErrNotExist", err)
+	}
+	c := sh("true")
+	c.Dir = "/no/such/dir"
+	if _, err := Run(t.Context(), c); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("err = %v, want ErrNotExist", err)
+	}
+}
+
+func TestCancelledContextStartsNothing(t *testing.T) {
+	cause := errors.New("told to stop")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(cause)
+	mark := filepath.Join(t.TempDir(), "mark")
+	if _, err := Run(ctx, sh("touch "+mark)); !errors.Is(err, cause) {
+		t.Errorf("err = %v, want the cause", err)
+	}
+	if _, err := os.Stat(mark); err == nil {
+		t.Error("the child ran")
+	}
+}
+
+// startWithChild runs a leader that waits for a child, both ignoring TERM or
+// not, and returns the child's pid once it is there.
+func waitForPid(t *testing.T, file string) int {
+	t.Helper()
+	for range 3000 {
+		if b, err := os.ReadFile(file); err == nil && bytes.HasSuffix(b, []byte("\n")) {
+			pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return pid
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("no pid in %s", file)
+	return 0
+}
+
+func gone(pid int) bool {
+	for range 1000 {
+		b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+		if err != nil || strings.Contains(string(b), ") Z ") {
+			return true
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return false
+}
+
+func TestCancelEndsTheWholeGroup(t *testing.T) {
+	for _, trap := range []string{"", "trap '' TERM;"} {
+		t.Run("trap="+trap, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "pid")
+			cause := errors.New("told to stop")
+			ctx, cancel := context.WithCancelCause(t.Context())
+			done := make(chan error, 1)
+			go func() {
+				_, err := Run(ctx, sh(trap+"sh -c '"+strings.ReplaceAll(trap, "'", `'\''`)+"echo $$ >"+file+"; while :; do sleep 0.01; done' & wait; sleep 60"))
+				done <- err
+			}()
+			pid := waitForPid(t, file)
+			cancel(cause)
+			if err := <-done; !errors.Is(err, cause) {
+				t.Errorf("err = %v, want the cause", err)
+			}
+			if !gone(pid) {
+				t.Errorf("grandchild %d is still there", pid)
+			}
+		})
+	}
+}
+
+func TestBackgroundChildDoesNotBlockAndLives(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "pid")
+	var out bytes.Buffer
+	c := sh("sleep 300 & echo $! >" + file + "; echo started")
+	c.Stdout = &out
+	res, err := Run(t.Context(), c)
+	if err != nil || !res.Held {
+		t.Errorf("res = %+v, err = %v; want success with Held", res, err)
+	}
+	if out.String() != "started\n" {
+		t.Errorf("output = %q", out.String())
+	}
+	pid := waitForPid(t, file)
+	if err := syscall.Kill(pid, 0); err != nil {
+		t.Errorf("the background child was ended: %v", err)
+	}
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+}
+
+func TestStdinThatIsNotRead(t *testing.T) {
+	c := sh("exit 0")
+	c.Stdin = bytes.NewReader(make([]byte, 4<<20))
+	if _, err := Run(t.Context(), c); err != nil {
+		t.Errorf("err = %v", err)
+	}
+}
+
+func TestStartedGivesTheGroup(t *testing.T) {
+	var pid int
+	var out bytes.Buffer
+	c := sh("ps -o pgid= -p $$")
+	c.Stdout, c.Started = &out, func(p int) { pid = p }
+	if _, err := Run(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.TrimSpace(out.String()); got != strconv.Itoa(pid) {
+		t.Errorf("process group %s, Started said %d", got, pid)
+	}
+}

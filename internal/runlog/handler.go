@@ -1,0 +1,120 @@
+package runlog
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// timeLayout is that of v1.x, whose lines people's scripts already cut up.
+const timeLayout = "2006/01/02 15:04:05"
+
+// maskHandler applies the masks to message and attributes, then fans out.
+type maskHandler struct {
+	next  *fanout
+	masks *masks
+	attrs []slog.Attr
+}
+
+func (h *maskHandler) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= slog.LevelInfo
+}
+
+func (h *maskHandler) Handle(ctx context.Context, r slog.Record) error {
+	clean := slog.NewRecord(r.Time, r.Level, h.masks.apply(r.Message), 0)
+	for _, a := range h.attrs {
+		clean.AddAttrs(h.mask(a))
+	}
+	r.Attrs(func(a slog.Attr) bool {
+		clean.AddAttrs(h.mask(a))
+		return true
+	})
+	h.next.handle(ctx, clean)
+	return nil
+}
+
+func (h *maskHandler) mask(a slog.Attr) slog.Attr {
+	switch v := a.Value.Resolve(); v.Kind() {
+	case slog.KindString, slog.KindAny:
+		return slog.String(a.Key, h.masks.apply(v.String()))
+	default:
+		return slog.Attr{Key: a.Key, Value: v}
+	}
+}
+
+func (h *maskHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &maskHandler{next: h.next, masks: h.masks, attrs: append(h.attrs[:len(h.attrs):len(h.attrs)], attrs...)}
+}
+
+// WithGroup is not used by this program: attributes stay flat.
+func (h *maskHandler) WithGroup(string) slog.Handler { return h }
+
+// textHandler writes "time [warning: |error: ]message key=value".
+type textHandler struct{ w io.Writer }
+
+func newTextHandler(w io.Writer) slog.Handler { return &textHandler{w} }
+
+func (h *textHandler) Enabled(context.Context, slog.Level) bool { return true }
+func (h *textHandler) WithAttrs([]slog.Attr) slog.Handler       { return h }
+func (h *textHandler) WithGroup(string) slog.Handler            { return h }
+
+func (h *textHandler) Handle(_ context.Context, r slog.Record) error {
+	b := make([]byte, 0, 128)
+	b = r.Time.AppendFormat(b, timeLayout)
+	b = append(b, ' ')
+	switch {
+	case r.Level >= slog.LevelError:
+		b = append(b, "error: "...)
+	case r.Level >= slog.LevelWarn:
+		b = append(b, "warning: "...)
+	}
+	b = appendEscaped(b, r.Message)
+	r.Attrs(func(a slog.Attr) bool {
+		b = append(b, ' ')
+		b = append(b, a.Key...)
+		b = append(b, '=')
+		if v := a.Value.String(); strings.ContainsAny(v, " \"=") || v == "" {
+			b = strconv.AppendQuote(b, v)
+		} else {
+			b = appendEscaped(b, v)
+		}
+		return true
+	})
+	_, err := h.w.Write(append(b, '\n'))
+	return err
+}
+
+// appendEscaped appends s with control characters and bytes that are not
+// UTF-8 written as \xNN (\n for a line feed), so that a child's output can
+// neither forge a line nor drive a terminal.
+func appendEscaped(b []byte, s string) []byte {
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		switch {
+		case r == '\n':
+			b = append(b, `\n`...)
+		case r == utf8.RuneError && n == 1, r < 0x20 && r != '\t', r == 0x7f:
+			b = append(b, '\\', 'x', hex[s[0]>>4], hex[s[0]&15])
+		case r >= 0x80 && r < 0xa0: // C1 controls: an escape sequence in two bytes
+			b = append(b, '\\', 'x', hex[r>>4], hex[r&15])
+		default:
+			b = append(b, s[:n]...)
+		}
+		s = s[n:]
+	}
+	return b
+}
+
+const hex = "0123456789abcdef"
+
+func newJSONHandler(w io.Writer) slog.Handler {
+	return slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Value.Kind() == slog.KindDuration {
+			return slog.Float64(a.Key, a.Value.Duration().Seconds())
+		}
+		return a
+	}})
+}

@@ -1,0 +1,100 @@
+// Package runlog is the log of one run: what operators read on stderr, what
+// success and failure commands get on stdin, and what is kept.
+//
+// Its words: a line is one log record; the spool is the run's log so far, as
+// text; a mask is a value that must never be read in a log, with the name
+// that is written in its place; output is what a child process printed, one
+// line each.
+//
+// Messages are masked and control characters escaped before they go
+// anywhere, so that one record is one line and a terminal or chat room shows
+// what was written and nothing else. It imports no other package of this
+// module.
+package runlog
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"sync"
+)
+
+// Formats of the log that operators read. The spool is always text.
+const (
+	FormatText = "text"
+	FormatJSON = "json"
+)
+
+// Options says where the log goes.
+type Options struct {
+	Writers []io.Writer // each gets every line, in Format
+	Format  string      // FormatText (default) or FormatJSON
+	Spool   *Spool      // nil = a new one in memory and an unnamed file
+}
+
+// Log is the log of one run. Its methods may be called concurrently.
+type Log struct {
+	*slog.Logger
+	masks *masks
+	spool *Spool
+}
+
+// New returns a log. A writer that fails loses lines, never the run.
+func New(opts Options) *Log {
+	l := &Log{masks: &masks{}, spool: opts.Spool}
+	if l.spool == nil {
+		l.spool = NewSpool(nil)
+	}
+	out := &fanout{}
+	out.add(newTextHandler(l.spool))
+	for _, w := range opts.Writers {
+		if opts.Format == FormatJSON {
+			out.add(newJSONHandler(w))
+		} else {
+			out.add(newTextHandler(w))
+		}
+	}
+	l.Logger = slog.New(&maskHandler{next: out, masks: l.masks})
+	return l
+}
+
+// Mask makes every later line read [name] in place of value. Values shorter
+// than MinMask bytes are too common to be replaced and are ignored; the lines
+// of a longer value are masked one by one too, since output comes by line.
+func (l *Log) Mask(name, value string) { l.masks.add(name, value) }
+
+// Masked returns s with the masks applied, for texts that leave by another
+// way than the log.
+func (l *Log) Masked(s string) string { return l.masks.apply(s) }
+
+// SoFar returns the log as it is now; later lines are not in it.
+func (l *Log) SoFar() io.Reader { return l.spool.SoFar() }
+
+// Offset is the size of the log so far, in bytes.
+func (l *Log) Offset() int64 { return l.spool.Size() }
+
+// Close releases the spool. The log may still be written to; SoFar may not
+// be called any more.
+func (l *Log) Close() error { return l.spool.Close() }
+
+// Output returns a writer that logs what a child prints, line by line, each
+// with prefix before it. Close logs a last line that has no end.
+func (l *Log) Output(prefix string) *LineWriter {
+	return &LineWriter{Line: func(s string) { l.Info(prefix + s) }}
+}
+
+// fanout hands each record to all handlers, one record at a time.
+type fanout struct {
+	mu   sync.Mutex
+	next []slog.Handler
+}
+
+func (f *fanout) add(h slog.Handler) { f.next = append(f.next, h) }
+
+func (f *fanout) handle(ctx context.Context, r slog.Record) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, h := range f.next {
+		_ = h.Handle(ctx, r) // a log that can't be written must not stop a deploy
+	}
+}

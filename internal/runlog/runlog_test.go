@@ -1,0 +1,184 @@
+package runlog
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func soFar(t *testing.T, l *Log) string {
+	t.Helper()
+	b, err := io.ReadAll(l.SoFar())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestTextLine(t *testing.T) {
+	for _, tc := range []struct{ message, want string }{
+		{"plain", "plain"},
+		{"two\nlines", `two\nlines`},
+		{"\x1b[31mred", `\x1b[31mred`},
+		{"tab\tstays", "tab\tstays"},
+		{"bell\a del\x7f", `bell\x07 del\x7f`},
+		{"c1 \u009b31m", `c1 \x9b31m`},
+		{"not utf8 \xff\xfe", `not utf8 \xff\xfe`},
+		{"日本語", "日本語"},
+	} {
+		var out bytes.Buffer
+		l := New(Options{Writers: []io.Writer{&out}})
+		l.Info(tc.message)
+		line := out.String()
+		if _, err := time.Parse(timeLayout, line[:len(timeLayout)]); err != nil {
+			t.Errorf("no time at the start: %v", err)
+		}
+		if got := line[len(timeLayout)+1:]; got != tc.want+"\n" {
+			t.Errorf("%q: got %q, want %q", tc.message, got, tc.want)
+		}
+		if soFar(t, l) != line {
+			t.Errorf("spool %q differs from output %q", soFar(t, l), line)
+		}
+	}
+}
+
+func TestLevelsAndAttributes(t *testing.T) {
+	l := New(Options{})
+	l.Warn("careful", "step", "fetch")
+	l.With("run", "1").Error("bad", "text", "a b")
+	l.Debug("not shown")
+	got := soFar(t, l)
+	for _, want := range []string{" warning: careful step=fetch\n", " error: bad run=1 text=\"a b\"\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q lacks %q", got, want)
+		}
+	}
+	if strings.Contains(got, "not shown") {
+		t.Error("a debug line was shown")
+	}
+}
+
+func TestJSON(t *testing.T) {
+	var out bytes.Buffer
+	l := New(Options{Writers: []io.Writer{&out}, Format: FormatJSON})
+	l.Mask("TOKEN", `quo"ted`)
+	l.Info(`has quo"ted and `+"\x1b", "took", 1500*time.Millisecond)
+	var m map[string]any
+	if err := json.Unmarshal(out.Bytes(), &m); err != nil {
+		t.Fatal(err)
+	}
+	if m["msg"] != "has [TOKEN] and \x1b" || m["took"] != 1.5 || m["level"] != "INFO" {
+		t.Errorf("got %v", m)
+	}
+	if text := soFar(t, l); !strings.Contains(text, `has [TOKEN] and \x1b`) {
+		t.Errorf("spool is not text: %q", text)
+	}
+}
+
+func TestMasks(t *testing.T) {
+	l := New(Options{})
+	l.Mask("SHORT", "abc")
+	l.Mask("PART", "secret")
+	l.Mask("WHOLE", "secret-and-more")
+	l.Mask("KEY", "-----BEGIN-----\nline-two\n-----END-----\n")
+	l.Info("abc secret secret-and-more line-two", "attr", "x secret", "err", io.EOF)
+	got := soFar(t, l)
+	if !strings.Contains(got, `abc [PART] [WHOLE] [KEY] attr="x [PART]" err=EOF`) {
+		t.Errorf("got %q", got)
+	}
+	if l.Masked("my secret") != "my [PART]" {
+		t.Errorf("Masked = %q", l.Masked("my secret"))
+	}
+}
+
+func TestOutputLines(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		writes []string
+		want   []string
+	}{
+		{"whole", []string{"a\nb\n"}, []string{"a", "b"}},
+		{"split", []string{"a", "b\nc", "\n"}, []string{"ab", "c"}},
+		{"no end", []string{"a\nrest"}, []string{"a", "rest"}},
+		{"crlf", []string{"a\r\nb\r", "\n"}, []string{"a", "b"}},
+		{"empty line", []string{"\n\n"}, []string{"", ""}},
+		{"long", []string{strings.Repeat("x", maxLine) + "yz\n"}, []string{strings.Repeat("x", maxLine), "yz"}},
+		{"long, no end", []string{strings.Repeat("x", maxLine+2)}, []string{strings.Repeat("x", maxLine), "xx"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var got []string
+			w := &LineWriter{Line: func(s string) { got = append(got, s) }}
+			for _, s := range tc.writes {
+				if n, err := w.Write([]byte(s)); n != len(s) || err != nil {
+					t.Fatalf("Write = %d, %v", n, err)
+				}
+			}
+			_ = w.Close()
+			if strings.Join(got, "|") != strings.Join(tc.want, "|") || len(got) != len(tc.want) {
+				t.Errorf("got %d lines %.80q", len(got), got)
+			}
+		})
+	}
+}
+
+func TestSpoolSpillsAndSnapshots(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	s := NewSpool(nil)
+	line := bytes.Repeat([]byte("0123456789abcde\n"), 1024)
+	var want int64
+	for range 40 { // 640 KiB
+		_, _ = s.Write(line)
+		want += int64(len(line))
+	}
+	snapshot := s.SoFar()
+	_, _ = s.Write([]byte("later"))
+	b, err := io.ReadAll(snapshot)
+	if err != nil || int64(len(b)) != want || bytes.Contains(b, []byte("later")) {
+		t.Errorf("snapshot of %d bytes, want %d; err = %v", len(b), want, err)
+	}
+	if s.file == nil {
+		t.Error("nothing was spilled")
+	}
+	left, _ := filepath.Glob(os.Getenv("TMPDIR") + "/.*log*")
+	if len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSpoolWithoutRoomForAFile(t *testing.T) {
+	t.Setenv("TMPDIR", "/no/such/directory")
+	s := NewSpool(nil)
+	for range 3 * spoolLost / 1000 {
+		if n, err := s.Write(make([]byte, 1000)); n != 1000 || err != nil {
+			t.Fatalf("Write = %d, %v", n, err)
+		}
+	}
+	if s.Size() != spoolLost {
+		t.Errorf("kept %d bytes, want %d", s.Size(), spoolLost)
+	}
+}
+
+func TestSpoolInANamedFile(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "run.log")
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := New(Options{Spool: NewSpool(f)})
+	l.Info("kept")
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b, _ := os.ReadFile(name)
+	if !bytes.HasSuffix(b, []byte(" kept\n")) {
+		t.Errorf("file holds %q", b)
+	}
+}

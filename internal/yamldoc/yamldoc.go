@@ -1,0 +1,283 @@
+// Package yamldoc reads a YAML document into a struct and says of everything
+// that is wrong with it which key, value and line it is.
+//
+// Its words: a problem is something that makes the document unusable; a
+// warning is a key nobody reads, with the nearest key that exists. Scalars
+// are taken as they are written ("1.10" stays "1.10", "yes" stays "yes"):
+// types come from the struct, not from YAML's guesses. A list may be written
+// as its only element. Anchors, aliases and merge keys work, bounded.
+//
+// It imports no other package of this module and knows no keys of its own.
+package yamldoc
+
+import (
+	"encoding"
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Problem is one thing wrong with a document.
+type Problem struct {
+	Line    int    // from 1; 0 = the document as a whole
+	Key     string // dotted path, such as commands.pre[1].timeout; may be ""
+	Value   string // the offending scalar; "" when there is none to show
+	Message string
+	Hint    string // what to do, or ""
+}
+
+// Error is one line: line, key, value and what is wrong.
+func (p *Problem) Error() string {
+	var b strings.Builder
+	if p.Line > 0 {
+		fmt.Fprintf(&b, "line %d: ", p.Line)
+	}
+	if p.Key != "" {
+		b.WriteString(printable(p.Key) + ": ")
+	}
+	if p.Value != "" {
+		fmt.Fprintf(&b, "%q ", clip(p.Value))
+	}
+	b.WriteString(p.Message)
+	return b.String()
+}
+
+// printable quotes a key that would break the line it is shown in.
+func printable(key string) string {
+	if q := strconv.Quote(key); q != `"`+key+`"` {
+		return q
+	}
+	return key
+}
+
+// clip keeps a value that is quoted in an error to a readable length.
+func clip(s string) string {
+	if r := []rune(s); len(r) > 60 {
+		return string(r[:60]) + "…"
+	}
+	return s
+}
+
+// ShortForm is implemented by struct types that may also be written as one
+// scalar.
+type ShortForm interface{ FromScalar(string) error }
+
+// maxNodes bounds what a document expands to through its aliases.
+const maxNodes = 100_000
+
+// Decode reads the first document of data into the struct that into points
+// to, by its yaml tags. It returns warnings and problems in document order;
+// into is only to be used when there is no problem.
+//
+// Field types: string, bool, signed integers, encoding.TextUnmarshaler,
+// structs, slices, pointers to and maps from string to any of these. A null
+// leaves its field as it is, and is a nil pointer in a map of pointers.
+func Decode(data []byte, into any) (warnings, problems []*Problem) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		return nil, []*Problem{syntax(err)}
+	}
+	d := &decoder{}
+	if len(doc.Content) == 0 || isNull(doc.Content[0]) {
+		d.problem(nil, "", "the document is empty")
+	} else if d.node(doc.Content[0], reflect.ValueOf(into).Elem(), ""); d.visited > maxNodes {
+		d.problems = []*Problem{{Message: fmt.Sprintf("the document has more than %d values when its aliases are expanded", maxNodes)}}
+	}
+	return d.warnings, d.problems
+}
+
+var syntaxLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
+
+// syntax turns the parser's error into a problem.
+func syntax(err error) *Problem {
+	m := syntaxLine.FindStringSubmatch(strings.ReplaceAll(err.Error(), "\n", " "))
+	if m == nil {
+		return &Problem{Message: "not YAML: " + err.Error()}
+	}
+	line, _ := strconv.Atoi(m[1])
+	p := &Problem{Line: line, Message: "not YAML: " + m[2]}
+	if strings.Contains(m[2], "tab character") || strings.Contains(m[2], "cannot start any token") {
+		p.Hint = "YAML is indented with spaces; a tab is not allowed there"
+	}
+	return p
+}
+
+type decoder struct {
+	warnings, problems []*Problem
+	visited, merges    int
+}
+
+func (d *decoder) problem(n *yaml.Node, key, format string, args ...any) {
+	p := &Problem{Key: key, Message: fmt.Sprintf(format, args...)}
+	if n != nil {
+		p.Line = n.Line
+		if n.Kind == yaml.ScalarNode {
+			p.Value = n.Value
+		}
+	}
+	d.problems = append(d.problems, p)
+}
+
+func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
+
+// node reads n into v, whatever v's type is.
+func (d *decoder) node(n *yaml.Node, v reflect.Value, key string) {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if d.visited++; d.visited > maxNodes || isNull(n) {
+		return
+	}
+	if v.Kind() == reflect.Pointer {
+		v.Set(reflect.New(v.Type().Elem()))
+		v = v.Elem()
+	}
+	switch target := v.Addr().Interface().(type) {
+	case encoding.TextUnmarshaler:
+		d.scalar(n, key, func(s string) error { return target.UnmarshalText([]byte(s)) })
+		return
+	case ShortForm:
+		if n.Kind == yaml.ScalarNode {
+			d.scalar(n, key, target.FromScalar)
+			return
+		}
+	}
+	d.kind(n, v, key)
+}
+
+// kind reads n into v by v's kind.
+func (d *decoder) kind(n *yaml.Node, v reflect.Value, key string) {
+	switch v.Kind() {
+	case reflect.Struct:
+		d.structure(n, v, key)
+	case reflect.Map:
+		d.mapping(n, v, key)
+	case reflect.Slice:
+		d.sequence(n, v, key)
+	case reflect.String:
+		d.scalar(n, key, func(s string) error { v.SetString(s); return nil })
+	case reflect.Bool:
+		d.scalar(n, key, func(s string) error { return setBool(v, s) })
+	case reflect.Int, reflect.Int64:
+		d.scalar(n, key, func(s string) error { return setInt(v, s) })
+	default:
+		panic("yamldoc: unsupported field type " + v.Type().String())
+	}
+}
+
+func setBool(v reflect.Value, s string) error {
+	b, err := strconv.ParseBool(s)
+	if err != nil {
+		return errors.New("is not true or false")
+	}
+	v.SetBool(b)
+	return nil
+}
+
+func setInt(v reflect.Value, s string) error {
+	i, err := strconv.ParseInt(s, 10, v.Type().Bits())
+	if err != nil {
+		return errors.New("is not a whole number")
+	}
+	v.SetInt(i)
+	return nil
+}
+
+// scalar hands n's text to set; what set returns completes the sentence that
+// begins with the value.
+func (d *decoder) scalar(n *yaml.Node, key string, set func(string) error) {
+	if n.Kind != yaml.ScalarNode {
+		d.problem(n, key, "is %s where a single value belongs", kindName(n))
+		return
+	}
+	if err := set(n.Value); err != nil {
+		d.problem(n, key, "%s", err)
+	}
+}
+
+func kindName(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	default:
+		return "a single value"
+	}
+}
+
+func (d *decoder) sequence(n *yaml.Node, v reflect.Value, key string) {
+	items, many := []*yaml.Node{n}, n.Kind == yaml.SequenceNode
+	if many {
+		items = n.Content
+	} else if n.Kind == yaml.MappingNode && v.Type().Elem().Kind() != reflect.Struct {
+		d.problem(n, key, "is a mapping where a list belongs")
+		return
+	}
+	for i, item := range items {
+		at := key
+		if many {
+			at = fmt.Sprintf("%s[%d]", key, i)
+		}
+		if isNull(item) {
+			d.problem(item, at, "is empty")
+			continue
+		}
+		e := reflect.New(v.Type().Elem()).Elem()
+		d.node(item, e, at)
+		v.Set(reflect.Append(v, e))
+	}
+}
+
+func (d *decoder) mapping(n *yaml.Node, v reflect.Value, key string) {
+	pairs, ok := d.pairs(n, key)
+	if !ok {
+		return
+	}
+	v.Set(reflect.MakeMap(v.Type()))
+	for _, p := range pairs {
+		e := reflect.New(v.Type().Elem()).Elem()
+		d.node(p.value, e, join(key, p.key.Value))
+		v.SetMapIndex(reflect.ValueOf(p.key.Value).Convert(v.Type().Key()), e)
+	}
+}
+
+func (d *decoder) structure(n *yaml.Node, v reflect.Value, key string) {
+	pairs, ok := d.pairs(n, key)
+	if !ok {
+		return
+	}
+	known := keys(v.Type())
+	for _, p := range pairs {
+		at := join(key, p.key.Value)
+		i, ok := known[p.key.Value]
+		if !ok {
+			d.warnings = append(d.warnings, unknown(p.key, at, known))
+			continue
+		}
+		d.node(p.value, v.Field(i), at)
+	}
+}
+
+// keys returns the field index of each key of a struct type.
+func keys(t reflect.Type) map[string]int {
+	m := make(map[string]int, t.NumField())
+	for i := range t.NumField() {
+		if name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ","); name != "" && name != "-" {
+			m[name] = i
+		}
+	}
+	return m
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
