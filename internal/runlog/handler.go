@@ -4,8 +4,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -52,7 +50,8 @@ func (h *maskHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 // WithGroup is not used by this program: attributes stay flat.
 func (h *maskHandler) WithGroup(string) slog.Handler { return h }
 
-// textHandler writes "time [warning: |error: ]message key=value".
+// textHandler writes "time [warning: |error: ]message". Messages say all there
+// is to say; attributes say it again for machines and are left to JSON.
 type textHandler struct{ w io.Writer }
 
 func newTextHandler(w io.Writer) slog.Handler { return &textHandler{w} }
@@ -72,17 +71,6 @@ func (h *textHandler) Handle(_ context.Context, r slog.Record) error {
 		b = append(b, "warning: "...)
 	}
 	b = appendEscaped(b, r.Message)
-	r.Attrs(func(a slog.Attr) bool {
-		b = append(b, ' ')
-		b = append(b, a.Key...)
-		b = append(b, '=')
-		if v := a.Value.String(); strings.ContainsAny(v, " \"=") || v == "" {
-			b = strconv.AppendQuote(b, v)
-		} else {
-			b = appendEscaped(b, v)
-		}
-		return true
-	})
 	_, err := h.w.Write(append(b, '\n'))
 	return err
 }

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"stretcher/internal/progress"
+	"stretcher/internal/redact"
+	"stretcher/internal/runlog"
+	"stretcher/internal/store"
+	"stretcher/internal/yamldoc"
+)
+
+// runCheck parses and validates a manifest and prints what would run. An
+// unknown key is an error here.
+func runCheck(ctx context.Context, s *settings) error {
+	if len(s.args) != 1 {
+		return usage("check expects one URL or file, got %d arguments", len(s.args))
+	}
+	manifest, err := fileURL(s.args[0])
+	if err != nil {
+		return err
+	}
+	set := store.NewSet(store.Options{UserAgent: userAgent()})
+	defer set.Close()
+	_, lookup := environOf()
+	log := runlog.New(runlog.Options{})
+	defer log.Close()
+	r := &run{opts: s.Options, log: log, store: set, lookup: lookup, screen: progress.New(os.Stderr, false)}
+	data, err := r.fetchManifest(ctx, manifest)
+	if err != nil {
+		return fmt.Errorf("manifest: %w", err)
+	}
+	if data, err = expandTemplates(data, lookup, log.Mask); err != nil {
+		return fmt.Errorf("manifest %q: %w", redact.URL(manifest), err)
+	}
+	m, warnings, err := ParseManifest(data, store.Check)
+	if err = errors.Join(unknownKeys(warnings), err); err != nil {
+		return &failure{class: errMalformed, err: fmt.Errorf("manifest %q: %s", redact.URL(manifest), log.Masked(oneLine(err.Error()))), hint: hintOf(err)}
+	}
+	printPlan(os.Stdout, m, log.Masked)
+	return nil
+}
+
+// fileURL makes a URL of a file's name; a URL stays as it is.
+func fileURL(arg string) (string, error) {
+	if strings.Contains(arg, "://") {
+		return arg, nil
+	}
+	abs, err := filepath.Abs(arg)
+	if err != nil {
+		return "", err
+	}
+	return (&url.URL{Scheme: "file", Path: abs}).String(), nil
+}
+
+// unknownKeys makes errors of warnings.
+func unknownKeys(warnings []*yamldoc.Problem) error {
+	var all []error
+	for _, w := range warnings {
+		text := w.Error()
+		if w.Hint != "" {
+			text += ", " + w.Hint
+		}
+		all = append(all, errors.New(text))
+	}
+	return errors.Join(all...)
+}
+
+// oneLine puts joined errors on one line.
+func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }
+
+// printPlan says what a deployment of m would do. Values of env are not
+// printed.
+func printPlan(w io.Writer, m *Manifest, mask func(string) string) {
+	row := func(key, value string) {
+		if value != "" {
+			fmt.Fprintf(w, "%-14s %s\n", key, mask(value))
+		}
+	}
+	row("name", m.Name)
+	row("version", m.Version)
+	for _, src := range m.Src {
+		row("src", redact.URL(src))
+	}
+	if len(m.Src) > 0 {
+		row("checksum", m.Checksum.String())
+		row("dest", m.Dest)
+		row("sync_strategy", m.SyncStrategy)
+	} else {
+		row("src", "none: commands only")
+	}
+	for _, p := range m.Commands.points() {
+		for _, c := range p.lines {
+			row(p.name, describe(c))
+		}
+	}
+}
+
+func describe(c CommandLine) string {
+	text := strings.TrimSpace(c.Run)
+	if c.Timeout > 0 {
+		text += fmt.Sprintf("  (timeout %s)", time.Duration(c.Timeout))
+	}
+	if c.Cwd != "" {
+		text += fmt.Sprintf("  (in %s)", c.Cwd)
+	}
+	return text
+}

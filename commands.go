@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"stretcher/internal/process"
+)
+
+// runCommands runs the commands of a point in order and stops at the first
+// that fails. What they print becomes log lines.
+func (r *run) runCommands(ctx context.Context, point string, lines []CommandLine) error {
+	for i, c := range lines {
+		out := r.log.Output("")
+		err := r.runCommand(ctx, point, c, nil, out, out)
+		_ = out.Close()
+		if err != nil {
+			return fmt.Errorf("%s command %d %q: %w", point, i+1, c.Run, err)
+		}
+	}
+	return nil
+}
+
+// notify runs the success or failure commands. Each gets the log so far on
+// its stdin and writes to our stdout and stderr. One that fails is logged and
+// does not keep the next from running: the deployment is decided already.
+func (r *run) notify(ctx context.Context, point string, lines []CommandLine) {
+	for i, c := range lines {
+		err := r.runCommand(ctx, point, c, r.log.SoFar(), r.stdout, r.stderr)
+		if err != nil {
+			r.log.Error(fmt.Sprintf("%s command %d %q: %v", point, i+1, c.Run, err))
+		}
+	}
+}
+
+// runCommand runs one command line by sh -c in a process group of its own.
+func (r *run) runCommand(ctx context.Context, point string, c CommandLine, stdin io.Reader, stdout, stderr io.Writer) error {
+	r.log.Info(fmt.Sprintf("%s: %s", point, c.Run), "step", point)
+	res, err := process.Run(ctx, process.Command{
+		Path: "sh", Args: []string{"-c", c.Run},
+		Dir: c.Cwd, Env: r.commandEnv(point),
+		Stdin: stdin, Stdout: stdout, Stderr: stderr,
+		Timeout: time.Duration(c.Timeout),
+	})
+	if res.Held {
+		r.log.Warn(fmt.Sprintf("%s: a process left in the background still holds the output of %q; what it prints from now on is lost", point, c.Run))
+	}
+	return err
+}
+
+// commandEnv is the environment of commands: the caller's, the manifest's
+// env, and what this run is about.
+func (r *run) commandEnv(point string) []string {
+	env := append([]string(nil), r.environ...)
+	m := r.manifest
+	for name, value := range m.Env {
+		if value != nil {
+			env = append(env, name+"="+*value)
+		}
+	}
+	status, failed := "running", ""
+	switch {
+	case r.failed != nil:
+		status, failed = "failed", r.log.Masked(r.failed.Error())
+	case r.done:
+		status = "good"
+	}
+	return append(env,
+		"STRETCHER_RUN_ID="+r.id,
+		"STRETCHER_NAME="+m.Name,
+		"STRETCHER_VERSION="+m.Version,
+		"STRETCHER_MANIFEST_URL="+r.manifestURL,
+		"STRETCHER_SRC="+r.src,
+		"STRETCHER_CHECKSUM="+r.checksum(),
+		"STRETCHER_DEST="+m.Dest,
+		"STRETCHER_STAGING="+r.staging,
+		"STRETCHER_POINT="+point,
+		"STRETCHER_STATUS="+status,
+		"STRETCHER_ERROR="+failed,
+	)
+}
+
+func (r *run) checksum() string {
+	if r.manifest.Checksum.Algorithm == "" {
+		return ""
+	}
+	return r.manifest.Checksum.String()
+}
+
+// afterSignal bounds what failure commands may take once the run has been
+// interrupted.
+const afterSignal = 60 * time.Second
+
+var errTooLate = errors.New("no time left after the interruption")
+
+// outlive returns a context for the failure commands: it goes on when ctx is
+// interrupted, for afterSignal, or until a second signal.
+func outlive(ctx context.Context, again <-chan struct{}) (context.Context, context.CancelFunc) {
+	fresh, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-fresh.Done():
+			return
+		}
+		timer := time.NewTimer(afterSignal)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel(errTooLate)
+		case <-again:
+			cancel(errTooLate)
+		case <-fresh.Done():
+		}
+	}()
+	return fresh, func() { cancel(nil) }
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"stretcher/internal/archive"
+	"stretcher/internal/transfer"
+)
+
+// Classes of failure that have an exit status of their own. Any other error
+// is a step that failed.
+var (
+	errUsage     = errors.New("wrong usage")
+	errMalformed = errors.New("malformed input")
+	errRefused   = errors.New("refused")
+)
+
+// Exit statuses, as the README lists them.
+const (
+	exitGood      = 0
+	exitFailed    = 1
+	exitUsage     = 2
+	exitMalformed = 3
+	exitRefused   = 4
+	exitSignal    = 128 // plus the signal's number
+)
+
+// failure is an error of a class, with a hint for the user when there is
+// something to do about it. The hint is shown apart from the error.
+type failure struct {
+	class error
+	err   error
+	hint  string
+}
+
+func (f *failure) Error() string   { return f.err.Error() }
+func (f *failure) Unwrap() []error { return []error{f.class, f.err} }
+
+func usage(format string, args ...any) error {
+	return &failure{class: errUsage, err: fmt.Errorf(format, args...), hint: "see stretcher --help"}
+}
+
+func malformed(format string, args ...any) error {
+	return &failure{class: errMalformed, err: fmt.Errorf(format, args...)}
+}
+
+func refused(format string, args ...any) error {
+	return &failure{class: errRefused, err: fmt.Errorf(format, args...)}
+}
+
+// hinted adds a hint to an error of any class.
+func hinted(hint string, err error) error {
+	return &failure{class: classOf(err), err: err, hint: hint}
+}
+
+// hintOf returns the hint that goes with err, or "".
+func hintOf(err error) string {
+	var f *failure
+	if errors.As(err, &f) && f.hint != "" {
+		return f.hint
+	}
+	return storeHint(err)
+}
+
+// signalError is the cause of a run that was interrupted.
+type signalError struct{ os.Signal }
+
+func (s signalError) Error() string { return "interrupted by signal " + s.String() }
+
+// interrupted returns the signal that ended ctx, if one did.
+func interrupted(ctx context.Context) (signalError, bool) {
+	var s signalError
+	ok := errors.As(context.Cause(ctx), &s)
+	return s, ok
+}
+
+// classOf returns err's class, or err itself when it has none.
+func classOf(err error) error {
+	for _, class := range []error{errUsage, errMalformed, errRefused} {
+		if errors.Is(err, class) {
+			return class
+		}
+	}
+	return err
+}
+
+// exitCode maps an error to the exit status that the README promises.
+func exitCode(err error) int {
+	var s signalError
+	switch {
+	case err == nil:
+		return exitGood
+	case errors.As(err, &s):
+		if n, ok := s.Signal.(syscall.Signal); ok {
+			return exitSignal + int(n)
+		}
+		return exitFailed
+	case errors.Is(err, errUsage):
+		return exitUsage
+	case errors.Is(err, errRefused), errors.Is(err, archive.ErrUnsafe), errors.Is(err, archive.ErrLimit), errors.Is(err, transfer.ErrTooLarge):
+		return exitRefused
+	case errors.Is(err, errMalformed), errors.Is(err, archive.ErrMalformed):
+		return exitMalformed
+	default:
+		return exitFailed
+	}
+}

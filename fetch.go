@@ -1,0 +1,218 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"stretcher/internal/redact"
+	"stretcher/internal/store"
+	"stretcher/internal/transfer"
+)
+
+// stallLimit is how long a server may send nothing.
+const stallLimit = 30 * time.Second
+
+func storeHint(err error) string { return store.Hint(err) }
+
+// transferOptions are those that hold for manifest and archive alike.
+func (r *run) transferOptions() transfer.Options {
+	return transfer.Options{
+		Retries: r.opts.Retry,
+		Wait:    r.opts.RetryWait,
+		Stall:   stallLimit,
+		Logger:  r.log.Logger,
+	}
+}
+
+// withTimeout bounds a fetch, all its attempts and mirrors together, by
+// --timeout.
+func (r *run) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	if r.opts.Timeout <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, r.opts.Timeout, fmt.Errorf("not done after --timeout %s", r.opts.Timeout))
+}
+
+// memory is a transfer destination for small objects.
+type memory struct{ bytes.Buffer }
+
+func (m *memory) Reset() error {
+	m.Buffer.Reset()
+	return nil
+}
+
+// fetchManifest returns the bytes of the manifest at url.
+func (r *run) fetchManifest(ctx context.Context, url string) ([]byte, error) {
+	if err := store.Check(url); err != nil { // input, not a fetch that failed
+		return nil, &failure{class: errMalformed, err: err, hint: store.Hint(err)}
+	}
+	ctx, cancel := r.withTimeout(ctx)
+	defer cancel()
+	opts := r.transferOptions()
+	opts.MaxBytes = maxManifest
+	var buf memory
+	if _, err := transfer.Copy(ctx, r.store, url, &buf, opts); err != nil {
+		return nil, err
+	}
+	return buf.Bytes(), nil
+}
+
+// fetchArchive brings src to a local file whose checksum is right and returns
+// its name. Mirrors are tried in order. Until the checksum is known to be
+// right the file's name says that it is unverified.
+func (r *run) fetchArchive(ctx context.Context) (string, error) {
+	ctx, cancel := r.withTimeout(ctx)
+	defer cancel()
+	var failures []error
+	for _, src := range r.manifest.Src {
+		r.src = redact.URL(src)
+		name, err := r.fetchMirror(ctx, src)
+		if err == nil {
+			return name, nil
+		}
+		failures = append(failures, err)
+		if ctx.Err() != nil {
+			break
+		}
+		if len(failures) < len(r.manifest.Src) {
+			r.log.Warn(fmt.Sprintf("%v; trying the next mirror", err))
+		}
+	}
+	if len(failures) == 1 {
+		return "", failures[0]
+	}
+	last := failures[len(failures)-1]
+	for _, err := range failures { // tampering weighs more than being out of reach
+		if errors.Is(err, errRefused) {
+			last = err
+		}
+	}
+	return "", fmt.Errorf("none of %d mirrors could be used: %w", len(r.manifest.Src), last)
+}
+
+func (r *run) fetchMirror(ctx context.Context, src string) (string, error) {
+	d := &download{place: r.workDir, size: -1, hash: newHash(r.manifest.Checksum.Algorithm)}
+	defer d.discard()
+	bar := r.screen.Bar("fetch")
+	defer bar.Close()
+	opts := r.transferOptions()
+	opts.Bandwidth = r.opts.MaxBandwidth
+	opts.OnSize = d.setSize
+	opts.Progress = bar.Set
+	began := time.Now()
+	n, err := transfer.Copy(ctx, r.store, src, d, opts)
+	if err != nil {
+		return "", err
+	}
+	want := r.manifest.Checksum
+	if sum := d.hash.Sum(nil); !bytes.Equal(sum, want.Digest) {
+		return "", refused("%q has checksum %s, the manifest says %s", redact.URL(src), Checksum{want.Algorithm, sum}, want)
+	}
+	took := time.Since(began)
+	r.log.Info(fmt.Sprintf("fetched %q: %s in %s, %s is right", redact.URL(src), humanize.IBytes(uint64(n)), took.Round(time.Millisecond), want.Algorithm),
+		"bytes", n, "duration", took)
+	return d.verified()
+}
+
+// download is the local file that an archive arrives in, hashed as it is
+// written. It is made when its size is known or its first byte is there, in a
+// place with room for it.
+type download struct {
+	place func(what string, size int64) (dir string, err error)
+	size  int64 // -1 = unknown
+	hash  hash.Hash
+	file  *os.File
+	kept  bool
+}
+
+func newHash(algorithm string) hash.Hash {
+	switch algorithm {
+	case "md5":
+		return md5.New()
+	case "sha1":
+		return sha1.New()
+	case "sha512":
+		return sha512.New()
+	default:
+		return sha256.New()
+	}
+}
+
+// setSize makes the file where it has room.
+func (d *download) setSize(size int64) error {
+	if d.size = size; d.file != nil {
+		return nil
+	}
+	return d.open()
+}
+
+func (d *download) open() error {
+	dir, err := d.place("archive", d.size)
+	if err != nil {
+		return err
+	}
+	d.file, err = os.OpenFile(filepath.Join(dir, "archive.unverified"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	return err
+}
+
+func (d *download) Write(p []byte) (int, error) {
+	if d.file == nil {
+		if err := d.open(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := d.file.Write(p)
+	d.hash.Write(p[:n])
+	return n, err
+}
+
+// Reset forgets what has been written.
+func (d *download) Reset() error {
+	d.hash.Reset()
+	if d.file == nil {
+		return nil
+	}
+	if _, err := d.file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	return d.file.Truncate(0)
+}
+
+// verified gives the file its good name.
+func (d *download) verified() (string, error) {
+	if d.file == nil {
+		if err := d.open(); err != nil {
+			return "", err
+		}
+	}
+	name := filepath.Join(filepath.Dir(d.file.Name()), "archive")
+	if err := d.file.Close(); err != nil {
+		return "", err
+	}
+	if err := os.Rename(d.file.Name(), name); err != nil {
+		return "", err
+	}
+	d.kept = true
+	return name, nil
+}
+
+// discard removes a file that has not become a verified one.
+func (d *download) discard() {
+	if d.file != nil && !d.kept {
+		_ = d.file.Close()
+		_ = os.RemoveAll(filepath.Dir(d.file.Name()))
+	}
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// helpText is what --help prints.
+func helpText(f *pflag.FlagSet) string {
+	var b strings.Builder
+	b.WriteString(`stretcher deploys what a manifest describes.
+
+usage:
+  stretcher [flags] [URL]      deploy; without URL, read an event from standard input
+  stretcher check URL|FILE     parse and validate a manifest; print what would run
+  stretcher version            print the version
+
+The URL of a manifest begins with s3://, gs://, https://, http:// or file://.
+Standard input may hold a URL on one line, the JSON array that consul watch
+hands over, or the payload of a Serf user event.
+
+examples:
+  consul watch -type event -name deploy stretcher
+  serf agent -event-handler="user:deploy=stretcher >> /var/log/stretcher.log 2>&1"
+  ssh host stretcher s3://deploys/app.yml
+  echo s3://deploys/app.yml | stretcher
+
+flags (one dash or two):
+`)
+	b.WriteString(f.FlagUsages())
+	b.WriteString(`
+exit status:
+`)
+	for _, e := range exitTable() {
+		fmt.Fprintf(&b, "  %-9s %s\n", e[0], e[1])
+	}
+	return b.String()
+}
+
+// exitTable is the exit statuses as README and help list them.
+func exitTable() [][2]string {
+	return [][2]string{
+		{"0", "deployed, or nothing to do"},
+		{"1", "a step failed"},
+		{"2", "wrong usage"},
+		{"3", "the event, manifest or archive is malformed"},
+		{"4", "refused: checksum, limit or unsafe archive"},
+		{"130, 143", "interrupted by SIGINT or SIGTERM, after failure commands and clean-up"},
+		{"", "Under consul watch (CONSUL_INDEX is set) it is 0 whatever happened, save for 2;"},
+		{"", "--strict-exit turns that off."},
+	}
+}

@@ -1,0 +1,38 @@
+package yamldoc
+
+import (
+	"fmt"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Lines returns a function that tells on which line of data a key (a dotted
+// path, as in Problem.Key) stands; 0 for a key that does not stand there.
+// It is for checks that span several keys and so come after Decode.
+func Lines(data []byte) func(key string) int {
+	lines := map[string]int{}
+	var doc yaml.Node
+	if yaml.Unmarshal(data, &doc) == nil && len(doc.Content) > 0 {
+		record(doc.Content[0], "", lines)
+	}
+	return func(key string) int { return lines[key] }
+}
+
+// record notes the line of each key below n. Aliases are not followed: what
+// they stand for has its own place.
+func record(n *yaml.Node, path string, lines map[string]int) {
+	switch n.Kind {
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			at := join(path, n.Content[i].Value)
+			lines[at] = n.Content[i].Line
+			record(n.Content[i+1], at, lines)
+		}
+	case yaml.SequenceNode:
+		for i, item := range n.Content {
+			at := fmt.Sprintf("%s[%d]", path, i)
+			lines[at] = item.Line
+			record(item, at, lines)
+		}
+	}
+}

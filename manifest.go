@@ -1,0 +1,278 @@
+package main
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"stretcher/internal/yamldoc"
+)
+
+// Manifest is what a deployment is: docs/manifest.md describes every key.
+type Manifest struct {
+	Src          []string           `yaml:"src"` // mirrors, in order; none = commands only
+	Checksum     Checksum           `yaml:"checksum"`
+	Dest         string             `yaml:"dest"`
+	DestMode     *Mode              `yaml:"dest_mode"`
+	SyncStrategy string             `yaml:"sync_strategy"`
+	Excludes     []string           `yaml:"excludes"`
+	ExcludeFrom  string             `yaml:"exclude_from"`
+	Env          map[string]*string `yaml:"env"` // nil = passed through from the caller
+	Commands     Commands           `yaml:"commands"`
+
+	Name        string            `yaml:"name"`
+	Version     string            `yaml:"version"`
+	Annotations map[string]string `yaml:"annotations"`
+}
+
+// Commands are the user's commands by the point at which they run.
+type Commands struct {
+	Pre     []CommandLine `yaml:"pre"`
+	Post    []CommandLine `yaml:"post"`
+	Verify  []CommandLine `yaml:"verify"`
+	Success []CommandLine `yaml:"success"`
+	Failure []CommandLine `yaml:"failure"`
+}
+
+// CommandLine is one command, run by sh -c.
+type CommandLine struct {
+	Run     string   `yaml:"run"`
+	Timeout Duration `yaml:"timeout"` // 0 = none
+	Cwd     string   `yaml:"cwd"`     // "" = the caller's working directory
+}
+
+// FromScalar reads a command written as a plain string.
+func (c *CommandLine) FromScalar(s string) error {
+	c.Run = s
+	return nil
+}
+
+// Strategies by which a staged tree becomes the destination.
+const (
+	strategyRsync = "rsync"
+	strategyMv    = "mv"
+)
+
+const defaultDestMode = 0o755
+
+// Mode is a permission mode in octal, as in 0755.
+type Mode fs.FileMode
+
+var octal = regexp.MustCompile(`^0o?[0-7]{1,4}$`)
+
+// UnmarshalText accepts 0755 and 0o755. A number without the leading zero is
+// refused: v1.x took 755 for decimal and set a mode that nobody meant.
+func (m *Mode) UnmarshalText(b []byte) error {
+	if !octal.Match(b) {
+		return errors.New("is not an octal mode such as 0755")
+	}
+	n, err := strconv.ParseUint(strings.TrimPrefix(strings.TrimPrefix(string(b), "0"), "o"), 8, 32)
+	if err != nil {
+		n = 0 // "0"
+	}
+	*m = Mode(fs.FileMode(n)&fs.ModePerm | specialBits(n))
+	return nil
+}
+
+// specialBits maps the setuid, setgid and sticky bits to those of fs.FileMode.
+func specialBits(n uint64) fs.FileMode {
+	var m fs.FileMode
+	for bit, mode := range map[uint64]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
+		if n&bit != 0 {
+			m |= mode
+		}
+	}
+	return m
+}
+
+// Duration is a time span: a Go duration such as 90s or 5m, or a bare number
+// of seconds.
+type Duration time.Duration
+
+// UnmarshalText parses a duration; negative ones are refused.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := parseSeconds(string(b))
+	if err != nil {
+		return err
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// parseSeconds reads a bare number as seconds, anything else as a Go duration.
+func parseSeconds(s string) (time.Duration, error) {
+	if n, err := strconv.ParseFloat(s, 64); err == nil {
+		if !(n >= 0 && n < 1e9) {
+			return 0, errors.New("is not a number of seconds from 0 to 999999999")
+		}
+		return time.Duration(n * float64(time.Second)), nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 {
+		return 0, errors.New("is not a duration such as 30, 90s or 5m")
+	}
+	return d, nil
+}
+
+// Checksum is the digest that the archive must have.
+type Checksum struct {
+	Algorithm string // md5, sha1, sha256 or sha512; "" = no checksum
+	Digest    []byte
+}
+
+// digestSize is the length of each algorithm's digest in bytes.
+func digestSize(algorithm string) int {
+	return map[string]int{"md5": 16, "sha1": 20, "sha256": 32, "sha512": 64}[algorithm]
+}
+
+// UnmarshalText accepts ALGORITHM:HEX and bare hex, whose length tells the
+// algorithm.
+func (c *Checksum) UnmarshalText(b []byte) error {
+	text := strings.TrimSpace(string(b))
+	algorithm, digits, named := strings.Cut(text, ":")
+	if !named {
+		algorithm, digits = "", text
+	}
+	algorithm = strings.ToLower(algorithm)
+	sum, err := hex.DecodeString(digits)
+	if err != nil {
+		return errors.New("is not hexadecimal")
+	}
+	if named && digestSize(algorithm) == 0 {
+		return errors.New("names an unknown algorithm: md5, sha1, sha256 or sha512 expected")
+	}
+	if named && digestSize(algorithm) != len(sum) {
+		return fmt.Errorf("has %d digits, %s has %d", len(digits), algorithm, 2*digestSize(algorithm))
+	}
+	for _, guess := range []string{"md5", "sha1", "sha256", "sha512"} {
+		if digestSize(guess) == len(sum) {
+			*c = Checksum{guess, sum}
+			return nil
+		}
+	}
+	return fmt.Errorf("has %d digits: 32 (md5), 40 (sha1), 64 (sha256) or 128 (sha512) expected", len(digits))
+}
+
+// String is ALGORITHM:HEX.
+func (c Checksum) String() string { return c.Algorithm + ":" + hex.EncodeToString(c.Digest) }
+
+// ParseManifest reads a manifest whose templates are expanded already, and
+// checks all that can be checked before anything is fetched. checkSrc says
+// whether a src URL can be fetched at all. Warnings name keys that nobody
+// reads. The error is errMalformed and says every problem.
+func ParseManifest(data []byte, checkSrc func(string) error) (*Manifest, []*yamldoc.Problem, error) {
+	var m Manifest
+	warnings, problems := yamldoc.Decode(data, &m)
+	if len(problems) == 0 {
+		lines := yamldoc.Lines(data)
+		problems = m.check(checkSrc)
+		for _, p := range problems {
+			p.Line = lines(p.Key)
+		}
+	}
+	if len(problems) > 0 {
+		return nil, warnings, manifestError(data, problems)
+	}
+	if m.Name == "" && m.Dest != "" {
+		m.Name = filepath.Base(m.Dest)
+	}
+	if m.SyncStrategy == "" {
+		m.SyncStrategy = strategyRsync
+	}
+	return &m, warnings, nil
+}
+
+// manifestError says all problems in one line, and what they may come from.
+func manifestError(data []byte, problems []*yamldoc.Problem) error {
+	text := make([]string, len(problems))
+	hint := ""
+	for i, p := range problems {
+		text[i] = p.Error()
+		if hint == "" {
+			hint = p.Hint
+		}
+	}
+	if strings.HasPrefix(strings.TrimSpace(string(data)), "<") {
+		hint = "this looks like an HTML page: does the URL lead to the manifest itself?"
+	}
+	return &failure{class: errMalformed, err: errors.New(strings.Join(text, "; ")), hint: hint}
+}
+
+// check returns what is wrong with a manifest whose values are well-formed.
+func (m *Manifest) check(checkSrc func(string) error) []*yamldoc.Problem {
+	var problems []*yamldoc.Problem
+	add := func(key, value, message string) {
+		problems = append(problems, &yamldoc.Problem{Key: key, Value: value, Message: message})
+	}
+	m.Src = slices.DeleteFunc(m.Src, func(s string) bool { return s == "" })
+	for _, src := range m.Src {
+		if err := checkSrc(src); err != nil {
+			add("src", "", err.Error())
+		}
+	}
+	if len(m.Src) > 0 {
+		m.checkTarget(add)
+	}
+	if s := m.SyncStrategy; s != "" && s != strategyRsync && s != strategyMv {
+		add("sync_strategy", s, "is not rsync or mv")
+	}
+	if f := m.ExcludeFrom; f != "" && !filepath.IsLocal(f) {
+		add("exclude_from", f, "is not a path inside the archive")
+	}
+	for name := range m.Env {
+		if name == "" || strings.ContainsAny(name, "=\x00") {
+			add("env", name, "is not a variable name")
+		}
+	}
+	m.checkCommands(add)
+	return problems
+}
+
+// checkTarget checks what a manifest with src needs.
+func (m *Manifest) checkTarget(add func(key, value, message string)) {
+	if m.Checksum.Algorithm == "" {
+		add("checksum", "", "is required with src")
+	}
+	switch {
+	case m.Dest == "":
+		add("dest", "", "is required with src")
+	case !filepath.IsAbs(m.Dest):
+		add("dest", m.Dest, "is not an absolute path")
+	case filepath.Clean(m.Dest) == "/":
+		add("dest", m.Dest, "is the root of the file system")
+	case strings.ContainsRune(m.Dest, 0):
+		add("dest", m.Dest, "has a NUL in it")
+	default:
+		m.Dest = filepath.Clean(m.Dest)
+	}
+}
+
+func (m *Manifest) checkCommands(add func(key, value, message string)) {
+	for _, p := range m.Commands.points() {
+		for i, c := range p.lines {
+			if strings.TrimSpace(c.Run) == "" {
+				add(fmt.Sprintf("commands.%s[%d]", p.name, i), "", "has nothing to run")
+			}
+		}
+	}
+}
+
+// commandPoint is a point of the process with the commands that run there.
+type commandPoint struct {
+	name  string
+	lines []CommandLine
+}
+
+// points lists the commands in the order in which they may run.
+func (c *Commands) points() []commandPoint {
+	return []commandPoint{
+		{"pre", c.Pre}, {"post", c.Post}, {"verify", c.Verify}, {"success", c.Success}, {"failure", c.Failure},
+	}
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// server serves a directory, well and badly:
+//
+//	/NAME                  the file, with Range and ETag
+//	/status/CODE/NAME      an HTML page with that status
+//	/flaky/N/NAME          N answers of status 503, then the file
+//	/cut/N/NAME            the connection breaks after N bytes, each time
+//	/cutonce/N/NAME        it breaks after N bytes, once
+//	/norange/N/NAME        the same, and Range is ignored
+//	/slow/NAME             a byte every 50 ms
+//	/stall/NAME            a first byte and then none
+//
+// Every request becomes a line of the file requests: method, path and Range.
+type server struct {
+	dir, requests string
+	mu            sync.Mutex
+	seen          map[string]int
+	done          chan struct{}
+}
+
+func serve(dir, requests string) (url string, stop func()) {
+	s := &server{dir: dir, requests: requests, seen: map[string]int{}, done: make(chan struct{})}
+	srv := httptest.NewServer(s)
+	return srv.URL, func() { close(s.done); srv.CloseClientConnections(); srv.Close() }
+}
+
+// note writes the request down and returns how often it came before.
+func (s *server) note(r *http.Request) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f, err := os.OpenFile(s.requests, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err == nil {
+		fmt.Fprintf(f, "%s %s %s %s\n", r.Method, r.URL.Path, r.Header.Get("Range"), r.UserAgent())
+		_ = f.Close()
+	}
+	s.seen[r.URL.Path]++
+	return s.seen[r.URL.Path] - 1
+}
+
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	before := s.note(r)
+	parts := strings.SplitN(strings.TrimPrefix(r.URL.Path, "/"), "/", 3)
+	n := 0
+	if len(parts) > 1 {
+		n, _ = strconv.Atoi(parts[1])
+	}
+	name := filepath.Join(s.dir, filepath.Base(r.URL.Path))
+	switch parts[0] {
+	case "status":
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(n)
+		fmt.Fprintf(w, "<!DOCTYPE html><html><body>status %d</body></html>\n", n)
+	case "flaky":
+		if before < n {
+			http.Error(w, "not now", http.StatusServiceUnavailable)
+			return
+		}
+		s.file(w, r, name)
+	case "cut":
+		s.file(&cutter{ResponseWriter: w, left: n}, r, name)
+	case "cutonce", "norange":
+		if parts[0] == "norange" {
+			r.Header.Del("Range")
+		}
+		if before == 0 {
+			w = &cutter{ResponseWriter: w, left: n}
+		}
+		s.file(w, r, name)
+	case "slow", "stall":
+		s.drip(w, r, name, parts[0] == "stall")
+	default:
+		s.file(w, r, name)
+	}
+}
+
+func (s *server) file(w http.ResponseWriter, r *http.Request, name string) {
+	if info, err := os.Stat(name); err == nil {
+		w.Header().Set("ETag", fmt.Sprintf(`"%x-%x"`, info.ModTime().UnixNano(), info.Size()))
+	}
+	http.ServeFile(w, r, name)
+}
+
+// drip sends the file a byte at a time, or only its first byte.
+func (s *server) drip(w http.ResponseWriter, r *http.Request, name string, once bool) {
+	data, _ := os.ReadFile(name)
+	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
+	for _, b := range data {
+		_, _ = w.Write([]byte{b})
+		w.(http.Flusher).Flush()
+		pause := 50 * time.Millisecond
+		if once {
+			pause = time.Hour
+		}
+		select {
+		case <-time.After(pause):
+		case <-r.Context().Done():
+			return
+		case <-s.done:
+			return
+		}
+	}
+}
+
+// cutter breaks the connection after so many bytes of body.
+type cutter struct {
+	http.ResponseWriter
+	left int
+}
+
+func (c *cutter) Write(p []byte) (int, error) {
+	if len(p) <= c.left {
+		c.left -= len(p)
+		return c.ResponseWriter.Write(p)
+	}
+	_, _ = c.ResponseWriter.Write(p[:c.left])
+	c.ResponseWriter.(http.Flusher).Flush()
+	panic(http.ErrAbortHandler)
+}

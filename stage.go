@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"stretcher/internal/archive"
+	"stretcher/internal/disk"
+)
+
+// tempPrefix begins the name of every temporary directory of a run, so that
+// what a run that died has left can be told and removed.
+func tempPrefix(runID string) string { return ".stretcher-" + runID + "-" }
+
+// tempParents are the places where a run may keep files, best first: what
+// TMPDIR names, since somebody asked for it; the directory that holds dest,
+// whose file system must have room for the tree anyway; the system's
+// temporary directory.
+func (r *run) tempParents() []string {
+	beside := filepath.Dir(r.manifest.Dest)
+	if dir := r.tmpdir; dir != "" {
+		return []string{dir, beside}
+	}
+	return []string{beside, os.TempDir()}
+}
+
+// workDir makes a private directory in the first of the run's places that
+// has room for size bytes (-1 = unknown). It is removed when the run ends.
+func (r *run) workDir(what string, size int64) (string, error) {
+	return r.workDirIn(r.tempParents(), what, size)
+}
+
+func (r *run) workDirIn(parents []string, what string, size int64) (string, error) {
+	var reasons []string
+	var last error
+	for _, parent := range parents {
+		dir, err := r.makeDir(parent, size)
+		if err == nil {
+			return dir, nil
+		}
+		reasons, last = append(reasons, err.Error()), err
+	}
+	if len(reasons) == 1 {
+		return "", fmt.Errorf("no place for the %s: %w", what, last)
+	}
+	return "", fmt.Errorf("no place for the %s: %s; %w", what, strings.Join(reasons[:len(reasons)-1], "; "), last)
+}
+
+func (r *run) makeDir(parent string, size int64) (string, error) {
+	if err := disk.Room(parent, size); err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp(parent, tempPrefix(r.id))
+	if err == nil {
+		r.temp = append(r.temp, dir)
+	}
+	return dir, err
+}
+
+// cleanUp removes every temporary directory of the run.
+func (r *run) cleanUp() {
+	for _, dir := range r.temp {
+		if err := disk.RemoveAll(dir); err != nil {
+			r.log.Warn(fmt.Sprintf("clean-up: %v", err))
+		}
+	}
+	r.temp = nil
+}
+
+// extract unpacks the archive into a new staging directory and gives its root
+// the mode it shall have in dest.
+func (r *run) extract(ctx context.Context, name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	work, err := r.workDirIn(r.strategy.stagingParents(r), "staging directory", -1)
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(work, "tree")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return "", err
+	}
+	res, err := archive.Extract(ctx, f, dir, archive.Options{
+		Warn: func(msg string) { r.log.Warn("archive: " + msg) },
+	})
+	if err != nil {
+		return "", fmt.Errorf("archive from %q: %w", r.src, err)
+	}
+	if !res.HasRoot {
+		mode := Mode(defaultDestMode)
+		if r.manifest.DestMode != nil {
+			mode = *r.manifest.DestMode
+		}
+		if err := os.Chmod(dir, os.FileMode(mode)); err != nil {
+			return "", err
+		}
+	}
+	r.log.Info(fmt.Sprintf("extracted %d entries", res.Entries), "entries", res.Entries, "bytes", res.Bytes)
+	// The archive is no longer needed; its room may be, for the sync.
+	return dir, os.Remove(name)
+}
+
+// checkExcludeFrom makes sure that exclude_from is a file inside the staged
+// tree, however the archive's symlinks lie.
+func checkExcludeFrom(staging, name string) error {
+	if name == "" {
+		return nil
+	}
+	root, err := os.OpenRoot(staging)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	info, err := root.Stat(name)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return malformed("exclude_from %q is not in the archive", name)
+	case err != nil:
+		return refused("exclude_from %q: %v", name, errors.Unwrap(err))
+	case !info.Mode().IsRegular():
+		return malformed("exclude_from %q is not a regular file", name)
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"regexp"
+	"text/template"
+)
+
+// maxManifest bounds a manifest before and after its templates are expanded,
+// in bytes.
+const maxManifest = 1 << 20
+
+// environment looks up variables as os.LookupEnv does.
+type environment func(name string) (string, bool)
+
+// expandTemplates runs the manifest's templates as v1.1 does:
+//
+//	{{ must_env "NAME" }}                 the variable; an error when it is not set
+//	{{ env "NAME" ["OTHER" ...] "text" }} the first variable that is set and not empty, else the last argument
+//
+// Each value that comes from the environment is reported to secret.
+func expandTemplates(data []byte, env environment, secret func(name, value string)) ([]byte, error) {
+	if !bytes.Contains(data, []byte("{{")) {
+		return data, nil
+	}
+	look := func(name string) (string, bool) {
+		v, ok := env(name)
+		if ok {
+			secret(name, v)
+		}
+		return v, ok
+	}
+	t, err := template.New("manifest").Option("missingkey=error").Funcs(template.FuncMap{
+		"must_env": func(name string) (string, error) { return mustEnv(look, name) },
+		"env":      func(names ...string) (string, error) { return firstEnv(look, names) },
+	}).Parse(string(data))
+	if err != nil {
+		return nil, &failure{class: errMalformed, err: templateError(err)}
+	}
+	var out capped
+	if err := t.Execute(&out, nil); err != nil {
+		return nil, &failure{class: errMalformed, err: templateError(err)}
+	}
+	return out.Bytes(), nil
+}
+
+func mustEnv(look environment, name string) (string, error) {
+	v, ok := look(name)
+	if !ok {
+		return "", fmt.Errorf("environment variable %q is not set", name)
+	}
+	return v, nil
+}
+
+func firstEnv(look environment, names []string) (string, error) {
+	if len(names) == 0 {
+		return "", errors.New("env needs the name of a variable")
+	}
+	last := len(names) - 1
+	for i, name := range names {
+		if i > 0 && i == last {
+			break
+		}
+		if v, _ := look(name); v != "" {
+			return v, nil
+		}
+	}
+	if last == 0 {
+		return "", nil
+	}
+	return names[last], nil
+}
+
+var templatePosition = regexp.MustCompile(`^template: manifest:(\d+)(?::\d+)?: (?:executing "manifest" at <.*?>: )?(?:error calling \w+: )?(.*)`)
+
+// templateError puts the template package's error into the form of the other
+// manifest errors: line first.
+func templateError(err error) error {
+	if errors.Is(err, errTooLong) {
+		return errTooLong
+	}
+	if m := templatePosition.FindStringSubmatch(err.Error()); m != nil {
+		return fmt.Errorf("line %s: template: %s", m[1], m[2])
+	}
+	return err
+}
+
+var errTooLong = fmt.Errorf("template: expands to more than %d bytes", maxManifest)
+
+// capped is a buffer that refuses to grow beyond maxManifest: a template may
+// loop.
+type capped struct{ bytes.Buffer }
+
+func (c *capped) Write(p []byte) (int, error) {
+	if c.Len()+len(p) > maxManifest {
+		return 0, errTooLong
+	}
+	return c.Buffer.Write(p)
+}
