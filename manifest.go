@@ -65,7 +65,7 @@ const defaultDestMode = 0o755
 // Mode is a permission mode in octal, as in 0755.
 type Mode fs.FileMode
 
-var octal = regexp.MustCompile(`^0o?[0-7]{1,4}$`)
+var octal = regexp.MustCompile(`^0(o?[0-7]{1,4})?$`)
 
 // UnmarshalText accepts 0755 and 0o755. A number without the leading zero is
 // refused: v1.x took 755 for decimal and set a mode that nobody meant.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,12 +46,19 @@ func TestScript(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup:               setupScript,
 		Condition:           condition,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": cmdExits, "spawn": cmdSpawn, "signal": cmdSignal, "ended": cmdEnded,
-			"waitfor": cmdWaitFor, "subst": cmdSubst, "sum": cmdSum, "serve": cmdServe,
-			"clean": cmdClean, "need": cmdNeed,
-		},
+		Cmds:                scriptCmds(),
 	})
+}
+
+// scriptCmds are the commands of TestScript's comment and those of fixtureCmds.
+func scriptCmds() map[string]func(*testscript.TestScript, bool, []string) {
+	cmds := map[string]func(*testscript.TestScript, bool, []string){
+		"exits": cmdExits, "spawn": cmdSpawn, "signal": cmdSignal, "ended": cmdEnded,
+		"waitfor": cmdWaitFor, "subst": cmdSubst, "sum": cmdSum, "serve": cmdServe,
+		"clean": cmdClean, "need": cmdNeed,
+	}
+	maps.Copy(cmds, fixtureCmds())
+	return cmds
 }
 
 // condition adds [root]: the tests run as root.

@@ -1,0 +1,48 @@
+# Everything a developer runs, by name. `make help` lists it.
+
+TAGS     := disable_grpc_modules
+VERSION  ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),devel)
+FUZZTIME ?= 10s
+
+# Version stamping fails in a checkout that belongs to another user; the version
+# is stamped by the linker flags below instead.
+export GOFLAGS := $(strip $(filter-out -buildvcs=%,$(shell go env GOFLAGS)) -buildvcs=false)
+export FUZZTIME
+
+# The race detector needs a C compiler. A machine without one still runs the
+# tests; CI must not.
+RACE := $(if $(or $(shell command -v gcc 2>/dev/null),$(filter true,$(CI))),-race)
+
+.PHONY: help build demo test test-tools lint fuzz bench clean distclean
+
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 14
+
+build: ## build ./stretcher, a static binary
+	CGO_ENABLED=0 go build -tags $(TAGS) -trimpath -ldflags "-s -w -X main.versionString=$(VERSION)" -o stretcher .
+
+demo: build ## deploy two versions of a sample application, visibly
+	@bash testdata/demo/run.sh ./stretcher
+
+test-tools: ## build and install what the tests need
+	@sh tools/setup.sh
+
+test: test-tools ## run all tests with the race detector
+	$(if $(RACE),,@echo 'note: no gcc, so no race detector')
+	CGO_ENABLED=$(if $(RACE),1,0) go test $(RACE) -tags $(TAGS) -timeout 20m ./...
+
+lint: ## check format, vet, other platforms, staticcheck, scripts, layers
+	@sh tools/setup.sh staticcheck
+	@bash tools/lint.sh
+
+fuzz: ## run every fuzz target for FUZZTIME (10s)
+	@bash tools/fuzz.sh
+
+bench: build ## measure start-up, memory and deploys
+	bash bench/run.sh
+
+clean: ## remove what was built
+	rm -rf stretcher dist
+
+distclean: clean ## remove the test tools too
+	rm -rf .tools

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"encoding/base64"
+	"errors"
+	"strings"
+	"testing"
+)
+
+func payload(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+
+func TestReadEvent(t *testing.T) {
+	const url = "s3://bucket/app.yml"
+	consul := func(id, payload string) string {
+		return `{"ID":"` + id + `","Name":"deploy","Payload":` + payload + `,"NodeFilter":"","Version":1,"LTime":7}`
+	}
+	good := `"` + payload(url) + `"`
+	serf := map[string]string{"SERF_EVENT": "user", "SERF_USER_EVENT": "deploy", "SERF_USER_LTIME": "9"}
+	watch := map[string]string{"CONSUL_INDEX": "123"}
+	for _, tc := range []struct {
+		name     string
+		args     []string
+		stdin    string
+		terminal bool
+		env      map[string]string
+		want     string // URL; "" = nothing to do
+		event    string
+		class    error
+	}{
+		{name: "argument", args: []string{url}, terminal: true, want: url, event: "argument"},
+		{name: "argument with spaces", args: []string{" " + url + "\n"}, want: url, event: "argument"},
+		{name: "two arguments", args: []string{url, url}, class: errUsage},
+		{name: "terminal", terminal: true, class: errUsage},
+		{name: "line", stdin: url + "\n", want: url, event: "stdin"},
+		{name: "line without LF", stdin: url, want: url, event: "stdin"},
+		{name: "line with CRLF", stdin: url + "\r\n", want: url, event: "stdin"},
+		{name: "line with spaces", stdin: "  " + url + " \t\n", want: url, event: "stdin"},
+		{name: "first of two lines", stdin: url + "\nmore\n", want: url, event: "stdin"},
+		{name: "byte order mark", stdin: "\ufeff" + url + "\n", want: url, event: "stdin"},
+		{name: "nothing", stdin: "", class: errMalformed},
+		{name: "blank", stdin: " \r\n", class: errMalformed},
+		{name: "control characters", stdin: "s3://b/\x1b[2J\n", class: errMalformed},
+		{name: "too much", stdin: strings.Repeat("x", maxEvent+1), class: errMalformed},
+
+		{name: "consul, empty array", stdin: "[]", env: watch},
+		{name: "consul, null", stdin: "null\n", env: watch},
+		{name: "consul, empty array without the variable", stdin: "[]\n"},
+		{name: "consul, one", stdin: "[" + consul("u1", good) + "]\n", env: watch, want: url, event: "consul deploy u1"},
+		{name: "consul without the variable", stdin: "\n [" + consul("u1", good) + "]", want: url, event: "consul deploy u1"},
+		{name: "consul, newest last", stdin: "[" + consul("u1", `"`+payload("s3://old/x")+`"`) + "," + consul("u2", good) + "]", env: watch, want: url, event: "consul deploy u2"},
+		{name: "consul, bad old event", stdin: "[" + consul("u1", `"!"`) + "," + consul("u2", good) + "]", env: watch, want: url, event: "consul deploy u2"},
+		{name: "consul, CRLF in payload", stdin: "[" + consul("u1", `"`+payload(" "+url+"\r\n")+`"`) + "]", want: url, event: "consul deploy u1"},
+		{name: "consul, null payload", stdin: "[" + consul("u1", "null") + "]", env: watch, class: errMalformed},
+		{name: "consul, empty payload", stdin: "[" + consul("u1", `""`) + "]", env: watch, class: errMalformed},
+		{name: "consul, payload not base64", stdin: "[" + consul("u1", `"%%"`) + "]", env: watch, class: errMalformed},
+		{name: "consul, payload a number", stdin: "[" + consul("u1", "7") + "]", env: watch, class: errMalformed},
+		{name: "consul, an object", stdin: "{}", env: watch, class: errMalformed},
+		{name: "consul, nothing", stdin: "", env: watch, class: errMalformed},
+		{name: "consul, cut", stdin: "[" + consul("u1", good), class: errMalformed},
+
+		{name: "serf", stdin: url, env: serf, want: url, event: "serf deploy 9"},
+		{name: "serf, no payload", stdin: "", env: serf, class: errMalformed},
+		{name: "serf, members", stdin: "node\t127.0.0.1\n", env: map[string]string{"SERF_EVENT": "member-join"}},
+		{name: "serf, members, from a terminal", terminal: true, env: map[string]string{"SERF_EVENT": "member-leave"}, class: errUsage},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			e, err := ReadEvent(Input{Args: tc.args, Stdin: strings.NewReader(tc.stdin), Terminal: tc.terminal,
+				Getenv: func(k string) string { return tc.env[k] }})
+			switch {
+			case tc.class != nil:
+				if !errors.Is(err, tc.class) || e != nil {
+					t.Fatalf("event %+v, err = %v, want %v", e, err, tc.class)
+				}
+				if strings.Contains(err.Error(), "\n") {
+					t.Errorf("not one line: %q", err)
+				}
+			case err != nil:
+				t.Fatal(err)
+			case tc.want == "":
+				if e != nil {
+					t.Errorf("event %+v, want none", e)
+				}
+			case e == nil || e.URL != tc.want || e.String() != tc.event:
+				t.Errorf("event %+v (%s), want %s (%s)", e, e, tc.want, tc.event)
+			}
+		})
+	}
+}
+
+func TestSkippedEventsAreNamed(t *testing.T) {
+	in := `[{"ID":"a","Name":"deploy","Payload":"` + payload("s3://b/1") + `","LTime":1},` +
+		`{"ID":"b","Name":"deploy","Payload":null,"LTime":2},` +
+		`{"ID":"c","Name":"deploy","Payload":"` + payload("s3://b/3") + `","LTime":3}]`
+	e, err := ReadEvent(Input{Stdin: strings.NewReader(in), Getenv: func(string) string { return "" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(e.Skipped) != 2 || e.Skipped[0].ID != "a" || e.Skipped[0].URL != "s3://b/1" || e.Skipped[1].ID != "b" || e.Skipped[1].URL != "" {
+		t.Errorf("skipped = %+v", e.Skipped)
+	}
+	if e.ID != "c" || e.LTime != "3" {
+		t.Errorf("event = %+v", e)
+	}
+}
+
+func FuzzReadEvent(f *testing.F) {
+	for _, s := range []string{"", "[]", "null", "s3://b/k\r\n", `[{"ID":"a","Payload":"czM6Ly9iL2s="}]`, `[{"Payload":{}}]`, "\xef\xbb\xbf[", "\x00"} {
+		f.Add(s, true)
+		f.Add(s, false)
+	}
+	f.Fuzz(func(t *testing.T, stdin string, watch bool) {
+		e, err := ReadEvent(Input{Stdin: strings.NewReader(stdin), Getenv: func(k string) string {
+			if watch && k == "CONSUL_INDEX" {
+				return "1"
+			}
+			return ""
+		}})
+		if err != nil && e != nil {
+			t.Error("both an event and an error")
+		}
+		if e != nil && (e.URL == "" || e.URL != strings.TrimSpace(e.URL) || strings.ContainsAny(e.URL, "\r\n\x00")) {
+			t.Errorf("URL = %q", e.URL)
+		}
+	})
+}

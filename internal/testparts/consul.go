@@ -1,0 +1,109 @@
+package testparts
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// ConsulAgent is a running Consul agent: a cluster of one.
+type ConsulAgent struct {
+	HTTPAddr string // host:port of its HTTP API
+	Bin      string // the consul program
+}
+
+// Consul starts an agent in development mode that stops with the test. It has
+// elected itself when Consul returns, so that events can be fired.
+func Consul(t testing.TB) ConsulAgent {
+	t.Helper()
+	a := ConsulAgent{Bin: Need(t, "consul")}
+	port := FreePort(t)
+	a.HTTPAddr = hostPort(port)
+	args := []string{
+		"agent", "-dev", "-node", "test", "-bind", "127.0.0.1", "-client", "127.0.0.1",
+		"-http-port", strconv.Itoa(port),
+		"-server-port", strconv.Itoa(FreePort(t)),
+		"-serf-lan-port", strconv.Itoa(FreePort(t)),
+		// What no test needs opens no port and asks no other host.
+		"-dns-port", "-1", "-grpc-port", "-1", "-serf-wan-port", "-1",
+		"-hcl", "connect { enabled = false }", "-hcl", "disable_update_check = true",
+	}
+	p := start(t, nil, a.Bin, args...)
+	p.ready(t, a.leads)
+	return a
+}
+
+// leads tells whether the agent knows itself as a member of a led cluster.
+func (a ConsulAgent) leads() bool {
+	return strings.Contains(a.get("/v1/status/leader"), ":") &&
+		strings.Contains(a.get("/v1/catalog/nodes"), "127.0.0.1")
+}
+
+// get reads from the HTTP API; "" when that does not succeed.
+func (a ConsulAgent) get(path string) string {
+	resp, err := httpClient().Get("http://" + a.HTTPAddr + path)
+	if err != nil {
+		return ""
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return ""
+	}
+	return string(body)
+}
+
+// Fire sends a user event. It has been dispatched, but not yet handled, when
+// Fire returns.
+func (a ConsulAgent) Fire(t testing.TB, name, payload string) {
+	t.Helper()
+	run(t, a.Bin, "event", "-http-addr", a.HTTPAddr, "-name", name, payload)
+}
+
+// Watch runs `consul watch` for events of that name, with env added to the
+// test's environment, which the handler inherits. The handler is a program and
+// its arguments; Consul joins and gives them to a shell. It is stopped with
+// the test. The handler runs once at the start, as Consul does it.
+func (a ConsulAgent) Watch(t testing.TB, name string, env []string, handler ...string) *Watch {
+	t.Helper()
+	args := []string{"watch", "-http-addr", a.HTTPAddr, "-type", "event", "-name", name}
+	return &Watch{start(t, env, a.Bin, append(args, handler...)...)}
+}
+
+// Watch is a running `consul watch`.
+type Watch struct{ p *proc }
+
+// Output is what the watch and its handlers have written so far, stdout and
+// stderr together.
+func (w *Watch) Output() string { return w.p.out.String() }
+
+// Exited tells whether the watch has ended.
+func (w *Watch) Exited() bool { return w.p.exited() }
+
+// ExitCode is the exit status of a watch that has ended; -1 when it still runs
+// or a signal killed it.
+func (w *Watch) ExitCode() int {
+	if !w.Exited() {
+		return -1
+	}
+	return w.p.cmd.ProcessState.ExitCode()
+}
+
+// Signal sends a signal to the watch, not to its handler: passing it on is the
+// watch's task. It does nothing when the watch has ended.
+func (w *Watch) Signal(sig os.Signal) {
+	// "process already finished" is the only way this fails.
+	_ = w.p.cmd.Process.Signal(sig)
+}
+
+// Stop sends SIGTERM and waits until the watch has ended; after 30 s it is
+// killed.
+func (w *Watch) Stop() {
+	w.Signal(syscall.SIGTERM)
+	poll(w.Exited, nil)
+	w.p.kill()
+}

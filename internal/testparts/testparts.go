@@ -1,0 +1,7 @@
+// Package testparts finds and starts the real servers and programs that tests
+// talk to: nginx, rsync, Consul, Serf, an S3 server (versitygw) and a GCS
+// server (fake-gcs-server). Only tests import it.
+//
+// A missing part skips the test on a user's machine and fails it when the
+// environment has CI=true: a skipped test must not hide a broken set-up.
+package testparts

@@ -1,0 +1,82 @@
+package testparts
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"testing"
+	"time"
+)
+
+// waitLimit bounds every wait. It is far above what any part needs, since it
+// only decides how long a broken test takes to say so.
+const waitLimit = 30 * time.Second
+
+// WaitFor polls cond until it is true, and fails the test with what was waited
+// for when that takes longer than 30 s. It must be called from the test's own
+// goroutine.
+func WaitFor(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	if !poll(cond, nil) {
+		t.Fatalf("gave up waiting for %s", what)
+	}
+}
+
+// poll calls cond until it is true; false when the limit passed or stop closed.
+func poll(cond func() bool, stop <-chan struct{}) bool {
+	limit := time.NewTimer(waitLimit)
+	defer limit.Stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !cond() {
+		select {
+		case <-tick.C:
+		case <-stop:
+			return false
+		case <-limit.C:
+			return false
+		}
+	}
+	return true
+}
+
+// FreePort gives a port of 127.0.0.1 that nothing uses, TCP or UDP. It lies
+// below the range the kernel takes ports of outgoing connections from, so that
+// none of those can grab it before the server does.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	for range 100 {
+		port := 15000 + rand.IntN(17000)
+		if portFree(port) {
+			return port
+		}
+	}
+	t.Fatal("found no free port on 127.0.0.1")
+	return 0
+}
+
+func portFree(port int) bool {
+	tcp, err := net.Listen("tcp", hostPort(port))
+	if err != nil {
+		return false
+	}
+	defer tcp.Close()
+	udp, err := net.ListenPacket("udp", hostPort(port))
+	if err != nil {
+		return false
+	}
+	udp.Close()
+	return true
+}
+
+func hostPort(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
+
+// answers tells whether something accepts TCP connections at addr.
+func answers(addr string) bool {
+	c, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
+}

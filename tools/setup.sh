@@ -1,0 +1,112 @@
+#!/bin/sh
+# Sets up what the tests need: programs built from tools/go.mod and
+# tools/consul/go.mod go to .tools/NAME-VERSION/NAME, with a link .tools/NAME
+# to the version in use; programs of the system are installed with apt-get when
+# this runs as root. What is there already is left alone.
+#
+#     tools/setup.sh            everything
+#     tools/setup.sh NAME...    only these built programs
+#
+# Ends with status 1 when something is missing and CI=true; elsewhere the tests
+# that need it are skipped.
+set -eu
+
+cd "$(dirname "$0")/.."
+root=$PWD
+missing=0
+
+# fail MESSAGE: says what is missing and goes on with the rest.
+fail() {
+    echo "setup: $*" >&2
+    missing=1
+}
+
+# build NAME DIRECTORY MODULE PACKAGE: DIRECTORY/go.mod names MODULE's version.
+build() {
+    version=$(awk -v m="$3" '$1 == m && $2 ~ /^v/ { print $2; exit }' "$2/go.mod")
+    if [ -z "$version" ]; then
+        fail "$2/go.mod does not require $3"
+        return
+    fi
+    dir=$root/.tools/$1-$version
+    link=$root/.tools/$1
+    if [ ! -x "$dir/$1" ]; then
+        echo "setup: building $1 $version"
+        if ! compile "$2" "$4" "$dir/$1"; then
+            fail "$1 $version can't be built"
+            return
+        fi
+    fi
+    if [ "$(readlink "$link")" != "$1-$version/$1" ]; then
+        ln -sfn "$1-$version/$1" "$link" || fail "$link can't be made"
+    fi
+}
+
+# compile DIRECTORY PACKAGE FILE: FILE has another name until it's complete,
+# for a broken build must not count as one.
+compile() {
+    mkdir -p "$(dirname "$3")" &&
+        (cd "$1" && CGO_ENABLED=0 GOFLAGS=-buildvcs=false \
+            go build -trimpath -ldflags '-s -w' -o "$3.new" "$2") &&
+        mv "$3.new" "$3"
+}
+
+build_named() {
+    case $1 in
+    versitygw) build "$1" tools github.com/versity/versitygw github.com/versity/versitygw/cmd/versitygw ;;
+    fake-gcs-server) build "$1" tools github.com/fsouza/fake-gcs-server github.com/fsouza/fake-gcs-server ;;
+    staticcheck) build "$1" tools honnef.co/go/tools honnef.co/go/tools/cmd/staticcheck ;;
+    consul) build "$1" tools/consul github.com/hashicorp/consul github.com/hashicorp/consul ;;
+    *) fail "unknown program $1" ;;
+    esac
+}
+
+# has PROGRAM: nginx is in /usr/sbin, which isn't in everyone's PATH.
+has() {
+    command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]
+}
+
+# absent: the Debian packages of the programs that are not installed.
+absent() {
+    for pair in rsync:rsync serf:serf nginx:nginx-light tar:tar xz:xz-utils \
+        bzip2:bzip2 zstd:zstd ps:procps gcc:gcc; do
+        has "${pair%%:*}" || printf '%s ' "${pair#*:}"
+    done
+    # The race detector links with the C library.
+    if [ "$(uname -s)" = Linux ] && [ ! -e /usr/include/stdlib.h ]; then
+        printf 'libc6-dev '
+    fi
+}
+
+# install PACKAGE...: none of the servers among them may start by itself.
+install() {
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        trap 'rm -f "$policy"' EXIT
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+    fi
+    apt-get update -q && DEBIAN_FRONTEND=noninteractive \
+        apt-get install -q -y --no-install-recommends "$@"
+}
+
+system() {
+    packages=$(absent)
+    [ -n "$packages" ] || return 0
+    # shellcheck disable=SC2086 # the list is meant to be split
+    if [ "$(id -u)" = 0 ] && has apt-get && install $packages; then
+        packages=$(absent)
+        [ -n "$packages" ] || return 0
+    fi
+    fail "programs are missing; install them with:"
+    echo "sudo apt-get install $packages" >&2
+}
+
+if [ $# -gt 0 ]; then
+    for name in "$@"; do build_named "$name"; done
+else
+    system
+    for name in staticcheck versitygw fake-gcs-server consul; do build_named "$name"; done
+fi
+
+if [ "$missing" = 1 ] && [ "${CI:-}" = true ]; then exit 1; fi
