@@ -1,0 +1,25 @@
+//go:build unix && !linux
+
+package process
+
+import (
+	"errors"
+	"syscall"
+)
+
+// Start names the moment at which a process started; this system does not
+// say it to us.
+func Start(int) string { return "" }
+
+// Boot names the time since the machine was started; this system does not
+// say it to us.
+func Boot() string { return "" }
+
+// Alive reports whether there is a process with that number.
+func Alive(pid int, _ string) bool {
+	err := syscall.Kill(pid, 0)
+	return err == nil || errors.Is(err, syscall.EPERM)
+}
+
+// KillGroup ends nothing where a group's environment can't be read.
+func KillGroup(int, string) bool { return false }

@@ -1,0 +1,56 @@
+//go:build linux
+
+package process
+
+import (
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+)
+
+func TestAlive(t *testing.T) {
+	me, start := os.Getpid(), Start(os.Getpid())
+	if start == "" || !Alive(me, start) || !Alive(me, "") {
+		t.Errorf("this process is not alive: start %q", start)
+	}
+	if Alive(me, "another-boot:1") {
+		t.Error("another process's start was taken for ours")
+	}
+	cmd := exec.Command("sleep", "60")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid, child := cmd.Process.Pid, Start(cmd.Process.Pid)
+	if !Alive(pid, child) {
+		t.Error("a running child is not alive")
+	}
+	_ = cmd.Process.Kill()
+	if !gone(pid) || Alive(pid, child) {
+		t.Error("a killed child that nobody has waited for is alive")
+	}
+	_ = cmd.Wait()
+	if Alive(pid, child) || Start(pid) != "" {
+		t.Error("a process that has ended is alive")
+	}
+}
+
+func TestKillGroup(t *testing.T) {
+	cmd := exec.Command("sh", "-c", "sleep 60; true")
+	cmd.Env = append(os.Environ(), "STRETCHER_TEST_MARK=yes")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := cmd.Process.Pid
+	if KillGroup(pid, "STRETCHER_TEST_MARK=no") || KillGroup(pid, "TEST_MARK=yes") {
+		t.Error("a group without the variable was ended")
+	}
+	if !KillGroup(pid, "STRETCHER_TEST_MARK=yes") {
+		t.Error("the group was not ended")
+	}
+	_ = cmd.Wait()
+	if KillGroup(pid, "STRETCHER_TEST_MARK=yes") {
+		t.Error("a group that is gone was ended")
+	}
+}

@@ -1,0 +1,115 @@
+package state
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestDefault(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		uid  int
+		env  map[string]string
+		home string
+		want string
+	}{
+		{"root", 0, map[string]string{"HOME": "/root", "XDG_STATE_HOME": "/x"}, "", "/var/lib/stretcher"},
+		{"user", 1000, map[string]string{"HOME": "/home/u"}, "", "/home/u/.local/state/stretcher"},
+		{"xdg", 1000, map[string]string{"HOME": "/home/u", "XDG_STATE_HOME": "/x"}, "", "/x/stretcher"},
+		{"relative xdg", 1000, map[string]string{"HOME": "/home/u", "XDG_STATE_HOME": "x"}, "", "/home/u/.local/state/stretcher"},
+		{"no HOME", 1000, nil, "/home/p", "/home/p/.local/state/stretcher"},
+		{"relative HOME", 1000, map[string]string{"HOME": "."}, "/home/p", "/home/p/.local/state/stretcher"},
+		{"nothing", 1000, nil, "", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got, err := Default(User{tc.uid, func(k string) string { return tc.env[k] }, func() (string, error) { return tc.home, nil }})
+			if got != tc.want || (err == nil) != (tc.want != "") {
+				t.Errorf("got %q, %v; want %q", got, err, tc.want)
+			}
+		})
+	}
+}
+
+func TestOpen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a/state")
+	d, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{path, d.Locks(), filepath.Dir(d.Log("r")), filepath.Dir(d.Tree("r"))} {
+		info, err := os.Stat(dir)
+		if err != nil || info.Mode().Perm() != 0o700 {
+			t.Errorf("%s: %v, %v", dir, info, err)
+		}
+	}
+	if _, err := Open(path); err != nil {
+		t.Errorf("second Open: %v", err)
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(filepath.Join(file, "state")); err == nil {
+		t.Error("a state directory below a file was opened")
+	}
+}
+
+func TestGroup(t *testing.T) {
+	d, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Group("r") != 0 {
+		t.Error("a group before one was noted")
+	}
+	if err := errors.Join(d.SetGroup("r", 0), d.SetGroup("r", 123)); err != nil || d.Group("r") != 123 {
+		t.Errorf("group = %d, %v", d.Group("r"), err)
+	}
+	if err := d.SetGroup("r", 0); err != nil || d.Group("r") != 0 {
+		t.Errorf("group = %d, %v", d.Group("r"), err)
+	}
+}
+
+func TestForget(t *testing.T) {
+	d, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{d.Log("r"), d.Tree("r"), d.Log("other")} {
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.Forget("r")
+	for name, want := range map[string]bool{d.Log("r"): false, d.Tree("r"): false, d.Log("other"): true} {
+		if _, err := os.Stat(name); (err == nil) != want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestFallbackLocks(t *testing.T) {
+	tmp := t.TempDir()
+	for range 2 {
+		if dir, err := FallbackLocks(tmp, os.Getuid()); err != nil || filepath.Dir(dir) != tmp {
+			t.Errorf("%q, %v", dir, err)
+		}
+	}
+	for name, spoil := range map[string]func(dir string) error{
+		"symlink":  func(dir string) error { return errors.Join(os.Remove(dir), os.Symlink(t.TempDir(), dir)) },
+		"writable": func(dir string) error { return os.Chmod(dir, 0o777) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			tmp := t.TempDir()
+			dir, err := FallbackLocks(tmp, os.Getuid())
+			if err = errors.Join(err, spoil(dir)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := FallbackLocks(tmp, os.Getuid()); err == nil {
+				t.Error("it was trusted")
+			}
+		})
+	}
+}
