@@ -1,0 +1,129 @@
+// Package history remembers what ran on this machine and tells it.
+//
+// Its words: a run is one execution of the program; a step is a command or a
+// hook that the run started, at a point of the lifecycle, written in a
+// dialect; the result says how a run ended; an event is what asked for the
+// run, and its key is what the event is known by when it is handed over again;
+// a key is handled when a run for it has ended, whatever the result; a run is
+// dead when it never ended and its process is gone; a fingerprint is whatever
+// the caller compares to find that two runs would deploy the same. Names,
+// URLs and errors come in redacted: this package hides nothing.
+//
+// The store is one SQLite file in WAL mode, which several processes may use
+// at once. The row of a run is written when it begins and again at each step,
+// so that a run that dies has left where it was. A database that can't be
+// read is moved aside, never removed, and a new one made: an archive of the
+// past must not stop a deploy. The renderers (WriteTable, WriteJSON,
+// WriteHTML, ...) work on values and need no store.
+//
+// The package may import modernc.org/sqlite and golang.org/x/sys/unix, and
+// nothing of this module. It opens nothing until Open is called.
+package history
+
+import (
+	"errors"
+	"time"
+)
+
+// Sentinels that callers may test for with errors.Is.
+var (
+	// ErrNotFound: no run has this id, or there is no such run.
+	ErrNotFound = errors.New("no such run")
+	// ErrAmbiguous: several runs have an id that begins like this.
+	ErrAmbiguous = errors.New("several runs have an id that begins like this")
+	// ErrBusy: another process kept the database locked until the busy timeout.
+	ErrBusy = errors.New("the history database is locked")
+	// ErrCorrupt: the database is damaged, or is none.
+	ErrCorrupt = errors.New("the history database is damaged")
+)
+
+// Result says how a run ended, or that it has not.
+type Result string
+
+// The results of a run.
+const (
+	Running Result = "running" // not ended, as far as the database knows
+	Good    Result = "good"
+	Failed  Result = "failed"
+	Refused Result = "refused" // signature, checksum, policy, limit, unsafe archive
+	Died    Result = "died"    // its process ended without a result
+	Skipped Result = "skipped" // an event that a newer one replaced; nothing ran
+)
+
+// Run is one execution of the program.
+type Run struct {
+	ID       string    // UUIDv7
+	Started  time.Time // to the microsecond
+	Finished time.Time // zero while running; of a died run the last sign of life
+	Name     string
+	Version  string
+	Dest     string // real or as in the manifest, but always the same for one dest
+	URL      string // of the manifest, redacted
+	Result   Result
+	Step     string // the step it is in, or ended in
+	Exit     int    // the program's exit code; meaningless unless the run has ended
+	Error    string // one line; "" for a good run
+	Event    string // for people: "consul ID", "serf NAME LTIME", "argument", "stdin"
+	EventKey string // what a replayed event is known by; "" for none
+	User     string // who started it; "" when that says nothing
+
+	Fingerprint string // what was deployed: checksum, strategy, excludes, mode
+	Tree        string // where or what the recorded tree of dest is
+
+	PID       int      // of the process, with ProcStart: is it the same process still?
+	ProcStart string   // boot id and start time of the process, in the caller's form
+	Log       string   // path of the log file
+	Staging   []string // paths to remove when the run has died
+
+	Touched time.Time // last sign of life; set by the store, not by the caller
+}
+
+// Ended reports whether the run itself has said how it ended.
+func (r Run) Ended() bool { return r.Result != Running && r.Result != Died }
+
+// Duration is the time from start to end, or to the last sign of life; 0 for
+// a run that is not finished.
+func (r Run) Duration() time.Duration {
+	if r.Finished.IsZero() {
+		return 0
+	}
+	return max(r.Finished.Sub(r.Started), 0)
+}
+
+// Step is a command or hook that a run started and that has ended.
+type Step struct {
+	Run      string // id
+	Seq      int    // from 1, in the order of AddStep
+	Point    string // "pre_extract", ...
+	Dialect  string // "commands", "p2", "porter", "oci", ...
+	Name     string // command line, or name of the hook
+	Started  time.Time
+	Duration time.Duration
+	Exit     int    // -1 when it has none: a signal ended it, or it never started
+	Signal   string // "SIGTERM", ...; "" when none ended it
+	TimedOut bool
+	Offset   int64 // where its output begins in the run's log file, in bytes
+}
+
+// OK reports whether the step did what it should.
+func (s Step) OK() bool { return s.Exit == 0 && s.Signal == "" && !s.TimedOut }
+
+// Detail is a run with its steps, in order.
+type Detail struct {
+	Run
+	Steps []Step
+}
+
+// Alive reports whether the process that pid and start (Run.PID,
+// Run.ProcStart) name still runs.
+type Alive func(pid int, start string) bool
+
+// Judge gives running runs whose process is gone the result Died, in place.
+// It is for those who only read; Store.Died writes it down.
+func Judge(runs []Run, alive Alive) {
+	for i := range runs {
+		if r := &runs[i]; r.Result == Running && !alive(r.PID, r.ProcStart) {
+			r.Result, r.Finished = Died, r.Touched
+		}
+	}
+}

@@ -1,0 +1,247 @@
+package history
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"modernc.org/sqlite"
+)
+
+// defaultBusy is how long a statement waits for another process: far longer
+// than any of our transactions, far shorter than a deploy may be delayed.
+const defaultBusy = 5 * time.Second
+
+// Options for Open. The zero value is a store to write to.
+type Options struct {
+	// ReadOnly never makes, changes or moves the database. It works while a run
+	// writes; a database that does not exist reads as an empty one.
+	ReadOnly bool
+	// BusyTimeout is how long to wait for another process; 0 means 5 s.
+	BusyTimeout time.Duration
+	// Warn is told, on the goroutine of the call that met it, of a damaged
+	// database that was moved aside (the error wraps ErrCorrupt and names the
+	// place), and must not call the Store. Nil means nobody is told.
+	Warn func(error)
+}
+
+// Store is an open history. It is safe for concurrent use, and so is the
+// database for several processes, each with a Store of its own.
+//
+// Every writing method commits before it returns. A crash of the program
+// loses nothing that was committed; a crash of the machine may lose the last
+// moments, save for what Finish wrote. When a ctx ends, the call ends: a
+// caller that wants an interrupted run recorded passes a ctx that outlives it.
+type Store struct {
+	path string
+	opts Options
+
+	mu      sync.Mutex // guards what follows
+	db      *sql.DB
+	file    fs.FileInfo    // the database when it was opened; nil in memory
+	current map[string]Run // begun here and not finished
+}
+
+// querier is what *sql.DB and *sql.Tx have in common.
+type querier interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// Open opens the history at path, in a directory that exists, and makes it
+// (mode 0600) when there is none. A damaged one is moved aside to
+// PATH.corrupt-TIMESTAMP, together with its -wal and -shm, told to opts.Warn,
+// and replaced.
+//
+// An error wraps ErrBusy, ErrCorrupt (ReadOnly only), ctx's error or the
+// cause; without a history a deploy goes on, so callers make it a warning.
+func Open(ctx context.Context, path string, opts Options) (*Store, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("open history %q: %w", path, err)
+	}
+	if opts.BusyTimeout <= 0 {
+		opts.BusyTimeout = defaultBusy
+	}
+	s := &Store{path: path, opts: opts, current: map[string]Run{}}
+	open := s.openWrite
+	if opts.ReadOnly {
+		open = s.openRead
+	}
+	if err := open(ctx); err != nil {
+		return nil, fmt.Errorf("open history %q: %w", path, classify(err))
+	}
+	return s, nil
+}
+
+// Close closes the database. Runs that have not finished stay as they are.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("close history %q: %w", s.path, err)
+	}
+	return nil
+}
+
+func (s *Store) openWrite(ctx context.Context) error {
+	err := s.connect(ctx)
+	if isCorrupt(err) {
+		return s.replace(ctx, err)
+	}
+	return err
+}
+
+// connect opens the database that is there now, or a new one.
+func (s *Store) connect(ctx context.Context) error {
+	if err := create(s.path); err != nil {
+		return err
+	}
+	info, err := os.Stat(s.path)
+	if err != nil {
+		return err
+	}
+	db, err := dial(dsn(s.path, s.opts.BusyTimeout, "rwc"))
+	if err != nil {
+		return err
+	}
+	s.file, s.db = info, db
+	if err := s.prepare(ctx); err != nil {
+		return errors.Join(err, s.db.Close())
+	}
+	return nil
+}
+
+// prepare migrates. Turning a new database to WAL does not obey the busy
+// timeout when two processes do it at once, hence the loop.
+func (s *Store) prepare(ctx context.Context) error {
+	for end := time.Now().Add(s.opts.BusyTimeout); ; {
+		err := migrate(ctx, s.db)
+		if !hasCode(err, codeBusy) || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// create makes an empty file of mode 0600, which is an empty database. A file
+// that exists is not even opened: closing it would drop the locks that
+// another Store of this process has on it (POSIX locks belong to the process).
+func create(path string) error {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+func (s *Store) openRead(ctx context.Context) error {
+	_, err := os.Stat(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s.openEmpty(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	v, err := s.connectRead(ctx, "ro")
+	if hasCode(err, codeCantOpen) || hasCode(err, codeReadOnly) {
+		// A reader that can't write beside the database can't make the shared
+		// memory of a WAL. When no WAL is left, the file alone is the truth.
+		if _, e := os.Stat(s.path + "-wal"); errors.Is(e, fs.ErrNotExist) {
+			v, err = s.connectRead(ctx, "ro&immutable=1")
+		}
+	}
+	switch {
+	case err != nil:
+		return err
+	case v == 0: // another process is about to make it
+		return errors.Join(s.db.Close(), s.openEmpty(ctx))
+	case v < len(migrations):
+		err := fmt.Errorf("schema version %d is an older program's; the next deploy brings it up to date", v)
+		return errors.Join(err, s.db.Close())
+	}
+	return nil
+}
+
+func (s *Store) connectRead(ctx context.Context, mode string) (version int, err error) {
+	if s.db, err = dial(dsn(s.path, s.opts.BusyTimeout, mode)); err != nil {
+		return 0, err
+	}
+	if version, err = userVersion(ctx, s.db); err != nil {
+		return 0, errors.Join(err, s.db.Close())
+	}
+	return version, nil
+}
+
+// openEmpty stands in for a history that does not exist.
+func (s *Store) openEmpty(ctx context.Context) (err error) {
+	if s.db, err = dial("file::memory:"); err != nil {
+		return err
+	}
+	return migrate(ctx, s.db)
+}
+
+func dsn(path string, busy time.Duration, mode string) string {
+	u := url.URL{Scheme: "file", Path: path}
+	return u.String() + "?mode=" + mode +
+		"&_busy_timeout=" + strconv.FormatInt(busy.Milliseconds(), 10) +
+		"&_txlock=immediate" + // a read that turns into a write can't wait for its turn
+		"&_synchronous=NORMAL&_foreign_keys=1&_dqs=0&_defensive=1&_error_rc=1"
+}
+
+// dial opens no file yet. One connection serves all: it keeps the pragmas that
+// Finish changes, and an in-memory database has no second one.
+func dial(dsn string) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	db.SetMaxOpenConns(1)
+	return db, nil
+}
+
+// Primary result codes, https://www.sqlite.org/rescode.html.
+const (
+	codeBusy     = 5
+	codeReadOnly = 8
+	codeCorrupt  = 11
+	codeCantOpen = 14
+	codeNotADB   = 26
+)
+
+func hasCode(err error, code int) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == code
+}
+
+func isCorrupt(err error) bool { return hasCode(err, codeCorrupt) || hasCode(err, codeNotADB) }
+
+// classify adds the sentinel a caller can test for.
+func classify(err error) error {
+	switch {
+	case hasCode(err, codeBusy):
+		return fmt.Errorf("%w: %w", ErrBusy, err)
+	case isCorrupt(err):
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return err
+}

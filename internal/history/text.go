@@ -1,0 +1,197 @@
+package history
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	timeFormat = "2006-01-02 15:04:05 MST"
+	shortID    = 13 // digits of a UUIDv7 that hold its whole time, with the dash
+)
+
+// WriteTable writes one aligned line per run, in the order given, under a
+// heading; nothing but the heading when there are none. Times are in the
+// location they come in (local, from a Store); ids are shortened to a length
+// that tells the given runs apart, and Store.Run takes them so.
+func WriteTable(w io.Writer, runs []Run) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "RUN\tSTARTED\tNAME\tVERSION\tRESULT\tDURATION\tBY")
+	n := idLength(runs)
+	for _, r := range runs {
+		row(tw, r.ID[:min(n, len(r.ID))], r.Started.Format(timeFormat), r.Name, r.Version, string(r.Result),
+			runDuration(r), who(r))
+	}
+	return tw.Flush() // reports the errors of all writes before it
+}
+
+// WriteDetail writes what is known of one run, then a table of its steps: when
+// in the run each began, how long it took, how it ended, and the offset of its
+// output in the run's log file, in bytes.
+func WriteDetail(w io.Writer, d Detail) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, f := range fields(d.Run) {
+		row(tw, f.Name, f.Value)
+	}
+	if len(d.Steps) > 0 {
+		// The tab-less line ends the column block, so each has its own widths.
+		fmt.Fprintln(tw, "\nSTEP\tPOINT\tDIALECT\tAT\tDURATION\tEXIT\tLOG OFFSET\tNAME")
+	}
+	for _, s := range d.Steps {
+		row(tw, strconv.Itoa(s.Seq), s.Point, s.Dialect, "+"+human(max(s.Started.Sub(d.Started), 0)),
+			human(s.Duration), stepEnd(s), strconv.FormatInt(s.Offset, 10), s.Name)
+	}
+	return tw.Flush()
+}
+
+// row writes a line of escaped cells; an empty one shows as a dash, so that
+// columns can be cut by scripts.
+func row(tw *tabwriter.Writer, cells ...string) {
+	for i, c := range cells {
+		if cells[i] = escape(c); c == "" {
+			cells[i] = "-"
+		}
+	}
+	fmt.Fprintln(tw, strings.Join(cells, "\t"))
+}
+
+// field is a line of a run's description.
+type field struct{ Name, Value string }
+
+// fields describes a run, without what is empty.
+func fields(r Run) []field {
+	all := []field{
+		{"run", r.ID},
+		{"name", r.Name},
+		{"version", r.Version},
+		{"dest", r.Dest},
+		{"manifest", r.URL},
+		{"by", who(r)},
+		{"started", r.Started.Format(timeFormat)},
+		{"finished", finished(r)},
+		{"result", outcome(r)},
+		{"error", r.Error},
+		{"log", r.Log},
+	}
+	var told []field
+	for _, f := range all {
+		if f.Value != "" {
+			told = append(told, f)
+		}
+	}
+	return told
+}
+
+func finished(r Run) string {
+	switch {
+	case r.Finished.IsZero():
+		return ""
+	case r.Result == Died:
+		return "no; last sign of life " + r.Finished.Format(timeFormat)
+	}
+	return r.Finished.Format(timeFormat) + ", after " + human(r.Duration())
+}
+
+// outcome is the result in words: "failed in post, exit 1".
+func outcome(r Run) string {
+	text := string(r.Result)
+	if r.Step != "" && r.Result != Good {
+		text += " in " + r.Step
+	}
+	if r.Ended() && r.Result != Skipped {
+		text += ", exit " + strconv.Itoa(r.Exit)
+	}
+	return text
+}
+
+// who says what asked for the run, and which user.
+func who(r Run) string {
+	switch {
+	case r.User == "":
+		return r.Event
+	case r.Event == "":
+		return "by " + r.User
+	}
+	return r.Event + " by " + r.User
+}
+
+func runDuration(r Run) string {
+	if r.Finished.IsZero() || r.Result == Skipped {
+		return ""
+	}
+	return human(r.Duration())
+}
+
+// stepEnd says how a step ended: "0", "1", "SIGKILL (timed out)", "never started".
+func stepEnd(s Step) string {
+	text := strconv.Itoa(s.Exit)
+	switch {
+	case s.Signal != "":
+		text = s.Signal
+	case s.Exit < 0:
+		text = "never started"
+	}
+	if s.TimedOut {
+		text += " (timed out)"
+	}
+	return text
+}
+
+// human shows a duration with about three digits.
+func human(d time.Duration) string {
+	switch {
+	case d <= 0:
+		return "0s"
+	case d < time.Millisecond:
+		return "<1ms"
+	case d < time.Second:
+		return strconv.FormatInt(d.Milliseconds(), 10) + "ms"
+	case d < time.Minute:
+		return strconv.FormatFloat(d.Truncate(100*time.Millisecond).Seconds(), 'f', 1, 64) + "s"
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", d/time.Minute, d%time.Minute/time.Second)
+	}
+	return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
+}
+
+// idLength is how many bytes of their ids tell the runs apart.
+func idLength(runs []Run) int {
+	for n := shortID; ; n++ {
+		seen, longer, clash := map[string]bool{}, false, false
+		for _, r := range runs {
+			id := r.ID[:min(n, len(r.ID))]
+			clash = clash || seen[id]
+			longer = longer || len(r.ID) > n
+			seen[id] = true
+		}
+		if !clash || !longer {
+			return n
+		}
+	}
+}
+
+// escape shows what a terminal or a browser might obey, or hide, as the Go
+// escape of it: control characters, line ends, marks that turn the direction
+// of writing, bytes that are not UTF-8.
+func escape(s string) string {
+	var b strings.Builder
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[0])
+		case unicode.IsGraphic(r) && !unicode.In(r, unicode.Zl, unicode.Zp):
+			b.WriteRune(r)
+		default:
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+		s = s[n:]
+	}
+	return b.String()
+}
