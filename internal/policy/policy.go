@@ -1,0 +1,308 @@
+// Package policy is what the owner of a host allows: which manifests,
+// sources and destinations, how large, how strict.
+//
+// Its words: the host policy is a YAML file that only root or the caller can
+// write; a limit is the most that is accepted, 0 for as much as there is; a
+// prefix allows the URL or path itself and what is below it. A manifest may
+// tighten a limit, never loosen it.
+//
+// It may import internal/yamldoc and internal/redact. It decides; it fetches,
+// unpacks and deploys nothing.
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"stretcher/internal/redact"
+	"stretcher/internal/yamldoc"
+)
+
+// Default is where the host policy is looked for.
+const Default = "/etc/stretcher/config.yml"
+
+// maxFile bounds the policy file, in bytes.
+const maxFile = 1 << 20
+
+// defaultKeep is how long runs are remembered.
+const defaultKeep = 90 * 24 * time.Hour
+
+// ErrRefused: the policy does not allow it, or can't be trusted itself.
+var ErrRefused = errors.New("refused by the host policy")
+
+// Policy is the host policy. The zero value restricts nothing.
+type Policy struct {
+	Allow        Allow   `yaml:"allow"`
+	Limits       Limits  `yaml:"limits"`
+	Extract      Extract `yaml:"extract"`
+	History      History `yaml:"history"`
+	RequireState bool    `yaml:"require_state"` // no deployment without a usable state directory
+}
+
+// Allow lists prefixes; an empty list allows everything.
+type Allow struct {
+	Manifests []string `yaml:"manifests"`
+	Sources   []string `yaml:"sources"`
+	Dests     []string `yaml:"dests"`
+}
+
+// Limits are the largest sizes accepted, in bytes, and the largest number of
+// entries in an archive; 0 = no limit.
+type Limits struct {
+	Manifest Size  `yaml:"manifest"`
+	Archive  Size  `yaml:"archive"`
+	Unpacked Size  `yaml:"unpacked"`
+	Files    int64 `yaml:"files"`
+}
+
+// History says how long runs are remembered.
+type History struct {
+	Keep Days `yaml:"keep"` // 0 = 90 days
+}
+
+// KeepFor is how long runs are remembered.
+func (h History) KeepFor() time.Duration {
+	if h.Keep > 0 {
+		return time.Duration(h.Keep)
+	}
+	return defaultKeep
+}
+
+// Size is a number of bytes: 5GiB, 500MB, 1000.
+type Size int64
+
+// UnmarshalText reads a number with or without a unit.
+func (s *Size) UnmarshalText(b []byte) error {
+	n, err := humanize.ParseBytes(string(b))
+	if err != nil || n > 1<<62 {
+		return errors.New("is not a size such as 500MB or 2GiB")
+	}
+	*s = Size(n)
+	return nil
+}
+
+// Days is a time span: a Go duration, or a number of days such as 90d.
+type Days time.Duration
+
+// UnmarshalText reads 90d, 36h and the like.
+func (d *Days) UnmarshalText(b []byte) error {
+	text, day := string(b), time.Duration(1)
+	if n, ok := strings.CutSuffix(text, "d"); ok {
+		text, day = n+"h", 24
+	}
+	v, err := time.ParseDuration(text)
+	if err != nil || v <= 0 || v > 100*365*24*time.Hour {
+		return errors.New("is not a time span such as 90d or 36h")
+	}
+	*d = Days(v * day)
+	return nil
+}
+
+// Extract says how archives are unpacked; see package archive.
+type Extract string
+
+// The ways to unpack, from the looser to the tighter.
+const (
+	Compat Extract = "compat"
+	Strict Extract = "strict"
+)
+
+// UnmarshalText accepts compat and strict.
+func (e *Extract) UnmarshalText(b []byte) error {
+	if *e = Extract(b); *e != Compat && *e != Strict {
+		return errors.New("is not compat or strict")
+	}
+	return nil
+}
+
+// Load reads the host policy at name. Without the file there are no
+// restrictions, unless must says that it has been asked for by name. Any
+// doubt about the file is an error that wraps ErrRefused: a policy that is
+// not understood must not be taken for one that allows.
+func Load(name string, must bool) (*Policy, error) {
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) && !must {
+		return &Policy{}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	defer f.Close()
+	if err := trusted(f, os.Getuid()); err != nil {
+		return nil, fmt.Errorf("%w: config %q: %w", ErrRefused, name, err)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(data) > maxFile {
+		err = fmt.Errorf("larger than %d bytes", maxFile)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: config %q: %w", ErrRefused, name, err)
+	}
+	p, err := parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("%w: config %q: %w", ErrRefused, name, err)
+	}
+	return p, nil
+}
+
+// trusted refuses a file that somebody else may have written.
+func trusted(f *os.File, uid int) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case !info.Mode().IsRegular():
+		return errors.New("not a regular file")
+	case ok && st.Uid != 0 && int(st.Uid) != uid:
+		return fmt.Errorf("owned by user %d, neither root nor the caller", st.Uid)
+	case info.Mode().Perm()&0o022 != 0:
+		return fmt.Errorf("mode %04o lets others write it", info.Mode().Perm())
+	}
+	return nil
+}
+
+func parse(data []byte) (*Policy, error) {
+	var p Policy
+	if len(strings.TrimSpace(string(data))) == 0 {
+		return &p, nil
+	}
+	unknown, problems := yamldoc.Decode(data, &p)
+	for _, w := range append(unknown, problems...) {
+		if w.Hint != "" {
+			return nil, fmt.Errorf("%w, %s", w, w.Hint)
+		}
+		return nil, w
+	}
+	if p.Limits.Files < 0 {
+		return nil, fmt.Errorf("limits.files: %d is negative", p.Limits.Files)
+	}
+	for _, u := range append(p.Allow.Manifests, p.Allow.Sources...) {
+		if parsed, err := url.Parse(u); err != nil || parsed.Scheme == "" {
+			return nil, fmt.Errorf("allow: %q is not the beginning of a URL", redact.URL(u))
+		}
+	}
+	for _, d := range p.Allow.Dests {
+		if !filepath.IsAbs(d) {
+			return nil, fmt.Errorf("allow.dests: %q is not an absolute path", d)
+		}
+	}
+	return &p, nil
+}
+
+// Manifest tells whether the manifest at raw may be deployed.
+func (p *Policy) Manifest(raw string) error { return allowURL("manifest", raw, p.Allow.Manifests) }
+
+// Source tells whether an archive may come from raw.
+func (p *Policy) Source(raw string) error { return allowURL("src", raw, p.Allow.Sources) }
+
+func allowURL(what, raw string, prefixes []string) error {
+	if len(prefixes) == 0 {
+		return nil
+	}
+	u, err := url.Parse(raw)
+	if err == nil && !dotted(u.Path) {
+		for _, prefix := range prefixes {
+			if below(u, prefix) {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("%w: %s %q is not allowed", ErrRefused, what, redact.URL(raw))
+}
+
+// dotted reports whether a server might take the path for another one.
+func dotted(p string) bool {
+	for _, element := range strings.Split(p, "/") {
+		if element == ".." || element == "." {
+			return true
+		}
+	}
+	return false
+}
+
+// below reports whether u is the URL prefix or below it. Scheme and host must
+// be equal, so that "https://a" does not allow "https://a.example".
+func below(u *url.URL, prefix string) bool {
+	p, err := url.Parse(prefix)
+	return err == nil && u.Scheme == p.Scheme && u.Opaque == "" && strings.EqualFold(u.Host, p.Host) &&
+		belowPath(u.Path, path.Join("/", p.Path))
+}
+
+func belowPath(name, prefix string) bool {
+	return prefix == "/" || name == prefix || strings.HasPrefix(name, prefix+"/")
+}
+
+// Dest tells whether dest may be deployed to: under the name it is given by
+// and where its symlinks lead.
+func (p *Policy) Dest(dest string) error {
+	if len(p.Allow.Dests) == 0 || dest == "" {
+		return nil
+	}
+	for _, name := range []string{filepath.Clean(dest), Real(dest)} {
+		if !allowedPath(name, p.Allow.Dests) {
+			return fmt.Errorf("%w: dest %q is not allowed", ErrRefused, name)
+		}
+	}
+	return nil
+}
+
+func allowedPath(name string, prefixes []string) bool {
+	for _, prefix := range prefixes {
+		if belowPath(name, filepath.Clean(prefix)) || belowPath(name, Real(prefix)) {
+			return true
+		}
+	}
+	return false
+}
+
+// Real resolves the symlinks of as much of an absolute path as exists.
+func Real(name string) string {
+	name = filepath.Clean(name)
+	for rest := ""; ; name = filepath.Dir(name) {
+		if real, err := filepath.EvalSymlinks(name); err == nil {
+			return filepath.Join(real, rest)
+		}
+		if name == "/" || name == "." {
+			return filepath.Join(name, rest)
+		}
+		rest = filepath.Join(filepath.Base(name), rest)
+	}
+}
+
+// Tightest returns, of each limit, the smaller that is set.
+func (l Limits) Tightest(other Limits) Limits {
+	return Limits{
+		Manifest: smaller(l.Manifest, other.Manifest),
+		Archive:  smaller(l.Archive, other.Archive),
+		Unpacked: smaller(l.Unpacked, other.Unpacked),
+		Files:    smaller(l.Files, other.Files),
+	}
+}
+
+func smaller[T Size | int64](a, b T) T {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// Tighter returns the stricter of two ways to unpack.
+func (e Extract) Tighter(other Extract) Extract {
+	if e == Strict || other == Strict {
+		return Strict
+	}
+	return Compat
+}
