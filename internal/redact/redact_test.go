@@ -1,0 +1,107 @@
+package redact
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+func TestURL(t *testing.T) {
+	for _, c := range []struct{ in, want string }{
+		{"https://host/p", "https://host/p"},
+		{"https://host:8443/@scope/pkg@1.2/a.tgz", "https://host:8443/@scope/pkg@1.2/a.tgz"},
+		{"https://user:SEKRIT@host/p", "https://xxxxx@host/p"},
+		{"https://SEKRIT@host/p", "https://xxxxx@host/p"},
+		{"https://host/p?X-Amz-Signature=SEKRIT", "https://host/p?xxxxx"},
+		{"https://host/p#SEKRIT", "https://host/p#xxxxx"},
+		{"s3://bucket/a b%20c", "s3://bucket/a%20b%20c"},
+		{"file:///srv/app.tar.gz", "file:///srv/app.tar.gz"},
+		{"/srv/app.tar.gz", "/srv/app.tar.gz"},
+		{"", ""},
+		// Input that net/url refuses, or takes for something else.
+		{"https://user:SEKRIT/x@host/p", "https://xxxxx@host/p"},
+		{"https://user:SEKRIT?x@host/p", "https://xxxxx"},
+		{"https://user:123?SEKRIT@host/p", "https://xxxxx"},
+		{"https://host/%zz?k=a@SEKRIT", "https://xxxxx"},
+		{"https://user:SEKRIT#", "https://xxxxx#xxxxx"},
+		{"https://user:SEKRIT/p", "https://xxxxx/p"},
+		{"https://user:SEK RIT@host/p?q=1", "https://xxxxx@host/p?xxxxx"},
+		{"https:/user:SEKRIT@host/p", "https:xxxxx@host/p"},
+		{"user:SEKRIT@host/p", "user:xxxxx@host/p"},
+		{"1:SEKRIT", "xxxxx"},
+		{"https://host/%zz?SEKRIT", "https://host/%zz?xxxxx"},
+	} {
+		if got := URL(c.in); got != c.want {
+			t.Errorf("URL(%q) = %q, want %q", c.in, got, c.want)
+		}
+	}
+}
+
+func TestText(t *testing.T) {
+	in := `dial https://u:SEKRIT@h/a?b="SEKRIT then s3://b/k and "http://h/?q=\"SEKRIT\"" end`
+	want := `dial https://xxxxx@h/a?xxxxx"SEKRIT then s3://b/k and "http://h/?xxxxx" end`
+	if got := Text(in); got != want {
+		t.Errorf("Text:\n got %s\nwant %s", got, want)
+	}
+}
+
+func TestErrorKeepsCauseAndDropsSecret(t *testing.T) {
+	cause := errors.New("connection refused, see http://h/?k=SEKRIT")
+	err := fmt.Errorf("fetch: %w", &url.Error{Op: "Get", URL: `https://u:SEKRIT@h/p?a="SEKRIT b`, Err: cause})
+	got := Error(err)
+	if want := `fetch: Get "https://xxxxx@h/p?xxxxx": connection refused, see http://h/?xxxxx`; got.Error() != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	if !errors.Is(got, cause) {
+		t.Error("the cause is lost")
+	}
+	if Error(nil) != nil {
+		t.Error("Error(nil) is not nil")
+	}
+}
+
+func TestErrorHidesWhatTheParserQuotes(t *testing.T) {
+	for _, raw := range []string{"https://user:SEKRIT", "https://u:%SEKRIT@h/", "https://u:SEK RIT@h/"} {
+		_, err := url.Parse(raw)
+		if err == nil {
+			t.Fatalf("%q parses", raw)
+		}
+		got := Error(fmt.Errorf("manifest: %w", err)).Error()
+		if strings.Contains(got, "SEK") || !strings.Contains(got, "malformed URL") {
+			t.Errorf("%q: %s", raw, got)
+		}
+	}
+}
+
+// FuzzSecret puts a secret where secrets stand, rubbish around it, and looks
+// for it in what comes out.
+func FuzzSecret(f *testing.F) {
+	f.Add("https", "user", "", "host", "/p")
+	f.Add("https", "", "?#", "host:80", "//x")
+	f.Add("", "a:b", "/", "[::1", "")
+	f.Add("s3", "%zz", "\x00", "h\n", "?")
+	const secret = "SEKRIT"
+	f.Fuzz(func(t *testing.T, scheme, user, junk, host, path string) {
+		if strings.Contains(scheme+user+junk+host+path, secret) || strings.ContainsAny(user, "/?#@") || strings.ContainsAny(host, "/?#@") || !isScheme(scheme) {
+			t.Skip()
+		}
+		proper := &url.URL{Scheme: scheme, User: url.UserPassword(user, secret+junk), Host: host, Path: path,
+			RawQuery: url.Values{"k": {secret + junk}}.Encode()}
+		for _, raw := range []string{
+			proper.String(),
+			scheme + "://" + user + ":" + secret + junk + "@" + host + "/p",
+			scheme + "://" + host + "/p?k=" + secret + junk,
+			scheme + "://" + host + "/p?k=" + junk + secret,
+		} {
+			if got := URL(raw); strings.Contains(got, secret) {
+				t.Errorf("URL(%q) = %q", raw, got)
+			}
+			err := &url.Error{Op: "Get", URL: raw, Err: errors.New("x")}
+			if got := Error(err).Error(); strings.Contains(got, secret) {
+				t.Errorf("Error of %q = %q", raw, got)
+			}
+		}
+	})
+}

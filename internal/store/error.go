@@ -1,0 +1,200 @@
+package store
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+
+	"stretcher/internal/redact"
+)
+
+// Error says why an object could not be opened.
+type Error struct {
+	Op        string // "GET", "open": what was tried
+	URL       string // redacted
+	Status    int    // HTTP status; 0 when there was no answer
+	Err       error  // wraps the sentinel that applies
+	Retryable bool   // the same attempt may succeed later
+	Hint      string // what the user can do, a sentence or two; may be empty
+}
+
+// Error is one line: GET "http://host/app.tar": 404 Not Found.
+func (e *Error) Error() string {
+	if e.URL == "" {
+		return e.Op + ": " + e.Err.Error()
+	}
+	return fmt.Sprintf("%s %q: %v", e.Op, e.URL, e.Err)
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Retryable tells whether trying again is worth it after err, which may come
+// from Open or from a read of Body.
+func Retryable(err error) bool {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Retryable
+	}
+	return passing(err)
+}
+
+// Hint gives the advice that goes with err, or "".
+func Hint(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Hint
+	}
+	return ""
+}
+
+// marked is err with a sentinel for errors.Is that its text does not repeat.
+type marked struct {
+	error
+	kind error
+}
+
+func (m marked) Unwrap() []error { return []error{m.kind, m.error} }
+
+// mark returns err as something that is also kind; kind may be nil.
+func mark(kind, err error) error {
+	if kind == nil {
+		return err
+	}
+	return marked{err, kind}
+}
+
+// failure makes the error of an attempt that ended in err. A done ctx is the
+// reason whatever err says: the SDKs wrap it in words of their own.
+func failure(ctx context.Context, op string, u *url.URL, err error) error {
+	e := &Error{Op: op, URL: redact.URL(u.String())}
+	if ctx.Err() != nil {
+		e.Err = mark(ctx.Err(), context.Cause(ctx))
+		return e
+	}
+	e.Retryable = passing(err)
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		err = ue.Err // its own text repeats the URL, or names a presigned one
+	}
+	e.Err = redact.Error(err)
+	return e
+}
+
+// status makes the error of an answer with an HTTP status that is no success;
+// text says more than the status's own words, or is empty.
+func status(op string, u *url.URL, code int, text string) *Error {
+	if text == "" {
+		text = http.StatusText(code)
+	}
+	return &Error{
+		Op:        op,
+		URL:       redact.URL(u.String()),
+		Status:    code,
+		Err:       mark(statusKind(code), fmt.Errorf("%d %s", code, redact.Text(oneLine(text)))),
+		Retryable: passingStatus(code),
+	}
+}
+
+// oneLine is text of a server fit for a log line: no line breaks, no more than
+// 200 bytes or so.
+func oneLine(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > 200 {
+		text = strings.ToValidUTF8(text[:200], "") + "..."
+	}
+	return text
+}
+
+func statusKind(code int) error {
+	switch code {
+	case http.StatusNotFound, http.StatusGone:
+		return ErrNotFound
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
+		return ErrDenied
+	case http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable:
+		return ErrChanged
+	}
+	return nil
+}
+
+// passingStatus tells which statuses may be gone next time: RFC 9110 section
+// 15, RFC 8470 (425) and RFC 6585 (429).
+func passingStatus(code int) bool {
+	switch code {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported:
+		return false
+	}
+	return code >= 500
+}
+
+// passing tells which failures of a connection may be gone next time. What it
+// does not know is permanent: malformed answers, too many redirects.
+func passing(err error) bool {
+	if errors.Is(err, context.Canceled) {
+		return false
+	}
+	if permanentNet(err) {
+		return false
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || brokenHTTP(err) {
+		return true
+	}
+	for _, no := range []error{syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EPIPE} {
+		if errors.Is(err, no) {
+			return true
+		}
+	}
+	var timeout interface{ Timeout() bool }
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return true
+	}
+	var op *net.OpError // dial, read, write
+	var dns *net.DNSError
+	return errors.As(err, &op) || errors.As(err, &dns)
+}
+
+// permanentNet tells which network errors stay: a name that does not exist, an
+// address that is none, a certificate or a TLS peer that is refused.
+func permanentNet(err error) bool {
+	var dns *net.DNSError
+	if errors.As(err, &dns) && dns.IsNotFound {
+		return true
+	}
+	var (
+		cert   *tls.CertificateVerificationError
+		record tls.RecordHeaderError
+		alert  tls.AlertError
+		addr   *net.AddrError
+		op     *net.OpError
+	)
+	if errors.As(err, &cert) || errors.As(err, &record) || errors.As(err, &alert) || errors.As(err, &addr) {
+		return true
+	}
+	// crypto/tls reports the peer's alerts and its own with these operations.
+	return errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error")
+}
+
+// brokenHTTP knows the errors of connections that net/http gives no exported
+// type: a head cut short, GOAWAY, a reset stream, a closed idle connection.
+func brokenHTTP(err error) bool {
+	text := err.Error()
+	for _, sign := range []string{
+		"transport connection broken", "http2: server sent GOAWAY", "http2: client connection lost",
+		"stream error: stream ID", "http: server closed idle connection",
+	} {
+		if strings.Contains(text, sign) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,138 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"syscall"
+
+	"stretcher/internal/redact"
+)
+
+// file serves file:///path and file://localhost/path (RFC 8089).
+type file struct{}
+
+func newFile(Options) Store { return file{} }
+
+func checkFile(u *url.URL) error {
+	switch {
+	case u.Host != "" && u.Host != "localhost":
+		return fmt.Errorf("host %q of a local file; a path begins after three slashes", u.Host)
+	case u.Opaque != "" || u.Path == "" || u.Path == "/":
+		return errors.New("no absolute path")
+	}
+	return nil
+}
+
+// Open opens a regular file. Its version is the inode, size and time.
+func (file) Open(ctx context.Context, u *url.URL, from Position) (*Object, error) {
+	if ctx.Err() != nil {
+		return nil, failure(ctx, "open", u, nil)
+	}
+	f, info, err := openRegular(u.Path)
+	if err != nil {
+		return nil, fileError(u, err)
+	}
+	version := fileVersion(info)
+	if from.Offset > 0 {
+		if from.Version != version {
+			err = ErrChanged
+		} else {
+			_, err = f.Seek(from.Offset, io.SeekStart)
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, fileError(u, err)
+	}
+	body := &fileBody{ctx: ctx, file: f, version: version}
+	return &Object{Body: body, Offset: from.Offset, Size: info.Size(), Version: version}, nil
+}
+
+// openRegular asks for the type twice: opening a device may act on it, and the
+// name may mean something else by the time it is open. O_NONBLOCK keeps a FIFO
+// from waiting for its writer.
+func openRegular(path string) (*os.File, fs.FileInfo, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, nil, irregular(info)
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err = f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = irregular(info)
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, info, nil
+}
+
+func irregular(info fs.FileInfo) error {
+	if info.IsDir() {
+		return errors.New("is a directory")
+	}
+	return fmt.Errorf("not a regular file (%s)", info.Mode().Type())
+}
+
+func fileVersion(info fs.FileInfo) string {
+	var dev, ino uint64
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		dev, ino = uint64(st.Dev), uint64(st.Ino)
+	}
+	return fmt.Sprintf("%x-%x-%x-%x", dev, ino, info.Size(), info.ModTime().UnixNano())
+}
+
+func fileError(u *url.URL, err error) error {
+	var kind error
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		kind = ErrNotFound
+	case errors.Is(err, fs.ErrPermission):
+		kind = ErrDenied
+	}
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		err = pe.Err // the URL says the path
+	}
+	return &Error{Op: "open", URL: redact.URL(u.String()), Err: mark(kind, err)}
+}
+
+// fileBody ends with ErrChanged instead of io.EOF when the file was written to
+// while it was read.
+type fileBody struct {
+	ctx     context.Context // of Open: it ends reads, as with the other stores
+	file    *os.File
+	version string
+}
+
+func (b *fileBody) Read(p []byte) (int, error) {
+	if b.ctx.Err() != nil {
+		return 0, mark(b.ctx.Err(), context.Cause(b.ctx))
+	}
+	n, err := b.file.Read(p)
+	if err != io.EOF {
+		return n, err
+	}
+	info, serr := b.file.Stat()
+	if serr != nil {
+		return n, serr
+	}
+	if fileVersion(info) != b.version {
+		return n, ErrChanged
+	}
+	return n, io.EOF
+}
+
+func (b *fileBody) Close() error { return b.file.Close() }

@@ -1,0 +1,230 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"cloud.google.com/go/auth"
+	"cloud.google.com/go/auth/credentials"
+	"cloud.google.com/go/auth/httptransport"
+	"cloud.google.com/go/storage"
+	"google.golang.org/api/googleapi"
+	"google.golang.org/api/option"
+)
+
+const (
+	gsScope = "https://www.googleapis.com/auth/devstorage.read_only"
+	gsHint  = "set GOOGLE_APPLICATION_CREDENTIALS to a key file, run gcloud auth application-default login, or give the instance a service account"
+)
+
+// bucketGS serves gs://bucket/name, with ?generation= for one version of it.
+// Credentials are Google's application default credentials;
+// STORAGE_EMULATOR_HOST names a server that wants none.
+type bucketGS struct {
+	opts   Options
+	mu     sync.Mutex
+	client *storage.Client // made by the first Open that succeeds in it
+	base   *http.Transport
+}
+
+func newGS(opts Options) Store { return &bucketGS{opts: opts} }
+
+// Open sends one request, pinned to a generation to resume.
+func (g *bucketGS) Open(ctx context.Context, u *url.URL, from Position) (*Object, error) {
+	client, err := g.connect(ctx)
+	if err != nil {
+		return nil, gsError(ctx, u, err)
+	}
+	object := client.Bucket(u.Host).Object(key(u)).ReadCompressed(true).
+		Retryer(storage.WithPolicy(storage.RetryNever)) // package transfer retries
+	version := u.Query().Get("generation")
+	var offset int64
+	if from.Offset > 0 && from.Version != "" {
+		offset, version = from.Offset, from.Version
+	}
+	if version != "" {
+		gen, err := strconv.ParseInt(version, 10, 64)
+		if err != nil {
+			return nil, failure(ctx, "get", u, fmt.Errorf("generation %q is no number", version))
+		}
+		object = object.Generation(gen)
+	}
+	r, err := object.NewRangeReader(withOneAnswer(ctx), offset, -1)
+	if err != nil {
+		err = gsError(ctx, u, err)
+		if offset > 0 && (errors.Is(err, ErrNotFound) || errors.Is(err, errNoRange)) {
+			err = changed(err)
+		}
+		return nil, err
+	}
+	obj := &Object{Body: r, Offset: offset, Size: r.Attrs.Size}
+	if r.Attrs.Generation > 0 {
+		obj.Version = strconv.FormatInt(r.Attrs.Generation, 10)
+	}
+	return obj, nil
+}
+
+// connect makes the client once.
+func (g *bucketGS) connect(ctx context.Context) (*storage.Client, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.client != nil {
+		return g.client, nil
+	}
+	base := transport(g.opts)
+	opts, err := g.access(ctx, onlyOne{base})
+	if err != nil {
+		return nil, err
+	}
+	// Not ctx: the client outlives this call.
+	client, err := storage.NewClient(context.WithoutCancel(ctx), opts...)
+	if err != nil {
+		return nil, err
+	}
+	g.client, g.base = client, base
+	return client, nil
+}
+
+// access gives the options for a client on top of base.
+func (g *bucketGS) access(ctx context.Context, base http.RoundTripper) ([]option.ClientOption, error) {
+	head := http.Header{}
+	if g.opts.UserAgent != "" {
+		head.Set("User-Agent", g.opts.UserAgent)
+	}
+	topts := &httptransport.Options{BaseRoundTripper: base, Headers: head, DisableTelemetry: true}
+	var opts []option.ClientOption
+	if os.Getenv("STORAGE_EMULATOR_HOST") != "" {
+		topts.DisableAuthentication = true
+	} else {
+		creds, err := detect(ctx)
+		if err != nil {
+			return nil, errNoCredentials{err}
+		}
+		topts.Credentials = creds
+		opts = append(opts, option.WithAuthCredentials(creds))
+	}
+	hc, err := httptransport.NewClient(topts)
+	return append(opts, option.WithHTTPClient(hc)), err
+}
+
+// detect looks for default credentials. Off Google's cloud it waits some
+// seconds for a metadata server and takes no context; the goroutine ends then.
+func detect(ctx context.Context) (*auth.Credentials, error) {
+	type found struct {
+		creds *auth.Credentials
+		err   error
+	}
+	done := make(chan found, 1)
+	go func() {
+		creds, err := credentials.DetectDefault(&credentials.DetectOptions{Scopes: []string{gsScope}})
+		done <- found{creds, err}
+	}()
+	select {
+	case f := <-done:
+		return f.creds, f.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (g *bucketGS) closeIdle() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.base != nil {
+		g.base.CloseIdleConnections()
+	}
+}
+
+type errNoCredentials struct{ error }
+
+func (e errNoCredentials) Unwrap() error { return e.error }
+
+// gsError reads what
+// https://cloud.google.com/storage/docs/json_api/v1/status-codes says.
+func gsError(ctx context.Context, u *url.URL, err error) error {
+	fail := failure(ctx, "get", u, err)
+	var e *Error
+	if ctx.Err() != nil || !errors.As(fail, &e) {
+		return fail
+	}
+	var (
+		none  errNoCredentials
+		token *auth.Error
+		api   *googleapi.Error
+	)
+	switch {
+	case errors.As(err, &none):
+		e.Retryable, e.Hint = false, gsHint
+		e.Err = mark(ErrDenied, fmt.Errorf("no Google Cloud credentials: %s", oneLine(none.Error())))
+	case errors.As(err, &token):
+		e.Retryable, e.Hint = token.Temporary(), gsHint
+		e.Err = mark(ErrDenied, fmt.Errorf("no Google Cloud access token: %s", tokenStatus(token)))
+	case errors.Is(err, storage.ErrObjectNotExist), errors.Is(err, storage.ErrBucketNotExist):
+		return status("get", u, http.StatusNotFound, "")
+	case errors.As(err, &api):
+		e = status("get", u, api.Code, "")
+		if errors.Is(e, ErrDenied) {
+			e.Hint = gsHint
+		}
+		return e
+	}
+	return e
+}
+
+// tokenStatus leaves out the body of the answer: it may hold what was sent.
+func tokenStatus(e *auth.Error) string {
+	if e.Response == nil {
+		return "no answer"
+	}
+	return e.Response.Status
+}
+
+func changed(err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		e.Err, e.Retryable = mark(ErrChanged, e.Err), false
+	}
+	return err
+}
+
+var errNoRange = errors.New("the server ignores the range")
+
+// onlyOne lets each Open have one answer with a body. The storage library goes
+// on by itself when a body breaks off, at once and without end, where package
+// transfer is to count, wait and log.
+type onlyOne struct{ base http.RoundTripper }
+
+type answerKey struct{}
+
+// withOneAnswer marks the requests of one Open.
+func withOneAnswer(ctx context.Context) context.Context {
+	return context.WithValue(ctx, answerKey{}, new(atomic.Bool))
+}
+
+func (o onlyOne) RoundTrip(req *http.Request) (*http.Response, error) {
+	used, ok := req.Context().Value(answerKey{}).(*atomic.Bool)
+	if !ok {
+		return o.base.RoundTrip(req)
+	}
+	if used.Load() {
+		return nil, io.ErrUnexpectedEOF
+	}
+	resp, err := o.base.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	used.Store(resp.StatusCode/100 == 2)
+	if resp.StatusCode == http.StatusOK && req.Header.Get("Range") != "" {
+		resp.Body.Close()
+		return nil, errNoRange
+	}
+	return resp, nil
+}

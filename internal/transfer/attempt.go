@@ -1,0 +1,200 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"stretcher/internal/redact"
+	"stretcher/internal/store"
+)
+
+// maxEmpty is how many reads without a byte or an error are one too many, as in
+// package bufio.
+const maxEmpty = 100
+
+// permanent marks an error that no other attempt mends.
+type permanent struct{ error }
+
+func (p permanent) Unwrap() error { return p.error }
+
+// brokenOff marks the error of a body that ended before its end.
+type brokenOff struct{ error }
+
+func (b brokenOff) Unwrap() error { return b.error }
+
+// attempt opens the object and reads it to its end. c.pos says how far it came.
+func (c *copier) attempt(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	guard := newGuard(c.opts.Stall, cancel)
+	defer guard.rest()
+
+	guard.watch()
+	obj, err := c.opener.Open(ctx, c.url, c.pos)
+	guard.rest()
+	if err != nil {
+		return c.explain(ctx, err)
+	}
+	defer obj.Body.Close()
+	if err := c.accept(obj); err != nil {
+		return err
+	}
+	return c.read(ctx, obj.Body, guard)
+}
+
+// accept compares an opened object with what dst has already.
+func (c *copier) accept(obj *store.Object) error {
+	switch obj.Offset {
+	case c.pos.Offset:
+		if c.pos.Offset > 0 && c.size >= 0 && obj.Size >= 0 && obj.Size != c.size {
+			return c.wrap(store.ErrChanged)
+		}
+	case 0:
+		if err := c.restart(); err != nil {
+			return permanent{err}
+		}
+	default:
+		return permanent{c.wrap(fmt.Errorf("opened at byte %d", obj.Offset))}
+	}
+	c.pos.Version = obj.Version
+	if obj.Size >= 0 || obj.Offset == 0 {
+		c.size = obj.Size
+	}
+	return c.announce()
+}
+
+// announce checks the size against the limit and tells it to the caller.
+func (c *copier) announce() error {
+	if c.size < 0 {
+		return nil
+	}
+	if m := c.opts.MaxBytes; m > 0 && c.size > m {
+		return permanent{c.tooLarge(fmt.Sprintf("%d bytes announced", c.size))}
+	}
+	if c.opts.OnSize == nil || c.size == c.told {
+		return nil
+	}
+	c.told = c.size
+	if err := c.opts.OnSize(c.size); err != nil {
+		return permanent{fmt.Errorf("fetch %q of %d bytes: %w", redact.URL(c.url), c.size, err)}
+	}
+	return nil
+}
+
+func (c *copier) tooLarge(what string) error {
+	return fmt.Errorf("fetch %q: %w: %s, %d allowed", redact.URL(c.url), ErrTooLarge, what, c.opts.MaxBytes)
+}
+
+// read moves a body to dst.
+func (c *copier) read(ctx context.Context, body io.Reader, guard *guard) error {
+	for empty := 0; ; {
+		guard.watch()
+		n, err := body.Read(c.buf)
+		if n > 0 || err != nil {
+			guard.rest()
+		}
+		if werr := c.write(ctx, c.buf[:n]); werr != nil {
+			return werr
+		}
+		if empty++; n > 0 {
+			empty = 0
+		}
+		if err == nil && empty >= maxEmpty {
+			err = io.ErrNoProgress
+		}
+		if err == io.EOF {
+			return c.end()
+		}
+		if err != nil {
+			return c.explain(ctx, brokenOff{c.wrap(redact.Error(err))})
+		}
+	}
+}
+
+// write hands p to dst, counts it, and waits as the bandwidth limit asks.
+func (c *copier) write(ctx context.Context, p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	after := c.pos.Offset + int64(len(p))
+	if m := c.opts.MaxBytes; m > 0 && after > m {
+		return permanent{c.tooLarge("more bytes came")}
+	}
+	if c.size >= 0 && after > c.size {
+		return permanent{c.wrap(fmt.Errorf("more than the %d bytes announced", c.size))}
+	}
+	c.began = true
+	n, err := c.dst.Write(p)
+	c.pos.Offset += int64(n)
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
+		return permanent{fmt.Errorf("write what %q holds: %w", redact.URL(c.url), err)}
+	}
+	if c.opts.Progress != nil {
+		c.opts.Progress(c.pos.Offset, c.size)
+	}
+	return c.explain(ctx, c.pace.wait(ctx, n))
+}
+
+// end judges the end of a body.
+func (c *copier) end() error {
+	if c.size >= 0 && c.pos.Offset < c.size {
+		return brokenOff{c.wrap(fmt.Errorf("%w: %d bytes announced", io.ErrUnexpectedEOF, c.size))}
+	}
+	return nil
+}
+
+// explain turns the cancellation that a stall causes into ErrStalled.
+func (c *copier) explain(ctx context.Context, err error) error {
+	if err != nil && errors.Is(context.Cause(ctx), ErrStalled) {
+		return c.wrap(context.Cause(ctx))
+	}
+	return err
+}
+
+func (c *copier) wrap(err error) error {
+	return fmt.Errorf("read %q at byte %d: %w", redact.URL(c.url), c.pos.Offset, err)
+}
+
+// guard cancels an attempt when the server lets it wait too long.
+type guard struct {
+	limit    time.Duration
+	timer    *time.Timer // nil: no limit
+	watching bool
+}
+
+func newGuard(limit time.Duration, cancel context.CancelCauseFunc) *guard {
+	g := &guard{limit: limit}
+	if limit > 0 {
+		g.timer = time.AfterFunc(limit, func() { cancel(stalled{limit}) })
+		g.timer.Stop()
+	}
+	return g
+}
+
+// watch begins to wait, or goes on waiting.
+func (g *guard) watch() {
+	if g.timer != nil && !g.watching {
+		g.timer.Reset(g.limit)
+		g.watching = true
+	}
+}
+
+// rest ends the waiting.
+func (g *guard) rest() {
+	if g.timer != nil {
+		g.timer.Stop()
+		g.watching = false
+	}
+}
+
+// stalled is ErrStalled with its limit.
+type stalled struct{ limit time.Duration }
+
+func (s stalled) Error() string { return "no data for " + s.limit.String() }
+func (s stalled) Unwrap() error { return ErrStalled }

@@ -1,0 +1,210 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"stretcher/internal/redact"
+	"stretcher/internal/store"
+)
+
+// Limits that no option changes.
+const (
+	// patience is the least number of attempts to go on after the first byte,
+	// whatever Options.Retries says: a deploy should survive a broken
+	// connection.
+	patience = 3
+	// advance is how many bytes beyond the furthest so far an attempt must
+	// bring to count as a success. A server that dribbles less is given up
+	// after max(Retries, patience) attempts; so the number of all attempts is
+	// at most size/advance times that, and some.
+	advance = 64 << 10
+	// maxWait is the longest pause between attempts, jitter aside.
+	maxWait = time.Minute
+	// chunk is the most that is read and written at a time.
+	chunk = 32 << 10
+)
+
+// Errors that callers may test for with errors.Is.
+var (
+	// ErrTooLarge: the object is larger than Options.MaxBytes. Permanent.
+	ErrTooLarge = errors.New("too large")
+	// ErrStalled: no byte came for Options.Stall.
+	ErrStalled = errors.New("no data")
+)
+
+// Options say how to copy. The zero value makes one attempt at opening,
+// without limits.
+type Options struct {
+	// Retries is how many failed attempts in a row are followed by another
+	// one. Once a byte has come it counts as 3 at least.
+	Retries int
+	// Wait is the pause after the first failure in a row, 50 % jitter aside;
+	// it doubles with each further one up to a minute.
+	Wait time.Duration
+	// Bandwidth in bytes per second; 0 is unlimited.
+	Bandwidth int64
+	// Stall is how long to wait for the server's next byte, the first one
+	// included; 0 is for ever. Pauses for Bandwidth or the destination do not
+	// count.
+	Stall time.Duration
+	// MaxBytes is the largest object to accept, announced or not; 0 is any.
+	MaxBytes int64
+	// OnSize, if set, is called before any byte of an object is written when
+	// its size is known, once unless the object changes its size between
+	// attempts. Its error ends the copy.
+	OnSize func(size int64) error
+	// Progress, if set, is called with the bytes the destination has, and the
+	// size or -1. It goes back when the copy restarts.
+	Progress func(done, total int64)
+	// Logger, if set, gets one line per resumption, restart or retry.
+	Logger *slog.Logger
+}
+
+// Destination takes the bytes. Reset forgets everything written so far:
+// truncates the file, resets the hash.
+type Destination interface {
+	io.Writer
+	Reset() error
+}
+
+// Opener opens objects by URL; *store.Set is one. It makes one attempt per
+// call, as store.Store promises.
+type Opener interface {
+	Open(ctx context.Context, rawURL string, from store.Position) (*store.Object, error)
+}
+
+// Copy writes the object at rawURL to dst and returns how many bytes dst has.
+// Only a nil error means that they are the whole object. Errors of dst and of
+// OnSize come back wrapped, as do the store's; when ctx ends, its error and
+// cause.
+//
+// A failure that is worth it (store.Retryable, a stall, a body that breaks off
+// or ends early, an object that changed) is followed by another attempt until
+// there are more failures in a row than Options.Retries; see advance for what
+// a success is. The next attempt resumes where the last one ended if the
+// object has a version, else dst is Reset and the copy begins again.
+func Copy(ctx context.Context, o Opener, rawURL string, dst Destination, opts Options) (int64, error) {
+	c := newCopier(o, rawURL, dst, opts)
+	for {
+		c.attempts++
+		err := c.attempt(ctx)
+		if err == nil {
+			return c.pos.Offset, nil
+		}
+		if err = c.again(ctx, err); err != nil {
+			return c.pos.Offset, err
+		}
+	}
+}
+
+// copier is the state of one Copy.
+type copier struct {
+	opener Opener
+	url    string
+	dst    Destination
+	opts   Options
+	log    *slog.Logger
+	pace   *pace
+	pause  *pause
+
+	pos      store.Position // what dst has, and of which version
+	size     int64          // of the object; -1 unknown
+	told     int64          // the size OnSize was told; -1 none
+	furthest int64          // the largest offset that counted as success
+	began    bool           // a byte has come
+	attempts int            // all
+	failures int            // in a row
+	buf      []byte
+}
+
+func newCopier(o Opener, rawURL string, dst Destination, opts Options) *copier {
+	c := &copier{opener: o, url: rawURL, dst: dst, opts: opts, log: opts.Logger, size: -1, told: -1}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	c.pace = newPace(opts.Bandwidth)
+	c.pause = newPause(opts.Wait)
+	c.buf = make([]byte, c.pace.chunk())
+	return c
+}
+
+// again decides after a failed attempt: nil means to make another one, now.
+func (c *copier) again(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return c.ended(ctx)
+	}
+	if !worthIt(err) {
+		return c.final(err)
+	}
+	if c.pos.Offset >= c.furthest+advance {
+		c.furthest, c.failures = c.pos.Offset, 0
+		c.pause.reset()
+	}
+	c.failures++
+	if c.failures > c.budget() {
+		return c.final(err)
+	}
+	if errors.Is(err, store.ErrChanged) || c.pos.Version == "" {
+		if err := c.restart(); err != nil {
+			return err
+		}
+	}
+	wait := c.pause.next()
+	c.log.Warn("fetch broke off, trying again", "url", redact.URL(c.url), "error", err,
+		"from", c.pos.Offset, "attempt", c.attempts+1, "wait", wait)
+	if sleep(ctx, wait) != nil {
+		return c.ended(ctx)
+	}
+	return nil
+}
+
+// budget is how many failures in a row are followed by another attempt.
+func (c *copier) budget() int {
+	if c.began {
+		return max(c.opts.Retries, patience)
+	}
+	return c.opts.Retries
+}
+
+// worthIt tells failures that another attempt may mend.
+func worthIt(err error) bool {
+	var p permanent
+	if errors.As(err, &p) {
+		return false
+	}
+	var b brokenOff
+	return errors.As(err, &b) || errors.Is(err, ErrStalled) || errors.Is(err, store.ErrChanged) || store.Retryable(err)
+}
+
+// restart forgets what dst has.
+func (c *copier) restart() error {
+	if c.pos.Offset > 0 {
+		if err := c.dst.Reset(); err != nil {
+			return fmt.Errorf("begin again: %w", err)
+		}
+	}
+	c.pos, c.size = store.Position{}, -1
+	return nil
+}
+
+// final is the error that Copy ends with.
+func (c *copier) final(err error) error {
+	if c.attempts > 1 {
+		return fmt.Errorf("%w (after %d attempts)", err, c.attempts)
+	}
+	return err
+}
+
+// ended is the error of a done ctx.
+func (c *copier) ended(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if !errors.Is(cause, err) {
+		err = fmt.Errorf("%w: %w", err, cause)
+	}
+	return fmt.Errorf("fetch %q: %w", redact.URL(c.url), err)
+}
