@@ -155,8 +155,9 @@ func (c *copier) again(ctx context.Context, err error) error {
 		}
 	}
 	wait := c.pause.next()
-	c.log.Warn("fetch broke off, trying again", "url", redact.URL(c.url), "error", err,
-		"from", c.pos.Offset, "attempt", c.attempts+1, "wait", wait)
+	c.log.Warn(fmt.Sprintf("fetch broke off at byte %d, attempt %d follows in %s: %v",
+		c.pos.Offset, c.attempts+1, wait.Round(time.Millisecond), err),
+		"url", redact.URL(c.url), "from", c.pos.Offset, "attempt", c.attempts+1, "wait", wait)
 	if sleep(ctx, wait) != nil {
 		return c.ended(ctx)
 	}
