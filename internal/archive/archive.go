@@ -1,0 +1,130 @@
+// Package archive unpacks a tar archive (plain, gzip, bzip2, xz or zstd, told
+// by content) into an empty private directory, and never outside it.
+//
+// Its words: an entry is one member of the archive; the root is the directory
+// unpacked into; compat does what GNU tar does for its caller (root keeps
+// owners, modes and setuid bits; others get their umask), minus what leaves
+// the root; strict follows the rules of Python's PEP 706 "data" filter; a
+// limit bounds bytes, entries, name length or depth, counted as they are read
+// and not as headers claim.
+//
+// It may import no other package of this module. It knows nothing of
+// manifests, checksums or destinations.
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// Mode selects the rules for what an archive may do.
+type Mode int
+
+const (
+	// Compat does what GNU tar does, and refuses with ErrUnsafe: names holding
+	// "..", writes through a symlink, hard links to anything but an earlier
+	// regular file, and device nodes.
+	Compat Mode = iota
+	// Strict is PEP 706's data filter: refuses absolute names, link targets
+	// that leave the root and every special file, clears setuid, setgid, sticky
+	// and group and other write, and leaves owners alone. It differs in that
+	// directories keep their (cleared) mode, and in that ".." is accepted only at
+	// the head of a symlink's target, where no other link can change its meaning.
+	Strict
+)
+
+// Options says how to extract. The zero value is compat mode without limits
+// on bytes and entries.
+type Options struct {
+	Mode   Mode
+	Limits Limits
+	// Warn, when set, gets one line for each benign oddity. It is called from
+	// the goroutine that called Extract, at most a few dozen times.
+	Warn func(msg string)
+}
+
+// Result says what was unpacked. It is filled as far as Extract came.
+type Result struct {
+	Entries int64 // entries read, skipped ones included
+	Bytes   int64 // bytes of file content, holes included
+	HasRoot bool  // an entry named the root itself; its mode is applied
+}
+
+// Errors that Extract's errors match with errors.Is. Those of the system (no
+// space, no permission), of the reader and of the context match none of them
+// and keep their cause.
+var (
+	ErrMalformed = errors.New("malformed archive")
+	ErrUnsafe    = errors.New("unsafe archive")
+	ErrLimit     = errors.New("archive exceeds a limit")
+)
+
+// Extract unpacks r into dir, which must exist and be empty, and reads r to
+// its end, so that every checksum of the compression has been verified when it
+// returns nil.
+//
+// It looks at ctx before every read; a read that blocks is the caller's to end.
+// After an error dir holds whatever was unpacked until then, perhaps in
+// directories without write permission.
+func Extract(ctx context.Context, r io.Reader, dir string, opts Options) (Result, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return Result{}, fmt.Errorf("open extraction root: %w", err)
+	}
+	tree := newTree(root)
+	defer tree.close()
+	if err := checkEmpty(root); err != nil {
+		return Result{}, err
+	}
+	in, err := openStream(ctx, r, opts.Limits)
+	if err != nil {
+		return Result{}, err
+	}
+	defer in.close()
+	x, err := newExtractor(tree, in, opts)
+	if err != nil {
+		return Result{}, err
+	}
+	err = x.run()
+	return x.res, err
+}
+
+// checkEmpty guards the rule for hard links: what is in the root came from
+// this archive.
+func checkEmpty(root *os.Root) error {
+	d, err := root.Open(".")
+	if err != nil {
+		return fmt.Errorf("open extraction root: %w", err)
+	}
+	defer d.Close()
+	names, err := d.Readdirnames(1)
+	if len(names) > 0 {
+		return fmt.Errorf("extraction root %q is not empty", root.Name())
+	}
+	if err != io.EOF {
+		return fmt.Errorf("read extraction root: %w", err)
+	}
+	return nil
+}
+
+// fault is an error of the archive itself: kind is one of the sentinels, and
+// stays out of the text.
+type fault struct{ kind, err error }
+
+func (f *fault) Error() string   { return f.err.Error() }
+func (f *fault) Unwrap() []error { return []error{f.kind, f.err} }
+
+func malformed(format string, args ...any) error {
+	return &fault{ErrMalformed, fmt.Errorf(format, args...)}
+}
+
+func refused(format string, args ...any) error {
+	return &fault{ErrUnsafe, fmt.Errorf(format, args...)}
+}
+
+func exceeded(format string, args ...any) error {
+	return &fault{ErrLimit, fmt.Errorf(format, args...)}
+}

@@ -1,0 +1,125 @@
+package archive
+
+import (
+	"bufio"
+	"bytes"
+	"compress/bzip2"
+	"errors"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+const (
+	blockSize = 512
+	// maxWindow bounds the memory a decompressor takes at an archive's word;
+	// xz -9 and zstd -19 --long=26 need this much.
+	maxWindow = 64 << 20
+)
+
+// decoder decompresses one whole input. Its Read returns io.EOF only after
+// the last checksum was verified.
+type decoder struct {
+	io.Reader
+	format string
+	close  func()
+}
+
+// newDecoder tells the compression of r by its first bytes. A tar header wins
+// over a magic number, as in GNU tar: a file may be named "BZh".
+func newDecoder(r *bufio.Reader) (*decoder, error) {
+	head, err := r.Peek(blockSize)
+	if len(head) == 0 && err == io.EOF {
+		return nil, malformed("archive is empty")
+	}
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	err = nil // a short input is no error yet
+	format := sniff(head)
+	d := &decoder{Reader: r, format: format, close: func() {}}
+	switch format {
+	case "gzip":
+		d.Reader, err = gzip.NewReader(r)
+	case "bzip2":
+		d.Reader = bzip2.NewReader(r)
+	case "xz":
+		d.Reader = newXZ(r)
+	case "zstd":
+		err = d.openZstd(r)
+	}
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return nil, decodeFault(format, err)
+	}
+	return d, nil
+}
+
+func (d *decoder) openZstd(r io.Reader) error {
+	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(maxWindow))
+	if err != nil {
+		return err
+	}
+	d.Reader, d.close = z, z.Close
+	return nil
+}
+
+// sniff names the format of an input that starts with head. Magic numbers:
+// RFC 1952, RFC 8878 (with skippable frames), xz-file-format 1.2.1.
+func sniff(head []byte) string {
+	switch {
+	case isTarHeader(head):
+		return "tar"
+	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
+		return "gzip"
+	case bytes.HasPrefix(head, []byte("BZh")):
+		return "bzip2"
+	case bytes.HasPrefix(head, []byte(xzMagic)):
+		return "xz"
+	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		return "zstd"
+	case len(head) >= 4 && head[0]&0xf0 == 0x50 && bytes.Equal(head[1:4], []byte{0x2a, 0x4d, 0x18}):
+		return "zstd"
+	}
+	return "tar"
+}
+
+// isTarHeader verifies the checksum of a header block: the sum of its bytes
+// with the checksum field (octal, at 148, 8 bytes) read as spaces.
+func isTarHeader(b []byte) bool {
+	if len(b) < blockSize {
+		return false
+	}
+	sum := 8 * int(' ')
+	for i, c := range b[:blockSize] {
+		if i < 148 || i >= 156 {
+			sum += int(c)
+		}
+	}
+	want := 0
+	for _, c := range bytes.Trim(b[148:156], " \x00") {
+		if c < '0' || c > '7' {
+			return false
+		}
+		want = want<<3 | int(c-'0')
+	}
+	return sum == want
+}
+
+// decodeFault words what a decompressor said of its input.
+func decodeFault(format string, err error) error {
+	var f *fault
+	switch {
+	case errors.As(err, &f):
+		return err
+	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
+		return exceeded("%s needs more than %d bytes of memory: %w", format, maxWindow, err)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return malformed("%s data is truncated: %w", format, err)
+	}
+	return malformed("%s data is damaged: %w", format, err)
+}

@@ -1,0 +1,165 @@
+package archive
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+var hello = tarOf(ent{name: "f", data: strings.Repeat("hello ", 500)})
+
+// cut compresses the two halves of hello apart.
+func halves(t *testing.T, format string, between ...byte) []byte {
+	a, b := compress(t, format, hello[:1000]), compress(t, format, hello[1000:])
+	return slices.Concat(a, between, b)
+}
+
+func TestAccepted(t *testing.T) {
+	skippable := []byte("\x5a\x2a\x4d\x18\x03\x00\x00\x00abc")
+	big, err := zstd.NewWriter(nil, zstd.WithWindowSize(maxWindow))
+	check(t, err)
+	cases := map[string][]byte{
+		"gzip members":         halves(t, "gzip"),
+		"bzip2 streams":        halves(t, "bzip2"),
+		"xz streams":           halves(t, "xz"),
+		"xz stream padding":    append(halves(t, "xz", 0, 0, 0, 0), 0, 0, 0, 0),
+		"zstd frames":          halves(t, "zstd"),
+		"zstd skippable first": slices.Concat(skippable, halves(t, "zstd", skippable...), skippable),
+		"zstd largest window":  big.EncodeAll(hello, nil),
+		"zeros after the end":  append(slices.Clone(hello), make([]byte, 10240)...),
+	}
+	for _, check := range []string{"none", "crc32", "crc64", "sha256"} {
+		cases["xz check "+check] = pipe(t, hello, "xz", "-c", "--check="+check)
+	}
+	cases["xz blocks"] = pipe(t, hello, "xz", "-c", "-9", "-T2", "--block-size=700")
+	cases["xz incompressible"] = pipe(t, []byte(hello), "xz", "-c", "-0")
+	for name, b := range cases {
+		t.Run(name, func(t *testing.T) {
+			var warned []string
+			dir, res, err := unpack(t, b, Options{Mode: Strict, Warn: func(m string) { warned = append(warned, m) }})
+			check(t, err)
+			got, err := os.ReadFile(filepath.Join(dir, "f"))
+			check(t, err)
+			if string(got) != strings.Repeat("hello ", 500) || res != (Result{Entries: 1, Bytes: 3000}) || warned != nil {
+				t.Errorf("%d bytes, %+v, warnings %q", len(got), res, warned)
+			}
+		})
+	}
+}
+
+func TestMalformed(t *testing.T) {
+	cases := map[string][]byte{
+		"empty": {}, "text": []byte("<html>404 not found</html>"), "noise": bytes.Repeat([]byte("noise"), 1000),
+		"gzip of nothing": compress(t, "gzip", nil), "gzip of text": compress(t, "gzip", []byte("text")),
+		"lone block": append(append(members(ent{name: "f"}), make([]byte, 512)...), members(ent{name: "g"})...),
+	}
+	for _, format := range compressions[1:] {
+		b := compress(t, format, hello)
+		cases[format+" trailing garbage"] = append(slices.Clone(b), "garbage!"...)
+		cases[format+" trailing byte"] = append(slices.Clone(b), 'x')
+		cases[format+" trailing tar"] = append(slices.Clone(b), hello...)
+		cases[format+" magic only"] = b[:4]
+	}
+	for name, b := range cases {
+		if _, _, err := unpack(t, b, Options{}); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	_, _, err := unpack(t, cases["text"], Options{})
+	if err == nil || !strings.Contains(err.Error(), "not a tar archive") {
+		t.Errorf("text: %v", err)
+	}
+}
+
+// TestDamaged flips a bit of every byte, the fixed parts of gzip's, bzip2's and
+// zstd's headers aside: what was unpacked without an error is intact.
+func TestDamaged(t *testing.T) {
+	for format, skip := range map[string]int{"gzip": 10, "bzip2": 4, "xz": 0, "zstd": 6} {
+		b := compress(t, format, hello)
+		for i := skip; i < len(b); i++ {
+			bad := slices.Clone(b)
+			bad[i] ^= 0x10
+			if dir, _, err := unpack(t, bad, Options{}); err == nil && changed(t, dir) {
+				t.Errorf("%s with byte %d of %d changed: no error", format, i, len(b))
+			} else if err != nil && !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrLimit) {
+				t.Errorf("%s with byte %d changed: %v", format, i, err)
+			}
+		}
+	}
+}
+
+// TestXZCheck changes data that LZMA2 stores as it is, so that only the check
+// of the block can tell.
+func TestXZCheck(t *testing.T) {
+	noise := make([]byte, 400_000)
+	for i, r := 0, rand.New(rand.NewPCG(3, 4)); i < len(noise); i++ {
+		noise[i] = byte(r.Uint32())
+	}
+	whole := tarOf(ent{name: "f", data: string(noise)})
+	for _, kind := range []string{"crc32", "crc64", "sha256"} {
+		b := pipe(t, whole, "xz", "-c", "--check="+kind)
+		i := bytes.Index(b, noise[200_000:200_100])
+		if i < 0 {
+			t.Fatal("data is not stored")
+		}
+		b[i] ^= 1
+		_, _, err := unpack(t, b, Options{})
+		if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), "checksum mismatch") {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}
+
+func changed(t *testing.T, dir string) bool {
+	got, err := os.ReadFile(filepath.Join(dir, "f"))
+	return err != nil || string(got) != strings.Repeat("hello ", 500)
+}
+
+func TestOddities(t *testing.T) {
+	for name, b := range map[string][]byte{
+		"data follows":           append(slices.Clone(hello), "garbage"...),
+		"without its end marker": hello[:len(hello)-1024],
+	} {
+		for _, format := range compressions {
+			var warned []string
+			b := compress(t, format, b)
+			_, _, err := unpack(t, b, Options{Warn: func(m string) { warned = append(warned, m) }})
+			if err != nil || len(warned) != 1 || !strings.Contains(warned[0], name) {
+				t.Errorf("%s: %s: %v, warnings %q", format, name, err, warned)
+			}
+			if _, _, err := unpack(t, b, Options{Mode: Strict}); !errors.Is(err, ErrMalformed) {
+				t.Errorf("%s: %s: strict: %v", format, name, err)
+			}
+		}
+	}
+	n := 0
+	_, _, err := unpack(t, tarOf(slices.Repeat([]ent{{name: "/f", typ: 'Q'}}, 100)...), Options{Warn: func(string) { n++ }})
+	if err != nil || n != maxWarnings {
+		t.Errorf("%v, %d warnings", err, n)
+	}
+}
+
+// TestMemoryBombs ask for more memory than any honest archive needs.
+func TestMemoryBombs(t *testing.T) {
+	x := compress(t, "xz", hello)
+	hdr := x[12 : 12+(int(x[12])+1)*4]
+	i := bytes.Index(hdr, []byte{xzLZMA2, 1})
+	hdr[i+2] = 40 // 4 GiB
+	binary.LittleEndian.PutUint32(hdr[len(hdr)-4:], crc32.ChecksumIEEE(hdr[:len(hdr)-4]))
+	z := []byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8} // window of 2 GiB
+	z = append(z, compress(t, "zstd", hello)[6:]...)
+	for name, b := range map[string][]byte{"xz": x, "zstd": z} {
+		if _, _, err := unpack(t, b, Options{}); !errors.Is(err, ErrLimit) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

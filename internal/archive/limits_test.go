@@ -1,0 +1,234 @@
+package archive
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/iotest"
+	"time"
+)
+
+func TestLimits(t *testing.T) {
+	three := tarOf(ent{name: "a", data: strings.Repeat("x", 1000)}, ent{name: "b/c/d", data: strings.Repeat("y", 1000)}, ent{name: "e"})
+	bomb := tarOf(ent{name: "z", data: strings.Repeat("\x00", 8<<20)})
+	globals := bytes.Repeat(members(ent{name: "g", typ: 'g', data: paxRecord("comment", "x")}), 50)
+	chain := bytes.Repeat(members(ent{name: "l", typ: 'L', data: strings.Repeat("x", 100_000)}), 100)
+	sparse := tarOf(ent{name: "s", data: "x", pax: map[string]string{"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.numblocks": "1", "GNU.sparse.map": "0,1", "GNU.sparse.size": "1000000000000"}})
+	for _, c := range []struct {
+		name string
+		b    []byte
+		lim  Limits
+		want error
+	}{
+		{"bytes fit", three, Limits{Bytes: 2000}, nil},
+		{"bytes over", three, Limits{Bytes: 1999}, ErrLimit},
+		{"entries fit", three, Limits{Entries: 3}, nil},
+		{"entries over", three, Limits{Entries: 2}, ErrLimit},
+		{"name fits", three, Limits{NameLen: 5}, nil},
+		{"name over", three, Limits{NameLen: 4}, ErrLimit},
+		{"depth fits", three, Limits{Depth: 3}, nil},
+		{"depth over", three, Limits{Depth: 2}, ErrLimit},
+		{"bomb", bomb, Limits{Bytes: 1 << 20}, ErrLimit},
+		{"global headers", globals, Limits{Entries: 40}, ErrLimit},
+		{"endless meta headers", chain, Limits{Bytes: 1000}, ErrLimit},
+		{"sparse", sparse, Limits{Bytes: 1 << 20}, ErrLimit},
+		{"zeros after the end", append(slices.Clone(three), make([]byte, 8<<20)...), Limits{Bytes: 1 << 20}, ErrLimit},
+		{"some zeros after the end", append(slices.Clone(three), make([]byte, 1<<20)...), Limits{Bytes: 1 << 20}, nil},
+	} {
+		for _, format := range []string{"tar", "gzip", "zstd"} {
+			t.Run(c.name+"/"+format, func(t *testing.T) {
+				_, _, err := unpack(t, compress(t, format, c.b), Options{Limits: c.lim})
+				if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
+					t.Fatalf("got %v, want %v", err, c.want)
+				}
+			})
+		}
+	}
+}
+
+// TestOver8GiB reads an old GNU sparse file with a base-256 size.
+func TestOver8GiB(t *testing.T) {
+	const size = 8<<30 + 4096
+	b := ent{name: "big", typ: 'S', data: "tail"}.block()
+	copy(b[257:], "ustar  \x00")
+	copy(b[386:], fmt.Sprintf("%011o\x00%011o\x00", 0, 0)) // one map entry: base-256 offset, 4 bytes
+	base256(b[386:398], size-4)
+	copy(b[398:], fmt.Sprintf("%011o\x00", 4))
+	base256(b[483:495], size)
+	b = append(append(seal(b), padded("tail")...), make([]byte, 1024)...)
+	dir, res, err := unpack(t, b, Options{})
+	check(t, err)
+	fi, err := os.Stat(filepath.Join(dir, "big"))
+	check(t, err)
+	if fi.Size() != size || res.Bytes != size || fi.Sys().(*syscall.Stat_t).Blocks > 1000 {
+		t.Fatalf("size %d, counted %d, blocks %d", fi.Size(), res.Bytes, fi.Sys().(*syscall.Stat_t).Blocks)
+	}
+}
+
+// endless never ends, and counts what was taken.
+type endless struct {
+	head io.Reader
+	n    int
+	at   int // where to call then
+	then func()
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	if e.n += len(p); e.n >= e.at {
+		e.then()
+	}
+	if n, err := e.head.Read(p); err == nil {
+		return n, nil
+	}
+	clear(p)
+	return len(p), nil
+}
+
+func TestCancel(t *testing.T) {
+	file := members(ent{name: "f", size: 1 << 40})
+	end := tarOf(ent{name: "f"})
+	for name, head := range map[string][]byte{"inside a file": file, "after the end": end} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(context.Background())
+			r := &endless{head: bytes.NewReader(head), at: 4 << 20, then: cancel}
+			_, err := Extract(ctx, r, t.TempDir(), Options{})
+			if !errors.Is(err, context.Canceled) || errors.Is(err, ErrMalformed) || r.n > 6<<20 {
+				t.Fatalf("%v after %d bytes", err, r.n)
+			}
+		})
+	}
+}
+
+// TestCancelCompressed stops the read-ahead too, even one that yields nothing.
+func TestCancelCompressed(t *testing.T) {
+	empty := compress(t, "gzip", nil)
+	for name, part := range map[string][]byte{"empty members": empty, "bomb": compress(t, "gzip", make([]byte, 1<<20))} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(context.Background())
+			first := bytes.NewReader(compress(t, "gzip", members(ent{name: "f", size: 1 << 40})))
+			r := &endless{head: io.MultiReader(first, &cycle{part: part}), at: 1 << 20, then: cancel}
+			before := runtime.NumGoroutine()
+			_, err := Extract(ctx, r, t.TempDir(), Options{})
+			if !errors.Is(err, context.Canceled) || errors.Is(err, ErrMalformed) {
+				t.Fatalf("got %v", err)
+			}
+			for range 1000 { // one that has said goodbye may still be counted
+				if runtime.NumGoroutine() <= before {
+					return
+				}
+				time.Sleep(time.Millisecond)
+			}
+			t.Errorf("%d goroutines before, %d after", before, runtime.NumGoroutine())
+		})
+	}
+}
+
+// TestCancelHole cancels while a hole is read, for which the archive is not.
+func TestCancelHole(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	b := tarOf(ent{name: "/s", data: "x", pax: map[string]string{"GNU.sparse.major": "0", "GNU.sparse.minor": "1",
+		"GNU.sparse.numblocks": "1", "GNU.sparse.map": "4000000000000,1", "GNU.sparse.size": "4000000000001"}})
+	_, err := Extract(ctx, bytes.NewReader(b), t.TempDir(), Options{Warn: func(string) { cancel() }})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+// TestFaultEndsReadAhead has an input whose decompressor would read for ever.
+func TestFaultEndsReadAhead(t *testing.T) {
+	first := compress(t, "gzip", append(members(ent{name: "../x"}), make([]byte, aheadSize)...))
+	r := io.MultiReader(bytes.NewReader(first), &cycle{part: compress(t, "gzip", nil)})
+	_, err := Extract(context.Background(), r, t.TempDir(), Options{})
+	if !errors.Is(err, ErrUnsafe) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+// cycle repeats part for ever.
+type cycle struct {
+	part []byte
+	i    int
+}
+
+func (c *cycle) Read(p []byte) (int, error) {
+	n := copy(p, c.part[c.i:])
+	c.i = (c.i + n) % len(c.part)
+	return n, nil
+}
+
+func TestTruncated(t *testing.T) {
+	whole := tarOf(ent{name: "d", typ: '5', mode: 0o755}, ent{name: "d/f", data: strings.Repeat("x", 1500)}, ent{name: strings.Repeat("l", 150), data: "y"},
+		ent{name: "p", data: "z", pax: map[string]string{"path": "q"}})
+	bounds := []int{512, len(whole) - 512} // between entries, and in between the end marker
+	for n := range len(whole) {
+		if n%512 > 1 && n%37 != 0 {
+			continue
+		}
+		_, _, err := unpack(t, whole[:n], Options{})
+		legal := slices.Contains(bounds, n) || n >= 2524 && n <= 2560 || n >= 4097 && n <= 4608 || n >= 6145 && n <= 6656 // or in the padding
+		if err == nil && !legal || err != nil && !errors.Is(err, ErrMalformed) {
+			t.Errorf("cut at %d: %v", n, err)
+		}
+		if _, _, err = unpack(t, whole[:n], Options{Mode: Strict}); !errors.Is(err, ErrMalformed) {
+			t.Errorf("strict, cut at %d: %v", n, err)
+		}
+	}
+}
+
+func TestTruncatedCompressed(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	noise := make([]byte, 3000)
+	for i := range noise {
+		noise[i] = byte(rnd.Uint32())
+	}
+	whole := tarOf(ent{name: "f", data: string(noise)})
+	for _, format := range compressions[1:] {
+		b := compress(t, format, whole)
+		for n := 0; n < len(b); n += 1 + n/20 {
+			if _, _, err := unpack(t, b[:n], Options{}); !errors.Is(err, ErrMalformed) {
+				t.Errorf("%s cut at %d of %d: %v", format, n, len(b), err)
+			}
+		}
+		for n := 1; n < 16; n++ {
+			if _, _, err := unpack(t, b[:len(b)-n], Options{}); !errors.Is(err, ErrMalformed) {
+				t.Errorf("%s without its last %d bytes: %v", format, n, err)
+			}
+		}
+	}
+}
+
+// TestSystemErrors are not the archive's fault.
+func TestSystemErrors(t *testing.T) {
+	broken := errors.New("broken disk")
+	b := tarOf(ent{name: "f", data: strings.Repeat("x", 1<<20)})
+	for _, format := range compressions {
+		r := io.MultiReader(bytes.NewReader(compress(t, format, b)[:30]), iotest.ErrReader(broken))
+		_, err := Extract(context.Background(), r, t.TempDir(), Options{})
+		if !errors.Is(err, broken) || isOurs(err) {
+			t.Errorf("%s: %v", format, err)
+		}
+	}
+	_, err := Extract(context.Background(), bytes.NewReader(b), filepath.Join(t.TempDir(), "missing"), Options{})
+	if !errors.Is(err, os.ErrNotExist) || isOurs(err) {
+		t.Errorf("missing root: %v", err)
+	}
+	full := t.TempDir()
+	check(t, os.WriteFile(filepath.Join(full, "f"), nil, 0o600))
+	if _, err = Extract(context.Background(), bytes.NewReader(b), full, Options{}); err == nil || isOurs(err) {
+		t.Errorf("root in use: %v", err)
+	}
+}
+
+func isOurs(err error) bool {
+	return errors.Is(err, ErrMalformed) || errors.Is(err, ErrUnsafe) || errors.Is(err, ErrLimit)
+}

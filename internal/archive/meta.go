@@ -1,0 +1,240 @@
+package archive
+
+import (
+	"archive/tar"
+	"fmt"
+	"math"
+	"os"
+	"os/user"
+	"slices"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// meta is what an entry says of itself besides its content.
+type meta struct {
+	mode     os.FileMode
+	uid, gid int
+	mtime    unix.Timespec
+}
+
+// rules says which part of the metadata this process applies, as GNU tar
+// decides it: root applies everything, others let the umask work.
+type rules struct {
+	strict bool
+	exact  bool // root: modes as they are, not through the umask
+	owners bool
+	umask  os.FileMode // unless exact
+	ids    idCache
+}
+
+func newRules(mode Mode, t *tree) (*rules, error) {
+	r := &rules{strict: mode == Strict, exact: os.Geteuid() == 0}
+	r.owners = r.exact && !r.strict
+	if r.strict {
+		t.implied = 0o755
+	}
+	if r.exact {
+		return r, nil
+	}
+	var err error
+	r.umask, err = probeUmask(t.open[0].root)
+	return r, err
+}
+
+// probeUmask asks the file system, since umask(2) can only be read by setting
+// it for the whole process.
+func probeUmask(root *os.Root) (os.FileMode, error) {
+	const name = ".umask"
+	f, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o777)
+	if err != nil {
+		return 0, fmt.Errorf("write in extraction root: %w", err)
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err == nil {
+		err = root.Remove(name)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("probe umask: %w", err)
+	}
+	return 0o777 &^ fi.Mode().Perm(), nil
+}
+
+// of reads an entry's metadata. A time the system can't hold becomes now.
+func (r *rules) of(h *tar.Header) (meta, error) {
+	m := meta{mode: r.mode(h.Mode, isDirType(h)), uid: -1, gid: -1}
+	ts, err := unix.TimeToTimespec(h.ModTime)
+	if err != nil {
+		ts.Nsec = utimeNow
+	}
+	m.mtime = ts
+	if !r.owners {
+		return m, nil
+	}
+	if m.uid, err = r.ids.uid(h.Uname, h.Uid); err != nil {
+		return m, err
+	}
+	m.gid, err = r.ids.gid(h.Gname, h.Gid)
+	return m, err
+}
+
+// mode is the mode to set; the umask is not applied to it.
+func (r *rules) mode(bits int64, dir bool) os.FileMode {
+	mode := os.FileMode(bits & 0o777)
+	switch {
+	case r.strict && dir:
+		return mode&^0o022 | 0o700
+	case r.strict:
+		if mode &= ^os.FileMode(0o022); mode&0o100 == 0 {
+			mode &^= 0o011
+		}
+		return mode | 0o600
+	case !r.exact:
+		return mode
+	}
+	for _, b := range []struct {
+		bit  int64
+		mode os.FileMode
+	}{{0o4000, os.ModeSetuid}, {0o2000, os.ModeSetgid}, {0o1000, os.ModeSticky}} {
+		if bits&b.bit != 0 {
+			mode |= b.mode
+		}
+	}
+	return mode
+}
+
+// openMode is the mode to create a file with: for others than root the kernel
+// applies the umask and nothing is left to do.
+func (r *rules) openMode(m meta) os.FileMode {
+	if r.exact {
+		return 0o600
+	}
+	return m.mode
+}
+
+// applyFile sets owner and mode; the owner first, since chown clears setuid.
+func (r *rules) applyFile(f *os.File, m meta) error {
+	if r.owners {
+		if err := f.Chown(m.uid, m.gid); err != nil {
+			return err
+		}
+	}
+	if r.exact {
+		return f.Chmod(m.mode)
+	}
+	return nil
+}
+
+// applyDir sets everything of a finished directory. The mode comes last, as
+// it may take away the right to do the rest.
+func (r *rules) applyDir(f *os.File, m meta) error {
+	if r.owners {
+		if err := f.Chown(m.uid, m.gid); err != nil {
+			return err
+		}
+	}
+	if err := setTime(f, ".", m.mtime); err != nil {
+		return err
+	}
+	mode := m.mode
+	if !r.exact {
+		fi, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		mode = mode&^r.umask | fi.Mode()&os.ModeSetgid // inherited from above the root
+	}
+	return f.Chmod(mode)
+}
+
+// setTime sets the modification time of name in dir, of a symlink itself.
+func setTime(dir *os.File, name string, mtime unix.Timespec) error {
+	now := unix.Timespec{Nsec: utimeNow}
+	err := unix.UtimesNanoAt(int(dir.Fd()), name, []unix.Timespec{now, mtime}, unix.AT_SYMLINK_NOFOLLOW)
+	if err != nil {
+		return &os.PathError{Op: "utimensat", Path: name, Err: err}
+	}
+	return nil
+}
+
+// finishDirs applies the directories' metadata, the deepest first: a child
+// sorts after its parent.
+func (x *extractor) finishDirs() error {
+	paths := make([]string, 0, len(x.dirs))
+	for p := range x.dirs {
+		paths = append(paths, p)
+	}
+	slices.Sort(paths)
+	for _, p := range slices.Backward(paths) {
+		if err := x.in.ctx.Err(); err != nil {
+			return fmt.Errorf("extract: %w", err)
+		}
+		l, err := x.tree.at(p, false)
+		if err != nil {
+			return fmt.Errorf("archive entry %q: %w", p, err)
+		}
+		f, err := l.dir()
+		if err == nil {
+			err = x.rules.applyDir(f, x.dirs[p])
+		}
+		if err != nil {
+			return fmt.Errorf("archive entry %q: %w", p, err)
+		}
+	}
+	return nil
+}
+
+// idCache turns owner names into ids, as GNU tar does: the name when this
+// host knows it, else the number.
+type idCache struct{ users, groups map[string]int }
+
+// maxNames keeps an archive of invented names from filling the memory.
+const maxNames = 1000
+
+func (c *idCache) uid(name string, id int) (int, error) {
+	return lookup(&c.users, name, id, func() (string, error) {
+		u, err := user.Lookup(name)
+		if err != nil {
+			return "", err
+		}
+		return u.Uid, nil
+	})
+}
+
+func (c *idCache) gid(name string, id int) (int, error) {
+	return lookup(&c.groups, name, id, func() (string, error) {
+		g, err := user.LookupGroup(name)
+		if err != nil {
+			return "", err
+		}
+		return g.Gid, nil
+	})
+}
+
+func lookup(cache *map[string]int, name string, id int, find func() (string, error)) (int, error) {
+	known, ok := (*cache)[name]
+	if name == "" {
+		known, ok = -1, true
+	}
+	if !ok {
+		known = -1
+		if s, err := find(); err == nil {
+			if n, err := strconv.ParseUint(s, 10, 32); err == nil {
+				known = int(n)
+			}
+		}
+		if *cache == nil || len(*cache) >= maxNames {
+			*cache = make(map[string]int)
+		}
+		(*cache)[name] = known
+	}
+	if known >= 0 {
+		return known, nil
+	}
+	if id < 0 || int64(id) >= math.MaxUint32 {
+		return 0, malformed("owner id %d is out of range", id)
+	}
+	return id, nil
+}

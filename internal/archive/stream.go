@@ -1,0 +1,204 @@
+package archive
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+)
+
+// source is the caller's reader. It stops at the end of the context, and
+// remembers its own error so that a broken disk is not called a broken archive.
+type source struct {
+	ctx context.Context
+	r   io.Reader
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		s.err = fmt.Errorf("extract: %w", err)
+		return 0, s.err
+	}
+	n, err := s.r.Read(p)
+	if err != nil && err != io.EOF {
+		s.err = fmt.Errorf("read archive: %w", err)
+		err = s.err
+	}
+	return n, err
+}
+
+// stream is the decompressed archive. Its first error stays.
+type stream struct {
+	ctx     context.Context
+	src     *source
+	quit    context.CancelFunc // ends src
+	dec     *decoder
+	ahead   *readahead // nil for a plain archive
+	lim     Limits
+	n       int64 // bytes read
+	entries int64 // entries read; the extractor counts them
+	eof     bool  // the end was seen
+	err     error
+}
+
+func openStream(ctx context.Context, r io.Reader, lim Limits) (*stream, error) {
+	sub, quit := context.WithCancel(ctx)
+	src := &source{ctx: sub, r: r}
+	dec, err := newDecoder(bufio.NewReaderSize(src, 64<<10))
+	if src.err != nil {
+		err = src.err
+	}
+	if err != nil {
+		quit()
+		return nil, err
+	}
+	s := &stream{ctx: ctx, src: src, quit: quit, dec: dec, lim: lim}
+	if dec.format != "tar" {
+		s.ahead = newReadahead(dec)
+	}
+	return s, nil
+}
+
+// close ends a decompressor that reads on without giving anything.
+func (s *stream) close() {
+	s.quit()
+	if s.ahead != nil {
+		s.ahead.close()
+	}
+	s.dec.close()
+}
+
+func (s *stream) Read(p []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	if err := s.ctx.Err(); err != nil {
+		s.err = fmt.Errorf("extract: %w", err)
+		return 0, s.err
+	}
+	n, err := s.read(p)
+	s.n += int64(n)
+	if over := s.lim.checkStream(s.n, s.entries); over != nil {
+		s.err = over
+		return 0, over
+	}
+	switch {
+	case err == io.EOF:
+		s.eof = true
+	case err != nil:
+		s.err = s.explain(err)
+		return n, s.err
+	}
+	return n, err
+}
+
+func (s *stream) read(p []byte) (int, error) {
+	if s.ahead == nil {
+		return s.dec.Read(p)
+	}
+	return s.ahead.read(s.ctx, p)
+}
+
+// explain tells the reader's failure from the decompressor's. The read-ahead
+// has ended when it hands over an error, so src.err is ours to look at.
+func (s *stream) explain(err error) error {
+	if cause := s.ctx.Err(); cause != nil {
+		return fmt.Errorf("extract: %w", cause)
+	}
+	if s.src.err != nil {
+		return s.src.err
+	}
+	return decodeFault(s.dec.format, err)
+}
+
+// readahead decompresses on a goroutine of its own while the extractor
+// writes files, a few buffers ahead.
+type readahead struct {
+	full chan chunk
+	free chan []byte
+	stop chan struct{}
+	cur  chunk
+	rest []byte // what is left of cur
+}
+
+type chunk struct {
+	buf []byte // the whole buffer, to be given back
+	n   int
+	err error
+}
+
+const (
+	aheadBuffers = 4
+	aheadSize    = 256 << 10
+)
+
+func newReadahead(r io.Reader) *readahead {
+	a := &readahead{
+		full: make(chan chunk, aheadBuffers),
+		free: make(chan []byte, aheadBuffers),
+		stop: make(chan struct{}),
+	}
+	for range aheadBuffers {
+		a.free <- make([]byte, aheadSize)
+	}
+	go a.fill(r)
+	return a
+}
+
+// fill closes full when it is done with r.
+func (a *readahead) fill(r io.Reader) {
+	defer close(a.full)
+	for {
+		var buf []byte
+		select {
+		case buf = <-a.free:
+		case <-a.stop:
+			return
+		}
+		n, err := readSome(r, buf)
+		a.full <- chunk{buf, n, err} // never blocks: as many places as buffers
+		if err != nil {
+			return
+		}
+	}
+}
+
+// readSome fills buf unless r ends before; unlike io.ReadFull it keeps r's
+// error as it is.
+func readSome(r io.Reader, buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var m int
+		m, err = r.Read(buf[n:])
+		n += m
+	}
+	return n, err
+}
+
+func (a *readahead) read(ctx context.Context, p []byte) (int, error) {
+	for len(a.rest) == 0 {
+		if a.cur.err != nil {
+			return 0, a.cur.err
+		}
+		if a.cur.buf != nil {
+			a.free <- a.cur.buf
+			a.cur.buf = nil
+		}
+		select {
+		case a.cur = <-a.full:
+			a.rest = a.cur.buf[:a.cur.n]
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+	n := copy(p, a.rest)
+	a.rest = a.rest[n:]
+	return n, nil
+}
+
+// close returns when the goroutine is gone.
+func (a *readahead) close() {
+	close(a.stop)
+	for range a.full {
+	}
+}
