@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"stretcher/internal/policy"
 	"stretcher/internal/progress"
 	"stretcher/internal/redact"
 	"stretcher/internal/runlog"
@@ -33,7 +34,11 @@ func runCheck(ctx context.Context, s *settings) error {
 	_, lookup := environOf()
 	log := runlog.New(runlog.Options{})
 	defer log.Close()
-	r := &run{opts: s.Options, log: log, store: set, lookup: lookup, screen: progress.New(os.Stderr, false)}
+	host, err := policy.Load(s.config, s.flags.Changed("config"))
+	if err != nil {
+		return err
+	}
+	r := &run{opts: s.Options, policy: host, log: log, store: set, lookup: lookup, screen: progress.New(os.Stderr, false)}
 	data, err := r.fetchManifest(ctx, manifest)
 	if err != nil {
 		return fmt.Errorf("manifest: %w", err)
@@ -65,11 +70,7 @@ func fileURL(arg string) (string, error) {
 func unknownKeys(warnings []*yamldoc.Problem) error {
 	var all []error
 	for _, w := range warnings {
-		text := w.Error()
-		if w.Hint != "" {
-			text += ", " + w.Hint
-		}
-		all = append(all, errors.New(text))
+		all = append(all, errors.New(warningText(w)))
 	}
 	return errors.Join(all...)
 }

@@ -7,6 +7,9 @@ import (
 	"io"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"stretcher/internal/history"
 	"stretcher/internal/process"
 )
 
@@ -36,18 +39,28 @@ func (r *run) notify(ctx context.Context, point string, lines []CommandLine) {
 	}
 }
 
-// runCommand runs one command line by sh -c in a process group of its own.
+// runCommand runs one command line by sh -c in a process group of its own and
+// notes it in the history.
 func (r *run) runCommand(ctx context.Context, point string, c CommandLine, stdin io.Reader, stdout, stderr io.Writer) error {
 	r.log.Info(fmt.Sprintf("%s: %s", point, c.Run), "step", point)
+	began, offset := time.Now(), r.log.Offset()
 	res, err := process.Run(ctx, process.Command{
 		Path: "sh", Args: []string{"-c", c.Run},
 		Dir: c.Cwd, Env: r.commandEnv(point),
 		Stdin: stdin, Stdout: stdout, Stderr: stderr,
 		Timeout: time.Duration(c.Timeout),
+		Started: r.rec.setGroup,
 	})
+	r.rec.setGroup(0)
 	if res.Held {
 		r.log.Warn(fmt.Sprintf("%s: a process left in the background still holds the output of %q; what it prints from now on is lost", point, c.Run))
 	}
+	row := history.Step{Point: point, Dialect: "command", Name: r.log.Masked(c.Run), Started: began, Duration: time.Since(began),
+		Exit: res.Exit, TimedOut: res.TimedOut, Offset: offset}
+	if res.Signal != 0 {
+		row.Signal = unix.SignalName(res.Signal)
+	}
+	r.rec.add(row)
 	return err
 }
 

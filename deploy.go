@@ -10,10 +10,13 @@ import (
 	"runtime/debug"
 	"time"
 
+	"stretcher/internal/history"
+	"stretcher/internal/policy"
 	"stretcher/internal/progress"
 	"stretcher/internal/redact"
 	"stretcher/internal/runlog"
 	"stretcher/internal/store"
+	"stretcher/internal/tree"
 )
 
 // Options are what flags say about a deployment.
@@ -24,13 +27,17 @@ type Options struct {
 	RetryWait    time.Duration // before the first of them
 	RandomDelay  time.Duration // upper bound of the delay at start
 	RsyncVerbose string        // rsync's verbosity option
+	LockWait     time.Duration // for another run on the same dest; 0 = none
+	Force        bool          // deploy in full, replayed or current as it may be
 }
 
 // run is one execution: what it works with and how far it has come.
 type run struct {
 	id      string // UUIDv7
 	opts    Options
+	policy  *policy.Policy
 	log     *runlog.Log
+	rec     *recorder
 	screen  *progress.Screen
 	store   *store.Set
 	environ []string
@@ -40,161 +47,172 @@ type run struct {
 	stderr  io.Writer
 	again   <-chan struct{} // closed by the second signal
 
+	event       *Event
 	manifest    *Manifest
 	manifestURL string // redacted
 	src         string // redacted; the mirror in use
-	strategy    syncStrategy
+	archive     string // the verified local file
 	staging     string
+	strategy    syncStrategy
+	current     bool         // dest is what it shall be: nothing is fetched or synced
+	recorded    *tree.Record // dest as the sync left it
+	unlock      func() error
 	temp        []string // directories to remove at the end
 	step        string   // the step being taken
 	failed      error    // why the deployment failed
 	done        bool     // it succeeded
 }
 
+// step is one step of the process. It is taken when it is needed.
+type step struct {
+	name   string
+	needed func() bool
+	do     func(context.Context) error
+}
+
 // deploy is the whole process, from the event to its result.
-func (r *run) deploy(ctx context.Context, e *Event) (err error) {
+func (r *run) deploy(ctx context.Context) (err error) {
 	defer func() {
 		if p := recover(); p != nil { // or the run would end as a good one
 			err = fmt.Errorf("%s: internal error: %v at %s", r.step, p, debug.Stack())
 		}
 		err = r.finish(ctx, err)
 	}()
-	r.begin(e)
-	if err := r.delay(ctx); err != nil {
-		return err
-	}
-	if err := r.take(ctx, "manifest", func(ctx context.Context) error { return r.readManifest(ctx, e.URL) }); err != nil {
-		return err
-	}
-	if len(r.manifest.Src) == 0 {
-		return r.commandsOnly(ctx)
-	}
-	var archive string
-	if err := r.take(ctx, "fetch", func(ctx context.Context) (err error) {
-		archive, err = r.fetchArchive(ctx)
-		return err
-	}); err != nil {
-		return err
-	}
-	if err := r.commandStep(ctx, "pre", r.manifest.Commands.Pre); err != nil {
-		return err
-	}
-	if err := r.take(ctx, "extract", func(ctx context.Context) (err error) {
-		if err := r.strategy.check(r); err != nil {
-			return err
+	r.begin()
+	for _, s := range []step{
+		{"delay", r.isDelayed, r.delay},
+		{"manifest", always, r.readManifest},
+		{"lock", r.hasDest, r.lock},
+		{"fetch", r.hasSrc, r.fetch},
+		{"pre", r.hasCommands("pre"), r.commands("pre")},
+		{"extract", r.hasSrc, r.stage},
+		{"sync", r.isStaged, r.sync},
+		{"post", r.hasCommands("post"), r.commands("post")},
+		{"verify", r.hasCommands("verify"), r.commands("verify")},
+	} {
+		if !s.needed() {
+			continue
 		}
-		r.staging, err = r.extract(ctx, archive)
-		return err
-	}); err != nil {
-		return err
-	}
-	if err := r.take(ctx, "sync", func(ctx context.Context) error {
-		if err := checkExcludeFrom(r.staging, r.manifest.ExcludeFrom); err != nil {
-			return err
-		}
-		return r.strategy.sync(ctx, r, r.staging)
-	}); err != nil {
-		return err
-	}
-	if err := r.commandStep(ctx, "post", r.manifest.Commands.Post); err != nil {
-		return err
-	}
-	return r.commandStep(ctx, "verify", r.manifest.Commands.Verify)
-}
-
-// commandsOnly is the process of a manifest without src.
-func (r *run) commandsOnly(ctx context.Context) error {
-	c := &r.manifest.Commands
-	for _, p := range []commandPoint{{"pre", c.Pre}, {"post", c.Post}, {"verify", c.Verify}} {
-		if err := r.commandStep(ctx, p.name, p.lines); err != nil {
+		if err := r.take(ctx, s); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func always() bool           { return true }
+func (r *run) hasDest() bool { return r.manifest.Dest != "" }
+func (r *run) hasSrc() bool  { return len(r.manifest.Src) > 0 }
+func (r *run) isStaged() bool {
+	return r.staging != ""
+}
+
+func (r *run) hasCommands(point string) func() bool {
+	return func() bool { return len(r.manifest.Commands.at(point)) > 0 }
+}
+
+func (r *run) commands(point string) func(context.Context) error {
+	return func(ctx context.Context) error { return r.runCommands(ctx, point, r.manifest.Commands.at(point)) }
 }
 
 // take takes one step. Nothing is begun once ctx has ended. The error names
 // the step.
-func (r *run) take(ctx context.Context, step string, do func(context.Context) error) error {
-	r.step = step
+func (r *run) take(ctx context.Context, s step) error {
+	r.step = s.name
+	r.rec.enter(s.name)
+	began, offset := time.Now(), r.log.Offset()
 	err := context.Cause(ctx)
 	if err == nil {
-		err = do(ctx)
+		err = s.do(ctx)
 	}
-	if err == nil {
-		return nil
+	if sig, ok := interrupted(ctx); ok && err != nil && !errors.As(err, new(signalError)) {
+		err = fmt.Errorf("%w (%v)", sig, err) // what the step made of it
 	}
-	if s, ok := interrupted(ctx); ok && !errors.As(err, new(signalError)) {
-		err = fmt.Errorf("%w (%v)", s, err) // what the step made of it
+	if !isPoint(s.name) { // commands have rows of their own
+		row := history.Step{Point: s.name, Dialect: "stretcher", Name: s.name, Started: began, Duration: time.Since(began), Offset: offset}
+		if err != nil {
+			row.Exit = 1
+		}
+		r.rec.add(row)
 	}
-	return fmt.Errorf("%s: %w", step, err)
-}
-
-func (r *run) commandStep(ctx context.Context, point string, lines []CommandLine) error {
-	if len(lines) == 0 {
-		return nil
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.name, err)
 	}
-	return r.take(ctx, point, func(ctx context.Context) error { return r.runCommands(ctx, point, lines) })
+	return nil
 }
 
 // begin says what is going to happen.
-func (r *run) begin(e *Event) {
-	for _, old := range e.Skipped {
+func (r *run) begin() {
+	for _, old := range r.event.Skipped {
 		r.log.Info(fmt.Sprintf("skipped %s, which is older: %q", old, redact.URL(old.URL)))
+		r.rec.skip(r.newRow(newRunID(), &old))
 	}
-	r.manifestURL = redact.URL(e.URL)
-	r.log.Info(fmt.Sprintf("stretcher %s: run %s: manifest %q from %s", version(), r.id, r.manifestURL, e))
+	r.log.Info(fmt.Sprintf("stretcher %s: run %s: manifest %q from %s", version(), r.id, r.manifestURL, r.event))
 }
 
-// delay sleeps a random time below --random-delay, so that the hosts of a
-// fleet do not all ask at once.
+// isDelayed tells whether hosts of a fleet shall not all ask at once.
+func (r *run) isDelayed() bool { return r.opts.RandomDelay > 0 }
+
+// delay sleeps a random time below --random-delay.
 func (r *run) delay(ctx context.Context) error {
-	if r.opts.RandomDelay <= 0 {
+	d := rand.N(r.opts.RandomDelay)
+	r.log.Info(fmt.Sprintf("waiting %s of at most %s", d.Round(time.Millisecond), r.opts.RandomDelay))
+	select {
+	case <-time.After(d):
 		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
-	return r.take(ctx, "delay", func(ctx context.Context) error {
-		d := rand.N(r.opts.RandomDelay)
-		r.log.Info(fmt.Sprintf("waiting %s of at most %s", d.Round(time.Millisecond), r.opts.RandomDelay))
-		select {
-		case <-time.After(d):
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	})
 }
 
-// readManifest fetches, expands, parses and checks the manifest.
-func (r *run) readManifest(ctx context.Context, url string) error {
+// readManifest fetches, expands, parses and checks the manifest, and asks the
+// host policy.
+func (r *run) readManifest(ctx context.Context) error {
+	url := r.event.URL
+	if err := r.policy.Manifest(url); err != nil {
+		return err
+	}
 	data, err := r.fetchManifest(ctx, url)
 	if err != nil {
 		return err
 	}
-	m, err := r.parseManifest(url, data)
+	m, err := r.parseManifest(data)
 	if err != nil {
 		return err
 	}
 	r.manifest, r.strategy = m, newStrategy(m)
-	return nil
+	row := &r.rec.row
+	row.Name, row.Version, row.Dest = m.Name, m.Version, m.Dest
+	r.rec.update()
+	return r.allowed()
 }
 
-// parseManifest makes a checked manifest of the bytes at url and keeps the
-// environment's values that are in it out of the log.
-func (r *run) parseManifest(url string, data []byte) (*Manifest, error) {
+// allowed asks the host policy about what the manifest wants.
+func (r *run) allowed() error {
+	m := r.manifest
+	for _, src := range m.Src {
+		if err := r.policy.Source(src); err != nil {
+			return err
+		}
+	}
+	m.Extract = r.policy.Extract.Tighter(m.Extract)
+	m.Limits = m.Limits.tightened(r.policy.Limits)
+	return r.policy.Dest(m.Dest)
+}
+
+// parseManifest makes a checked manifest of bytes and keeps the environment's
+// values that are in it out of the log.
+func (r *run) parseManifest(data []byte) (*Manifest, error) {
 	data, err := expandTemplates(data, r.lookup, r.log.Mask)
 	if err != nil {
-		return nil, fmt.Errorf("%q: %w", redact.URL(url), err)
+		return nil, fmt.Errorf("%q: %w", r.manifestURL, err)
 	}
 	m, warnings, err := ParseManifest(data, store.Check)
 	for _, w := range warnings {
-		text := w.Error()
-		if w.Hint != "" {
-			text += ", " + w.Hint
-		}
-		r.log.Warn(fmt.Sprintf("manifest %q: %s", redact.URL(url), text))
+		r.log.Warn(fmt.Sprintf("manifest %q: %s", r.manifestURL, warningText(w)))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%q: %w", redact.URL(url), err)
+		return nil, fmt.Errorf("%q: %w", r.manifestURL, err)
 	}
 	for name, value := range m.Env {
 		if value != nil {
@@ -206,24 +224,83 @@ func (r *run) parseManifest(url string, data []byte) (*Manifest, error) {
 	return m, nil
 }
 
+// lock takes the lock on dest; finish gives it back.
+func (r *run) lock(ctx context.Context) (err error) {
+	r.unlock, err = r.rec.lock(ctx, r.manifest.Dest, r.opts.LockWait)
+	return err
+}
+
+// fetch brings the archive here, unless dest has its content already.
+func (r *run) fetch(ctx context.Context) (err error) {
+	if r.current = r.isCurrent(ctx); r.current {
+		r.log.Info(fmt.Sprintf("%q is deployed already: nothing is fetched or synced (%s)", r.manifest.Dest, r.manifest.Checksum))
+		return nil
+	}
+	r.archive, err = r.fetchArchive(ctx)
+	return err
+}
+
+// stage unpacks the archive. A dest that was current when the run began is
+// looked at again if commands have run since.
+func (r *run) stage(ctx context.Context) (err error) {
+	if r.current && (len(r.manifest.Commands.Pre) == 0 || r.isCurrent(ctx)) {
+		return nil
+	}
+	if r.current {
+		r.current = false
+		if r.archive, err = r.fetchArchive(ctx); err != nil {
+			return err
+		}
+	}
+	if err := r.strategy.check(r); err != nil {
+		return err
+	}
+	r.staging, err = r.extract(ctx, r.archive)
+	return err
+}
+
+// sync makes dest equal to the staged tree.
+func (r *run) sync(ctx context.Context) error {
+	if err := checkExcludeFrom(r.staging, r.manifest.ExcludeFrom); err != nil {
+		return err
+	}
+	if err := r.strategy.sync(ctx, r, r.staging); err != nil {
+		return err
+	}
+	r.remember(ctx)
+	return nil
+}
+
 // finish ends every run, whatever happened: it says how it went, runs the
-// success or failure commands and leaves nothing behind.
+// success or failure commands, leaves nothing behind and records the result.
 func (r *run) finish(ctx context.Context, err error) error {
-	defer r.cleanUp()
 	if err != nil {
 		r.fail(ctx, err)
 		if s, ok := interrupted(ctx); ok && !errors.As(err, new(signalError)) {
-			return fmt.Errorf("failure: %w (%w)", s, err)
+			err = fmt.Errorf("failure: %w (%w)", s, err)
 		}
-		return err
+	} else {
+		err = r.succeed(ctx)
 	}
+	r.cleanUp()
+	r.record(err)
+	if r.unlock != nil {
+		if err := r.unlock(); err != nil {
+			r.log.Warn(err.Error())
+		}
+	}
+	return err
+}
+
+// succeed runs the success commands. Their failure changes nothing: what was
+// to be deployed is.
+func (r *run) succeed(ctx context.Context) error {
 	r.done = true
 	r.log.Info(r.summary())
-	if r.manifest != nil {
-		r.notify(ctx, "success", r.manifest.Commands.Success)
-	}
+	r.rec.enter("success")
+	r.notify(ctx, "success", r.manifest.Commands.Success)
 	if s, ok := interrupted(ctx); ok {
-		return fmt.Errorf("success: %w", s) // deployed all the same
+		return fmt.Errorf("success: %w", s)
 	}
 	return nil
 }
@@ -239,7 +316,30 @@ func (r *run) fail(ctx context.Context, err error) {
 	}
 	ctx, cancel := outlive(ctx, r.again)
 	defer cancel()
+	failedIn := r.step
+	r.rec.enter("failure")
 	r.notify(ctx, "failure", r.manifest.Commands.Failure)
+	r.rec.row.Step = failedIn
+}
+
+// record writes the result into the history. An event that could not be
+// tried, since another run held the lock, may be handed over again.
+func (r *run) record(err error) {
+	exit := exitCode(err)
+	text := ""
+	if err != nil {
+		text = r.log.Masked(err.Error())
+	}
+	result := history.Failed
+	switch {
+	case r.done:
+		result = history.Good
+		r.saveRecord()
+	case exit == exitRefused:
+		result = history.Refused
+	}
+	r.rec.finish(result, exit, text, exit != exitBusy)
+	r.rec.prune(r.policy.History.KeepFor())
 }
 
 // summary is the line of a run that went well.
@@ -254,10 +354,6 @@ func (r *run) summary() string {
 	}
 	return fmt.Sprintf("deployed %s to %q", what, m.Dest)
 }
-
-// started notes a child's process group, so that the next run can tell what a
-// run that died has left running.
-func (r *run) started(int) {}
 
 // environOf returns the process's environment and a look-up into it.
 func environOf() ([]string, environment) { return os.Environ(), os.LookupEnv }

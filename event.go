@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -42,6 +43,21 @@ func (e Event) String() string {
 		return fmt.Sprintf("serf %s %s", e.Name, e.LTime)
 	default:
 		return e.Source
+	}
+}
+
+// Key is what the event is known by when it is handed over again, or "" for
+// one that can't be told from the next: a URL on the command line or on
+// stdin. Lamport times begin again with the cluster, so a Serf event is known
+// within one boot of this machine only.
+func (e Event) Key(boot string) string {
+	switch {
+	case e.Source == sourceConsul && e.ID != "":
+		return "consul:" + e.ID
+	case e.Source == sourceSerf && e.LTime != "":
+		return strings.Join([]string{"serf", boot, e.Name, e.LTime, fmt.Sprintf("%x", sha256.Sum256([]byte(e.URL)))}, ":")
+	default:
+		return ""
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"stretcher/internal/archive"
+	"stretcher/internal/lock"
+	"stretcher/internal/policy"
 	"stretcher/internal/transfer"
 )
 
@@ -26,6 +28,7 @@ const (
 	exitUsage     = 2
 	exitMalformed = 3
 	exitRefused   = 4
+	exitBusy      = 75
 	exitSignal    = 128 // plus the signal's number
 )
 
@@ -101,7 +104,9 @@ func exitCode(err error) int {
 		return exitFailed
 	case errors.Is(err, errUsage):
 		return exitUsage
-	case errors.Is(err, errRefused), errors.Is(err, archive.ErrUnsafe), errors.Is(err, archive.ErrLimit), errors.Is(err, transfer.ErrTooLarge):
+	case errors.Is(err, lock.ErrHeld):
+		return exitBusy
+	case errors.Is(err, errRefused), errors.Is(err, policy.ErrRefused), errors.Is(err, archive.ErrUnsafe), errors.Is(err, archive.ErrLimit), errors.Is(err, transfer.ErrTooLarge):
 		return exitRefused
 	case errors.Is(err, errMalformed), errors.Is(err, archive.ErrMalformed):
 		return exitMalformed

@@ -63,6 +63,9 @@ func (r *run) fetchManifest(ctx context.Context, url string) ([]byte, error) {
 	defer cancel()
 	opts := r.transferOptions()
 	opts.MaxBytes = maxManifest
+	if limit := int64(r.policy.Limits.Manifest); limit > 0 {
+		opts.MaxBytes = min(limit, maxManifest)
+	}
 	var buf memory
 	if _, err := transfer.Copy(ctx, r.store, url, &buf, opts); err != nil {
 		return nil, err
@@ -110,6 +113,7 @@ func (r *run) fetchMirror(ctx context.Context, src string) (string, error) {
 	defer bar.Close()
 	opts := r.transferOptions()
 	opts.Bandwidth = r.opts.MaxBandwidth
+	opts.MaxBytes = int64(r.manifest.Limits.Archive)
 	opts.OnSize = d.setSize
 	opts.Progress = bar.Set
 	began := time.Now()

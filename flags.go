@@ -11,21 +11,27 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/pflag"
 
+	"stretcher/internal/policy"
 	"stretcher/internal/runlog"
+	"stretcher/internal/state"
 )
 
 // settings is what the command line says.
 type settings struct {
 	Options
-	logFile      string
-	logFormat    string
-	progress     string
-	strictExit   bool
-	showVersion  bool
-	showHelp     bool
-	subcommand   string   // "" = deploy
-	args         []string // what is left: the URL
-	flagsAsTyped *pflag.FlagSet
+	logFile     string
+	logFormat   string
+	progress    string
+	strictExit  bool
+	showVersion bool
+	showHelp    bool
+	subcommand  string   // "" = deploy
+	args        []string // what is left: the URL
+	flags       *pflag.FlagSet
+	config      string
+	stateDir    string
+	detach      bool
+	history     historyFlags
 }
 
 // flagSet declares every flag, with the values' defaults in s.
@@ -42,10 +48,17 @@ func (s *settings) flagSet() *pflag.FlagSet {
 	f.Var((*secondsValue)(&s.RandomDelay), "random-delay", "wait a random time up to this at start (2.5 = 2.5s)")
 	s.RsyncVerbose = "-v"
 	f.Var((*rsyncValue)(&s.RsyncVerbose), "rsync-verbose", "rsync's verbosity option")
+	s.LockWait = 10 * time.Minute
+	f.Var((*secondsValue)(&s.LockWait), "lock-wait", "how long to wait for another run on the same dest")
+	f.BoolVar(&s.Force, "force", false, "run a replayed event, and deploy in full even when nothing changed")
+	f.BoolVar(&s.detach, "detach", false, "deploy in the background, in a session of its own")
+	f.StringVar(&s.config, "config", policy.Default, "host policy")
+	f.StringVar(&s.stateDir, "state-dir", "", "where locks, logs and history are (default "+state.System+", or ~/.local/state/stretcher when not root)")
 	f.StringVar(&s.logFile, "log-file", "", "append the log to this file too")
 	f.StringVar(&s.logFormat, "log-format", runlog.FormatText, "log as text or json")
 	f.StringVar(&s.progress, "progress", "auto", "auto shows a bar on a terminal, never does not")
 	f.BoolVar(&s.strictExit, "strict-exit", false, "under consul watch too, exit with the run's status")
+	s.history.declare(f)
 	f.BoolVarP(&s.showVersion, "version", "v", false, "print the version")
 	f.BoolVarP(&s.showHelp, "help", "h", false, "print this text")
 	f.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
@@ -58,13 +71,13 @@ func (s *settings) flagSet() *pflag.FlagSet {
 }
 
 // subcommands are the words that may stand in the URL's place.
-func subcommands() []string { return []string{"check", "version"} }
+func subcommands() []string { return []string{"check", "history", "status", "version"} }
 
 // parseArgs reads the command line. The error is errUsage.
 func parseArgs(args []string) (*settings, error) {
 	s := &settings{}
 	f := s.flagSet()
-	s.flagsAsTyped = f
+	s.flags = f
 	if err := f.Parse(longFlags(f, args)); err != nil {
 		return nil, usage("%s", flagError(err))
 	}
@@ -87,7 +100,7 @@ func (s *settings) check() error {
 	case s.progress != "auto" && s.progress != "never":
 		return usage("invalid --progress %q: auto or never expected", s.progress)
 	}
-	return nil
+	return s.history.check(s)
 }
 
 // longFlags gives v1.0's -timeout its second dash, so that pflag does not

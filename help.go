@@ -15,6 +15,8 @@ func helpText(f *pflag.FlagSet) string {
 usage:
   stretcher [flags] [URL]      deploy; without URL, read an event from standard input
   stretcher check URL|FILE     parse and validate a manifest; print what would run
+  stretcher history [DEST]     what ran here: a table, or --json, --html FILE, --run ID, --log ID
+  stretcher status DEST        for monitoring: exit 0 good, 1 last run failed, 2 never deployed, 3 a run died
   stretcher version            print the version
 
 The URL of a manifest begins with s3://, gs://, https://, http:// or file://.
@@ -46,7 +48,8 @@ func exitTable() [][2]string {
 		{"1", "a step failed"},
 		{"2", "wrong usage"},
 		{"3", "the event, manifest or archive is malformed"},
-		{"4", "refused: checksum, limit or unsafe archive"},
+		{"4", "refused: checksum, policy, limit or unsafe archive"},
+		{"75", "another run holds the lock on dest and the wait is over"},
 		{"130, 143", "interrupted by SIGINT or SIGTERM, after failure commands and clean-up"},
 		{"", "Under consul watch (CONSUL_INDEX is set) it is 0 whatever happened, save for 2;"},
 		{"", "--strict-exit turns that off."},

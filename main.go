@@ -15,13 +15,20 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"os/user"
 	"runtime/debug"
+	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/google/uuid"
 	"golang.org/x/term"
 
+	"stretcher/internal/history"
+	"stretcher/internal/policy"
+	"stretcher/internal/process"
 	"stretcher/internal/progress"
+	"stretcher/internal/redact"
 	"stretcher/internal/runlog"
 	"stretcher/internal/store"
 )
@@ -48,22 +55,27 @@ func realMain() int {
 	if err != nil {
 		return report(err)
 	}
+	ctx, again, stop := withSignals(context.Background())
+	defer stop()
 	switch {
 	case s.showHelp:
-		fmt.Print(helpText(s.flagsAsTyped))
+		fmt.Print(helpText(s.flags))
 		return exitGood
 	case s.showVersion, s.subcommand == "version":
 		fmt.Printf("stretcher version %s\n", version())
 		return exitGood
-	}
-	ctx, again, stop := withSignals(context.Background())
-	defer stop()
-	if s.subcommand == "check" {
+	case s.subcommand == "check":
 		return report(runCheck(ctx, s))
+	case s.subcommand == "history":
+		return report(runHistory(ctx, s))
+	case s.subcommand == "status":
+		code, err := runStatus(ctx, s)
+		report(err)
+		return code
 	}
 	err = runDeploy(ctx, again, s)
 	if os.Getenv("CONSUL_INDEX") != "" && !s.strictExit && !errors.Is(err, errUsage) {
-		return exitGood // a handler that fails ends consul watch; the log has the truth
+		return exitGood // a handler that fails ends consul watch; the history has the truth
 	}
 	return exitCode(err)
 }
@@ -96,10 +108,13 @@ func withSignals(parent context.Context) (context.Context, <-chan struct{}, func
 
 // runDeploy reads the event and deploys.
 func runDeploy(ctx context.Context, again <-chan struct{}, s *settings) error {
-	e, err := ReadEvent(Input{
-		Args: s.args, Stdin: os.Stdin, Getenv: os.Getenv,
-		Terminal: term.IsTerminal(int(os.Stdin.Fd())),
-	})
+	terminal := term.IsTerminal(int(os.Stdin.Fd()))
+	if s.detach && !terminal {
+		err := detach(os.Args[1:], os.Stdin)
+		report(err)
+		return err
+	}
+	e, err := ReadEvent(Input{Args: s.args, Stdin: os.Stdin, Getenv: os.Getenv, Terminal: terminal})
 	if err != nil {
 		report(err)
 		return err
@@ -115,21 +130,79 @@ func runDeploy(ctx context.Context, again <-chan struct{}, s *settings) error {
 		log.Info("nothing to do: no event")
 		return nil
 	}
-	id, err := uuid.NewV7()
+	r, err := newRun(ctx, s, e, log, screen)
 	if err != nil {
 		report(err)
 		return err
 	}
-	log.Logger = log.With("run", id.String())
-	set := store.NewSet(store.Options{UserAgent: userAgent()})
-	defer set.Close()
-	environ, lookup := environOf()
-	r := &run{
-		id: id.String(), opts: s.Options, log: log, screen: screen, store: set,
-		environ: environ, lookup: lookup, tmpdir: os.Getenv("TMPDIR"),
-		stdout: os.Stdout, stderr: screen, again: again,
+	defer r.close()
+	r.again = again
+	if !r.rec.claim(r.newRow(r.id, e), s.Force) {
+		return nil
 	}
-	return r.deploy(ctx, e)
+	r.rec.buryDied()
+	return r.deploy(ctx)
+}
+
+// newRun puts together what a run works with.
+func newRun(ctx context.Context, s *settings, e *Event, log *runlog.Log, screen *progress.Screen) (*run, error) {
+	host, err := policy.Load(s.config, s.flags.Changed("config"))
+	if err != nil {
+		return nil, err
+	}
+	r := &run{id: newRunID(), event: e, opts: s.Options, policy: host, log: log, screen: screen,
+		manifestURL: redact.URL(e.URL), tmpdir: os.Getenv("TMPDIR"), stdout: os.Stdout, stderr: screen}
+	r.environ, r.lookup = environOf()
+	log.Logger = log.With("run", r.id)
+	path, err := s.statePath()
+	if err == nil {
+		r.rec, err = openRecorder(ctx, path, log)
+	} else {
+		r.rec = &recorder{log: log}
+	}
+	switch {
+	case err != nil && host.RequireState:
+		return nil, refused("%w: the host policy requires it", err)
+	case err != nil:
+		log.Warn(fmt.Sprintf("no history of this run: %v", err))
+	}
+	r.store = store.NewSet(store.Options{UserAgent: userAgent()})
+	return r, nil
+}
+
+func (r *run) close() {
+	r.store.Close()
+	r.rec.close()
+}
+
+func newRunID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// newRow is a run's row in the history as far as it is known at the start.
+func (r *run) newRow(id string, e *Event) history.Run {
+	return history.Run{
+		ID: id, Started: time.Now(), URL: redact.URL(e.URL),
+		Event: e.String(), EventKey: e.Key(process.Boot()), User: userName(os.Getenv),
+		PID: os.Getpid(), ProcStart: process.Start(os.Getpid()),
+	}
+}
+
+// userName is who started the program: behind sudo, the one before it.
+func userName(getenv func(string) string) string {
+	for _, name := range []string{"SUDO_USER", "USER", "LOGNAME"} {
+		if v := getenv(name); v != "" {
+			return v
+		}
+	}
+	return "uid " + strconv.Itoa(os.Getuid())
+}
+
+// homeDir asks the user database, for callers without HOME.
+func homeDir() (string, error) {
+	u, err := user.Current()
+	if err != nil {
+		return "", err
+	}
+	return u.HomeDir, nil
 }
 
 // openLog opens the log on stderr and, where asked for, in a file.

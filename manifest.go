@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"stretcher/internal/policy"
 	"stretcher/internal/yamldoc"
 )
 
@@ -30,6 +31,22 @@ type Manifest struct {
 	Name        string            `yaml:"name"`
 	Version     string            `yaml:"version"`
 	Annotations map[string]string `yaml:"annotations"`
+
+	Extract policy.Extract `yaml:"extract"` // no looser than the host policy's
+	Limits  ArchiveLimits  `yaml:"limits"`  // no looser than the host policy's
+}
+
+// ArchiveLimits are the largest archive that is accepted; 0 = no limit.
+type ArchiveLimits struct {
+	Archive  policy.Size `yaml:"archive"`  // bytes as fetched
+	Unpacked policy.Size `yaml:"unpacked"` // bytes as unpacked
+	Files    int64       `yaml:"files"`    // entries
+}
+
+// tightened returns the smaller of each of l's and the host's limits.
+func (l ArchiveLimits) tightened(host policy.Limits) ArchiveLimits {
+	t := host.Tightest(policy.Limits{Archive: l.Archive, Unpacked: l.Unpacked, Files: l.Files})
+	return ArchiveLimits{t.Archive, t.Unpacked, t.Files}
 }
 
 // Commands are the user's commands by the point at which they run.
@@ -231,6 +248,9 @@ func (m *Manifest) check(checkSrc func(string) error) []*yamldoc.Problem {
 			add("env", name, "is not a variable name")
 		}
 	}
+	if n := m.Limits.Files; n < 0 {
+		add("limits.files", strconv.FormatInt(n, 10), "is negative")
+	}
 	m.checkCommands(add)
 	return problems
 }
@@ -275,4 +295,32 @@ func (c *Commands) points() []commandPoint {
 	return []commandPoint{
 		{"pre", c.Pre}, {"post", c.Post}, {"verify", c.Verify}, {"success", c.Success}, {"failure", c.Failure},
 	}
+}
+
+// at returns the commands of one point.
+func (c *Commands) at(point string) []CommandLine {
+	for _, p := range c.points() {
+		if p.name == point {
+			return p.lines
+		}
+	}
+	return nil
+}
+
+// isPoint reports whether a step is made of commands.
+func isPoint(step string) bool {
+	for _, p := range new(Commands).points() {
+		if p.name == step {
+			return true
+		}
+	}
+	return false
+}
+
+// warningText is a warning with its hint.
+func warningText(w *yamldoc.Problem) string {
+	if w.Hint == "" {
+		return w.Error()
+	}
+	return w.Error() + ", " + w.Hint
 }

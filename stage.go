@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"stretcher/internal/archive"
 	"stretcher/internal/disk"
+	"stretcher/internal/policy"
 )
 
 // tempPrefix begins the name of every temporary directory of a run, so that
@@ -54,11 +56,13 @@ func (r *run) makeDir(parent string, size int64) (string, error) {
 	if err := disk.Room(parent, size); err != nil {
 		return "", err
 	}
-	dir, err := os.MkdirTemp(parent, tempPrefix(r.id))
-	if err == nil {
-		r.temp = append(r.temp, dir)
-	}
-	return dir, err
+	dir := filepath.Join(parent, tempPrefix(r.id)+strconv.Itoa(len(r.temp)))
+	// Noted before it is made, so that there is no moment at which a kill
+	// leaves a directory that nobody knows of.
+	r.temp = append(r.temp, dir)
+	r.rec.row.Staging = r.temp
+	r.rec.update()
+	return dir, os.Mkdir(dir, 0o700)
 }
 
 // cleanUp removes every temporary directory of the run.
@@ -88,7 +92,9 @@ func (r *run) extract(ctx context.Context, name string) (string, error) {
 		return "", err
 	}
 	res, err := archive.Extract(ctx, f, dir, archive.Options{
-		Warn: func(msg string) { r.log.Warn("archive: " + msg) },
+		Mode:   extractMode(r.manifest.Extract),
+		Limits: archive.Limits{Bytes: int64(r.manifest.Limits.Unpacked), Entries: r.manifest.Limits.Files},
+		Warn:   func(msg string) { r.log.Warn("archive: " + msg) },
 	})
 	if err != nil {
 		return "", fmt.Errorf("archive from %q: %w", r.src, err)
@@ -105,6 +111,13 @@ func (r *run) extract(ctx context.Context, name string) (string, error) {
 	r.log.Info(fmt.Sprintf("extracted %d entries", res.Entries), "entries", res.Entries, "bytes", res.Bytes)
 	// The archive is no longer needed; its room may be, for the sync.
 	return dir, os.Remove(name)
+}
+
+func extractMode(e policy.Extract) archive.Mode {
+	if e == policy.Strict {
+		return archive.Strict
+	}
+	return archive.Compat
 }
 
 // checkExcludeFrom makes sure that exclude_from is a file inside the staged

@@ -62,7 +62,8 @@ func (rsyncStrategy) sync(ctx context.Context, r *run, staging string) error {
 	r.log.Info("rsync " + strings.Join(args, " "))
 	out := r.log.Output("")
 	defer out.Close()
-	_, err := process.Run(ctx, process.Command{Path: "rsync", Args: args, Stdout: out, Stderr: out, Started: r.started})
+	_, err := process.Run(ctx, process.Command{Path: "rsync", Args: args, Env: r.commandEnv("sync"), Stdout: out, Stderr: out, Started: r.rec.setGroup})
+	r.rec.setGroup(0)
 	if err != nil {
 		return fmt.Errorf("rsync to %q: %w", r.manifest.Dest, err)
 	}

@@ -16,6 +16,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"os"
 	"sync"
 )
 
@@ -72,6 +73,10 @@ func (l *Log) SoFar() io.Reader { return l.spool.SoFar() }
 
 // Offset is the size of the log so far, in bytes.
 func (l *Log) Offset() int64 { return l.spool.Size() }
+
+// Keep moves the log so far to file, which the log takes over, and goes on
+// there.
+func (l *Log) Keep(file *os.File) { l.spool.Attach(file) }
 
 // Close releases the spool. The log may still be written to; SoFar may not
 // be called any more.

@@ -182,3 +182,25 @@ func TestSpoolInANamedFile(t *testing.T) {
 		t.Errorf("file holds %q", b)
 	}
 }
+
+func TestKeepMovesTheLogToAFile(t *testing.T) {
+	for _, before := range []int{1, 3 * spoolMemory} {
+		l := New(Options{})
+		l.Info(strings.Repeat("x", before))
+		name := filepath.Join(t.TempDir(), "run.log")
+		f, err := os.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Keep(f)
+		l.Info("after")
+		want := soFar(t, l)
+		b, err := os.ReadFile(name)
+		if err != nil || string(b) != want || strings.Count(want, "\n") != 2 || !strings.HasSuffix(want, " after\n") {
+			t.Errorf("file has %d bytes, the log %d; err = %v", len(b), len(want), err)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

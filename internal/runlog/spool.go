@@ -83,6 +83,25 @@ func (s *Spool) spill() {
 	s.file, s.size, s.tail = f, int64(n), nil
 }
 
+// Attach moves what has been kept to file, which the spool takes over, and
+// goes on there. It is for a spool that began in memory.
+func (s *Spool) Attach(file *os.File) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all, err := io.ReadAll(s.reader())
+	if err != nil {
+		return
+	}
+	if s.file != nil {
+		_ = s.file.Close()
+	}
+	n, err := file.WriteAt(all, 0)
+	s.file, s.size, s.tail = file, int64(n), nil
+	if err != nil {
+		s.keep(all[n:])
+	}
+}
+
 // Size is the number of bytes kept.
 func (s *Spool) Size() int64 {
 	s.mu.Lock()
@@ -94,6 +113,10 @@ func (s *Spool) Size() int64 {
 func (s *Spool) SoFar() io.Reader {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.reader()
+}
+
+func (s *Spool) reader() io.Reader {
 	tail := bytes.NewReader(bytes.Clone(s.tail))
 	if s.file == nil {
 		return tail

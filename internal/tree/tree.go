@@ -140,15 +140,21 @@ func difference(a, b Entry) string {
 	}
 }
 
-// Save writes the tree to a file, completely or not at all.
-func (t Tree) Save(name string) error {
+// Record is what is kept of a tree.
+type Record struct {
+	Tree     Tree
+	Excludes []byte // text of the exclude list that was in the archive
+}
+
+// Save writes the record to a file, completely or not at all.
+func (r Record) Save(name string) error {
 	tmp := name + ".new"
 	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	w := bufio.NewWriterSize(f, 64<<10)
-	err = errors.Join(gob.NewEncoder(w).Encode(t), w.Flush(), f.Close())
+	err = errors.Join(gob.NewEncoder(w).Encode(r), w.Flush(), f.Close())
 	if err == nil {
 		err = os.Rename(tmp, name)
 	}
@@ -160,15 +166,15 @@ func (t Tree) Save(name string) error {
 }
 
 // Load reads what Save has written.
-func Load(name string) (Tree, error) {
+func Load(name string) (Record, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, err
+		return Record{}, err
 	}
 	defer f.Close()
-	var t Tree
-	if err := gob.NewDecoder(bufio.NewReaderSize(f, 64<<10)).Decode(&t); err != nil {
-		return nil, fmt.Errorf("recorded tree %q: %w", name, err)
+	var r Record
+	if err := gob.NewDecoder(bufio.NewReaderSize(f, 64<<10)).Decode(&r); err != nil {
+		return Record{}, fmt.Errorf("recorded tree %q: %w", name, err)
 	}
-	return t, nil
+	return r, nil
 }

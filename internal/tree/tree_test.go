@@ -40,16 +40,16 @@ func TestNoDrift(t *testing.T) {
 	dir := plant(t)
 	before := read(t, dir)
 	name := filepath.Join(t.TempDir(), "saved")
-	must(t, before.Save(name))
+	must(t, Record{before, []byte("*.pid")}.Save(name))
 	loaded, err := Load(name)
 	must(t, err)
-	if len(loaded) != 6 {
-		t.Errorf("%d entries: %+v", len(loaded), loaded)
+	if len(loaded.Tree) != 6 || string(loaded.Excludes) != "*.pid" {
+		t.Errorf("%d entries: %+v", len(loaded.Tree), loaded)
 	}
 	// What is skipped may change, and the time of its directory with it.
 	must(t, os.WriteFile(filepath.Join(dir, "other.pid"), nil, 0o644))
 	must(t, os.Chtimes(dir, time.Unix(1, 0), time.Unix(1, 0)))
-	if drift := Compare(loaded, read(t, dir)); drift != nil {
+	if drift := Compare(loaded.Tree, read(t, dir)); drift != nil {
 		t.Errorf("drift = %v", drift)
 	}
 }
@@ -104,7 +104,7 @@ func TestLoadErrors(t *testing.T) {
 	if _, err := Load(name); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("err = %v", err)
 	}
-	must(t, Tree{{Path: "."}}.Save(name))
+	must(t, Record{Tree: Tree{{Path: "."}}}.Save(name))
 	data, err := os.ReadFile(name)
 	must(t, err)
 	for n := range data {
@@ -113,7 +113,7 @@ func TestLoadErrors(t *testing.T) {
 			t.Errorf("%d of %d bytes were loaded", n, len(data))
 		}
 	}
-	if err := (Tree{}).Save("/no/such/dir/x"); err == nil {
+	if err := (Record{}).Save("/no/such/dir/x"); err == nil {
 		t.Error("saved to nowhere")
 	}
 }
@@ -126,11 +126,11 @@ func BenchmarkCheck15000(b *testing.B) {
 		must(b, os.WriteFile(filepath.Join(sub, fmt.Sprint(i)), nil, 0o644))
 	}
 	name := filepath.Join(b.TempDir(), "saved")
-	must(b, read(b, dir).Save(name))
+	must(b, Record{Tree: read(b, dir)}.Save(name))
 	for b.Loop() {
 		saved, err := Load(name)
 		must(b, err)
-		if Compare(saved, read(b, dir)) != nil {
+		if Compare(saved.Tree, read(b, dir)) != nil {
 			b.Fatal("drift")
 		}
 	}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"stretcher/internal/filter"
+	"stretcher/internal/tree"
+)
+
+// fingerprint names what a deployment of m puts at dest, and how.
+func fingerprint(m *Manifest) string {
+	b, err := json.Marshal([]any{m.Checksum.String(), m.SyncStrategy, m.Excludes, m.ExcludeFrom, m.DestMode, m.Extract})
+	if err != nil {
+		panic(err) // strings and numbers
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(b))
+}
+
+// isCurrent tells whether dest already is what this deployment would make of
+// it: the last good run put the same archive there in the same way, and
+// nothing but excluded paths has changed since.
+func (r *run) isCurrent(ctx context.Context) bool {
+	if r.opts.Force {
+		return false
+	}
+	good, ok := r.rec.lastGood(r.manifest.Dest)
+	if !ok || good.Tree == "" || good.Fingerprint != fingerprint(r.manifest) {
+		return false
+	}
+	recorded, err := tree.Load(good.Tree)
+	if err != nil {
+		r.log.Warn(fmt.Sprintf("what run %s left at dest is not known any more: %v", good.ID, err))
+		return false
+	}
+	found, err := r.readTree(ctx, recorded.Excludes)
+	if err != nil {
+		r.log.Info(fmt.Sprintf("dest is not as run %s left it: %v", good.ID, err))
+		return false
+	}
+	if drift := tree.Compare(recorded.Tree, found); len(drift) > 0 {
+		r.log.Info(fmt.Sprintf("dest is not as run %s left it: %s", good.ID, describeDrift(drift)))
+		return false
+	}
+	r.recorded = &recorded
+	return true
+}
+
+// describeDrift names the first differences and counts the rest.
+func describeDrift(drift []tree.Drift) string {
+	const shown = 3
+	var parts []string
+	for _, d := range drift[:min(shown, len(drift))] {
+		parts = append(parts, fmt.Sprintf("%q (%s)", d.Path, d.What))
+	}
+	text := strings.Join(parts, ", ")
+	if more := len(drift) - shown; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// readTree reads dest without what the manifest excludes; excludeFrom is the
+// text of the archive's exclude list.
+func (r *run) readTree(ctx context.Context, excludeFrom []byte) (tree.Tree, error) {
+	skip, err := skipExcluded(r.manifest, excludeFrom)
+	if err != nil {
+		return nil, err
+	}
+	return tree.Read(ctx, r.manifest.Dest, skip)
+}
+
+// skipExcluded applies excludes as rsync does for its caller. The mv strategy
+// knows none.
+func skipExcluded(m *Manifest, excludeFrom []byte) (tree.Skip, error) {
+	if m.SyncStrategy == strategyMv {
+		return nil, nil
+	}
+	rules, err := filter.ParseFile(bytes.NewReader(excludeFrom))
+	if err != nil {
+		return nil, fmt.Errorf("exclude_from: %w", err)
+	}
+	for _, pattern := range m.Excludes {
+		rule, ok, err := filter.Parse(pattern)
+		if err != nil {
+			return nil, fmt.Errorf("exclude %q: %w", pattern, err)
+		}
+		if ok {
+			rules = append(rules, rule)
+		}
+	}
+	return filter.New(rules...).Excluded, nil
+}
+
+// remember records dest as it is after the sync, before anything else
+// changes it.
+func (r *run) remember(ctx context.Context) {
+	if r.rec.dir == nil {
+		return
+	}
+	var excludes []byte
+	if r.manifest.ExcludeFrom != "" && r.manifest.SyncStrategy != strategyMv {
+		var err error
+		if excludes, err = os.ReadFile(filepath.Join(r.staging, r.manifest.ExcludeFrom)); err != nil {
+			return // no record: the next run deploys in full
+		}
+	}
+	found, err := r.readTree(ctx, excludes)
+	if err != nil {
+		r.log.Warn(fmt.Sprintf("dest can't be recorded, so the next run will deploy in full: %v", err))
+		return
+	}
+	r.recorded = &tree.Record{Tree: found, Excludes: excludes}
+}
+
+// saveRecord keeps the recorded tree of a run that went well.
+func (r *run) saveRecord() {
+	if r.recorded == nil || r.rec.dir == nil {
+		return
+	}
+	name := r.rec.dir.Tree(r.id)
+	if err := r.recorded.Save(name); err != nil {
+		r.log.Warn(err.Error())
+		return
+	}
+	r.rec.row.Tree, r.rec.row.Fingerprint = name, fingerprint(r.manifest)
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+)
+
+// detach starts this program again with the same event, in a session of its
+// own and without our output, and does not wait: a Serf agent waits for its
+// handlers, and for whoever holds their output.
+func detach(args []string, stdin io.Reader) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("--detach: %w", err)
+	}
+	event, err := io.ReadAll(io.LimitReader(stdin, maxEvent+1))
+	if err != nil {
+		return fmt.Errorf("--detach: read event: %w", err)
+	}
+	in, err := unnamedFile(event)
+	if err != nil {
+		return fmt.Errorf("--detach: %w", err)
+	}
+	defer in.Close()
+	cmd := exec.Command(self, withoutDetach(args)...)
+	cmd.Args[0] = os.Args[0]
+	cmd.Stdin = in // a file: nobody has to stay and feed a pipe
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("--detach: %w", err)
+	}
+	fmt.Fprintf(os.Stderr, "stretcher: deploying in the background, process %d\n", cmd.Process.Pid)
+	return cmd.Process.Release()
+}
+
+// unnamedFile returns an open file with the data that nobody else can open.
+func unnamedFile(data []byte) (*os.File, error) {
+	f, err := os.CreateTemp("", ".stretcher-event-*")
+	if err != nil {
+		return nil, err
+	}
+	_ = os.Remove(f.Name())
+	if _, err := io.Copy(f, bytes.NewReader(data)); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// withoutDetach leaves the flag out, in each of its spellings.
+func withoutDetach(args []string) []string {
+	var out []string
+	for i, a := range args {
+		if a == "--" {
+			return append(out, args[i:]...)
+		}
+		if name, _, _ := strings.Cut(strings.TrimLeft(a, "-"), "="); name != "detach" || !strings.HasPrefix(a, "-") {
+			out = append(out, a)
+		}
+	}
+	return out
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"stretcher/internal/disk"
+	"stretcher/internal/history"
+	"stretcher/internal/lock"
+	"stretcher/internal/process"
+	"stretcher/internal/runlog"
+	"stretcher/internal/state"
+)
+
+// recorder keeps the memory of one run: its row in the history, its log, what
+// it leaves at dest. Nothing of that may stop a deployment: the first thing
+// that fails is a warning, and the history is left alone from then on.
+type recorder struct {
+	log *runlog.Log
+	dir *state.Dir     // nil without a usable state directory
+	db  *history.Store // nil without a usable history
+	row history.Run
+}
+
+// openRecorder opens the state directory at path.
+func openRecorder(ctx context.Context, path string, log *runlog.Log) (*recorder, error) {
+	c := &recorder{log: log}
+	dir, err := state.Open(path)
+	if err != nil {
+		return c, err
+	}
+	c.dir = dir
+	c.db, err = history.Open(ctx, dir.History(), history.Options{Warn: func(err error) {
+		log.Warn(fmt.Sprintf("history: %v", err))
+	}})
+	if err != nil {
+		log.Warn(fmt.Sprintf("no history of this run: %v", err))
+	}
+	return c, nil
+}
+
+func (c *recorder) close() {
+	if c.db != nil {
+		_ = c.db.Close()
+	}
+}
+
+// try runs one call to the history, if there is one.
+func (c *recorder) try(call func(context.Context, *history.Store) error) {
+	if c.db == nil {
+		return
+	}
+	// The record is made of interrupted runs too.
+	if err := call(context.Background(), c.db); err != nil {
+		c.log.Warn(fmt.Sprintf("history: %v", err))
+		_ = c.db.Close()
+		c.db = nil
+	}
+}
+
+// claim begins the run in the history. It returns false, having said why,
+// when the event has been handled or is being handled.
+func (c *recorder) claim(row history.Run, force bool) bool {
+	c.row = row
+	begun := true
+	c.try(func(ctx context.Context, db *history.Store) error {
+		by, ok, err := db.Claim(ctx, row, force, process.Alive)
+		if err != nil || ok {
+			return err
+		}
+		begun = false
+		if by.Ended() || by.PID == 0 {
+			c.log.Info(fmt.Sprintf("nothing to do: event %q has been handled by run %s", row.Event, by.ID))
+		} else {
+			c.log.Info(fmt.Sprintf("nothing to do: event %q is being handled by run %s, process %d", row.Event, by.ID, by.PID))
+		}
+		return nil
+	})
+	if begun {
+		c.keepLog()
+	}
+	return begun
+}
+
+// keepLog moves the log to its file in the state directory.
+func (c *recorder) keepLog() {
+	if c.dir == nil {
+		return
+	}
+	f, err := os.OpenFile(c.dir.Log(c.row.ID), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		c.log.Warn(fmt.Sprintf("log of this run: %v", err))
+		return
+	}
+	c.log.Keep(f)
+	c.row.Log = f.Name()
+	c.update()
+}
+
+// update writes what is known of the run by now.
+func (c *recorder) update() {
+	c.try(func(ctx context.Context, db *history.Store) error { return db.Update(ctx, c.row) })
+}
+
+// skip notes events that gave way to this run's.
+func (c *recorder) skip(row history.Run) {
+	c.try(func(ctx context.Context, db *history.Store) error { return db.Skip(ctx, row) })
+}
+
+// enter notes the step that the run is in.
+func (c *recorder) enter(step string) {
+	c.row.Step = step
+	c.try(func(ctx context.Context, db *history.Store) error { return db.SetStep(ctx, c.row.ID, step) })
+}
+
+// add notes a step that has ended.
+func (c *recorder) add(s history.Step) {
+	s.Run = c.row.ID
+	c.try(func(ctx context.Context, db *history.Store) error { return db.AddStep(ctx, s) })
+}
+
+// finish notes how the run ended. With handled, its event will not run again.
+func (c *recorder) finish(result history.Result, exit int, text string, handled bool) {
+	c.row.Result, c.row.Exit, c.row.Error = result, exit, text
+	c.try(func(ctx context.Context, db *history.Store) error { return db.Finish(ctx, c.row, handled) })
+}
+
+// prune forgets runs older than keep.
+func (c *recorder) prune(keep time.Duration) {
+	c.try(func(ctx context.Context, db *history.Store) error {
+		logs, err := db.Prune(ctx, time.Now().Add(-keep))
+		for _, name := range logs {
+			c.dir.Forget(strings.TrimSuffix(filepath.Base(name), ".log"))
+		}
+		return err
+	})
+}
+
+// lastGood is the last good run on dest.
+func (c *recorder) lastGood(dest string) (good history.Run, ok bool) {
+	c.try(func(ctx context.Context, db *history.Store) (err error) {
+		good, err = db.LastGood(ctx, dest)
+		if ok = err == nil; errors.Is(err, history.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	return good, ok
+}
+
+// buryDied reports the runs that died and removes what they left: processes
+// and temporary directories.
+func (c *recorder) buryDied() {
+	var died []history.Run
+	c.try(func(ctx context.Context, db *history.Store) (err error) {
+		died, err = db.Died(ctx, process.Alive)
+		return err
+	})
+	for _, d := range died {
+		c.log.Warn(fmt.Sprintf("run %s died in step %q at %s", d.ID, d.Step, d.Finished.Local().Format(time.DateTime)))
+		if pgid := c.dir.Group(d.ID); pgid != 0 && process.KillGroup(pgid, "STRETCHER_RUN_ID="+d.ID) {
+			c.log.Info(fmt.Sprintf("ended what run %s had left running", d.ID))
+		}
+		_ = c.dir.SetGroup(d.ID, 0)
+		for _, dir := range d.Staging {
+			if !strings.HasPrefix(filepath.Base(dir), tempPrefix(d.ID)) {
+				continue // not a name that this program gives
+			}
+			if err := disk.RemoveAll(dir); err != nil {
+				c.log.Warn(fmt.Sprintf("clean-up after run %s: %v", d.ID, err))
+			}
+		}
+	}
+}
+
+// setGroup notes the process group that the run is executing, for buryDied.
+func (c *recorder) setGroup(pgid int) {
+	if c.dir != nil {
+		_ = c.dir.SetGroup(c.row.ID, pgid)
+	}
+}
+
+// lock takes the lock on dest, in the state directory or, without one, in
+// the system's temporary directory.
+func (c *recorder) lock(ctx context.Context, dest string, wait time.Duration) (unlock func() error, err error) {
+	var dir string
+	if c.dir != nil {
+		dir = c.dir.Locks()
+	} else if dir, err = state.FallbackLocks(os.TempDir(), os.Getuid()); err != nil {
+		return nil, err
+	}
+	return lock.Acquire(ctx, dir, dest, lock.Info{PID: os.Getpid(), Run: c.row.ID}, lock.Wait{
+		Max: wait,
+		Notify: func(holder lock.Info) {
+			c.log.Info(fmt.Sprintf("waiting for the lock on %q: process %d, run %s has it", dest, holder.PID, holder.Run))
+		},
+	})
+}
