@@ -60,6 +60,7 @@ type run struct {
 	temp        []string // directories to remove at the end
 	step        string   // the step being taken
 	failed      error    // why the deployment failed
+	outcome     string   // what is to be said of the run in one line, without secrets
 	done        bool     // it succeeded
 }
 
@@ -296,7 +297,8 @@ func (r *run) finish(ctx context.Context, err error) error {
 // to be deployed is.
 func (r *run) succeed(ctx context.Context) error {
 	r.done = true
-	r.log.Info(r.summary())
+	r.outcome = r.log.Masked(r.summary())
+	r.log.Info(r.outcome)
 	r.rec.enter("success")
 	r.notify(ctx, "success", r.manifest.Commands.Success)
 	if s, ok := interrupted(ctx); ok {
@@ -306,7 +308,7 @@ func (r *run) succeed(ctx context.Context) error {
 }
 
 func (r *run) fail(ctx context.Context, err error) {
-	r.failed = err
+	r.failed, r.outcome = err, r.log.Masked(err.Error())
 	r.log.Error(err.Error())
 	if hint := hintOf(err); hint != "" {
 		r.log.Info("hint: " + hint)

@@ -13,18 +13,23 @@ import (
 // detach starts this program again with the same event, in a session of its
 // own and without our output, and does not wait: a Serf agent waits for its
 // handlers, and for whoever holds their output.
-func detach(args []string, stdin io.Reader) error {
+//
+// args is the whole command line, positional what of it is no flag.
+func detach(args, positional []string, stdin io.Reader, stderr io.Writer) (outcome string, err error) {
 	self, err := os.Executable()
 	if err != nil {
-		return fmt.Errorf("--detach: %w", err)
+		return "", fmt.Errorf("--detach: %w", err)
+	}
+	if len(positional) > 0 {
+		stdin = strings.NewReader("") // the event is among the arguments
 	}
 	event, err := io.ReadAll(io.LimitReader(stdin, maxEvent+1))
 	if err != nil {
-		return fmt.Errorf("--detach: read event: %w", err)
+		return "", fmt.Errorf("--detach: read event: %w", err)
 	}
 	in, err := unnamedFile(event)
 	if err != nil {
-		return fmt.Errorf("--detach: %w", err)
+		return "", fmt.Errorf("--detach: %w", err)
 	}
 	defer in.Close()
 	cmd := exec.Command(self, withoutDetach(args)...)
@@ -32,10 +37,11 @@ func detach(args []string, stdin io.Reader) error {
 	cmd.Stdin = in // a file: nobody has to stay and feed a pipe
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("--detach: %w", err)
+		return "", fmt.Errorf("--detach: %w", err)
 	}
-	fmt.Fprintf(os.Stderr, "stretcher: deploying in the background, process %d\n", cmd.Process.Pid)
-	return cmd.Process.Release()
+	outcome = fmt.Sprintf("deploying in the background, process %d", cmd.Process.Pid)
+	fmt.Fprintf(stderr, "stretcher: %s\n", outcome)
+	return outcome, cmd.Process.Release()
 }
 
 // unnamedFile returns an open file with the data that nobody else can open.

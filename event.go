@@ -31,6 +31,7 @@ type Event struct {
 	Name    string  // Consul, Serf: the event's name
 	LTime   string  // Consul, Serf: Lamport time, as it was given
 	URL     string  // the manifest's
+	Query   bool    // Serf: somebody waits for a reply of one line
 	Skipped []Event // Consul: older events that came in the same array
 }
 
@@ -73,14 +74,16 @@ type Input struct {
 // is nothing to do: an empty Consul array, or a Serf event of another kind.
 // The error is errUsage when nobody gave a URL, else errMalformed.
 func ReadEvent(in Input) (*Event, error) {
-	switch kind := in.Getenv("SERF_EVENT"); {
+	kind := in.Getenv("SERF_EVENT")
+	query := kind == "query" && in.Getenv("SERF_QUERY_NAME") == "deploy"
+	switch {
 	case len(in.Args) > 1:
 		return nil, usage("one manifest URL expected, got %d arguments", len(in.Args))
 	case len(in.Args) == 1:
 		return fromLine(in.Args[0], Event{Source: sourceArgument})
 	case in.Terminal:
 		return nil, usage("no manifest URL: give one, or pipe an event to standard input")
-	case kind != "" && kind != "user":
+	case kind != "" && kind != "user" && !query:
 		return nil, nil // member-join and the like put a node list on stdin
 	}
 	return fromStdin(in)
@@ -101,6 +104,9 @@ func fromStdin(in Input) (*Event, error) {
 	e := Event{Source: sourceStdin}
 	if in.Getenv("SERF_EVENT") == "user" {
 		e = Event{Source: sourceSerf, Name: in.Getenv("SERF_USER_EVENT"), LTime: in.Getenv("SERF_USER_LTIME")}
+	}
+	if in.Getenv("SERF_EVENT") == "query" {
+		e = Event{Source: sourceSerf, Query: true, Name: "query " + in.Getenv("SERF_QUERY_NAME"), LTime: in.Getenv("SERF_QUERY_LTIME")}
 	}
 	line, _ := bufio.NewReader(bytes.NewReader(data)).ReadString('\n')
 	return fromLine(line, e)

@@ -61,6 +61,8 @@ func TestReadEvent(t *testing.T) {
 		{name: "serf", stdin: url, env: serf, want: url, event: "serf deploy 9"},
 		{name: "serf, no payload", stdin: "", env: serf, class: errMalformed},
 		{name: "serf, members", stdin: "node\t127.0.0.1\n", env: map[string]string{"SERF_EVENT": "member-join"}},
+		{name: "serf, query", stdin: url, env: map[string]string{"SERF_EVENT": "query", "SERF_QUERY_NAME": "deploy", "SERF_QUERY_LTIME": "4"}, want: url, event: "serf query deploy 4"},
+		{name: "serf, another query", stdin: url, env: map[string]string{"SERF_EVENT": "query", "SERF_QUERY_NAME": "load"}},
 		{name: "serf, members, from a terminal", terminal: true, env: map[string]string{"SERF_EVENT": "member-leave"}, class: errUsage},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -100,6 +102,31 @@ func TestSkippedEventsAreNamed(t *testing.T) {
 	}
 	if e.ID != "c" || e.LTime != "3" {
 		t.Errorf("event = %+v", e)
+	}
+}
+
+func TestEventKeys(t *testing.T) {
+	serf := Event{Source: sourceSerf, Name: "deploy", LTime: "9", URL: "s3://b/k"}
+	for _, tc := range []struct {
+		name string
+		a, b string
+		same bool
+	}{
+		{"consul", Event{Source: sourceConsul, ID: "u1", URL: "a"}.Key("boot"), Event{Source: sourceConsul, ID: "u1", URL: "b"}.Key("other"), true},
+		{"consul, another id", Event{Source: sourceConsul, ID: "u1"}.Key("boot"), Event{Source: sourceConsul, ID: "u2"}.Key("boot"), false},
+		{"serf", serf.Key("boot"), serf.Key("boot"), true},
+		{"serf, another boot", serf.Key("boot"), serf.Key("other"), false},
+		{"serf, another time", serf.Key("boot"), Event{Source: sourceSerf, Name: "deploy", LTime: "10", URL: "s3://b/k"}.Key("boot"), false},
+		{"serf, another payload", serf.Key("boot"), Event{Source: sourceSerf, Name: "deploy", LTime: "9", URL: "s3://b/k2"}.Key("boot"), false},
+	} {
+		if (tc.a == tc.b) != tc.same || tc.a == "" {
+			t.Errorf("%s: %q, %q", tc.name, tc.a, tc.b)
+		}
+	}
+	for _, source := range []string{sourceArgument, sourceStdin} {
+		if key := (Event{Source: source, URL: "s3://b/k"}).Key("boot"); key != "" {
+			t.Errorf("%s has key %q", source, key)
+		}
 	}
 }
 

@@ -73,7 +73,10 @@ func realMain() int {
 		report(err)
 		return code
 	}
-	err = runDeploy(ctx, again, s)
+	if os.Getenv("SERF_EVENT") == "query" && len(s.args) == 0 {
+		return answer(ctx, again, s)
+	}
+	_, err = runDeploy(ctx, again, s, os.Stdout, os.Stderr)
 	if os.Getenv("CONSUL_INDEX") != "" && !s.strictExit && !errors.Is(err, errUsage) {
 		return exitGood // a handler that fails ends consul watch; the history has the truth
 	}
@@ -83,12 +86,16 @@ func realMain() int {
 // report says an error that no run has said, and returns its exit status.
 func report(err error) int {
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "stretcher: %v\n", err)
-		if hint := hintOf(err); hint != "" {
-			fmt.Fprintf(os.Stderr, "hint: %s\n", hint)
-		}
+		reportTo(os.Stderr, err)
 	}
 	return exitCode(err)
+}
+
+func reportTo(w io.Writer, err error) {
+	fmt.Fprintf(w, "stretcher: %v\n", err)
+	if hint := hintOf(err); hint != "" {
+		fmt.Fprintf(w, "hint: %s\n", hint)
+	}
 }
 
 // withSignals returns a context that SIGINT or SIGTERM ends, with the signal
@@ -106,42 +113,46 @@ func withSignals(parent context.Context) (context.Context, <-chan struct{}, func
 	return ctx, again, func() { signal.Stop(signals); cancel(nil) }
 }
 
-// runDeploy reads the event and deploys.
-func runDeploy(ctx context.Context, again <-chan struct{}, s *settings) error {
+// runDeploy reads the event and deploys. The log goes to stderr and what
+// success and failure commands print to stdout. The outcome is one line for
+// people, without secrets.
+func runDeploy(ctx context.Context, again <-chan struct{}, s *settings, stdout, stderr io.Writer) (outcome string, err error) {
+	defer func() {
+		if outcome == "" && err != nil { // no run has said it
+			outcome = err.Error()
+			reportTo(stderr, err)
+		}
+	}()
 	terminal := term.IsTerminal(int(os.Stdin.Fd()))
-	if s.detach && !terminal {
-		err := detach(os.Args[1:], os.Stdin)
-		report(err)
-		return err
+	if s.detach && (len(s.args) > 0 || !terminal) {
+		return detach(os.Args[1:], s.args, os.Stdin, stderr)
 	}
 	e, err := ReadEvent(Input{Args: s.args, Stdin: os.Stdin, Getenv: os.Getenv, Terminal: terminal})
 	if err != nil {
-		report(err)
-		return err
+		return "", err
 	}
-	screen := progress.New(os.Stderr, s.progress == "auto" && term.IsTerminal(int(os.Stderr.Fd())))
+	screen := progress.New(stderr, s.progress == "auto" && stderr == os.Stderr && term.IsTerminal(int(os.Stderr.Fd())))
 	log, closeLog, err := openLog(s, screen)
 	if err != nil {
-		report(err)
-		return err
+		return "", err
 	}
 	defer closeLog()
 	if e == nil {
 		log.Info("nothing to do: no event")
-		return nil
+		return "nothing to do: no event", nil
 	}
 	r, err := newRun(ctx, s, e, log, screen)
 	if err != nil {
-		report(err)
-		return err
+		return "", err
 	}
 	defer r.close()
-	r.again = again
-	if !r.rec.claim(r.newRow(r.id, e), s.Force) {
-		return nil
+	r.again, r.stdout = again, stdout
+	if by := r.rec.claim(r.newRow(r.id, e), s.Force); by != "" {
+		return by, nil
 	}
 	r.rec.buryDied()
-	return r.deploy(ctx)
+	err = r.deploy(ctx)
+	return r.outcome, err
 }
 
 // newRun puts together what a run works with.
@@ -151,7 +162,7 @@ func newRun(ctx context.Context, s *settings, e *Event, log *runlog.Log, screen 
 		return nil, err
 	}
 	r := &run{id: newRunID(), event: e, opts: s.Options, policy: host, log: log, screen: screen,
-		manifestURL: redact.URL(e.URL), tmpdir: os.Getenv("TMPDIR"), stdout: os.Stdout, stderr: screen}
+		manifestURL: redact.URL(e.URL), tmpdir: os.Getenv("TMPDIR"), stderr: screen}
 	r.environ, r.lookup = environOf()
 	log.Logger = log.With("run", r.id)
 	path, err := s.statePath()

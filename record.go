@@ -63,28 +63,28 @@ func (c *recorder) try(call func(context.Context, *history.Store) error) {
 	}
 }
 
-// claim begins the run in the history. It returns false, having said why,
-// when the event has been handled or is being handled.
-func (c *recorder) claim(row history.Run, force bool) bool {
+// claim begins the run in the history. When its event has been handled or is
+// being handled, it says so and returns what it said.
+func (c *recorder) claim(row history.Run, force bool) (taken string) {
 	c.row = row
-	begun := true
 	c.try(func(ctx context.Context, db *history.Store) error {
-		by, ok, err := db.Claim(ctx, row, force, process.Alive)
-		if err != nil || ok {
+		by, begun, err := db.Claim(ctx, row, force, process.Alive)
+		switch {
+		case err != nil || begun:
 			return err
-		}
-		begun = false
-		if by.Ended() || by.PID == 0 {
-			c.log.Info(fmt.Sprintf("nothing to do: event %q has been handled by run %s", row.Event, by.ID))
-		} else {
-			c.log.Info(fmt.Sprintf("nothing to do: event %q is being handled by run %s, process %d", row.Event, by.ID, by.PID))
+		case by.Ended() || by.PID == 0:
+			taken = fmt.Sprintf("nothing to do: event %q has been handled by run %s", row.Event, by.ID)
+		default:
+			taken = fmt.Sprintf("nothing to do: event %q is being handled by run %s, process %d", row.Event, by.ID, by.PID)
 		}
 		return nil
 	})
-	if begun {
+	if taken != "" {
+		c.log.Info(taken)
+	} else {
 		c.keepLog()
 	}
-	return begun
+	return taken
 }
 
 // keepLog moves the log to its file in the state directory.
