@@ -36,7 +36,7 @@ flags (one dash or two):
 exit status:
 `)
 	for _, e := range exitTable() {
-		fmt.Fprintf(&b, "  %-9s %s\n", e[0], e[1])
+		fmt.Fprintf(&b, "  %-13s %s\n", e[0], e[1])
 	}
 	return b.String()
 }
@@ -50,7 +50,7 @@ func exitTable() [][2]string {
 		{"3", "the event, manifest or archive is malformed"},
 		{"4", "refused: checksum, policy, limit or unsafe archive"},
 		{"75", "another run holds the lock on dest and the wait is over"},
-		{"130, 143", "interrupted by SIGINT or SIGTERM, after failure commands and clean-up"},
+		{"129, 130, 143", "interrupted by SIGHUP, SIGINT or SIGTERM, after failure commands and clean-up"},
 		{"", "Under consul watch (CONSUL_INDEX is set) it is 0 whatever happened, save for 2;"},
 		{"", "--strict-exit turns that off."},
 	}

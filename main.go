@@ -98,19 +98,33 @@ func reportTo(w io.Writer, err error) {
 	}
 }
 
-// withSignals returns a context that SIGINT or SIGTERM ends, with the signal
-// as its cause, and a channel that a second one closes.
+// impatience is how long after the first signal a second one counts: a
+// service manager signals a whole group, and the watch in it hands its own
+// signal on.
+const impatience = 2 * time.Second
+
+// withSignals returns a context that SIGINT, SIGTERM or SIGHUP ends, with the
+// signal as its cause, and a channel that a second one closes. SIGPIPE is
+// caught and dropped: a reader of our output that goes away, as a lost ssh
+// session does, must not end a deployment without its failure commands.
 func withSignals(parent context.Context) (context.Context, <-chan struct{}, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	again := make(chan struct{})
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	pipe := make(chan os.Signal, 1)
+	signal.Notify(pipe, syscall.SIGPIPE)
 	go func() {
 		cancel(signalError{<-signals})
-		<-signals
-		close(again)
+		first := time.Now()
+		for range signals {
+			if time.Since(first) > impatience {
+				close(again)
+				return
+			}
+		}
 	}()
-	return ctx, again, func() { signal.Stop(signals); cancel(nil) }
+	return ctx, again, func() { signal.Stop(signals); signal.Stop(pipe); cancel(nil) }
 }
 
 // runDeploy reads the event and deploys. The log goes to stderr and what

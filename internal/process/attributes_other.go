@@ -9,3 +9,6 @@ import "syscall"
 func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }
+
+// groupGone reports whether the process group has no process any more.
+func groupGone(pgid int) bool { return syscall.Kill(-pgid, 0) != nil }

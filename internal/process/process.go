@@ -34,7 +34,7 @@ const (
 	// uninterruptible system call does not go away.
 	afterKill = 10 * time.Second
 	// groupPoll is how often a group that was told to end is looked at.
-	groupPoll = 10 * time.Millisecond
+	groupPoll = 20 * time.Millisecond
 )
 
 // Command says what to run and how long it may take.
@@ -160,7 +160,7 @@ func stop(pid int, grace time.Duration, ended chan error) error {
 		case err = <-leader:
 			leader = nil
 		case <-tick.C:
-			gone = leader == nil && syscall.Kill(-pid, 0) != nil
+			gone = leader == nil && groupGone(pid)
 		case <-deadline.C:
 			_ = syscall.Kill(-pid, syscall.SIGKILL)
 			gone = true

@@ -1,3 +1,5 @@
+//go:build linux
+
 package process
 
 import (
@@ -11,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func sh(script string) Command {
@@ -167,4 +171,34 @@ func TestStartedGivesTheGroup(t *testing.T) {
 	if got := strings.TrimSpace(out.String()); got != strconv.Itoa(pid) {
 		t.Errorf("process group %s, Started said %d", got, pid)
 	}
+}
+
+// TestZombiesAreNotWaitedFor leaves an orphan that nobody reaps until this
+// process, its new parent, ends: the group must count as gone all the same.
+func TestZombiesAreNotWaitedFor(t *testing.T) {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Skip(err)
+	}
+	defer func() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) }()
+	file := filepath.Join(t.TempDir(), "pid")
+	c := sh("sleep 300 & echo $! >" + file + "; wait")
+	c.Grace = time.Hour
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		_, err := Run(ctx, c)
+		done <- err
+	}()
+	pid := waitForPid(t, file)
+	cancel()
+	select {
+	case err := <-done:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("err = %v", err)
+		}
+	case <-time.After(time.Minute):
+		t.Error("still waiting for a zombie")
+	}
+	var ws syscall.WaitStatus
+	_, _ = syscall.Wait4(pid, &ws, 0, nil)
 }
