@@ -32,7 +32,7 @@ func runCheck(ctx context.Context, s *settings) error {
 	set := store.NewSet(store.Options{UserAgent: userAgent()})
 	defer set.Close()
 	_, lookup := environOf()
-	log := runlog.New(runlog.Options{})
+	log := runlog.New(runlog.Options{Clean: redact.Text})
 	defer log.Close()
 	host, err := policy.Load(s.config, s.flags.Changed("config"))
 	if err != nil {
@@ -50,6 +50,7 @@ func runCheck(ctx context.Context, s *settings) error {
 	if err = errors.Join(unknownKeys(warnings), err); err != nil {
 		return &failure{class: errMalformed, err: fmt.Errorf("manifest %q: %s", redact.URL(manifest), log.Masked(oneLine(err.Error()))), hint: hintOf(err)}
 	}
+	maskEnv(log, m, lookup)
 	printPlan(os.Stdout, m, log.Masked)
 	return nil
 }

@@ -215,14 +215,19 @@ func (r *run) parseManifest(data []byte) (*Manifest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%q: %w", r.manifestURL, err)
 	}
+	maskEnv(r.log, m, r.lookup)
+	return m, nil
+}
+
+// maskEnv keeps the values of env out of the log.
+func maskEnv(log *runlog.Log, m *Manifest, lookup environment) {
 	for name, value := range m.Env {
 		if value != nil {
-			r.log.Mask(name, *value)
-		} else if v, ok := r.lookup(name); ok {
-			r.log.Mask(name, v)
+			log.Mask(name, *value)
+		} else if v, ok := lookup(name); ok {
+			log.Mask(name, v)
 		}
 	}
-	return m, nil
 }
 
 // lock takes the lock on dest; finish gives it back.
@@ -348,7 +353,7 @@ func (r *run) record(err error) {
 func (r *run) summary() string {
 	m := r.manifest
 	if len(m.Src) == 0 {
-		return fmt.Sprintf("commands of %q done", m.Name)
+		return fmt.Sprintf("commands of %q done", r.manifestURL)
 	}
 	what := fmt.Sprintf("%q", m.Name)
 	if m.Version != "" {

@@ -141,7 +141,7 @@ func runDeploy(ctx context.Context, again <-chan struct{}, s *settings, stdout, 
 	if s.detach && (len(s.args) > 0 || !terminal) {
 		return detach(os.Args[1:], s.args, os.Stdin, stderr)
 	}
-	e, err := ReadEvent(Input{Args: s.args, Stdin: os.Stdin, Getenv: os.Getenv, Terminal: terminal})
+	e, err := readEvent(ctx, Input{Args: s.args, Stdin: os.Stdin, Getenv: os.Getenv, Terminal: terminal})
 	if err != nil {
 		return "", err
 	}
@@ -167,6 +167,26 @@ func runDeploy(ctx context.Context, again <-chan struct{}, s *settings, stdout, 
 	r.rec.buryDied()
 	err = r.deploy(ctx)
 	return r.outcome, err
+}
+
+// readEvent is ReadEvent, but does not wait longer than ctx does: a pipe that
+// nobody closes can't be interrupted itself.
+func readEvent(ctx context.Context, in Input) (*Event, error) {
+	type result struct {
+		e   *Event
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		e, err := ReadEvent(in)
+		done <- result{e, err}
+	}()
+	select {
+	case r := <-done:
+		return r.e, r.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("read event: %w", context.Cause(ctx))
+	}
 }
 
 // newRun puts together what a run works with.
@@ -232,7 +252,7 @@ func homeDir() (string, error) {
 
 // openLog opens the log on stderr and, where asked for, in a file.
 func openLog(s *settings, screen io.Writer) (*runlog.Log, func(), error) {
-	opts := runlog.Options{Writers: []io.Writer{screen}, Format: s.logFormat}
+	opts := runlog.Options{Writers: []io.Writer{screen}, Format: s.logFormat, Clean: redact.Text}
 	var file *os.File
 	if s.logFile != "" {
 		var err error

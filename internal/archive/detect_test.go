@@ -29,6 +29,7 @@ func TestAccepted(t *testing.T) {
 	check(t, err)
 	cases := map[string][]byte{
 		"gzip members":         halves(t, "gzip"),
+		"gzip zero padding":    append(halves(t, "gzip"), make([]byte, 5000)...),
 		"bzip2 streams":        halves(t, "bzip2"),
 		"xz streams":           halves(t, "xz"),
 		"xz stream padding":    append(halves(t, "xz", 0, 0, 0, 0), 0, 0, 0, 0),
@@ -62,6 +63,7 @@ func TestMalformed(t *testing.T) {
 		"gzip of nothing": compress(t, "gzip", nil), "gzip of text": compress(t, "gzip", []byte("text")),
 		"lone block": append(append(members(ent{name: "f"}), make([]byte, 512)...), members(ent{name: "g"})...),
 	}
+	cases["gzip padding and garbage"] = append(append(halves(t, "gzip"), 0, 0), "garbage"...)
 	for _, format := range compressions[1:] {
 		b := compress(t, format, hello)
 		cases[format+" trailing garbage"] = append(slices.Clone(b), "garbage!"...)

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"runtime"
 	"syscall"
@@ -60,6 +61,7 @@ type Result struct {
 	Exit     int            // exit status; -1 when a signal ended the leader or it never started
 	Signal   syscall.Signal // the signal that ended the leader, or 0
 	TimedOut bool           // Timeout was over
+	Limit    time.Duration  // the Timeout that was over, or 0
 	Held     bool           // a process in the background still held the output
 	Duration time.Duration
 }
@@ -71,7 +73,7 @@ type ExitError struct{ Result }
 func (e *ExitError) Error() string {
 	switch {
 	case e.TimedOut:
-		return fmt.Sprintf("timed out after %s", e.Duration.Round(100*time.Millisecond))
+		return fmt.Sprintf("timed out after %s", e.Limit)
 	case e.Signal != 0:
 		return fmt.Sprintf("killed by signal %d (%s)", int(e.Signal), e.Signal)
 	default:
@@ -102,7 +104,7 @@ func Run(ctx context.Context, c Command) (Result, error) {
 
 	began := time.Now()
 	if err := cmd.Start(); err != nil {
-		return Result{Exit: -1}, fmt.Errorf("start %q: %w", c.Path, err)
+		return Result{Exit: -1}, startError(c, err)
 	}
 	if c.Started != nil {
 		c.Started(cmd.Process.Pid)
@@ -113,7 +115,23 @@ func Run(ctx context.Context, c Command) (Result, error) {
 
 	res := result(cmd, err)
 	res.Duration, res.TimedOut = time.Since(began), timedOut
+	if timedOut {
+		res.Limit = c.Timeout
+	}
 	return res, verdict(ctx, res, stopped, err)
+}
+
+// startError names the working directory when that is what is wrong: exec
+// blames the program.
+func startError(c Command, err error) error {
+	if c.Dir != "" {
+		if info, statErr := os.Stat(c.Dir); statErr != nil {
+			return fmt.Errorf("working directory: %w", statErr)
+		} else if !info.IsDir() {
+			return fmt.Errorf("working directory %q is not a directory", c.Dir)
+		}
+	}
+	return fmt.Errorf("start %q: %w", c.Path, err)
 }
 
 // wait returns when the leader has ended, stopping its group first when the

@@ -33,7 +33,7 @@ func TestRunReportsHowTheChildEnded(t *testing.T) {
 		{"success", "exit 0", 0, 0, 0, false, ""},
 		{"status", "exit 3", 0, 3, 0, false, "exit status 3"},
 		{"signal", "kill -9 $$", 0, -1, syscall.SIGKILL, false, "killed by signal 9 (killed)"},
-		{"timeout", "sleep 60", 50 * time.Millisecond, -1, syscall.SIGTERM, true, "timed out after"},
+		{"timeout", "sleep 60", 50 * time.Millisecond, -1, syscall.SIGTERM, true, "timed out after 50ms"},
 		{"timeout, graceful", "trap 'exit 4' TERM; while :; do sleep 0.01; done", 100 * time.Millisecond, 4, 0, true, "timed out after"},
 		{"timeout, TERM ignored", "trap '' TERM; while :; do sleep 0.01; done", 100 * time.Millisecond, -1, syscall.SIGKILL, true, "timed out after"},
 	} {

@@ -2,6 +2,7 @@ package runlog
 
 import (
 	"sort"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -11,6 +12,7 @@ import (
 const MinMask = 4
 
 type masks struct {
+	clean    func(string) string // applied before the masks; may be nil
 	mu       sync.RWMutex
 	values   map[string]string // value to name
 	replacer *strings.Replacer
@@ -25,6 +27,7 @@ func (m *masks) add(name, value string) {
 	for _, v := range append(strings.Split(value, "\n"), value) {
 		if v = strings.TrimSpace(v); len(v) >= MinMask {
 			m.values[v] = name
+			m.values[quoted(v)] = name
 		}
 	}
 	// Longest first: a value that holds another must not be half replaced.
@@ -45,7 +48,16 @@ func (m *masks) add(name, value string) {
 	m.replacer = strings.NewReplacer(pairs...)
 }
 
+// quoted is v as %q shows it, without the quotes.
+func quoted(v string) string {
+	q := strconv.Quote(v)
+	return q[1 : len(q)-1]
+}
+
 func (m *masks) apply(s string) string {
+	if m.clean != nil {
+		s = m.clean(s)
+	}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	if m.replacer == nil {

@@ -31,6 +31,10 @@ type Options struct {
 	Writers []io.Writer // each gets every line, in Format
 	Format  string      // FormatText (default) or FormatJSON
 	Spool   *Spool      // nil = a new one in memory and an unnamed file
+
+	// Clean, when set, takes out of each message what needs no mask to be
+	// known as a secret, such as passwords in URLs.
+	Clean func(string) string
 }
 
 // Log is the log of one run. Its methods may be called concurrently.
@@ -42,7 +46,7 @@ type Log struct {
 
 // New returns a log. A writer that fails loses lines, never the run.
 func New(opts Options) *Log {
-	l := &Log{masks: &masks{}, spool: opts.Spool}
+	l := &Log{masks: &masks{clean: opts.Clean}, spool: opts.Spool}
 	if l.spool == nil {
 		l.spool = NewSpool(nil)
 	}

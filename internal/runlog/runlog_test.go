@@ -3,6 +3,7 @@ package runlog
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -86,6 +87,11 @@ func TestMasks(t *testing.T) {
 	l.Mask("PART", "secret")
 	l.Mask("WHOLE", "secret-and-more")
 	l.Mask("KEY", "-----BEGIN-----\nline-two\n-----END-----\n")
+	l.Mask("QUOTED", "a\t\"b\\c")
+	l.Info(fmt.Sprintf("%q", "x a\t\"b\\c y"))
+	if got := soFar(t, l); !strings.HasSuffix(got, " \"x [QUOTED] y\"\n") {
+		t.Errorf("got %q", got)
+	}
 	l.Info("abc secret secret-and-more line-two", "attr", "x secret", "err", io.EOF)
 	got := soFar(t, l)
 	if !strings.Contains(got, `abc [PART] [WHOLE] [KEY]`) {
@@ -202,5 +208,14 @@ func TestKeepMovesTheLogToAFile(t *testing.T) {
 		if err := l.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+func TestClean(t *testing.T) {
+	l := New(Options{Clean: strings.ToUpper})
+	l.Mask("NAME", "SECRET")
+	l.Info("my secret")
+	if got := soFar(t, l); !strings.HasSuffix(got, " MY [NAME]\n") || l.Masked("secret") != "[NAME]" {
+		t.Errorf("got %q", got)
 	}
 }

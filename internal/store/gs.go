@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -167,6 +168,9 @@ func gsError(ctx context.Context, u *url.URL, err error) error {
 	case errors.As(err, &token):
 		e.Retryable, e.Hint = token.Temporary(), gsHint
 		e.Err = mark(ErrDenied, fmt.Errorf("no Google Cloud access token: %s", tokenStatus(token)))
+	case strings.Contains(err.Error(), "cannot fetch token"): // the metadata server is out of reach
+		e.Hint = gsHint
+		e.Err = mark(ErrDenied, fmt.Errorf("no Google Cloud access token: %w", e.Err))
 	case errors.Is(err, storage.ErrObjectNotExist), errors.Is(err, storage.ErrBucketNotExist):
 		return status("get", u, http.StatusNotFound, "")
 	case errors.As(err, &api):
