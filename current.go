@@ -129,5 +129,8 @@ func (r *run) saveRecord() {
 		r.log.Warn(err.Error())
 		return
 	}
+	if old, ok := r.rec.lastGood(r.manifest.Dest); ok && old.Tree != "" {
+		_ = os.Remove(old.Tree) // only the newest is ever read
+	}
 	r.rec.row.Tree, r.rec.row.Fingerprint = name, fingerprint(r.manifest)
 }

@@ -131,7 +131,7 @@ type consulEvent struct {
 	ID      string
 	Name    string
 	Payload json.RawMessage // a base64 string or null
-	LTime   json.Number
+	LTime   json.RawMessage // a number
 }
 
 // fromConsul takes the newest event, which is the last, of Consul's array.
@@ -159,7 +159,7 @@ func (c consulEvent) event() (*Event, error) {
 	if err != nil {
 		return nil, &failure{class: errMalformed, err: fmt.Errorf("consul event %q: %w", c.ID, err)}
 	}
-	e, err := fromLine(url, Event{Source: sourceConsul, ID: c.ID, Name: c.Name, LTime: c.LTime.String()})
+	e, err := fromLine(url, Event{Source: sourceConsul, ID: c.ID, Name: c.Name, LTime: string(c.LTime)})
 	if err != nil {
 		return nil, malformed("consul event %q has no usable payload: a manifest URL is expected", c.ID)
 	}
@@ -169,7 +169,7 @@ func (c consulEvent) event() (*Event, error) {
 // skipped describes an event that will not run, whatever state it is in.
 func (c consulEvent) skipped() Event {
 	url, _ := c.url()
-	return Event{Source: sourceConsul, ID: c.ID, Name: c.Name, LTime: c.LTime.String(), URL: strings.TrimSpace(url)}
+	return Event{Source: sourceConsul, ID: c.ID, Name: c.Name, LTime: string(c.LTime), URL: strings.TrimSpace(url)}
 }
 
 func (c consulEvent) url() (string, error) {

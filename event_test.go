@@ -49,6 +49,7 @@ func TestReadEvent(t *testing.T) {
 		{name: "consul without the variable", stdin: "\n [" + consul("u1", good) + "]", want: url, event: "consul deploy u1"},
 		{name: "consul, newest last", stdin: "[" + consul("u1", `"`+payload("s3://old/x")+`"`) + "," + consul("u2", good) + "]", env: watch, want: url, event: "consul deploy u2"},
 		{name: "consul, bad old event", stdin: "[" + consul("u1", `"!"`) + "," + consul("u2", good) + "]", env: watch, want: url, event: "consul deploy u2"},
+		{name: "consul, odd old LTime", stdin: `[{"ID":"u1","Payload":"","LTime":"x"},` + consul("u2", good) + "]", env: watch, want: url, event: "consul deploy u2"},
 		{name: "consul, CRLF in payload", stdin: "[" + consul("u1", `"`+payload(" "+url+"\r\n")+`"`) + "]", want: url, event: "consul deploy u1"},
 		{name: "consul, null payload", stdin: "[" + consul("u1", "null") + "]", env: watch, class: errMalformed},
 		{name: "consul, empty payload", stdin: "[" + consul("u1", `""`) + "]", env: watch, class: errMalformed},

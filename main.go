@@ -52,6 +52,10 @@ func main() { os.Exit(realMain()) }
 // realMain is main with an exit status, so that deferred calls run.
 func realMain() int {
 	s, err := parseArgs(os.Args[1:])
+	if err != nil && os.Getenv("SERF_EVENT") == "query" {
+		fmt.Println(replyLine("error: " + err.Error())) // Serf hands on stderr too
+		return exitUsage
+	}
 	if err != nil {
 		return report(err)
 	}

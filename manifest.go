@@ -197,6 +197,9 @@ func ParseManifest(data []byte, checkSrc func(string) error) (*Manifest, []*yaml
 	if len(problems) > 0 {
 		return nil, warnings, manifestError(data, problems)
 	}
+	if filepath.IsAbs(m.Dest) {
+		m.Dest = filepath.Clean(m.Dest) // one name for one dest
+	}
 	if m.Name == "" && m.Dest != "" {
 		m.Name = filepath.Base(m.Dest)
 	}
@@ -269,8 +272,6 @@ func (m *Manifest) checkTarget(add func(key, value, message string)) {
 		add("dest", m.Dest, "is the root of the file system")
 	case strings.ContainsRune(m.Dest, 0):
 		add("dest", m.Dest, "has a NUL in it")
-	default:
-		m.Dest = filepath.Clean(m.Dest)
 	}
 }
 

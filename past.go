@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -210,7 +211,10 @@ func runStatus(ctx context.Context, s *settings) (code int, err error) {
 		}
 		return err
 	})
-	return code, err
+	if err != nil {
+		return statusFailed, err // what can't be known must not look good
+	}
+	return code, nil
 }
 
 // statusOf judges the last run on dest that has ended; one that goes on is
@@ -221,11 +225,17 @@ func statusOf(ctx context.Context, db *history.Store, dest string) (text string,
 		return "", statusFailed, err
 	}
 	history.Judge(runs, process.Alive)
+	// The lock orders runs by their ends: one that gave up waiting for it
+	// started after the one that it waited for.
+	slices.SortStableFunc(runs, func(a, b history.Run) int { return b.Finished.Compare(a.Finished) })
 	going := ""
 	for _, r := range runs {
-		switch r.Result {
-		case history.Running:
+		if r.Result == history.Running {
 			going = fmt.Sprintf("; run %s is in step %q", r.ID, r.Step)
+		}
+	}
+	for _, r := range runs {
+		switch r.Result {
 		case history.Good:
 			return fmt.Sprintf("good: %q version %q, run %s at %s%s", r.Name, r.Version, r.ID, stamp(r), going), statusGood, nil
 		case history.Died:

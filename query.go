@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -58,6 +59,9 @@ func answerStatus(ctx context.Context, s *settings) (reply string) {
 	dest := strings.TrimSpace(string(payload))
 	if err != nil || dest == "" {
 		return "error: the query's payload must be a dest"
+	}
+	if dest, err = filepath.Abs(dest); err != nil {
+		return "error: " + err.Error()
 	}
 	err = readHistory(ctx, s, func(db *history.Store) (err error) {
 		reply, _, err = statusOf(ctx, db, dest)

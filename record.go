@@ -107,9 +107,17 @@ func (c *recorder) update() {
 	c.try(func(ctx context.Context, db *history.Store) error { return db.Update(ctx, c.row) })
 }
 
-// skip notes events that gave way to this run's.
-func (c *recorder) skip(row history.Run) {
-	c.try(func(ctx context.Context, db *history.Store) error { return db.Skip(ctx, row) })
+// skip notes an event that gave way to this run's. It returns false for one
+// that has been handled already.
+func (c *recorder) skip(row history.Run) bool {
+	handled := false
+	c.try(func(ctx context.Context, db *history.Store) (err error) {
+		if _, handled, err = db.Handled(ctx, row.EventKey); handled || err != nil {
+			return err
+		}
+		return db.Skip(ctx, row)
+	})
+	return !handled
 }
 
 // enter notes the step that the run is in.

@@ -268,18 +268,33 @@ func allowedPath(name string, prefixes []string) bool {
 	return false
 }
 
-// Real resolves the symlinks of as much of an absolute path as exists.
+// maxLinks bounds the dangling symlinks that Real follows, as Linux does.
+const maxLinks = 40
+
+// Real resolves the symlinks of as much of an absolute path as exists, and
+// those that lead to what does not exist yet.
 func Real(name string) string {
 	name = filepath.Clean(name)
-	for rest := ""; ; name = filepath.Dir(name) {
-		if real, err := filepath.EvalSymlinks(name); err == nil {
-			return filepath.Join(real, rest)
+	for range maxLinks {
+		at, rest := name, ""
+		for {
+			if real, err := filepath.EvalSymlinks(at); err == nil {
+				return filepath.Join(real, rest)
+			}
+			if target, err := os.Readlink(at); err == nil {
+				if !filepath.IsAbs(target) {
+					target = filepath.Join(filepath.Dir(at), target)
+				}
+				name = filepath.Join(target, rest)
+				break
+			}
+			if at == "/" || at == "." {
+				return filepath.Join(at, rest)
+			}
+			at, rest = filepath.Dir(at), filepath.Join(filepath.Base(at), rest)
 		}
-		if name == "/" || name == "." {
-			return filepath.Join(name, rest)
-		}
-		rest = filepath.Join(filepath.Base(name), rest)
 	}
+	return name
 }
 
 // Tightest returns, of each limit, the smaller that is set.

@@ -138,20 +138,23 @@ func TestAllowedDests(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(os.Symlink(etc, srv+"/out"), os.Symlink(srv, dir+"/alias")); err != nil {
+	if err := errors.Join(os.Symlink(etc, srv+"/out"), os.Symlink(srv, dir+"/alias"),
+		os.Symlink(etc+"/missing", srv+"/dangling"), os.Symlink("loop", srv+"/loop")); err != nil {
 		t.Fatal(err)
 	}
 	p := &Policy{Allow: Allow{Dests: []string{srv + "/"}}}
 	for dest, want := range map[string]bool{
-		srv + "/app":       true,
-		srv + "/new/app":   true,
-		srv:                true,
-		srv + "2":          false,
-		srv + "/../etc":    false,
-		srv + "/out/app":   false,
-		dir + "/alias/app": false,
-		etc:                false,
-		"":                 true,
+		srv + "/app":          true,
+		srv + "/new/app":      true,
+		srv:                   true,
+		srv + "2":             false,
+		srv + "/../etc":       false,
+		srv + "/out/app":      false,
+		dir + "/alias/app":    false,
+		srv + "/dangling/app": false,
+		srv + "/loop/app":     true,
+		etc:                   false,
+		"":                    true,
 	} {
 		if err := p.Dest(dest); (err == nil) != want {
 			t.Errorf("%q: %v", dest, err)
