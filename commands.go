@@ -32,11 +32,21 @@ func (r *run) runCommands(ctx context.Context, point string, lines []CommandLine
 // does not keep the next from running: the deployment is decided already.
 func (r *run) notify(ctx context.Context, point string, lines []CommandLine) {
 	for i, c := range lines {
-		err := r.runCommand(ctx, point, c, r.log.SoFar(), r.stdout, r.stderr)
+		err := r.runCommand(ctx, point, c, r.log.SoFar(), unread{r.stdout}, unread{r.stderr})
 		if err != nil {
 			r.log.Error(fmt.Sprintf("%s command %d %q: %v", point, i+1, c.Run, err))
 		}
 	}
+}
+
+// unread is a writer whose reader may go away, as that of a lost ssh session
+// does. What can't be written is dropped, and the command that prints it goes
+// on: it may have others to tell.
+type unread struct{ io.Writer }
+
+func (u unread) Write(p []byte) (int, error) {
+	_, _ = u.Writer.Write(p)
+	return len(p), nil
 }
 
 // runCommand runs one command line by sh -c in a process group of its own and

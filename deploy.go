@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"time"
 
@@ -101,12 +102,14 @@ func (r *run) deploy(ctx context.Context) (err error) {
 	return nil
 }
 
-func always() bool           { return true }
-func (r *run) hasDest() bool { return r.manifest.Dest != "" }
-func (r *run) hasSrc() bool  { return len(r.manifest.Src) > 0 }
-func (r *run) isStaged() bool {
-	return r.staging != ""
-}
+func always() bool { return true }
+
+// hasDest tells whether there is something to lock. Without src, dest has not
+// been checked and v1.x's users may have written anything there.
+func (r *run) hasDest() bool { return filepath.IsAbs(r.manifest.Dest) }
+
+func (r *run) hasSrc() bool   { return len(r.manifest.Src) > 0 }
+func (r *run) isStaged() bool { return r.staging != "" }
 
 func (r *run) hasCommands(point string) func() bool {
 	return func() bool { return len(r.manifest.Commands.at(point)) > 0 }
@@ -145,8 +148,9 @@ func (r *run) take(ctx context.Context, s step) error {
 // begin says what is going to happen.
 func (r *run) begin() {
 	for _, old := range r.event.Skipped {
-		r.log.Info(fmt.Sprintf("skipped %s, which is older: %q", old, redact.URL(old.URL)))
-		r.rec.skip(r.newRow(newRunID(), &old))
+		if r.rec.skip(r.newRow(newRunID(), &old)) {
+			r.log.Info(fmt.Sprintf("skipped %s, which is older: %q", old, redact.URL(old.URL)))
+		}
 	}
 	r.log.Info(fmt.Sprintf("stretcher %s: run %s: manifest %q from %s", version(), r.id, r.manifestURL, r.event))
 }

@@ -180,11 +180,11 @@ func parse(data []byte) (*Policy, error) {
 		return &p, nil
 	}
 	unknown, problems := yamldoc.Decode(data, &p)
-	for _, w := range append(unknown, problems...) {
-		if w.Hint != "" {
-			return nil, fmt.Errorf("%w, %s", w, w.Hint)
+	if wrong := append(unknown, problems...); len(wrong) > 0 {
+		if hint := wrong[0].Hint; hint != "" {
+			return nil, fmt.Errorf("%w, %s", wrong[0], hint)
 		}
-		return nil, w
+		return nil, wrong[0]
 	}
 	if p.Limits.Files < 0 {
 		return nil, fmt.Errorf("limits.files: %d is negative", p.Limits.Files)
