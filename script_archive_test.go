@@ -233,12 +233,13 @@ func cmdJSON(ts *testscript.TestScript, neg bool, args []string) {
 	text := ts.ReadFile(args[0])
 	for line := range strings.Lines(text) {
 		var record struct {
-			Time, Level, Msg, Run string
+			Time, Level, Run string
+			Msg              *string
 		}
 		if err := json.Unmarshal([]byte(line), &record); err != nil {
 			ts.Fatalf("%s: %v: %q", args[0], err, line)
 		}
-		if record.Time == "" || record.Level == "" || record.Msg == "" || len(record.Run) != 36 {
+		if record.Time == "" || record.Level == "" || record.Msg == nil || len(record.Run) != 36 {
 			ts.Fatalf("%s: time, level, msg or run is missing: %q", args[0], line)
 		}
 	}

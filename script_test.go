@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 //
 //	exits CODE PROGRAM [ARG...]   run in the foreground, the exit status must be CODE
 //	spawn NAME PROGRAM [ARG...]   run in the background
-//	signal NAME SIGNAL            send TERM, INT or KILL to a spawned program
+//	signal NAME SIGNAL            send TERM, INT, HUP or KILL to a spawned program
 //	ended NAME CODE               wait for it; a signal that ended it counts as 128 + its number
 //	waitfor FILE                  wait until FILE is there
 //	subst FILE...                 replace @NAME@ by the variable NAME
@@ -186,9 +186,9 @@ func spawnedNamed(ts *testscript.TestScript, name string) *spawned {
 }
 
 func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
-	signals := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL}
+	signals := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP, "KILL": syscall.SIGKILL}
 	if neg || len(args) != 2 || signals[args[1]] == 0 {
-		ts.Fatalf("usage: signal NAME TERM|INT|KILL")
+		ts.Fatalf("usage: signal NAME TERM|INT|HUP|KILL")
 	}
 	ts.Check(spawnedNamed(ts, args[0]).cmd.Process.Signal(signals[args[1]]))
 }
@@ -204,7 +204,7 @@ func cmdEnded(ts *testscript.TestScript, neg bool, args []string) {
 	case err = <-s.done:
 	case <-time.After(2 * time.Minute):
 		_ = s.cmd.Process.Signal(syscall.SIGQUIT) // shows the goroutines
-		err = <-s.done
+		<-s.done
 		show(ts, s.stdout.Bytes(), s.stderr.Bytes())
 		ts.Fatalf("%s did not end", args[0])
 	}

@@ -15,6 +15,7 @@ fi
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 dest=$dir/srv/app
+export STRETCHER_STATE_DIR=$dir/state
 
 title() { printf '\n=== %s\n' "$*"; }
 
