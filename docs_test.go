@@ -1,0 +1,305 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+
+	"stretcher/internal/store"
+)
+
+// The documents' code blocks are examples, and an example must work. The
+// word after a block's language says what is done with it:
+//
+//	```yaml manifest   parsed, without a warning
+//	```sh run          run by sh -e, in one directory per document
+//	```text output     what the run block before it prints, stderr included;
+//	                   "..." stands for any text within a line
+//
+// Other blocks need other hosts and are only read.
+
+// documents are the files that are checked.
+func documents(t *testing.T) []string {
+	t.Helper()
+	docs, err := filepath.Glob("docs/*.md")
+	if err != nil || len(docs) < 5 {
+		t.Fatalf("documents: %q, %v", docs, err)
+	}
+	return append(docs, "README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+}
+
+func readDoc(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+type block struct {
+	kind string // the info string: yaml manifest
+	line int
+	text string
+}
+
+var fence = regexp.MustCompile("(?ms)^```([a-z ]*)\n(.*?)^```$")
+
+func blocks(doc string) []block {
+	var all []block
+	for _, m := range fence.FindAllStringSubmatchIndex(doc, -1) {
+		all = append(all, block{
+			kind: doc[m[2]:m[3]],
+			line: 1 + strings.Count(doc[:m[0]], "\n"),
+			text: doc[m[4]:m[5]],
+		})
+	}
+	return all
+}
+
+func TestDocumentedManifests(t *testing.T) {
+	seen := 0
+	for _, name := range documents(t) {
+		for _, b := range blocks(readDoc(t, name)) {
+			if b.kind != "yaml manifest" {
+				continue
+			}
+			seen++
+			if err := parseDocumented(b.text); err != nil {
+				t.Errorf("%s:%d: %v", name, b.line, err)
+			}
+		}
+	}
+	if seen < 6 {
+		t.Errorf("%d manifests found in the documents", seen)
+	}
+}
+
+// parseDocumented parses a manifest whose variables are all set to something
+// that fits everywhere.
+func parseDocumented(text string) error {
+	lookup := func(string) (string, bool) { return strings.Repeat("ab", 32), true }
+	data, err := expandTemplates([]byte(text), lookup, func(string, string) {})
+	if err != nil {
+		return err
+	}
+	_, warnings, err := ParseManifest(data, store.Check)
+	if err == nil && len(warnings) > 0 {
+		err = warnings[0]
+	}
+	return err
+}
+
+func TestDocumentedCommands(t *testing.T) {
+	needs(t, "rsync")
+	needs(t, "tar")
+	seen := 0
+	for _, name := range documents(t) {
+		dir := t.TempDir()
+		output := ""
+		for _, b := range blocks(readDoc(t, name)) {
+			switch b.kind {
+			case "sh run":
+				seen++
+				output = runDocumented(t, dir, fmt.Sprintf("%s:%d", name, b.line), b.text)
+			case "text output":
+				if !outputPattern(b.text).MatchString(output) {
+					t.Errorf("%s:%d: the command before it prints\n%s", name, b.line, output)
+				}
+			}
+		}
+	}
+	if seen < 2 {
+		t.Errorf("%d examples found in the documents", seen)
+	}
+}
+
+// runDocumented runs an example with the program under test first in PATH,
+// where TestMain has put it.
+func runDocumented(t *testing.T, dir, where, script string) string {
+	t.Helper()
+	cmd := exec.Command("sh", "-e", "-c", script)
+	cmd.Dir = dir
+	for _, kv := range os.Environ() {
+		name, _, _ := strings.Cut(kv, "=")
+		if !slices.Contains([]string{"CONSUL_INDEX", "SERF_EVENT", "TMPDIR", "STRETCHER_STATE_DIR"}, name) {
+			cmd.Env = append(cmd.Env, kv)
+		}
+	}
+	cmd.Env = append(cmd.Env, "STRETCHER_STATE_DIR="+filepath.Join(dir, ".state"))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%s: %v\n%s", where, err, out)
+	}
+	return string(out)
+}
+
+func outputPattern(text string) *regexp.Regexp {
+	return regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(text), `\.\.\.`, `.*`) + "$")
+}
+
+func TestBlocksAreOfAKnownKind(t *testing.T) {
+	known := []string{"yaml manifest", "sh run", "text output", "sh", "text", "ini", "yaml", "console"}
+	for _, name := range documents(t) {
+		for _, b := range blocks(readDoc(t, name)) {
+			if !slices.Contains(known, b.kind) {
+				t.Errorf("%s:%d: a block of kind %q: one of %q expected", name, b.line, b.kind, known)
+			}
+		}
+	}
+}
+
+// tableRows returns the cells of the table that begins with header.
+func tableRows(doc, header string) [][]string {
+	_, rest, found := strings.Cut(doc, header+"\n")
+	if !found {
+		return nil
+	}
+	var rows [][]string
+	for i, line := range strings.Split(rest, "\n") {
+		if !strings.HasPrefix(line, "|") {
+			break
+		}
+		if i == 0 {
+			continue // |---|
+		}
+		cells := strings.Split(strings.Trim(line, "|"), " | ")
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		rows = append(rows, cells)
+	}
+	return rows
+}
+
+func TestExitTableIsDocumented(t *testing.T) {
+	var want [][]string
+	for _, e := range exitTable() {
+		if e[0] != "" { // else a note
+			want = append(want, []string{e[0], e[1]})
+		}
+	}
+	for _, name := range []string{"README.md", "docs/operations.md"} {
+		if got := tableRows(readDoc(t, name), "| exit | meaning |"); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s lists the exit statuses\n%q, the program has\n%q", name, got, want)
+		}
+	}
+}
+
+func TestFlagsAreDocumented(t *testing.T) {
+	doc := readDoc(t, "docs/operations.md")
+	_, flags, _ := strings.Cut(doc, "\n## Flags\n")
+	flags, _, _ = strings.Cut(flags, "\n## ")
+	(&settings{}).flagSet().VisitAll(func(f *pflag.Flag) {
+		if !regexp.MustCompile("(?m)^\\| .*`--" + regexp.QuoteMeta(f.Name) + "[ `]").MatchString(flags) {
+			t.Errorf("docs/operations.md does not describe --%s", f.Name)
+		}
+	})
+	known := (&settings{}).flagSet()
+	for _, m := range regexp.MustCompile("(?m)^\\| `--([a-z-]+)").FindAllStringSubmatch(flags, -1) {
+		if known.Lookup(m[1]) == nil {
+			t.Errorf("docs/operations.md describes --%s, which does not exist", m[1])
+		}
+	}
+	for _, name := range subcommands() {
+		if !strings.Contains(doc, "stretcher "+name) {
+			t.Errorf("docs/operations.md does not describe the subcommand %s", name)
+		}
+	}
+}
+
+func TestManifestKeysAreDocumented(t *testing.T) {
+	doc := readDoc(t, "docs/manifest.md")
+	headings := regexp.MustCompile("(?m)^### `([a-z_]+)`").FindAllStringSubmatch(doc, -1)
+	var got []string
+	for _, m := range headings {
+		got = append(got, m[1])
+	}
+	want := yamlKeys(reflect.TypeFor[Manifest]())
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("docs/manifest.md has sections for\n%q, the manifest has\n%q", got, want)
+	}
+	for _, typ := range []reflect.Type{reflect.TypeFor[Commands](), reflect.TypeFor[CommandLine](), reflect.TypeFor[ArchiveLimits]()} {
+		for _, key := range yamlKeys(typ) {
+			if !strings.Contains(doc, "\n| `"+key+"` |") {
+				t.Errorf("docs/manifest.md has no table row for %q", key)
+			}
+		}
+	}
+}
+
+func yamlKeys(typ reflect.Type) []string {
+	var all []string
+	for i := range typ.NumField() {
+		all = append(all, typ.Field(i).Tag.Get("yaml"))
+	}
+	return all
+}
+
+// TestDocumentedErrors parses the manifests in the table of error messages.
+func TestDocumentedErrors(t *testing.T) {
+	rows := tableRows(readDoc(t, "docs/manifest.md"), "| manifest | message |")
+	if len(rows) < 10 {
+		t.Fatalf("%d rows found", len(rows))
+	}
+	none := func(string) (string, bool) { return "", false }
+	for _, row := range rows {
+		manifest, message := strings.Trim(row[0], "`"), strings.Trim(row[1], "`")
+		data, err := expandTemplates([]byte(manifest+"\n"), none, func(string, string) {})
+		if err == nil {
+			_, _, err = ParseManifest(data, store.Check)
+		}
+		if err == nil || !strings.Contains(err.Error(), message) {
+			t.Errorf("%s\n\tgot  %v\n\twant %s", manifest, err, message)
+		}
+		if exitCode(err) != exitMalformed {
+			t.Errorf("%s: exit status %d", manifest, exitCode(err))
+		}
+	}
+}
+
+var (
+	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
+)
+
+// TestLinks follows the links between documents, anchors included.
+func TestLinks(t *testing.T) {
+	for _, name := range documents(t) {
+		for _, m := range link.FindAllStringSubmatch(readDoc(t, name), -1) {
+			target, anchor, _ := strings.Cut(m[1], "#")
+			if strings.Contains(target, "://") {
+				continue
+			}
+			file := filepath.Join(filepath.Dir(name), target)
+			if target == "" {
+				file = name
+			}
+			if _, err := os.Stat(file); err != nil {
+				t.Errorf("%s: link to %s: %v", name, m[1], err)
+			} else if anchor != "" && !slices.Contains(anchors(readDoc(t, file)), anchor) {
+				t.Errorf("%s: link to %s: no such heading", name, m[1])
+			}
+		}
+	}
+}
+
+// anchors are the headings as links name them.
+func anchors(doc string) []string {
+	var all []string
+	for _, m := range heading.FindAllStringSubmatch(fence.ReplaceAllString(doc, ""), -1) {
+		text := regexp.MustCompile(`[^a-z0-9 _-]`).ReplaceAllString(strings.ToLower(m[1]), "")
+		all = append(all, strings.ReplaceAll(text, " ", "-"))
+	}
+	return all
+}
