@@ -19,12 +19,13 @@ import (
 
 // recorder keeps the memory of one run: its row in the history, its log, what
 // it leaves at dest. Nothing of that may stop a deployment: the first thing
-// that fails is a warning, and the history is left alone from then on.
+// that fails is a warning, and the history is left alone until the run ends.
 type recorder struct {
-	log *runlog.Log
-	dir *state.Dir     // nil without a usable state directory
-	db  *history.Store // nil without a usable history
-	row history.Run
+	log  *runlog.Log
+	dir  *state.Dir     // nil without a usable state directory
+	db   *history.Store // nil without a usable history
+	lost bool           // a call to the history has failed
+	row  history.Run
 }
 
 // openRecorder opens the state directory at path.
@@ -52,14 +53,13 @@ func (c *recorder) close() {
 
 // try runs one call to the history, if there is one.
 func (c *recorder) try(call func(context.Context, *history.Store) error) {
-	if c.db == nil {
+	if c.db == nil || c.lost {
 		return
 	}
 	// The record is made of interrupted runs too.
 	if err := call(context.Background(), c.db); err != nil {
 		c.log.Warn(fmt.Sprintf("history: %v", err))
-		_ = c.db.Close()
-		c.db = nil
+		c.lost = true
 	}
 }
 
@@ -135,6 +135,9 @@ func (c *recorder) add(s history.Step) {
 // finish notes how the run ended. With handled, its event will not run again.
 func (c *recorder) finish(result history.Result, exit int, text string, handled bool) {
 	c.row.Result, c.row.Exit, c.row.Error = result, exit, text
+	// Worth another attempt, since the disk may have room again: without its
+	// end the run would count as dead, and its event would run once more.
+	c.lost = false
 	c.try(func(ctx context.Context, db *history.Store) error { return db.Finish(ctx, c.row, handled) })
 }
 
