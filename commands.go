@@ -44,6 +44,7 @@ func (r *run) notify(ctx context.Context, point string, lines []CommandLine) {
 // on: it may have others to tell.
 type unread struct{ io.Writer }
 
+// Write drops p, without an error, when nobody reads.
 func (u unread) Write(p []byte) (int, error) {
 	_, _ = u.Writer.Write(p)
 	return len(p), nil

@@ -40,7 +40,10 @@ type failure struct {
 	hint  string
 }
 
-func (f *failure) Error() string   { return f.err.Error() }
+// Error is the error without its class and hint.
+func (f *failure) Error() string { return f.err.Error() }
+
+// Unwrap gives errors.Is the class and the cause.
 func (f *failure) Unwrap() []error { return []error{f.class, f.err} }
 
 func usage(format string, args ...any) error {
@@ -72,6 +75,7 @@ func hintOf(err error) string {
 // signalError is the cause of a run that was interrupted.
 type signalError struct{ os.Signal }
 
+// Error names the signal.
 func (s signalError) Error() string { return "interrupted by signal " + s.String() }
 
 // interrupted returns the signal that ended ctx, if one did.

@@ -49,6 +49,7 @@ func (r *run) withTimeout(ctx context.Context) (context.Context, context.CancelF
 // memory is a transfer destination for small objects.
 type memory struct{ bytes.Buffer }
 
+// Reset forgets what has been written.
 func (m *memory) Reset() error {
 	m.Buffer.Reset()
 	return nil
@@ -172,6 +173,7 @@ func (d *download) open() error {
 	return err
 }
 
+// Write appends to the file and the hash.
 func (d *download) Write(p []byte) (int, error) {
 	if d.file == nil {
 		if err := d.open(); err != nil {

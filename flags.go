@@ -157,9 +157,13 @@ func valueError(err *pflag.InvalidValueError) string {
 // secondsValue is a time span: a bare number of seconds, or a Go duration.
 type secondsValue time.Duration
 
+// String is the span as a Go duration, for the help text.
 func (v *secondsValue) String() string { return time.Duration(*v).String() }
-func (v *secondsValue) Type() string   { return "duration" }
 
+// Type is what the help text calls the value.
+func (v *secondsValue) Type() string { return "duration" }
+
+// Set reads a span.
 func (v *secondsValue) Set(s string) error {
 	d, err := parseSeconds(s)
 	if err != nil {
@@ -172,8 +176,10 @@ func (v *secondsValue) Set(s string) error {
 // bandwidthValue is a number of bytes per second, with a unit or without.
 type bandwidthValue int64
 
+// Type is what the help text calls the value.
 func (v *bandwidthValue) Type() string { return "bytes" }
 
+// String is the number with a binary unit, for the help text.
 func (v *bandwidthValue) String() string {
 	if *v == 0 {
 		return "0"
@@ -181,6 +187,7 @@ func (v *bandwidthValue) String() string {
 	return humanize.IBytes(uint64(*v))
 }
 
+// Set reads a number of bytes.
 func (v *bandwidthValue) Set(s string) error {
 	n, err := humanize.ParseBytes(s)
 	if err != nil || n > 1<<62 {
@@ -195,9 +202,13 @@ type rsyncValue string
 
 var rsyncVerbosity = regexp.MustCompile(`^(-[vqhi]+|--(verbose|quiet|stats|progress|itemize-changes|human-readable|(info|debug|out-format)=.+))?$`)
 
-func (v *rsyncValue) Type() string   { return "option" }
+// Type is what the help text calls the value.
+func (v *rsyncValue) Type() string { return "option" }
+
+// String is the option, for the help text.
 func (v *rsyncValue) String() string { return string(*v) }
 
+// Set accepts an option that changes what rsync prints.
 func (v *rsyncValue) Set(s string) error {
 	if !rsyncVerbosity.MatchString(s) {
 		return errors.New("it is not an rsync option for verbosity, such as -v, -vv, -q, --stats or --info=FLAGS")

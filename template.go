@@ -93,6 +93,7 @@ var errTooLong = fmt.Errorf("template: expands to more than %d bytes", maxManife
 // loop.
 type capped struct{ bytes.Buffer }
 
+// Write refuses what goes beyond the bound.
 func (c *capped) Write(p []byte) (int, error) {
 	if c.Len()+len(p) > maxManifest {
 		return 0, errTooLong

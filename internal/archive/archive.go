@@ -114,7 +114,10 @@ func checkEmpty(root *os.Root) error {
 // stays out of the text.
 type fault struct{ kind, err error }
 
-func (f *fault) Error() string   { return f.err.Error() }
+// Error is the text with its cause.
+func (f *fault) Error() string { return f.err.Error() }
+
+// Unwrap gives errors.Is the kind and the cause.
 func (f *fault) Unwrap() []error { return []error{f.kind, f.err} }
 
 func malformed(format string, args ...any) error {

@@ -74,6 +74,7 @@ func newGzipMembers(in *bufio.Reader) (*gzipMembers, error) {
 	return &gzipMembers{in, z}, nil
 }
 
+// Read reads on through all members.
 func (m *gzipMembers) Read(p []byte) (int, error) {
 	for {
 		n, err := m.z.Read(p)

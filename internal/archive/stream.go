@@ -15,6 +15,7 @@ type source struct {
 	err error
 }
 
+// Read reads from the source until the context ends.
 func (s *source) Read(p []byte) (int, error) {
 	if err := s.ctx.Err(); err != nil {
 		s.err = fmt.Errorf("extract: %w", err)
@@ -69,6 +70,7 @@ func (s *stream) close() {
 	s.dec.close()
 }
 
+// Read counts what it reads against the limits.
 func (s *stream) Read(p []byte) (int, error) {
 	if s.err != nil {
 		return 0, s.err

@@ -46,6 +46,7 @@ type xzBlock struct {
 
 func newXZ(r *bufio.Reader) *xzReader { return &xzReader{r: countReader{r: r}} }
 
+// Read reads on through all streams and their padding.
 func (z *xzReader) Read(p []byte) (int, error) {
 	for {
 		if z.data == nil {
@@ -318,6 +319,7 @@ type countReader struct {
 	crc hash.Hash32
 }
 
+// Read counts and sums what it reads.
 func (c *countReader) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.n += int64(n)
@@ -327,6 +329,7 @@ func (c *countReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// ReadByte counts and sums one byte.
 func (c *countReader) ReadByte() (byte, error) {
 	b, err := c.r.ReadByte()
 	if err == nil {

@@ -160,7 +160,10 @@ type redacted struct {
 	err  error
 }
 
+// Error is the text without secrets.
 func (e *redacted) Error() string { return e.text }
+
+// Unwrap gives errors.Is the error as it was.
 func (e *redacted) Unwrap() error { return e.err }
 
 func errorText(err error) string {

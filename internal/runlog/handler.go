@@ -17,10 +17,12 @@ type maskHandler struct {
 	attrs []slog.Attr
 }
 
+// Enabled leaves debug records out.
 func (h *maskHandler) Enabled(_ context.Context, level slog.Level) bool {
 	return level >= slog.LevelInfo
 }
 
+// Handle masks a record and hands it to all writers.
 func (h *maskHandler) Handle(ctx context.Context, r slog.Record) error {
 	clean := slog.NewRecord(r.Time, r.Level, h.masks.apply(r.Message), 0)
 	for _, a := range h.attrs {
@@ -43,6 +45,7 @@ func (h *maskHandler) mask(a slog.Attr) slog.Attr {
 	}
 }
 
+// WithAttrs returns a handler that adds attrs to each record.
 func (h *maskHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return &maskHandler{next: h.next, masks: h.masks, attrs: append(h.attrs[:len(h.attrs):len(h.attrs)], attrs...)}
 }
@@ -56,10 +59,16 @@ type textHandler struct{ w io.Writer }
 
 func newTextHandler(w io.Writer) slog.Handler { return &textHandler{w} }
 
+// Enabled takes every record: maskHandler has chosen.
 func (h *textHandler) Enabled(context.Context, slog.Level) bool { return true }
-func (h *textHandler) WithAttrs([]slog.Attr) slog.Handler       { return h }
-func (h *textHandler) WithGroup(string) slog.Handler            { return h }
 
+// WithAttrs leaves attributes to JSON.
+func (h *textHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
+
+// WithGroup leaves groups to JSON.
+func (h *textHandler) WithGroup(string) slog.Handler { return h }
+
+// Handle writes one line.
 func (h *textHandler) Handle(_ context.Context, r slog.Record) error {
 	b := make([]byte, 0, 128)
 	b = r.Time.AppendFormat(b, timeLayout)

@@ -61,6 +61,7 @@ type marked struct {
 	kind error
 }
 
+// Unwrap gives errors.Is the kind and the cause.
 func (m marked) Unwrap() []error { return []error{m.kind, m.error} }
 
 // mark returns err as something that is also kind; kind may be nil.

@@ -117,6 +117,7 @@ type fileBody struct {
 	version string
 }
 
+// Read ends in ErrChanged when the file is no longer what was opened.
 func (b *fileBody) Read(p []byte) (int, error) {
 	if b.ctx.Err() != nil {
 		return 0, mark(b.ctx.Err(), context.Cause(b.ctx))
@@ -135,4 +136,5 @@ func (b *fileBody) Read(p []byte) (int, error) {
 	return n, io.EOF
 }
 
+// Close closes the file.
 func (b *fileBody) Close() error { return b.file.Close() }

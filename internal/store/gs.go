@@ -146,6 +146,7 @@ func (g *bucketGS) closeIdle() {
 
 type errNoCredentials struct{ error }
 
+// Unwrap gives errors.Is the cause.
 func (e errNoCredentials) Unwrap() error { return e.error }
 
 // gsError reads what
@@ -213,6 +214,7 @@ func withOneAnswer(ctx context.Context) context.Context {
 	return context.WithValue(ctx, answerKey{}, new(atomic.Bool))
 }
 
+// RoundTrip sends a request, but no second one for the same body.
 func (o onlyOne) RoundTrip(req *http.Request) (*http.Response, error) {
 	used, ok := req.Context().Value(answerKey{}).(*atomic.Bool)
 	if !ok {

@@ -18,11 +18,13 @@ const maxEmpty = 100
 // permanent marks an error that no other attempt mends.
 type permanent struct{ error }
 
+// Unwrap gives errors.Is the cause.
 func (p permanent) Unwrap() error { return p.error }
 
 // brokenOff marks the error of a body that ended before its end.
 type brokenOff struct{ error }
 
+// Unwrap gives errors.Is the cause.
 func (b brokenOff) Unwrap() error { return b.error }
 
 // attempt opens the object and reads it to its end. c.pos says how far it came.
@@ -196,5 +198,8 @@ func (g *guard) rest() {
 // stalled is ErrStalled with its limit.
 type stalled struct{ limit time.Duration }
 
+// Error says how long nothing came.
 func (s stalled) Error() string { return "no data for " + s.limit.String() }
+
+// Unwrap gives errors.Is the sentinel.
 func (s stalled) Unwrap() error { return ErrStalled }
