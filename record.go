@@ -58,7 +58,7 @@ func (c *recorder) try(call func(context.Context, *history.Store) error) {
 	}
 	// The record is made of interrupted runs too.
 	if err := call(context.Background(), c.db); err != nil {
-		c.log.Warn(fmt.Sprintf("history: %v", err))
+		c.log.Warn(err.Error())
 		c.lost = true
 	}
 }

@@ -213,7 +213,9 @@ func claim(f *os.File, file string, holder Info) error {
 	if err != nil {
 		return err
 	}
-	return writeInfo(f, holder)
+	// The lock holds without: on a full disk, those who wait learn no name.
+	_ = writeInfo(f, holder)
+	return nil
 }
 
 func flock(f *os.File, how int) error {

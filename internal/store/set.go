@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/url"
 	"slices"
@@ -65,7 +66,27 @@ func (s *Set) Open(ctx context.Context, rawURL string, from Position) (*Object, 
 	if err != nil {
 		return nil, err
 	}
-	return s.store(u.Scheme, sch).Open(ctx, u, from)
+	obj, err := s.store(u.Scheme, sch).Open(ctx, u, from)
+	if err != nil {
+		return nil, err
+	}
+	obj.Body = &bounded{obj.Body, ctx}
+	return obj, nil
+}
+
+// bounded is a body that ends with its context at once: a transport notices
+// later, and may hand on what it has until then.
+type bounded struct {
+	io.ReadCloser
+	ctx context.Context
+}
+
+// Read fails with the context's cause once it has ended.
+func (b *bounded) Read(p []byte) (int, error) {
+	if err := b.ctx.Err(); err != nil {
+		return 0, fmt.Errorf("%w: %w", err, context.Cause(b.ctx))
+	}
+	return b.ReadCloser.Read(p)
 }
 
 // Close lets go of idle connections. The Set stays usable.

@@ -1,0 +1,472 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// What a dest of TestCrash is, as describeDest has it.
+const (
+	oldTree = "a=1 b=1 gone=1"
+	newTree = "a=2 b=2 fresh=2"
+	absent  = "absent"
+	mixture = "mixture" // of each file the old or the new one
+)
+
+const (
+	manyFiles = 6000    // of the archive that takes long to extract
+	zeroBytes = 8 << 20 // of a file that takes no room in the archive
+)
+
+// crashArchives makes the archives that worlds deploy: small is the new tree,
+// the others have more than that. cut is broken.
+func crashArchives(t *testing.T) map[string][]byte {
+	random := make([]byte, 1<<20)
+	rng := rand.NewChaCha8([32]byte{})
+	_, _ = rng.Read(random)
+	small := map[string]string{"a": "2\n", "b": "2\n", "fresh": "2\n"}
+	with := func(more map[string]string) map[string]string {
+		for name, text := range small {
+			more[name] = text
+		}
+		return more
+	}
+	many := map[string]string{}
+	for i := range manyFiles {
+		many[fmt.Sprintf("many/%05d", i)] = "x"
+	}
+	all := map[string][]byte{
+		"small":  gzipped(t, small),
+		"many":   gzipped(t, with(many)),
+		"zeros":  gzipped(t, with(map[string]string{"big": strings.Repeat("\x00", zeroBytes)})),
+		"random": gzipped(t, with(map[string]string{"big": string(random)})),
+	}
+	all["cut"] = all["small"][:len(all["small"])/2]
+	return all
+}
+
+// gzipped is a tar archive of files that are older than any old tree.
+func gzipped(t *testing.T, files map[string]string) []byte {
+	var buf bytes.Buffer
+	z := gzip.NewWriter(&buf)
+	tw := tar.NewWriter(z)
+	for name, text := range files {
+		h := &tar.Header{Name: name, Mode: 0o644, Size: int64(len(text)), ModTime: time.Unix(1e9, 0), Typeflag: tar.TypeReg}
+		if err := tw.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tw.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+// describeDest names what is at path: files with their text (or size, when they
+// are large), directories with the number of their entries.
+func describeDest(path string) string {
+	info, err := os.Lstat(path)
+	switch {
+	case err != nil:
+		return absent
+	case !info.IsDir():
+		return "file"
+	}
+	var parts []string
+	entries, _ := os.ReadDir(path)
+	for _, e := range entries {
+		data, err := os.ReadFile(filepath.Join(path, e.Name()))
+		text := strings.TrimSpace(string(data))
+		if len(data) > 80 {
+			text = strconv.Itoa(len(data))
+		}
+		if err != nil {
+			inside, _ := os.ReadDir(filepath.Join(path, e.Name()))
+			text = strconv.Itoa(len(inside))
+		}
+		parts = append(parts, e.Name()+"="+text)
+	}
+	return strings.Join(parts, " ")
+}
+
+// world is what one case runs in: its directory holds
+//
+//	www/        what is served: manifest.yml and app.tar.gz
+//	srv/app     dest, an old tree at first
+//	tmp/        TMPDIR
+//	state/      the state directory
+//	bin/rsync   runs faults/rsync, then rsync
+//	faults/     shell code that makes a command (pre, pre2, ...) or rsync go wrong
+//	order       the names of the commands that have begun
+//	mark        made by faults that hang
+type world struct {
+	t        *testing.T
+	dir      string
+	strategy string
+	archives map[string][]byte
+	archive  string // the archive that is served
+	extra    string // more lines of the manifest
+	timeout  int    // of each command, in seconds; 0 = none
+	gate     *gate
+	url      string
+	holder   *child // has the lock, if it is not nil
+}
+
+func newWorld(t *testing.T, strategy string, archives map[string][]byte) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir(), strategy: strategy, archives: archives, archive: "small"}
+	for _, dir := range []string{"www", "srv", "tmp", "state", "bin", "faults", "home"} {
+		if err := os.Mkdir(w.path(dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.gate = &gate{kinds: map[string]string{}, server: &server{dir: w.path("www"), requests: w.path("requests"), seen: map[string]int{}, done: make(chan struct{})}}
+	srv := httptest.NewServer(w.gate)
+	w.url = srv.URL
+	t.Cleanup(func() { close(w.gate.done); srv.CloseClientConnections(); srv.Close() })
+	t.Cleanup(w.killAll)
+	w.write("bin/rsync", "#!/bin/sh\nRSYNC="+needs(t, "rsync")+"\ntest ! -e $WORK/faults/rsync || . $WORK/faults/rsync\nexec $RSYNC \"$@\"\n")
+	w.seed()
+	return w
+}
+
+// killAll ends what a failed test has left running.
+func (w *world) killAll() {
+	for _, p := range processesOf(w.dir) {
+		pid, _, _ := strings.Cut(p, " ")
+		if n, err := strconv.Atoi(pid); err == nil {
+			_ = syscall.Kill(n, syscall.SIGKILL)
+		}
+	}
+}
+
+func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
+
+func (w *world) write(name, text string) {
+	w.t.Helper()
+	if err := os.WriteFile(w.path(name), []byte(text), 0o755); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// read returns the text of a file, "" when there is none.
+func (w *world) read(name string) string {
+	data, _ := os.ReadFile(w.path(name))
+	return string(data)
+}
+
+func (w *world) exists(name string) bool {
+	_, err := os.Lstat(w.path(name))
+	return err == nil
+}
+
+// seed puts the old tree at dest.
+func (w *world) seed() {
+	w.t.Helper()
+	if err := os.MkdirAll(w.path("srv/app"), 0o755); err != nil {
+		w.t.Fatal(err)
+	}
+	for _, e := range strings.Fields(oldTree) {
+		name, text, _ := strings.Cut(e, "=")
+		w.write("srv/app/"+name, text+"\n")
+	}
+}
+
+// newTree is what dest is after a good deployment.
+func (w *world) newTree() string {
+	switch w.archive {
+	case "many":
+		return newTree + " many=" + strconv.Itoa(manyFiles)
+	case "zeros":
+		return "a=2 b=2 big=" + strconv.Itoa(zeroBytes) + " fresh=2"
+	case "random":
+		return "a=2 b=2 big=" + strconv.Itoa(1<<20) + " fresh=2"
+	default:
+		return newTree
+	}
+}
+
+// staged is the pattern of what is being extracted.
+func (w *world) staged(name string) string {
+	if w.strategy == strategyMv {
+		return w.path("srv/.stretcher-*/tree/" + name)
+	}
+	return w.path("tmp/.stretcher-*/tree/" + name)
+}
+
+func (w *world) manifestURL() string { return w.url + "/manifest.yml" }
+
+// writeManifest writes the manifest and the archive that it names. The mv
+// strategy replaces nothing, so pre2 removes dest.
+func (w *world) writeManifest() {
+	w.t.Helper()
+	data := w.archives[w.archive]
+	w.write("www/app.tar.gz", string(data))
+	var b strings.Builder
+	fmt.Fprintf(&b, "src: %s/app.tar.gz\nchecksum: sha256:%x\ndest: %s\nsync_strategy: %s\n%scommands:\n",
+		w.url, sha256.Sum256(data), w.path("srv/app"), w.strategy, w.extra)
+	for _, p := range new(Commands).points() {
+		fmt.Fprintf(&b, "  %s:\n", p.name)
+		for _, name := range []string{p.name, p.name + "2"} {
+			fmt.Fprintf(&b, "    - {run: %q", w.commandLine(name))
+			if w.timeout > 0 {
+				fmt.Fprintf(&b, ", timeout: %d", w.timeout)
+			}
+			b.WriteString("}\n")
+		}
+	}
+	w.write("www/manifest.yml", b.String())
+}
+
+func (w *world) commandLine(name string) string {
+	line := "echo " + name + " >> $WORK/order; "
+	if name == "pre2" && w.strategy == strategyMv {
+		line += "rm -rf \"$STRETCHER_DEST\" || exit; "
+	}
+	return line + "test ! -e $WORK/faults/" + name + " || . $WORK/faults/" + name
+}
+
+// fault makes a command or rsync go wrong.
+func (w *world) fault(name, code string) { w.write("faults/"+name, code+"\n") }
+
+// mend removes faults and what holds the lock.
+func (w *world) mend() {
+	w.t.Helper()
+	faults, _ := filepath.Glob(w.path("faults/*"))
+	for _, name := range faults {
+		if err := os.Remove(name); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	w.gate.set("manifest.yml", "")
+	w.gate.set("app.tar.gz", "")
+	w.extra, w.timeout = "", 0
+	if w.holder == nil {
+		return
+	}
+	if err := os.Remove(w.path("hold")); err != nil {
+		w.t.Fatal(err)
+	}
+	if got := w.holder.wait(); got != exitGood {
+		w.t.Fatalf("the holder of the lock: exit status %d", got)
+	}
+}
+
+// holdLock runs a deployment whose pre command goes on until mend.
+func (w *world) holdLock() {
+	w.t.Helper()
+	w.write("hold", "")
+	w.write("www/holder.yml", "dest: "+w.path("srv/app")+"\ncommands: {pre: [\"touch $WORK/held; while test -e $WORK/hold; do sleep 0.05; done\"]}\n")
+	w.holder = w.start("holder", "", w.url+"/holder.yml")
+	if !w.holder.await(func() bool { return w.exists("held") }) {
+		w.t.Fatal("the lock is not held")
+	}
+}
+
+// mount mounts on a directory of the world, until the test ends or unmount.
+func (w *world) mount(dir string, args ...string) {
+	w.t.Helper()
+	out, err := exec.Command("mount", append(args, w.path(dir))...).CombinedOutput()
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			w.t.Fatalf("mount %q: %v: %s", args, err, out)
+		}
+		w.t.Skipf("mount is not permitted: %s", out)
+	}
+	w.t.Cleanup(func() {
+		w.killAll()
+		_ = exec.Command("umount", "-l", w.path(dir)).Run() // not there after unmount
+	})
+}
+
+// tmpfs makes dir a file system of its own with room for so many KiB.
+func (w *world) tmpfs(dir string, kib int) {
+	w.t.Helper()
+	w.mount(dir, "-t", "tmpfs", "-o", fmt.Sprintf("mode=755,size=%dk", kib), "tmpfs")
+}
+
+// grow gives a tmpfs of a full disk more room.
+func (w *world) grow(dir string) {
+	w.t.Helper()
+	if out, err := exec.Command("mount", "-o", "remount,size=64m", w.path(dir)).CombinedOutput(); err != nil {
+		w.t.Fatalf("remount: %v: %s", err, out)
+	}
+}
+
+// readOnly makes what is below dir read-only.
+func (w *world) readOnly(dir string) {
+	w.t.Helper()
+	w.mount(dir, "--bind", w.path(dir))
+	if out, err := exec.Command("mount", "-o", "remount,bind,ro", w.path(dir)).CombinedOutput(); err != nil {
+		w.t.Fatalf("remount: %v: %s", err, out)
+	}
+}
+
+func (w *world) unmount(dir string) {
+	w.t.Helper()
+	if out, err := exec.Command("umount", w.path(dir)).CombinedOutput(); err != nil {
+		w.t.Fatalf("umount: %v: %s", err, out)
+	}
+}
+
+// event is the Consul event that asks for the case's deployment.
+func (w *world) event() string {
+	payload := base64.StdEncoding.EncodeToString([]byte(w.manifestURL()))
+	b, _ := json.Marshal([]map[string]any{{"ID": "e5d1f7b4-0c0e-4b3e-9d55-2f1c3a7f9c11", "Name": "deploy", "Payload": payload, "LTime": 7}})
+	return string(b)
+}
+
+// child is a run of the program.
+type child struct {
+	w    *world
+	name string
+	cmd  *exec.Cmd
+	done chan struct{} // closed when it has ended
+	err  error         // of its Wait
+}
+
+// start runs the program, with an event on its standard input as consul watch
+// hands it over, or with none. Its output goes to files, since a process that
+// is left behind would hold a pipe.
+func (w *world) start(name, event string, args ...string) *child {
+	w.t.Helper()
+	c := &child{w: w, name: name, done: make(chan struct{})}
+	c.cmd = exec.Command("stretcher", args...)
+	c.cmd.Dir = w.dir
+	c.cmd.Env = []string{
+		"WORK=" + w.dir, "TMPDIR=" + w.path("tmp"), "HOME=" + w.path("home"), "STRETCHER_STATE_DIR=" + w.path("state"),
+		"GORACE=atexit_sleep_ms=0", // a second for each process of a test with -race
+		"PATH=" + w.path("bin") + ":" + os.Getenv("PATH"),
+	}
+	if event != "" {
+		c.cmd.Env = append(c.cmd.Env, "CONSUL_INDEX=7")
+		c.cmd.Args = append(c.cmd.Args, "--strict-exit")
+		c.cmd.Stdin = strings.NewReader(event)
+	}
+	var files [2]*os.File
+	for i, suffix := range []string{".out", ".err"} {
+		f, err := os.Create(w.path(name + suffix))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		defer f.Close()
+		files[i] = f
+	}
+	c.cmd.Stdout, c.cmd.Stderr = files[0], files[1]
+	if err := c.cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	go func() { c.err = c.cmd.Wait(); close(c.done) }()
+	w.t.Cleanup(func() {
+		if w.t.Failed() {
+			w.t.Logf("stderr of %s:\n%s", name, c.stderr())
+		}
+	})
+	return c
+}
+
+func (c *child) stderr() string { return c.w.read(c.name + ".err") }
+
+// signal sends a signal to the program, not to its children.
+func (c *child) signal(s syscall.Signal) { _ = c.cmd.Process.Signal(s) }
+
+// ended tells whether the program has ended, after a moment.
+func (c *child) ended() bool {
+	select {
+	case <-c.done:
+		return true
+	case <-time.After(50 * time.Millisecond):
+		return false
+	}
+}
+
+// await polls cond while the program runs, for up to a minute. It polls
+// often, since some states pass.
+func (c *child) await(cond func() bool) bool {
+	over := time.After(time.Minute)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !cond() {
+		select {
+		case <-tick.C:
+		case <-c.done:
+			return false
+		case <-over:
+			return false
+		}
+	}
+	return true
+}
+
+// wait waits for the end of the program, for up to a minute, and returns the
+// status that a shell would show.
+func (c *child) wait() int {
+	c.w.t.Helper()
+	select {
+	case <-c.done:
+	case <-time.After(time.Minute):
+		c.signal(syscall.SIGQUIT) // shows the goroutines
+		<-c.done
+		c.w.t.Fatalf("%s did not end", c.name)
+	}
+	if strings.Contains(c.stderr(), "DATA RACE") {
+		c.w.t.Errorf("%s has a data race", c.name)
+	}
+	return exitStatus(c.err)
+}
+
+// gate is a server that can be told to serve a file badly and well again
+// without a change of its URL.
+type gate struct {
+	*server
+	mu    sync.Mutex
+	kinds map[string]string // by file: "stall", "status/404", ..., "unsized"; "" = well
+}
+
+func (g *gate) set(name, kind string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.kinds[name] = kind
+}
+
+func (g *gate) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	name := path.Base(r.URL.Path)
+	g.mu.Lock()
+	kind := g.kinds[name]
+	g.mu.Unlock()
+	switch kind {
+	case "":
+	case "unsized":
+		data, _ := os.ReadFile(filepath.Join(g.dir, name))
+		rw.(http.Flusher).Flush() // so that there is no Content-Length
+		_, _ = rw.Write(data)
+		return
+	default:
+		r.URL.Path = "/" + kind + "/" + name
+	}
+	g.server.ServeHTTP(rw, r)
+}
