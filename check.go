@@ -8,8 +8,10 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"stretcher/internal/policy"
 	"stretcher/internal/progress"
@@ -43,7 +45,7 @@ func runCheck(ctx context.Context, s *settings) error {
 	if err != nil {
 		return fmt.Errorf("manifest: %w", err)
 	}
-	if data, err = expandTemplates(data, lookup, log.Mask); err != nil {
+	if data, err = expandTemplates(ctx, data, lookup, log.Mask); err != nil {
 		return fmt.Errorf("manifest %q: %w", redact.URL(manifest), err)
 	}
 	m, warnings, err := ParseManifest(data, store.Check)
@@ -51,6 +53,10 @@ func runCheck(ctx context.Context, s *settings) error {
 		return &failure{class: errMalformed, err: fmt.Errorf("manifest %q: %s", redact.URL(manifest), log.Masked(oneLine(err.Error()))), hint: hintOf(err)}
 	}
 	maskEnv(log, m, lookup)
+	r.manifest = m
+	if err := errors.Join(host.Manifest(manifest), r.allowed()); err != nil {
+		return err
+	}
 	printPlan(os.Stdout, m, log.Masked)
 	return nil
 }
@@ -84,7 +90,7 @@ func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }
 func printPlan(w io.Writer, m *Manifest, mask func(string) string) {
 	row := func(key, value string) {
 		if value != "" {
-			fmt.Fprintf(w, "%-14s %s\n", key, mask(value))
+			fmt.Fprintf(w, "%-14s %s\n", key, printable(mask(value)))
 		}
 	}
 	row("name", m.Name)
@@ -104,6 +110,14 @@ func printPlan(w io.Writer, m *Manifest, mask func(string) string) {
 			row(p.name, describe(c))
 		}
 	}
+}
+
+// printable quotes a value that would move the cursor of a terminal.
+func printable(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
 }
 
 func describe(c CommandLine) string {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,10 +23,29 @@ func (r *run) runCommands(ctx context.Context, point string, lines []CommandLine
 		err := r.runCommand(ctx, point, c, nil, out, out)
 		_ = out.Close()
 		if err != nil {
-			return fmt.Errorf("%s command %d %q: %w", point, i+1, c.Run, err)
+			return fmt.Errorf("%s command %d %s: %w", point, i+1, quoteCommand(c.Run), err)
 		}
 	}
 	return nil
+}
+
+const (
+	// notifyTimeout ends a success or failure command that names no timeout of
+	// its own: it holds the lock, and a watch waits for it.
+	notifyTimeout = 10 * time.Minute
+	// maxQuoted is how much of a command an error repeats, in characters.
+	maxQuoted = 200
+	// maxErrorEnv bounds STRETCHER_ERROR, in bytes: the kernel refuses to start
+	// a program with a variable of more than 128 KiB.
+	maxErrorEnv = 4 << 10
+)
+
+// quoteCommand quotes a command for an error.
+func quoteCommand(s string) string {
+	if r := []rune(s); len(r) > maxQuoted {
+		s = string(r[:maxQuoted]) + "…"
+	}
+	return strconv.Quote(s)
 }
 
 // notify runs the success or failure commands. Each gets the log so far on
@@ -32,9 +53,12 @@ func (r *run) runCommands(ctx context.Context, point string, lines []CommandLine
 // does not keep the next from running: the deployment is decided already.
 func (r *run) notify(ctx context.Context, point string, lines []CommandLine) {
 	for i, c := range lines {
+		if c.Timeout == 0 {
+			c.Timeout = Duration(notifyTimeout)
+		}
 		err := r.runCommand(ctx, point, c, r.log.SoFar(), unread{r.stdout}, unread{r.stderr})
 		if err != nil {
-			r.log.Error(fmt.Sprintf("%s command %d %q: %v", point, i+1, c.Run, err))
+			r.log.Error(fmt.Sprintf("%s command %d %s: %v", point, i+1, quoteCommand(c.Run), err))
 		}
 	}
 }
@@ -64,7 +88,7 @@ func (r *run) runCommand(ctx context.Context, point string, c CommandLine, stdin
 	})
 	r.rec.setGroup(0)
 	if res.Held {
-		r.log.Warn(fmt.Sprintf("%s: a process left in the background still holds the output of %q; what it prints from now on is lost", point, c.Run))
+		r.log.Warn(fmt.Sprintf("%s: a process left in the background still holds the output of %s; what it prints from now on is lost", point, quoteCommand(c.Run)))
 	}
 	row := history.Step{Point: point, Dialect: "command", Name: r.log.Masked(c.Run), Started: began, Duration: time.Since(began),
 		Exit: res.Exit, TimedOut: res.TimedOut, Offset: offset}
@@ -89,6 +113,7 @@ func (r *run) commandEnv(point string) []string {
 	switch {
 	case r.failed != nil:
 		status, failed = "failed", r.log.Masked(r.failed.Error())
+		failed = strings.ToValidUTF8(failed[:min(len(failed), maxErrorEnv)], "")
 	case r.done:
 		status = "good"
 	}

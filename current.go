@@ -34,6 +34,10 @@ func (r *run) isCurrent(ctx context.Context) bool {
 	if !ok || good.Tree == "" || good.Fingerprint != fingerprint(r.manifest) {
 		return false
 	}
+	if !r.rec.isLast(good) {
+		r.log.Info(fmt.Sprintf("a run has failed on dest since run %s was good", good.ID))
+		return false
+	}
 	recorded, err := tree.Load(good.Tree)
 	if err != nil {
 		r.log.Warn(fmt.Sprintf("what run %s left at dest is not known any more: %v", good.ID, err))

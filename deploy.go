@@ -48,6 +48,8 @@ type run struct {
 	stderr  io.Writer
 	again   <-chan struct{} // closed by the second signal
 
+	stateError error // why there is no state directory, or nil
+
 	event       *Event
 	manifest    *Manifest
 	manifestURL string // redacted
@@ -58,11 +60,12 @@ type run struct {
 	current     bool         // dest is what it shall be: nothing is fetched or synced
 	recorded    *tree.Record // dest as the sync left it
 	unlock      func() error
-	temp        []string // directories to remove at the end
-	step        string   // the step being taken
-	failed      error    // why the deployment failed
-	outcome     string   // what is to be said of the run in one line, without secrets
-	done        bool     // it succeeded
+	temp        []string   // directories to remove at the end
+	holds       []*os.File // that say they are in use
+	step        string     // the step being taken
+	failed      error      // why the deployment failed
+	outcome     string     // what is to be said of the run in one line, without secrets
+	done        bool       // it succeeded
 }
 
 // step is one step of the process. It is taken when it is needed.
@@ -181,13 +184,13 @@ func (r *run) readManifest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m, err := r.parseManifest(data)
+	m, err := r.parseManifest(ctx, data)
 	if err != nil {
 		return err
 	}
 	r.manifest, r.strategy = m, newStrategy(m)
 	row := &r.rec.row
-	row.Name, row.Version, row.Dest = m.Name, m.Version, m.Dest
+	row.Name, row.Version, row.Dest = r.log.Masked(m.Name), r.log.Masked(m.Version), m.Dest
 	r.rec.update()
 	return r.allowed()
 }
@@ -202,13 +205,33 @@ func (r *run) allowed() error {
 	}
 	m.Extract = r.policy.Extract.Tighter(m.Extract)
 	m.Limits = m.Limits.tightened(r.policy.Limits)
+	if r.hasSrc() && r.rec != nil && r.rec.dir != nil {
+		if err := apart(m.Dest, r.rec.dir.Path()); err != nil {
+			return err
+		}
+	}
 	return r.policy.Dest(m.Dest)
+}
+
+// apart refuses a dest that holds the state directory or lies in it: a sync
+// would delete locks and history.
+func apart(dest, stateDir string) error {
+	if below(policy.Real(stateDir), policy.Real(dest)) || below(policy.Real(dest), policy.Real(stateDir)) {
+		return refused("dest %q and the state directory %q lie in one another", dest, stateDir)
+	}
+	return nil
+}
+
+// below reports whether name is dir or lies in it.
+func below(name, dir string) bool {
+	rel, err := filepath.Rel(dir, name)
+	return err == nil && filepath.IsLocal(rel)
 }
 
 // parseManifest makes a checked manifest of bytes and keeps the environment's
 // values that are in it out of the log.
-func (r *run) parseManifest(data []byte) (*Manifest, error) {
-	data, err := expandTemplates(data, r.lookup, r.log.Mask)
+func (r *run) parseManifest(ctx context.Context, data []byte) (*Manifest, error) {
+	data, err := expandTemplates(ctx, data, r.lookup, r.log.Mask)
 	if err != nil {
 		return nil, fmt.Errorf("%q: %w", r.manifestURL, err)
 	}
@@ -236,8 +259,11 @@ func maskEnv(log *runlog.Log, m *Manifest, lookup environment) {
 
 // lock takes the lock on dest; finish gives it back.
 func (r *run) lock(ctx context.Context) (err error) {
-	r.unlock, err = r.rec.lock(ctx, r.manifest.Dest, r.opts.LockWait)
-	return err
+	if r.unlock, err = r.rec.lock(ctx, r.manifest.Dest, r.opts.LockWait); err != nil {
+		return err
+	}
+	r.rec.buryDied() // the one that was waited for may have been killed
+	return nil
 }
 
 // fetch brings the archive here, unless dest has its content already.

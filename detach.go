@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -20,8 +21,14 @@ func detach(args, positional []string, stdin io.Reader, stderr io.Writer) (outco
 	if err != nil {
 		return "", fmt.Errorf("--detach: %w", err)
 	}
+	env := os.Environ()
 	if len(positional) > 0 {
-		stdin = strings.NewReader("") // the event is among the arguments
+		// By stdin from here on: everybody may read a process's arguments, and
+		// the URL may hold a password.
+		stdin = strings.NewReader(strings.Join(positional, "\n") + "\n")
+		env = slices.DeleteFunc(env, func(kv string) bool {
+			return strings.HasPrefix(kv, "CONSUL_INDEX=") || strings.HasPrefix(kv, "SERF_EVENT=")
+		})
 	}
 	event, err := io.ReadAll(io.LimitReader(stdin, maxEvent+1))
 	if err != nil {
@@ -32,8 +39,8 @@ func detach(args, positional []string, stdin io.Reader, stderr io.Writer) (outco
 		return "", fmt.Errorf("--detach: %w", err)
 	}
 	defer in.Close()
-	cmd := exec.Command(self, withoutDetach(args)...)
-	cmd.Args[0] = os.Args[0]
+	cmd := exec.Command(self, withoutDetach(args, positional)...)
+	cmd.Args[0], cmd.Env = os.Args[0], env
 	cmd.Stdin = in // a file: nobody has to stay and feed a pipe
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
@@ -62,12 +69,16 @@ func unnamedFile(data []byte) (*os.File, error) {
 	return f, nil
 }
 
-// withoutDetach leaves the flag out, in each of its spellings.
-func withoutDetach(args []string) []string {
+// withoutDetach leaves the flag out, in each of its spellings, and what is no
+// flag.
+func withoutDetach(args, positional []string) []string {
 	var out []string
-	for i, a := range args {
+	for _, a := range args {
 		if a == "--" {
-			return append(out, args[i:]...)
+			break
+		}
+		if slices.Contains(positional, a) {
+			continue
 		}
 		if name, _, _ := strings.Cut(strings.TrimLeft(a, "-"), "="); name != "detach" || !strings.HasPrefix(a, "-") {
 			out = append(out, a)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -87,7 +88,7 @@ func TestDocumentedManifests(t *testing.T) {
 // that fits everywhere.
 func parseDocumented(text string) error {
 	lookup := func(string) (string, bool) { return strings.Repeat("ab", 32), true }
-	data, err := expandTemplates([]byte(text), lookup, func(string, string) {})
+	data, err := expandTemplates(context.Background(), []byte(text), lookup, func(string, string) {})
 	if err != nil {
 		return err
 	}
@@ -255,7 +256,7 @@ func TestDocumentedErrors(t *testing.T) {
 	none := func(string) (string, bool) { return "", false }
 	for _, row := range rows {
 		manifest, message := strings.Trim(row[0], "`"), strings.Trim(row[1], "`")
-		data, err := expandTemplates([]byte(manifest+"\n"), none, func(string, string) {})
+		data, err := expandTemplates(t.Context(), []byte(manifest+"\n"), none, func(string, string) {})
 		if err == nil {
 			_, _, err = ParseManifest(data, store.Check)
 		}

@@ -195,7 +195,7 @@ func jsonError(err error, data []byte) error {
 	case len(data) == 0:
 		return errors.New("standard input is empty, expected a JSON array")
 	case errors.As(err, &wrongType):
-		return fmt.Errorf("%s where %s is expected", wrongType.Value, wrongType.Type)
+		return fmt.Errorf("a JSON %s where an array of events is expected", wrongType.Value)
 	default:
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"os/user"
+	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"syscall"
@@ -146,25 +147,28 @@ func runDeploy(ctx context.Context, again <-chan struct{}, s *settings, stdout, 
 		return detach(os.Args[1:], s.args, os.Stdin, stderr)
 	}
 	e, err := readEvent(ctx, Input{Args: s.args, Stdin: os.Stdin, Getenv: os.Getenv, Terminal: terminal})
-	if err != nil {
+	if errors.Is(err, errUsage) {
 		return "", err
 	}
 	screen := progress.New(stderr, s.progress == "auto" && stderr == os.Stderr && term.IsTerminal(int(os.Stderr.Fd())))
-	log, closeLog, err := openLog(s, screen)
-	if err != nil {
-		return "", err
+	log, closeLog, logErr := openLog(s, screen)
+	if logErr != nil {
+		return "", errors.Join(err, logErr)
 	}
 	defer closeLog()
-	if e == nil {
+	if e == nil && err == nil {
 		log.Info("nothing to do: no event")
 		return "nothing to do: no event", nil
 	}
-	r, err := newRun(ctx, s, e, log, screen)
-	if err != nil {
-		return "", err
-	}
+	r := newRun(ctx, s, e, log, screen)
 	defer r.close()
 	r.again, r.stdout = again, stdout
+	if err == nil {
+		err = r.prepare(s)
+	}
+	if err != nil {
+		return r.refuse(err)
+	}
 	if by := r.rec.claim(r.newRow(r.id, e), s.Force); by != "" {
 		return by, nil
 	}
@@ -193,30 +197,55 @@ func readEvent(ctx context.Context, in Input) (*Event, error) {
 	}
 }
 
-// newRun puts together what a run works with.
-func newRun(ctx context.Context, s *settings, e *Event, log *runlog.Log, screen *progress.Screen) (*run, error) {
-	host, err := policy.Load(s.config, s.flags.Changed("config"))
-	if err != nil {
-		return nil, err
+// newRun puts together what a run works with. Without an event (nil) there is
+// something to be said of it all the same.
+func newRun(ctx context.Context, s *settings, e *Event, log *runlog.Log, screen *progress.Screen) *run {
+	if e == nil {
+		e = &Event{Source: "malformed event"}
 	}
-	r := &run{id: newRunID(), event: e, opts: s.Options, policy: host, log: log, screen: screen,
-		manifestURL: redact.URL(e.URL), tmpdir: os.Getenv("TMPDIR"), stderr: screen}
+	r := &run{id: newRunID(), event: e, opts: s.Options, policy: &policy.Policy{}, log: log, screen: screen,
+		manifestURL: redact.URL(e.URL), stderr: screen, store: store.NewSet(store.Options{UserAgent: userAgent()})}
+	if dir := os.Getenv("TMPDIR"); dir != "" {
+		r.tmpdir, _ = filepath.Abs(dir) // the next run may be elsewhere when it cleans up
+	}
 	r.environ, r.lookup = environOf()
 	log.Logger = log.With("run", r.id)
+	r.rec = &recorder{log: log}
 	path, err := s.statePath()
 	if err == nil {
 		r.rec, err = openRecorder(ctx, path, log)
-	} else {
-		r.rec = &recorder{log: log}
+	}
+	r.stateError = err
+	return r
+}
+
+// prepare asks the host policy, and warns when nothing will be remembered.
+func (r *run) prepare(s *settings) (err error) {
+	if r.policy, err = policy.Load(s.config, s.flags.Changed("config")); err != nil {
+		r.policy = &policy.Policy{}
+		return err
 	}
 	switch {
-	case err != nil && host.RequireState:
-		return nil, refused("%w: the host policy requires it", err)
-	case err != nil:
-		log.Warn(fmt.Sprintf("no history of this run: %v", err))
+	case r.stateError != nil && r.policy.RequireState:
+		return refused("%w: the host policy requires it", r.stateError)
+	case r.stateError != nil:
+		r.log.Warn(fmt.Sprintf("no history of this run: %v", r.stateError))
 	}
-	r.store = store.NewSet(store.Options{UserAgent: userAgent()})
-	return r, nil
+	return nil
+}
+
+// refuse ends a run that could not begin: it is said and recorded.
+func (r *run) refuse(err error) (string, error) {
+	row := r.newRow(r.id, r.event)
+	row.EventKey = "" // it may be handed over again, mended
+	r.rec.claim(row, false)
+	r.log.Error(err.Error())
+	if hint := hintOf(err); hint != "" {
+		r.log.Info("hint: " + hint)
+	}
+	r.outcome = r.log.Masked(err.Error())
+	r.record(err)
+	return r.outcome, err
 }
 
 func (r *run) close() {

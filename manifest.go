@@ -255,6 +255,7 @@ func (m *Manifest) check(checkSrc func(string) error) []*yamldoc.Problem {
 		add("limits.files", strconv.FormatInt(n, 10), "is negative")
 	}
 	m.checkCommands(add)
+	m.checkText(add)
 	return problems
 }
 
@@ -272,6 +273,33 @@ func (m *Manifest) checkTarget(add func(key, value, message string)) {
 		add("dest", m.Dest, "is the root of the file system")
 	case strings.ContainsRune(m.Dest, 0):
 		add("dest", m.Dest, "has a NUL in it")
+	}
+}
+
+// checkText refuses NUL where a value becomes an argument or a variable of
+// another program: none can have it.
+func (m *Manifest) checkText(add func(key, value, message string)) {
+	check := func(key, value string) {
+		if strings.ContainsRune(value, 0) {
+			add(key, value, "has a NUL in it")
+		}
+	}
+	check("name", m.Name)
+	check("version", m.Version)
+	check("exclude_from", m.ExcludeFrom)
+	for i, pattern := range m.Excludes {
+		check(fmt.Sprintf("excludes[%d]", i), pattern)
+	}
+	for name, value := range m.Env {
+		if value != nil && strings.ContainsRune(*value, 0) {
+			add("env."+name, "", "has a NUL in it")
+		}
+	}
+	for _, p := range m.Commands.points() {
+		for i, c := range p.lines {
+			check(fmt.Sprintf("commands.%s[%d]", p.name, i), c.Run)
+			check(fmt.Sprintf("commands.%s[%d].cwd", p.name, i), c.Cwd)
+		}
 	}
 }
 

@@ -93,6 +93,10 @@ func TestManifestProblems(t *testing.T) {
 		{ok + "commands: {post: ['  ']}", "line 4: commands.post[0]: has nothing to run"},
 		{ok + "commands: {post: [{run: x, timeout: -1}]}", `line 4: commands.post[0].timeout: "-1" is not a number of seconds`},
 		{ok + "commands: {post: [{run: x, timeout: soon}]}", `line 4: commands.post[0].timeout: "soon" is not a duration such as 30, 90s or 5m`},
+		{ok + `name: "a\0b"`, `line 4: name: "a\x00b" has a NUL in it`},
+		{ok + `env: {A: "a\0b"}`, "line 4: env.A: has a NUL in it"},
+		{ok + `excludes: ["a\0b"]`, `line 4: excludes[0]: "a\x00b" has a NUL in it`},
+		{ok + `commands: {pre: ["a\0b"]}`, `line 4: commands.pre[0]: "a\x00b" has a NUL in it`},
 		{ok + "env: {'A=B': c}", `env: "A=B" is not a variable name`},
 		{"src: ftp://u:secret@h/a?k=secret\nchecksum: x\n", `line 2: checksum: "x" is not hexadecimal`},
 	} {

@@ -62,8 +62,8 @@ func (s *settings) statePath() (string, error) {
 	if s.stateDir != "" {
 		return filepath.Abs(s.stateDir)
 	}
-	if dir := os.Getenv("STRETCHER_STATE_DIR"); filepath.IsAbs(dir) {
-		return dir, nil
+	if dir := os.Getenv("STRETCHER_STATE_DIR"); dir != "" {
+		return filepath.Abs(dir)
 	}
 	return state.Default(state.User{UID: os.Getuid(), Getenv: os.Getenv, Home: homeDir})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -108,11 +109,11 @@ func (c *recorder) update() {
 }
 
 // skip notes an event that gave way to this run's. It returns false for one
-// that has been handled already.
+// that has been handled already or is being handled.
 func (c *recorder) skip(row history.Run) bool {
 	handled := false
 	c.try(func(ctx context.Context, db *history.Store) (err error) {
-		if _, handled, err = db.Handled(ctx, row.EventKey); handled || err != nil {
+		if _, handled, err = db.Taken(ctx, row.EventKey, process.Alive); handled || err != nil {
 			return err
 		}
 		return db.Skip(ctx, row)
@@ -164,6 +165,28 @@ func (c *recorder) lastGood(dest string) (good history.Run, ok bool) {
 	return good, ok
 }
 
+// isLast tells whether no run has touched the good run's dest since: one that
+// failed may have left files there that look like the good run's.
+func (c *recorder) isLast(good history.Run) bool {
+	last := false
+	c.try(func(ctx context.Context, db *history.Store) error {
+		runs, err := db.List(ctx, history.Filter{Dest: good.Dest, Results: []history.Result{history.Failed, history.Refused, history.Died}})
+		last = err == nil
+		for _, r := range runs {
+			if r.Finished.After(good.Finished) && mayHaveSynced(r.Step) {
+				last = false
+			}
+		}
+		return err
+	})
+	return last
+}
+
+// mayHaveSynced tells whether a run that ended in step may have begun to sync.
+func mayHaveSynced(step string) bool {
+	return !slices.Contains([]string{"", "delay", "manifest", "lock", "fetch", "pre", "extract"}, step)
+}
+
 // buryDied reports the runs that died and removes what they left: processes
 // and temporary directories.
 func (c *recorder) buryDied() {
@@ -196,15 +219,29 @@ func (c *recorder) setGroup(pgid int) {
 	}
 }
 
-// lock takes the lock on dest, in the state directory or, without one, in
-// the system's temporary directory.
+// lock takes the lock on dest, in the state directory or, when that can't be
+// used, in the system's temporary directory. Where neither can hold a lock
+// the deployment goes on without: the state of a machine must not stop it.
 func (c *recorder) lock(ctx context.Context, dest string, wait time.Duration) (unlock func() error, err error) {
-	var dir string
 	if c.dir != nil {
-		dir = c.dir.Locks()
-	} else if dir, err = state.FallbackLocks(os.TempDir(), os.Getuid()); err != nil {
-		return nil, err
+		unlock, err = c.lockIn(ctx, c.dir.Locks(), dest, wait)
+		if err == nil || errors.Is(err, lock.ErrHeld) || ctx.Err() != nil || errors.Is(err, lock.ErrDest) {
+			return unlock, err
+		}
+		c.log.Warn(fmt.Sprintf("%v; the lock is taken elsewhere", err))
 	}
+	dir, err := state.FallbackLocks(os.TempDir(), os.Getuid())
+	if err == nil {
+		unlock, err = c.lockIn(ctx, dir, dest, wait)
+		if err == nil || errors.Is(err, lock.ErrHeld) || ctx.Err() != nil || errors.Is(err, lock.ErrDest) {
+			return unlock, err
+		}
+	}
+	c.log.Warn(fmt.Sprintf("no lock on %q, another run may work on it too: %v", dest, err))
+	return func() error { return nil }, nil
+}
+
+func (c *recorder) lockIn(ctx context.Context, dir, dest string, wait time.Duration) (unlock func() error, err error) {
 	return lock.Acquire(ctx, dir, dest, lock.Info{PID: os.Getpid(), Run: c.row.ID}, lock.Wait{
 		Max: wait,
 		Notify: func(holder lock.Info) {

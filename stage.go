@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,16 +20,22 @@ import (
 // what a run that died has left can be told and removed.
 func tempPrefix(runID string) string { return ".stretcher-" + runID + "-" }
 
+// tempPattern matches the name of every run's temporary directories.
+var tempPattern = regexp.MustCompile(`^\.stretcher-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-[0-9]+$`)
+
 // tempParents are the places where a run may keep files, best first: what
 // TMPDIR names, since somebody asked for it; the directory that holds dest,
 // whose file system must have room for the tree anyway; the system's
 // temporary directory.
 func (r *run) tempParents() []string {
 	beside := filepath.Dir(r.manifest.Dest)
+	places := []string{beside, os.TempDir()}
 	if dir := r.tmpdir; dir != "" {
-		return []string{dir, beside}
+		places = []string{dir, beside}
 	}
-	return []string{beside, os.TempDir()}
+	// Not inside dest, which the sync would clear of it.
+	dest := policy.Real(r.manifest.Dest)
+	return slices.DeleteFunc(places, func(dir string) bool { return below(policy.Real(dir), dest) })
 }
 
 // workDir makes a private directory in the first of the run's places that
@@ -62,17 +70,31 @@ func (r *run) makeDir(parent string, size int64) (string, error) {
 	r.temp = append(r.temp, dir)
 	r.rec.row.Staging = r.temp
 	r.rec.update()
-	return dir, os.Mkdir(dir, 0o700)
+	disk.Sweep(parent, tempPattern)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return "", err
+	}
+	// Says that the directory is in use, to runs that have no history to ask.
+	if hold, err := disk.Hold(dir); err == nil { // some file systems know no locks
+		r.holds = append(r.holds, hold)
+	}
+	return dir, nil
 }
 
 // cleanUp removes every temporary directory of the run.
 func (r *run) cleanUp() {
 	for _, dir := range r.temp {
+		if _, err := os.Lstat(dir); errors.Is(err, os.ErrNotExist) {
+			continue
+		}
 		if err := disk.RemoveAll(dir); err != nil {
 			r.log.Warn(fmt.Sprintf("clean-up: %v", err))
 		}
 	}
-	r.temp = nil
+	for _, hold := range r.holds {
+		_ = hold.Close()
+	}
+	r.temp, r.holds = nil, nil
 }
 
 // extract unpacks the archive into a new staging directory and gives its root

@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
 	"text/template"
+	"time"
 )
 
 // maxManifest bounds a manifest before and after its templates are expanded,
@@ -21,7 +23,9 @@ type environment func(name string) (string, bool)
 //	{{ env "NAME" ["OTHER" ...] "text" }} the first variable that is set and not empty, else the last argument
 //
 // Each value that comes from the environment is reported to secret.
-func expandTemplates(data []byte, env environment, secret func(name, value string)) ([]byte, error) {
+//
+// A template may loop: it is given up when ctx ends or after templateLimit.
+func expandTemplates(ctx context.Context, data []byte, env environment, secret func(name, value string)) ([]byte, error) {
 	if !bytes.Contains(data, []byte("{{")) {
 		return data, nil
 	}
@@ -39,12 +43,35 @@ func expandTemplates(data []byte, env environment, secret func(name, value strin
 	if err != nil {
 		return nil, &failure{class: errMalformed, err: templateError(err)}
 	}
-	var out capped
-	if err := t.Execute(&out, nil); err != nil {
-		return nil, &failure{class: errMalformed, err: templateError(err)}
-	}
-	return out.Bytes(), nil
+	return execute(ctx, t)
 }
+
+// execute runs a template. One that is given up goes on in its goroutine, for
+// there is no way to stop it, until the process ends.
+func execute(ctx context.Context, t *template.Template) ([]byte, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, templateLimit, errTooSlow)
+	defer cancel()
+	var out capped
+	done := make(chan error, 1)
+	go func() { done <- t.Execute(&out, nil) }()
+	select {
+	case err := <-done:
+		if err != nil {
+			return nil, &failure{class: errMalformed, err: templateError(err)}
+		}
+		return out.Bytes(), nil
+	case <-ctx.Done():
+		if err := context.Cause(ctx); !errors.Is(err, errTooSlow) {
+			return nil, err
+		}
+		return nil, &failure{class: errMalformed, err: errTooSlow}
+	}
+}
+
+// templateLimit is how long a manifest's templates may take.
+const templateLimit = 10 * time.Second
+
+var errTooSlow = fmt.Errorf("template: not expanded after %s", templateLimit)
 
 func mustEnv(look environment, name string) (string, error) {
 	v, ok := look(name)

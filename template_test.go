@@ -26,7 +26,7 @@ func TestExpandTemplates(t *testing.T) {
 		{`a: {{ "open`, "", "line 1: template: unterminated quoted string"},
 		{`{{ range 10000000 }}xxxxxxxxxxxxxxxx{{ end }}`, "", "template: expands to more than 1048576 bytes"},
 	} {
-		out, err := expandTemplates([]byte(tc.in), look, func(string, string) {})
+		out, err := expandTemplates(t.Context(), []byte(tc.in), look, func(string, string) {})
 		if tc.err == "" {
 			if err != nil || string(out) != tc.want {
 				t.Errorf("%q: got %q, %v", tc.in, out, err)
@@ -41,7 +41,7 @@ func TestExpandTemplates(t *testing.T) {
 
 func TestTemplateValuesAreSecrets(t *testing.T) {
 	got := map[string]string{}
-	_, err := expandTemplates([]byte(`{{ must_env "A" }} {{ env "B" "x" }} {{ env "C" "x" }}`),
+	_, err := expandTemplates(t.Context(), []byte(`{{ must_env "A" }} {{ env "B" "x" }} {{ env "C" "x" }}`),
 		func(k string) (string, bool) { return k + "-value", k != "C" },
 		func(k, v string) { got[k] = v })
 	if err != nil || len(got) != 2 || got["A"] != "A-value" || got["B"] != "B-value" {
@@ -57,7 +57,7 @@ func FuzzExpandTemplates(f *testing.F) {
 		if strings.Contains(in, "range") {
 			t.Skip("loops are bounded by their output only")
 		}
-		out, err := expandTemplates([]byte(in), func(string) (string, bool) { return "v", true }, func(string, string) {})
+		out, err := expandTemplates(t.Context(), []byte(in), func(string) (string, bool) { return "v", true }, func(string, string) {})
 		if err == nil && len(out) > max(maxManifest, len(in)) {
 			t.Errorf("%d bytes", len(out))
 		}

@@ -27,6 +27,18 @@ func (s *Store) Claim(ctx context.Context, run Run, force bool, alive Alive) (by
 	return by, begun && err == nil, err
 }
 
+// Taken tells whether the event has been handled or is being handled by a run
+// that is alive, and which run that is. The empty key never is.
+func (s *Store) Taken(ctx context.Context, key string, alive Alive) (by Run, taken bool, err error) {
+	err = s.do(ctx, "look up event", func(db *sql.DB) error {
+		return inTx(ctx, db, func(tx *sql.Tx) error {
+			by, err = claimant(ctx, tx, key, false, alive)
+			return err
+		})
+	})
+	return by, by.ID != "" && err == nil, err
+}
+
 // claimant is the run that has the event already, or the zero Run.
 func claimant(ctx context.Context, tx querier, key string, force bool, alive Alive) (Run, error) {
 	if key == "" {

@@ -31,6 +31,10 @@ import (
 // ErrHeld says that another run had the lock until the wait was over.
 var ErrHeld = errors.New("another run holds the lock")
 
+// ErrDest says that dest is a path that can't be: below a file, for one, or a
+// loop of symlinks. No other directory for the lock would help.
+var ErrDest = errors.New("dest can't be resolved")
+
 // errGone: the file that was locked is no longer the one of its name.
 var errGone = errors.New("the lock file was removed")
 

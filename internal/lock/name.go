@@ -11,6 +11,12 @@ import (
 
 const maxBase = 48 // bytes of the readable part of a lock file's name
 
+// destError marks an error that is dest's own: see ErrDest.
+type destError struct{ error }
+
+// Unwrap gives errors.Is the sentinel and the cause.
+func (e destError) Unwrap() []error { return []error{ErrDest, e.error} }
+
 // realName resolves the symlinks of everything but the last element.
 func realName(path string) (string, error) {
 	path = filepath.Clean(path)
@@ -29,7 +35,7 @@ func realPath(path string) (string, error) {
 			return filepath.Join(real, rest), nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) || path == filepath.Dir(path) {
-			return "", err
+			return "", destError{err}
 		}
 		rest = filepath.Join(filepath.Base(path), rest)
 		path = filepath.Dir(path)

@@ -2,13 +2,19 @@ package runlog
 
 import "bytes"
 
-// maxLine is where a line without an end is cut, in bytes.
-const maxLine = 32 << 10
+const (
+	// maxLine is where a line without an end is cut, in bytes.
+	maxLine = 32 << 10
+	// overlap is what is kept back when a line is cut: a secret of up to this
+	// length is seen as a whole.
+	overlap = 4 << 10
+)
 
 // LineWriter cuts what is written to it into lines. It is not safe for
 // concurrent use.
 type LineWriter struct {
-	Line    func(string) // gets each line, without its LF or CRLF
+	Line    func(string)        // gets each line, without its LF or CRLF
+	Mask    func(string) string // applied to a line before it is cut; may be nil
 	pending []byte
 }
 
@@ -24,23 +30,31 @@ func (w *LineWriter) Write(p []byte) (int, error) {
 		w.emit(p[:i])
 		p = p[i+1:]
 	}
-	for len(w.pending) >= maxLine {
-		rest := w.pending[maxLine:]
-		w.Line(string(w.pending[:maxLine]))
-		w.pending = append([]byte(nil), rest...)
+	for len(w.pending) >= maxLine+overlap {
+		w.cut()
 	}
 	return n, nil
 }
 
 // emit logs pending followed by end as one line, cut when it is too long.
 func (w *LineWriter) emit(end []byte) {
-	line := append(w.pending, end...)
-	w.pending = w.pending[:0]
-	for len(line) > maxLine {
-		w.Line(string(line[:maxLine]))
-		line = line[maxLine:]
+	w.pending = append(w.pending, end...)
+	for len(w.pending) > maxLine {
+		w.cut()
 	}
-	w.Line(string(bytes.TrimSuffix(line, []byte("\r"))))
+	w.Line(string(bytes.TrimSuffix(w.pending, []byte("\r"))))
+	w.pending = w.pending[:0]
+}
+
+// cut logs the first part of a line that is too long. What is pending is
+// masked first, as a whole, so that no secret is logged in two halves.
+func (w *LineWriter) cut() {
+	if w.Mask != nil {
+		w.pending = []byte(w.Mask(string(w.pending)))
+	}
+	n := min(maxLine, len(w.pending))
+	w.Line(string(w.pending[:n]))
+	w.pending = append([]byte(nil), w.pending[n:]...)
 }
 
 // Close logs what has no line end yet.

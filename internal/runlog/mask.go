@@ -12,7 +12,7 @@ import (
 const MinMask = 4
 
 type masks struct {
-	clean    func(string) string // applied before the masks; may be nil
+	clean    func(string) string // applied after the masks; may be nil
 	mu       sync.RWMutex
 	values   map[string]string // value to name
 	replacer *strings.Replacer
@@ -55,13 +55,13 @@ func quoted(v string) string {
 }
 
 func (m *masks) apply(s string) string {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.replacer != nil {
+		s = m.replacer.Replace(s) // before clean, which would cut a value up
+	}
 	if m.clean != nil {
 		s = m.clean(s)
 	}
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	if m.replacer == nil {
-		return s
-	}
-	return m.replacer.Replace(s)
+	return s
 }

@@ -132,6 +132,21 @@ func TestOutputLines(t *testing.T) {
 	}
 }
 
+func TestSecretIsNotCutInHalves(t *testing.T) {
+	l := New(Options{})
+	l.Mask("PW", "hunter2hunter2")
+	for _, end := range []string{"\n", ""} {
+		w := l.Output("")
+		for _, part := range []string{strings.Repeat("x", maxLine-4) + "hunter2", "hunter2", strings.Repeat("y", 2*maxLine) + end} {
+			_, _ = w.Write([]byte(part))
+		}
+		_ = w.Close()
+	}
+	if got := soFar(t, l); strings.Contains(got, "hunt") || strings.Contains(got, "ter2") || strings.Count(got, "[PW]") < 1 {
+		t.Errorf("%d bytes of log hold a part of the secret", len(got))
+	}
+}
+
 func TestSpoolSpillsAndSnapshots(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	s := NewSpool(nil)
@@ -213,7 +228,7 @@ func TestKeepMovesTheLogToAFile(t *testing.T) {
 
 func TestClean(t *testing.T) {
 	l := New(Options{Clean: strings.ToUpper})
-	l.Mask("NAME", "SECRET")
+	l.Mask("NAME", "secret")
 	l.Info("my secret")
 	if got := soFar(t, l); !strings.HasSuffix(got, " MY [NAME]\n") || l.Masked("secret") != "[NAME]" {
 		t.Errorf("got %q", got)

@@ -72,6 +72,9 @@ func Open(path string) (*Dir, error) {
 // At is a state directory that is only read; it may not exist.
 func At(path string) *Dir { return &Dir{path} }
 
+// Path is the directory's own path.
+func (d *Dir) Path() string { return d.path }
+
 // History is the path of the history database.
 func (d *Dir) History() string { return filepath.Join(d.path, "history.db") }
 

@@ -40,10 +40,15 @@ type Tree []Entry
 // Skip tells whether a path (as in Entry.Path) and all below it is left out.
 type Skip func(path string, isDir bool) bool
 
-// Read returns the tree at dir. A nil skip leaves nothing out.
+// Read returns the tree at dir, or where dir leads to when it is a symlink. A
+// nil skip leaves nothing out.
 func Read(ctx context.Context, dir string, skip Skip) (Tree, error) {
 	var t Tree
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return nil, fmt.Errorf("read tree: %w", err)
+	}
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}

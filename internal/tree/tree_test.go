@@ -88,6 +88,17 @@ func TestOwnerDrift(t *testing.T) {
 	}
 }
 
+func TestSymlinkedRootIsFollowed(t *testing.T) {
+	dir := plant(t)
+	link := filepath.Join(t.TempDir(), "link")
+	must(t, os.Symlink(dir, link))
+	before := read(t, link)
+	must(t, os.Remove(dir+"/file"))
+	if drift := Compare(before, read(t, link)); fmt.Sprint(drift) != "[{file missing}]" {
+		t.Errorf("drift = %v", drift)
+	}
+}
+
 func TestReadErrors(t *testing.T) {
 	if _, err := Read(t.Context(), filepath.Join(t.TempDir(), "missing"), nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("err = %v", err)

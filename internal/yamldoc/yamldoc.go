@@ -11,6 +11,7 @@
 package yamldoc
 
 import (
+	"bytes"
 	"encoding"
 	"errors"
 	"fmt"
@@ -83,12 +84,22 @@ func Decode(data []byte, into any) (warnings, problems []*Problem) {
 		return nil, []*Problem{syntax(err)}
 	}
 	d := &decoder{}
+	d.more(data)
 	if len(doc.Content) == 0 || isNull(doc.Content[0]) {
 		d.problem(nil, "", "the document is empty")
 	} else if d.node(doc.Content[0], reflect.ValueOf(into).Elem(), ""); d.visited > maxNodes {
 		d.problems = []*Problem{{Message: fmt.Sprintf("the document has more than %d values when its aliases are expanded", maxNodes)}}
 	}
 	return d.warnings, d.problems
+}
+
+// more warns of a second document, which nobody reads.
+func (d *decoder) more(data []byte) {
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	var first, second yaml.Node
+	if dec.Decode(&first) == nil && dec.Decode(&second) == nil && len(second.Content) > 0 {
+		d.warnings = append(d.warnings, &Problem{Line: second.Content[0].Line, Message: "a second document begins here and is not read"})
+	}
 }
 
 var syntaxLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)

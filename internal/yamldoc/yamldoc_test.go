@@ -146,6 +146,17 @@ func TestUnknownKeysAreWarnings(t *testing.T) {
 	}
 }
 
+func TestSecondDocumentIsAWarning(t *testing.T) {
+	var c config
+	warnings, problems := Decode([]byte("name: x\n---\nname: y\n"), &c)
+	if problems != nil || len(warnings) != 1 || !strings.Contains(warnings[0].Error(), "line 3: a second document") || c.Name != "x" {
+		t.Errorf("warnings %v, problems %v, name %q", warnings, problems, c.Name)
+	}
+	if warnings, problems = Decode([]byte("---\nname: x\n...\n"), &c); warnings != nil || problems != nil {
+		t.Errorf("warnings %v, problems %v", warnings, problems)
+	}
+}
+
 func TestAliasBombIsRefused(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("labels: &a0 {k: v}\nlist:\n")
