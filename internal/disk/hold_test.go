@@ -1,0 +1,46 @@
+//go:build linux
+
+package disk
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+	"time"
+)
+
+func TestSweep(t *testing.T) {
+	parent := t.TempDir()
+	pattern := regexp.MustCompile(`^\.temp-[0-9]+$`)
+	old := time.Now().Add(-time.Hour)
+	make := func(name string) string {
+		dir := filepath.Join(parent, name)
+		must(t, os.MkdirAll(filepath.Join(dir, "tree"), 0o755))
+		must(t, os.Chtimes(dir, old, old))
+		return dir
+	}
+	held, left, other := make(".temp-1"), make(".temp-2"), make(".temp-x")
+	young := filepath.Join(parent, ".temp-3")
+	must(t, os.Mkdir(young, 0o755))
+	link := filepath.Join(parent, ".temp-4")
+	must(t, os.Symlink(other, link))
+	hold, err := Hold(held)
+	must(t, err)
+	if _, err := Hold(held); err == nil {
+		t.Error("a held directory was held again")
+	}
+	Sweep(parent, pattern)
+	for name, want := range map[string]bool{held: true, left: false, other: true, young: true, link: true} {
+		if _, err := os.Lstat(name); (err == nil) != want {
+			t.Errorf("%s: %v, want it there: %v", filepath.Base(name), err, want)
+		}
+	}
+	must(t, hold.Close())
+	must(t, os.Chtimes(held, old, old))
+	Sweep(parent, pattern)
+	if _, err := os.Lstat(held); err == nil {
+		t.Error("a directory that is no longer held was left")
+	}
+	Sweep(filepath.Join(parent, "missing"), pattern)
+}
