@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
+	"stretcher/internal/hooks/porter"
 	"stretcher/internal/policy"
 	"stretcher/internal/progress"
 	"stretcher/internal/redact"
@@ -104,6 +107,25 @@ func printPlan(w io.Writer, m *Manifest, mask func(string) string) {
 			row(p.name, describe(c))
 		}
 	}
+	for _, name := range hookNames(m.Hooks) {
+		for _, e := range m.Hooks[name] {
+			row(name, e.What())
+		}
+	}
+}
+
+// hookNames are the names of the lists: those with a meaning in the order in
+// which they run, then the user's own.
+func hookNames(lists porter.Lists) []string {
+	names := slices.Sorted(maps.Keys(lists))
+	place := func(name string) int {
+		if i := slices.Index(porter.Names(), name); i >= 0 {
+			return i
+		}
+		return len(names) + len(porter.Names())
+	}
+	slices.SortStableFunc(names, func(a, b string) int { return place(a) - place(b) })
+	return names
 }
 
 func describe(c CommandLine) string {

@@ -76,6 +76,10 @@ func realMain() int {
 		code, err := runStatus(ctx, s)
 		report(err)
 		return code
+	case s.subcommand == "hooks":
+		code, err := runHookCommand(ctx, again, s)
+		report(err)
+		return code
 	}
 	if os.Getenv("SERF_EVENT") == "query" && len(s.args) == 0 {
 		return answer(ctx, again, s)
@@ -168,7 +172,7 @@ func runDeploy(ctx context.Context, again <-chan struct{}, s *settings, stdout, 
 	if by := r.rec.claim(r.newRow(r.id, e), s.Force); by != "" {
 		return by, nil
 	}
-	r.rec.buryDied()
+	r.rec.buryDied(r.removeContainers(ctx))
 	err = r.deploy(ctx)
 	return r.outcome, err
 }
@@ -215,6 +219,7 @@ func newRun(ctx context.Context, s *settings, e *Event, log *runlog.Log, screen 
 	case err != nil:
 		log.Warn(fmt.Sprintf("no history of this run: %v", err))
 	}
+	r.rec.json = host.History.JSON
 	r.store = store.NewSet(store.Options{UserAgent: userAgent()})
 	return r, nil
 }

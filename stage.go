@@ -23,6 +23,9 @@ func tempPrefix(runID string) string { return ".stretcher-" + runID + "-" }
 // whose file system must have room for the tree anyway; the system's
 // temporary directory.
 func (r *run) tempParents() []string {
+	if !r.hasDest() { // a hook pod's
+		return []string{os.TempDir()}
+	}
 	beside := filepath.Dir(r.manifest.Dest)
 	if dir := r.tmpdir; dir != "" {
 		return []string{dir, beside}

@@ -78,7 +78,7 @@ const maxNodes = 100_000
 // to, by its yaml tags. It returns warnings and problems in document order;
 // into is only to be used when there is no problem.
 //
-// Field types: string, bool, signed integers, encoding.TextUnmarshaler,
+// Field types: string, bool, signed integers, encoding.TextUnmarshaler, Raw,
 // structs, slices, pointers to and maps from string to any of these, and what
 // implements ShortForm or ListForm. A null
 // leaves its field as it is, and is a nil pointer in a map of pointers.
@@ -143,6 +143,9 @@ func (d *decoder) node(n *yaml.Node, v reflect.Value, key string) {
 		v = v.Elem()
 	}
 	switch target := v.Addr().Interface().(type) {
+	case *Raw:
+		d.raw(n, target, key)
+		return
 	case encoding.TextUnmarshaler:
 		d.scalar(n, key, func(s string) error { return target.UnmarshalText([]byte(s)) })
 		return

@@ -201,7 +201,7 @@ func (d Definition) at(p hooks.Point, stage string, state []byte) hooks.Hook {
 	h := hooks.Hook{
 		Dialect: hooks.OCI, Name: strings.TrimSuffix(d.Name, suffix), Source: d.Source, Point: p, Stage: stage,
 		Path: d.Hook.Path, Env: append([]string{}, d.Hook.Env...), Stdin: state,
-		Grace: hooks.NoGrace, Required: stops(p), Condition: condition(p),
+		Grace: hooks.NoGrace, Required: Stops(p), Condition: condition(p),
 	}
 	if len(d.Hook.Args) > 0 {
 		h.Argv0, h.Args = d.Hook.Args[0], d.Hook.Args[1:]
@@ -212,10 +212,10 @@ func (d Definition) at(p hooks.Point, stage string, state []byte) hooks.Hook {
 	return h
 }
 
-// stops tells whether a failing hook stops the deployment: as in the runtime
+// Stops tells whether a failing hook stops the deployment: as in the runtime
 // specification's lifecycle, up to startContainer it does, from poststart on
 // it is a warning. A refused archive has stopped it already.
-func stops(p hooks.Point) bool {
+func Stops(p hooks.Point) bool {
 	switch p {
 	case hooks.AuthFail, hooks.PostLaunch, hooks.PrePrune, hooks.PostPrune, hooks.Finish:
 		return false
