@@ -187,11 +187,6 @@ func (r *run) runNamedHooks(ctx context.Context, name, envFile string) (code int
 		return exitCode(err), err
 	}
 	set, _ := r.newHookSet()
-	if set.porter.Plugins.Dir == "" {
-		if set.porter.Plugins.Dir, err = r.hookDir("plugins"); err != nil {
-			return exitFailed, err
-		}
-	}
 	if _, err := set.porter.Named(name, porter.Scope{}); err != nil {
 		return exitUsage, usage("hooks run: %w", err)
 	}
@@ -199,6 +194,9 @@ func (r *run) runNamedHooks(ctx context.Context, name, envFile string) (code int
 		if err := r.unpack(ctx); err != nil {
 			return exitCode(err), err
 		}
+	}
+	if err := r.giveDirs(set, true); err != nil {
+		return exitFailed, err
 	}
 	r.rec.row.Dest = r.manifest.Dest
 	scope := r.scope("")

@@ -70,12 +70,8 @@ func (r *run) findHooks(context.Context) error {
 		}
 		set.p2.Files = files
 	}
-	if set.porter.Plugins.Dir == "" && len(r.manifest.Hooks) > 0 {
-		dir, err := r.hookDir("plugins")
-		if err != nil {
-			return err
-		}
-		set.porter.Plugins.Dir = dir
+	if err := r.giveDirs(set, r.manifest.Hooks.Mounts()); err != nil {
+		return err
 	}
 	r.rec.setContainers(r.manifest.Hooks.Mounts())
 	r.hooks = set
@@ -110,6 +106,21 @@ func (r *run) newHookSet() (set *hookSet, bad []error) {
 		set.porter.Plugins.Dir = r.rec.dir.Plugins()
 	}
 	return set, bad
+}
+
+// giveDirs gives the manifest's hooks directories that go with the run, also
+// when it dies.
+func (r *run) giveDirs(set *hookSet, containers bool) (err error) {
+	d := &set.porter
+	if d.Plugins.Dir == "" && len(d.Lists) > 0 {
+		if d.Plugins.Dir, err = r.hookDir("plugins"); err != nil {
+			return err
+		}
+	}
+	if containers {
+		d.Engine.Temp, err = r.hookDir("files of containers")
+	}
+	return err
 }
 
 // split undoes errors.Join.

@@ -46,7 +46,7 @@ func (e *Engine) contain(ctx context.Context, s hooks.Streams, j job) (process.R
 	if strings.Contains(j.tree, ",") {
 		return failed, fmt.Errorf("mount %q: container engines take no comma in a path", j.tree)
 	}
-	private, err := os.MkdirTemp("", "stretcher-hook-")
+	private, err := os.MkdirTemp(e.Temp, "stretcher-hook-")
 	if err != nil {
 		return failed, err
 	}

@@ -38,6 +38,8 @@ const (
 // Engine builds and runs containers. It looks for its program when the first
 // container is needed. Its methods may be called concurrently.
 type Engine struct {
+	Temp string // directory for private files while a hook runs; "" = the system's
+
 	cfg     Config
 	environ []string // of the engine's processes
 	grace   time.Duration
