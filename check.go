@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
 
+	"stretcher/internal/hooks/porter"
 	"stretcher/internal/policy"
 	"stretcher/internal/progress"
 	"stretcher/internal/redact"
@@ -54,7 +57,7 @@ func runCheck(ctx context.Context, s *settings) error {
 	}
 	maskEnv(log, m, lookup)
 	r.manifest = m
-	if err := errors.Join(host.Manifest(manifest), r.allowed()); err != nil {
+	if err := errors.Join(host.Manifest(manifest), r.allowed(), host.Dest(m.Dest)); err != nil {
 		return err
 	}
 	printPlan(os.Stdout, m, log.Masked)
@@ -110,6 +113,25 @@ func printPlan(w io.Writer, m *Manifest, mask func(string) string) {
 			row(p.name, describe(c))
 		}
 	}
+	for _, name := range hookNames(m.Hooks) {
+		for _, e := range m.Hooks[name] {
+			row(name, e.What())
+		}
+	}
+}
+
+// hookNames are the names of the lists: those with a meaning in the order in
+// which they run, then the user's own.
+func hookNames(lists porter.Lists) []string {
+	names := slices.Sorted(maps.Keys(lists))
+	place := func(name string) int {
+		if i := slices.Index(porter.Names(), name); i >= 0 {
+			return i
+		}
+		return len(names) + len(porter.Names())
+	}
+	slices.SortStableFunc(names, func(a, b string) int { return place(a) - place(b) })
+	return names
 }
 
 // printable quotes a value that would move the cursor of a terminal.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -90,7 +91,7 @@ func (r *run) runCommand(ctx context.Context, point string, c CommandLine, stdin
 	if res.Held {
 		r.log.Warn(fmt.Sprintf("%s: a process left in the background still holds the output of %s; what it prints from now on is lost", point, quoteCommand(c.Run)))
 	}
-	row := history.Step{Point: point, Dialect: "command", Name: r.log.Masked(c.Run), Started: began, Duration: time.Since(began),
+	row := history.Step{Point: point, Dialect: dialectCommand, Name: r.log.Masked(c.Run), Started: began, Duration: time.Since(began),
 		Exit: res.Exit, TimedOut: res.TimedOut, Offset: offset}
 	if res.Signal != 0 {
 		row.Signal = unix.SignalName(res.Signal)
@@ -102,13 +103,22 @@ func (r *run) runCommand(ctx context.Context, point string, c CommandLine, stdin
 // commandEnv is the environment of commands: the caller's, the manifest's
 // env, and what this run is about.
 func (r *run) commandEnv(point string) []string {
-	env := append([]string(nil), r.environ...)
-	m := r.manifest
-	for name, value := range m.Env {
+	return slices.Concat(r.environ, r.manifestEnv(), r.runEnv(point))
+}
+
+// manifestEnv is the manifest's env, less what it only passes on.
+func (r *run) manifestEnv() (env []string) {
+	for name, value := range r.manifest.Env {
 		if value != nil {
 			env = append(env, name+"="+*value)
 		}
 	}
+	return env
+}
+
+// runEnv tells commands and hooks what this run is about.
+func (r *run) runEnv(point string) []string {
+	m := r.manifest
 	status, failed := "running", ""
 	switch {
 	case r.failed != nil:
@@ -117,19 +127,19 @@ func (r *run) commandEnv(point string) []string {
 	case r.done:
 		status = "good"
 	}
-	return append(env,
-		"STRETCHER_RUN_ID="+r.id,
-		"STRETCHER_NAME="+m.Name,
-		"STRETCHER_VERSION="+m.Version,
-		"STRETCHER_MANIFEST_URL="+r.manifestURL,
-		"STRETCHER_SRC="+r.src,
-		"STRETCHER_CHECKSUM="+r.checksum(),
-		"STRETCHER_DEST="+m.Dest,
-		"STRETCHER_STAGING="+r.staging,
-		"STRETCHER_POINT="+point,
-		"STRETCHER_STATUS="+status,
-		"STRETCHER_ERROR="+failed,
-	)
+	return []string{
+		markOf(r.id),
+		"STRETCHER_NAME=" + m.Name,
+		"STRETCHER_VERSION=" + m.Version,
+		"STRETCHER_MANIFEST_URL=" + r.manifestURL,
+		"STRETCHER_SRC=" + r.src,
+		"STRETCHER_CHECKSUM=" + r.checksum(),
+		"STRETCHER_DEST=" + m.Dest,
+		"STRETCHER_STAGING=" + r.staging,
+		"STRETCHER_POINT=" + point,
+		"STRETCHER_STATUS=" + status,
+		"STRETCHER_ERROR=" + failed,
+	}
 }
 
 func (r *run) checksum() string {

@@ -12,12 +12,15 @@ import (
 	"time"
 
 	"stretcher/internal/history"
+	"stretcher/internal/hooks"
+	"stretcher/internal/hooks/porter"
 	"stretcher/internal/policy"
 	"stretcher/internal/progress"
 	"stretcher/internal/redact"
 	"stretcher/internal/runlog"
 	"stretcher/internal/store"
 	"stretcher/internal/tree"
+	"stretcher/internal/yamldoc"
 )
 
 // Options are what flags say about a deployment.
@@ -52,12 +55,15 @@ type run struct {
 
 	event       *Event
 	manifest    *Manifest
+	text        []byte // the manifest's, templates expanded
 	manifestURL string // redacted
 	src         string // redacted; the mirror in use
 	archive     string // the verified local file
 	staging     string
 	strategy    syncStrategy
 	current     bool         // dest is what it shall be: nothing is fetched or synced
+	synced      bool         // dest has become what it shall be
+	hooks       *hookSet     // nil = none, or none yet
 	recorded    *tree.Record // dest as the sync left it
 	unlock      func() error
 	temp        []string   // directories to remove at the end
@@ -75,34 +81,76 @@ type step struct {
 	do     func(context.Context) error
 }
 
+// part is a number of steps with the points at which hooks run before and
+// after them; "" = none do. The conditions of the hooks after it speak of it.
+type part struct {
+	before, after hooks.Point
+	steps         []step
+}
+
 // deploy is the whole process, from the event to its result.
 func (r *run) deploy(ctx context.Context) (err error) {
+	late, cancel := outlive(ctx, r.again)
+	defer cancel()
 	defer func() {
 		if p := recover(); p != nil { // or the run would end as a good one
 			err = fmt.Errorf("%s: internal error: %v at %s", r.step, p, debug.Stack())
 		}
-		err = r.finish(ctx, err)
+		err = r.finish(ctx, late, err)
 	}()
 	r.begin()
-	for _, s := range []step{
-		{"delay", r.isDelayed, r.delay},
-		{"manifest", always, r.readManifest},
-		{"lock", r.hasDest, r.lock},
-		{"fetch", r.hasSrc, r.fetch},
-		{"pre", r.hasCommands("pre"), r.commands("pre")},
-		{"extract", r.hasSrc, r.stage},
-		{"sync", r.isStaged, r.sync},
-		{"post", r.hasCommands("post"), r.commands("post")},
-		{"verify", r.hasCommands("verify"), r.commands("verify")},
+	for _, p := range []part{
+		{after: hooks.Init, steps: []step{
+			{"delay", r.isDelayed, r.delay},
+			{"manifest", always, r.readManifest},
+			{"lock", r.hasDest, r.lock},
+			{"hooks", r.hasHooks, r.findHooks},
+		}},
+		{before: hooks.PreFetch, after: hooks.PostExtract, steps: []step{
+			{"fetch", r.hasSrc, r.fetch},
+			{string(hooks.PreExtract), r.hasFoundHooks, r.hooksAt(hooks.PreExtract)},
+			{"pre", r.hasCommands("pre"), r.commands("pre")},
+			{"extract", r.hasSrc, r.stage},
+		}},
+		{before: hooks.PreSync, after: hooks.PostSync, steps: []step{
+			{"sync", r.isStaged, r.sync},
+		}},
+		{after: hooks.PostLaunch, steps: []step{
+			{"post", r.hasCommands("post"), r.commands("post")},
+			{"verify", r.hasCommands("verify"), r.commands("verify")},
+		}},
 	} {
-		if !s.needed() {
-			continue
-		}
-		if err := r.take(ctx, s); err != nil {
+		if err := r.pass(ctx, late, p); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// pass takes the steps of a part, with the hooks around them. Those after a
+// part that was interrupted have the time that failure commands have.
+func (r *run) pass(ctx, late context.Context, p part) error {
+	at := func(point hooks.Point, stepFailed bool) error {
+		c := ctx
+		if stepFailed {
+			c = late
+		}
+		if err := r.runHooks(c, point, stepFailed); err != nil {
+			return fmt.Errorf("%s: %w", point, err)
+		}
+		return nil
+	}
+	return porter.Around(p.before, p.after, at, func() error {
+		for _, s := range p.steps {
+			if !s.needed() {
+				continue
+			}
+			if err := r.take(ctx, s); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func always() bool { return true }
@@ -132,11 +180,9 @@ func (r *run) take(ctx context.Context, s step) error {
 	if err == nil {
 		err = s.do(ctx)
 	}
-	if sig, ok := interrupted(ctx); ok && err != nil && !errors.As(err, new(signalError)) {
-		err = fmt.Errorf("%w (%v)", sig, err) // what the step made of it
-	}
-	if !isPoint(s.name) { // commands have rows of their own
-		row := history.Step{Point: s.name, Dialect: "stretcher", Name: s.name, Started: began, Duration: time.Since(began), Offset: offset}
+	err = asInterrupted(ctx, err)
+	if !isPoint(s.name) && s.name != string(hooks.PreExtract) { // commands and hooks have rows of their own
+		row := history.Step{Point: s.name, Dialect: dialectSelf, Name: s.name, Started: began, Duration: time.Since(began), Offset: offset}
 		if err != nil {
 			row.Exit = 1
 		}
@@ -146,6 +192,15 @@ func (r *run) take(ctx context.Context, s step) error {
 		return fmt.Errorf("%s: %w", s.name, err)
 	}
 	return nil
+}
+
+// asInterrupted makes the interruption that ended ctx the reason for what a
+// step has made of it.
+func asInterrupted(ctx context.Context, err error) error {
+	if sig, ok := interrupted(ctx); ok && err != nil && !errors.As(err, new(signalError)) {
+		return fmt.Errorf("%w (%v)", sig, err)
+	}
+	return err
 }
 
 // begin says what is going to happen.
@@ -173,9 +228,24 @@ func (r *run) delay(ctx context.Context) error {
 	}
 }
 
-// readManifest fetches, expands, parses and checks the manifest, and asks the
-// host policy.
+// readManifest makes the manifest that of the run, if the host policy lets it.
 func (r *run) readManifest(ctx context.Context) error {
+	if err := r.loadManifest(ctx, ParseManifest); err != nil {
+		return err
+	}
+	m := r.manifest
+	r.strategy = newStrategy(m)
+	row := &r.rec.row
+	row.Name, row.Version, row.Dest = r.log.Masked(m.Name), r.log.Masked(m.Version), m.Dest
+	r.rec.update()
+	if err := r.allowed(); err != nil {
+		return err
+	}
+	return r.policy.Dest(m.Dest)
+}
+
+// loadManifest fetches, expands and parses the manifest.
+func (r *run) loadManifest(ctx context.Context, parse manifestParser) error {
 	url := r.event.URL
 	if err := r.policy.Manifest(url); err != nil {
 		return err
@@ -184,18 +254,11 @@ func (r *run) readManifest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m, err := r.parseManifest(ctx, data)
-	if err != nil {
-		return err
-	}
-	r.manifest, r.strategy = m, newStrategy(m)
-	row := &r.rec.row
-	row.Name, row.Version, row.Dest = r.log.Masked(m.Name), r.log.Masked(m.Version), m.Dest
-	r.rec.update()
-	return r.allowed()
+	r.manifest, err = r.parseManifest(ctx, data, parse)
+	return err
 }
 
-// allowed asks the host policy about what the manifest wants.
+// allowed asks the host policy about what the manifest wants to fetch.
 func (r *run) allowed() error {
 	m := r.manifest
 	for _, src := range m.Src {
@@ -205,12 +268,12 @@ func (r *run) allowed() error {
 	}
 	m.Extract = r.policy.Extract.Tighter(m.Extract)
 	m.Limits = m.Limits.tightened(r.policy.Limits)
-	if r.hasSrc() && r.rec != nil && r.rec.dir != nil {
+	if r.hasSrc() && r.hasDest() && r.rec != nil && r.rec.dir != nil {
 		if err := apart(m.Dest, r.rec.dir.Path()); err != nil {
 			return err
 		}
 	}
-	return r.policy.Dest(m.Dest)
+	return nil
 }
 
 // apart refuses a dest that holds the state directory or lies in it: a sync
@@ -228,14 +291,18 @@ func below(name, dir string) bool {
 	return err == nil && filepath.IsLocal(rel)
 }
 
+// manifestParser is ParseManifest or ParsePod.
+type manifestParser func(data []byte, checkSrc func(string) error) (*Manifest, []*yamldoc.Problem, error)
+
 // parseManifest makes a checked manifest of bytes and keeps the environment's
 // values that are in it out of the log.
-func (r *run) parseManifest(ctx context.Context, data []byte) (*Manifest, error) {
+func (r *run) parseManifest(ctx context.Context, data []byte, parse manifestParser) (*Manifest, error) {
 	data, err := expandTemplates(ctx, data, r.lookup, r.log.Mask)
 	if err != nil {
 		return nil, fmt.Errorf("%q: %w", r.manifestURL, err)
 	}
-	m, warnings, err := ParseManifest(data, store.Check)
+	r.text = data
+	m, warnings, err := parse(data, store.Check)
 	for _, w := range warnings {
 		r.log.Warn(fmt.Sprintf("manifest %q: %s", r.manifestURL, warningText(w)))
 	}
@@ -262,7 +329,7 @@ func (r *run) lock(ctx context.Context) (err error) {
 	if r.unlock, err = r.rec.lock(ctx, r.manifest.Dest, r.opts.LockWait); err != nil {
 		return err
 	}
-	r.rec.buryDied() // the one that was waited for may have been killed
+	r.rec.buryDied(r.removeContainers(ctx)) // the one that was waited for may have been killed
 	return nil
 }
 
@@ -272,7 +339,18 @@ func (r *run) fetch(ctx context.Context) (err error) {
 		r.log.Info(fmt.Sprintf("%q is deployed already: nothing is fetched or synced (%s)", r.manifest.Dest, r.manifest.Checksum))
 		return nil
 	}
+	return r.fetchVerified(ctx)
+}
+
+// fetchVerified fetches the archive. When it is not what the manifest says,
+// the hooks for that run.
+func (r *run) fetchVerified(ctx context.Context) (err error) {
 	r.archive, err = r.fetchArchive(ctx)
+	if errors.Is(err, errRefused) {
+		if hook := r.runHooks(ctx, hooks.AuthFail, true); hook != nil {
+			return fmt.Errorf("%w; then %s: %w", err, hooks.AuthFail, hook)
+		}
+	}
 	return err
 }
 
@@ -284,7 +362,7 @@ func (r *run) stage(ctx context.Context) (err error) {
 	}
 	if r.current {
 		r.current = false
-		if r.archive, err = r.fetchArchive(ctx); err != nil {
+		if err := r.fetchVerified(ctx); err != nil {
 			return err
 		}
 	}
@@ -303,21 +381,24 @@ func (r *run) sync(ctx context.Context) error {
 	if err := r.strategy.sync(ctx, r, r.staging); err != nil {
 		return err
 	}
+	r.synced = true
 	r.remember(ctx)
 	return nil
 }
 
 // finish ends every run, whatever happened: it says how it went, runs the
-// success or failure commands, leaves nothing behind and records the result.
-func (r *run) finish(ctx context.Context, err error) error {
+// success or failure commands and the hooks after them, leaves nothing behind
+// and records the result. late goes on for a while when ctx is interrupted.
+func (r *run) finish(ctx, late context.Context, err error) error {
 	if err != nil {
-		r.fail(ctx, err)
+		r.fail(late, err)
 		if s, ok := interrupted(ctx); ok && !errors.As(err, new(signalError)) {
 			err = fmt.Errorf("failure: %w (%w)", s, err)
 		}
 	} else {
 		err = r.succeed(ctx)
 	}
+	r.runLastHooks(late)
 	r.cleanUp()
 	r.record(err)
 	if r.unlock != nil {
@@ -351,8 +432,6 @@ func (r *run) fail(ctx context.Context, err error) {
 	if r.manifest == nil {
 		return
 	}
-	ctx, cancel := outlive(ctx, r.again)
-	defer cancel()
 	failedIn := r.step
 	r.rec.enter("failure")
 	r.notify(ctx, "failure", r.manifest.Commands.Failure)
@@ -375,6 +454,7 @@ func (r *run) record(err error) {
 	case exit == exitRefused:
 		result = history.Refused
 	}
+	r.rec.setContainers(false)
 	r.rec.finish(result, exit, text, exit != exitBusy)
 	r.rec.prune(r.policy.History.KeepFor())
 }

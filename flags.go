@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -32,6 +33,7 @@ type settings struct {
 	stateDir    string
 	detach      bool
 	history     historyFlags
+	hooks       hookFlags
 }
 
 // flagSet declares every flag, with the values' defaults in s.
@@ -59,6 +61,7 @@ func (s *settings) flagSet() *pflag.FlagSet {
 	f.StringVar(&s.progress, "progress", "auto", "auto shows a bar on a terminal, never does not")
 	f.BoolVar(&s.strictExit, "strict-exit", false, "under consul watch too, exit with the run's status")
 	s.history.declare(f)
+	s.hooks.declare(f)
 	f.BoolVarP(&s.showVersion, "version", "v", false, "print the version")
 	f.BoolVarP(&s.showHelp, "help", "h", false, "print this text")
 	f.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
@@ -71,7 +74,7 @@ func (s *settings) flagSet() *pflag.FlagSet {
 }
 
 // subcommands are the words that may stand in the URL's place.
-func subcommands() []string { return []string{"check", "history", "status", "version"} }
+func subcommands() []string { return []string{"check", "history", "hooks", "status", "version"} }
 
 // parseArgs reads the command line. The error is errUsage.
 func parseArgs(args []string) (*settings, error) {
@@ -100,7 +103,7 @@ func (s *settings) check() error {
 	case s.progress != "auto" && s.progress != "never":
 		return usage("invalid --progress %q: auto or never expected", s.progress)
 	}
-	return s.history.check(s)
+	return cmp.Or(s.history.check(s), s.hooks.check(s))
 }
 
 // longFlags gives v1.0's -timeout its second dash, so that pflag does not

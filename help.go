@@ -17,6 +17,9 @@ usage:
   stretcher check URL|FILE     parse and validate a manifest; print what would run
   stretcher history [DEST]     what ran here: a table, or --json, --html FILE, --run ID, --log ID
   stretcher status DEST        for monitoring: exit 0 good, 1 last run failed, 2 never deployed, 3 a run died
+  stretcher hooks list [URL]   which hooks would run, at which point, from where, in what order; --json, --watch
+  stretcher hooks run NAME URL run the manifest's hooks of that name; what they print and their exit status are passed on
+  stretcher hooks install URL  lay out a hook pod below --hooks-root: pods/EVENT/NAME and, to be run, exec/EVENT; --event
   stretcher version            print the version
 
 The URL of a manifest begins with s3://, gs://, https://, http:// or file://.
@@ -52,6 +55,7 @@ func exitTable() [][2]string {
 		{"75", "another run holds the lock on dest and the wait is over"},
 		{"129, 130, 143", "interrupted by SIGHUP, SIGINT or SIGTERM, after failure commands and clean-up"},
 		{"", "Under consul watch (CONSUL_INDEX is set) it is 0 whatever happened, save for 2;"},
-		{"", "--strict-exit turns that off."},
+		{"", "--strict-exit turns that off. hooks run exits with the status of the first hook"},
+		{"", "that failed; 128 and the signal's number when a signal ended it."},
 	}
 }

@@ -77,6 +77,10 @@ func realMain() int {
 		code, err := runStatus(ctx, s)
 		report(err)
 		return code
+	case s.subcommand == "hooks":
+		code, err := runHookCommand(ctx, again, s)
+		report(err)
+		return code
 	}
 	if os.Getenv("SERF_EVENT") == "query" && len(s.args) == 0 {
 		return answer(ctx, again, s)
@@ -172,7 +176,7 @@ func runDeploy(ctx context.Context, again <-chan struct{}, s *settings, stdout, 
 	if by := r.rec.claim(r.newRow(r.id, e), s.Force); by != "" {
 		return by, nil
 	}
-	r.rec.buryDied()
+	r.rec.buryDied(r.removeContainers(ctx))
 	err = r.deploy(ctx)
 	return r.outcome, err
 }
@@ -231,6 +235,7 @@ func (r *run) prepare(s *settings) (err error) {
 	case r.stateError != nil:
 		r.log.Warn(fmt.Sprintf("no history of this run: %v", r.stateError))
 	}
+	r.rec.json = r.policy.History.JSON
 	return nil
 }
 

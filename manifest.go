@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"stretcher/internal/hooks/porter"
 	"stretcher/internal/policy"
 	"stretcher/internal/yamldoc"
 )
@@ -27,6 +28,8 @@ type Manifest struct {
 	ExcludeFrom  string             `yaml:"exclude_from"`
 	Env          map[string]*string `yaml:"env"` // nil = passed through from the caller
 	Commands     Commands           `yaml:"commands"`
+	Hooks        porter.Lists       `yaml:"hooks"`
+	Config       yamldoc.Raw        `yaml:"config"` // for hooks alone; a map
 
 	Name        string            `yaml:"name"`
 	Version     string            `yaml:"version"`
@@ -185,14 +188,26 @@ func (c Checksum) String() string { return c.Algorithm + ":" + hex.EncodeToStrin
 // whether a src URL can be fetched at all. Warnings name keys that nobody
 // reads. The error is errMalformed and says every problem.
 func ParseManifest(data []byte, checkSrc func(string) error) (*Manifest, []*yamldoc.Problem, error) {
+	return parseManifest(data, checkSrc, true)
+}
+
+// ParsePod is ParseManifest for a hook pod, which needs no dest: its place is
+// that of the hooks.
+func ParsePod(data []byte, checkSrc func(string) error) (*Manifest, []*yamldoc.Problem, error) {
+	return parseManifest(data, checkSrc, false)
+}
+
+func parseManifest(data []byte, checkSrc func(string) error, needsDest bool) (*Manifest, []*yamldoc.Problem, error) {
 	var m Manifest
 	warnings, problems := yamldoc.Decode(data, &m)
 	if len(problems) == 0 {
 		lines := yamldoc.Lines(data)
-		problems = m.check(checkSrc)
-		for _, p := range problems {
-			p.Line = lines(p.Key)
+		doubts, wrong := m.Hooks.Check("hooks")
+		problems = append(m.check(checkSrc, needsDest), wrong...)
+		for _, p := range slices.Concat(doubts, problems) {
+			p.Line = lineOf(lines, p.Key)
 		}
+		warnings = append(warnings, doubts...)
 	}
 	if len(problems) > 0 {
 		return nil, warnings, manifestError(data, problems)
@@ -207,6 +222,18 @@ func ParseManifest(data []byte, checkSrc func(string) error) (*Manifest, []*yaml
 		m.SyncStrategy = strategyRsync
 	}
 	return &m, warnings, nil
+}
+
+// lineOf is the line of a key, or of the nearest one above it that has a line
+// of its own: a list of one may stand without its brackets.
+func lineOf(lines func(key string) int, key string) int {
+	for key != "" {
+		if n := lines(key); n > 0 {
+			return n
+		}
+		key = key[:max(0, strings.LastIndexAny(key, ".["))]
+	}
+	return 0
 }
 
 // manifestError says all problems in one line, and what they may come from.
@@ -226,7 +253,7 @@ func manifestError(data []byte, problems []*yamldoc.Problem) error {
 }
 
 // check returns what is wrong with a manifest whose values are well-formed.
-func (m *Manifest) check(checkSrc func(string) error) []*yamldoc.Problem {
+func (m *Manifest) check(checkSrc func(string) error, needsDest bool) []*yamldoc.Problem {
 	var problems []*yamldoc.Problem
 	add := func(key, value, message string) {
 		problems = append(problems, &yamldoc.Problem{Key: key, Value: value, Message: message})
@@ -238,7 +265,7 @@ func (m *Manifest) check(checkSrc func(string) error) []*yamldoc.Problem {
 		}
 	}
 	if len(m.Src) > 0 {
-		m.checkTarget(add)
+		m.checkTarget(add, needsDest)
 	}
 	if s := m.SyncStrategy; s != "" && s != strategyRsync && s != strategyMv {
 		add("sync_strategy", s, "is not rsync or mv")
@@ -251,6 +278,9 @@ func (m *Manifest) check(checkSrc func(string) error) []*yamldoc.Problem {
 			add("env", name, "is not a variable name")
 		}
 	}
+	if m.Config.Node != nil && !m.Config.IsMap() {
+		add("config", "", "is not a mapping")
+	}
 	if n := m.Limits.Files; n < 0 {
 		add("limits.files", strconv.FormatInt(n, 10), "is negative")
 	}
@@ -260,11 +290,12 @@ func (m *Manifest) check(checkSrc func(string) error) []*yamldoc.Problem {
 }
 
 // checkTarget checks what a manifest with src needs.
-func (m *Manifest) checkTarget(add func(key, value, message string)) {
+func (m *Manifest) checkTarget(add func(key, value, message string), needsDest bool) {
 	if m.Checksum.Algorithm == "" {
 		add("checksum", "", "is required with src")
 	}
 	switch {
+	case m.Dest == "" && !needsDest:
 	case m.Dest == "":
 		add("dest", "", "is required with src")
 	case !filepath.IsAbs(m.Dest):

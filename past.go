@@ -29,7 +29,7 @@ type historyFlags struct {
 func (h *historyFlags) names() []string { return []string{"json", "html", "run", "log", "limit"} }
 
 func (h *historyFlags) declare(f *pflag.FlagSet) {
-	f.BoolVar(&h.json, "json", false, "history: one JSON object per line, newest first")
+	f.BoolVar(&h.json, "json", false, "history, hooks list: one JSON object per line; runs newest first")
 	f.StringVar(&h.html, "html", "", "history: write one self-contained page to this file")
 	f.StringVar(&h.run, "run", "", "history: the steps of the run with this id or beginning of an id")
 	f.StringVar(&h.log, "log", "", "history: print the log of the run with this id or beginning of an id")
@@ -40,7 +40,7 @@ func (h *historyFlags) declare(f *pflag.FlagSet) {
 func (h *historyFlags) check(s *settings) error {
 	var given []string
 	for _, name := range h.names() {
-		if s.flags.Changed(name) {
+		if s.flags.Changed(name) && !(name == "json" && s.subcommand == "hooks") {
 			given = append(given, name)
 		}
 	}

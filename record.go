@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"stretcher/internal/disk"
@@ -27,6 +28,11 @@ type recorder struct {
 	db   *history.Store // nil without a usable history
 	lost bool           // a call to the history has failed
 	row  history.Run
+	json string // file for auditors; "" = none
+
+	groups sync.Mutex
+	live   int   // process groups that are running
+	pgids  []int // the live ones and, until none is, those that have ended
 }
 
 // openRecorder opens the state directory at path.
@@ -130,6 +136,7 @@ func (c *recorder) enter(step string) {
 // add notes a step that has ended.
 func (c *recorder) add(s history.Step) {
 	s.Run = c.row.ID
+	c.audit(s)
 	c.try(func(ctx context.Context, db *history.Store) error { return db.AddStep(ctx, s) })
 }
 
@@ -184,12 +191,15 @@ func (c *recorder) isLast(good history.Run) bool {
 
 // mayHaveSynced tells whether a run that ended in step may have begun to sync.
 func mayHaveSynced(step string) bool {
-	return !slices.Contains([]string{"", "delay", "manifest", "lock", "fetch", "pre", "extract"}, step)
+	return !slices.Contains([]string{
+		"", "delay", "manifest", "lock", "init", "pre_fetch", "fetch", "auth_fail",
+		"pre_extract", "pre", "extract", "post_extract", "pre_sync",
+	}, step)
 }
 
-// buryDied reports the runs that died and removes what they left: processes
-// and temporary directories.
-func (c *recorder) buryDied() {
+// buryDied reports the runs that died and removes what they left: processes,
+// containers, by the function given, and temporary directories.
+func (c *recorder) buryDied(removeContainers func(run string) error) {
 	var died []history.Run
 	c.try(func(ctx context.Context, db *history.Store) (err error) {
 		died, err = db.Died(ctx, process.Alive)
@@ -197,10 +207,7 @@ func (c *recorder) buryDied() {
 	})
 	for _, d := range died {
 		c.log.Warn(fmt.Sprintf("run %s died in step %q at %s", d.ID, d.Step, d.Finished.Local().Format(time.DateTime)))
-		if pgid := c.dir.Group(d.ID); pgid != 0 && process.KillGroup(pgid, "STRETCHER_RUN_ID="+d.ID) {
-			c.log.Info(fmt.Sprintf("ended what run %s had left running", d.ID))
-		}
-		_ = c.dir.SetGroup(d.ID, 0)
+		c.endRest(d.ID, removeContainers)
 		for _, dir := range d.Staging {
 			if !strings.HasPrefix(filepath.Base(dir), tempPrefix(d.ID)) {
 				continue // not a name that this program gives
@@ -212,10 +219,52 @@ func (c *recorder) buryDied() {
 	}
 }
 
-// setGroup notes the process group that the run is executing, for buryDied.
+// endRest ends the processes and containers of a run that died.
+func (c *recorder) endRest(run string, removeContainers func(run string) error) {
+	ended := false
+	for _, pgid := range c.dir.Groups(run) {
+		ended = process.KillGroup(pgid, markOf(run)) || ended
+	}
+	if ended {
+		c.log.Info(fmt.Sprintf("ended what run %s had left running", run))
+	}
+	_ = c.dir.SetGroups(run)
+	if !c.dir.Containers(run) {
+		return // and no engine is started to look for any
+	}
+	if err := removeContainers(run); err != nil {
+		c.log.Warn(fmt.Sprintf("containers of run %s: %v", run, err))
+		return
+	}
+	_ = c.dir.SetContainers(run, false)
+}
+
+// markOf is what the environment of everything that a run executes holds.
+func markOf(run string) string { return "STRETCHER_RUN_ID=" + run }
+
+// setGroup notes a process group that the run is executing, for buryDied; 0
+// says that one of those noted has ended. Hooks may run concurrently.
 func (c *recorder) setGroup(pgid int) {
+	if c.dir == nil {
+		return
+	}
+	c.groups.Lock()
+	defer c.groups.Unlock()
+	if pgid != 0 {
+		c.live++
+		c.pgids = append(c.pgids, pgid)
+	} else if c.live = max(0, c.live-1); c.live == 0 {
+		c.pgids = nil
+	} else {
+		return
+	}
+	_ = c.dir.SetGroups(c.row.ID, c.pgids...)
+}
+
+// setContainers notes whether the run may have containers, for buryDied.
+func (c *recorder) setContainers(may bool) {
 	if c.dir != nil {
-		_ = c.dir.SetGroup(c.row.ID, pgid)
+		_ = c.dir.SetContainers(c.row.ID, may)
 	}
 }
 

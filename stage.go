@@ -28,6 +28,9 @@ var tempPattern = regexp.MustCompile(`^\.stretcher-[0-9a-f]{8}(-[0-9a-f]{4}){3}-
 // whose file system must have room for the tree anyway; the system's
 // temporary directory.
 func (r *run) tempParents() []string {
+	if !r.hasDest() { // a hook pod's
+		return []string{os.TempDir()}
+	}
 	beside := filepath.Dir(r.manifest.Dest)
 	places := []string{beside, os.TempDir()}
 	if dir := r.tmpdir; dir != "" {

@@ -69,7 +69,8 @@ has() {
 # absent: the Debian packages of the programs that are not installed.
 absent() {
     for pair in rsync:rsync serf:serf nginx:nginx-light tar:tar xz:xz-utils \
-        bzip2:bzip2 zstd:zstd ps:procps gcc:gcc setpriv:util-linux sshd:openssh-server ssh:openssh-client; do
+        bzip2:bzip2 zstd:zstd ps:procps gcc:gcc setpriv:util-linux sshd:openssh-server ssh:openssh-client \
+        podman:podman runc:runc git:git; do
         has "${pair%%:*}" || printf '%s ' "${pair#*:}"
     done
     # Large, and one test's: people may do without it.

@@ -46,6 +46,7 @@ type Policy struct {
 	Allow        Allow   `yaml:"allow"`
 	Limits       Limits  `yaml:"limits"`
 	Extract      Extract `yaml:"extract"`
+	Hooks        Hooks   `yaml:"hooks"`
 	History      History `yaml:"history"`
 	RequireState bool    `yaml:"require_state"` // no deployment without a usable state directory
 }
@@ -66,9 +67,10 @@ type Limits struct {
 	Files    int64 `yaml:"files"`
 }
 
-// History says how long runs are remembered.
+// History says how long runs are remembered, and who else is told.
 type History struct {
-	Keep Days `yaml:"keep"` // 0 = 90 days
+	Keep Days   `yaml:"keep"` // 0 = 90 days
+	JSON string `yaml:"json"` // file that gets a line for each hook and command; "" = none
 }
 
 // KeepFor is how long runs are remembered.
@@ -194,12 +196,17 @@ func parse(data []byte) (*Policy, error) {
 			return nil, fmt.Errorf("allow: %q is not the beginning of a URL", redact.URL(u))
 		}
 	}
-	for _, d := range p.Allow.Dests {
-		if !filepath.IsAbs(d) {
-			return nil, fmt.Errorf("allow.dests: %q is not an absolute path", d)
+	for key, names := range map[string][]string{"allow.dests": p.Allow.Dests, "hooks.dirs": p.Hooks.Dirs, "hooks.oci_dirs": p.Hooks.OCIDirs} {
+		for _, name := range names {
+			if !filepath.IsAbs(name) {
+				return nil, fmt.Errorf("%s: %q is not an absolute path", key, name)
+			}
 		}
 	}
-	return &p, nil
+	if name := p.History.JSON; name != "" && !filepath.IsAbs(name) {
+		return nil, fmt.Errorf("history.json: %q is not an absolute path", name)
+	}
+	return &p, p.Hooks.check()
 }
 
 // Manifest tells whether the manifest at raw may be deployed.

@@ -26,6 +26,9 @@ import (
 // DefaultGrace is the time between TERM and KILL when Command.Grace is 0.
 const DefaultGrace = 10 * time.Second
 
+// NoGrace, as a Command's Grace, means KILL without TERM.
+const NoGrace time.Duration = -1
+
 const (
 	// drain bounds how long output is read after the leader's exit. A child
 	// left in the background may hold the pipe for ever; what the leader
@@ -41,6 +44,7 @@ const (
 // Command says what to run and how long it may take.
 type Command struct {
 	Path   string    // program, looked up in PATH when it has no slash
+	Argv0  string    // argv[0]; "" = Path
 	Args   []string  // arguments, without the program's name
 	Dir    string    // working directory; "" = the caller's
 	Env    []string  // NAME=value; nil = the caller's environment
@@ -49,7 +53,7 @@ type Command struct {
 	Stderr io.Writer
 
 	Timeout time.Duration // 0 = none
-	Grace   time.Duration // between TERM and KILL; 0 = DefaultGrace
+	Grace   time.Duration // between TERM and KILL; 0 = DefaultGrace; NoGrace = KILL at once
 
 	// Started, when set, is called once with the leader's process id, which
 	// is also its process group's.
@@ -93,6 +97,9 @@ func Run(ctx context.Context, c Command) (Result, error) {
 		return Result{Exit: -1}, fmt.Errorf("not started: %w", err)
 	}
 	cmd := exec.Command(c.Path, c.Args...)
+	if c.Argv0 != "" {
+		cmd.Args[0] = c.Argv0
+	}
 	cmd.Dir, cmd.Env = c.Dir, c.Env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, c.Stdout, c.Stderr
 	cmd.SysProcAttr = attributes()
@@ -155,10 +162,10 @@ func wait(ctx context.Context, c Command, pid int, ended chan error) (timedOut, 
 }
 
 func grace(c Command) time.Duration {
-	if c.Grace > 0 {
-		return c.Grace
+	if c.Grace == 0 {
+		return DefaultGrace
 	}
-	return DefaultGrace
+	return c.Grace
 }
 
 var errUnkillable = errors.New("still running after KILL")
@@ -166,8 +173,10 @@ var errUnkillable = errors.New("still running after KILL")
 // stop ends the group: TERM, the grace, KILL. Members that outlive their
 // leader get the rest of the grace too.
 func stop(pid int, grace time.Duration, ended chan error) error {
-	_ = syscall.Kill(-pid, syscall.SIGTERM)
-	deadline := time.NewTimer(grace)
+	if grace != NoGrace {
+		_ = syscall.Kill(-pid, syscall.SIGTERM)
+	}
+	deadline := time.NewTimer(max(grace, 0))
 	defer deadline.Stop()
 	var err error
 	leader := ended

@@ -56,6 +56,24 @@ func TestRunReportsHowTheChildEnded(t *testing.T) {
 	}
 }
 
+func TestNoGraceIsKillAtOnce(t *testing.T) {
+	c := sh("trap 'exit 4' TERM; while :; do sleep 0.01; done")
+	c.Timeout, c.Grace = 100*time.Millisecond, NoGrace
+	if res, err := Run(t.Context(), c); res.Signal != syscall.SIGKILL || !res.TimedOut || err == nil {
+		t.Errorf("result = %+v, err = %v", res, err)
+	}
+}
+
+func TestArgv0(t *testing.T) {
+	for argv0, want := range map[string]string{"": "/bin/sh", "other": "other"} {
+		var out bytes.Buffer
+		c := Command{Path: "/bin/sh", Argv0: argv0, Args: []string{"-c", "tr '\\0' '\\n' </proc/$$/cmdline | head -n 1"}, Stdout: &out}
+		if _, err := Run(t.Context(), c); err != nil || strings.TrimSpace(out.String()) != want {
+			t.Errorf("argv[0] %q: %q, %v; want %q", argv0, out.String(), err, want)
+		}
+	}
+}
+
 func TestRunStartErrors(t *testing.T) {
 	_, err := Run(t.Context(), Command{Path: "/no/such/program"})
 	if !errors.Is(err, os.ErrNotExist) {

@@ -3,7 +3,8 @@
 //
 // Its words: the state directory holds locks/ (a lock file per dest), logs/
 // (a log per run), trees/ (what a run left at dest), running/ (the process
-// group of what a run is executing) and history.db.
+// groups of what a run is executing, and a note that it runs containers),
+// plugins/ (repositories that hooks come from) and history.db.
 //
 // It knows where things are, not what is in them, and imports no other
 // package of this module.
@@ -95,29 +96,59 @@ func (d *Dir) Forget(run string) {
 
 func (d *Dir) group(run string) string { return filepath.Join(d.path, "running", run) }
 
-// SetGroup notes the process group that a run is executing; 0 = none.
-func (d *Dir) SetGroup(run string, pgid int) error {
-	if pgid == 0 {
-		err := os.Remove(d.group(run))
-		if errors.Is(err, os.ErrNotExist) {
-			return nil
-		}
-		return err
+// Plugins is the directory of the repositories that hooks come from. Who
+// uses it makes it.
+func (d *Dir) Plugins() string { return filepath.Join(d.path, "plugins") }
+
+// SetGroups notes the process groups that a run is executing.
+func (d *Dir) SetGroups(run string, pgids ...int) error {
+	if len(pgids) == 0 {
+		return remove(d.group(run))
 	}
-	return os.WriteFile(d.group(run), []byte(strconv.Itoa(pgid)+"\n"), 0o600)
+	var b strings.Builder
+	for _, pgid := range pgids {
+		fmt.Fprintln(&b, pgid)
+	}
+	return os.WriteFile(d.group(run), []byte(b.String()), 0o600)
 }
 
-// Group returns what SetGroup noted, or 0.
-func (d *Dir) Group(run string) int {
+func remove(name string) error {
+	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// Groups returns what SetGroups noted.
+func (d *Dir) Groups(run string) (pgids []int) {
 	b, err := os.ReadFile(d.group(run))
 	if err != nil {
-		return 0
+		return nil
 	}
-	pgid, err := strconv.Atoi(strings.TrimSpace(string(b)))
-	if err != nil {
-		return 0
+	for _, word := range strings.Fields(string(b)) {
+		if pgid, err := strconv.Atoi(word); err == nil {
+			pgids = append(pgids, pgid)
+		}
 	}
-	return pgid
+	return pgids
+}
+
+func (d *Dir) containers(run string) string {
+	return filepath.Join(d.path, "running", run+".containers")
+}
+
+// SetContainers notes whether a run may have containers.
+func (d *Dir) SetContainers(run string, may bool) error {
+	if !may {
+		return remove(d.containers(run))
+	}
+	return os.WriteFile(d.containers(run), nil, 0o600)
+}
+
+// Containers returns what SetContainers noted.
+func (d *Dir) Containers(run string) bool {
+	_, err := os.Stat(d.containers(run))
+	return err == nil
 }
 
 // FallbackLocks is where locks are when there is no usable state directory:

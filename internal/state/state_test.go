@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -61,14 +62,17 @@ func TestGroup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.Group("r") != 0 {
-		t.Error("a group before one was noted")
+	if d.Groups("r") != nil || d.Containers("r") {
+		t.Error("a run that was never noted executes something")
 	}
-	if err := errors.Join(d.SetGroup("r", 0), d.SetGroup("r", 123)); err != nil || d.Group("r") != 123 {
-		t.Errorf("group = %d, %v", d.Group("r"), err)
+	if err := errors.Join(d.SetGroups("r"), d.SetGroups("r", 123, 45)); err != nil || !slices.Equal(d.Groups("r"), []int{123, 45}) {
+		t.Errorf("groups = %d, %v", d.Groups("r"), err)
 	}
-	if err := d.SetGroup("r", 0); err != nil || d.Group("r") != 0 {
-		t.Errorf("group = %d, %v", d.Group("r"), err)
+	if err := errors.Join(d.SetContainers("r", false), d.SetContainers("r", true)); err != nil || !d.Containers("r") {
+		t.Errorf("containers = %t, %v", d.Containers("r"), err)
+	}
+	if err := errors.Join(d.SetGroups("r"), d.SetContainers("r", false)); err != nil || d.Groups("r") != nil || d.Containers("r") {
+		t.Errorf("groups = %d, containers %t, %v", d.Groups("r"), d.Containers("r"), err)
 	}
 }
 

@@ -1,6 +1,6 @@
 // Package testparts finds and starts the real servers and programs that tests
-// talk to: nginx, rsync, Consul, Serf, an S3 server (versitygw) and a GCS
-// server (fake-gcs-server). Only tests import it.
+// talk to: nginx, rsync, Consul, Serf, an S3 server (versitygw), a GCS
+// server (fake-gcs-server) and podman. Only tests import it.
 //
 // A missing part skips the test on a user's machine and fails it when the
 // environment has CI=true: a skipped test must not hide a broken set-up.

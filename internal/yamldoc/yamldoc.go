@@ -68,6 +68,10 @@ func clip(s string) string {
 // scalar.
 type ShortForm interface{ FromScalar(string) error }
 
+// ListForm is implemented by map types that may also be written as a list of
+// scalars.
+type ListForm interface{ FromList([]string) error }
+
 // maxNodes bounds what a document expands to through its aliases.
 const maxNodes = 100_000
 
@@ -75,8 +79,9 @@ const maxNodes = 100_000
 // to, by its yaml tags. It returns warnings and problems in document order;
 // into is only to be used when there is no problem.
 //
-// Field types: string, bool, signed integers, encoding.TextUnmarshaler,
-// structs, slices, pointers to and maps from string to any of these. A null
+// Field types: string, bool, signed integers, encoding.TextUnmarshaler, Raw,
+// structs, slices, pointers to and maps from string to any of these, and what
+// implements ShortForm or ListForm. A null
 // leaves its field as it is, and is a nil pointer in a map of pointers.
 func Decode(data []byte, into any) (warnings, problems []*Problem) {
 	var doc yaml.Node
@@ -149,6 +154,9 @@ func (d *decoder) node(n *yaml.Node, v reflect.Value, key string) {
 		v = v.Elem()
 	}
 	switch target := v.Addr().Interface().(type) {
+	case *Raw:
+		d.raw(n, target, key)
+		return
 	case encoding.TextUnmarshaler:
 		d.scalar(n, key, func(s string) error { return target.UnmarshalText([]byte(s)) })
 		return
@@ -157,8 +165,26 @@ func (d *decoder) node(n *yaml.Node, v reflect.Value, key string) {
 			d.scalar(n, key, target.FromScalar)
 			return
 		}
+	case ListForm:
+		if n.Kind == yaml.SequenceNode {
+			d.list(n, key, target.FromList)
+			return
+		}
 	}
 	d.kind(n, v, key)
+}
+
+// list hands the scalars of n to set.
+func (d *decoder) list(n *yaml.Node, key string, set func([]string) error) {
+	var items []string
+	before := len(d.problems)
+	d.sequence(n, reflect.ValueOf(&items).Elem(), key)
+	if len(d.problems) > before {
+		return
+	}
+	if err := set(items); err != nil {
+		d.problem(n, key, "%s", err)
+	}
 }
 
 // kind reads n into v by v's kind.

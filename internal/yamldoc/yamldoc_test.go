@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"sort"
 	"strings"
 	"testing"
 )
@@ -178,6 +179,56 @@ func TestMappingThatMergesItself(t *testing.T) {
 	if len(problems) != 1 {
 		t.Errorf("problems = %v", problems)
 	}
+}
+
+type set map[string]*string
+
+func (s *set) FromList(items []string) error {
+	*s = set{}
+	for _, item := range items {
+		if item == "" {
+			return errors.New("has an empty element")
+		}
+		(*s)[item] = nil
+	}
+	return nil
+}
+
+func TestListForm(t *testing.T) {
+	for _, tc := range []struct{ doc, want, problem string }{
+		{"v: {a: , b: c}", "a=nil b=c", ""},
+		{"v: [a, b]", "a=nil b=nil", ""},
+		{"v: []", "", ""},
+		{"v: [a, '']", "", "line 1: v: has an empty element"},
+		{"v: [a, [b]]", "", "line 1: v[1]: is a list where a single value belongs"},
+		{"v: [a, ]\nw: 1", "a=nil", ""},
+		{"v:\n  - a\n  -", "", "line 3: v[1]: is empty"},
+		{"v: a", "", "line 1: v: \"a\" is a single value where a mapping belongs"},
+	} {
+		var c struct {
+			V set `yaml:"v"`
+		}
+		_, problems := Decode([]byte(tc.doc), &c)
+		said := ""
+		if len(problems) > 0 {
+			said = problems[0].Error()
+		}
+		if said != tc.problem || said == "" && show(c.V) != tc.want {
+			t.Errorf("%q: %q, problem %q; want %q, %q", tc.doc, show(c.V), said, tc.want, tc.problem)
+		}
+	}
+}
+
+func show(s set) string {
+	var items []string
+	for k, v := range s {
+		if v == nil {
+			v = ptr("nil")
+		}
+		items = append(items, k+"="+*v)
+	}
+	sort.Strings(items)
+	return strings.Join(items, " ")
 }
 
 func FuzzDecode(f *testing.F) {

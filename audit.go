@@ -1,0 +1,77 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+
+	"stretcher/internal/history"
+)
+
+// auditLine is what the file of history.json gets for each hook and command,
+// on one line: for whoever collects such files from many hosts.
+type auditLine struct {
+	Time     string  `json:"time"` // when it began
+	Run      string  `json:"run"`
+	Dest     string  `json:"dest"`
+	Point    string  `json:"point"`
+	Dialect  string  `json:"dialect"`
+	Name     string  `json:"name"`
+	Exit     *int    `json:"exit"` // null: a signal ended it, or it never started
+	Signal   string  `json:"signal"`
+	TimedOut bool    `json:"timed_out"`
+	Duration float64 `json:"duration_s"`
+	Success  bool    `json:"success"`
+}
+
+func newAuditLine(dest string, s history.Step) auditLine {
+	line := auditLine{
+		Time: s.Started.UTC().Format("2006-01-02T15:04:05.000Z07:00"), Run: s.Run, Dest: dest,
+		Point: s.Point, Dialect: s.Dialect, Name: s.Name, Signal: s.Signal, TimedOut: s.TimedOut,
+		Duration: math.Round(s.Duration.Seconds()*1000) / 1000, Success: s.OK(),
+	}
+	if s.Signal == "" && s.Exit >= 0 {
+		line.Exit = &s.Exit
+	}
+	return line
+}
+
+// audit appends a step to the file of history.json. The file is opened anew
+// for each line, so that it may be rotated by renaming. What can't be written
+// is a warning, once.
+func (c *recorder) audit(s history.Step) {
+	if c.json == "" || s.Dialect == dialectSelf {
+		return
+	}
+	if err := appendLine(c.json, newAuditLine(c.row.Dest, s)); err != nil {
+		c.log.Warn(fmt.Sprintf("history.json: %v", err))
+		c.json = ""
+	}
+}
+
+// appendLine writes the line at once: other runs append to the same file.
+func appendLine(name string, line auditLine) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(line); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(b.Bytes()); err != nil {
+		_ = f.Close()
+		return err
+	}
+	return f.Close()
+}
+
+// Dialects of the steps that no hook dialect has.
+const (
+	dialectSelf    = "stretcher" // a step of the process itself
+	dialectCommand = "command"
+)

@@ -1,0 +1,206 @@
+package p2
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"stretcher/internal/hooks"
+)
+
+// Bundle is a hook pod to be installed.
+type Bundle struct {
+	Root    string // holds pods/ and exec/
+	Event   string // p2's name of the point
+	Pod     string // name of the pod
+	Version string // of its content: names the directory it is kept in
+	// Tree is the unpacked pod, on Root's file system: it is moved. It holds
+	// bin/launch, and is then one launchable with the pod's name, or one
+	// directory with bin/launch for each launchable. bin/launch is a script
+	// or a directory of scripts.
+	Tree string
+}
+
+// ExecDir is the hook directory that Install fills below root.
+func ExecDir(root string) string { return filepath.Join(root, "exec") }
+
+// Install lays a pod out as p2 does and returns the links in exec/EVENT, by
+// name. Launchable L of pod P at event E lives in pods/E/P/L/installs/VERSION,
+// with the symlink current beside installs; its scripts are linked as
+// exec/E/P_L_SCRIPT. Links and launchables of an earlier version that this
+// one does not have are removed.
+//
+// Everything is checked before anything is changed, and each link is replaced
+// in one step: a hook is either the old one or the new one.
+func Install(b Bundle) (links []string, err error) {
+	if err := b.check(); err != nil {
+		return nil, err
+	}
+	parts, err := b.launchables()
+	if err != nil {
+		return nil, err
+	}
+	wanted, err := b.links(parts)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.place(parts); err != nil {
+		return nil, err
+	}
+	for name, target := range wanted {
+		if err := b.replaceLink(target, filepath.Join(b.execDir(), name)); err != nil {
+			return nil, err
+		}
+		links = append(links, name)
+	}
+	sort.Strings(links)
+	return links, b.removeOrphans(wanted, parts)
+}
+
+func (b Bundle) execDir() string { return filepath.Join(ExecDir(b.Root), b.Event) }
+func (b Bundle) podDir() string  { return filepath.Join(b.Root, "pods", b.Event, b.Pod) }
+
+// linkDir is the pod's directory as links in exec/EVENT name it.
+func (b Bundle) linkDir() string { return filepath.Join("..", "..", "pods", b.Event, b.Pod) }
+
+func (b Bundle) check() error {
+	if _, ok := hooks.ByP2(b.Event); !ok {
+		return fmt.Errorf("event %q is not one of %s", b.Event, strings.Join(Events(), ", "))
+	}
+	if !isName(b.Pod) {
+		return fmt.Errorf("hook pod %q can't name a directory", b.Pod)
+	}
+	if !isName(b.Version) {
+		return fmt.Errorf("version %q of hook pod %q can't name a directory", b.Version, b.Pod)
+	}
+	return nil
+}
+
+// Events lists p2's events in process order.
+func Events() (events []string) {
+	for _, n := range hooks.Points() {
+		if n.P2 != "" {
+			events = append(events, n.P2)
+		}
+	}
+	return events
+}
+
+// isName tells whether s is the name of something in a directory, and not a
+// hidden one.
+func isName(s string) bool {
+	return s != "" && !strings.HasPrefix(s, ".") && !strings.ContainsAny(s, "/\x00\n")
+}
+
+// part is one launchable.
+type part struct {
+	name    string
+	tree    string   // where it is unpacked
+	scripts []string // relative to tree
+}
+
+// launchables finds the parts of the tree.
+func (b Bundle) launchables() (parts []part, err error) {
+	if _, err := os.Stat(filepath.Join(b.Tree, "bin", "launch")); err == nil {
+		p := part{name: b.Pod, tree: b.Tree}
+		p.scripts, err = scripts(p)
+		return []part{p}, err
+	}
+	entries, err := os.ReadDir(b.Tree)
+	if err != nil {
+		return nil, fmt.Errorf("hook pod: %w", err)
+	}
+	for _, e := range entries {
+		p := part{name: e.Name(), tree: filepath.Join(b.Tree, e.Name())}
+		if _, err := os.Stat(filepath.Join(p.tree, "bin", "launch")); err != nil || !e.IsDir() || !isName(p.name) {
+			continue
+		}
+		if p.scripts, err = scripts(p); err != nil {
+			return nil, err
+		}
+		parts = append(parts, p)
+	}
+	if len(parts) == 0 {
+		return nil, fmt.Errorf("hook pod %q has neither bin/launch nor LAUNCHABLE/bin/launch", b.Pod)
+	}
+	return parts, nil
+}
+
+// scripts lists the launch scripts of a part: bin/launch or all in it.
+func scripts(p part) (found []string, err error) {
+	launch := filepath.Join("bin", "launch")
+	entries, err := os.ReadDir(filepath.Join(p.tree, launch))
+	if err != nil { // a file
+		return []string{launch}, runnable(p, launch)
+	}
+	for _, e := range entries {
+		if e.IsDir() || !isName(e.Name()) {
+			continue
+		}
+		s := filepath.Join(launch, e.Name())
+		if err := runnable(p, s); err != nil {
+			return nil, err
+		}
+		found = append(found, s)
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("launchable %q: bin/launch is empty", p.name)
+	}
+	return found, nil
+}
+
+// runnable makes sure that a script can run, and that it is in the part
+// wherever symlinks lead.
+func runnable(p part, script string) error {
+	root, err := os.OpenRoot(p.tree)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	info, err := root.Stat(script)
+	if err != nil {
+		return fmt.Errorf("launchable %q: %w", p.name, err)
+	}
+	if err := problem(info, nil); err != nil {
+		return fmt.Errorf("launchable %q: %q %w", p.name, script, err)
+	}
+	return nil
+}
+
+// links maps the names in exec/EVENT to their targets. A name that belongs to
+// another pod is refused: pod a_b's launchable c and pod a's b_c are both
+// linked as a_b_c.
+func (b Bundle) links(parts []part) (map[string]string, error) {
+	links := map[string]string{}
+	for _, p := range parts {
+		for _, s := range p.scripts {
+			name := b.Pod + "_" + p.name + "_" + filepath.Base(s)
+			if _, twice := links[name]; twice {
+				return nil, fmt.Errorf("hook pod %q has two scripts that would be linked as %q", b.Pod, name)
+			}
+			if err := b.mayReplace(filepath.Join(b.execDir(), name)); err != nil {
+				return nil, err
+			}
+			links[name] = filepath.Join(b.linkDir(), p.name, "current", s)
+		}
+	}
+	return links, nil
+}
+
+func (b Bundle) mayReplace(link string) error {
+	if _, err := os.Lstat(link); errors.Is(err, fs.ErrNotExist) || b.owns(link) {
+		return nil
+	}
+	return fmt.Errorf("%q exists and is not a link of hook pod %q", link, b.Pod)
+}
+
+// owns tells whether link leads into the pod. Names can't tell: that of pod
+// a_b's links begins with a_ too.
+func (b Bundle) owns(link string) bool {
+	target, err := os.Readlink(link)
+	return err == nil && strings.HasPrefix(filepath.Clean(target), b.linkDir()+string(filepath.Separator))
+}

@@ -1,0 +1,82 @@
+package hooks
+
+import "slices"
+
+// Point is a moment of a deployment at which hooks run.
+type Point string
+
+// The points, in process order.
+const (
+	Init        Point = "init"         // the manifest is accepted, the lock is held
+	PreFetch    Point = "pre_fetch"    // before the source is fetched
+	AuthFail    Point = "auth_fail"    // a checksum or signature was refused
+	PreExtract  Point = "pre_extract"  // the source is verified
+	PostExtract Point = "post_extract" // the new tree is staged, the old one live
+	PreSync     Point = "pre_sync"     // before the destination changes
+	PostSync    Point = "post_sync"    // the destination has changed
+	PostLaunch  Point = "post_launch"  // after the post and verify commands
+	PrePrune    Point = "pre_prune"    // before old releases are removed
+	PostPrune   Point = "post_prune"   // after that
+	Finish      Point = "finish"       // after the success or failure commands
+)
+
+// Names are the names of one point in the four vocabularies; an empty one has
+// no such point.
+type Names struct {
+	Point    Point
+	Commands []string // groups of command lines of the manifest
+	P2       string   // event
+	Porter   []string // hooks, in the order in which they run
+	OCI      []string // stages, in the order in which they run
+}
+
+// Points returns the table of points in process order. prestart comes before
+// createRuntime as in the lifecycle of the OCI runtime specification.
+func Points() []Names {
+	return []Names{
+		{Point: Init, P2: "preparer_init"},
+		{Point: PreFetch, P2: "before_install", Porter: []string{"pre_pack"}},
+		{Point: AuthFail, P2: "after_auth_fail"},
+		{Point: PreExtract, Commands: []string{"pre"}, OCI: []string{"prestart", "createRuntime"}},
+		{Point: PostExtract, P2: "after_install", Porter: []string{"post_pack"}, OCI: []string{"createContainer"}},
+		{Point: PreSync, P2: "before_uninstall", Porter: []string{"pre_provision"}},
+		{Point: PostSync, Commands: []string{"post"}, P2: "before_launch", Porter: []string{"post_provision", "pre_promote"}, OCI: []string{"startContainer"}},
+		{Point: PostLaunch, P2: "after_launch", Porter: []string{"post_promote"}, OCI: []string{"poststart"}},
+		{Point: PrePrune, Porter: []string{"pre_prune"}},
+		{Point: PostPrune, Porter: []string{"post_prune"}},
+		{Point: Finish, Commands: []string{"success", "failure"}, OCI: []string{"poststop"}},
+	}
+}
+
+// Lookup returns the names of a point.
+func Lookup(p Point) (Names, bool) {
+	return find(func(n Names) bool { return n.Point == p })
+}
+
+// ByP2 returns the point of a p2 event.
+func ByP2(event string) (Point, bool) {
+	n, ok := find(func(n Names) bool { return event != "" && n.P2 == event })
+	return n.Point, ok
+}
+
+// ByPorter returns the point of a porter hook; a name without a point is a
+// user-defined hook.
+func ByPorter(name string) (Point, bool) {
+	n, ok := find(func(n Names) bool { return slices.Contains(n.Porter, name) })
+	return n.Point, ok
+}
+
+// ByOCI returns the point of an OCI stage or of an extension stage, which is
+// a point's own name.
+func ByOCI(stage string) (Point, bool) {
+	n, ok := find(func(n Names) bool { return slices.Contains(n.OCI, stage) || string(n.Point) == stage })
+	return n.Point, ok
+}
+
+func find(match func(Names) bool) (Names, bool) {
+	points := Points()
+	if i := slices.IndexFunc(points, match); i >= 0 {
+		return points[i], true
+	}
+	return Names{}, false
+}

@@ -1,0 +1,175 @@
+package porter
+
+import (
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/agext/levenshtein"
+
+	"stretcher/internal/redact"
+	"stretcher/internal/yamldoc"
+)
+
+// Check returns what is wrong with lists whose values are well-formed, with
+// keys below prefix, and warns of user-defined names that look like one of
+// the nine misspelt. Both are sorted by key; neither knows lines.
+func (l Lists) Check(prefix string) (warnings, problems []*yamldoc.Problem) {
+	for _, name := range l.names() {
+		key := prefix + "." + name
+		if strings.TrimSpace(name) == "" {
+			problems = append(problems, &yamldoc.Problem{Key: prefix, Message: "has a list without a name"})
+		}
+		if near := nearest(name); near != "" {
+			warnings = append(warnings, &yamldoc.Problem{Key: key, Hint: fmt.Sprintf("did you mean %q?", near),
+				Message: "is not a name of porter's: its hooks run only when they are asked for"})
+		}
+		for i := range l[name] {
+			c := checker{entry: &l[name][i], list: name, key: fmt.Sprintf("%s[%d]", key, i)}
+			c.check()
+			problems = append(problems, c.problems...)
+		}
+	}
+	return warnings, problems
+}
+
+// names are the names of the lists, sorted.
+func (l Lists) names() []string {
+	names := make([]string, 0, len(l))
+	for name := range l {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// nearest is the name among the nine that a user-defined one resembles, or "".
+func nearest(name string) string {
+	if slices.Contains(Names(), name) {
+		return ""
+	}
+	plain := strings.ReplaceAll(strings.ToLower(name), "-", "_")
+	for _, known := range Names() {
+		if levenshtein.Distance(plain, known, nil) <= 1 {
+			return known
+		}
+	}
+	return ""
+}
+
+type checker struct {
+	entry     *Entry
+	list, key string
+	problems  []*yamldoc.Problem
+}
+
+func (c *checker) add(key, value, format string, args ...any) {
+	at := c.key
+	if key != "" {
+		at += "." + key
+	}
+	c.problems = append(c.problems, &yamldoc.Problem{Key: at, Value: value, Message: fmt.Sprintf(format, args...)})
+}
+
+func (c *checker) check() {
+	c.kind()
+	c.plugin()
+	c.local("dockerfile", c.entry.Dockerfile)
+	c.local("path", c.entry.Path)
+	c.environment()
+	if r := c.entry.RunCondition; r != "" && stepOf(c.list) == "" {
+		c.add("run_condition", string(r), "is only for hooks that run after a step: post_pack, post_provision, post_promote, post_prune")
+	}
+}
+
+// kind checks that the entry is one thing to run.
+func (c *checker) kind() {
+	var kinds []string
+	e := c.entry
+	if e.Container() {
+		kinds = append(kinds, "a container (dockerfile, repo)")
+	}
+	if e.Run != "" {
+		kinds = append(kinds, "a command (run)")
+	}
+	if e.Path != "" {
+		kinds = append(kinds, "a program (path)")
+	}
+	switch {
+	case len(kinds) == 0:
+		c.add("", "", "has nothing to run: one of dockerfile, repo, run and path is required")
+	case len(kinds) > 1:
+		c.add("", "", "is %s at once", strings.Join(kinds, " and "))
+	case e.Run != "" && strings.TrimSpace(e.Run) == "":
+		c.add("run", "", "has nothing to run")
+	}
+}
+
+func (c *checker) plugin() {
+	e := c.entry
+	switch {
+	case e.Repo == "" && e.Ref != "":
+		c.add("ref", e.Ref, "needs a repo")
+		return
+	case e.Repo == "":
+		return
+	case !validRepo(e.Repo):
+		c.add("repo", redact.URL(e.Repo), "is not the URL of a git repository: https, ssh, git, http, file or USER@HOST:PATH")
+	}
+	switch {
+	case e.Ref == "":
+		c.add("ref", "", "is required with repo: a tag, branch or commit")
+	case !validRef(e.Ref):
+		c.add("ref", e.Ref, "is not a tag, branch or commit")
+	}
+}
+
+// local checks that a path cannot lead out of its tree by its name alone.
+func (c *checker) local(key, path string) {
+	switch {
+	case path == "":
+	case !filepath.IsLocal(path), strings.ContainsRune(path, 0):
+		c.add(key, path, "is not a path below the tree")
+	case filepath.Clean(path) == ".", strings.HasSuffix(path, "/"):
+		c.add(key, path, "is not the path of a file")
+	}
+}
+
+func (c *checker) environment() {
+	e := c.entry.Environment
+	for _, name := range e.names() {
+		if !validName(name) {
+			c.add("environment", name, "is not a variable name")
+		} else if v := e[name]; v != nil && strings.ContainsRune(*v, 0) {
+			c.add("environment."+name, "", "has a NUL in it")
+		}
+	}
+}
+
+// validName accepts what every engine takes for a name: no white space, no =.
+func validName(name string) bool {
+	return name != "" && !strings.ContainsAny(name, "= \t\r\n\x00#*\ufeff")
+}
+
+var (
+	repoURL = regexp.MustCompile(`^(?:https?|ssh|git|file)://[^\s\x00-\x1f-][^\s\x00-\x1f]*$`)
+	repoSCP = regexp.MustCompile(`^(?:[A-Za-z0-9_][A-Za-z0-9_.-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*:[^:\s\x00-\x1f-][^\s\x00-\x1f]*$`)
+)
+
+// validRepo accepts URLs of the transports that only talk git. Helpers such
+// as ext::COMMAND run what they are told, and a name without a transport is
+// taken for an option or for a path of this host.
+func validRepo(repo string) bool {
+	if strings.Contains(repo, "://") {
+		return repoURL.MatchString(repo)
+	}
+	return repoSCP.MatchString(repo)
+}
+
+// badRef is what no name of a ref holds (git-check-ref-format(1)), and what
+// would make an expression or an option of it.
+var badRef = regexp.MustCompile(`[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-/.]|[/.]$|\.lock$|/\.|\.lock/|^@$`)
+
+func validRef(ref string) bool { return !badRef.MatchString(ref) }

@@ -1,0 +1,112 @@
+package porter
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"stretcher/internal/hooks"
+	"stretcher/internal/redact"
+)
+
+// Lists are the hooks of a manifest by name: what stands below its hooks key.
+type Lists map[string][]Entry
+
+// Entry is one hook: a container (Dockerfile, or Repo with Ref), a shell
+// command (Run) or a program of the tree (Path).
+type Entry struct {
+	Dockerfile   string      `yaml:"dockerfile"`    // below the tree, or below the plugin; default there: Dockerfile
+	Repo         string      `yaml:"repo"`          // URL of the plugin's git repository
+	Ref          string      `yaml:"ref"`           // its tag, branch or commit
+	Run          string      `yaml:"run"`           // a command for sh -c
+	Path         string      `yaml:"path"`          // an executable below the tree
+	Environment  Environment `yaml:"environment"`   // for this hook alone
+	RunCondition Condition   `yaml:"run_condition"` // of post hooks; default pass
+	Concurrent   bool        `yaml:"concurrent"`    // may run together with its concurrent neighbours
+	Timeout      Timeout     `yaml:"timeout"`       // 0 = none; covers clone, build and run
+}
+
+// defaultDockerfile is what a plugin is built from when it names no other.
+const defaultDockerfile = "Dockerfile"
+
+// Container reports whether the hook runs in a container.
+func (e *Entry) Container() bool { return e.Dockerfile != "" || e.Repo != "" }
+
+// dockerfile is the path of the dockerfile below the tree or the plugin.
+func (e *Entry) dockerfile() string {
+	if e.Dockerfile == "" {
+		return defaultDockerfile
+	}
+	return e.Dockerfile
+}
+
+// What says what the hook is, for people: the command, the path, or the
+// dockerfile and where it comes from, without credentials.
+func (e *Entry) What() string {
+	switch {
+	case e.Run != "":
+		return e.Run
+	case e.Path != "":
+		return e.Path
+	case e.Repo != "":
+		return e.dockerfile() + " of " + redact.URL(e.Repo) + " at " + e.Ref
+	default:
+		return e.Dockerfile
+	}
+}
+
+// Condition is a run condition as manifests write it.
+type Condition hooks.Condition
+
+// UnmarshalText accepts pass, fail and always.
+func (c *Condition) UnmarshalText(b []byte) error {
+	switch v := hooks.Condition(b); v {
+	case hooks.Pass, hooks.Fail, hooks.Always:
+		*c = Condition(v)
+		return nil
+	}
+	return errors.New("is not pass, fail or always")
+}
+
+// Timeout is a time span: a Go duration such as 90s, or a bare number of
+// seconds.
+type Timeout time.Duration
+
+// UnmarshalText parses a duration; negative ones are refused.
+func (t *Timeout) UnmarshalText(b []byte) error {
+	s := string(b)
+	if n, err := strconv.ParseFloat(s, 64); err == nil {
+		if !(n >= 0 && n < 1e9) {
+			return errors.New("is not a number of seconds from 0 to 999999999")
+		}
+		*t = Timeout(n * float64(time.Second))
+		return nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 {
+		return errors.New("is not a duration such as 30, 90s or 5m")
+	}
+	*t = Timeout(d)
+	return nil
+}
+
+// Environment is what a hook's environment gets beside the standard
+// variables, as in Docker Compose: a value, or nil to pass on the caller's
+// where there is one.
+type Environment map[string]*string
+
+// FromList reads the list form: NAME=value, or NAME to pass on. The last of
+// several values for a name counts.
+func (e *Environment) FromList(items []string) error {
+	*e = make(Environment, len(items))
+	for _, item := range items {
+		name, value, found := strings.Cut(item, "=")
+		if found {
+			(*e)[name] = &value
+		} else {
+			(*e)[name] = nil
+		}
+	}
+	return nil
+}

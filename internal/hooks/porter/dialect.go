@@ -1,0 +1,163 @@
+package porter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"stretcher/internal/hooks"
+	"stretcher/internal/process"
+)
+
+// Dialect makes hooks of the lists of one manifest, for one run. No method
+// but those of its Engine and Plugins may be called concurrently.
+type Dialect struct {
+	Lists   Lists
+	Key     string        // where the lists stand in the manifest: "hooks"
+	Run     string        // id of the run; containers carry it
+	Engine  *Engine       // for hooks that are containers
+	Plugins *Plugins      // for those with a repo
+	Grace   time.Duration // from TERM to KILL of programs; 0 = process.DefaultGrace
+
+	// Mask is told the name and value of each variable that may be a secret,
+	// before a hook that has it is returned. nil = nobody is told.
+	Mask func(name, value string)
+}
+
+// At returns the hooks of a point, in the order in which they run. They are
+// good for that point of this run only.
+func (d *Dialect) At(p hooks.Point, s Scope) []hooks.Hook {
+	names, _ := hooks.Lookup(p)
+	var list []hooks.Hook
+	for _, name := range names.Porter {
+		list = append(list, d.hooks(name, p, s)...)
+	}
+	return list
+}
+
+// ErrNoList: the manifest has no hooks of that name.
+var ErrNoList = errors.New("no such hooks")
+
+// Named returns the hooks of the list name, whatever their condition: no step
+// has run that it could speak of. The error is ErrNoList and says which there
+// are.
+func (d *Dialect) Named(name string, s Scope) ([]hooks.Hook, error) {
+	if len(d.Lists[name]) == 0 {
+		there := "the manifest has none"
+		if len(d.Lists) > 0 {
+			there = "the manifest has " + strings.Join(d.Lists.names(), ", ")
+		}
+		return nil, fmt.Errorf("%q: %w: %s", name, ErrNoList, there)
+	}
+	point, _ := hooks.ByPorter(name)
+	list := d.hooks(name, point, s)
+	for i := range list {
+		list[i].Condition = hooks.Always
+	}
+	return list, nil
+}
+
+// Mounts reports whether a container runs by itself during a deployment, and
+// so has the tree mounted.
+func (l Lists) Mounts() bool {
+	for name, list := range l {
+		for i := range list {
+			if !UserDefined(name) && list[i].Container() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (d *Dialect) hooks(name string, p hooks.Point, s Scope) []hooks.Hook {
+	list := make([]hooks.Hook, 0, len(d.Lists[name]))
+	for i := range d.Lists[name] {
+		e := &d.Lists[name][i]
+		at := fmt.Sprintf("%s[%d]", name, i)
+		h := hooks.Hook{
+			Dialect: hooks.Porter, Name: at, Source: d.Key + "." + at, Point: p, Stage: name,
+			Timeout: time.Duration(e.Timeout), Grace: d.Grace, Required: true,
+			Concurrent: e.Concurrent, Condition: hooks.Condition(e.RunCondition),
+		}
+		d.fill(&h, e, s)
+		list = append(list, h)
+	}
+	return list
+}
+
+// fill says what the hook runs.
+func (d *Dialect) fill(h *hooks.Hook, e *Entry, s Scope) {
+	mask := d.Mask
+	if mask == nil {
+		mask = func(string, string) {}
+	}
+	env := s.added(e, mask)
+	if !e.Container() {
+		env = last(append(s.Caller[:len(s.Caller):len(s.Caller)], env...))
+	}
+	hook := h.Name
+	switch {
+	case s.Tree == "" && e.Repo == "" && e.Run == "":
+		h.Problem = fmt.Errorf("%q is a file of the tree, and there is no tree at this point: use repo or run", e.What())
+	case e.Container():
+		h.Run = func(ctx context.Context, st hooks.Streams) (process.Result, error) {
+			return d.contain(ctx, st, hook, e, s, env)
+		}
+	case e.Run != "":
+		h.Path, h.Args, h.Env, h.Dir = "sh", []string{"-c", e.Run}, env, s.Tree
+	default:
+		// Not resolved before it runs: an earlier hook may make it.
+		h.Run = func(ctx context.Context, st hooks.Streams) (process.Result, error) {
+			return d.program(ctx, st, e.Path, s.Tree, env)
+		}
+	}
+}
+
+// program runs an executable of the tree, in the tree.
+func (d *Dialect) program(ctx context.Context, s hooks.Streams, name, tree string, env []string) (process.Result, error) {
+	path, info, err := below(tree, name)
+	if err != nil {
+		return process.Result{Exit: -1}, err
+	}
+	if info.Mode()&0o111 == 0 {
+		return process.Result{Exit: -1}, fmt.Errorf("%q is not executable", name)
+	}
+	return started(ctx, s, process.Command{
+		Path: path, Dir: tree, Env: env, Stdout: s.Stdout, Stderr: s.Stderr, Grace: d.Grace,
+	})
+}
+
+// contain finds what the container is built from, and runs it.
+func (d *Dialect) contain(ctx context.Context, st hooks.Streams, hook string, e *Entry, s Scope, env []string) (process.Result, error) {
+	failed := process.Result{Exit: -1}
+	dir, commit := s.Tree, ""
+	if e.Repo != "" {
+		var err error
+		if dir, commit, err = d.Plugins.Checkout(ctx, st, e.Repo, e.Ref); err != nil {
+			return failed, err
+		}
+	}
+	file, _, err := below(dir, e.dockerfile())
+	if err != nil {
+		return failed, fmt.Errorf("dockerfile: %w", err)
+	}
+	buildDir, err := contextOf(dir, e.dockerfile())
+	if err != nil {
+		return failed, fmt.Errorf("dockerfile: %w", err)
+	}
+	tree := s.Tree
+	if tree != "" {
+		if tree, err = filepath.Abs(tree); err != nil {
+			return failed, err
+		}
+	}
+	return d.Engine.contain(ctx, st, job{
+		context: buildDir, dockerfile: file, tag: imageTag(commit, s.Name, hook, e), tree: tree, env: env,
+		container: strings.Join([]string{"stretcher", plain(d.Run), plain(hook), digest(d.Run, hook)}, "-"),
+		run:       d.Run, hook: hook,
+	})
+}

@@ -1,0 +1,72 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Hooks says which hooks of the host run at deployments, and how.
+type Hooks struct {
+	Dirs      []string `yaml:"dirs"`       // directories of executables, in order
+	OCIDirs   []string `yaml:"oci_dirs"`   // directories of JSON definitions; a later one masks an earlier one
+	Required  []string `yaml:"required"`   // executables whose failure stops the deployment: NAME or EVENT/NAME
+	TermAfter Span     `yaml:"term_after"` // when an executable is told to end, from its start; 0 = 30 s
+	KillAfter Span     `yaml:"kill_after"` // when it is killed, from its start; 0 = 60 s
+
+	Engine     string   `yaml:"engine"`      // podman, docker or a path; "" = whichever is there
+	EngineArgs []string `yaml:"engine_args"` // before the engine's command
+	BuildArgs  []string `yaml:"build_args"`  // options of build
+	RunArgs    []string `yaml:"run_args"`    // options of run
+}
+
+// Times that hold where the policy says nothing.
+const (
+	defaultTermAfter = 30 * time.Second
+	defaultKillAfter = 60 * time.Second
+)
+
+// Times returns when executables are told to end and when they are killed,
+// both from their start.
+func (h Hooks) Times() (term, kill time.Duration) {
+	term, kill = time.Duration(h.TermAfter), time.Duration(h.KillAfter)
+	if term == 0 {
+		term = defaultTermAfter
+		if kill > 0 {
+			term = min(term, kill)
+		}
+	}
+	if kill == 0 {
+		kill = max(defaultKillAfter, term)
+	}
+	return term, kill
+}
+
+func (h Hooks) check() error {
+	if term, kill := h.Times(); kill < term {
+		return fmt.Errorf("hooks.kill_after: %s is before term_after, %s", kill, term)
+	}
+	for _, name := range h.Required {
+		if name == "" {
+			return errors.New("hooks.required: has an empty name")
+		}
+	}
+	return nil
+}
+
+// Span is a time span: a Go duration, or a bare number of seconds.
+type Span time.Duration
+
+// UnmarshalText reads 30s, 2m and 30.
+func (s *Span) UnmarshalText(b []byte) error {
+	d, err := time.ParseDuration(string(b))
+	if n, asNumber := strconv.ParseFloat(string(b), 64); asNumber == nil && n > 0 && n < 1e9 {
+		d, err = time.Duration(n*float64(time.Second)), nil
+	}
+	if err != nil || d <= 0 {
+		return errors.New("is not a time span such as 30s or 2m")
+	}
+	*s = Span(d)
+	return nil
+}

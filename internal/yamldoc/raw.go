@@ -1,0 +1,50 @@
+package yamldoc
+
+import (
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Raw is a part of a document that is kept as it is written, for somebody
+// else to read. Aliases in it are expanded, so that it stands by itself.
+type Raw struct{ Node *yaml.Node }
+
+// IsMap reports whether the part is a mapping.
+func (r Raw) IsMap() bool { return r.Node != nil && r.Node.Kind == yaml.MappingNode }
+
+// raw keeps n, which must be sound: keys that stand once and merge keys that
+// name mappings.
+func (d *decoder) raw(n *yaml.Node, into *Raw, key string) {
+	c := d.expanded(n)
+	if d.visited > maxNodes {
+		return // Decode says so
+	}
+	var v any
+	if err := c.Decode(&v); err != nil {
+		text := strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), "\n", " ")
+		d.problem(&yaml.Node{Line: n.Line}, key, "can't be read: %s", text)
+		return
+	}
+	into.Node = c
+}
+
+// expanded copies n with copies of what its aliases stand for. It stops when
+// the document has too many nodes, as one whose anchor holds itself has.
+func (d *decoder) expanded(n *yaml.Node) *yaml.Node {
+	if d.visited++; d.visited > maxNodes {
+		return n
+	}
+	if n.Kind == yaml.AliasNode {
+		return d.expanded(n.Alias)
+	}
+	c := *n
+	c.Anchor, c.Content = "", nil
+	for _, child := range n.Content {
+		if d.visited > maxNodes {
+			break
+		}
+		c.Content = append(c.Content, d.expanded(child))
+	}
+	return &c
+}
