@@ -14,7 +14,12 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"stretcher/internal/hooks"
+	"stretcher/internal/hooks/p2"
+	"stretcher/internal/hooks/porter"
+	"stretcher/internal/policy"
 	"stretcher/internal/store"
+	"stretcher/internal/testparts"
 )
 
 // The documents' code blocks are examples, and an example must work. The
@@ -22,6 +27,7 @@ import (
 //
 //	```yaml manifest   parsed, without a warning
 //	```sh run          run by sh -e, in one directory per document
+//	```sh podman       run where podman is, in a directory of its own
 //	```text output     what the run block before it prints, stderr included;
 //	                   "..." stands for any text within a line
 //
@@ -51,6 +57,9 @@ type block struct {
 	line int
 	text string
 }
+
+// running are the kinds of blocks that run.
+func running() []string { return []string{"sh run", "sh podman"} }
 
 var fence = regexp.MustCompile("(?ms)^```([a-z ]*)\n(.*?)^```$")
 
@@ -105,22 +114,67 @@ func TestDocumentedCommands(t *testing.T) {
 	seen := 0
 	for _, name := range documents(t) {
 		dir := t.TempDir()
-		output := ""
+		output, ran := "", false
 		for _, b := range blocks(readDoc(t, name)) {
-			switch b.kind {
-			case "sh run":
-				seen++
-				output = runDocumented(t, dir, fmt.Sprintf("%s:%d", name, b.line), b.text)
-			case "text output":
-				if !outputPattern(b.text).MatchString(output) {
-					t.Errorf("%s:%d: the command before it prints\n%s", name, b.line, output)
+			switch {
+			case slices.Contains(running(), b.kind):
+				ran = b.kind == "sh run"
+				if ran {
+					seen++
+					output = runDocumented(t, dir, fmt.Sprintf("%s:%d", name, b.line), b.text)
 				}
+			case b.kind == "text output" && ran:
+				checkOutput(t, name, b, output)
 			}
 		}
 	}
-	if seen < 2 {
+	if seen < 10 {
 		t.Errorf("%d examples found in the documents", seen)
 	}
+}
+
+func checkOutput(t *testing.T, name string, b block, output string) {
+	t.Helper()
+	if !outputPattern(b.text).MatchString(output) {
+		t.Errorf("%s:%d: the command before it prints\n%s", name, b.line, output)
+	}
+}
+
+// TestDocumentedContainers runs the examples that need a container engine.
+func TestDocumentedContainers(t *testing.T) {
+	needs(t, "rsync")
+	needs(t, "tar")
+	engineInPath(t, testparts.Podman(t))
+	seen := 0
+	for _, name := range documents(t) {
+		all := blocks(readDoc(t, name))
+		for i, b := range all {
+			if b.kind != "sh podman" {
+				continue
+			}
+			seen++
+			output := runDocumented(t, t.TempDir(), fmt.Sprintf("%s:%d", name, b.line), b.text)
+			if i+1 < len(all) && all[i+1].kind == "text output" {
+				checkOutput(t, name, all[i+1], output)
+			}
+		}
+	}
+	if seen == 0 {
+		t.Error("no example found in the documents")
+	}
+}
+
+// engineInPath puts a podman into PATH that works on this machine, so that
+// the examples need not say how.
+func engineInPath(t *testing.T, e testparts.ContainerEngine) {
+	t.Helper()
+	dir := t.TempDir()
+	script := fmt.Sprintf("#!/bin/sh\ncase $1 in run) shift; set -- run %s \"$@\";; esac\nexec %s %s \"$@\"\n",
+		strings.Join(e.Run, " "), e.Path, strings.Join(e.Args, " "))
+	if err := os.WriteFile(filepath.Join(dir, "podman"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 }
 
 // runDocumented runs an example with the program under test first in PATH,
@@ -148,7 +202,7 @@ func outputPattern(text string) *regexp.Regexp {
 }
 
 func TestBlocksAreOfAKnownKind(t *testing.T) {
-	known := []string{"yaml manifest", "sh run", "text output", "sh", "text", "ini", "yaml", "console"}
+	known := []string{"yaml manifest", "sh run", "sh podman", "text output", "sh", "text", "ini", "yaml", "console"}
 	for _, name := range documents(t) {
 		for _, b := range blocks(readDoc(t, name)) {
 			if !slices.Contains(known, b.kind) {
@@ -172,7 +226,10 @@ func tableRows(doc, header string) [][]string {
 		if i == 0 {
 			continue // |---|
 		}
-		cells := strings.Split(strings.Trim(line, "|"), " | ")
+		for range 2 { // an empty cell; the next one shares its bar
+			line = strings.ReplaceAll(line, "| |", "|  |")
+		}
+		cells := strings.Split(strings.TrimSuffix(strings.TrimPrefix(line, "|"), "|"), " | ")
 		for i := range cells {
 			cells[i] = strings.TrimSpace(cells[i])
 		}
@@ -237,6 +294,84 @@ func TestManifestKeysAreDocumented(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestHookTablesAreDocumented compares the tables of docs/hooks.md with those
+// of the engine and its dialects.
+func TestHookTablesAreDocumented(t *testing.T) {
+	doc := readDoc(t, "docs/hooks.md")
+	rows := tableRows(doc, "| point | when | commands | p2 event | porter hook | OCI stage |")
+	var got [][]string
+	for _, row := range rows {
+		got = append(got, append(row[:1:1], row[2:]...))
+	}
+	var want [][]string
+	for _, n := range hooks.Points() {
+		want = append(want, []string{
+			quoted(string(n.Point)), quoted(n.Commands...), quoted(n.P2), quoted(n.Porter...), quoted(n.OCI...),
+		})
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("docs/hooks.md has the points\n%q, the program has\n%q", got, want)
+	}
+	for _, key := range yamlKeys(reflect.TypeFor[porter.Entry]()) {
+		if !strings.Contains(doc, "\n| `"+key+"` |") {
+			t.Errorf("docs/hooks.md has no table row for %q", key)
+		}
+	}
+	list, err := p2.Hooks(p2.Options{Dirs: []string{hookDir(t)}}, hooks.Init)
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%v, %v", list, err)
+	}
+	for _, kv := range list[0].Env {
+		if name, _, _ := strings.Cut(kv, "="); !strings.Contains(doc, "\n| `"+name+"` |") {
+			t.Errorf("docs/hooks.md has no table row for %q", name)
+		}
+	}
+}
+
+// hookDir is a hook directory with one hook.
+func hookDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "hook"), []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// quoted is a list as a table cell has it.
+func quoted(names ...string) string {
+	cell := "`" + strings.Join(names, "`, `") + "`"
+	return strings.TrimPrefix(cell, "``")
+}
+
+// TestPolicyKeysAreDocumented finds every key of the host policy in the table
+// of docs/policy.md.
+func TestPolicyKeysAreDocumented(t *testing.T) {
+	doc := readDoc(t, "docs/policy.md")
+	for _, key := range nestedKeys(reflect.TypeFor[policy.Policy]()) {
+		if !strings.Contains(doc, "\n| `"+key+"` |") {
+			t.Errorf("docs/policy.md has no table row for %q", key)
+		}
+	}
+}
+
+// nestedKeys are the keys of a type and, after a dot, of the types in it.
+func nestedKeys(typ reflect.Type) []string {
+	var all []string
+	for i := range typ.NumField() {
+		f := typ.Field(i)
+		key := f.Tag.Get("yaml")
+		if f.Type.Kind() != reflect.Struct {
+			all = append(all, key)
+			continue
+		}
+		for _, inner := range nestedKeys(f.Type) {
+			all = append(all, key+"."+inner)
+		}
+	}
+	return all
 }
 
 func yamlKeys(typ reflect.Type) []string {
