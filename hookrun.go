@@ -239,6 +239,11 @@ func (r *run) hooksOf(p hooks.Point) ([]hooks.Hook, error) {
 		return nil, err
 	}
 	for i := range definitions { // the rest of it is the definition's own
+		for _, kv := range definitions[i].Env {
+			if name, value, ok := strings.Cut(kv, "="); ok {
+				r.log.Mask(name, value)
+			}
+		}
 		definitions[i].Env = slices.Concat(own, definitions[i].Env)
 	}
 	return slices.Concat(list, definitions, set.porter.At(p, r.scope(p))), nil

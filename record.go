@@ -13,6 +13,7 @@ import (
 
 	"stretcher/internal/disk"
 	"stretcher/internal/history"
+	"stretcher/internal/hooks"
 	"stretcher/internal/lock"
 	"stretcher/internal/process"
 	"stretcher/internal/runlog"
@@ -224,6 +225,9 @@ func (c *recorder) endRest(run string, removeContainers func(run string) error) 
 	ended := false
 	for _, pgid := range c.dir.Groups(run) {
 		ended = process.KillGroup(pgid, markOf(run)) || ended
+	}
+	if n := process.KillMarked(markOf(run), hooks.MarkName); n > 0 { // in groups of their own
+		ended = true
 	}
 	if ended {
 		c.log.Info(fmt.Sprintf("ended what run %s had left running", run))

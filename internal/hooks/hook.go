@@ -75,6 +75,10 @@ type Hook struct {
 	// applies Timeout to ctx; Path, Args and Grace are the dialect's then.
 	Run func(ctx context.Context, s Streams) (process.Result, error)
 
+	// Detached says that Run starts processes that go on after it by design,
+	// such as a container's monitor: they are not adopted and ended.
+	Detached bool
+
 	// Problem is why the hook can't run. It is recorded in place of a run and
 	// is a failure only when the hook is Required.
 	Problem error

@@ -124,23 +124,25 @@ func marked(pid int, mark string) bool {
 }
 
 // adopt makes this process the parent of orphans until release is called,
-// which ends and reaps all children that were not there before.
+// which ends and reaps all children that were not there before and returns
+// how many it has killed.
 //
 // The attribute is the whole process's; Runner.Adopt says who may ask for it.
-func adopt() (release func()) {
+func adopt() (release func() int) {
 	before := children()
 	if unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != nil {
-		return func() {}
+		return func() int { return 0 }
 	}
-	return func() {
+	return func() int {
 		isNew := func(p proc) bool { return p.parent == os.Getpid() && !before[p.pid] }
-		killUntilNone(isNew)
+		killed := killUntilNone(isNew)
 		for pid := range children() {
 			if !before[pid] {
 				_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
 			}
 		}
 		_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+		return killed
 	}
 }
 

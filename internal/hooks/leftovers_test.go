@@ -56,7 +56,7 @@ func TestUnrulyHooks(t *testing.T) {
 		{name: "double-forks holding stdout", script: "(setsid sh -c 'sleep 600; : WORD' &) ; exit 0", good: true, left: true},
 		{name: "double-forks and hangs", script: "(setsid sh -c 'trap \"\" TERM; sleep 600; : WORD' &) ; sleep 600", left: true},
 		{name: "descendant of a daemon without environment", script: "(setsid sh -c 'env -i sh -c \"sleep 600; : WORD\"; :' >/dev/null 2>&1 &) ; sleep 0.3", good: true, left: true},
-		{name: "daemon without environment", script: "(env -i setsid sh -c 'sleep 600; : WORD' </dev/null >/dev/null 2>&1 &) ; exit 0", adopt: true, good: true},
+		{name: "daemon without environment", script: "(env -i setsid sh -c 'sleep 600; : WORD' </dev/null >/dev/null 2>&1 &) ; exit 0", adopt: true, good: true, left: true},
 		{name: "closes stdout", script: "exec >&- 2>&-; : WORD; sleep 600"},
 		{name: "reads no stdin", script: "exit 0", good: true},
 		{name: "changes directory", script: "cd /tmp && exit 0", good: true},

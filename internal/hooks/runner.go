@@ -81,7 +81,7 @@ func groups(hooks []Hook) (out [][]Hook) {
 // runGroup runs all hooks of a group at once and returns the failure of the
 // first required one, in order.
 func (r *Runner) runGroup(ctx context.Context, p Point, group []Hook) error {
-	release := func() {}
+	release := func() int { return 0 }
 	if r.Adopt && onlyProcesses(group) {
 		release = adopt()
 	}
@@ -92,7 +92,9 @@ func (r *Runner) runGroup(ctx context.Context, p Point, group []Hook) error {
 		wg.Go(func() { outcomes[i] = r.runHook(ctx, p, h, stdout) })
 	}
 	wg.Wait()
-	release()
+	if n := release(); n > 0 {
+		r.Log.Warn(fmt.Sprintf("hooks at %s left %d processes behind; they were ended", p, n))
+	}
 	var failed error
 	for _, o := range outcomes {
 		if err := r.judge(o); failed == nil {
@@ -104,7 +106,7 @@ func (r *Runner) runGroup(ctx context.Context, p Point, group []Hook) error {
 
 func onlyProcesses(group []Hook) bool {
 	for _, h := range group {
-		if h.Run != nil {
+		if h.Detached {
 			return false
 		}
 	}

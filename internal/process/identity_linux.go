@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -46,6 +47,29 @@ func Alive(pid int, start string) bool {
 func running(pid int) bool {
 	err := syscall.Kill(pid, 0)
 	return err == nil || errors.Is(err, syscall.EPERM)
+}
+
+// KillMarked ends every process that has variable (NAME=value) in its
+// environment and a variable whose name is name, in whatever group it is. It
+// returns how many there were.
+func KillMarked(variable, name string) int {
+	environs, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		return 0
+	}
+	killed := 0
+	for _, path := range environs {
+		env, err := os.ReadFile(path)
+		env = append([]byte{0}, env...)
+		if err != nil || !bytes.Contains(env, []byte("\x00"+variable+"\x00")) || !bytes.Contains(env, []byte("\x00"+name+"=")) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err == nil && pid != os.Getpid() && syscall.Kill(pid, syscall.SIGKILL) == nil {
+			killed++
+		}
+	}
+	return killed
 }
 
 // KillGroup ends the process group pgid if one of its processes has variable

@@ -21,5 +21,8 @@ func Alive(pid int, _ string) bool {
 	return err == nil || errors.Is(err, syscall.EPERM)
 }
 
+// KillMarked ends nothing where environments can't be read.
+func KillMarked(string, string) int { return 0 }
+
 // KillGroup ends nothing where a group's environment can't be read.
 func KillGroup(int, string) bool { return false }

@@ -35,6 +35,21 @@ func TestAlive(t *testing.T) {
 	}
 }
 
+func TestKillMarked(t *testing.T) {
+	cmd := exec.Command("setsid", "-w", "sleep", "60")
+	cmd.Env = append(os.Environ(), "STRETCHER_TEST_RUN=one", "STRETCHER_TEST_HOOK=x")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if n := KillMarked("STRETCHER_TEST_RUN=on", "STRETCHER_TEST_HOOK") + KillMarked("STRETCHER_TEST_RUN=one", "TEST_HOOK"); n != 0 {
+		t.Errorf("%d processes without the marks were ended", n)
+	}
+	if n := KillMarked("STRETCHER_TEST_RUN=one", "STRETCHER_TEST_HOOK"); n == 0 {
+		t.Error("nothing was ended")
+	}
+	_ = cmd.Wait()
+}
+
 func TestKillGroup(t *testing.T) {
 	cmd := exec.Command("sh", "-c", "sleep 60; true")
 	cmd.Env = append(os.Environ(), "STRETCHER_TEST_MARK=yes")

@@ -153,6 +153,11 @@ func (d *Definition) check() error {
 	if !filepath.IsAbs(d.Hook.Path) {
 		return fmt.Errorf("hook.path: %q is not absolute", d.Hook.Path)
 	}
+	for _, kv := range d.Hook.Env {
+		if strings.ContainsRune(kv, 0) {
+			return errors.New("hook.env: has a NUL in it")
+		}
+	}
 	if d.Hook.Timeout != nil && *d.Hook.Timeout <= 0 {
 		return fmt.Errorf("hook.timeout: %d is not a number of seconds above 0", *d.Hook.Timeout)
 	}

@@ -68,6 +68,7 @@ func TestReadNamesTheKey(t *testing.T) {
 		{"version's type", `{"version": 1}`, "version: is a JSON number"},
 		{"no path", `{"version": "1.0.0", "when": {}, "stages": []}`, "hook.path: is missing"},
 		{"relative path", `{"version": "1.0.0", "hook": {"path": "h"}, "stages": []}`, `hook.path: "h" is not absolute`},
+		{"NUL in env", `{"version": "1.0.0", "hook": {"path": "/h", "env": ["A=\u0000"]}, "stages": []}`, `hook.env: has a NUL in it`},
 		{"path's type", `{"version": "1.0.0", "hook": {"path": 1}, "stages": []}`, "hook.path: is a JSON number"},
 		{"timeout", `{"version": "1.0.0", "hook": {"path": "/h", "timeout": 0}, "stages": []}`, "hook.timeout: 0"},
 		{"annotation key", `{"version": "1.0.0", "hook": {"path": "/h"}, "when": {"annotations": {"(": "a"}}, "stages": []}`, `when.annotations: "(" is not a regular expression`},

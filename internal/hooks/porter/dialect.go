@@ -104,6 +104,7 @@ func (d *Dialect) fill(h *hooks.Hook, e *Entry, s Scope) {
 	case s.Tree == "" && e.Repo == "" && e.Run == "":
 		h.Problem = fmt.Errorf("%q is a file of the tree, and there is no tree at this point: use repo or run", e.What())
 	case e.Container():
+		h.Detached = true
 		h.Run = func(ctx context.Context, st hooks.Streams) (process.Result, error) {
 			return d.contain(ctx, st, hook, e, s, env)
 		}
