@@ -39,7 +39,11 @@ func (s scale) percent(t time.Time) string { return percent(t.Sub(s.from), s.to.
 // ticks marks round local times: full hours, midnights. The right end is left
 // to the word "now".
 func (s scale) ticks() (all []tick) {
-	step, end := s.step(), s.to.Add(-s.to.Sub(s.from)/12)
+	step, room := s.step(), time.Duration(12)
+	if step < time.Minute {
+		room = 8 // its labels are longer
+	}
+	end := s.to.Add(-s.to.Sub(s.from) / room)
 	for t := s.firstTick(step); t.Before(end); t = next(t, step) {
 		format := "15:04"
 		if step < time.Minute {
