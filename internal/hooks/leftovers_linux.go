@@ -1,13 +1,13 @@
 package hooks
 
 import (
-	"bytes"
 	"os"
-	"strconv"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"stretcher/internal/process"
 )
 
 const (
@@ -17,12 +17,6 @@ const (
 	roundWait = 10 * time.Millisecond
 )
 
-// proc is one line of the process table.
-type proc struct {
-	pid, parent, group int
-	zombie             bool
-}
-
 // endAll kills every process with mark (NAME=value) in its environment, those
 // of the group leader, and all their descendants, until none is left. It
 // returns how many it has killed.
@@ -30,12 +24,12 @@ type proc struct {
 // The processes of a hook may be in any group or session and may have no
 // parent any more; the environment they began with is what they still share.
 func endAll(mark string, leader int) int {
-	return killUntilNone(func(p proc) bool {
-		return leader > 0 && p.group == leader || marked(p.pid, mark)
+	return killUntilNone(func(p process.Entry) bool {
+		return leader > 0 && p.Group == leader || process.HasVariable(p.PID, mark)
 	})
 }
 
-func killUntilNone(root func(proc) bool) int {
+func killUntilNone(root func(process.Entry) bool) int {
 	killed := map[int]bool{}
 	for range rounds {
 		more := false
@@ -54,15 +48,15 @@ func killUntilNone(root func(proc) bool) int {
 
 // family lists the processes that root picks and their descendants, zombies
 // aside.
-func family(root func(proc) bool) (pids []int) {
+func family(root func(process.Entry) bool) (pids []int) {
 	self := os.Getpid()
-	children := map[int][]proc{}
-	var todo []proc
-	for _, p := range table() {
-		if p.pid == self {
+	children := map[int][]process.Entry{}
+	var todo []process.Entry
+	for _, p := range process.Table() {
+		if p.PID == self {
 			continue
 		}
-		children[p.parent] = append(children[p.parent], p)
+		children[p.Parent] = append(children[p.Parent], p)
 		if root(p) {
 			todo = append(todo, p)
 		}
@@ -71,56 +65,16 @@ func family(root func(proc) bool) (pids []int) {
 	for len(todo) > 0 {
 		p := todo[0]
 		todo = todo[1:]
-		if seen[p.pid] {
+		if seen[p.PID] {
 			continue
 		}
-		seen[p.pid] = true
-		todo = append(todo, children[p.pid]...)
-		if !p.zombie {
-			pids = append(pids, p.pid)
+		seen[p.PID] = true
+		todo = append(todo, children[p.PID]...)
+		if !p.Zombie {
+			pids = append(pids, p.PID)
 		}
 	}
 	return pids
-}
-
-// table reads the process table.
-func table() (procs []proc) {
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return nil
-	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
-	if err != nil {
-		return nil
-	}
-	for _, name := range names {
-		pid, err := strconv.Atoi(name)
-		if err != nil {
-			continue
-		}
-		stat, err := os.ReadFile("/proc/" + name + "/stat")
-		if err != nil {
-			continue // it has ended
-		}
-		// The name, in parentheses, may hold anything; after it come state,
-		// parent and process group (proc(5)).
-		f := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-		if len(f) < 3 {
-			continue
-		}
-		p := proc{pid: pid, zombie: string(f[0]) == "Z" || string(f[0]) == "X"}
-		p.parent, _ = strconv.Atoi(string(f[1]))
-		p.group, _ = strconv.Atoi(string(f[2]))
-		procs = append(procs, p)
-	}
-	return procs
-}
-
-// marked tells whether a process began with mark in its environment.
-func marked(pid int, mark string) bool {
-	env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
-	return err == nil && bytes.Contains(append([]byte{0}, env...), []byte("\x00"+mark+"\x00"))
 }
 
 // adopt makes this process the parent of orphans until release is called,
@@ -134,7 +88,7 @@ func adopt() (release func() int) {
 		return func() int { return 0 }
 	}
 	return func() int {
-		isNew := func(p proc) bool { return p.parent == os.Getpid() && !before[p.pid] }
+		isNew := func(p process.Entry) bool { return p.Parent == os.Getpid() && !before[p.PID] }
 		killed := killUntilNone(isNew)
 		for pid := range children() {
 			if !before[pid] {
@@ -150,9 +104,9 @@ func adopt() (release func() int) {
 func children() map[int]bool {
 	pids := map[int]bool{}
 	self := os.Getpid()
-	for _, p := range table() {
-		if p.parent == self {
-			pids[p.pid] = true
+	for _, p := range process.Table() {
+		if p.Parent == self {
+			pids[p.PID] = true
 		}
 	}
 	return pids

@@ -1,12 +1,6 @@
 package process
 
-import (
-	"bytes"
-	"os"
-	"path/filepath"
-	"strconv"
-	"syscall"
-)
+import "syscall"
 
 // attributes puts the child into a group of its own and ties it to its
 // parent's life: when the parent is killed, the leader must not go on
@@ -21,21 +15,11 @@ func groupGone(pgid int) bool {
 	if syscall.Kill(-pgid, 0) != nil {
 		return true
 	}
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil || len(stats) == 0 {
-		return false
-	}
-	for _, name := range stats {
-		stat, err := os.ReadFile(name)
-		if err != nil {
-			continue
-		}
-		// The name, in parentheses, may hold anything; after it come state,
-		// parent and process group (proc(5)).
-		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-		if len(fields) > 2 && string(fields[2]) == strconv.Itoa(pgid) && string(fields[0]) != "Z" {
+	table := Table()
+	for _, e := range table {
+		if e.Group == pgid && !e.Zombie {
 			return false
 		}
 	}
-	return true
+	return len(table) > 0 // without a table there is no telling
 }

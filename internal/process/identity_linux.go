@@ -1,11 +1,8 @@
 package process
 
 import (
-	"bytes"
 	"errors"
 	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 )
@@ -14,16 +11,11 @@ import (
 // other process with that number ever has: the boot and the clock tick in it
 // (proc(5), field 22 of stat). "" when there is no such process.
 func Start(pid int) string {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
+	e, ok := lookUp(pid)
+	if !ok || e.Zombie {
 		return ""
 	}
-	// The name, in parentheses, may hold anything; after it comes field 3.
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 20 || string(fields[0]) == "Z" {
-		return ""
-	}
-	return Boot() + ":" + string(fields[19])
+	return Boot() + ":" + e.tick
 }
 
 // Boot names the time since the machine was started.
@@ -53,19 +45,10 @@ func running(pid int) bool {
 // environment and a variable whose name is name, in whatever group it is. It
 // returns how many there were.
 func KillMarked(variable, name string) int {
-	environs, err := filepath.Glob("/proc/[0-9]*/environ")
-	if err != nil {
-		return 0
-	}
 	killed := 0
-	for _, path := range environs {
-		env, err := os.ReadFile(path)
-		env = append([]byte{0}, env...)
-		if err != nil || !bytes.Contains(env, []byte("\x00"+variable+"\x00")) || !bytes.Contains(env, []byte("\x00"+name+"=")) {
-			continue
-		}
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-		if err == nil && pid != os.Getpid() && syscall.Kill(pid, syscall.SIGKILL) == nil {
+	for _, e := range Table() {
+		if e.PID != os.Getpid() && HasVariable(e.PID, variable) && HasVariable(e.PID, name+"=") &&
+			syscall.Kill(e.PID, syscall.SIGKILL) == nil {
 			killed++
 		}
 	}
@@ -76,20 +59,11 @@ func KillMarked(variable, name string) int {
 // (NAME=value) in its environment: the number may belong to another group by
 // now. It reports whether it did.
 func KillGroup(pgid int, variable string) bool {
-	procs, err := os.ReadDir("/proc")
-	if err != nil || pgid <= 1 {
+	if pgid <= 1 {
 		return false
 	}
-	for _, p := range procs {
-		pid, err := strconv.Atoi(p.Name())
-		if err != nil {
-			continue
-		}
-		if group, err := syscall.Getpgid(pid); err != nil || group != pgid {
-			continue
-		}
-		env, err := os.ReadFile("/proc/" + p.Name() + "/environ")
-		if err == nil && bytes.Contains(append([]byte{0}, env...), []byte("\x00"+variable+"\x00")) {
+	for _, e := range Table() {
+		if e.Group == pgid && HasVariable(e.PID, variable) {
 			return syscall.Kill(-pgid, syscall.SIGKILL) == nil
 		}
 	}
