@@ -121,7 +121,7 @@ func newHookRun(s *settings, url string) (*run, func(), error) {
 	}
 	r := &run{
 		id: newRunID(), event: &Event{Source: sourceArgument, URL: url}, opts: s.Options, policy: host, log: log, screen: screen,
-		manifestURL: redact.URL(url), tmpdir: os.Getenv("TMPDIR"), stdout: os.Stdout, stderr: screen,
+		manifestURL: redact.URL(url), tmpdir: tmpdir(), stdout: os.Stdout, stderr: screen,
 		store: store.NewSet(store.Options{UserAgent: userAgent()}), rec: &recorder{log: log, json: host.History.JSON},
 	}
 	r.environ, r.lookup = environOf()

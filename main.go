@@ -208,10 +208,7 @@ func newRun(ctx context.Context, s *settings, e *Event, log *runlog.Log, screen 
 		e = &Event{Source: "malformed event"}
 	}
 	r := &run{id: newRunID(), event: e, opts: s.Options, policy: &policy.Policy{}, log: log, screen: screen,
-		manifestURL: redact.URL(e.URL), stderr: screen, store: store.NewSet(store.Options{UserAgent: userAgent()})}
-	if dir := os.Getenv("TMPDIR"); dir != "" {
-		r.tmpdir, _ = filepath.Abs(dir) // the next run may be elsewhere when it cleans up
-	}
+		manifestURL: redact.URL(e.URL), tmpdir: tmpdir(), stderr: screen, store: store.NewSet(store.Options{UserAgent: userAgent()})}
 	r.environ, r.lookup = environOf()
 	log.Logger = log.With("run", r.id)
 	r.rec = &recorder{log: log}
@@ -256,6 +253,20 @@ func (r *run) refuse(err error) (string, error) {
 func (r *run) close() {
 	r.store.Close()
 	r.rec.close()
+}
+
+// tmpdir is what TMPDIR names, or "". It is absolute: the next run may be
+// elsewhere when it cleans up.
+func tmpdir() string {
+	dir := os.Getenv("TMPDIR")
+	if dir == "" {
+		return ""
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return ""
+	}
+	return abs
 }
 
 func newRunID() string { return uuid.Must(uuid.NewV7()).String() }
