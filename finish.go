@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"stretcher/internal/history"
+)
+
+// finish ends every run, whatever happened: it says how it went, runs the
+// success or failure commands and the hooks after them, leaves nothing behind
+// and records the result. late goes on for a while when ctx is interrupted.
+func (r *run) finish(ctx, late context.Context, err error) error {
+	if err != nil {
+		r.fail(late, err)
+		if s, ok := interrupted(ctx); ok && !errors.As(err, new(signalError)) {
+			err = fmt.Errorf("failure: %w (%w)", s, err)
+		}
+	} else {
+		err = r.succeed(ctx)
+	}
+	r.runLastHooks(late)
+	r.cleanUp()
+	r.record(err)
+	if r.unlock != nil {
+		if err := r.unlock(); err != nil {
+			r.log.Warn(err.Error())
+		}
+	}
+	return err
+}
+
+// succeed runs the success commands. Their failure changes nothing: what was
+// to be deployed is.
+func (r *run) succeed(ctx context.Context) error {
+	r.done = true
+	r.outcome = r.log.Masked(r.summary())
+	r.log.Info(r.outcome)
+	r.rec.enter("success")
+	r.notify(ctx, "success", r.manifest.Commands.Success)
+	if s, ok := interrupted(ctx); ok {
+		return fmt.Errorf("success: %w", s)
+	}
+	return nil
+}
+
+func (r *run) fail(ctx context.Context, err error) {
+	r.failed, r.outcome = err, r.log.Masked(err.Error())
+	r.log.Error(err.Error())
+	if hint := hintOf(err); hint != "" {
+		r.log.Info("hint: " + hint)
+	}
+	if r.manifest == nil {
+		return
+	}
+	failedIn := r.step
+	r.rec.enter("failure")
+	r.notify(ctx, "failure", r.manifest.Commands.Failure)
+	r.rec.row.Step = failedIn
+}
+
+// record writes the result into the history. An event that could not be
+// tried, since another run held the lock, may be handed over again.
+func (r *run) record(err error) {
+	exit := exitCode(err)
+	text := ""
+	if err != nil {
+		text = r.log.Masked(err.Error())
+	}
+	result := history.Failed
+	switch {
+	case r.done:
+		result = history.Good
+		r.saveRecord()
+	case exit == exitRefused:
+		result = history.Refused
+	}
+	r.rec.setContainers(false)
+	r.rec.finish(result, exit, text, exit != exitBusy)
+	r.rec.prune(r.policy.History.KeepFor())
+}
+
+// summary is the line of a run that went well.
+func (r *run) summary() string {
+	m := r.manifest
+	if len(m.Src) == 0 {
+		return fmt.Sprintf("commands of %q done", r.manifestURL)
+	}
+	what := fmt.Sprintf("%q", m.Name)
+	if m.Version != "" {
+		what += fmt.Sprintf(" version %q", m.Version)
+	}
+	return fmt.Sprintf("deployed %s to %q", what, m.Dest)
+}
