@@ -1,0 +1,215 @@
+package releases
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// State says how a release fared.
+type State string
+
+// The states of a release.
+const (
+	Pending State = "pending" // being deployed, or its run died
+	Good    State = "good"    // deployed to the end
+	Bad     State = "bad"     // its deployment failed, or its mark is gone
+)
+
+// maxMark bounds the reading of a mark, in bytes.
+const maxMark = 64 << 10
+
+// Release is one release and what its mark says.
+type Release struct {
+	ID       string    `json:"id"`  // the run id
+	Seq      int64     `json:"seq"` // larger than that of every earlier release; 0 = unknown
+	State    State     `json:"state"`
+	Name     string    `json:"name,omitempty"`
+	Version  string    `json:"version,omitempty"`
+	Checksum string    `json:"checksum,omitempty"`
+	Created  time.Time `json:"created"`
+	Reason   string    `json:"reason,omitempty"` // why it is bad
+}
+
+// List returns the releases, newest first. Directories whose name is no run
+// id are not releases.
+func (d *Dir) List() ([]Release, error) {
+	entries, err := d.entries()
+	if err != nil {
+		return nil, err
+	}
+	var list []Release
+	for _, e := range entries {
+		if !e.IsDir() || !idPattern.MatchString(e.Name()) {
+			continue
+		}
+		r, err := d.readMark(e.Name())
+		if err != nil {
+			r = Release{ID: e.Name(), State: Bad, Reason: err.Error()}
+		}
+		list = append(list, r)
+	}
+	slices.SortFunc(list, func(a, b Release) int {
+		return cmp.Or(cmp.Compare(b.Seq, a.Seq), strings.Compare(b.ID, a.ID))
+	})
+	return list, nil
+}
+
+// entries reads the directory of releases; none when it isn't there.
+func (d *Dir) entries() ([]fs.DirEntry, error) {
+	entries, err := os.ReadDir(d.releases())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list releases: %w", err)
+	}
+	return entries, nil
+}
+
+// Previous returns the newest good release that is older than id; with id ""
+// the newest good one. Nothing is known of the age of a release that has lost
+// its mark: any good one is taken for older. An id without a release is an
+// error (fs.ErrNotExist).
+func (d *Dir) Previous(id string) (Release, bool, error) {
+	list, err := d.List()
+	if err != nil {
+		return Release{}, false, err
+	}
+	before := int64(math.MaxInt64)
+	if id != "" {
+		i := slices.IndexFunc(list, func(r Release) bool { return r.ID == id })
+		if i < 0 {
+			return Release{}, false, fmt.Errorf("release %q: %w", id, fs.ErrNotExist)
+		}
+		if list[i].Seq > 0 {
+			before = list[i].Seq
+		}
+	}
+	i := slices.IndexFunc(list, func(r Release) bool { return r.State == Good && r.Seq < before })
+	if i < 0 {
+		return Release{}, false, nil
+	}
+	return list[i], true, nil
+}
+
+// Mark sets the state of the release id, which must exist; reason says why it
+// is bad. Killed in the middle, it leaves the old mark or the new one.
+func (d *Dir) Mark(id string, s State, reason string) error {
+	if err := d.exists(id); err != nil {
+		return fmt.Errorf("mark: %w", err)
+	}
+	r, err := d.readMark(id)
+	if err != nil { // lost: begun anew
+		r = Release{ID: id}
+		if r.Seq, err = d.nextSeq(); err != nil {
+			return err
+		}
+	}
+	r.State, r.Reason = s, reason
+	return d.writeMark(r)
+}
+
+func (d *Dir) markPath(id string) string { return d.Path(id) + markSuffix }
+
+// readMark reads a mark and refuses one that makes no sense.
+func (d *Dir) readMark(id string) (Release, error) {
+	var r Release
+	f, err := os.Open(d.markPath(id))
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, errors.New("it has no mark")
+	}
+	if err != nil {
+		return r, fmt.Errorf("its mark can't be read: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxMark))
+	if err != nil {
+		return r, fmt.Errorf("its mark can't be read: %w", err)
+	}
+	return parseMark(id, b)
+}
+
+func parseMark(id string, b []byte) (Release, error) {
+	var r Release
+	if err := json.Unmarshal(b, &r); err != nil {
+		return Release{}, fmt.Errorf("its mark can't be read: %w", err)
+	}
+	known := r.State == Pending || r.State == Good || r.State == Bad
+	// The largest number leaves no room for a next one.
+	if r.ID != id || !known || r.Seq <= 0 || r.Seq == math.MaxInt64 {
+		return Release{}, errors.New("its mark makes no sense")
+	}
+	return r, nil
+}
+
+// writeMark replaces a release's mark.
+func (d *Dir) writeMark(r Release) error {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("mark release %q: %w", r.ID, err)
+	}
+	temp := filepath.Join(d.releases(), newMark+r.ID)
+	err = d.writeFile(temp, append(b, '\n'))
+	if err == nil {
+		err = os.Rename(temp, d.markPath(r.ID))
+	}
+	if err != nil {
+		_ = os.Remove(temp)
+		return fmt.Errorf("mark release %q: %w", r.ID, err)
+	}
+	return d.syncDir(d.releases())
+}
+
+// writeFile writes a file that everybody may read, whatever the umask.
+func (d *Dir) writeFile(path string, content []byte) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if err == nil && d.opts.Sync {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// nextSeq is one more than the highest number of all marks.
+func (d *Dir) nextSeq() (int64, error) {
+	entries, err := d.entries()
+	if err != nil {
+		return 0, err
+	}
+	var highest int64
+	for _, e := range entries {
+		id, ok := markID(e.Name())
+		if !ok {
+			continue
+		}
+		if r, err := d.readMark(id); err == nil {
+			highest = max(highest, r.Seq)
+		}
+	}
+	return highest + 1, nil
+}
+
+// markID is the id of the release that a file name is the mark of.
+func markID(name string) (string, bool) {
+	id, ok := strings.CutSuffix(name, markSuffix)
+	return id, ok && idPattern.MatchString(id)
+}

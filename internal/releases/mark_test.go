@@ -1,0 +1,138 @@
+package releases
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestList(t *testing.T) {
+	d := layout(t)
+	r := Release{ID: id(9), Name: "app", Version: "1.0", Checksum: "sha256:00", Created: time.Unix(1e9, 0).UTC()}
+	must(t, d.Add(context.Background(), stage(t, d), r, nil))
+	add(t, d, 3, "")
+	add(t, d, 5, Pending) // later, though its id is older
+	must(t, d.Mark(id(5), Bad, "post failed"))
+	put(t, filepath.Join(d.releases(), "by-hand/file"), "")
+	put(t, filepath.Join(d.releases(), id(1)), "a file")
+	must(t, os.Symlink(id(9), d.Path(id(2))))
+
+	list, err := d.List()
+	must(t, err)
+	r.Seq, r.State = 1, Pending
+	if len(list) != 3 || list[0].ID != id(5) || list[0].Seq != 2 || list[0].State != Bad || list[0].Reason != "post failed" {
+		t.Fatalf("list = %+v", list)
+	}
+	if !reflect.DeepEqual(list[1], r) {
+		t.Errorf("got  %+v\nwant %+v", list[1], r)
+	}
+	if want := (Release{ID: id(3), State: Bad, Reason: "it has no mark"}); list[2] != want {
+		t.Errorf("got  %+v\nwant %+v", list[2], want)
+	}
+
+	empty, err := Open(filepath.Join(t.TempDir(), "none"), Options{})
+	must(t, err)
+	if list, err := empty.List(); len(list) != 0 || err != nil {
+		t.Errorf("list of nothing = %v, %v", list, err)
+	}
+}
+
+func TestPrevious(t *testing.T) {
+	d := layout(t)
+	if _, ok, err := d.Previous(""); ok || err != nil {
+		t.Errorf("Previous of nothing = %v, %v", ok, err)
+	}
+	for n, s := range []State{Good, Bad, Good, Pending, Bad, ""} {
+		add(t, d, n+1, s)
+	}
+	for _, tt := range []struct {
+		of, want int // 0 = none
+	}{{0, 3}, {6, 3}, {5, 3}, {4, 3}, {3, 1}, {2, 1}, {1, 0}} {
+		of := ""
+		if tt.of > 0 {
+			of = id(tt.of)
+		}
+		r, ok, err := d.Previous(of)
+		if err != nil || ok != (tt.want > 0) || ok && r.ID != id(tt.want) {
+			t.Errorf("Previous(%d) = %q, %v, %v, want %d", tt.of, r.ID, ok, err, tt.want)
+		}
+	}
+	if _, _, err := d.Previous(id(7)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("err = %v", err)
+	}
+}
+
+func TestMark(t *testing.T) {
+	d := layout(t)
+	add(t, d, 1, Good)
+	add(t, d, 2, "")
+	must(t, os.WriteFile(d.markPath(id(1)), []byte("{"), 0o600)) // as after a bad disk
+	list, err := d.List()
+	must(t, err)
+	for _, r := range list {
+		if r.State != Bad || r.Seq != 0 {
+			t.Errorf("without its mark: %+v", r)
+		}
+	}
+	put(t, filepath.Join(d.releases(), newMark+id(1)), strings.Repeat("left by a kill", 100))
+	must(t, d.Mark(id(1), Good, ""))
+	must(t, d.Mark(id(2), Bad, "why"))
+	for n, want := range map[int]Release{1: {ID: id(1), Seq: 1, State: Good}, 2: {ID: id(2), Seq: 2, State: Bad, Reason: "why"}} {
+		if r, err := d.readMark(id(n)); err != nil || r != want {
+			t.Errorf("got %+v, %v, want %+v", r, err, want)
+		}
+	}
+	if err := d.Mark(id(3), Good, ""); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("err = %v", err)
+	}
+}
+
+// FuzzParseMark: what is accepted is read again as the same from its own text.
+func FuzzParseMark(f *testing.F) {
+	for _, s := range []string{
+		`{"id":"` + id(1) + `","seq":1,"state":"good","created":"2026-01-02T03:04:05Z"}`,
+		`{"id":"` + id(1) + `","seq":0,"state":"good"}`,
+		`{"id":"` + id(2) + `","seq":1,"state":"good"}`,
+		`{"id":"` + id(1) + `","seq":9223372036854775807,"state":"bad"}`,
+		`{"id":"` + id(1) + `","seq":1,"state":"fine"}`, `null`, ``, `[]`, "\x00",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := parseMark(id(1), b)
+		if err != nil {
+			if r != (Release{}) {
+				t.Fatalf("%+v with error %v", r, err)
+			}
+			return
+		}
+		if r.ID != id(1) || r.Seq <= 0 || r.Seq+1 <= 0 {
+			t.Fatalf("accepted %+v", r)
+		}
+		again, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r2, err := parseMark(id(1), again); err != nil || !r2.Created.Equal(r.Created) || r2.Seq != r.Seq || r2.State != r.State {
+			t.Fatalf("%+v, %v, want %+v", r2, err, r)
+		}
+	})
+}
+
+func TestParseMarkSeeds(t *testing.T) {
+	if _, err := parseMark(id(1), []byte(`{"id":"`+id(1)+`","seq":1,"state":"good"}`)); err != nil {
+		t.Error(err)
+	}
+	for _, s := range []string{`{"seq":1,"state":"good"}`, `{"id":"` + id(1) + `","seq":-1,"state":"good"}`, `{"id":"` + id(1) + `","seq":1}`} {
+		if r, err := parseMark(id(1), []byte(s)); err == nil {
+			t.Errorf("%s gives %+v", s, r)
+		}
+	}
+}

@@ -1,0 +1,201 @@
+package releases
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// mountTmp mounts a tmpfs at dir, or skips the test.
+func mountTmp(t *testing.T, dir, options string) {
+	t.Helper()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
+		t.Skip("no tmpfs to mount:", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+}
+
+func TestFull(t *testing.T) {
+	dir := t.TempDir()
+	mountTmp(t, dir, "size=256k")
+	d, err := Open(dir, Options{Sync: true})
+	must(t, err)
+	_, err = d.Prepare()
+	must(t, err)
+	add(t, d, 1, Good)
+	must(t, d.Switch(id(1)))
+	staged := stage(t, d, "config/a", "1")
+	filler := filepath.Join(dir, "filler")
+	if err := os.WriteFile(filler, make([]byte, 1<<20), 0o644); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("the disk is not full: %v", err)
+	}
+	if err := d.Add(context.Background(), staged, Release{ID: id(2)}, nil); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("Add = %v", err)
+	}
+	if err := d.Mark(id(1), Bad, "x"); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("Mark = %v", err)
+	}
+	if list, err := d.List(); err != nil || len(list) != 1 || list[0].State != Good {
+		t.Errorf("List = %+v, %v", list, err)
+	}
+	must(t, os.Remove(filler))
+	must(t, d.Add(context.Background(), staged, Release{ID: id(2)}, []string{"config/a"}))
+	if _, err := d.Prune(context.Background(), 1, id(2)); err != nil {
+		t.Errorf("Prune = %v", err)
+	}
+	if got, want := names(t, d.releases()), strings.Join([]string{id(1), id(1) + ".json", id(2), id(2) + ".json"}, " "); got != want {
+		t.Errorf("releases holds\n%s, want\n%s", got, want)
+	}
+}
+
+func TestReadOnly(t *testing.T) {
+	dir := t.TempDir()
+	mountTmp(t, dir, "")
+	d, err := Open(dir+"/dest", Options{Sync: true})
+	must(t, err)
+	readOnly := func() { must(t, unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, "")) }
+	readOnly()
+	if _, err := d.Prepare(); !errors.Is(err, syscall.EROFS) {
+		t.Errorf("Prepare = %v", err)
+	}
+	must(t, unix.Mount("", dir, "", unix.MS_REMOUNT, ""))
+	_, err = d.Prepare()
+	must(t, err)
+	for n := 1; n <= 3; n++ {
+		add(t, d, n, Good)
+	}
+	staged := stage(t, d, "a", "1")
+	readOnly()
+	_, pruneErr := d.Prune(context.Background(), 1, "")
+	for what, err := range map[string]error{
+		"Add":         d.Add(context.Background(), staged, Release{ID: id(4)}, nil),
+		"Add, shared": d.Add(context.Background(), staged, Release{ID: id(4)}, []string{"a"}),
+		"Switch":      d.Switch(id(1)),
+		"Mark":        d.Mark(id(1), Bad, ""),
+		"Prune":       pruneErr,
+	} {
+		if !errors.Is(err, syscall.EROFS) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s = %v", what, err)
+		}
+	}
+	if list, err := d.List(); err != nil || len(list) != 3 {
+		t.Errorf("List = %+v, %v", list, err)
+	}
+}
+
+// TestSharedElsewhere: shared is another file system, so that the release's
+// own copies can't be renamed there.
+func TestSharedElsewhere(t *testing.T) {
+	d := layout(t)
+	must(t, os.Mkdir(d.shared(), 0o755))
+	mountTmp(t, d.shared(), "")
+	staged := stage(t, d, "config/a", "1", "log/x/y", "2")
+	must(t, os.Symlink("x/y", filepath.Join(staged, "log/link")))
+	must(t, os.Chmod(filepath.Join(staged, "log/x"), fs.ModeSetgid|0o750))
+	must(t, os.Lchown(filepath.Join(staged, "log/x/y"), 1234, 5678))
+	must(t, os.Chmod(filepath.Join(staged, "log/x/y"), fs.ModeSetuid|0o711))
+	put(t, filepath.Join(d.shared(), newShared+id(7), "half"), "of a copy that was killed")
+	must(t, d.Add(context.Background(), staged, Release{ID: id(1)}, []string{"config/a", "log", "tmp/pids/"}))
+	compare(t, d.shared(), "config/a=1 log/x/y=2 log/link@x/y tmp/pids/")
+	for _, name := range []string{"config/a", "log", "tmp/pids"} {
+		checkLink(t, d, name)
+	}
+	if info, err := os.Lstat(filepath.Join(d.shared(), "log/x")); err != nil || settable(info.Mode()) != fs.ModeSetgid|0o750 {
+		t.Errorf("log/x: %v, %v", info.Mode(), err)
+	}
+	info, err := os.Lstat(filepath.Join(d.shared(), "log/x/y"))
+	must(t, err)
+	if st := info.Sys().(*syscall.Stat_t); settable(info.Mode()) != fs.ModeSetuid|0o711 || st.Uid != 1234 || st.Gid != 5678 {
+		t.Errorf("log/x/y: %v, %d:%d", info.Mode(), st.Uid, st.Gid)
+	}
+	if got := names(t, d.shared()); got != "config log tmp" {
+		t.Errorf("shared holds %s", got)
+	}
+
+	staged = stage(t, d, "b/f", "1")
+	must(t, unix.Mkfifo(filepath.Join(staged, "b/fifo"), 0o600))
+	if err := d.Add(context.Background(), staged, Release{ID: id(2)}, []string{"b"}); err == nil || !strings.Contains(err.Error(), "special file") {
+		t.Errorf("err = %v", err)
+	}
+	if got := names(t, d.shared()); got != "config log tmp" {
+		t.Errorf("shared holds %s", got)
+	}
+}
+
+func TestSharedFull(t *testing.T) {
+	d := layout(t)
+	must(t, os.Mkdir(d.shared(), 0o755))
+	mountTmp(t, d.shared(), "size=64k")
+	staged := stage(t, d, "log/a", "1", "log/b", strings.Repeat("x", 1<<20))
+	if err := d.Add(context.Background(), staged, Release{ID: id(1)}, []string{"log"}); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("err = %v", err)
+	}
+	if got := names(t, d.shared()) + " " + names(t, filepath.Join(staged, "log")); got != " a b" {
+		t.Errorf("shared and log hold %s", got)
+	}
+}
+
+// TestOrdinaryUser deploys a tree of directories that their owner may not
+// write in.
+func TestOrdinaryUser(t *testing.T) {
+	dir := t.TempDir()
+	if os.Getuid() == 0 {
+		must(t, os.Chmod(filepath.Dir(dir), 0o755)) // made 0700 by the testing package
+		must(t, os.Chmod(dir, 0o777))
+	}
+	asUser(t, func() {
+		d, err := Open(dir+"/dest", Options{Sync: true})
+		must(t, err)
+		_, err = d.Prepare()
+		must(t, err)
+		paths := []string{"a/b/own", "a/new/", "a/b/keep"}
+		for n := 1; n <= 3; n++ {
+			staged := stage(t, d, "a/b/own/f", "1", "a/b/keep", "2")
+			put(t, filepath.Join(staged, "same"), strings.Repeat("x", 9000))
+			must(t, os.Chmod(filepath.Join(staged, "same"), 0o444))
+			for _, p := range []string{"a/b/own", "a/b", "a", ""} {
+				must(t, os.Chmod(filepath.Join(staged, p), 0o555))
+			}
+			_, err := d.Reuse(context.Background(), staged, id(n-1), Hard)
+			must(t, err)
+			must(t, d.Add(context.Background(), staged, Release{ID: id(n)}, paths))
+			must(t, d.Switch(id(n)))
+			must(t, d.Mark(id(n), Good, ""))
+			for _, p := range []string{"", "a", "a/b", "a/b/own/"} {
+				if info, err := os.Stat(filepath.Join(d.Path(id(n)), p)); err != nil || info.Mode().Perm() != 0o555 {
+					t.Errorf("release %d, %q: %v, %v", n, p, info.Mode(), err)
+				}
+			}
+		}
+		compare(t, d.shared(), "a/b/own/f=1 a/b/keep=2 a/new/")
+		if removed, err := d.Prune(context.Background(), 2, ""); err != nil || len(removed) != 1 {
+			t.Errorf("Prune = %v, %v", removed, err)
+		}
+	})
+}
+
+// asUser runs f with the file system rights of an ordinary user.
+func asUser(t *testing.T, f func()) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		f()
+		return
+	}
+	done := make(chan struct{})
+	go func() { // its own thread, which ends with the goroutine
+		defer close(done)
+		runtime.LockOSThread()
+		const nobody = 65534
+		must(t, unix.Setfsuid(nobody)) // the capabilities over files go with it: credentials(7)
+		f()
+	}()
+	<-done
+}
