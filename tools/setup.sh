@@ -73,6 +73,12 @@ absent() {
         podman:podman runc:runc git:git; do
         has "${pair%%:*}" || printf '%s ' "${pair#*:}"
     done
+    # Only root can mount what these make.
+    if [ "$(id -u)" = 0 ]; then
+        for pair in mkfs.btrfs:btrfs-progs mkfs.xfs:xfsprogs mkfs.ext4:e2fsprogs mount:mount; do
+            has "${pair%%:*}" || printf '%s ' "${pair#*:}"
+        done
+    fi
     # Large, and one test's: people may do without it.
     if [ "${CI:-}" = true ] && ! has chromium; then
         printf 'chromium '
