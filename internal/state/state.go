@@ -96,6 +96,9 @@ func (d *Dir) Forget(run string) {
 
 func (d *Dir) group(run string) string { return filepath.Join(d.path, "running", run) }
 
+// Cache is the directory of what past runs have deployed, kept for a rollback.
+func (d *Dir) Cache() string { return filepath.Join(d.path, "cache") }
+
 // Plugins is the directory of the repositories that hooks come from. Who
 // uses it makes it.
 func (d *Dir) Plugins() string { return filepath.Join(d.path, "plugins") }

@@ -1,0 +1,241 @@
+// Package cache keeps what good runs have deployed, so that it can be deployed
+// again when what came after it turns out bad.
+//
+// Its words: an entry is what one run deployed, by the run's id: a manifest,
+// its bytes as they were fetched, and, for those who need it, the archive, a
+// file that was verified. A dest's entries are ordered by a count, not by the
+// clock, which may be set.
+//
+// An entry is a directory that appears and goes by a rename, so that there is
+// never half of one, whoever is killed. Manifests may hold secrets: directories
+// have mode 0700, files 0600, and what belongs to anybody but the caller or
+// root counts as not there. What the disk lost in a crash of the machine is
+// told by the archive's size here and by its checksum, which the caller
+// verifies before it deploys an archive again.
+//
+// Several processes may use one cache at once. Calls that write for a dest,
+// and the use of a path that Archive gave, belong under the dest's lock, which
+// is the caller's: Prune removes archives.
+//
+// The package may import internal/disk, and nothing else of this module. It
+// knows nothing of what a manifest says.
+package cache
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"stretcher/internal/disk"
+)
+
+// ErrNotFound: the run has no entry here, or none that the caller may trust.
+var ErrNotFound = errors.New("nothing is kept of this run")
+
+// The names in an entry's directory.
+const (
+	metaName     = "meta.json"
+	manifestName = "manifest"
+	archiveName  = "archive"
+)
+
+// Limits of what is read into memory, in bytes.
+const (
+	maxMeta     = 1 << 20
+	maxManifest = 64 << 20
+)
+
+// Entry says what one run deployed.
+type Entry struct {
+	Run         string    `json:"run"` // its id, the name of the entry
+	Seq         int64     `json:"seq"` // from 1; set by Put, higher than that of all entries then
+	Dest        string    `json:"dest"`
+	Strategy    string    `json:"strategy"`
+	ManifestURL string    `json:"manifest_url"` // in full: it may hold a password
+	Name        string    `json:"name"`
+	Version     string    `json:"version"`
+	Checksum    string    `json:"checksum"` // of the archive, in the caller's form; "" for none
+	Fingerprint string    `json:"fingerprint"`
+	Finished    time.Time `json:"finished"`
+	HasArchive  bool      `json:"-"`    // it is in this entry now, in its full size
+	Size        int64     `json:"size"` // of the archive, in bytes, also when it is not here any more; 0 when there never was one
+}
+
+// Store is an open cache. It holds nothing open, and is safe for concurrent use.
+type Store struct {
+	dir string
+
+	// Warn is told of entries that can't be read and are left out. It must be
+	// set before the first call; nil means nobody is told.
+	Warn func(error)
+}
+
+// Open opens the cache in dir, which it makes (mode 0700) when it is missing.
+// A dir that another user but root can write to is refused.
+func Open(dir string) (*Store, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open cache: %w", err)
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open cache: %w", err)
+	}
+	if !info.IsDir() || !own(info) || info.Mode().Perm()&0o022 != 0 {
+		return nil, fmt.Errorf("open cache: %q must be a directory that only its owner can write, you or root", dir)
+	}
+	return &Store{dir: dir}, nil
+}
+
+// List returns dest's entries, the newest first; those of all dests when dest
+// is "". Entries that can't be read are left out and told to Warn.
+func (s *Store) List(dest string) ([]Entry, error) {
+	names, err := os.ReadDir(s.dir)
+	if err != nil {
+		return nil, fmt.Errorf("read cache: %w", err)
+	}
+	var all []Entry
+	for _, d := range names {
+		if !isRun(d.Name()) {
+			continue
+		}
+		e, err := s.read(d.Name())
+		switch {
+		case errors.Is(err, ErrNotFound): // gone since, or somebody else's
+		case err != nil:
+			s.warn(fmt.Errorf("kept entry left out: %w", err))
+		case dest == "" || e.Dest == dest:
+			all = append(all, e)
+		}
+	}
+	slices.SortFunc(all, func(a, b Entry) int { return cmp.Or(cmp.Compare(b.Seq, a.Seq), cmp.Compare(b.Run, a.Run)) })
+	return all, nil
+}
+
+// Get returns the run's entry. The error wraps ErrNotFound, or says why it
+// can't be read.
+func (s *Store) Get(run string) (Entry, error) {
+	if !isRun(run) {
+		return Entry{}, fmt.Errorf("%w: %q", ErrNotFound, run)
+	}
+	return s.read(run)
+}
+
+// Manifest returns the manifest of the run's entry. Errors are those of Get.
+func (s *Store) Manifest(run string) ([]byte, error) {
+	if _, err := s.Get(run); err != nil {
+		return nil, err
+	}
+	return s.content(run, manifestName, maxManifest)
+}
+
+// Archive returns the path of the archive in the run's entry, if it has one.
+// An older entry may have given it up to a newer one, see Prune; then Find
+// knows it. It stays there while the caller holds the dest's lock.
+func (s *Store) Archive(run string) (path string, ok bool) {
+	e, err := s.Get(run)
+	if err != nil || !e.HasArchive {
+		return "", false
+	}
+	return s.path(run, archiveName), true
+}
+
+// Find returns the path of an archive with this checksum, that of the newest
+// entry of any dest. The caller opens it at once: the lock on its own dest
+// does not keep other dests' archives.
+func (s *Store) Find(checksum string) (path string, ok bool) {
+	all, err := s.List("")
+	if err != nil || checksum == "" {
+		return "", false
+	}
+	for _, e := range all {
+		if e.Checksum == checksum && e.HasArchive {
+			return s.path(e.Run, archiveName), true
+		}
+	}
+	return "", false
+}
+
+// temporary are the names of entries that are prepared or removed.
+var temporary = regexp.MustCompile(`^\.[0-9A-Za-z_-]+\.[0-9]+$`)
+
+// Sweep removes what killed runs have left, and nothing that a live one is
+// about to make an entry of. It can't fail: what stays is swept the next time.
+func (s *Store) Sweep() { disk.Sweep(s.dir, temporary) }
+
+// runID is what a run's id may be made of: it is a file name here, and may
+// come from a command line.
+var runID = regexp.MustCompile(`^[0-9A-Za-z_-]{1,100}$`)
+
+func isRun(name string) bool { return runID.MatchString(name) }
+
+func (s *Store) path(run, name string) string { return filepath.Join(s.dir, run, name) }
+
+func (s *Store) warn(err error) {
+	if s.Warn != nil {
+		s.Warn(err)
+	}
+}
+
+// read reads the entry of a run whose name is checked.
+func (s *Store) read(run string) (e Entry, err error) {
+	info, err := os.Lstat(filepath.Join(s.dir, run))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !(info.IsDir() && own(info)) {
+		return Entry{}, fmt.Errorf("%w: %q", ErrNotFound, run)
+	}
+	if err != nil {
+		return Entry{}, err
+	}
+	text, err := s.content(run, metaName, maxMeta)
+	if err != nil {
+		return Entry{}, err
+	}
+	if err := json.Unmarshal(text, &e); err != nil {
+		return Entry{}, fmt.Errorf("read %q: %w", s.path(run, metaName), err)
+	}
+	if e.Run != run || e.Seq < 1 {
+		return Entry{}, fmt.Errorf("read %q: it is of run %q, number %d", s.path(run, metaName), e.Run, e.Seq)
+	}
+	info, err = os.Lstat(s.path(run, archiveName))
+	e.HasArchive = err == nil && info.Mode().IsRegular() && own(info) && info.Size() == e.Size
+	return e, nil
+}
+
+// content reads a file of an entry. One that is not there is ErrNotFound when
+// the whole entry has gone meanwhile.
+func (s *Store) content(run, name string, limit int64) ([]byte, error) {
+	f, err := os.OpenFile(s.path(run, name), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, gone := os.Lstat(filepath.Join(s.dir, run)); errors.Is(gone, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%w: %q", ErrNotFound, run)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || !own(info) || info.Size() > limit {
+		return nil, fmt.Errorf("read %q: not a file of yours or root's of at most %d bytes", f.Name(), limit)
+	}
+	return io.ReadAll(io.LimitReader(f, limit))
+}
+
+// own tells whether a file belongs to somebody the caller trusts.
+func own(info fs.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && (st.Uid == 0 || int(st.Uid) == os.Geteuid())
+}
