@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"stretcher/internal/testparts"
 )
@@ -49,14 +50,20 @@ func (c *cluster) read(name string) string {
 
 // handler makes an event handler that is stretcher on a machine of its own:
 // handlers inherit the environment of the test, which all nodes share. NODE
-// is the node's name. WORK lets processesOf find what is left running.
+// is the node's name. WORK lets processesOf find what is left running. What a node
+// replies to a query is kept in its directory, too.
 func (c *cluster) handler() string {
 	c.t.Helper()
 	return c.write("handler", fmt.Sprintf(`#!/bin/sh
 node=${NODE:-$SERF_SELF_NAME}
 mkdir -p "%[1]s/$node/tmp" && cd "%[1]s/$node" || exit
 export NODE="$node" WORK="%[1]s" TMPDIR="%[1]s/$node/tmp" STRETCHER_STATE_DIR="%[1]s/$node/state"
-exec %[2]s --config "%[1]s/policy.yml" --log-file "%[1]s/$node/log" "$@"
+set -- %[2]s --config "%[1]s/policy.yml" --log-file "%[1]s/$node/log" "$@"
+test "$SERF_EVENT" = query || exec "$@"
+"$@" >"said-$SERF_QUERY_NAME" 2>&1
+code=$?
+cat "said-$SERF_QUERY_NAME"
+exit $code
 `, c.dir, c.bin))
 }
 
@@ -83,32 +90,67 @@ func (c *cluster) publish(name, content string, rest ...string) (url string) {
 	return "file://" + c.write(name+".yml", strings.Join(append(lines, rest...), "\n")+"\n")
 }
 
-// ask sends a query to the whole cluster and gives each node's reply.
+// ask sends a query to the whole cluster and gives each node's reply. Serf may
+// lose one on its way: what changes nothing is asked again, and of a deployment
+// one reply may be the one that the node is known to have given.
 func (c *cluster) ask(a testparts.SerfAgent, nodes int, name, payload string) map[string]string {
 	c.t.Helper()
-	out, err := os.Create(c.path("replies"))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer out.Close()
-	query := exec.Command(a.Bin, "query", "-rpc-addr", a.RPCAddr, "-timeout", "25s", name, payload)
-	query.Stdout, query.Stderr = out, out
-	if err := query.Start(); err != nil {
-		c.t.Fatal(err)
-	}
-	// The client goes on until the query's time is over, answers or not.
-	defer func() { _ = query.Process.Kill(); _ = query.Wait() }()
-	line := regexp.MustCompile(`(?m)^\s*Response from '([^']*)': (.*)\n`)
-	var found [][]string
-	testparts.WaitFor(c.t, "the replies to query "+name, func() bool {
-		found = line.FindAllStringSubmatch(c.read("replies"), -1)
-		return len(found) == nodes
-	})
 	replies := map[string]string{}
-	for _, f := range found {
-		replies[f[1]] = f[2]
+	if name != "deploy" {
+		for range 5 {
+			if a.Ask(c.t, replies, nodes, 5*time.Second, name, payload); len(replies) >= nodes {
+				break
+			}
+		}
+	} else {
+		c.remove("*/said-deploy")
+		a.Ask(c.t, replies, nodes, 25*time.Second, name, payload)
+		c.addLost(replies, nodes)
+	}
+	if len(replies) != nodes {
+		c.t.Errorf("%d replies to query %s, want %d", len(replies), name, nodes)
+		c.tell(replies, name)
+		c.t.FailNow()
 	}
 	return replies
+}
+
+// addLost adds what the one node that is missing has given Serf for a reply.
+func (c *cluster) addLost(replies map[string]string, nodes int) {
+	if len(replies) != nodes-1 {
+		return
+	}
+	said, _ := filepath.Glob(c.path("*/said-deploy"))
+	for _, name := range said {
+		node := filepath.Base(filepath.Dir(name))
+		reply, whole := strings.CutSuffix(c.read(node+"/said-deploy"), "\n")
+		if _, came := replies[node]; !came && whole {
+			c.t.Logf("the reply of %s was lost", node)
+			replies[node] = reply
+		}
+	}
+}
+
+// tell shows what is known of a query that was not answered by all.
+func (c *cluster) tell(replies map[string]string, name string) {
+	for node, reply := range replies {
+		c.t.Logf("%s replied %q", node, reply)
+	}
+	logs, _ := filepath.Glob(c.path("*/log"))
+	for _, log := range logs {
+		node := filepath.Base(filepath.Dir(log))
+		c.t.Logf("%s last said %q; its log:\n%s", node, c.read(node+"/said-"+name), c.read(node+"/log"))
+	}
+}
+
+func (c *cluster) remove(pattern string) {
+	c.t.Helper()
+	names, _ := filepath.Glob(c.path(pattern))
+	for _, name := range names {
+		if err := os.Remove(name); err != nil {
+			c.t.Fatal(err)
+		}
+	}
 }
 
 // runs are the runs of a node, newest first.

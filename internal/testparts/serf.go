@@ -2,8 +2,10 @@ package testparts
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // SerfAgent is a running Serf agent.
@@ -56,6 +58,30 @@ func (a SerfAgent) Event(t testing.TB, name, payload string) {
 	t.Helper()
 	run(t, a.Bin, "event", "-rpc-addr", a.RPCAddr, "-coalesce=false", name, payload)
 }
+
+// Ask asks the whole cluster and adds the first line of what each node answered
+// to replies, by the node's name, until there are n or wait is over. Serf sends
+// a reply once, by UDP, so that one may be lost though every other node passes
+// on a copy; a query that has no effect may be asked again.
+func (a SerfAgent) Ask(t testing.TB, replies map[string]string, n int, wait time.Duration, name, payload string) {
+	t.Helper()
+	p := start(t, nil, a.Bin, "query", "-rpc-addr", a.RPCAddr, "-relay-factor", "1", "-timeout", wait.String(), name, payload)
+	read := func() {
+		for _, found := range response.FindAllStringSubmatch(p.out.String(), -1) {
+			replies[found[1]] = found[2]
+		}
+	}
+	// The client goes on until the query's time is over, answers or not.
+	poll(func() bool {
+		read()
+		return p.exited() || len(replies) >= n
+	}, nil)
+	read() // what came between the last look and the end
+	p.kill()
+}
+
+// response is a reply as the client shows it, as far as it has a line end.
+var response = regexp.MustCompile(`(?m)^\s*Response from '([^']*)': (.*)\n`)
 
 // Query asks this agent's own node and gives what its handler answered, without
 // trailing line ends; "" when no answer came within 10 s.
