@@ -1,8 +1,9 @@
 // Package archive unpacks a tar archive (plain, gzip, bzip2, xz or zstd, told
-// by content) into an empty private directory, and never outside it.
+// by content) into an empty private directory, and never outside it; or tells,
+// under the same rules, what unpacking would make.
 //
 // Its words: an entry is one member of the archive; the root is the directory
-// unpacked into; compat does what GNU tar does for its caller (root keeps
+// unpacked into; a target is where entries go, that directory or the memory; compat does what GNU tar does for its caller (root keeps
 // owners, modes and setuid bits; others get their umask), minus what leaves
 // the root; strict follows the rules of Python's PEP 706 "data" filter; a
 // limit bounds bytes, entries, name length or depth, counted as they are read
@@ -17,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 )
 
@@ -74,22 +76,18 @@ func Extract(ctx context.Context, r io.Reader, dir string, opts Options) (Result
 	if err != nil {
 		return Result{}, fmt.Errorf("open extraction root: %w", err)
 	}
-	tree := newTree(root)
+	rules := newRules(opts.Mode)
+	tree := newTree(root, rules.implied)
 	defer tree.close()
 	if err := checkEmpty(root); err != nil {
 		return Result{}, err
 	}
-	in, err := openStream(ctx, r, opts.Limits)
-	if err != nil {
-		return Result{}, err
+	if !rules.exact {
+		if rules.umask, err = probeUmask(root); err != nil {
+			return Result{}, err
+		}
 	}
-	defer in.close()
-	x, err := newExtractor(tree, in, opts)
-	if err != nil {
-		return Result{}, err
-	}
-	err = x.run()
-	return x.res, err
+	return readInto(ctx, r, opts, rules, &disk{tree: tree, rules: rules, dirs: make(map[string]meta)})
 }
 
 // checkEmpty guards the rule for hard links: what is in the root came from
@@ -130,4 +128,25 @@ func refused(format string, args ...any) error {
 
 func exceeded(format string, args ...any) error {
 	return &fault{ErrLimit, fmt.Errorf(format, args...)}
+}
+
+// What follows every target says alike.
+
+// checkParent judges what is found where a directory must be.
+func checkParent(path string, mode fs.FileMode) error {
+	switch {
+	case mode&fs.ModeSymlink != 0:
+		return refused("its parent %q is a symlink", path)
+	case !mode.IsDir():
+		return malformed("its parent %q is not a directory", path)
+	}
+	return nil
+}
+
+func notEmpty() error {
+	return malformed("it would replace a directory that is not empty")
+}
+
+func notEarlier(path string) error {
+	return refused("hard link target %q is not an earlier regular file", path)
 }

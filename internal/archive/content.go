@@ -15,38 +15,78 @@ const holeSize = 4096
 
 var zeros [holeSize]byte
 
-// fill writes the content of an entry, with holes where the archive has them.
-func (x *extractor) fill(f *os.File, h *tar.Header, content io.Reader) error {
+// Content is the content of a regular file while Sink.File looks at it.
+type Content struct {
+	x      *reader
+	r      io.Reader
+	size   int64 // as the header has it
+	sparse bool
+	err    error // the first, and io.EOF, stay
+}
+
+// Read reads the content, holes as zeros; io.EOF at its end. Any other error
+// is the archive's or the context's and ends the scan, whatever is made of it.
+func (c *Content) Read(p []byte) (int, error) {
+	if c.err != nil {
+		return 0, c.err
+	}
+	n, err := c.r.Read(p)
+	c.x.res.Bytes += int64(n)
+	c.err = c.judge(err)
+	return n, c.err
+}
+
+// judge words the error of a read, and finds what came of the bytes read.
+func (c *Content) judge(err error) error {
+	if over := c.x.lim.checkContent(c.x.res.Bytes); over != nil {
+		return over
+	}
+	if cause := c.x.in.ctx.Err(); cause != nil { // holes are read from nowhere
+		return fmt.Errorf("extract: %w", cause)
+	}
+	switch {
+	case err == nil || err == io.EOF:
+		return err
+	case c.x.in.err != nil:
+		return c.x.in.err
+	}
+	return contentError(err)
+}
+
+// CopyTo writes what has not been read of the content to f at its offset, with
+// holes where the archive has them. f may hold nothing behind the offset.
+func (c *Content) CopyTo(f *os.File) error {
 	put := f.Write
-	sparse := isSparse(h)
-	if sparse {
+	if c.sparse {
 		put = func(p []byte) (int, error) { return writeSparse(f, p) }
 	}
-	size := int64(0)
 	for {
-		n, err := readSome(content, x.buf)
-		x.res.Bytes += int64(n)
-		size += int64(n)
-		if over := x.lim.checkContent(x.res.Bytes); over != nil {
-			return over
-		}
-		if cerr := x.in.ctx.Err(); cerr != nil { // holes are read from nowhere
-			return fmt.Errorf("extract: %w", cerr)
-		}
-		if _, werr := put(x.buf[:n]); werr != nil {
+		n, err := readSome(c, c.x.buf)
+		if _, werr := put(c.x.buf[:n]); werr != nil {
 			return werr
 		}
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
-			return contentError(err)
+			return err
 		}
 	}
-	if sparse {
-		return f.Truncate(size) // for a hole at the end
+	if !c.sparse {
+		return nil
 	}
-	return nil
+	end, err := f.Seek(0, io.SeekCurrent)
+	if err == nil {
+		err = f.Truncate(end) // for a hole at the end
+	}
+	return err
+}
+
+// skip reads on to the end.
+func (c *Content) skip() {
+	for c.err == nil {
+		c.Read(c.x.buf)
+	}
 }
 
 // contentError is for errors of archive/tar itself; the stream's own are

@@ -163,7 +163,7 @@ func snapshot(t *testing.T, dir string) map[string]string {
 	return out
 }
 
-func digest(t *testing.T, path string) string {
+func digest(t testing.TB, path string) string {
 	f, err := os.Open(path)
 	check(t, err)
 	defer f.Close()
@@ -188,7 +188,7 @@ func TestAsNobody(t *testing.T) {
 	exe := filepath.Join(dir, "archive.test")
 	check(t, os.WriteFile(exe, self, 0o755))
 	for _, umask := range []string{"022", "027", "002"} {
-		cmd := exec.Command("sh", "-c", `umask `+umask+`; exec "$0" "$@"`, exe, "-test.run", "SameAsGNUTar|TestRefused|TestStrict")
+		cmd := exec.Command("sh", "-c", `umask `+umask+`; exec "$0" "$@"`, exe, "-test.run", "SameAsGNUTar|TestRefused|TestStrict|TestScan(Seq|Impl|Umask)")
 		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), "TMPDIR="+dir)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}

@@ -1,249 +1,26 @@
 package archive
 
 import (
-	"archive/tar"
-	"bytes"
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"strings"
+	"slices"
 	"syscall"
 )
 
-const (
-	copySize    = 128 << 10
-	maxWarnings = 30
-)
-
-// Types that archive/tar has no names for: GNU tar's dump directory, volume
-// label and multi-volume continuation, and Solaris' extended header.
-const (
-	typeDumpDir   = 'D'
-	typeLabel     = 'V'
-	typeMultiVol  = 'M'
-	typeSolarisXH = 'X'
-)
-
-// extractor unpacks one archive. dirs holds the metadata of the directories,
-// which is set at the end: a directory may be read-only and hold files.
-type extractor struct {
-	opts  Options
-	lim   Limits
-	in    *stream
+// disk is the target that writes below a directory. dirs holds the metadata of
+// the directories, which is set at the end: a directory may be read-only and
+// hold files.
+type disk struct {
 	tree  *tree
 	rules *rules
 	dirs  map[string]meta
-	res   Result
-	buf   []byte
-	warns int
-	abs   bool // the leading slash was warned of
-}
-
-func newExtractor(t *tree, in *stream, opts Options) (*extractor, error) {
-	r, err := newRules(opts.Mode, t)
-	if err != nil {
-		return nil, err
-	}
-	return &extractor{
-		opts: opts, lim: opts.Limits.withDefaults(), in: in, tree: t, rules: r,
-		dirs: make(map[string]meta), buf: make([]byte, copySize),
-	}, nil
-}
-
-func (x *extractor) run() error {
-	tr := tar.NewReader(x.in)
-	last, end := "", int64(0) // name and end of the last entry
-	for {
-		h, err := tr.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil && !errors.Is(err, tar.ErrInsecurePath) { // ours to judge
-			return x.headerError(err, last)
-		}
-		x.res.Entries++
-		x.in.entries++
-		if err := x.lim.checkEntries(x.res.Entries); err != nil {
-			return err
-		}
-		if err := x.entry(h, tr); err != nil {
-			return x.entryError(err, h.Name)
-		}
-		if err := x.skip(tr); err != nil {
-			return x.entryError(err, h.Name)
-		}
-		last, end = h.Name, x.in.n
-	}
-	if err := x.checkEnd(last, end); err != nil {
-		return err
-	}
-	if err := x.drain(); err != nil {
-		return err
-	}
-	return x.finishDirs()
-}
-
-// skip reads what is left of an entry's content.
-func (x *extractor) skip(content io.Reader) error {
-	for {
-		switch _, err := content.Read(x.buf); err {
-		case nil:
-		case io.EOF:
-			return nil
-		default:
-			return contentError(err)
-		}
-	}
-}
-
-// checkEnd finds what archive/tar takes for a clean end: no archive at all,
-// and a long name or PAX header that lost the entry it speaks of. After the
-// last entry, which was read to its end, only its padding and a lone block of
-// zeros may come before the end of the input.
-func (x *extractor) checkEnd(last string, end int64) error {
-	if x.in.n == 0 {
-		return malformed("archive is empty")
-	}
-	padded := (end + blockSize - 1) / blockSize * blockSize
-	if x.in.eof && x.in.n > padded+blockSize {
-		return malformed("archive is truncated after entry %q", last)
-	}
-	return nil
-}
-
-func (x *extractor) headerError(err error, last string) error {
-	switch {
-	case x.in.err != nil:
-		return x.in.err
-	case x.res.Entries == 0:
-		return malformed("not a tar archive: %w", err)
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return malformed("archive is truncated after entry %q: %w", last, err)
-	}
-	return malformed("archive is damaged after entry %q: %w", last, err)
-}
-
-// entryError names the entry, except where the fault is the stream's.
-func (x *extractor) entryError(err error, name string) error {
-	if x.in.err != nil {
-		return x.in.err
-	}
-	if errors.Is(err, syscall.ENAMETOOLONG) {
-		return exceeded("archive entry %q: %w", name, err)
-	}
-	return fmt.Errorf("archive entry %q: %w", name, err)
-}
-
-// drain reads on to the end of the input, for the checksums there.
-func (x *extractor) drain() error {
-	if x.in.eof {
-		return x.oddity("archive ends without its end marker")
-	}
-	odd := false
-	for {
-		n, err := x.in.Read(x.buf)
-		odd = odd || len(bytes.Trim(x.buf[:n], "\x00")) > 0
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if odd {
-		return x.oddity("data follows the end of the archive")
-	}
-	return nil
-}
-
-// oddity is a warning in compat and an error in strict mode.
-func (x *extractor) oddity(msg string) error {
-	if x.opts.Mode == Strict {
-		return malformed("%s", msg)
-	}
-	x.warn(msg)
-	return nil
-}
-
-func (x *extractor) warn(msg string) {
-	if x.warns++; x.warns == maxWarnings {
-		msg = "further warnings are left out"
-	}
-	if x.opts.Warn != nil && x.warns <= maxWarnings {
-		x.opts.Warn(msg)
-	}
-}
-
-// isDirType tells a directory; old archives mark one by a trailing slash.
-func isDirType(h *tar.Header) bool {
-	switch h.Typeflag {
-	case tar.TypeDir, typeDumpDir:
-		return true
-	case tar.TypeReg, tar.TypeCont:
-		return strings.HasSuffix(h.Name, "/")
-	}
-	return false
-}
-
-func (x *extractor) entry(h *tar.Header, content io.Reader) error {
-	switch h.Typeflag {
-	case tar.TypeXGlobalHeader, typeLabel:
-		return nil
-	case typeMultiVol:
-		return malformed("file is continued from another volume")
-	case typeSolarisXH:
-		return malformed("unsupported Solaris extended header")
-	case tar.TypeChar, tar.TypeBlock:
-		return refused("device node")
-	}
-	path, err := x.name(h.Name)
-	if err != nil {
-		return err
-	}
-	m, err := x.rules.of(h)
-	if err != nil {
-		return err
-	}
-	if isDirType(h) {
-		return x.dir(path, m)
-	}
-	if path == "" {
-		return malformed("the root is not a directory")
-	}
-	switch h.Typeflag {
-	case tar.TypeSymlink:
-		return x.symlink(path, h.Linkname, m)
-	case tar.TypeLink:
-		return x.hardlink(path, h.Linkname)
-	case tar.TypeFifo:
-		return x.fifo(path, m)
-	case tar.TypeReg, tar.TypeCont, tar.TypeGNUSparse:
-	default:
-		x.warn(fmt.Sprintf("entry %q has unknown type %q and is taken as a regular file", h.Name, h.Typeflag))
-	}
-	return x.file(path, h, content, m)
-}
-
-// name judges the name of an entry or of a hard link's target.
-func (x *extractor) name(name string) (string, error) {
-	path, absolute, err := localName(name, x.lim)
-	if err != nil || !absolute {
-		return path, err
-	}
-	if x.opts.Mode == Strict {
-		return "", refused("name %q is absolute", name)
-	}
-	if !x.abs {
-		x.abs = true
-		x.warn("leading slashes of names are removed")
-	}
-	return path, nil
 }
 
 // parent opens the directory an entry goes into.
-func (x *extractor) parent(path string) (*level, string, error) {
+func (x *disk) parent(path string) (*level, string, error) {
 	dir, base := splitPath(path)
 	l, err := x.tree.at(dir, true)
 	return l, base, err
@@ -251,7 +28,7 @@ func (x *extractor) parent(path string) (*level, string, error) {
 
 // place runs create, and once more after removing what is in its way: a later
 // entry replaces an earlier one, save for a directory with something in it.
-func (x *extractor) place(path string, create func(l *level, base string) error) error {
+func (x *disk) place(path string, create func(l *level, base string) error) error {
 	l, base, err := x.parent(path)
 	if err != nil {
 		return err
@@ -261,7 +38,7 @@ func (x *extractor) place(path string, create func(l *level, base string) error)
 	}
 	err = l.root.Remove(base)
 	if errors.Is(err, fs.ErrExist) || errors.Is(err, syscall.ENOTEMPTY) {
-		return malformed("it would replace a directory that is not empty")
+		return notEmpty()
 	}
 	if err != nil {
 		return err
@@ -270,10 +47,9 @@ func (x *extractor) place(path string, create func(l *level, base string) error)
 	return create(l, base)
 }
 
-func (x *extractor) dir(path string, m meta) error {
+func (x *disk) dir(path string, m meta) error {
 	if path == "" {
 		x.dirs[path] = m
-		x.res.HasRoot = true
 		return nil
 	}
 	l, base, err := x.parent(path)
@@ -287,13 +63,13 @@ func (x *extractor) dir(path string, m meta) error {
 	return err
 }
 
-func (x *extractor) file(path string, h *tar.Header, content io.Reader, m meta) error {
+func (x *disk) file(path string, m meta, content *Content) error {
 	return x.place(path, func(l *level, base string) error {
 		f, err := l.root.OpenFile(base, os.O_CREATE|os.O_EXCL|os.O_WRONLY, x.rules.openMode(m))
 		if err != nil {
 			return err
 		}
-		err = x.fill(f, h, content)
+		err = content.CopyTo(f)
 		if err == nil {
 			err = x.rules.applyFile(f, m)
 		}
@@ -307,7 +83,7 @@ func (x *extractor) file(path string, h *tar.Header, content io.Reader, m meta) 
 	})
 }
 
-func (x *extractor) touch(l *level, base string, m meta) error {
+func (x *disk) touch(l *level, base string, m meta) error {
 	d, err := l.dir()
 	if err != nil {
 		return err
@@ -315,20 +91,9 @@ func (x *extractor) touch(l *level, base string, m meta) error {
 	return setTime(d, base, m.mtime)
 }
 
-func (x *extractor) symlink(path, target string, m meta) error {
-	if err := x.lim.checkName(target); err != nil {
-		return err
-	}
-	if target == "" {
-		return malformed("symlink without a target")
-	}
-	if x.opts.Mode == Strict {
-		if err := strictTarget(target, depthOf(path)); err != nil {
-			return err
-		}
-	}
+func (x *disk) symlink(path, to string, m meta) error {
 	return x.place(path, func(l *level, base string) error {
-		if err := l.root.Symlink(target, base); err != nil {
+		if err := l.root.Symlink(to, base); err != nil {
 			return err
 		}
 		if x.rules.owners {
@@ -340,15 +105,7 @@ func (x *extractor) symlink(path, target string, m meta) error {
 	})
 }
 
-// hardlink leaves owner, mode and time alone: they are the earlier entry's.
-func (x *extractor) hardlink(path, target string) error {
-	old, err := x.name(target)
-	if err != nil {
-		return fmt.Errorf("hard link target: %w", err)
-	}
-	if old == "" {
-		return refused("hard link to the root")
-	}
+func (x *disk) hardlink(path, old string) error {
 	if err := x.tree.regular(old); err != nil || old == path {
 		return err
 	}
@@ -357,10 +114,7 @@ func (x *extractor) hardlink(path, target string) error {
 	})
 }
 
-func (x *extractor) fifo(path string, m meta) error {
-	if x.opts.Mode == Strict {
-		return refused("FIFO")
-	}
+func (x *disk) fifo(path string, m meta) error {
 	return x.place(path, func(l *level, base string) error {
 		d, err := l.dir()
 		if err != nil {
@@ -376,7 +130,7 @@ func (x *extractor) fifo(path string, m meta) error {
 	})
 }
 
-func (x *extractor) applyFIFO(l *level, base string, m meta) error {
+func (x *disk) applyFIFO(l *level, base string, m meta) error {
 	if !x.rules.exact {
 		return nil
 	}
@@ -386,4 +140,31 @@ func (x *extractor) applyFIFO(l *level, base string, m meta) error {
 	}
 	defer f.Close()
 	return x.rules.applyFile(f, m)
+}
+
+// finish applies the directories' metadata, the deepest first: a child sorts
+// after its parent.
+func (x *disk) finish(ctx context.Context) error {
+	paths := make([]string, 0, len(x.dirs))
+	for p := range x.dirs {
+		paths = append(paths, p)
+	}
+	slices.Sort(paths)
+	for _, p := range slices.Backward(paths) {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("extract: %w", err)
+		}
+		l, err := x.tree.at(p, false)
+		if err != nil {
+			return fmt.Errorf("archive entry %q: %w", p, err)
+		}
+		f, err := l.dir()
+		if err == nil {
+			err = x.rules.applyDir(f, x.dirs[p])
+		}
+		if err != nil {
+			return fmt.Errorf("archive entry %q: %w", p, err)
+		}
+	}
+	return nil
 }

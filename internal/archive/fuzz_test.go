@@ -1,14 +1,19 @@
 package archive
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -37,7 +42,7 @@ func FuzzExtract(f *testing.F) {
 		if flags&fuzzReseal != 0 {
 			b = reseal(slices.Clone(b))
 		}
-		opts := Options{Limits: Limits{Bytes: 1 << 20, Entries: 100, Depth: 50}}
+		opts := Options{Limits: Limits{Bytes: 1 << 20, Entries: 100, NameLen: 2000, Depth: 50}}
 		if strict {
 			opts.Mode = Strict
 		}
@@ -54,9 +59,38 @@ func FuzzExtract(f *testing.F) {
 	})
 }
 
+// FuzzScan holds that Scan says of any sequence of entries what Extract makes
+// of it, errors included; see unpack. FuzzExtract does so for any bytes.
+func FuzzScan(f *testing.F) {
+	rnd := rand.New(rand.NewPCG(21, 22))
+	for i := range 40 {
+		b := make([]byte, 4*i)
+		for j := range b {
+			b[j] = byte(rnd.Uint32())
+		}
+		f.Add(b, byte(i))
+	}
+	f.Fuzz(func(t *testing.T, b []byte, flags byte) {
+		opts := Options{Mode: Mode(flags & fuzzStrict), Limits: Limits{Bytes: 20_000, Entries: 50, Depth: 4}}
+		ents := sequence(b)
+		raw := tarOf(ents...)
+		if flags&fuzzCut != 0 && len(b) > 1 {
+			raw = raw[:len(raw)*int(b[1])/256]
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		unpack(t, raw, opts)
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 64<<20 {
+			t.Errorf("%d bytes allocated for %d entries", n, len(ents))
+		}
+	})
+}
+
 const (
 	fuzzStrict = 1 << iota
 	fuzzReseal // without it hardly any change gets past the header's checksum
+	fuzzCut
 )
 
 // reseal mends the checksum of every header, as far as the sizes lead.
@@ -112,4 +146,32 @@ func BenchmarkExtract(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkScan compares a scan that leaves all content unread with bare
+// decompression. ARCHIVE names an archive to take instead of the small one.
+func BenchmarkScan(b *testing.B) {
+	data := compress(b, "gzip", tarOf(ent{name: "f", data: strings.Repeat("some text ", 1<<20)}))
+	if name := os.Getenv("ARCHIVE"); name != "" {
+		var err error
+		data, err = os.ReadFile(name)
+		check(b, err)
+	}
+	b.Run("decompress", func(b *testing.B) {
+		for b.Loop() {
+			d, err := newDecoder(bufio.NewReaderSize(bytes.NewReader(data), 64<<10))
+			check(b, err)
+			n, err := io.Copy(io.Discard, d)
+			check(b, err)
+			b.SetBytes(n)
+			d.close()
+		}
+	})
+	b.Run("scan", func(b *testing.B) {
+		for b.Loop() {
+			_, res, err := Scan(b.Context(), bytes.NewReader(data), Options{}, sinkFunc(nil))
+			check(b, err)
+			b.SetBytes(res.Bytes)
+		}
+	})
 }

@@ -188,7 +188,8 @@ func check(t testing.TB, err error) {
 }
 
 // unpack extracts b below a fresh directory that also holds a canary, and
-// fails when the canary or its surroundings changed or a descriptor leaked.
+// fails when the canary or its surroundings changed or a descriptor leaked. It
+// also scans b and fails when that says anything else.
 func unpack(t testing.TB, b []byte, opts Options) (dir string, res Result, err error) {
 	t.Helper()
 	top := t.TempDir()
@@ -198,7 +199,16 @@ func unpack(t testing.TB, b []byte, opts Options) (dir string, res Result, err e
 	check(t, os.WriteFile(filepath.Join(top, "canary"), []byte("sings"), 0o600))
 	t.Cleanup(func() { openUp(dir) })
 	before, _ := os.ReadDir("/proc/self/fd")
+	var warned []string
+	theirs := opts.Warn
+	opts.Warn = func(msg string) {
+		warned = append(warned, msg)
+		if theirs != nil {
+			theirs(msg)
+		}
+	}
 	res, err = Extract(context.Background(), bytes.NewReader(b), dir, opts)
+	scanLike(t, b, opts, outcome{dir, res, err, warned})
 	after, _ := os.ReadDir("/proc/self/fd")
 	if len(after) > len(before) {
 		t.Errorf("%d descriptors before, %d after", len(before), len(after))

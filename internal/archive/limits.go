@@ -3,6 +3,8 @@ package archive
 const (
 	defaultNameLen = 4096 // PATH_MAX
 	defaultDepth   = 1000
+	maxPart        = 255  // NAME_MAX of nearly every file system
+	maxTarget      = 4095 // of symlink(2), on Linux
 	// entrySlack and streamSlack are what headers and padding may add to the
 	// decompressed stream over the content that Limits.Bytes speaks of: an
 	// entry of two long names and some PAX records, and the end of the archive.
@@ -56,6 +58,26 @@ func (l Limits) checkStream(n, entries int64) error {
 func (l Limits) checkName(name string) error {
 	if len(name) > l.NameLen {
 		return exceeded("name or link target is longer than %d bytes", l.NameLen)
+	}
+	return nil
+}
+
+// checkPart is for one component of a name. Some file systems take less than
+// it does and say so themselves.
+func checkPart(part string) error {
+	if len(part) > maxPart {
+		return exceeded("a part of the name is longer than %d bytes", maxPart)
+	}
+	return nil
+}
+
+// checkTarget is for the target of a symlink.
+func (l Limits) checkTarget(to string) error {
+	if err := l.checkName(to); err != nil {
+		return err
+	}
+	if len(to) > maxTarget {
+		return exceeded("symlink target is longer than %d bytes", maxTarget)
 	}
 	return nil
 }

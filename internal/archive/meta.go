@@ -6,7 +6,6 @@ import (
 	"math"
 	"os"
 	"os/user"
-	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -22,29 +21,27 @@ type meta struct {
 // rules says which part of the metadata this process applies, as GNU tar
 // decides it: root applies everything, others let the umask work.
 type rules struct {
-	strict bool
-	exact  bool // root: modes as they are, not through the umask
-	owners bool
-	umask  os.FileMode // unless exact
-	ids    idCache
+	strict  bool
+	exact   bool // root: modes as they are, not through the umask
+	owners  bool
+	umask   os.FileMode // for Extract unless exact
+	ids     idCache
+	implied os.FileMode // of directories without an entry, before the umask
 }
 
-func newRules(mode Mode, t *tree) (*rules, error) {
-	r := &rules{strict: mode == Strict, exact: os.Geteuid() == 0}
+// newRules leaves the umask to the caller.
+func newRules(mode Mode) *rules {
+	r := &rules{strict: mode == Strict, exact: os.Geteuid() == 0, implied: 0o777}
 	r.owners = r.exact && !r.strict
 	if r.strict {
-		t.implied = 0o755
+		r.implied = 0o755
 	}
-	if r.exact {
-		return r, nil
-	}
-	var err error
-	r.umask, err = probeUmask(t.open[0].root)
-	return r, err
+	return r
 }
 
 // probeUmask asks the file system, since umask(2) can only be read by setting
-// it for the whole process.
+// it for the whole process. It knows better than processUmask, too: a default
+// ACL of the root goes before the umask.
 func probeUmask(root *os.Root) (os.FileMode, error) {
 	const name = ".umask"
 	f, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o777)
@@ -60,6 +57,14 @@ func probeUmask(root *os.Root) (os.FileMode, error) {
 		return 0, fmt.Errorf("probe umask: %w", err)
 	}
 	return 0o777 &^ fi.Mode().Perm(), nil
+}
+
+// swapUmask reads the umask of the process by setting it. What others create
+// in between comes out private.
+func swapUmask() os.FileMode {
+	old := unix.Umask(0o077)
+	unix.Umask(old)
+	return os.FileMode(old & 0o777)
 }
 
 // of reads an entry's metadata. A time the system can't hold becomes now.
@@ -103,6 +108,14 @@ func (r *rules) mode(bits int64, dir bool) os.FileMode {
 		}
 	}
 	return mode
+}
+
+// finalMode is the mode an entry ends up with.
+func (r *rules) finalMode(m meta) os.FileMode {
+	if r.exact {
+		return m.mode
+	}
+	return m.mode &^ r.umask
 }
 
 // openMode is the mode to create a file with: for others than root the kernel
@@ -155,33 +168,6 @@ func setTime(dir *os.File, name string, mtime unix.Timespec) error {
 	err := unix.UtimesNanoAt(int(dir.Fd()), name, []unix.Timespec{now, mtime}, unix.AT_SYMLINK_NOFOLLOW)
 	if err != nil {
 		return &os.PathError{Op: "utimensat", Path: name, Err: err}
-	}
-	return nil
-}
-
-// finishDirs applies the directories' metadata, the deepest first: a child
-// sorts after its parent.
-func (x *extractor) finishDirs() error {
-	paths := make([]string, 0, len(x.dirs))
-	for p := range x.dirs {
-		paths = append(paths, p)
-	}
-	slices.Sort(paths)
-	for _, p := range slices.Backward(paths) {
-		if err := x.in.ctx.Err(); err != nil {
-			return fmt.Errorf("extract: %w", err)
-		}
-		l, err := x.tree.at(p, false)
-		if err != nil {
-			return fmt.Errorf("archive entry %q: %w", p, err)
-		}
-		f, err := l.dir()
-		if err == nil {
-			err = x.rules.applyDir(f, x.dirs[p])
-		}
-		if err != nil {
-			return fmt.Errorf("archive entry %q: %w", p, err)
-		}
 	}
 	return nil
 }

@@ -22,6 +22,9 @@ func localName(name string, lim Limits) (path string, absolute bool, err error) 
 		case "..":
 			return "", false, refused("name leaves the root")
 		default:
+			if err := checkPart(part); err != nil {
+				return "", false, err
+			}
 			parts = append(parts, part)
 		}
 	}

@@ -25,8 +25,8 @@ type level struct {
 	self *os.File // opened when a descriptor is asked for
 }
 
-func newTree(root *os.Root) *tree {
-	return &tree{open: []level{{root: root}}, implied: 0o777}
+func newTree(root *os.Root, implied os.FileMode) *tree {
+	return &tree{open: []level{{root: root}}, implied: implied}
 }
 
 func (t *tree) close() {
@@ -80,13 +80,11 @@ func (t *tree) descend(from *level, path string, create bool) error {
 			fi, err = from.root.Lstat(name)
 		}
 	}
-	switch {
-	case err != nil:
+	if err == nil {
+		err = checkParent(path[:end], fi.Mode())
+	}
+	if err != nil {
 		return err
-	case fi.Mode()&os.ModeSymlink != 0:
-		return refused("its parent %q is a symlink", path[:end])
-	case !fi.IsDir():
-		return malformed("its parent %q is not a directory", path[:end])
 	}
 	root, err := from.root.OpenRoot(name)
 	if err != nil {
@@ -128,7 +126,7 @@ func (t *tree) regular(path string) error {
 	}
 	var f *fault
 	if err == nil || errors.As(err, &f) || errors.Is(err, fs.ErrNotExist) {
-		return refused("hard link target %q is not an earlier regular file", path)
+		return notEarlier(path)
 	}
 	return fmt.Errorf("hard link target %q: %w", path, err)
 }

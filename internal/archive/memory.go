@@ -1,0 +1,161 @@
+package archive
+
+import (
+	"context"
+	"io/fs"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// memory is the target of a scan. Nothing in it ever goes away: an entry only
+// makes room for another one at its path, and a directory with something in it
+// for none.
+type memory struct {
+	rules *rules
+	sink  Sink
+	now   int64
+	nodes []Entry          // the result, the root first
+	full  []bool           // by node: a directory with something in it
+	index map[string]int32 // from paths to nodes
+}
+
+func newMemory(r *rules, sink Sink, now int64) *memory {
+	t := &memory{rules: r, sink: sink, now: now, index: make(map[string]int32)}
+	t.add(t.implied(""))
+	return t
+}
+
+func (t *memory) implied(path string) Entry {
+	return Entry{Path: path, Mode: fs.ModeDir | t.rules.implied&^t.rules.umask, UID: -1, GID: -1, MTime: t.now, Implied: true}
+}
+
+func (t *memory) add(e Entry) int32 {
+	i := int32(len(t.nodes))
+	t.nodes, t.full = append(t.nodes, e), append(t.full, false)
+	t.index[e.Path] = i
+	return i
+}
+
+// parent finds the directory path, or makes it and those above.
+func (t *memory) parent(path string) (int32, error) {
+	if i, ok := t.index[path]; ok {
+		return i, checkParent(path, t.nodes[i].Mode)
+	}
+	dir, _ := splitPath(path)
+	i, err := t.parent(dir)
+	if err != nil {
+		return 0, err
+	}
+	t.full[i] = true
+	return t.add(t.implied(path)), nil
+}
+
+// place makes room for e, whose path it takes over, and puts it there.
+func (t *memory) place(e Entry) (Entry, error) {
+	dir, _ := splitPath(e.Path)
+	up, err := t.parent(dir)
+	if err != nil {
+		return e, err
+	}
+	i, ok := t.index[e.Path]
+	if !ok {
+		e.Path = strings.Clone(e.Path) // it may be part of a longer header
+		t.full[up] = true
+		t.add(e)
+		return e, nil
+	}
+	old := t.nodes[i]
+	if t.full[i] {
+		return e, notEmpty()
+	}
+	if old.Mode.IsRegular() {
+		if err := t.sink.Drop(old.Path); err != nil {
+			return e, err
+		}
+	}
+	e.Path = old.Path
+	t.nodes[i] = e
+	return e, nil
+}
+
+// entry is m as the entry at path.
+func (t *memory) entry(path string, kind fs.FileMode, m meta) Entry {
+	return Entry{Path: path, Mode: kind | t.rules.finalMode(m), UID: m.uid, GID: m.gid, MTime: t.nanos(m.mtime)}
+}
+
+// nanos is ts as int64 has it.
+func (t *memory) nanos(ts unix.Timespec) int64 {
+	sec, nsec := int64(ts.Sec), int64(ts.Nsec)
+	const most = math.MaxInt64 / int64(time.Second)
+	switch {
+	case nsec == utimeNow:
+		return t.now
+	case sec >= most:
+		return math.MaxInt64
+	case sec < -most:
+		return math.MinInt64
+	}
+	return sec*int64(time.Second) + nsec
+}
+
+func (t *memory) dir(path string, m meta) error {
+	e := t.entry(path, fs.ModeDir, m)
+	if i, ok := t.index[path]; ok && t.nodes[i].Mode.IsDir() {
+		e.Path = t.nodes[i].Path
+		t.nodes[i] = e
+		return nil
+	}
+	_, err := t.place(e)
+	return err
+}
+
+func (t *memory) file(path string, m meta, content *Content) error {
+	e := t.entry(path, 0, m)
+	e.Size = content.size
+	e, err := t.place(e)
+	if err != nil {
+		return err
+	}
+	return t.sink.File(e, content)
+}
+
+func (t *memory) symlink(path, to string, m meta) error {
+	e := t.entry(path, fs.ModeSymlink, m)
+	e.Mode = fs.ModeSymlink | 0o777
+	e.Link = strings.Clone(to)
+	_, err := t.place(e)
+	return err
+}
+
+func (t *memory) hardlink(path, old string) error {
+	i, ok := t.index[old]
+	if !ok || !t.nodes[i].Mode.IsRegular() {
+		return notEarlier(old)
+	}
+	if old == path {
+		return nil
+	}
+	e := t.nodes[i]
+	old, e.Path = e.Path, path
+	e, err := t.place(e)
+	if err != nil {
+		return err
+	}
+	return t.sink.Link(e, old)
+}
+
+func (t *memory) fifo(path string, m meta) error {
+	_, err := t.place(t.entry(path, fs.ModeNamedPipe, m))
+	return err
+}
+
+// finish leaves only the nodes, sorted where they are.
+func (t *memory) finish(context.Context) error {
+	t.index, t.full = nil, nil
+	slices.SortFunc(t.nodes, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
+	return nil
+}

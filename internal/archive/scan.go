@@ -1,0 +1,56 @@
+package archive
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"time"
+)
+
+// Entry is what an archive puts at one path when all its entries have been
+// read: the one that wins where several name the path.
+type Entry struct {
+	Path    string      // relative, slash-separated, without "." and ".."; "" = the root
+	Mode    fs.FileMode // type, permissions, setuid, setgid and sticky, as they are to be set (the umask is applied for others than root)
+	UID     int         // -1 = the caller's, to be left alone
+	GID     int         // as UID
+	MTime   int64       // nanoseconds since 1970, clamped to what fits (1677 to 2262); the time of the scan where the archive has none
+	Size    int64       // of a regular file, in bytes, holes included
+	Link    string      // target of a symlink
+	Implied bool        // a directory that entries lie in and that the archive has no entry for: MTime says nothing
+}
+
+// Sink takes the regular files of a scan, one call at a time, in the order of
+// the archive and from the goroutine that called Scan. An error from it ends
+// the scan and is wrapped; the strings of an Entry are those of the result.
+type Sink interface {
+	// File is offered the content of e, good until it returns; what it leaves
+	// unread is skipped.
+	File(e Entry, content *Content) error
+	// Link is told of a hard link: e has the content and metadata of the
+	// regular file old, which File or Link was called for before.
+	Link(e Entry, old string) error
+	// Drop says that a later entry replaces the regular file at path. It comes
+	// before the call for that entry, if there is one. Hard links to the file
+	// keep its content.
+	Drop(path string) error
+}
+
+// Scan reads an archive under the rules of Extract, but keeps the tree in
+// memory instead of writing it. It returns what Extract would have made, with
+// the entries sorted by path (bytewise, so a directory comes before what is in
+// it), the root always first; nil after an error.
+//
+// What Extract leaves to the directory it works in, Scan can't know: limits of
+// the file system, a default ACL, a setgid bit to inherit. It takes about 200
+// bytes and the length of its path for each entry, so Limits.Entries bounds the memory.
+func Scan(ctx context.Context, r io.Reader, opts Options, sink Sink) ([]Entry, Result, error) {
+	rules := newRules(opts.Mode)
+	rules.umask = processUmask()
+	t := newMemory(rules, sink, time.Now().UnixNano())
+	res, err := readInto(ctx, r, opts, rules, t)
+	if err != nil {
+		return nil, res, err
+	}
+	return t.nodes, res, nil
+}
