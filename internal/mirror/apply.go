@@ -1,0 +1,300 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"stretcher/internal/archive"
+	"stretcher/internal/disk"
+)
+
+// application carries out a plan. from is staging.
+type application struct {
+	*Plan
+	ctx     context.Context
+	dir     string // path of staging
+	from    *walk
+	to      *walk // nil: there is no dest
+	changed bool  // something in dest is no longer as it was
+}
+
+// Apply makes dest equal to the entries, taking content from dir, where it is
+// moved away: a Stage's directory or a tree that FromDir has read. What is
+// replaced may end up in dir; it is the caller's to remove. A dest that does
+// not exist becomes dir itself, in one rename.
+//
+// At each moment each path of dest is old or new. After an error that wraps
+// ErrMixed some are the one and some the other, and comparing and applying
+// again finishes the job; after any other error dest is as it was, save for
+// times of directories.
+func (p *Plan) Apply(ctx context.Context, dir string) error {
+	if len(p.steps) == 0 {
+		return nil
+	}
+	a := &application{Plan: p, ctx: ctx, dir: dir}
+	defer a.close()
+	err := a.open()
+	if err == nil {
+		err = a.run()
+	}
+	switch {
+	case err == nil:
+		return nil
+	case a.changed:
+		return fmt.Errorf("%q is %w: %w", p.dest, ErrMixed, err)
+	}
+	return fmt.Errorf("apply to %q: %w", p.dest, err)
+}
+
+func (a *application) open() error {
+	var err error
+	if a.from, err = newWalk(a.dir); err != nil {
+		return fmt.Errorf("open staging directory %q: %w", a.dir, err)
+	}
+	if !a.fresh {
+		a.to, err = newWalk(a.dest)
+	}
+	return err
+}
+
+func (a *application) close() {
+	a.from.close()
+	a.to.close()
+}
+
+func (a *application) run() error {
+	if a.fresh {
+		return a.whole()
+	}
+	for _, phase := range []func(*step) error{a.prepare, a.put, a.mend, a.remove} {
+		for i := range a.steps {
+			if err := a.step(&a.steps[i], phase); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range slices.Backward(a.steps) {
+		if err := a.step(&a.steps[i], a.finish); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *application) step(s *step, phase func(*step) error) error {
+	if err := context.Cause(a.ctx); err != nil {
+		return err
+	}
+	return phase(s)
+}
+
+// whole moves all of staging to where dest is missing.
+func (a *application) whole() error {
+	if err := a.complete(0); err != nil {
+		return err
+	}
+	err := a.writable(a.from.root(), func() error { return disk.RenameNew(a.dir, a.dest) })
+	if errors.Is(err, unix.EXDEV) {
+		err = a.wholeCopy()
+	}
+	return err
+}
+
+// wholeCopy is for staging on another file system.
+func (a *application) wholeCopy() error {
+	parent := filepath.Dir(filepath.Clean(a.dest))
+	fd, err := openat(unix.AT_FDCWD, parent, openDir)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	temp := a.opts.temp()
+	if err = copyAs(unix.AT_FDCWD, a.dir, fd, temp); err == nil {
+		err = disk.RenameNew(filepath.Join(parent, temp), a.dest)
+	}
+	if err != nil {
+		_ = removeNode(fd, temp)
+	}
+	return err
+}
+
+// prepare sets owner and mode of the directories first, before something comes
+// into them that others than before may not see. What the caller needs of the
+// mode stays until the end.
+func (a *application) prepare(s *step) error {
+	if s.op != opDir || s.what&(isMode|isOwner) == 0 {
+		return nil
+	}
+	fd, err := a.to.at(s.path, false)
+	if err != nil {
+		return fmt.Errorf("open %q: %w", s.path, err)
+	}
+	e := a.table[s.entry]
+	e.Mode |= 0o500
+	if err := a.own(fd, &e, s.what); err != nil {
+		return fmt.Errorf("change %q: %w", s.path, err)
+	}
+	a.changed = true
+	return nil
+}
+
+// own sets owner and mode of an open directory; chown may clear the setgid bit.
+func (a *application) own(fd int, e *archive.Entry, w what) error {
+	if w&isOwner != 0 {
+		if err := unix.Fchown(fd, e.UID, e.GID); err != nil {
+			return err
+		}
+	}
+	return unix.Fchmod(fd, perm(e.Mode))
+}
+
+// put brings new content to its place: files, symlinks, and directories that
+// dest does not have.
+func (a *application) put(s *step) error {
+	if s.what&isWrite == 0 {
+		return nil
+	}
+	e := &a.table[s.entry]
+	if e.Mode.IsDir() {
+		if err := a.complete(int(s.entry)); err != nil {
+			return err
+		}
+	}
+	dir, name := split(e.Path)
+	from, err := a.from.at(dir, true)
+	if err != nil {
+		return fmt.Errorf("open staged %q: %w", dir, err)
+	}
+	if !e.Mode.IsDir() {
+		if err := a.finished(from, name, e); err != nil {
+			return err
+		}
+	}
+	to, err := a.to.at(dir, false)
+	if err != nil {
+		return fmt.Errorf("open %q: %w", dir, err)
+	}
+	m := move{from, to, name, s.what&isType != 0 && (e.Mode.IsDir() || s.what&isDir != 0)}
+	if err := a.move(m, e.Mode.IsDir()); err != nil {
+		return fmt.Errorf("put %q into place: %w", e.Path, err)
+	}
+	a.changed = true
+	return nil
+}
+
+// mend changes the metadata of what keeps its content.
+func (a *application) mend(s *step) error {
+	if s.op != opChange || s.what&isWrite != 0 {
+		return nil
+	}
+	e := &a.table[s.entry]
+	dir, name := split(e.Path)
+	fd, err := a.to.at(dir, false)
+	if err != nil {
+		return fmt.Errorf("open %q: %w", dir, err)
+	}
+	if s.what&isOwner != 0 {
+		err = setOwner(fd, name, e)
+	}
+	if err == nil && s.what&(isOwner|isMode) != 0 {
+		err = setMode(fd, name, e.Mode)
+	}
+	if err == nil && s.what&isTime != 0 {
+		err = setTime(fd, name, e.MTime)
+	}
+	if err != nil {
+		return fmt.Errorf("change %q: %w", e.Path, err)
+	}
+	a.changed = true
+	return nil
+}
+
+// remove deletes a path. A directory into which something came since the
+// comparison stays.
+func (a *application) remove(s *step) error {
+	if s.op != opDelete {
+		return nil
+	}
+	dir, name := split(s.path)
+	flags := 0
+	if s.what&isDir != 0 {
+		flags = unix.AT_REMOVEDIR
+	}
+	fd, err := a.to.at(dir, false)
+	if err == nil {
+		err = a.writable(fd, func() error { return unix.Unlinkat(fd, name, flags) })
+	}
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return nil
+	case errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST):
+		a.opts.warn("directory %q is not empty and stays", s.path)
+		return nil
+	case err != nil:
+		return fmt.Errorf("delete %q: %w", s.path, err)
+	}
+	a.changed = true
+	return nil
+}
+
+// finish gives a directory in which something changed its time, and takes back
+// what prepare left it of its mode.
+func (a *application) finish(s *step) error {
+	if s.op != opDir {
+		return nil
+	}
+	e := &a.table[s.entry]
+	fd, err := a.to.at(s.path, false)
+	if err == nil && s.what&(isMode|isOwner) != 0 && e.Mode&0o500 != 0o500 {
+		err = unix.Fchmod(fd, perm(e.Mode))
+	}
+	if err == nil && !e.Implied && s.what&(isTime|isWithin) != 0 {
+		err = setTime(fd, ".", e.MTime)
+		a.changed = true
+	}
+	if err != nil {
+		return fmt.Errorf("change directory %q: %w", s.path, err)
+	}
+	return nil
+}
+
+// setDir sets everything of a directory that is complete and open.
+func (a *application) setDir(fd int, e *archive.Entry) error {
+	if a.opts.Owners && (e.UID >= 0 || e.GID >= 0) {
+		if err := unix.Fchown(fd, e.UID, e.GID); err != nil {
+			return fmt.Errorf("change owner of %q: %w", e.Path, err)
+		}
+	}
+	if !e.Implied {
+		if err := setTime(fd, ".", e.MTime); err != nil {
+			return fmt.Errorf("change time of %q: %w", e.Path, err)
+		}
+	}
+	if err := unix.Fchmod(fd, perm(e.Mode)); err != nil {
+		return fmt.Errorf("change mode of %q: %w", e.Path, err)
+	}
+	return nil
+}
+
+// writable runs f, and once more with the directory open at fd made writable
+// if it is the caller's and was not: root needs none of this.
+func (a *application) writable(fd int, f func() error) error {
+	err := f()
+	if !errors.Is(err, unix.EACCES) {
+		return err
+	}
+	var st unix.Stat_t
+	if serr := unix.Fstat(fd, &st); serr != nil || st.Mode&0o700 == 0o700 {
+		return err
+	}
+	if unix.Fchmod(fd, uint32(st.Mode)&permMask|0o700) != nil {
+		return err
+	}
+	err = f()
+	return errors.Join(err, unix.Fchmod(fd, uint32(st.Mode)&permMask))
+}

@@ -1,0 +1,325 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"stretcher/internal/archive"
+)
+
+// comparison makes a plan, directory by directory.
+type comparison struct {
+	*Plan
+	ctx  context.Context
+	walk *walk
+	pair pair
+	buf  [maxTarget]byte
+}
+
+// later is a directory to go into when the one that holds it is done.
+type later struct {
+	path  string
+	entry int // index; -1 = only dest has it
+	what  what
+}
+
+func (c *comparison) run() error {
+	w, err := newWalk(c.dest)
+	if errors.Is(err, unix.ENOENT) {
+		if _, lerr := os.Lstat(c.dest); lerr == nil {
+			return errors.New("it is a symlink that leads nowhere")
+		}
+		c.fresh = true
+		c.add(0)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c.walk = w
+	defer w.close()
+	var st unix.Stat_t
+	if err := unix.Fstat(w.root(), &st); err != nil {
+		return err
+	}
+	return c.dir(0, c.meta(&c.table[0], &st))
+}
+
+// add plans a path that is new, with all below it.
+func (c *comparison) add(i int) {
+	c.steps = append(c.steps, step{c.table[i].Path, int32(i), opAdd, isWrite})
+	c.count(i)
+}
+
+func (c *comparison) count(i int) {
+	c.bytes += c.table[i].Size
+	c.table.below(i, &c.opts, func(k int) { c.bytes += c.table[k].Size })
+}
+
+// dir compares the directory at index i, which dest has too. w is how the two
+// differ themselves.
+func (c *comparison) dir(i int, w what) error {
+	if err := context.Cause(c.ctx); err != nil {
+		return err
+	}
+	path := c.table[i].Path
+	fd, err := c.walk.at(path, false)
+	if err != nil {
+		return fmt.Errorf("open %q: %w", path, err)
+	}
+	names, err := c.walk.list(fd)
+	if err != nil {
+		return fmt.Errorf("read %q: %w", path, err)
+	}
+	at := len(c.steps)
+	c.steps = append(c.steps, step{path, int32(i), opDir, w})
+	todo, err := c.merge(i, fd, names)
+	if err != nil {
+		return err
+	}
+	within := slices.ContainsFunc(c.steps[at+1:], func(s step) bool { return s.op != opChange || s.what&isWrite != 0 })
+	for _, l := range todo {
+		changed, err := c.later(l)
+		if err != nil {
+			return err
+		}
+		within = within || changed
+	}
+	if within {
+		c.steps[at].what |= isWithin
+	} else if w == 0 && len(c.steps) == at+1 {
+		c.steps = c.steps[:at]
+	}
+	return nil
+}
+
+// merge goes through the names of a directory in the table and in dest.
+func (c *comparison) merge(i, fd int, names []string) ([]later, error) {
+	dir := c.table[i].Path
+	var todo []later
+	for k, name := range c.table.children(i) {
+		for len(names) > 0 && names[0] < name {
+			if err := c.extra(fd, dir, names[0], &todo); err != nil {
+				return nil, err
+			}
+			names = names[1:]
+		}
+		found := len(names) > 0 && names[0] == name
+		if found {
+			names = names[1:]
+		}
+		if err := c.child(k, fd, dir, name, found, &todo); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range names {
+		if err := c.extra(fd, dir, name, &todo); err != nil {
+			return nil, err
+		}
+	}
+	return todo, nil
+}
+
+// child compares an entry with what dest has at its path.
+func (c *comparison) child(k, fd int, dir, name string, found bool, todo *[]later) error {
+	e := &c.table[k]
+	switch {
+	case c.opts.excluded(e.Path, e.Mode.IsDir()):
+		if found { // for dest's type the rules may say something else
+			return c.extra(fd, dir, name, todo)
+		}
+		return nil
+	case !found:
+		c.add(k)
+		return nil
+	}
+	var st unix.Stat_t
+	err := lstat(fd, name, &st)
+	if errors.Is(err, unix.ENOENT) { // gone since
+		c.add(k)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("stat %q: %w", e.Path, err)
+	}
+	w, err := c.diff(e, fd, name, &st)
+	if err != nil {
+		return fmt.Errorf("compare %q: %w", e.Path, err)
+	}
+	inTheWay := fileType(&st) == fs.ModeDir && w&isType != 0
+	if inTheWay || e.Mode.IsDir() && w&isType == 0 {
+		*todo = append(*todo, later{e.Path, k, w})
+		return nil
+	}
+	c.change(k, w)
+	return nil
+}
+
+func (c *comparison) change(k int, w what) {
+	if w == 0 {
+		return
+	}
+	c.steps = append(c.steps, step{c.table[k].Path, int32(k), opChange, w})
+	if w&isWrite != 0 {
+		c.count(k)
+	}
+}
+
+// extra plans the removal of what only dest has.
+func (c *comparison) extra(fd int, dir, name string, todo *[]later) error {
+	path := join(dir, name)
+	var st unix.Stat_t
+	if err := lstat(fd, name, &st); errors.Is(err, unix.ENOENT) {
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("stat %q: %w", path, err)
+	}
+	isDirectory := fileType(&st) == fs.ModeDir
+	switch {
+	case c.opts.excluded(path, isDirectory):
+	case isDirectory:
+		*todo = append(*todo, later{path, -1, 0})
+	default:
+		c.steps = append(c.steps, step{path, -1, opDelete, 0})
+	}
+	return nil
+}
+
+// later goes into a directory that was put off. changed tells that the
+// directory itself comes or goes.
+func (c *comparison) later(l later) (changed bool, err error) {
+	if l.entry < 0 {
+		kept, err := c.gone(l.path, opDelete)
+		if err != nil || kept != "" {
+			return false, err
+		}
+		c.steps = append(c.steps, step{l.path, -1, opDelete, isDir})
+		return true, nil
+	}
+	if l.what&isType == 0 {
+		return false, c.dir(l.entry, l.what)
+	}
+	kept, err := c.gone(l.path, opMoved)
+	if err == nil && kept != "" {
+		err = fmt.Errorf("%q must replace a directory that holds the excluded %q", l.path, kept)
+	}
+	c.change(l.entry, l.what|isDir)
+	return true, err
+}
+
+// gone plans the removal of what is in a directory that only dest has. kept is
+// a path that stays.
+func (c *comparison) gone(dir string, op op) (kept string, err error) {
+	if err := context.Cause(c.ctx); err != nil {
+		return "", err
+	}
+	fd, err := c.walk.at(dir, false)
+	if err != nil {
+		return "", fmt.Errorf("open %q: %w", dir, err)
+	}
+	names, err := c.walk.list(fd)
+	if err != nil {
+		return "", fmt.Errorf("read %q: %w", dir, err)
+	}
+	var dirs []string
+	for _, name := range names {
+		path := join(dir, name)
+		var st unix.Stat_t
+		if err := lstat(fd, name, &st); err != nil {
+			return "", fmt.Errorf("stat %q: %w", path, err)
+		}
+		isDirectory := fileType(&st) == fs.ModeDir
+		switch {
+		case c.opts.excluded(path, isDirectory):
+			kept = path
+		case isDirectory:
+			dirs = append(dirs, path)
+		default:
+			c.steps = append(c.steps, step{path, -1, op, 0})
+		}
+	}
+	for _, path := range dirs {
+		below, err := c.gone(path, op)
+		if err != nil {
+			return "", err
+		}
+		if below != "" {
+			kept = below
+			continue
+		}
+		c.steps = append(c.steps, step{path, -1, op, isDir})
+	}
+	return kept, nil
+}
+
+// diff tells how an entry and what dest has differ.
+func (c *comparison) diff(e *archive.Entry, fd int, name string, st *unix.Stat_t) (what, error) {
+	if e.Mode.Type() != fileType(st) {
+		return isType | isWrite, nil
+	}
+	w := c.meta(e, st)
+	var err error
+	switch e.Mode.Type() {
+	case 0:
+		w, err = c.content(e, fd, name, st, w)
+	case fs.ModeSymlink:
+		var target []byte
+		if target, err = readlink(fd, name, c.buf[:]); err == nil && string(target) != e.Link {
+			w |= isLink | isWrite
+		}
+	}
+	return w, err
+}
+
+// meta compares what can be mended in place.
+func (c *comparison) meta(e *archive.Entry, st *unix.Stat_t) what {
+	var w what
+	if e.Mode&fs.ModeSymlink == 0 && perm(e.Mode) != uint32(st.Mode)&permMask {
+		w |= isMode
+	}
+	if c.opts.Owners && !owned(e, st) {
+		w |= isOwner
+	}
+	if !e.Implied && !sameSecond(e.MTime, mtime(st)) {
+		w |= isTime
+	}
+	return w
+}
+
+// content adds to w what there is to say of a regular file.
+func (c *comparison) content(e *archive.Entry, fd int, name string, st *unix.Stat_t, w what) (what, error) {
+	switch {
+	case e.Size != st.Size:
+		return w | isSize | isWrite, nil
+	case !c.opts.Checksum && w&isTime != 0:
+		return w | isWrite, nil
+	case !c.opts.Checksum:
+		return w, nil
+	case e.MTime != mtime(st): // here rsync looks at the fraction too
+		w |= isTime
+	}
+	differs, err := c.differs(e.Path, fd, name)
+	if differs {
+		w |= isContent | isWrite
+	}
+	return w, err
+}
+
+func (c *comparison) differs(path string, fd int, name string) (bool, error) {
+	if c.opts.Differs != nil {
+		return c.opts.Differs(path), nil
+	}
+	f, err := openFile(fd, name)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	same, err := c.pair.same(c.opts.Tree, path, f)
+	return !same, err
+}

@@ -1,0 +1,145 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"golang.org/x/sys/unix"
+
+	"stretcher/internal/archive"
+)
+
+// finished makes sure that what is no directory stands ready in staging.
+func (a *application) finished(fd int, name string, e *archive.Entry) error {
+	var err error
+	if e.Mode.IsRegular() {
+		err = a.checkFile(fd, name, e)
+	} else {
+		err = a.special(fd, name, e)
+	}
+	if err != nil {
+		return fmt.Errorf("staged %q: %w", e.Path, err)
+	}
+	return nil
+}
+
+// checkFile looks whether the content is there, and makes a file with several
+// names, as an unpacked tree has them, one of its own.
+func (a *application) checkFile(fd int, name string, e *archive.Entry) error {
+	var st unix.Stat_t
+	if err := lstat(fd, name, &st); err != nil {
+		return err
+	}
+	if fileType(&st) != 0 || st.Size != e.Size {
+		return errors.New("it is not what the table says")
+	}
+	if st.Nlink == 1 {
+		return nil
+	}
+	temp := a.opts.temp()
+	return a.writable(fd, func() error {
+		if err := copyAs(fd, name, fd, temp); err != nil {
+			return err
+		}
+		return unix.Renameat(fd, temp, fd, name)
+	})
+}
+
+// special makes a symlink or FIFO.
+func (a *application) special(fd int, name string, e *archive.Entry) error {
+	create := func() error {
+		if e.Mode&fs.ModeSymlink != 0 {
+			return unix.Symlinkat(e.Link, fd, name)
+		}
+		return mkfifo(fd, name)
+	}
+	return a.writable(fd, func() error {
+		err := create()
+		if errors.Is(err, unix.EEXIST) {
+			if err = unlink(fd, name); err == nil {
+				err = create()
+			}
+		}
+		if err != nil {
+			return err
+		}
+		return setAll(fd, name, e, a.opts.Owners)
+	})
+}
+
+// complete makes a directory of staging, with all below it, what it is to be in
+// dest.
+func (a *application) complete(i int) error {
+	if err := context.Cause(a.ctx); err != nil {
+		return err
+	}
+	e := &a.table[i]
+	fd, err := a.from.at(e.Path, true)
+	if err != nil {
+		return fmt.Errorf("open staged %q: %w", e.Path, err)
+	}
+	names, err := a.from.list(fd)
+	if err != nil {
+		return fmt.Errorf("read staged %q: %w", e.Path, err)
+	}
+	dirs, err := a.fill(i, fd, names)
+	if err != nil {
+		return err
+	}
+	for _, k := range dirs {
+		if err := a.complete(k); err != nil {
+			return err
+		}
+	}
+	if fd, err = a.from.at(e.Path, false); err != nil {
+		return fmt.Errorf("open staged %q: %w", e.Path, err)
+	}
+	return a.setDir(fd, e)
+}
+
+// fill finishes what lies in a directory of staging, which holds names: it
+// removes what is excluded and gives back the directories to go into.
+func (a *application) fill(i, fd int, names []string) (dirs []int, err error) {
+	for k, name := range a.table.children(i) {
+		for len(names) > 0 && names[0] < name {
+			if err := a.discard(fd, names[0]); err != nil {
+				return nil, err
+			}
+			names = names[1:]
+		}
+		found := len(names) > 0 && names[0] == name
+		if found {
+			names = names[1:]
+		}
+		e := &a.table[k]
+		switch {
+		case a.opts.excluded(e.Path, e.Mode.IsDir()):
+			if found {
+				err = a.discard(fd, name)
+			}
+		case e.Mode.IsDir():
+			dirs = append(dirs, k)
+		default:
+			err = a.finished(fd, name, e)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range names {
+		if err := a.discard(fd, name); err != nil {
+			return nil, err
+		}
+	}
+	return dirs, nil
+}
+
+func (a *application) discard(fd int, name string) error {
+	err := a.writable(fd, func() error { return removeNode(fd, name) })
+	if err != nil {
+		return fmt.Errorf("remove staged %q: %w", name, err)
+	}
+	return nil
+}

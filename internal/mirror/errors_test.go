@@ -1,0 +1,221 @@
+package mirror
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"stretcher/internal/archive"
+)
+
+// failure expects an error that holds text, and that nothing of dest was
+// changed but times of directories.
+func failure(t *testing.T, top, text string, f func() error) error {
+	t.Helper()
+	before := snapshot(t, filepath.Join(top, "dest"))
+	err := f()
+	if err == nil || !strings.Contains(err.Error(), text) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("err = %v, want %q in it", err, text)
+	}
+	if d := differences(before, snapshot(t, filepath.Join(top, "dest")), false); len(d) > 0 {
+		t.Errorf("changed %q", d)
+	}
+	return err
+}
+
+func TestCompareErrors(t *testing.T) {
+	root := archive.Entry{Mode: fs.ModeDir | 0o755}
+	file := func(path string) archive.Entry { return archive.Entry{Path: path, Size: 1} }
+	for _, x := range []struct {
+		name    string
+		entries []archive.Entry
+		opts    Options
+		want    string
+	}{
+		{"no root", []archive.Entry{file("a")}, Options{}, "do not start with the root"},
+		{"nothing", nil, Options{}, "do not start with the root"},
+		{"order", []archive.Entry{root, file("b"), file("a")}, Options{}, `entry "a" is not in order`},
+		{"twice", []archive.Entry{root, file("a"), file("a")}, Options{}, `entry "a" is not in order`},
+		{"checksum", []archive.Entry{root}, Options{Checksum: true}, "without contents"},
+		{"in the way", []archive.Entry{root, file("d")}, Options{Excludes: excludes(t, "keep")}, `"d" must replace a directory that holds the excluded "d/e/keep"`},
+		{"tree without the file", []archive.Entry{root, file("f")}, Options{Checksum: true, Tree: t.TempDir()}, `compare "f": `},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			top := tempDir(t)
+			plant(t, filepath.Join(top, "dest"), parse(t, "f=x d/ d/e/ d/e/keep="))
+			failure(t, top, x.want, func() error {
+				_, err := Compare(context.Background(), x.entries, filepath.Join(top, "dest"), x.opts)
+				return err
+			})
+		})
+	}
+}
+
+func TestBadDest(t *testing.T) {
+	top := tempDir(t)
+	plant(t, top, parse(t, "file= dangling->nowhere"))
+	for dest, want := range map[string]string{"file": "not a directory", "dangling": "leads nowhere"} {
+		_, err := Compare(context.Background(), []archive.Entry{{Mode: fs.ModeDir}}, filepath.Join(top, dest), Options{})
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), dest) {
+			t.Errorf("%s: err = %v, want %q", dest, err, want)
+		}
+	}
+	if _, err := FromDir(context.Background(), filepath.Join(top, "missing")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("err = %v", err)
+	}
+}
+
+// TestStagedMissing has staging lose what the plan relies on.
+func TestStagedMissing(t *testing.T) {
+	for _, x := range []struct{ name, dest, lost, want string }{
+		{"file", "d/ d/g=x f=x", "f", `staged "f": no such file`},
+		{"part of it", "d/ d/g=x f=x", "", `staged "f": it is not what the table says`},
+		{"in new directory", "f=xx", "d/g", `staged "d/g": no such file`},
+		{"all", "f=xx", ".", "open staging directory"},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			top := tempDir(t)
+			plant(t, filepath.Join(top, "dest"), parse(t, x.dest))
+			plan := prepare(t, top, parse(t, "d/ d/g=x f=xx"), Options{}, true)
+			if x.lost == "" {
+				check(t, os.Truncate(filepath.Join(top, "staging/f"), 1))
+			} else {
+				check(t, os.RemoveAll(filepath.Join(top, "staging")+"/"+strings.TrimPrefix(x.lost, ".")))
+			}
+			err := failure(t, top, x.want, func() error { return plan.Apply(context.Background(), filepath.Join(top, "staging")) })
+			if errors.Is(err, ErrMixed) {
+				t.Errorf("err = %v, but nothing is mixed", err)
+			}
+		})
+	}
+}
+
+// ticking is a context that is cancelled when it has been looked at some times.
+type ticking struct {
+	context.Context
+	left int
+}
+
+func (c *ticking) Err() error {
+	if c.left--; c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestCancel stops at each of the places where it can stop.
+func TestCancel(t *testing.T) {
+	src := parse(t, "a/ a/f=xx a/g=y@1 b=file c/ c/new= l->x n=x:600")
+	dest := "a/ a/f=x a/g=y b/ b/h= c=x gone/ gone/f= l->y n=x"
+	mixed := 0
+	for left := 0; ; left++ {
+		top := tempDir(t)
+		plant(t, filepath.Join(top, "dest"), parse(t, dest))
+		plan := prepare(t, top, src, Options{}, true)
+		before := snapshot(t, filepath.Join(top, "dest"))
+		err := plan.Apply(&ticking{context.Background(), left}, filepath.Join(top, "staging"))
+		if err == nil {
+			same(t, filepath.Join(top, "dest"), src)
+			break
+		}
+		changed := len(differences(before, snapshot(t, filepath.Join(top, "dest")), true)) > 0
+		if !errors.Is(err, context.Canceled) || errors.Is(err, ErrMixed) != changed {
+			t.Fatalf("after %d: %v, changed: %v", left, err, changed)
+		}
+		if changed {
+			mixed++
+		}
+		check(t, os.RemoveAll(filepath.Join(top, "staging")))
+		again := prepare(t, top, src, Options{}, true)
+		check(t, again.Apply(context.Background(), filepath.Join(top, "staging")))
+		same(t, filepath.Join(top, "dest"), src)
+	}
+	if mixed < 10 {
+		t.Errorf("stopped in the middle %d times", mixed)
+	}
+}
+
+func TestCancelCompare(t *testing.T) {
+	top := tempDir(t)
+	plant(t, filepath.Join(top, "dest"), parse(t, "a/ a/f=x gone/ gone/f="))
+	for left := range 3 {
+		opts := Options{}
+		entries, err := scan(t, tarball(t, parse(t, "a/ a/f=xx")), filepath.Join(top, "dest"), "", &opts)
+		check(t, err)
+		if _, err := Compare(&ticking{context.Background(), left}, entries, filepath.Join(top, "dest"), opts); !errors.Is(err, context.Canceled) {
+			t.Errorf("after %d: %v", left, err)
+		}
+		if _, err := FromDir(&ticking{context.Background(), left}, filepath.Join(top, "dest")); !errors.Is(err, context.Canceled) {
+			t.Errorf("FromDir after %d: %v", left, err)
+		}
+	}
+}
+
+func TestBadStage(t *testing.T) {
+	top := tempDir(t)
+	stage := NewStage(filepath.Join(top, "dest"), filepath.Join(top, "missing"), Options{})
+	_, _, err := archive.Scan(context.Background(), bytes.NewReader(tarball(t, parse(t, "f=x"))), archive.Options{}, stage)
+	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), `stage "f"`) {
+		t.Errorf("err = %v", err)
+	}
+	check(t, stage.Close())
+}
+
+// TestSince has dest change between the comparison and what follows.
+func TestSince(t *testing.T) {
+	top := tempDir(t)
+	dest := filepath.Join(top, "dest")
+	plant(t, dest, parse(t, "a= d/ d/f="))
+	var warnings []string
+	plan := prepare(t, top, parse(t, "new="), Options{Warn: func(msg string) { warnings = append(warnings, msg) }}, false)
+	check(t, os.Remove(filepath.Join(dest, "a")))
+	plant(t, dest, parse(t, "d/ d/late="))
+	check(t, plan.Apply(context.Background(), filepath.Join(top, "staging")))
+	same(t, dest, parse(t, "d/ d/late= new="))
+	if len(warnings) != 1 || !strings.Contains(warnings[0], `"d" is not empty`) {
+		t.Errorf("warnings %q", warnings)
+	}
+}
+
+func TestFromDirRefuses(t *testing.T) {
+	dir := tempDir(t)
+	plant(t, dir, []node{{path: "s", mode: fs.ModeSocket | 0o600}})
+	if _, err := FromDir(context.Background(), dir); err == nil || !strings.Contains(err.Error(), `"s" is a device or a socket`) {
+		t.Errorf("err = %v", err)
+	}
+}
+
+// TestOwners changes owners in place and with content; chown clears setuid
+// bits, which must come back.
+func TestOwners(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root changes owners")
+	}
+	old, src := parse(t, "f=x:4755 g=old d/:2755 l->x"), parse(t, "f=x:4755 g=newer:6711 d/:2755 l->x m->x n= e/ e/n=:4700")
+	for i := range src {
+		src[i].uid, src[i].gid = 12, 34
+	}
+	for _, owners := range []bool{true, false} {
+		for _, tarred := range []bool{true, false} {
+			top := tempDir(t)
+			plant(t, filepath.Join(top, "dest"), old)
+			plan := prepare(t, top, src, Options{Owners: owners}, tarred)
+			want := "change / (owner), change d/ (owner), add e/, add e/n, change f (owner), change g (size mode owner), change l (owner), add m, add n"
+			if !owners {
+				want = "add e/, add e/n, change g (size mode), add m, add n"
+			}
+			if got := show(plan.Changes()); got != want {
+				t.Errorf("changes %s\nwant    %s", got, want)
+			}
+			check(t, plan.Apply(context.Background(), filepath.Join(top, "staging")))
+			if owners {
+				same(t, filepath.Join(top, "dest"), src)
+			}
+		}
+	}
+}

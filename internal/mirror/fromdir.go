@@ -1,0 +1,92 @@
+package mirror
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"stretcher/internal/archive"
+)
+
+// maxTarget is what the target of a symlink may have, with one to spare.
+const maxTarget = 4097
+
+// FromDir reads a tree as a table of entries: a staged tree that Apply can
+// take everything from. With Options.Checksum, it is Options.Tree.
+func FromDir(ctx context.Context, dir string) ([]archive.Entry, error) {
+	w, err := newWalk(dir)
+	if err != nil {
+		return nil, fmt.Errorf("read tree %q: %w", dir, err)
+	}
+	defer w.close()
+	var st unix.Stat_t
+	if err := unix.Fstat(w.root(), &st); err != nil {
+		return nil, fmt.Errorf("read tree %q: %w", dir, err)
+	}
+	r := &reader{ctx: ctx, walk: w, list: []archive.Entry{entryOf("", &st)}}
+	if err := r.read(""); err != nil {
+		return nil, fmt.Errorf("read tree %q: %w", dir, err)
+	}
+	slices.SortFunc(r.list, func(a, b archive.Entry) int { return strings.Compare(a.Path, b.Path) })
+	return r.list, nil
+}
+
+// reader fills a table.
+type reader struct {
+	ctx  context.Context
+	walk *walk
+	list []archive.Entry
+	buf  [maxTarget]byte
+}
+
+func (r *reader) read(dir string) error {
+	if err := context.Cause(r.ctx); err != nil {
+		return err
+	}
+	fd, err := r.walk.at(dir, false)
+	if err != nil {
+		return fmt.Errorf("open %q: %w", dir, err)
+	}
+	names, err := r.walk.list(fd)
+	if err != nil {
+		return fmt.Errorf("read %q: %w", dir, err)
+	}
+	first := len(r.list)
+	for _, name := range names {
+		if err := r.add(fd, join(dir, name), name); err != nil {
+			return err
+		}
+	}
+	for i, end := first, len(r.list); i < end; i++ {
+		if r.list[i].Mode.IsDir() {
+			if err := r.read(r.list[i].Path); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *reader) add(fd int, path, name string) error {
+	var st unix.Stat_t
+	if err := lstat(fd, name, &st); err != nil {
+		return fmt.Errorf("stat %q: %w", path, err)
+	}
+	e := entryOf(path, &st)
+	switch e.Mode.Type() {
+	case fs.ModeIrregular:
+		return fmt.Errorf("%q is a device or a socket", path)
+	case fs.ModeSymlink:
+		target, err := readlink(fd, name, r.buf[:])
+		if err != nil {
+			return fmt.Errorf("read link %q: %w", path, err)
+		}
+		e.Link = string(target)
+	}
+	r.list = append(r.list, e)
+	return nil
+}

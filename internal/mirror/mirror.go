@@ -1,0 +1,232 @@
+// Package mirror makes a directory equal to a tree, as rsync -a --delete does,
+// without rsync and without writing what is there already.
+//
+// Its words: dest is the directory to be made equal; the entries are the
+// table of the tree it is to equal; excluded paths are left alone on both
+// sides, with all that is below them; staging is a private directory on dest's
+// file system with the content of the files that differ, each at its own path;
+// a plan is the list of what must be done. The work has three parts: a Stage
+// takes what differs out of an archive while it is read, Compare makes the
+// plan and changes nothing, and Plan.Apply carries it out by renames, changes
+// of metadata and deletions, in this order. Whatever ends it, each path of
+// dest is old or new, and doing all of it again finishes the job.
+//
+// The rules are those of rsync 3.5.0, which a test compares with: a regular
+// file is the same when its size and the whole seconds of its time are; hard
+// links become files of their own; directories that hold excluded paths stay.
+// Symlinks in dest are never followed, only dest itself may be one.
+//
+// It may import archive, for the table of a tree, filter, for the excludes, and
+// disk. It knows nothing of manifests, strategies or releases.
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"stretcher/internal/archive"
+	"stretcher/internal/filter"
+)
+
+// ErrMixed is wrapped by the errors of Apply after which dest holds old and
+// new paths.
+var ErrMixed = errors.New("left a mixture of old and new")
+
+// Options says what is compared and what is left alone. The zero value compares
+// all paths by size and time, and no owners.
+type Options struct {
+	// Excludes are the paths left alone on both sides, as by rsync's --exclude.
+	Excludes *filter.List
+	// Checksum compares the content of files of equal size, instead of their
+	// times. Compare then needs Differs or Tree.
+	Checksum bool
+	// Owners compares and sets owners, save for ids of -1. It takes root.
+	Owners bool
+	// Protect names further paths, relative to dest, that are left alone as
+	// excluded ones are: staging inside dest, for instance. May be nil.
+	Protect func(path string) bool
+	// Warn gets a line for each oddity that is no error. May be nil.
+	Warn func(msg string)
+	// TempName is a name for what must be made in dest's own directories, where
+	// another file system is mounted inside dest, and in staging; it is removed
+	// at once. Default ".mirror.tmp".
+	TempName string
+	// Differs tells, with Checksum, whether the content of a file that has the
+	// same size in dest is another: Stage.Differs.
+	Differs func(path string) bool
+	// Tree is, with Checksum and without Differs, a tree to compare content
+	// with: the one FromDir has read.
+	Tree string
+}
+
+// excluded tells whether a path is left alone. Its parents are not looked at.
+func (o *Options) excluded(path string, isDir bool) bool {
+	return o.Excludes.Excluded(path, isDir) || o.Protect != nil && path != "" && o.Protect(path)
+}
+
+func (o *Options) temp() string {
+	if o.TempName == "" {
+		return ".mirror.tmp"
+	}
+	return o.TempName
+}
+
+func (o *Options) warn(format string, args ...any) {
+	if o.Warn != nil {
+		o.Warn(fmt.Sprintf(format, args...))
+	}
+}
+
+// Kind is what happens to a path.
+type Kind int
+
+// The kinds of changes.
+const (
+	Add Kind = iota
+	Modify
+	Delete
+)
+
+// String is "add", "change" or "delete".
+func (k Kind) String() string {
+	return [...]string{"add", "change", "delete"}[k]
+}
+
+// Change is what happens to one path of dest.
+type Change struct {
+	Path  string   // relative; "" = dest itself
+	Kind  Kind     // what happens
+	What  []string // of Modify, what differs: "type", "size", "time", "content", "mode", "owner", "link"
+	Dir   bool     // it is a directory, or was one if it is deleted
+	Bytes int64    // of content to be written
+}
+
+// op is what a step does.
+type op uint8
+
+const (
+	opAdd    op = iota // the path is new; a directory with all that is in it
+	opChange           // a path that isn't a directory on both sides
+	opDir              // a directory that is there
+	opDelete
+	opMoved // gone with the directory that is replaced; for the list only
+)
+
+// what is a set of differences.
+type what uint16
+
+const (
+	isType what = 1 << iota
+	isSize
+	isTime
+	isContent
+	isMode
+	isOwner
+	isLink
+	isWrite  // the path is made anew
+	isDir    // of opDelete, opMoved: a directory; of opChange: a directory is in the way
+	isWithin // of opDir: names in it come, go or are replaced
+)
+
+var whatNames = [...]string{"type", "size", "time", "content", "mode", "owner", "link"}
+
+func (w what) names() []string {
+	var s []string
+	for i, name := range whatNames {
+		if w&(1<<i) != 0 {
+			s = append(s, name)
+		}
+	}
+	return s
+}
+
+// step is a part of a plan: something to do at a path.
+type step struct {
+	path  string
+	entry int32 // index; -1 = none
+	op    op
+	what  what
+}
+
+// Plan is what must be done to make dest equal to a table of entries.
+type Plan struct {
+	opts  Options
+	dest  string
+	table table
+	steps []step // a directory before what is in it, deletions the other way round
+	fresh bool   // there is no dest
+	bytes int64
+}
+
+// Bytes is how much content Apply puts into dest.
+func (p *Plan) Bytes() int64 { return p.bytes }
+
+// Changes lists what Apply changes, sorted by path. The times of directories
+// are no change: they follow from what is in them.
+func (p *Plan) Changes() []Change {
+	var list []Change
+	for i := range p.steps {
+		list = p.appendStep(list, &p.steps[i])
+	}
+	slices.SortFunc(list, func(a, b Change) int { return strings.Compare(a.Path, b.Path) })
+	return list
+}
+
+func (p *Plan) appendStep(list []Change, s *step) []Change {
+	switch s.op {
+	case opDelete, opMoved:
+		return append(list, Change{Path: s.path, Kind: Delete, Dir: s.what&isDir != 0})
+	case opDir:
+		if s.what&(isMode|isOwner) == 0 {
+			return list
+		}
+		return append(list, Change{Path: s.path, Kind: Modify, What: (s.what &^ isTime).names(), Dir: true})
+	case opAdd:
+		return p.appendNew(list, int(s.entry))
+	}
+	e := &p.table[s.entry]
+	c := Change{Path: s.path, Kind: Modify, What: s.what.names(), Dir: e.Mode.IsDir()}
+	if s.what&isWrite != 0 {
+		c.Bytes = e.Size
+	}
+	list = append(list, c)
+	if c.Dir {
+		p.table.below(int(s.entry), &p.opts, func(i int) { list = append(list, p.added(i)) })
+	}
+	return list
+}
+
+func (p *Plan) appendNew(list []Change, i int) []Change {
+	list = append(list, p.added(i))
+	p.table.below(i, &p.opts, func(i int) { list = append(list, p.added(i)) })
+	return list
+}
+
+func (p *Plan) added(i int) Change {
+	e := &p.table[i]
+	return Change{Path: e.Path, Kind: Add, Dir: e.Mode.IsDir(), Bytes: e.Size}
+}
+
+// Compare finds what must be done to make dest equal to entries, which are
+// sorted by path and start with the root, as Scan and FromDir return them. It
+// changes nothing. A missing dest is a plan of one step.
+//
+// It is an error when something other than a directory would replace a
+// directory that holds excluded paths.
+func Compare(ctx context.Context, entries []archive.Entry, dest string, opts Options) (*Plan, error) {
+	p := &Plan{opts: opts, dest: dest, table: entries}
+	if err := p.table.check(); err != nil {
+		return nil, err
+	}
+	if opts.Checksum && opts.Differs == nil && opts.Tree == "" {
+		return nil, errors.New("compare: checksum without contents to compare")
+	}
+	c := &comparison{ctx: ctx, Plan: p}
+	if err := c.run(); err != nil {
+		return nil, fmt.Errorf("compare with %q: %w", dest, err)
+	}
+	return p, nil
+}

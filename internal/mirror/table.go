@@ -1,0 +1,99 @@
+package mirror
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"sort"
+	"strings"
+
+	"stretcher/internal/archive"
+)
+
+// table is the entries sorted by path, bytewise. What is below a directory is
+// one range of it, but not the one that follows: "a-b" sorts between "a" and
+// "a/b".
+type table []archive.Entry
+
+// check finds a table that can't be walked.
+func (t table) check() error {
+	if len(t) == 0 || t[0].Path != "" || !t[0].Mode.IsDir() {
+		return errors.New("compare: the entries do not start with the root")
+	}
+	for i := 1; i < len(t); i++ {
+		if t[i-1].Path >= t[i].Path {
+			return fmt.Errorf("compare: entry %q is not in order", t[i].Path)
+		}
+	}
+	return nil
+}
+
+// rangeOf is the range of what is below the directory at index i.
+func (t table) rangeOf(i int) (lo, hi int) {
+	dir := t[i].Path
+	if dir == "" {
+		return 1, len(t)
+	}
+	rest := t[i+1:]
+	lo = sort.Search(len(rest), func(k int) bool { return compareBelow(rest[k].Path, dir) >= 0 })
+	return i + 1 + lo, i + 1 + lo + lenBelow(rest[lo:], dir)
+}
+
+// lenBelow is how many of the entries at the start of t are below dir. It
+// looks ahead in growing steps: most directories are small.
+func lenBelow(t table, dir string) int {
+	end := 1
+	for end < len(t) && compareBelow(t[end].Path, dir) == 0 {
+		end *= 2
+	}
+	return sort.Search(min(end, len(t)), func(k int) bool { return compareBelow(t[k].Path, dir) > 0 })
+}
+
+// compareBelow is 0 for a path below dir, and else where it stands to those.
+func compareBelow(path, dir string) int {
+	n := min(len(path), len(dir))
+	if c := strings.Compare(path[:n], dir[:n]); c != 0 {
+		return c
+	}
+	if len(path) <= len(dir) {
+		return -1
+	}
+	return int(path[len(dir)]) - '/'
+}
+
+// children yields the index and name of each entry that lies in the directory
+// at index i itself, sorted by name.
+func (t table) children(i int) iter.Seq2[int, string] {
+	return func(yield func(int, string) bool) {
+		prefix := len(t[i].Path)
+		if prefix > 0 {
+			prefix++
+		}
+		k, hi := t.rangeOf(i)
+		for k < hi {
+			name := t[k].Path[prefix:]
+			if slash := strings.IndexByte(name, '/'); slash >= 0 {
+				k += lenBelow(t[k:hi], t[k].Path[:prefix+slash])
+				continue
+			}
+			if !yield(k, name) {
+				return
+			}
+			k++
+		}
+	}
+}
+
+// below calls f for each entry below the directory at index i, if it is one,
+// that is not excluded.
+func (t table) below(i int, opts *Options, f func(i int)) {
+	if !t[i].Mode.IsDir() {
+		return
+	}
+	for k := range t.children(i) {
+		if !opts.excluded(t[k].Path, t[k].Mode.IsDir()) {
+			f(k)
+			t.below(k, opts, f)
+		}
+	}
+}

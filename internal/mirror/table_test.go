@@ -1,0 +1,104 @@
+package mirror
+
+import (
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"stretcher/internal/archive"
+)
+
+// tableOf is a table of directories with those above them.
+func tableOf(paths []string) table {
+	all := map[string]bool{"": true}
+	for _, p := range paths {
+		for p = strings.Trim(p, "/"); p != ""; p, _ = split(p) {
+			if !strings.Contains(p, "//") {
+				all[p] = true
+			}
+		}
+	}
+	var t table
+	for p := range maps(all) {
+		t = append(t, archive.Entry{Path: p, Mode: fs.ModeDir})
+	}
+	return t
+}
+
+// checkTable compares each directory's children with a plain search.
+func checkTable(t *testing.T, tab table) {
+	t.Helper()
+	if err := tab.check(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range tab {
+		var got, want []string
+		for k, name := range tab.children(i) {
+			if tab[k].Path != join(tab[i].Path, name) {
+				t.Errorf("child %q of %q is called %q", tab[k].Path, tab[i].Path, name)
+			}
+			got = append(got, tab[k].Path)
+		}
+		below := 0
+		for _, e := range tab[1:] {
+			if dir, _ := split(e.Path); dir == tab[i].Path {
+				want = append(want, e.Path)
+			}
+			if e.Path != tab[i].Path && within(e.Path, tab[i].Path) {
+				below++
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("children of %q: %q, want %q", tab[i].Path, got, want)
+		}
+		if lo, hi := tab.rangeOf(i); hi-lo != below {
+			t.Errorf("%d entries below %q, want %d", hi-lo, tab[i].Path, below)
+		}
+		n := 0
+		if tab.below(i, &Options{}, func(int) { n++ }); n != below {
+			t.Errorf("visited %d entries below %q, want %d", n, tab[i].Path, below)
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		var paths []string
+		for range rnd.IntN(40) {
+			var parts []string
+			for range 1 + rnd.IntN(4) {
+				parts = append(parts, pick(rnd, "a", "a-", "a.b", "a0", "b", "\xff", "\x01", "aa"))
+			}
+			paths = append(paths, strings.Join(parts, "/"))
+		}
+		checkTable(t, tableOf(paths))
+	}
+}
+
+func FuzzTable(f *testing.F) {
+	f.Add("a\na/b\na-b\na/b/c")
+	f.Fuzz(func(t *testing.T, text string) {
+		paths := strings.Split(text, "\n")
+		checkTable(t, tableOf(paths[:min(len(paths), 100)]))
+	})
+}
+
+func TestNames(t *testing.T) {
+	for _, x := range []struct {
+		what what
+		want string
+	}{
+		{0, "[]"}, {isType | isWrite, "[type]"}, {isLink, "[link]"}, {isSize | isTime | isContent | isMode | isOwner | isWithin | isDir, "[size time content mode owner]"},
+	} {
+		if got := fmt.Sprint(x.what.names()); got != x.want {
+			t.Errorf("%b: %s, want %s", x.what, got, x.want)
+		}
+	}
+	if got := fmt.Sprint(Add, Modify, Delete); got != "add change delete" {
+		t.Errorf("kinds %s", got)
+	}
+}
