@@ -21,7 +21,7 @@ help: ## list the targets
 build: ## build ./stretcher, a static binary
 	CGO_ENABLED=0 go build -tags $(TAGS) -trimpath -ldflags "-s -w -X main.versionString=$(VERSION)" -o stretcher .
 
-demo: build ## deploy two versions of a sample application, visibly
+demo: build ## deploy a sample application, by all that it takes, visibly
 	@bash testdata/demo/run.sh ./stretcher
 
 test-tools: ## build and install what the tests need

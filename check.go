@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,9 @@ import (
 	"stretcher/internal/policy"
 	"stretcher/internal/progress"
 	"stretcher/internal/redact"
+	"stretcher/internal/releases"
 	"stretcher/internal/runlog"
+	"stretcher/internal/state"
 	"stretcher/internal/store"
 	"stretcher/internal/yamldoc"
 )
@@ -30,38 +33,54 @@ func runCheck(ctx context.Context, s *settings) error {
 	if len(s.args) != 1 {
 		return usage("check expects one URL or file, got %d arguments", len(s.args))
 	}
-	manifest, err := fileURL(s.args[0])
-	if err != nil {
-		return err
-	}
-	set := store.NewSet(store.Options{UserAgent: userAgent()})
-	defer set.Close()
-	_, lookup := environOf()
 	log := runlog.New(runlog.Options{Clean: redact.Text})
 	defer log.Close()
-	host, err := policy.Load(s.config, s.flags.Changed("config"))
+	r, err := newReader(s, log)
 	if err != nil {
 		return err
 	}
-	r := &run{opts: s.Options, policy: host, log: log, store: set, lookup: lookup, screen: progress.New(os.Stderr, false)}
+	defer r.store.Close()
+	manifest := r.event.URL
 	data, err := r.fetchManifest(ctx, manifest)
 	if err != nil {
 		return fmt.Errorf("manifest: %w", err)
 	}
-	if data, err = expandTemplates(ctx, data, lookup, log.Mask); err != nil {
+	if data, err = expandTemplates(ctx, data, r.lookup, log.Mask); err != nil {
 		return fmt.Errorf("manifest %q: %w", redact.URL(manifest), err)
 	}
 	m, warnings, err := ParseManifest(data, store.Check)
 	if err = errors.Join(unknownKeys(warnings), err); err != nil {
 		return &failure{class: errMalformed, err: fmt.Errorf("manifest %q: %s", redact.URL(manifest), log.Masked(oneLine(err.Error()))), hint: hintOf(err)}
 	}
-	maskEnv(log, m, lookup)
+	maskEnv(log, m, r.lookup)
 	r.manifest = m
-	if err := errors.Join(host.Manifest(manifest), r.allowed(), host.Dest(m.Dest)); err != nil {
+	if err := errors.Join(r.policy.Manifest(manifest), r.accept()); err != nil {
 		return err
 	}
 	printPlan(os.Stdout, m, log.Masked)
 	return nil
+}
+
+// newReader puts together a run that only reads: it claims no event, takes no
+// lock and writes no history. Its URL is the first argument, which may name a
+// file.
+func newReader(s *settings, log *runlog.Log) (*run, error) {
+	manifest, err := fileURL(s.args[0])
+	if err != nil {
+		return nil, err
+	}
+	host, err := policy.Load(s.config, s.flags.Changed("config"))
+	if err != nil {
+		return nil, err
+	}
+	r := &run{event: &Event{Source: sourceArgument, URL: manifest}, manifestURL: redact.URL(manifest), opts: s.Options, policy: host,
+		log: log, screen: progress.New(os.Stderr, false), rec: &recorder{log: log}, tmpdir: tmpdir(),
+		store: store.NewSet(store.Options{UserAgent: userAgent()})}
+	r.environ, r.lookup = environOf()
+	if path, err := s.statePath(); err == nil {
+		r.rec.dir = state.At(path)
+	}
+	return r, nil
 }
 
 // fileURL makes a URL of a file's name; a URL stays as it is.
@@ -105,6 +124,9 @@ func printPlan(w io.Writer, m *Manifest, mask func(string) string) {
 		row("checksum", m.Checksum.String())
 		row("dest", m.Dest)
 		row("sync_strategy", m.SyncStrategy)
+		for _, r := range strategyRows(m) {
+			row(r[0], r[1])
+		}
 	} else {
 		row("src", "none: commands only")
 	}
@@ -118,6 +140,27 @@ func printPlan(w io.Writer, m *Manifest, mask func(string) string) {
 			row(name, e.What())
 		}
 	}
+}
+
+// strategyRows say how the strategy's own keys are set.
+func strategyRows(m *Manifest) [][2]string {
+	switch m.SyncStrategy {
+	case strategyNative:
+		if m.Native.Checksum {
+			return [][2]string{{"native", "compares by content"}}
+		}
+	case strategyReleases:
+		back := "no"
+		if !m.Rollback.Off {
+			back = strings.Join(append([]string{"after a failure, then:"}, m.Rollback.rerun()...), " ")
+		}
+		return [][2]string{
+			{"releases", fmt.Sprintf("keep %d, link %s", m.Releases.keep(), cmp.Or(m.Releases.Link, string(releases.Reflink)))},
+			{"shared", strings.Join(m.Releases.Shared, " ")},
+			{"rollback", back},
+		}
+	}
+	return nil
 }
 
 // hookNames are the names of the lists: those with a meaning in the order in

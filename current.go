@@ -1,22 +1,19 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
-	"stretcher/internal/filter"
 	"stretcher/internal/tree"
 )
 
 // fingerprint names what a deployment of m puts at dest, and how.
 func fingerprint(m *Manifest) string {
-	b, err := json.Marshal([]any{m.Checksum.String(), m.SyncStrategy, m.Excludes, m.ExcludeFrom, m.DestMode, m.Extract})
+	b, err := json.Marshal([]any{m.Checksum.String(), m.SyncStrategy, m.Excludes, m.ExcludeFrom, m.DestMode, m.Extract, m.Releases.Shared})
 	if err != nil {
 		panic(err) // strings and numbers
 	}
@@ -34,7 +31,8 @@ func (r *run) isCurrent(ctx context.Context) bool {
 	if !ok || good.Tree == "" || good.Fingerprint != fingerprint(r.manifest) {
 		return false
 	}
-	if !r.rec.isLast(good) {
+	// Releases are not touched by a run that fails: it switches back.
+	if r.manifest.SyncStrategy != strategyReleases && !r.rec.isLast(good) {
 		r.log.Info(fmt.Sprintf("a run has failed on dest since run %s was good", good.ID))
 		return false
 	}
@@ -77,29 +75,22 @@ func (r *run) readTree(ctx context.Context, excludeFrom []byte) (tree.Tree, erro
 	if err != nil {
 		return nil, err
 	}
-	return tree.Read(ctx, r.manifest.Dest, skip)
+	return tree.Read(ctx, r.live(), skip)
 }
 
 // skipExcluded applies excludes as rsync does for its caller. The mv strategy
-// knows none.
+// knows none. What runs keep in dest for a while is no part of it.
 func skipExcluded(m *Manifest, excludeFrom []byte) (tree.Skip, error) {
 	if m.SyncStrategy == strategyMv {
 		return nil, nil
 	}
-	rules, err := filter.ParseFile(bytes.NewReader(excludeFrom))
+	list, err := excludeList(m, excludeFrom)
 	if err != nil {
-		return nil, fmt.Errorf("exclude_from: %w", err)
+		return nil, err
 	}
-	for _, pattern := range m.Excludes {
-		rule, ok, err := filter.Parse(pattern)
-		if err != nil {
-			return nil, fmt.Errorf("exclude %q: %w", pattern, err)
-		}
-		if ok {
-			rules = append(rules, rule)
-		}
-	}
-	return filter.New(rules...).Excluded, nil
+	return func(path string, isDir bool) bool {
+		return list.Excluded(path, isDir) || tempPattern.MatchString(path)
+	}, nil
 }
 
 // remember records dest as it is after the sync, before anything else
@@ -108,19 +99,12 @@ func (r *run) remember(ctx context.Context) {
 	if r.rec.dir == nil {
 		return
 	}
-	var excludes []byte
-	if r.manifest.ExcludeFrom != "" && r.manifest.SyncStrategy != strategyMv {
-		var err error
-		if excludes, err = os.ReadFile(filepath.Join(r.staging, r.manifest.ExcludeFrom)); err != nil {
-			return // no record: the next run deploys in full
-		}
-	}
-	found, err := r.readTree(ctx, excludes)
+	found, err := r.readTree(ctx, r.excludeText)
 	if err != nil {
 		r.log.Warn(fmt.Sprintf("dest can't be recorded, so the next run will deploy in full: %v", err))
 		return
 	}
-	r.recorded = &tree.Record{Tree: found, Excludes: excludes}
+	r.recorded = &tree.Record{Tree: found, Excludes: r.excludeText}
 }
 
 // saveRecord keeps the recorded tree of a run that went well.
@@ -137,4 +121,12 @@ func (r *run) saveRecord() {
 		_ = os.Remove(old.Tree) // only the newest is ever read
 	}
 	r.rec.row.Tree, r.rec.row.Fingerprint = name, fingerprint(r.manifest)
+}
+
+// live is the directory that the deployed tree is in.
+func (r *run) live() string {
+	if r.strategy == nil {
+		return r.manifest.Dest
+	}
+	return r.strategy.live(r)
 }

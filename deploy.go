@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"stretcher/internal/cache"
 	"stretcher/internal/history"
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/porter"
@@ -54,15 +55,21 @@ type run struct {
 	stateError error // why there is no state directory, or nil
 
 	event       *Event
+	back        *rollback // nil for a deployment
 	manifest    *Manifest
-	text        []byte // the manifest's, templates expanded
+	raw         []byte // the manifest's text as fetched
+	text        []byte // the same, templates expanded
 	manifestURL string // redacted
 	src         string // redacted; the mirror in use
 	archive     string // the verified local file
+	fetched     bool   // by this run
 	staging     string
 	strategy    syncStrategy
+	excludeText []byte       // of the archive's exclude list
+	kept        *cache.Store // what earlier runs have deployed; nil = nothing is kept
 	current     bool         // dest is what it shall be: nothing is fetched or synced
 	synced      bool         // dest has become what it shall be
+	accepted    bool         // a release has passed all that judges it
 	hooks       *hookSet     // nil = none, or none yet
 	recorded    *tree.Record // dest as the sync left it
 	unlock      func() error
@@ -85,6 +92,7 @@ type step struct {
 // after them; "" = none do. The conditions of the hooks after it speak of it.
 type part struct {
 	before, after hooks.Point
+	needed        func() bool // nil = always
 	steps         []step
 }
 
@@ -100,10 +108,15 @@ func (r *run) deploy(ctx context.Context) (err error) {
 	}()
 	r.begin()
 	for _, p := range []part{
-		{after: hooks.Init, steps: []step{
+		{needed: r.isDeployment, after: hooks.Init, steps: []step{
 			{"delay", r.isDelayed, r.delay},
 			{"manifest", always, r.readManifest},
 			{"lock", r.hasDest, r.lock},
+			{"hooks", r.hasHooks, r.findHooks},
+		}},
+		{needed: r.isRollback, after: hooks.Init, steps: []step{
+			{"lock", always, r.lock},
+			{"manifest", always, r.recall},
 			{"hooks", r.hasHooks, r.findHooks},
 		}},
 		{before: hooks.PreFetch, after: hooks.PostExtract, steps: []step{
@@ -119,7 +132,16 @@ func (r *run) deploy(ctx context.Context) (err error) {
 			{"post", r.hasCommands("post"), r.commands("post")},
 			{"verify", r.hasCommands("verify"), r.commands("verify")},
 		}},
+		{needed: r.hasRelease, steps: []step{
+			{"release", always, r.release},
+		}},
+		{needed: r.hasOldReleases, before: hooks.PrePrune, after: hooks.PostPrune, steps: []step{
+			{"prune", always, r.prune},
+		}},
 	} {
+		if p.needed != nil && !p.needed() {
+			continue
+		}
 		if err := r.pass(ctx, late, p); err != nil {
 			return err
 		}
@@ -155,11 +177,16 @@ func (r *run) pass(ctx, late context.Context, p part) error {
 
 func always() bool { return true }
 
+func (r *run) isDeployment() bool { return r.back == nil }
+func (r *run) isRollback() bool   { return r.back != nil }
+
 // hasDest tells whether there is something to lock. Without src, dest has not
 // been checked and v1.x's users may have written anything there.
 func (r *run) hasDest() bool { return filepath.IsAbs(r.manifest.Dest) }
 
-func (r *run) hasSrc() bool   { return len(r.manifest.Src) > 0 }
+// hasSrc tells whether there is something to deploy. A rollback always has,
+// if only a release whose manifest is not known.
+func (r *run) hasSrc() bool   { return len(r.manifest.Src) > 0 || r.isRollback() }
 func (r *run) isStaged() bool { return r.staging != "" }
 
 func (r *run) hasCommands(point string) func() bool {
@@ -210,7 +237,11 @@ func (r *run) begin() {
 			r.log.Info(fmt.Sprintf("skipped %s, which is older: %q", old, redact.URL(old.URL)))
 		}
 	}
-	r.log.Info(fmt.Sprintf("stretcher %s: run %s: manifest %q from %s", version(), r.id, r.manifestURL, r.event))
+	what := fmt.Sprintf("manifest %q from %s", r.manifestURL, r.event)
+	if r.back != nil {
+		what = fmt.Sprintf("rollback of %q", r.back.dest)
+	}
+	r.log.Info(fmt.Sprintf("stretcher %s: run %s: %s", version(), r.id, what))
 }
 
 // isDelayed tells whether hosts of a fleet shall not all ask at once.
@@ -233,7 +264,13 @@ func (r *run) readManifest(ctx context.Context) error {
 	if err := r.loadManifest(ctx, ParseManifest); err != nil {
 		return err
 	}
+	return r.accept()
+}
+
+// accept settles how the manifest is deployed, if the host policy lets it.
+func (r *run) accept() error {
 	m := r.manifest
+	settleStrategy(m, func(msg string) { r.log.Info(msg) })
 	r.strategy = newStrategy(m)
 	row := &r.rec.row
 	row.Name, row.Version, row.Dest = r.log.Masked(m.Name), r.log.Masked(m.Version), m.Dest
@@ -254,6 +291,7 @@ func (r *run) loadManifest(ctx context.Context, parse manifestParser) error {
 	if err != nil {
 		return err
 	}
+	r.raw = data
 	r.manifest, err = r.parseManifest(ctx, data, parse)
 	return err
 }
@@ -335,9 +373,15 @@ func (r *run) lock(ctx context.Context) (err error) {
 
 // fetch brings the archive here, unless dest has its content already.
 func (r *run) fetch(ctx context.Context) (err error) {
+	if err := r.checkLayout(); err != nil {
+		return err
+	}
 	if r.current = r.isCurrent(ctx); r.current {
 		r.log.Info(fmt.Sprintf("%q is deployed already: nothing is fetched or synced (%s)", r.manifest.Dest, r.manifest.Checksum))
 		return nil
+	}
+	if r.isRollback() {
+		return r.fetchKept(ctx)
 	}
 	return r.fetchVerified(ctx)
 }
@@ -346,6 +390,7 @@ func (r *run) fetch(ctx context.Context) (err error) {
 // the hooks for that run.
 func (r *run) fetchVerified(ctx context.Context) (err error) {
 	r.archive, err = r.fetchArchive(ctx)
+	r.fetched = err == nil
 	if errors.Is(err, errRefused) {
 		if hook := r.runHooks(ctx, hooks.AuthFail, true); hook != nil {
 			return fmt.Errorf("%w; then %s: %w", err, hooks.AuthFail, hook)
@@ -369,22 +414,18 @@ func (r *run) stage(ctx context.Context) (err error) {
 	if err := r.strategy.check(r); err != nil {
 		return err
 	}
-	r.staging, err = r.extract(ctx, r.archive)
-	return err
+	if r.staging, err = r.strategy.stage(ctx, r, r.archive); err != nil {
+		return err
+	}
+	return r.dropArchive()
 }
 
 // sync makes dest equal to the staged tree.
 func (r *run) sync(ctx context.Context) error {
-	if err := checkExcludeFrom(r.staging, r.manifest.ExcludeFrom); err != nil {
-		return err
-	}
-	if err := r.strategy.sync(ctx, r, r.staging); err != nil {
+	if err := r.strategy.sync(ctx, r); err != nil {
 		return err
 	}
 	r.synced = true
 	r.remember(ctx)
 	return nil
 }
-
-// environOf returns the process's environment and a look-up into it.
-func environOf() ([]string, environment) { return os.Environ(), os.LookupEnv }

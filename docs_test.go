@@ -177,6 +177,59 @@ func engineInPath(t *testing.T, e testparts.ContainerEngine) {
 	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 }
 
+// TestReadmeReleases follows the README from its beginning, on a host with
+// rsync and on one without: the five commands leave version 1 live again.
+func TestReadmeReleases(t *testing.T) {
+	needs(t, "tar")
+	needs(t, "sha256sum")
+	for name, path := range map[string]string{"rsync": os.Getenv("PATH"), "without rsync": pathWithout(t, "rsync")} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("PATH", path)
+			if name == "rsync" {
+				needs(t, "rsync")
+			}
+			dir, output := t.TempDir(), ""
+			for _, b := range blocks(readDoc(t, "README.md")) {
+				if b.kind == "sh run" {
+					output += runDocumented(t, dir, fmt.Sprintf("README.md:%d", b.line), b.text)
+				}
+			}
+			if got := readDoc(t, filepath.Join(dir, "web/current/index.html")); got != "version 1\n" {
+				t.Errorf("version 1 is not live: %q", got)
+			}
+			if all, _ := filepath.Glob(filepath.Join(dir, "web/releases/*/index.html")); len(all) != 2 {
+				t.Errorf("releases: %q, want 2", all)
+			}
+			if n := strings.Count(output, "now I would restart the service\n"); n < 4 {
+				t.Errorf("the post command ran %d times, want 4", n)
+			}
+			if !regexp.MustCompile(`(?m)^RUN .*\n.* good .* rollback by `).MatchString(output) {
+				t.Errorf("the history does not show the rollback:\n%s", output)
+			}
+			if native := strings.Contains(output, "sync_strategy is native"); native != (name != "rsync") {
+				t.Errorf("native was chosen: %v", native)
+			}
+		})
+	}
+}
+
+// pathWithout is a PATH of all programs but one.
+func pathWithout(t *testing.T, program string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, from := range filepath.SplitList(os.Getenv("PATH")) {
+		entries, _ := os.ReadDir(from)
+		for _, e := range entries {
+			if e.Name() == program {
+				continue
+			}
+			// The first of a name is the one that counts.
+			_ = os.Symlink(filepath.Join(from, e.Name()), filepath.Join(dir, e.Name()))
+		}
+	}
+	return dir
+}
+
 // runDocumented runs an example with the program under test first in PATH,
 // where TestMain has put it.
 func runDocumented(t *testing.T, dir, where, script string) string {
@@ -287,9 +340,10 @@ func TestManifestKeysAreDocumented(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("docs/manifest.md has sections for\n%q, the manifest has\n%q", got, want)
 	}
-	for _, typ := range []reflect.Type{reflect.TypeFor[Commands](), reflect.TypeFor[CommandLine](), reflect.TypeFor[ArchiveLimits]()} {
+	for _, typ := range []reflect.Type{reflect.TypeFor[Commands](), reflect.TypeFor[CommandLine](), reflect.TypeFor[ArchiveLimits](),
+		reflect.TypeFor[NativeKeys](), reflect.TypeFor[ReleaseKeys](), reflect.TypeFor[RollbackKeys]()} {
 		for _, key := range yamlKeys(typ) {
-			if !strings.Contains(doc, "\n| `"+key+"` |") {
+			if key != "-" && !strings.Contains(doc, "\n| `"+key+"` |") {
 				t.Errorf("docs/manifest.md has no table row for %q", key)
 			}
 		}

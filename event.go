@@ -22,6 +22,7 @@ const (
 	sourceStdin    = "stdin"
 	sourceConsul   = "consul"
 	sourceSerf     = "serf"
+	sourceRollback = "rollback"
 )
 
 // Event is what asked for a deployment.

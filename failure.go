@@ -28,6 +28,7 @@ const (
 	exitUsage     = 2
 	exitMalformed = 3
 	exitRefused   = 4
+	exitChanges   = 10 // plan
 	exitBusy      = 75
 	exitSignal    = 128 // plus the signal's number
 )

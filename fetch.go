@@ -75,17 +75,31 @@ func (r *run) fetchManifest(ctx context.Context, url string) ([]byte, error) {
 }
 
 // fetchArchive brings src to a local file whose checksum is right and returns
-// its name. Mirrors are tried in order. Until the checksum is known to be
-// right the file's name says that it is unverified.
-func (r *run) fetchArchive(ctx context.Context) (string, error) {
+// its name. Until the checksum is known to be right the file's name says that
+// it is unverified.
+func (r *run) fetchArchive(ctx context.Context) (name string, err error) {
+	err = r.eachMirror(ctx, func(ctx context.Context, src string) error {
+		d := &download{create: r.unverified}
+		defer d.discard()
+		if err := r.fetchMirror(ctx, src, d); err != nil {
+			return err
+		}
+		name, err = d.verified()
+		return err
+	})
+	return name, err
+}
+
+// eachMirror tries the mirrors in order until fetch has succeeded with one.
+func (r *run) eachMirror(ctx context.Context, fetch func(ctx context.Context, src string) error) error {
 	ctx, cancel := r.withTimeout(ctx)
 	defer cancel()
 	var failures []error
 	for _, src := range r.manifest.Src {
 		r.src = redact.URL(src)
-		name, err := r.fetchMirror(ctx, src)
+		err := fetch(ctx, src)
 		if err == nil {
-			return name, nil
+			return nil
 		}
 		failures = append(failures, err)
 		if ctx.Err() != nil {
@@ -96,7 +110,7 @@ func (r *run) fetchArchive(ctx context.Context) (string, error) {
 		}
 	}
 	if len(failures) == 1 {
-		return "", failures[0]
+		return failures[0]
 	}
 	last := failures[len(failures)-1]
 	for _, err := range failures { // tampering weighs more than being out of reach
@@ -104,12 +118,12 @@ func (r *run) fetchArchive(ctx context.Context) (string, error) {
 			last = err
 		}
 	}
-	return "", fmt.Errorf("none of %d mirrors could be used: %w", len(r.manifest.Src), last)
+	return fmt.Errorf("none of %d mirrors could be used: %w", len(r.manifest.Src), last)
 }
 
-func (r *run) fetchMirror(ctx context.Context, src string) (string, error) {
-	d := &download{place: r.workDir, size: -1, hash: newHash(r.manifest.Checksum.Algorithm)}
-	defer d.discard()
+// fetchMirror fetches src into d and checks it.
+func (r *run) fetchMirror(ctx context.Context, src string, d *download) error {
+	d.size, d.hash = -1, newHash(r.manifest.Checksum.Algorithm)
 	bar := r.screen.Bar("fetch")
 	defer bar.Close()
 	opts := r.transferOptions()
@@ -120,27 +134,40 @@ func (r *run) fetchMirror(ctx context.Context, src string) (string, error) {
 	began := time.Now()
 	n, err := transfer.Copy(ctx, r.store, src, d, opts)
 	if err != nil {
-		return "", err
+		return err
 	}
 	want := r.manifest.Checksum
 	if sum := d.hash.Sum(nil); !bytes.Equal(sum, want.Digest) {
-		return "", refused("%q has checksum %s, the manifest says %s", redact.URL(src), Checksum{want.Algorithm, sum}, want)
+		return refused("%q has checksum %s, the manifest says %s", redact.URL(src), Checksum{want.Algorithm, sum}, want)
 	}
 	took := time.Since(began)
 	r.log.Info(fmt.Sprintf("fetched %q: %s in %s, %s is right", redact.URL(src), humanize.IBytes(uint64(n)), took.Round(time.Millisecond), want.Algorithm),
 		"bytes", n, "duration", took)
-	return d.verified()
+	return nil
+}
+
+// unverified makes the file for an archive of size bytes.
+func (r *run) unverified(size int64) (*os.File, error) {
+	parents := r.tempParents()
+	if r.keepsArchive() && r.tmpdir == "" { // where it is going to stay
+		parents = append([]string{r.rec.dir.Cache()}, parents...)
+	}
+	dir, err := r.workDirIn(parents, "archive", size)
+	if err != nil {
+		return nil, err
+	}
+	return os.OpenFile(filepath.Join(dir, "archive.unverified"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 }
 
 // download is the local file that an archive arrives in, hashed as it is
 // written. It is made when its size is known or its first byte is there, in a
 // place with room for it.
 type download struct {
-	place func(what string, size int64) (dir string, err error)
-	size  int64 // -1 = unknown
-	hash  hash.Hash
-	file  *os.File
-	kept  bool
+	create func(size int64) (*os.File, error)
+	size   int64 // -1 = unknown
+	hash   hash.Hash
+	file   *os.File
+	kept   bool
 }
 
 func newHash(algorithm string) hash.Hash {
@@ -164,12 +191,8 @@ func (d *download) setSize(size int64) error {
 	return d.open()
 }
 
-func (d *download) open() error {
-	dir, err := d.place("archive", d.size)
-	if err != nil {
-		return err
-	}
-	d.file, err = os.OpenFile(filepath.Join(dir, "archive.unverified"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+func (d *download) open() (err error) {
+	d.file, err = d.create(d.size)
 	return err
 }
 

@@ -13,6 +13,7 @@ import (
 // and records the result. late goes on for a while when ctx is interrupted.
 func (r *run) finish(ctx, late context.Context, err error) error {
 	if err != nil {
+		err = r.goBack(late, err)
 		r.fail(late, err)
 		if s, ok := interrupted(ctx); ok && !errors.As(err, new(signalError)) {
 			err = fmt.Errorf("failure: %w (%w)", s, err)
@@ -21,6 +22,7 @@ func (r *run) finish(ctx, late context.Context, err error) error {
 		err = r.succeed(ctx)
 	}
 	r.runLastHooks(late)
+	r.keep(late)
 	r.cleanUp()
 	r.record(err)
 	if r.unlock != nil {
@@ -84,12 +86,16 @@ func (r *run) record(err error) {
 // summary is the line of a run that went well.
 func (r *run) summary() string {
 	m := r.manifest
-	if len(m.Src) == 0 {
+	if !r.hasSrc() {
 		return fmt.Sprintf("commands of %q done", r.manifestURL)
 	}
-	what := fmt.Sprintf("%q", m.Name)
-	if m.Version != "" {
-		what += fmt.Sprintf(" version %q", m.Version)
+	return fmt.Sprintf("deployed %s to %q", m.title(), m.Dest)
+}
+
+// title is the deployment's name and version.
+func (m *Manifest) title() string {
+	if m.Version == "" {
+		return fmt.Sprintf("%q", m.Name)
 	}
-	return fmt.Sprintf("deployed %s to %q", what, m.Dest)
+	return fmt.Sprintf("%q version %q", m.Name, m.Version)
 }

@@ -34,6 +34,8 @@ type settings struct {
 	detach      bool
 	history     historyFlags
 	hooks       hookFlags
+	dryRun      bool
+	to          string // the run to go back to
 }
 
 // flagSet declares every flag, with the values' defaults in s.
@@ -60,6 +62,8 @@ func (s *settings) flagSet() *pflag.FlagSet {
 	f.StringVar(&s.logFormat, "log-format", runlog.FormatText, "log as text or json")
 	f.StringVar(&s.progress, "progress", "auto", "auto shows a bar on a terminal, never does not")
 	f.BoolVar(&s.strictExit, "strict-exit", false, "under consul watch too, exit with the run's status")
+	f.BoolVar(&s.dryRun, "dry-run", false, "the same as stretcher plan")
+	f.StringVar(&s.to, "to", "", "rollback: to what the run with this id or beginning of an id deployed")
 	s.history.declare(f)
 	s.hooks.declare(f)
 	f.BoolVarP(&s.showVersion, "version", "v", false, "print the version")
@@ -74,7 +78,9 @@ func (s *settings) flagSet() *pflag.FlagSet {
 }
 
 // subcommands are the words that may stand in the URL's place.
-func subcommands() []string { return []string{"check", "history", "hooks", "status", "version"} }
+func subcommands() []string {
+	return []string{"check", "history", "hooks", "plan", "rollback", "status", "version"}
+}
 
 // parseArgs reads the command line. The error is errUsage.
 func parseArgs(args []string) (*settings, error) {
@@ -102,6 +108,12 @@ func (s *settings) check() error {
 		return usage("invalid --log-format %q: text or json expected", s.logFormat)
 	case s.progress != "auto" && s.progress != "never":
 		return usage("invalid --progress %q: auto or never expected", s.progress)
+	}
+	if s.to != "" && s.subcommand != "rollback" {
+		return usage("--to belongs to stretcher rollback")
+	}
+	if s.dryRun && s.subcommand != "" && s.subcommand != "plan" {
+		return usage("--dry-run can't be used with stretcher %s", s.subcommand)
 	}
 	return cmp.Or(s.history.check(s), s.hooks.check(s))
 }

@@ -15,6 +15,8 @@ func helpText(f *pflag.FlagSet) string {
 usage:
   stretcher [flags] [URL]      deploy; without URL, read an event from standard input
   stretcher check URL|FILE     parse and validate a manifest; print what would run
+  stretcher plan URL|FILE      fetch, verify and compare with dest; change nothing; exit 0 nothing to do, 10 changes; --json
+  stretcher rollback DEST      back to what was good there before, or --to RUN
   stretcher history [DEST]     what ran here: a table, or --json, --html FILE, --run ID, --log ID
   stretcher status DEST        for monitoring: exit 0 good, 1 last run failed, 2 never deployed, 3 a run died
   stretcher hooks list [URL]   which hooks would run, at which point, from where, in what order; --json, --watch
@@ -52,6 +54,7 @@ func exitTable() [][2]string {
 		{"2", "wrong usage"},
 		{"3", "the event, manifest or archive is malformed"},
 		{"4", "refused: checksum, policy, limit or unsafe archive"},
+		{"10", "plan: dest would change"},
 		{"75", "another run holds the lock on dest and the wait is over"},
 		{"129, 130, 143", "interrupted by SIGHUP, SIGINT or SIGTERM, after failure commands and clean-up"},
 		{"", "Under consul watch (CONSUL_INDEX is set) it is 0 whatever happened, save for 2;"},

@@ -143,28 +143,16 @@ func (r *run) loadAllowed(ctx context.Context, parse manifestParser) error {
 	if err := r.loadManifest(ctx, parse); err != nil {
 		return fmt.Errorf("manifest: %w", err)
 	}
-	r.strategy = stagedAnywhere{parents: r.hookParents()}
 	return r.allowed()
 }
 
-// stagedAnywhere is for trees that are not synced.
-type stagedAnywhere struct {
-	syncStrategy
-	parents []string
-}
-
-func (s stagedAnywhere) stagingParents(*run) []string { return s.parents }
-
-// hookParents are the places for what hook commands fetch and unpack.
-func (r *run) hookParents() []string { return []string{os.TempDir()} }
-
-// unpack fetches the archive, verifies it and unpacks it.
-func (r *run) unpack(ctx context.Context) error {
+// fetchTree fetches the archive, verifies it and unpacks it in one of parents.
+func (r *run) fetchTree(ctx context.Context, parents ...string) error {
 	archive, err := r.fetchArchive(ctx)
 	if err != nil {
 		return fmt.Errorf("fetch: %w", err)
 	}
-	if r.staging, err = r.extract(ctx, archive); err != nil {
+	if r.staging, err = r.unpack(ctx, archive, parents); err != nil {
 		return fmt.Errorf("extract: %w", err)
 	}
 	return nil
@@ -191,7 +179,7 @@ func (r *run) runNamedHooks(ctx context.Context, name, envFile string) (code int
 		return exitUsage, usage("hooks run: %w", err)
 	}
 	if r.hasSrc() {
-		if err := r.unpack(ctx); err != nil {
+		if err := r.fetchTree(ctx, os.TempDir()); err != nil {
 			return exitCode(err), err
 		}
 	}
@@ -239,8 +227,7 @@ func (r *run) installPod(ctx context.Context, h hookFlags) error {
 		return err
 	}
 	defer func() { _ = unlock() }()
-	r.strategy = stagedAnywhere{parents: []string{root}} // the tree is moved
-	if err := r.unpack(ctx); err != nil {
+	if err := r.fetchTree(ctx, root); err != nil {
 		return err
 	}
 	links, err := p2.Install(p2.Bundle{Root: root, Event: h.event, Pod: m.Name, Version: hex.EncodeToString(m.Checksum.Digest), Tree: r.staging})

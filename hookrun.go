@@ -175,6 +175,17 @@ func (r *run) hookDir(what string) (string, error) {
 	return r.workDirIn(append([]string{os.TempDir()}, r.tempParents()...), what, -1)
 }
 
+// hasHooksAt tells whether hooks run at one of points, or might.
+func (r *run) hasHooksAt(points ...hooks.Point) bool {
+	if r.hooks == nil {
+		return false
+	}
+	return slices.ContainsFunc(points, func(p hooks.Point) bool {
+		list, err := r.hooksOf(p)
+		return err != nil || len(list) > 0
+	})
+}
+
 // hooksAt is a step that is made of hooks.
 func (r *run) hooksAt(p hooks.Point) func(context.Context) error {
 	return func(ctx context.Context) error { return r.runHooks(ctx, p, false) }
@@ -285,16 +296,16 @@ func (r *run) scope(p hooks.Point) porter.Scope {
 func (r *run) tree() string {
 	switch {
 	case r.synced || r.current:
-		return r.manifest.Dest
+		return r.live()
 	case r.staging != "":
 		return r.staging
 	case r.hasSrc() || !r.hasDest():
 		return ""
 	}
-	if info, err := os.Stat(r.manifest.Dest); err != nil || !info.IsDir() {
+	if info, err := os.Stat(r.live()); err != nil || !info.IsDir() {
 		return ""
 	}
-	return r.manifest.Dest
+	return r.live()
 }
 
 // recordHook notes a hook that has ended in the history.

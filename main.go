@@ -25,6 +25,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/term"
 
+	"stretcher/internal/cache"
 	"stretcher/internal/history"
 	"stretcher/internal/policy"
 	"stretcher/internal/process"
@@ -73,6 +74,12 @@ func realMain() int {
 		return report(runCheck(ctx, s))
 	case s.subcommand == "history":
 		return report(runHistory(ctx, s))
+	case s.subcommand == "rollback":
+		return exitCode(runRollback(ctx, again, s))
+	case s.subcommand == "plan", s.dryRun:
+		code, err := runPlan(ctx, s)
+		report(err)
+		return code
 	case s.subcommand == "status":
 		code, err := runStatus(ctx, s)
 		report(err)
@@ -98,6 +105,12 @@ func report(err error) int {
 		reportTo(os.Stderr, err)
 	}
 	return exitCode(err)
+}
+
+// reported reports an error and hands it on.
+func reported(err error) error {
+	report(err)
+	return err
 }
 
 func reportTo(w io.Writer, err error) {
@@ -217,6 +230,11 @@ func newRun(ctx context.Context, s *settings, e *Event, log *runlog.Log, screen 
 		r.rec, err = openRecorder(ctx, path, log)
 	}
 	r.stateError = err
+	if r.rec.dir != nil {
+		if r.kept, err = cache.Open(r.rec.dir.Cache()); err != nil {
+			log.Warn(fmt.Sprintf("nothing is kept for a rollback: %v", err))
+		}
+	}
 	return r
 }
 
@@ -268,6 +286,9 @@ func tmpdir() string {
 	}
 	return abs
 }
+
+// environOf returns the process's environment and a look-up into it.
+func environOf() ([]string, environment) { return os.Environ(), os.LookupEnv }
 
 func newRunID() string { return uuid.Must(uuid.NewV7()).String() }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,8 +63,11 @@ commands:
 
 func TestManifestDefaults(t *testing.T) {
 	m, _, err := ParseManifest([]byte("src: file:///a\nchecksum: "+sha256Hex+"\ndest: /srv/app"), store.Check)
-	if err != nil || m.Name != "app" || m.SyncStrategy != "rsync" || m.DestMode != nil {
+	if err != nil || m.Name != "app" || m.SyncStrategy != "" || m.DestMode != nil {
 		t.Errorf("m = %+v, err = %v", m, err)
+	}
+	if m.Releases.keep() != 5 || m.Rollback.Off || !slices.Equal(m.Rollback.rerun(), []string{"post"}) {
+		t.Errorf("releases: %+v, rollback: %+v", m.Releases, m.Rollback)
 	}
 	m, _, err = ParseManifest([]byte("src: ''\ncommands: {pre: [true]}"), store.Check)
 	if err != nil || len(m.Src) != 0 {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -29,7 +28,7 @@ type historyFlags struct {
 func (h *historyFlags) names() []string { return []string{"json", "html", "run", "log", "limit"} }
 
 func (h *historyFlags) declare(f *pflag.FlagSet) {
-	f.BoolVar(&h.json, "json", false, "history, hooks list: one JSON object per line; runs newest first")
+	f.BoolVar(&h.json, "json", false, "history, hooks list, plan: one JSON object per line; runs newest first")
 	f.StringVar(&h.html, "html", "", "history: write one self-contained page to this file")
 	f.StringVar(&h.run, "run", "", "history: the steps of the run with this id or beginning of an id")
 	f.StringVar(&h.log, "log", "", "history: print the log of the run with this id or beginning of an id")
@@ -40,7 +39,7 @@ func (h *historyFlags) declare(f *pflag.FlagSet) {
 func (h *historyFlags) check(s *settings) error {
 	var given []string
 	for _, name := range h.names() {
-		if s.flags.Changed(name) && !(name == "json" && s.subcommand == "hooks") {
+		if s.flags.Changed(name) && !(name == "json" && (s.subcommand == "hooks" || s.subcommand == "plan" || s.dryRun)) {
 			given = append(given, name)
 		}
 	}
@@ -220,14 +219,13 @@ func runStatus(ctx context.Context, s *settings) (code int, err error) {
 // statusOf judges the last run on dest that has ended; one that goes on is
 // mentioned.
 func statusOf(ctx context.Context, db *history.Store, dest string) (text string, code int, err error) {
-	runs, err := db.List(ctx, history.Filter{Dest: dest})
+	// The lock orders runs by their ends: one that gave up waiting for it
+	// started after the one that it waited for.
+	runs, err := db.List(ctx, history.Filter{Dest: dest, ByEnd: true})
 	if err != nil {
 		return "", statusFailed, err
 	}
 	history.Judge(runs, process.Alive)
-	// The lock orders runs by their ends: one that gave up waiting for it
-	// started after the one that it waited for.
-	slices.SortStableFunc(runs, func(a, b history.Run) int { return b.Finished.Compare(a.Finished) })
 	going := ""
 	for _, r := range runs {
 		if r.Result == history.Running {

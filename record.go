@@ -178,13 +178,10 @@ func (c *recorder) lastGood(dest string) (good history.Run, ok bool) {
 func (c *recorder) isLast(good history.Run) bool {
 	last := false
 	c.try(func(ctx context.Context, db *history.Store) error {
-		runs, err := db.List(ctx, history.Filter{Dest: good.Dest, Results: []history.Result{history.Failed, history.Refused, history.Died}})
-		last = err == nil
-		for _, r := range runs {
-			if r.Finished.After(good.Finished) && mayHaveSynced(r.Step) {
-				last = false
-			}
-		}
+		later, err := db.After(ctx, good)
+		last = err == nil && !slices.ContainsFunc(later, func(l history.Run) bool {
+			return l.Result != history.Running && mayHaveSynced(l.Step)
+		})
 		return err
 	})
 	return last
@@ -193,7 +190,7 @@ func (c *recorder) isLast(good history.Run) bool {
 // mayHaveSynced tells whether a run that ended in step may have begun to sync.
 func mayHaveSynced(step string) bool {
 	return !slices.Contains([]string{
-		"", "delay", "manifest", "lock", "init", "pre_fetch", "fetch", "auth_fail",
+		"", "delay", "manifest", "lock", "hooks", "init", "pre_fetch", "fetch", "auth_fail",
 		"pre_extract", "pre", "extract", "post_extract", "pre_sync",
 	}, step)
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"stretcher/internal/archive"
 	"stretcher/internal/disk"
@@ -41,12 +42,8 @@ func (r *run) tempParents() []string {
 	return slices.DeleteFunc(places, func(dir string) bool { return below(policy.Real(dir), dest) })
 }
 
-// workDir makes a private directory in the first of the run's places that
-// has room for size bytes (-1 = unknown). It is removed when the run ends.
-func (r *run) workDir(what string, size int64) (string, error) {
-	return r.workDirIn(r.tempParents(), what, size)
-}
-
+// workDirIn makes a private directory in the first of parents that has room
+// for size bytes (-1 = unknown). It is removed when the run ends.
 func (r *run) workDirIn(parents []string, what string, size int64) (string, error) {
 	var reasons []string
 	var last error
@@ -100,42 +97,78 @@ func (r *run) cleanUp() {
 	r.temp, r.holds = nil, nil
 }
 
-// extract unpacks the archive into a new staging directory and gives its root
-// the mode it shall have in dest.
-func (r *run) extract(ctx context.Context, name string) (string, error) {
+// unpack unpacks the archive's file into a new staging directory in the first
+// of parents that has room for it, and gives its root the mode it shall have.
+func (r *run) unpack(ctx context.Context, name string, parents []string) (dir string, err error) {
+	for {
+		dir, err = r.unpackIn(ctx, name, parents)
+		if dir == "" || !errors.Is(err, syscall.ENOSPC) {
+			return dir, err
+		}
+		full := filepath.Dir(filepath.Dir(dir))
+		left := parents[slices.Index(parents, full)+1:]
+		if len(left) == 0 {
+			return "", err
+		}
+		r.log.Warn(fmt.Sprintf("%q has no room for what is in the archive: trying elsewhere", full))
+		if err := disk.RemoveAll(filepath.Dir(dir)); err != nil {
+			return "", err
+		}
+		parents = left
+	}
+}
+
+func (r *run) unpackIn(ctx context.Context, name string, parents []string) (string, error) {
+	dir, err := r.stagingDir(parents)
+	if err != nil {
+		return "", err
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
-	work, err := r.workDirIn(r.strategy.stagingParents(r), "staging directory", -1)
+	res, err := archive.Extract(ctx, f, dir, r.archiveOptions())
 	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(work, "tree")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return "", err
-	}
-	res, err := archive.Extract(ctx, f, dir, archive.Options{
-		Mode:   extractMode(r.manifest.Extract),
-		Limits: archive.Limits{Bytes: int64(r.manifest.Limits.Unpacked), Entries: r.manifest.Limits.Files},
-		Warn:   func(msg string) { r.log.Warn("archive: " + msg) },
-	})
-	if err != nil {
-		return "", fmt.Errorf("archive from %q: %w", r.src, err)
+		return dir, r.archiveError(err)
 	}
 	if !res.HasRoot {
-		mode := Mode(defaultDestMode)
-		if r.manifest.DestMode != nil {
-			mode = *r.manifest.DestMode
-		}
-		if err := os.Chmod(dir, os.FileMode(mode)); err != nil {
+		if err := os.Chmod(dir, r.destMode()); err != nil {
 			return "", err
 		}
 	}
 	r.log.Info(fmt.Sprintf("extracted %d entries", res.Entries), "entries", res.Entries, "bytes", res.Bytes)
-	// The archive is no longer needed; its room may be, for the sync.
-	return dir, os.Remove(name)
+	return dir, nil
+}
+
+// stagingDir makes an empty directory to stage a tree in.
+func (r *run) stagingDir(parents []string) (string, error) {
+	work, err := r.workDirIn(parents, "staging directory", -1)
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(work, "tree")
+	return dir, os.Mkdir(dir, 0o755)
+}
+
+func (r *run) archiveError(err error) error { return fmt.Errorf("archive from %q: %w", r.src, err) }
+
+// archiveOptions say how the manifest and the host want archives read.
+func (r *run) archiveOptions() archive.Options {
+	m := r.manifest
+	return archive.Options{
+		Mode:   extractMode(m.Extract),
+		Limits: archive.Limits{Bytes: int64(m.Limits.Unpacked), Entries: m.Limits.Files},
+		Warn:   func(msg string) { r.log.Warn("archive: " + msg) },
+	}
+}
+
+// destMode is the mode of dest when the archive does not tell it.
+func (r *run) destMode() os.FileMode {
+	if r.manifest.DestMode != nil {
+		return os.FileMode(*r.manifest.DestMode)
+	}
+	return defaultDestMode
 }
 
 func extractMode(e policy.Extract) archive.Mode {
@@ -145,25 +178,30 @@ func extractMode(e policy.Extract) archive.Mode {
 	return archive.Compat
 }
 
-// checkExcludeFrom makes sure that exclude_from is a file inside the staged
-// tree, however the archive's symlinks lie.
-func checkExcludeFrom(staging, name string) error {
+// maxExcludeFrom bounds an exclude list, in bytes.
+const maxExcludeFrom = 16 << 20
+
+// readExcludeFrom returns the text of exclude_from, a file inside the tree at
+// dir, however the tree's symlinks lie. "" is none.
+func readExcludeFrom(dir, name string) ([]byte, error) {
 	if name == "" {
-		return nil
+		return nil, nil
 	}
-	root, err := os.OpenRoot(staging)
+	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer root.Close()
 	info, err := root.Stat(name)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return malformed("exclude_from %q is not in the archive", name)
+		return nil, malformed("exclude_from %q is not in the archive", name)
 	case err != nil:
-		return refused("exclude_from %q: %v", name, errors.Unwrap(err))
+		return nil, refused("exclude_from %q: %v", name, errors.Unwrap(err))
 	case !info.Mode().IsRegular():
-		return malformed("exclude_from %q is not a regular file", name)
+		return nil, malformed("exclude_from %q is not a regular file", name)
+	case info.Size() > maxExcludeFrom:
+		return nil, refused("exclude_from %q is larger than %d bytes", name, maxExcludeFrom)
 	}
-	return nil
+	return root.ReadFile(name)
 }

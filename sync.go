@@ -14,55 +14,89 @@ import (
 	"stretcher/internal/process"
 )
 
-// syncStrategy is a way by which a staged tree becomes dest.
+// syncStrategy is a way by which an archive becomes what is deployed. A value
+// serves one run.
 //
 // check runs before anything is staged and says early what would stop sync.
-// stagingParents are the directories in which the tree may be staged, best
-// first. sync makes dest equal to staging; it may consume staging. It stops
-// when ctx ends, and an error from it says what state dest is in where that
-// is not "as before".
+// stage unpacks the archive's file into a new private directory, and tells
+// its name: all of the tree, or what of it differs from dest. sync makes dest
+// what the manifest says; it may consume what is staged. Both stop when ctx
+// ends; an error from sync says what state dest is in where that is not "as
+// before". live is the directory that the deployed tree is in, or will be.
 type syncStrategy interface {
 	check(r *run) error
-	stagingParents(r *run) []string
-	sync(ctx context.Context, r *run, staging string) error
+	stage(ctx context.Context, r *run, archive string) (staging string, err error)
+	sync(ctx context.Context, r *run) error
+	live(r *run) string
 }
 
 // newStrategy returns the strategy of a checked manifest.
 func newStrategy(m *Manifest) syncStrategy {
-	if m.SyncStrategy == strategyMv {
+	switch m.SyncStrategy {
+	case strategyMv:
 		return mvStrategy{}
+	case strategyNative:
+		return &nativeStrategy{}
+	case strategyReleases:
+		return &releaseStrategy{}
+	default:
+		return rsyncStrategy{}
 	}
-	return rsyncStrategy{}
+}
+
+// settleStrategy chooses a strategy for a manifest that names none: rsync, as
+// v1.x, or what does the same without it where it is not installed.
+func settleStrategy(m *Manifest, say func(string)) {
+	if m.SyncStrategy != "" {
+		return
+	}
+	m.SyncStrategy = strategyRsync
+	if _, err := exec.LookPath("rsync"); err != nil && len(m.Src) > 0 {
+		m.SyncStrategy = strategyNative
+		say("rsync is not installed: sync_strategy is native")
+	}
 }
 
 // rsyncStrategy syncs by rsync(1), as v1.x does. Stopped in the middle, it
 // leaves dest a mixture of old and new files.
 type rsyncStrategy struct{}
 
-func (rsyncStrategy) stagingParents(r *run) []string { return r.tempParents() }
+func (rsyncStrategy) stage(ctx context.Context, r *run, archive string) (string, error) {
+	return r.unpack(ctx, archive, r.tempParents())
+}
+
+func (rsyncStrategy) live(r *run) string { return r.manifest.Dest }
 
 func (rsyncStrategy) check(r *run) error {
 	if _, err := exec.LookPath("rsync"); err != nil {
 		return hinted("install rsync, or use another sync_strategy", fmt.Errorf("sync_strategy rsync: %w", err))
 	}
-	info, err := os.Stat(r.manifest.Dest)
+	return checkDir(r.manifest.Dest)
+}
+
+// checkDir refuses a dest that is there and not a directory.
+func checkDir(dest string) error {
+	info, err := os.Stat(dest)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
 		return fmt.Errorf("dest: %w", err)
 	case !info.IsDir():
-		return fmt.Errorf("dest %q is not a directory", r.manifest.Dest)
+		return fmt.Errorf("dest %q is not a directory", dest)
 	}
 	return nil
 }
 
-func (rsyncStrategy) sync(ctx context.Context, r *run, staging string) error {
-	args := rsyncArgs(r.manifest, r.opts.RsyncVerbose, staging)
+func (rsyncStrategy) sync(ctx context.Context, r *run) (err error) {
+	if r.excludeText, err = readExcludeFrom(r.staging, r.manifest.ExcludeFrom); err != nil {
+		return err
+	}
+	args := rsyncArgs(r.manifest, r.opts.RsyncVerbose, r.staging)
 	r.log.Info("rsync " + strings.Join(args, " "))
 	out := r.log.Output("")
 	defer out.Close()
-	_, err := process.Run(ctx, process.Command{Path: "rsync", Args: args, Env: r.commandEnv("sync"), Stdout: out, Stderr: out, Started: r.rec.setGroup})
+	_, err = process.Run(ctx, process.Command{Path: "rsync", Args: args, Env: r.commandEnv("sync"), Stdout: out, Stderr: out, Started: r.rec.setGroup})
 	r.rec.setGroup(0)
 	if err != nil {
 		return fmt.Errorf("rsync to %q: %w", r.manifest.Dest, err)
@@ -89,8 +123,12 @@ func rsyncArgs(m *Manifest, verbose, staging string) []string {
 // there completely or not at all.
 type mvStrategy struct{}
 
-// stagingParents has one place only, since a rename can't cross file systems.
-func (mvStrategy) stagingParents(r *run) []string { return []string{filepath.Dir(r.manifest.Dest)} }
+// stage has one place only, since a rename can't cross file systems.
+func (mvStrategy) stage(ctx context.Context, r *run, archive string) (string, error) {
+	return r.unpack(ctx, archive, []string{filepath.Dir(r.manifest.Dest)})
+}
+
+func (mvStrategy) live(r *run) string { return r.manifest.Dest }
 
 func (mvStrategy) check(r *run) error {
 	_, err := os.Lstat(r.manifest.Dest)
@@ -105,11 +143,14 @@ func (mvStrategy) check(r *run) error {
 	}
 }
 
-func (mvStrategy) sync(ctx context.Context, r *run, staging string) error {
+func (mvStrategy) sync(ctx context.Context, r *run) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	if err := disk.RenameNew(staging, r.manifest.Dest); err != nil {
+	if _, err := readExcludeFrom(r.staging, r.manifest.ExcludeFrom); err != nil {
+		return err
+	}
+	if err := disk.RenameNew(r.staging, r.manifest.Dest); err != nil {
 		return fmt.Errorf("move to dest: %w", err)
 	}
 	r.log.Info(fmt.Sprintf("moved to %q", r.manifest.Dest))

@@ -6,7 +6,9 @@
 // run, and its key is what the event is known by when it is handed over again;
 // a key is handled when a run for it has ended, whatever the result; a run is
 // dead when it never ended and its process is gone; a fingerprint is whatever
-// the caller compares to find that two runs would deploy the same. Names,
+// the caller compares to find that two runs would deploy the same. First and
+// last, before and after are meant by the order in which things were written,
+// never by the clock, which may be set back or forward between two runs. Names,
 // URLs and errors come in redacted: this package hides nothing.
 //
 // The store is one SQLite file in WAL mode, which several processes may use

@@ -14,9 +14,13 @@ type Filter struct {
 	Dest    string   // "" for any
 	Results []Result // empty for any
 	Limit   int      // 0 or less for no limit
+	ByEnd   bool     // order by end or last sign of life, not by start
 }
 
-// List returns runs, those that started last first.
+// List returns runs, those that started last first. With ByEnd, those that
+// ended last are first, which is the order in which they had dest's lock: one
+// that waited for it started before and ended after the one that it waited
+// for. One that goes on or is dead stands where it gave its last sign of life.
 func (s *Store) List(ctx context.Context, f Filter) (runs []Run, err error) {
 	where, args := []string{"true"}, []any{}
 	if f.Dest != "" {
@@ -31,7 +35,11 @@ func (s *Store) List(ctx context.Context, f Filter) (runs []Run, err error) {
 	if f.Limit <= 0 {
 		f.Limit = -1 // SQLite's word for no limit
 	}
-	query := "WHERE " + strings.Join(where, " AND ") + " ORDER BY started DESC, id DESC LIMIT ?"
+	order := "begun"
+	if f.ByEnd {
+		order = "moved"
+	}
+	query := "WHERE " + strings.Join(where, " AND ") + " ORDER BY " + order + " DESC LIMIT ?"
 	err = s.do(ctx, "list runs", func(db *sql.DB) (err error) {
 		runs, err = queryRuns(ctx, db, query, append(args, f.Limit)...)
 		return err
@@ -43,14 +51,35 @@ func (s *Store) List(ctx context.Context, f Filter) (runs []Run, err error) {
 // skipped don't count. ErrNotFound when there is none.
 func (s *Store) Last(ctx context.Context, dest string) (Run, error) {
 	return s.one(ctx, "find last run", "WHERE dest = ? AND result <> 'skipped' "+
-		"ORDER BY result = 'running' DESC, finished DESC, started DESC, id DESC LIMIT 1", dest)
+		"ORDER BY result = 'running' DESC, moved DESC LIMIT 1", dest)
 }
 
 // LastGood returns the good run on dest that ended last: the lock orders runs
 // by their ends, not their starts. ErrNotFound when there is none.
 func (s *Store) LastGood(ctx context.Context, dest string) (Run, error) {
 	return s.one(ctx, "find last good run", "WHERE dest = ? AND result = 'good' "+
-		"ORDER BY finished DESC, started DESC, id DESC LIMIT 1", dest)
+		"ORDER BY moved DESC LIMIT 1", dest)
+}
+
+// After returns the runs on run's dest that ended, or gave a sign of life,
+// after run's own last one; the last first. Those that go on are among them,
+// for the caller to Judge; events that were skipped are not. ErrNotFound when
+// the history does not hold run.
+func (s *Store) After(ctx context.Context, run Run) (later []Run, err error) {
+	err = s.do(ctx, "find later runs", func(db *sql.DB) (err error) {
+		var moved int64
+		err = db.QueryRowContext(ctx, "SELECT moved FROM runs WHERE id = ?", run.ID).Scan(&moved)
+		if errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("%w: %q", ErrNotFound, run.ID)
+		}
+		if err != nil {
+			return fmt.Errorf("read run: %w", err)
+		}
+		later, err = queryRuns(ctx, db, "WHERE dest = ? AND moved > ? AND result <> 'skipped' ORDER BY moved DESC",
+			run.Dest, moved)
+		return err
+	})
+	return later, err
 }
 
 func (s *Store) one(ctx context.Context, what, query string, args ...any) (run Run, err error) {

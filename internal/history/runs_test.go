@@ -33,6 +33,21 @@ func addRun(t *testing.T, s *Store, id, dest string, result Result, from, to int
 	}
 }
 
+// begin writes a run that goes on.
+func begin(t *testing.T, s *Store, id, dest string) Run {
+	t.Helper()
+	r := Run{ID: id, Dest: dest, Started: time.Now()}
+	must(t, s.Begin(t.Context(), r))
+	return r
+}
+
+// end writes how a run that was begun ended.
+func end(t *testing.T, s *Store, r Run, result Result) {
+	t.Helper()
+	r.Result = result
+	must(t, s.Finish(t.Context(), r, false))
+}
+
 func TestLifeOfARun(t *testing.T) {
 	s := newStore(t)
 	run := Run{ID: "a", Started: at(0), Result: "ignored", EventKey: "k"}
@@ -108,9 +123,12 @@ func TestHandled(t *testing.T) {
 func TestLastAndList(t *testing.T) {
 	s := newStore(t)
 	addRun(t, s, "a", "/d", Good, 0, 1)
-	addRun(t, s, "b", "/d", Failed, 2, 9) // waited for the lock
-	addRun(t, s, "c", "/d", Good, 3, 5)
+	// Their ends are not in the order of their starts: they wait for the lock.
+	waited := begin(t, s, "b", "/d")
+	dropped := begin(t, s, "c", "/d")
 	addRun(t, s, "d", "/d", Good, 4, 4)
+	end(t, s, dropped, Good)
+	end(t, s, waited, Failed)
 	addRun(t, s, "e", "/other", Good, 10, 11)
 	addRun(t, s, "f", "/d", Skipped, 12, 12)
 	addRun(t, s, "g", "/never", Refused, 13, 13)
@@ -137,6 +155,8 @@ func TestLastAndList(t *testing.T) {
 		{Filter{Limit: 2}, "[i h]"},
 		{Filter{Dest: "/d"}, "[f d c b a]"},
 		{Filter{Dest: "/d", Limit: 1}, "[f]"},
+		{Filter{Dest: "/d", ByEnd: true}, "[f b c d a]"},
+		{Filter{Dest: "/now", ByEnd: true, Limit: 1}, "[i]"},
 		{Filter{Dest: "/d", Results: []Result{Failed, Good}}, "[d c b a]"},
 		{Filter{Results: []Result{Running}}, "[i]"},
 		{Filter{Dest: "' OR 1"}, "[]"},

@@ -10,8 +10,13 @@ import (
 // is never edited: a change is a new one at the end.
 //
 // Times are microseconds since 1970, 0 for none. touched is the run's last
-// sign of life; staging holds quoted paths, see joinPaths. handled stands apart from runs because it outlives them, see
-// Store.Prune.
+// sign of life; staging holds quoted paths, see joinPaths. handled stands apart
+// from runs because it outlives them, see Store.Prune.
+//
+// begun and moved are counts, of one counter that every write of a run
+// advances: that of its first write and that of its last, which is its end or
+// the last sign of life before its death. They order runs, since a clock may
+// be set; what older programs wrote has only its times to go by.
 var migrations = []string{`
 CREATE TABLE runs (
 	id          TEXT PRIMARY KEY,
@@ -58,6 +63,20 @@ CREATE TABLE handled (
 	key TEXT NOT NULL UNIQUE,
 	run TEXT NOT NULL
 ) STRICT;
+`, `
+ALTER TABLE runs ADD COLUMN begun INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN moved INTEGER NOT NULL DEFAULT 0;
+UPDATE runs SET begun = n
+	FROM (SELECT id AS run, row_number() OVER (ORDER BY started, id) AS n FROM runs) WHERE run = id;
+UPDATE runs SET moved = n
+	FROM (SELECT id AS run, row_number() OVER (ORDER BY iif(finished = 0, touched, finished), started, id) AS n
+		FROM runs) WHERE run = id;
+DROP INDEX runs_started;
+DROP INDEX runs_dest;
+CREATE INDEX runs_begun ON runs (begun);
+CREATE INDEX runs_moved ON runs (moved);
+CREATE INDEX runs_dest_begun ON runs (dest, begun);
+CREATE INDEX runs_dest_moved ON runs (dest, moved);
 `}
 
 // userVersion is 0 for a database that holds nothing yet.
@@ -69,6 +88,19 @@ func userVersion(ctx context.Context, db querier) (v int, err error) {
 		return v, fmt.Errorf("schema version %d is newer than this program knows (%d)", v, len(migrations))
 	}
 	return v, nil
+}
+
+// upgrade leads from one schema version to another.
+func upgrade(ctx context.Context, db querier, from, to int) error {
+	for v := from; v < to; v++ {
+		if _, err := db.ExecContext(ctx, migrations[v]); err != nil {
+			return fmt.Errorf("migrate to schema version %d: %w", v+1, err)
+		}
+	}
+	if _, err := db.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", to)); err != nil {
+		return fmt.Errorf("write schema version: %w", err)
+	}
+	return nil
 }
 
 // migrate brings the schema up to date, in one transaction: of several
@@ -90,13 +122,8 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if v, err = userVersion(ctx, tx); err != nil {
 		return err
 	}
-	for ; v < len(migrations); v++ {
-		if _, err := tx.ExecContext(ctx, migrations[v]); err != nil {
-			return fmt.Errorf("migrate to schema version %d: %w", v+1, err)
-		}
-	}
-	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", v)); err != nil {
-		return fmt.Errorf("write schema version: %w", err)
+	if err := upgrade(ctx, tx, v, len(migrations)); err != nil {
+		return err
 	}
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("commit migration: %w", err)

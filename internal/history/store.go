@@ -23,7 +23,8 @@ const defaultBusy = 5 * time.Second
 // Options for Open. The zero value is a store to write to.
 type Options struct {
 	// ReadOnly never makes, changes or moves the database. It works while a run
-	// writes; a database that does not exist reads as an empty one.
+	// writes; a database that does not exist reads as an empty one, and one that
+	// an older program wrote as it is at Open: the next run brings it up to date.
 	ReadOnly bool
 	// BusyTimeout is how long to wait for another process; 0 means 5 s.
 	BusyTimeout time.Duration
@@ -162,12 +163,14 @@ func (s *Store) openRead(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	v, err := s.connectRead(ctx, "ro")
+	mode := "ro"
+	v, err := s.connectRead(ctx, mode)
 	if hasCode(err, codeCantOpen) || hasCode(err, codeReadOnly) {
 		// A reader that can't write beside the database can't make the shared
 		// memory of a WAL. When no WAL is left, the file alone is the truth.
 		if _, e := os.Stat(s.path + "-wal"); errors.Is(e, fs.ErrNotExist) {
-			v, err = s.connectRead(ctx, "ro&immutable=1")
+			mode = "ro&immutable=1"
+			v, err = s.connectRead(ctx, mode)
 		}
 	}
 	switch {
@@ -176,8 +179,7 @@ func (s *Store) openRead(ctx context.Context) error {
 	case v == 0: // another process is about to make it
 		return errors.Join(s.db.Close(), s.openEmpty(ctx))
 	case v < len(migrations):
-		err := fmt.Errorf("schema version %d is an older program's; the next deploy brings it up to date", v)
-		return errors.Join(err, s.db.Close())
+		return errors.Join(s.db.Close(), s.readOld(ctx, v, dsn(s.path, s.opts.BusyTimeout, mode)))
 	}
 	return nil
 }
@@ -197,7 +199,47 @@ func (s *Store) openEmpty(ctx context.Context) (err error) {
 	if s.db, err = dial("file::memory:"); err != nil {
 		return err
 	}
-	return migrate(ctx, s.db)
+	return errors.Join(migrate(ctx, s.db), s.queryOnly(ctx))
+}
+
+// readOld reads the database at dsn, of schema version v, into memory and
+// brings the copy up to date, since a reader must not change the file.
+func (s *Store) readOld(ctx context.Context, v int, dsn string) (err error) {
+	if s.db, err = dial("file::memory:"); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.db.Close())
+		}
+	}()
+	if err := upgrade(ctx, s.db, 0, v); err != nil {
+		return err
+	}
+	if _, err := s.db.ExecContext(ctx, "ATTACH ? AS old", dsn); err != nil {
+		return fmt.Errorf("attach the old database: %w", err)
+	}
+	err = inTx(ctx, s.db, func(tx *sql.Tx) error { // one transaction, one state of the file
+		for _, table := range []string{"runs", "steps", "handled"} {
+			if _, err := tx.ExecContext(ctx, "INSERT INTO main."+table+" SELECT * FROM old."+table); err != nil {
+				return fmt.Errorf("read the old %s: %w", table, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := s.db.ExecContext(ctx, "DETACH old"); err != nil {
+		return fmt.Errorf("detach the old database: %w", err)
+	}
+	return errors.Join(migrate(ctx, s.db), s.queryOnly(ctx))
+}
+
+// queryOnly makes what is only in memory refuse writing as the file would.
+func (s *Store) queryOnly(ctx context.Context) error {
+	_, err := s.db.ExecContext(ctx, "PRAGMA query_only = 1")
+	return err
 }
 
 func dsn(path string, busy time.Duration, mode string) string {

@@ -124,7 +124,7 @@ func TestPragmas(t *testing.T) {
 	s := newStore(t)
 	write(t, s, sample()[1], true) // Finish changes synchronous for its own commit
 	for pragma, want := range map[string]string{
-		"journal_mode": "wal", "synchronous": "1", "foreign_keys": "1", "busy_timeout": "5000", "user_version": "1",
+		"journal_mode": "wal", "synchronous": "1", "foreign_keys": "1", "busy_timeout": "5000", "user_version": "2",
 	} {
 		var got string
 		must(t, s.db.QueryRow("PRAGMA "+pragma).Scan(&got))
@@ -142,6 +142,8 @@ func TestMigrations(t *testing.T) {
 	}{
 		{0, false, ""},
 		{0, true, ""}, // reads as empty
+		{1, false, ""},
+		{1, true, ""},
 		{len(migrations), false, ""},
 		{len(migrations), true, ""},
 		{len(migrations) + 1, false, "newer than this program knows"},

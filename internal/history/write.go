@@ -120,7 +120,7 @@ func (s *Store) Skip(ctx context.Context, run Run) error {
 func (s *Store) Died(ctx context.Context, alive Alive) (died []Run, err error) {
 	err = s.do(ctx, "find died runs", func(db *sql.DB) error {
 		died = nil
-		running, err := queryRuns(ctx, db, "WHERE result = 'running' ORDER BY started, id")
+		running, err := queryRuns(ctx, db, "WHERE result = 'running' ORDER BY begun")
 		if err != nil {
 			return err
 		}
@@ -155,8 +155,8 @@ func markDied(ctx context.Context, db querier, id string) (bool, error) {
 
 // Prune forgets the runs that started before the given time, with their
 // steps, and returns the paths of their logs. Of each dest it keeps the last
-// run and the last good one, however old: they say what is deployed. Runs that
-// go on stay, and so do the last 10 000 handled event keys, whatever their
+// run that ended and the last good one, however old they are or, after a jump
+// of the clock, seem: they say what is deployed. Runs that go on stay, and so do the last 10 000 handled event keys, whatever their
 // age: on a quiet cluster a restarted watch may hand over an event of last
 // year.
 func (s *Store) Prune(ctx context.Context, before time.Time) (logs []string, err error) {
@@ -176,10 +176,9 @@ func pruneRuns(ctx context.Context, tx *sql.Tx, before time.Time) (logs []string
 	rows, err := tx.QueryContext(ctx, `
 		WITH ranked AS (
 			SELECT id, result = 'good' AS good,
-				row_number() OVER (PARTITION BY dest ORDER BY finished DESC, started DESC, id DESC) AS nth,
-				row_number() OVER (
-					PARTITION BY dest, result = 'good' ORDER BY finished DESC, started DESC, id DESC) AS nth_alike
-			FROM runs WHERE dest <> '' AND result <> 'skipped')
+				row_number() OVER (PARTITION BY dest ORDER BY moved DESC) AS nth,
+				row_number() OVER (PARTITION BY dest, result = 'good' ORDER BY moved DESC) AS nth_alike
+			FROM runs WHERE dest <> '' AND result NOT IN ('skipped', 'running'))
 		DELETE FROM runs
 		WHERE started < ? AND result <> 'running'
 			AND id NOT IN (SELECT id FROM ranked WHERE nth = 1 OR (good AND nth_alike = 1))
@@ -231,15 +230,17 @@ func durably(ctx context.Context, db *sql.DB, fn func(*sql.Tx) error) (err error
 // REPLACE would delete an old row first, and its steps with it.)
 func putRun(ctx context.Context, db querier, r Run) error {
 	_, err := db.ExecContext(ctx, `
-		INSERT INTO runs (`+runColumns+`)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		WITH counter AS (SELECT coalesce(max(moved), 0) + 1 AS next FROM runs)
+		INSERT INTO runs (`+runColumns+`, begun, moved)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+			(SELECT next FROM counter), (SELECT next FROM counter))
 		ON CONFLICT (id) DO UPDATE SET
 			started = excluded.started, finished = excluded.finished, name = excluded.name,
 			version = excluded.version, dest = excluded.dest, url = excluded.url, result = excluded.result,
 			step = excluded.step, exit = excluded.exit, error = excluded.error, event = excluded.event,
 			event_key = excluded.event_key, user = excluded.user, fingerprint = excluded.fingerprint,
 			tree = excluded.tree, pid = excluded.pid, proc_start = excluded.proc_start, log = excluded.log,
-			staging = excluded.staging, touched = excluded.touched`,
+			staging = excluded.staging, touched = excluded.touched, moved = excluded.moved`,
 		r.ID, micros(r.Started), micros(r.Finished), r.Name, r.Version, r.Dest, r.URL, r.Result, r.Step, r.Exit,
 		r.Error, r.Event, r.EventKey, r.User, r.Fingerprint, r.Tree, r.PID, r.ProcStart, r.Log,
 		joinPaths(r.Staging), time.Now().UnixMicro())

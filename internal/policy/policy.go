@@ -48,6 +48,7 @@ type Policy struct {
 	Extract      Extract `yaml:"extract"`
 	Hooks        Hooks   `yaml:"hooks"`
 	History      History `yaml:"history"`
+	Cache        Cache   `yaml:"cache"`
 	RequireState bool    `yaml:"require_state"` // no deployment without a usable state directory
 }
 
@@ -79,6 +80,22 @@ func (h History) KeepFor() time.Duration {
 		return time.Duration(h.Keep)
 	}
 	return defaultKeep
+}
+
+// Cache says what is kept for rollbacks.
+type Cache struct {
+	Archives *int64 `yaml:"archives"` // of each dest, the live one included; nil = 2
+}
+
+// defaultArchives is how many archives of each dest are kept.
+const defaultArchives = 2
+
+// KeepArchives is how many archives of each dest are kept.
+func (c Cache) KeepArchives() int {
+	if c.Archives == nil {
+		return defaultArchives
+	}
+	return int(max(0, *c.Archives))
 }
 
 // Size is a number of bytes: 5GiB, 500MB, 1000.
@@ -190,6 +207,9 @@ func parse(data []byte) (*Policy, error) {
 	}
 	if p.Limits.Files < 0 {
 		return nil, fmt.Errorf("limits.files: %d is negative", p.Limits.Files)
+	}
+	if n := p.Cache.Archives; n != nil && *n < 0 {
+		return nil, fmt.Errorf("cache.archives: %d is negative", *n)
 	}
 	for _, u := range append(p.Allow.Manifests, p.Allow.Sources...) {
 		if parsed, err := url.Parse(u); err != nil || parsed.Scheme == "" {

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"stretcher/internal/cache"
+)
+
+// keepsArchive tells whether the archive shall stay for a rollback. Releases
+// are their own; mv replaces nothing, so that there is no way back.
+func (r *run) keepsArchive() bool {
+	s := r.manifest.SyncStrategy
+	return r.kept != nil && (s == strategyRsync || s == strategyNative) && r.policy.Cache.KeepArchives() > 0
+}
+
+// dropArchive removes an archive that has been unpacked: its room may be
+// needed for the sync.
+func (r *run) dropArchive() error {
+	if !r.fetched || r.keepsArchive() {
+		return nil
+	}
+	return os.Remove(r.archive)
+}
+
+// keep keeps what a good run has deployed, and by which manifest, for a
+// rollback. Failing at that fails nothing.
+func (r *run) keep(ctx context.Context) {
+	m := r.manifest
+	if !(r.done || r.accepted) || r.kept == nil || len(r.raw) == 0 || !r.hasSrc() || m.SyncStrategy == strategyMv || context.Cause(ctx) != nil {
+		return
+	}
+	e := cache.Entry{
+		Run: r.id, Dest: m.Dest, Strategy: m.SyncStrategy, ManifestURL: r.manifestURL, Name: m.Name, Version: m.Version,
+		Checksum: m.Checksum.String(), Fingerprint: fingerprint(m),
+	}
+	if s, ok := r.released(); m.SyncStrategy == strategyReleases && (!ok || s.id != r.id) {
+		return // a release that was there has its own
+	}
+	archive := ""
+	if r.keepsArchive() && r.fetched {
+		archive = r.archive
+	}
+	if err := r.kept.Put(ctx, e, r.raw, archive); err != nil {
+		r.log.Warn(fmt.Sprintf("a rollback to this run will have to fetch: %v", err))
+	}
+	if err := r.kept.Prune(m.Dest, r.policy.Cache.KeepArchives(), r.keepsManifest()); err != nil {
+		r.log.Warn(err.Error())
+	}
+}
+
+// maxManifests is how many manifests of a dest are kept whose archives are
+// not: a rollback fetches those again.
+const maxManifests = 5
+
+// keepsManifest tells which manifests stay: those of all releases that are
+// there, else the newest.
+func (r *run) keepsManifest() func(cache.Entry) bool {
+	s, ok := r.released()
+	if !ok {
+		n := 0
+		return func(cache.Entry) bool { n++; return n <= maxManifests }
+	}
+	there := map[string]bool{}
+	all, err := s.dir.List()
+	for _, rel := range all {
+		there[rel.ID] = true
+	}
+	return func(e cache.Entry) bool { return err != nil || there[e.Run] }
+}
+
+// hashFile returns the digest of a file.
+func hashFile(ctx context.Context, name, algorithm string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	h := newHash(algorithm)
+	if _, err := io.Copy(h, readerOf(ctx, f)); err != nil {
+		return nil, err
+	}
+	return h.Sum(nil), nil
+}
+
+// readerOf is a reader that ends with ctx.
+func readerOf(ctx context.Context, r io.Reader) io.Reader { return &contextReader{ctx, r} }
+
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+// Read reads unless the context has ended.
+func (c *contextReader) Read(p []byte) (int, error) {
+	if err := context.Cause(c.ctx); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}

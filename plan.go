@@ -1,0 +1,284 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+
+	"stretcher/internal/archive"
+	"stretcher/internal/disk"
+	"stretcher/internal/filter"
+	"stretcher/internal/mirror"
+	"stretcher/internal/redact"
+	"stretcher/internal/runlog"
+)
+
+// plan is what a deployment would do.
+type plan struct {
+	dest     string
+	strategy string
+	changes  []mirror.Change
+	bytes    int64          // to write
+	commands map[string]int // how many would run, by point
+}
+
+// runPlan compares what a manifest describes with dest and prints what a
+// deployment would change. It runs nothing and writes nothing.
+func runPlan(ctx context.Context, s *settings) (code int, err error) {
+	if len(s.args) != 1 {
+		return exitUsage, usage("plan expects one URL or file, got %d arguments", len(s.args))
+	}
+	log := runlog.New(runlog.Options{Writers: []io.Writer{os.Stderr}, Clean: redact.Text, Format: s.logFormat})
+	defer log.Close()
+	r, err := newReader(s, log)
+	if err != nil {
+		return exitCode(err), err
+	}
+	defer r.store.Close()
+	p, err := r.plan(ctx)
+	if err != nil {
+		err = maskedFailure(log, err)
+		return exitCode(err), err
+	}
+	if s.history.json {
+		err = p.printJSON(os.Stdout)
+	} else {
+		p.print(os.Stdout)
+	}
+	if err == nil && len(p.changes) > 0 {
+		return exitChanges, nil
+	}
+	return exitCode(err), err
+}
+
+// plan finds out what a deployment would do.
+func (r *run) plan(ctx context.Context) (*plan, error) {
+	if err := r.loadManifest(ctx, ParseManifest); err != nil {
+		return nil, fmt.Errorf("manifest: %w", err)
+	}
+	if err := r.accept(); err != nil {
+		return nil, err
+	}
+	m := r.manifest
+	p := &plan{dest: m.Dest, strategy: m.SyncStrategy, commands: map[string]int{}}
+	for _, point := range m.Commands.points() {
+		if point.name == "failure" {
+			continue
+		}
+		p.commands[point.name] = len(point.lines)
+	}
+	if !r.hasSrc() {
+		return p, nil
+	}
+	if err := cmp.Or(r.checkLayout(), r.strategy.check(r)); err != nil {
+		return nil, err
+	}
+	f, err := r.fetchUnnamed(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("fetch: %w", err)
+	}
+	defer f.Close()
+	return p, r.compare(ctx, f, p)
+}
+
+// fetchUnnamed fetches the archive to a file that has no name: nobody finds
+// it, whatever happens.
+func (r *run) fetchUnnamed(ctx context.Context) (f *os.File, err error) {
+	err = r.eachMirror(ctx, func(ctx context.Context, src string) error {
+		d := &download{create: func(int64) (*os.File, error) { return disk.Unnamed(os.TempDir()) }}
+		if err := r.fetchMirror(ctx, src, d); err != nil {
+			if d.file != nil {
+				_ = d.file.Close()
+			}
+			return err
+		}
+		if d.file == nil { // an empty archive
+			return d.open()
+		}
+		f = d.file
+		return nil
+	})
+	return f, err
+}
+
+// compare fills in what differs between the archive and what is deployed.
+func (r *run) compare(ctx context.Context, f *os.File, p *plan) error {
+	dest := r.live()
+	opts, err := mirrorOptions(r.manifest, nil)
+	if err != nil {
+		return err
+	}
+	switch r.manifest.SyncStrategy {
+	case strategyReleases: // a new release has its own content, whatever its times
+		opts.Checksum = true
+	case strategyRsync:
+		opts.Checksum = false
+	}
+	sink := &planSink{Stage: mirror.NewStage(dest, "", opts)}
+	defer sink.Stage.Close()
+	entries, err := r.scanPlan(ctx, f, sink)
+	if err != nil {
+		return err
+	}
+	if opts.Excludes, err = r.planExcludes(sink.text.Bytes()); err != nil {
+		return err
+	}
+	opts.Differs = sink.Differs
+	diff, err := mirror.Compare(ctx, entries, dest, opts)
+	if err != nil {
+		return err
+	}
+	p.changes, p.bytes = diff.Changes(), diff.Bytes()
+	if r.manifest.SyncStrategy == strategyReleases && len(p.changes) > 0 {
+		p.bytes = sizeOf(entries) // each release is whole
+	}
+	return nil
+}
+
+// scanPlan reads the archive, and the exclude list in it.
+func (r *run) scanPlan(ctx context.Context, f *os.File, sink *planSink) ([]archive.Entry, error) {
+	name := r.manifest.ExcludeFrom
+	if name != "" {
+		sink.want = path.Clean(name)
+	}
+	for {
+		sink.text.Reset()
+		sink.found = false
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return nil, err
+		}
+		entries, res, err := archive.Scan(ctx, f, r.archiveOptions(), sink)
+		if err != nil {
+			return nil, r.archiveError(err)
+		}
+		if !res.HasRoot {
+			entries[0].Mode = fs.ModeDir | r.destMode()
+		}
+		if name == "" || sink.found {
+			return entries, nil
+		}
+		was := sink.want
+		if sink.want, err = resolve(entries, was); err != nil {
+			return nil, err
+		}
+		if sink.want == was {
+			return nil, malformed("exclude_from %q is not in the archive", name)
+		}
+	}
+}
+
+// planSink keeps the text of the exclude list.
+type planSink struct {
+	*mirror.Stage
+	want  string
+	found bool
+	text  bytes.Buffer
+}
+
+// File reads the exclude list, and lets others be compared.
+func (s *planSink) File(e archive.Entry, content *archive.Content) error {
+	if e.Path != s.want {
+		return s.Stage.File(e, content)
+	}
+	s.found = true
+	s.text.Reset()
+	if e.Size > maxExcludeFrom {
+		return refused("exclude_from is larger than %d bytes", maxExcludeFrom)
+	}
+	_, err := io.Copy(&s.text, content)
+	return err
+}
+
+// planExcludes are the manifest's, and the paths that releases share: those
+// are links where they are deployed.
+func (r *run) planExcludes(text []byte) (*filter.List, error) {
+	if r.manifest.SyncStrategy == strategyMv {
+		return nil, nil
+	}
+	m := *r.manifest
+	if m.SyncStrategy == strategyReleases {
+		for _, shared := range m.Releases.Shared {
+			m.Excludes = append([]string{"/" + escapePattern(strings.TrimSuffix(shared, "/"))}, m.Excludes...)
+		}
+	}
+	return excludeList(&m, text)
+}
+
+// escapePattern makes an exclude pattern that matches just name.
+func escapePattern(name string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(name)
+}
+
+func sizeOf(entries []archive.Entry) (n int64) {
+	for _, e := range entries {
+		n += e.Size
+	}
+	return n
+}
+
+// print prints the plan for people.
+func (p *plan) print(w io.Writer) {
+	count := map[mirror.Kind]int{}
+	for _, c := range p.changes {
+		count[c.Kind]++
+		text := describeChange(c)
+		if c.Bytes > 0 {
+			text += "  " + humanize.IBytes(uint64(c.Bytes))
+		}
+		fmt.Fprintln(w, text)
+	}
+	if p.dest != "" && len(p.changes) == 0 {
+		fmt.Fprintf(w, "%s: nothing to change\n", printable(p.dest))
+	} else if p.dest != "" {
+		fmt.Fprintf(w, "%s: %d to add, %d to change, %d to delete, %s to write (%s)\n", printable(p.dest),
+			count[mirror.Add], count[mirror.Modify], count[mirror.Delete], humanize.IBytes(uint64(p.bytes)), p.strategy)
+	}
+	var run []string
+	for _, point := range new(Commands).points() {
+		if n := p.commands[point.name]; n > 0 {
+			run = append(run, fmt.Sprintf("%d %s", n, point.name))
+		}
+	}
+	if len(run) > 0 {
+		fmt.Fprintf(w, "commands that would run: %s\n", strings.Join(run, ", "))
+	}
+}
+
+// planChange is one change in JSON.
+type planChange struct {
+	Kind  string   `json:"kind"`
+	Path  string   `json:"path"`
+	Dir   bool     `json:"dir,omitempty"`
+	What  []string `json:"what,omitempty"`
+	Bytes int64    `json:"bytes,omitempty"`
+}
+
+// printJSON prints the plan as one object on one line.
+func (p *plan) printJSON(w io.Writer) error {
+	out := struct {
+		Dest     string         `json:"dest"`
+		Strategy string         `json:"sync_strategy"`
+		Changes  []planChange   `json:"changes"`
+		Bytes    int64          `json:"bytes"`
+		Commands map[string]int `json:"commands"`
+	}{p.dest, p.strategy, []planChange{}, p.bytes, p.commands}
+	for _, c := range p.changes {
+		out.Changes = append(out.Changes, planChange{c.Kind.String(), c.Path, c.Dir, c.What, c.Bytes})
+	}
+	return json.NewEncoder(w).Encode(out)
+}
+
+// maskedFailure keeps values of the environment out of an error.
+func maskedFailure(log *runlog.Log, err error) error {
+	return &failure{class: classOf(err), err: errors.New(log.Masked(oneLine(err.Error()))), hint: hintOf(err)}
+}

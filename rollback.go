@@ -1,0 +1,278 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/term"
+
+	"stretcher/internal/cache"
+	"stretcher/internal/progress"
+	"stretcher/internal/releases"
+)
+
+// rollback is a deployment of what an earlier run has deployed.
+type rollback struct {
+	dest string
+	to   string // a run id or its beginning; "" = the one before
+	kept cache.Entry
+	id   string // the release; "" = dest is no releases'
+}
+
+// runRollback deploys to DEST what was good there before: the release, or
+// the archive that has been kept.
+func runRollback(ctx context.Context, again <-chan struct{}, s *settings) error {
+	if len(s.args) != 1 {
+		return reported(usage("rollback expects one DEST, got %d arguments", len(s.args)))
+	}
+	dest, err := destArg(s.args)
+	if err != nil {
+		return reported(err)
+	}
+	screen := progress.New(os.Stderr, s.progress == "auto" && term.IsTerminal(int(os.Stderr.Fd())))
+	log, closeLog, err := openLog(s, screen)
+	if err != nil {
+		return reported(err)
+	}
+	defer closeLog()
+	r := newRun(ctx, s, &Event{Source: sourceRollback}, log, screen)
+	defer r.close()
+	r.again, r.stdout = again, os.Stdout
+	r.back = &rollback{dest: dest, to: s.to}
+	r.manifest = &Manifest{Dest: dest}
+	if err := r.prepare(s); err != nil {
+		_, err = r.refuse(err)
+		return err
+	}
+	r.rec.claim(r.newRow(r.id, r.event), s.Force)
+	r.rec.buryDied(r.removeContainers(ctx))
+	return r.deploy(ctx)
+}
+
+// recall finds what to go back to, and makes its manifest that of the run.
+func (r *run) recall(ctx context.Context) error {
+	b := r.back
+	r.rec.row.Dest = b.dest
+	if err := r.policy.Dest(b.dest); err != nil {
+		return err
+	}
+	dir, err := releases.Open(b.dest, releases.Options{Sync: true})
+	if err != nil {
+		return err
+	}
+	current, ok, err := dir.Current()
+	switch {
+	case r.wasSynced(b.dest) || errors.Is(err, releases.ErrPlain): // a tree may have a current of its own
+		err = r.chooseKept()
+	case err != nil:
+	case ok:
+		err = b.chooseRelease(dir, current)
+	default:
+		err = r.chooseKept()
+	}
+	if err != nil {
+		return err
+	}
+	return r.recallManifest(ctx)
+}
+
+// wasSynced tells whether the last good run on dest made it a tree of its
+// own, not one of releases.
+func (r *run) wasSynced(dest string) bool {
+	if r.kept == nil {
+		return false
+	}
+	all, err := r.kept.List(dest)
+	return err == nil && len(all) > 0 && all[0].Strategy != strategyReleases
+}
+
+// chooseRelease finds the release to go back to.
+func (b *rollback) chooseRelease(dir *releases.Dir, current string) error {
+	if b.to == "" {
+		rel, ok, err := dir.Previous(current)
+		if err == nil && !ok {
+			err = fmt.Errorf("%q has no good release older than %s", b.dest, current)
+		}
+		b.id = rel.ID
+		return err
+	}
+	all, err := dir.List()
+	if err != nil {
+		return err
+	}
+	var found []string
+	for _, rel := range all {
+		if !strings.HasPrefix(rel.ID, b.to) {
+			continue
+		}
+		if rel.State != releases.Good {
+			return fmt.Errorf("release %s is not good, but %s", rel.ID, strings.TrimSuffix(fmt.Sprintf("%s: %s", rel.State, rel.Reason), ": "))
+		}
+		found = append(found, rel.ID)
+	}
+	b.id, err = theOne(found, b.to, b.dest)
+	return err
+}
+
+// theOne is the only element of found.
+func theOne(found []string, to, dest string) (string, error) {
+	switch len(found) {
+	case 0:
+		return "", hinted(fmt.Sprintf("stretcher history %s lists the runs", dest), fmt.Errorf("nothing of run %q is kept for %q", to, dest))
+	case 1:
+		return found[0], nil
+	}
+	return "", usage("%q is the beginning of %d runs on %q", to, len(found), dest)
+}
+
+// chooseKept finds the kept archive to go back to: that of the last good run,
+// or, when it is what dest holds, of the one before.
+func (r *run) chooseKept() error {
+	b := r.back
+	if r.kept == nil {
+		return fmt.Errorf("nothing is kept: no usable state directory")
+	}
+	all, err := r.kept.List(b.dest)
+	if err != nil {
+		return err
+	}
+	if b.to != "" {
+		var found []string
+		for _, e := range all {
+			if strings.HasPrefix(e.Run, b.to) {
+				found = append(found, e.Run)
+			}
+		}
+		id, err := theOne(found, b.to, b.dest)
+		if err != nil {
+			return err
+		}
+		b.kept, err = r.kept.Get(id)
+		return err
+	}
+	if len(all) > 0 && !r.failedSince(b.dest) {
+		all = older(all)
+	}
+	if len(all) == 0 {
+		return hinted("a rollback needs an earlier good run by sync_strategy rsync, native or releases", fmt.Errorf("nothing earlier is kept for %q", b.dest))
+	}
+	b.kept = all[0]
+	return nil
+}
+
+// failedSince tells whether dest may hold something else than what the last
+// good run put there.
+func (r *run) failedSince(dest string) bool {
+	good, ok := r.rec.lastGood(dest)
+	return ok && !r.rec.isLast(good)
+}
+
+// older are the entries before the newest that deployed something else.
+func older(all []cache.Entry) []cache.Entry {
+	for i, e := range all {
+		if e.Fingerprint != all[0].Fingerprint {
+			return all[i:]
+		}
+	}
+	return nil
+}
+
+// recallManifest reads the manifest that the chosen run deployed by.
+func (r *run) recallManifest(ctx context.Context) error {
+	b := r.back
+	m := &Manifest{Dest: b.dest, SyncStrategy: strategyReleases, Name: filepath.Base(b.dest)}
+	known := r.kept != nil
+	if b.id != "" && known {
+		var err error
+		if b.kept, err = r.kept.Get(b.id); errors.Is(err, cache.ErrNotFound) {
+			known = false
+		} else if err != nil {
+			return err
+		}
+	}
+	if !known {
+		// Better live without its commands than not live.
+		r.log.Warn(fmt.Sprintf("the manifest of release %s is not known any more: no commands run", b.id))
+	} else if err := r.parseKept(ctx); err != nil {
+		return err
+	} else {
+		m = r.manifest
+	}
+	r.manifest = m
+	if m.Dest != b.dest {
+		return fmt.Errorf("the manifest of run %s names another dest by now: %q", b.kept.Run, m.Dest)
+	}
+	if err := r.accept(); err != nil {
+		return err
+	}
+	if b.id != "" {
+		r.strategy = &releaseSwitch{target: b.id}
+	}
+	r.log.Info(fmt.Sprintf("going back to what run %s deployed: %s", cmp.Or(b.id, b.kept.Run), m.title()))
+	return nil
+}
+
+func (r *run) parseKept(ctx context.Context) (err error) {
+	e := r.back.kept
+	if r.raw, err = r.kept.Manifest(e.Run); err != nil {
+		return err
+	}
+	r.manifestURL = e.ManifestURL
+	r.rec.row.URL = r.manifestURL
+	if err := r.policy.Manifest(e.ManifestURL); err != nil {
+		return err
+	}
+	r.manifest, err = r.parseManifest(ctx, r.raw, ParseManifest)
+	return err
+}
+
+// fetchKept takes the archive that has been kept. One that is not there any
+// more, or has been damaged, is fetched again.
+func (r *run) fetchKept(ctx context.Context) error {
+	if r.back.id != "" {
+		return nil // the release is there
+	}
+	name, ok := r.kept.Archive(r.back.kept.Run)
+	if !ok {
+		r.log.Info(fmt.Sprintf("the archive of run %s is not kept: fetching it again", r.back.kept.Run))
+		return r.fetchVerified(ctx)
+	}
+	sum, err := hashFile(ctx, name, r.manifest.Checksum.Algorithm)
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	if err == nil && !bytes.Equal(sum, r.manifest.Checksum.Digest) {
+		err = fmt.Errorf("its checksum is %s", Checksum{r.manifest.Checksum.Algorithm, sum})
+	}
+	if err != nil {
+		r.log.Warn(fmt.Sprintf("the archive kept of run %s is damaged, fetching it again: %v", r.back.kept.Run, err))
+		return r.fetchVerified(ctx)
+	}
+	r.archive, r.src = name, "the archive kept of run "+r.back.kept.Run
+	r.log.Info(fmt.Sprintf("taking %s, %s is right", r.src, r.manifest.Checksum.Algorithm))
+	return nil
+}
+
+// releaseSwitch goes back to a release that is there.
+type releaseSwitch struct {
+	releaseStrategy
+	target string
+}
+
+func (s *releaseSwitch) check(r *run) error {
+	err := s.releaseStrategy.check(r)
+	s.id = s.target
+	return err
+}
+
+func (s *releaseSwitch) stage(_ context.Context, r *run, _ string) (string, error) {
+	return s.dir.Path(s.target), nil
+}
+
+func (s *releaseSwitch) sync(ctx context.Context, r *run) error { return s.switchTo(ctx, r, s.target) }
