@@ -39,7 +39,7 @@ func (d *Dir) Add(ctx context.Context, staged string, r Release, shared []string
 	if err != nil {
 		return err
 	}
-	r.Seq, r.State, r.Reason = seq, Pending, ""
+	r.Seq, r.State, r.Reason, r.RolledBack = seq, Pending, "", false
 	if r.Created.IsZero() {
 		r.Created = time.Now()
 	}

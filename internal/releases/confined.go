@@ -54,9 +54,13 @@ func step(at *os.Root, elem string, missing func() error) (*os.Root, error) {
 		return nil, err
 	}
 	if !info.IsDir() {
-		return nil, fmt.Errorf("it is %s, not a directory", kind(info.Mode()))
+		return nil, notDir(info.Mode())
 	}
 	return at.OpenRoot(elem)
+}
+
+func notDir(mode fs.FileMode) error {
+	return fmt.Errorf("it is %s, not a directory", kind(mode))
 }
 
 // lookup says what name below root is.
@@ -157,7 +161,7 @@ func (l *linker) copyTo(ctx context.Context, from *os.Root, name string, to *os.
 	temp := newShared + l.id
 	if err := copyTree(ctx, from, name, to, temp); err != nil {
 		_ = removeIn(to, temp)
-		return fmt.Errorf("copy to %q: %w", sharedName, err)
+		return copyError(err)
 	}
 	if l.sync {
 		if err := syncRoot(to); err != nil {
@@ -191,13 +195,20 @@ func copyTree(ctx context.Context, from *os.Root, name string, to *os.Root, newN
 			err = to.Symlink(target, newName)
 		}
 	default:
-		return fmt.Errorf("%q is %s", name, kind(mode))
+		return uncopied(name, mode)
 	}
 	if err != nil {
 		return err
 	}
 	return copyMeta(info, to, newName)
 }
+
+// uncopied is the error for what can't be copied.
+func uncopied(name string, mode fs.FileMode) error {
+	return fmt.Errorf("%q is %s", name, kind(mode))
+}
+
+func copyError(err error) error { return fmt.Errorf("copy to %q: %w", sharedName, err) }
 
 func copyDir(ctx context.Context, from *os.Root, name string, to *os.Root, newName string) error {
 	if err := to.Mkdir(newName, 0o700); err != nil {

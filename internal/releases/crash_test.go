@@ -38,8 +38,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// deployOne adds a release, switches to it, finds every fourth one bad, and
-// prunes.
+// deployOne adds a release, switches to it, finds every fourth one bad, goes
+// back from another, and prunes.
 func deployOne(dest string, n int) error {
 	d, err := Open(dest, Options{})
 	if err != nil {
@@ -69,9 +69,14 @@ func deployOne(dest string, n int) error {
 		return err
 	}
 	if n%4 == 3 && back {
-		err = errors.Join(d.Mark(run, Bad, "a test"), d.Switch(previous.ID))
-	} else {
-		err = d.Mark(run, Good, "")
+		_, err := d.PruneBad(ctx, run)
+		return errors.Join(d.Mark(run, Bad, "a test"), d.Switch(previous.ID), err)
+	}
+	if err := d.Mark(run, Good, ""); err != nil {
+		return err
+	}
+	if n%4 == 1 && back {
+		err = errors.Join(d.Switch(previous.ID), d.Leave(run, run), d.Mark(previous.ID, Good, ""))
 	}
 	if err != nil {
 		return err

@@ -37,8 +37,14 @@ type Release struct {
 	Version  string    `json:"version,omitempty"`
 	Checksum string    `json:"checksum,omitempty"`
 	Created  time.Time `json:"created"`
-	Reason   string    `json:"reason,omitempty"` // why it is bad
+	Reason   string    `json:"reason,omitempty"` // why it is bad or was left
+	// RolledBack: it was good, but somebody went back from it to another one.
+	RolledBack bool `json:"rolled_back,omitempty"`
 }
+
+// Sound tells whether the release is one to go back to unasked: good, and not
+// rolled back from.
+func (r Release) Sound() bool { return r.State == Good && !r.RolledBack }
 
 // List returns the releases, newest first. Directories whose name is no run
 // id are not releases.
@@ -76,10 +82,9 @@ func (d *Dir) entries() ([]fs.DirEntry, error) {
 	return entries, nil
 }
 
-// Previous returns the newest good release that is older than id; with id ""
-// the newest good one. Nothing is known of the age of a release that has lost
-// its mark: any good one is taken for older. An id without a release is an
-// error (fs.ErrNotExist).
+// Previous returns the newest sound release that is older than id; with id ""
+// the newest sound one. Nothing is known of the age of a release that has lost
+// its mark or its directory: any sound one is taken for older.
 func (d *Dir) Previous(id string) (Release, bool, error) {
 	list, err := d.List()
 	if err != nil {
@@ -87,23 +92,24 @@ func (d *Dir) Previous(id string) (Release, bool, error) {
 	}
 	before := int64(math.MaxInt64)
 	if id != "" {
-		i := slices.IndexFunc(list, func(r Release) bool { return r.ID == id })
-		if i < 0 {
-			return Release{}, false, fmt.Errorf("release %q: %w", id, fs.ErrNotExist)
-		}
-		if list[i].Seq > 0 {
+		if i := find(list, id); i >= 0 && list[i].Seq > 0 {
 			before = list[i].Seq
 		}
 	}
-	i := slices.IndexFunc(list, func(r Release) bool { return r.State == Good && r.Seq < before })
+	i := slices.IndexFunc(list, func(r Release) bool { return r.Sound() && r.Seq < before })
 	if i < 0 {
 		return Release{}, false, nil
 	}
 	return list[i], true, nil
 }
 
+// find is the index of the release id in a list; -1 = it isn't there.
+func find(list []Release, id string) int {
+	return slices.IndexFunc(list, func(r Release) bool { return r.ID == id })
+}
+
 // Mark sets the state of the release id, which must exist; reason says why it
-// is bad. Killed in the middle, it leaves the old mark or the new one.
+// is bad. It is not rolled back from any more. Killed in the middle, it leaves the old mark or the new one.
 func (d *Dir) Mark(id string, s State, reason string) error {
 	if err := d.exists(id); err != nil {
 		return fmt.Errorf("mark: %w", err)
@@ -115,7 +121,23 @@ func (d *Dir) Mark(id string, s State, reason string) error {
 			return err
 		}
 	}
-	r.State, r.Reason = s, reason
+	r.State, r.Reason, r.RolledBack = s, reason, false
+	return d.writeMark(r)
+}
+
+// Leave notes that the run by has gone back from the good release id to
+// another one. A release that is not there or not good is left as it is.
+func (d *Dir) Leave(id, by string) error {
+	list, err := d.List()
+	if err != nil {
+		return fmt.Errorf("leave release %q: %w", id, err)
+	}
+	i := find(list, id)
+	if i < 0 || list[i].State != Good {
+		return nil
+	}
+	r := list[i]
+	r.RolledBack, r.Reason = true, "rolled back by run "+by
 	return d.writeMark(r)
 }
 

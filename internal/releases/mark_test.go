@@ -64,8 +64,66 @@ func TestPrevious(t *testing.T) {
 			t.Errorf("Previous(%d) = %q, %v, %v, want %d", tt.of, r.ID, ok, err, tt.want)
 		}
 	}
-	if _, _, err := d.Previous(id(7)); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("err = %v", err)
+}
+
+// TestPreviousDamaged: what current leads to has gone.
+func TestPreviousDamaged(t *testing.T) {
+	d := layout(t)
+	for n := 1; n <= 4; n++ {
+		add(t, d, n, Good)
+	}
+	must(t, d.Switch(id(3)))
+	must(t, os.RemoveAll(d.Path(id(3)))) // its mark stays
+	must(t, os.RemoveAll(d.Path(id(4))))
+	if list, err := d.List(); err != nil || len(list) != 2 || list[0].ID != id(2) {
+		t.Errorf("List = %+v, %v", list, err)
+	}
+	if got, ok, err := d.Current(); got != id(3) || !ok || err != nil {
+		t.Errorf("Current = %q, %v, %v", got, ok, err)
+	}
+	must(t, os.Remove(d.markPath(id(1))))
+	for _, of := range []string{id(3), id(4), id(7), id(1), "gone", ""} {
+		if r, ok, err := d.Previous(of); r.ID != id(2) || !ok || err != nil {
+			t.Errorf("Previous(%q) = %q, %v, %v", of, r.ID, ok, err)
+		}
+	}
+	must(t, os.Remove(d.CurrentPath()))
+	if _, ok, err := d.Current(); ok || err != nil {
+		t.Errorf("Current = %v, %v", ok, err)
+	}
+	must(t, d.Switch(id(2)))
+}
+
+func TestLeave(t *testing.T) {
+	d := layout(t)
+	for n, s := range []State{Good, Good, Good, Bad, Pending, ""} {
+		add(t, d, n+1, s)
+	}
+	for n := 3; n <= 7; n++ {
+		must(t, d.Leave(id(n), id(8)))
+	}
+	must(t, d.Leave("gone", id(8)))
+	want := Release{ID: id(3), Seq: 3, State: Good, RolledBack: true, Reason: "rolled back by run " + id(8)}
+	r, err := d.readMark(id(3))
+	want.Created = r.Created
+	if r != want || err != nil || r.Sound() {
+		t.Errorf("got %+v, %v, want %+v", r, err, want)
+	}
+	list, err := d.List()
+	must(t, err)
+	for _, r := range list {
+		if r.RolledBack != (r.ID == id(3)) || r.Sound() != (r.Seq == 1 || r.Seq == 2) {
+			t.Errorf("%+v, sound: %v", r, r.Sound())
+		}
+	}
+	for _, of := range []string{"", id(3), id(4)} {
+		if r, ok, err := d.Previous(of); r.ID != id(2) || !ok || err != nil {
+			t.Errorf("Previous(%q) = %q, %v, %v", of, r.ID, ok, err)
+		}
+	}
+	must(t, d.Mark(id(3), Good, "")) // made live again
+	if r, _, err := d.Previous(""); r.ID != id(3) || !r.Sound() || r.Reason != "" || err != nil {
+		t.Errorf("Previous = %+v, %v", r, err)
 	}
 }
 

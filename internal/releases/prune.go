@@ -5,44 +5,52 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"stretcher/internal/disk"
 )
 
 // Prunable returns the releases that Prune would remove, oldest first.
 //
-// Of the good releases, among which a pending running counts ("" = none), the newest
-// keep stay (at least one). running and the one that current leads to stay
-// whatever they are, and so does the newest that is marked good, however many failed after
-// it; with keep over 1 also the newest good one besides current, to go back
-// to. The others that are not good go when there is a newer good one.
+// Of the sound releases, among which running counts unless it is bad ("" =
+// none), the newest keep stay (at least one). running and the one that current
+// leads to stay whatever they are, and so does the newest that is marked
+// sound, however many failed after it; with keep over 1 also the newest sound
+// one besides current and running, to go back to. The others that are not
+// sound go when there is a newer one that is.
 func (d *Dir) Prunable(keep int, running string) ([]string, error) {
-	current, _, err := d.Current()
-	if err != nil {
-		return nil, err
-	}
-	list, err := d.List()
+	current, list, err := d.look()
 	if err != nil {
 		return nil, err
 	}
 	stays := kept(list, keep, current, running)
-	var newestGood int64
+	var newest int64 // of those that count
 	var ids []string
 	for _, r := range list { // newest first
-		good := counts(r, running)
-		if good {
-			newestGood = max(newestGood, r.Seq)
+		sound := counts(r, running)
+		if sound {
+			newest = max(newest, r.Seq)
 		}
-		if !stays[r.ID] && (good || r.Seq < newestGood) {
-			ids = append([]string{r.ID}, ids...)
+		if !stays[r.ID] && (sound || r.Seq < newest) {
+			ids = append(ids, r.ID)
 		}
 	}
+	slices.Reverse(ids)
 	return ids, nil
 }
 
-// counts tells whether a release counts as good.
+// look returns the current release and all of them, newest first.
+func (d *Dir) look() (current string, list []Release, err error) {
+	if current, _, err = d.Current(); err != nil {
+		return "", nil, err
+	}
+	list, err = d.List()
+	return current, list, err
+}
+
+// counts tells whether a release counts as sound.
 func counts(r Release, running string) bool {
-	return r.State == Good || r.ID == running && r.State == Pending
+	return r.Sound() || r.ID == running && r.State != Bad
 }
 
 // kept tells which releases of a list, newest first, have to stay.
@@ -57,10 +65,10 @@ func kept(list []Release, keep int, current, running string) map[string]bool {
 		if counted++; counted <= keep {
 			stays[r.ID] = true
 		}
-		if r.State == Good && !marked {
+		if r.Sound() && !marked {
 			stays[r.ID], marked = true, true
 		}
-		if r.State == Good && r.ID != current && !back {
+		if r.Sound() && r.ID != current && r.ID != running && !back {
 			stays[r.ID], back = true, true
 		}
 	}
@@ -75,6 +83,35 @@ func (d *Dir) Prune(ctx context.Context, keep int, running string) ([]string, er
 	if err != nil {
 		return nil, fmt.Errorf("prune releases: %w", err)
 	}
+	return d.removeAll(ctx, ids, running)
+}
+
+// PruneBad is Prune for after a run that has failed: it removes the bad and
+// the pending releases, save running ("" = none), the one that current leads
+// to, and the newest of them, for who looks for the reason. Those without a
+// mark stay for Prune to judge: they may have been good.
+func (d *Dir) PruneBad(ctx context.Context, running string) ([]string, error) {
+	current, list, err := d.look()
+	if err != nil {
+		return nil, fmt.Errorf("prune releases: %w", err)
+	}
+	newest := true
+	var ids []string
+	for _, r := range list {
+		if r.State == Good || r.Seq == 0 {
+			continue
+		}
+		if !newest && r.ID != running && r.ID != current {
+			ids = append(ids, r.ID)
+		}
+		newest = false
+	}
+	slices.Reverse(ids)
+	return d.removeAll(ctx, ids, running)
+}
+
+// removeAll removes releases and what killed runs left.
+func (d *Dir) removeAll(ctx context.Context, ids []string, running string) ([]string, error) {
 	if err := d.sweepAll(running); err != nil {
 		return nil, fmt.Errorf("prune releases: %w", err)
 	}

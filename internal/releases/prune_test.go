@@ -11,7 +11,6 @@ import (
 )
 
 func TestPrune(t *testing.T) {
-	states := map[rune]State{'g': Good, 'b': Bad, 'p': Pending, '-': ""}
 	for _, tt := range []struct {
 		name             string
 		states           string // of releases 1, 2, ..., oldest first
@@ -44,12 +43,21 @@ func TestPrune(t *testing.T) {
 		{"unmarked and current stays", "g-", 2, 0, 5, ""},
 		{"only bad ones stay", "bb-", 0, 0, 1, ""},
 		{"running replaces bad ones", "bbp", 3, 3, 1, "1 2"},
+		{"a way back besides current and running", "gggg", 3, 4, 2, "1"},
+		{"current is old, a way back", "gggg", 3, 4, 1, "1 2"},
+		{"left ones don't count", "ggllg", 5, 5, 2, "1 3 4"},
+		{"left ones and bad ones", "glbglp", 4, 6, 5, "2 3 5"},
+		{"left after the newest sound one", "ggl", 2, 2, 5, ""},
+		{"left after the newest sound one, keep 1", "ggl", 2, 2, 1, "1"},
+		{"left and current", "glg", 2, 0, 5, ""},
+		{"left and running counts", "ggl", 3, 3, 2, "1"},
+		{"left and running, keep 1", "ggl", 3, 3, 1, "1"},
+		{"only left ones stay", "ll", 0, 0, 1, ""},
+		{"running is bad", "gggb", 3, 4, 2, "1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := layout(t)
-			for i, c := range tt.states {
-				add(t, d, i+1, states[c])
-			}
+			addAll(t, d, tt.states)
 			running := ""
 			if tt.running > 0 {
 				running = id(tt.running)
@@ -57,17 +65,13 @@ func TestPrune(t *testing.T) {
 			if tt.current > 0 {
 				must(t, d.Switch(id(tt.current)))
 			}
-			var want []string
-			for _, n := range strings.Fields(tt.want) {
-				want = append(want, "01900000-0000-7000-8000-"+fmt.Sprintf("%012s", n))
-			}
 			planned, err := d.Prunable(tt.keep, running)
-			if err != nil || strings.Join(planned, " ") != strings.Join(want, " ") {
-				t.Fatalf("Prunable = %v, %v, want %v", planned, err, want)
+			if err != nil || numbers(planned) != tt.want {
+				t.Fatalf("Prunable = %v, %v, want %v", planned, err, tt.want)
 			}
 			removed, err := d.Prune(context.Background(), tt.keep, running)
-			if err != nil || strings.Join(removed, " ") != strings.Join(want, " ") {
-				t.Fatalf("Prune = %v, %v, want %v", removed, err, want)
+			if err != nil || numbers(removed) != tt.want {
+				t.Fatalf("Prune = %v, %v, want %v", removed, err, tt.want)
 			}
 			for i := range tt.states {
 				_, gone := os.Lstat(d.Path(id(i + 1)))
@@ -78,6 +82,93 @@ func TestPrune(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// addAll adds releases 1, 2, ...: good, bad, pending, left (good, rolled back
+// from) or, for "-", without a mark.
+func addAll(t *testing.T, d *Dir, states string) {
+	t.Helper()
+	for i, c := range states {
+		add(t, d, i+1, map[rune]State{'g': Good, 'l': Good, 'b': Bad, 'p': Pending}[c])
+		if c == 'l' {
+			must(t, d.Leave(id(i+1), id(99)))
+		}
+	}
+}
+
+// numbers are the n of ids.
+func numbers(ids []string) string {
+	var all []string
+	for _, s := range ids {
+		all = append(all, strings.TrimLeft(s[len(s)-12:], "0"))
+	}
+	return strings.Join(all, " ")
+}
+
+func TestPruneBad(t *testing.T) {
+	for _, tt := range []struct {
+		name             string
+		states           string
+		current, running int
+		want             string
+	}{
+		{"nothing", "", 0, 0, ""},
+		{"first failure", "gb", 1, 2, ""},
+		{"second failure", "gbb", 1, 3, "2"},
+		{"many", "gbbpbb", 1, 6, "2 3 4 5"},
+		{"died", "gbbp", 1, 0, "2 3"},
+		{"running is older", "gbbb", 1, 3, "2"},
+		{"running never came to be", "gbb", 1, 4, "2"},
+		{"current is bad", "gbbb", 2, 4, "3"},
+		{"never a good one", "bbb", 3, 3, "1 2"},
+		{"good and left ones stay", "glgbb", 3, 5, "4"},
+		{"old bad ones", "bgbg", 4, 0, "1"},
+		{"unmarked ones stay", "-b-b", 0, 4, "2"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := layout(t)
+			addAll(t, d, tt.states)
+			if tt.current > 0 {
+				must(t, d.Switch(id(tt.current)))
+			}
+			running := ""
+			if tt.running > 0 {
+				running = id(tt.running)
+			}
+			put(t, filepath.Join(d.releases(), newMark+id(77)), "left by a kill")
+			removed, err := d.PruneBad(context.Background(), running)
+			if err != nil || numbers(removed) != tt.want {
+				t.Fatalf("PruneBad = %v, %v, want %v", numbers(removed), err, tt.want)
+			}
+			list, err := d.List()
+			if gone := len(strings.Fields(tt.want)); err != nil || len(list) != len(tt.states)-gone {
+				t.Errorf("%d releases stay, %v", len(list), err)
+			}
+			if got := names(t, d.releases()); strings.Contains(got, newMark) {
+				t.Errorf("releases holds %s", got)
+			}
+		})
+	}
+}
+
+// TestPileUp: failed deployments don't fill the disk.
+func TestPileUp(t *testing.T) {
+	d := layout(t)
+	addAll(t, d, "gg")
+	must(t, d.Switch(id(2)))
+	for n := 3; n < 9; n++ {
+		add(t, d, n, Bad)
+		_, err := d.PruneBad(context.Background(), id(n))
+		must(t, err)
+		if list, err := d.List(); err != nil || len(list) != 3 || list[0].ID != id(n) {
+			t.Fatalf("after %d: %+v, %v", n, list, err)
+		}
+	}
+	add(t, d, 9, Good)
+	must(t, d.Switch(id(9)))
+	if removed, err := d.Prune(context.Background(), 3, id(9)); err != nil || numbers(removed) != "8" {
+		t.Errorf("Prune = %v, %v", removed, err)
 	}
 }
 
@@ -113,7 +204,13 @@ func TestPruneErrors(t *testing.T) {
 	if removed, err := d.Prune(done, 1, ""); len(removed) > 0 || !errors.Is(err, context.Canceled) {
 		t.Errorf("Prune = %v, %v", removed, err)
 	}
+	if removed, err := d.PruneBad(context.Background(), ""); len(removed) > 0 || err != nil {
+		t.Errorf("PruneBad = %v, %v", removed, err)
+	}
 	must(t, os.Symlink("/", d.CurrentPath()))
+	if removed, err := d.PruneBad(context.Background(), ""); len(removed) > 0 || !errors.Is(err, ErrPlain) {
+		t.Errorf("PruneBad = %v, %v", removed, err)
+	}
 	if removed, err := d.Prune(context.Background(), 1, ""); len(removed) > 0 || !errors.Is(err, ErrPlain) {
 		t.Errorf("Prune = %v, %v", removed, err)
 	}

@@ -6,7 +6,8 @@
 // the small file DEST/releases/RUN_ID.json that says how a release fared; a
 // shared path stands once, in DEST/shared, and each release has a symlink to
 // it. A release is pending until it is marked good or bad; one without a
-// readable mark counts as bad.
+// readable mark counts as bad. It is sound when it is good and nobody has
+// rolled back from it.
 //
 // Releases are ordered by a sequence number in their marks, not by time: a
 // clock may be set back.
@@ -16,8 +17,8 @@
 // run id; the next Prune removes it. Whoever calls what changes the layout
 // holds the lock of dest.
 //
-// It may import internal/disk and golang.org/x/sys, and nothing else of this
-// module.
+// It may import internal/disk, internal/archive (what an archive holds) and
+// golang.org/x/sys, and nothing else of this module.
 package releases
 
 import (
@@ -31,9 +32,30 @@ import (
 	"stretcher/internal/disk"
 )
 
-// ErrPlain: something else stands where the layout has its directories or its
-// symlink.
-var ErrPlain = errors.New("not a layout of releases")
+var (
+	// ErrPlain: something else stands where the layout has its directories or
+	// its symlink. The error is a *PlainError.
+	ErrPlain = errors.New("not a layout of releases")
+	// ErrUnsynced: current leads to the new release, but may not after a power
+	// cut.
+	ErrUnsynced = errors.New("switched, but not known to be on disk")
+)
+
+// PlainError says what stands in the way of the layout. It matches ErrPlain.
+type PlainError struct {
+	Path string // what to move away: dest, or its current, releases or shared
+	what string
+}
+
+// Error names the path and what it is.
+func (e *PlainError) Error() string { return fmt.Sprintf("%q %s: %v", e.Path, e.what, ErrPlain) }
+
+// Unwrap is ErrPlain.
+func (*PlainError) Unwrap() error { return ErrPlain }
+
+func plain(path, format string, args ...any) error {
+	return &PlainError{path, fmt.Sprintf(format, args...)}
+}
 
 // Names below dest.
 const (
@@ -93,20 +115,20 @@ func (d *Dir) CurrentPath() string { return filepath.Join(d.path, currentName) }
 func (d *Dir) releases() string { return filepath.Join(d.path, releasesName) }
 func (d *Dir) shared() string   { return filepath.Join(d.path, sharedName) }
 
-// Check returns an error (ErrPlain) that names the path where something other
-// than the layout's own stands. What does not exist yet is fine.
+// Check returns a *PlainError that names the path where something other than
+// the layout's own stands. What does not exist yet is fine.
 func (d *Dir) Check() error {
 	info, err := os.Stat(d.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if _, err := os.Lstat(d.path); err == nil {
-			return fmt.Errorf("%q is a symlink to nothing: %w", d.path, ErrPlain)
+			return plain(d.path, "is a symlink to nothing")
 		}
 		return nil
 	case err != nil:
 		return fmt.Errorf("dest: %w", err)
 	case !info.IsDir():
-		return fmt.Errorf("%q is not a directory: %w", d.path, ErrPlain)
+		return plain(d.path, "is not a directory")
 	}
 	// Not through symlinks: the links from a release to shared are relative,
 	// and would lead elsewhere.
@@ -116,7 +138,7 @@ func (d *Dir) Check() error {
 			return fmt.Errorf("dest: %w", err)
 		}
 		if err == nil && !info.IsDir() {
-			return fmt.Errorf("%q is %s, not a directory: %w", path, kind(info.Mode()), ErrPlain)
+			return plain(path, "is %s, not a directory", kind(info.Mode()))
 		}
 	}
 	_, _, err = d.Current()
@@ -139,12 +161,17 @@ func kind(mode fs.FileMode) string {
 
 // Prepare makes dest and the directory of releases (0755) where missing, and
 // returns the latter: the place to stage a release, since it is on the
-// releases' file system.
+// releases' file system. The directory above dest must be there: it may be
+// where a file system is to be mounted, or misspelt.
 func (d *Dir) Prepare() (string, error) {
 	if err := d.Check(); err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(d.path, 0o755); err != nil {
+	err := os.Mkdir(d.path, 0o755)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("make dest: the directory above it, %q, is not there: %w", filepath.Dir(d.path), err)
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("make dest: %w", err)
 	}
 	if err := makeDir(d.releases()); err != nil {
@@ -168,7 +195,7 @@ func makeDir(path string) error {
 
 // Current returns the id of the release that current leads to, which need not
 // be there any more; ok is false when there is no current. A current that is
-// no symlink into releases is an error (ErrPlain).
+// no symlink into releases is a *PlainError.
 func (d *Dir) Current() (id string, ok bool, err error) {
 	path := d.CurrentPath()
 	info, err := os.Lstat(path)
@@ -178,7 +205,7 @@ func (d *Dir) Current() (id string, ok bool, err error) {
 	case err != nil:
 		return "", false, fmt.Errorf("current release: %w", err)
 	case info.Mode()&fs.ModeSymlink == 0:
-		return "", false, fmt.Errorf("%q is %s, not a symlink into %q: %w", path, kind(info.Mode()), releasesName, ErrPlain)
+		return "", false, plain(path, "is %s, not a symlink into %q", kind(info.Mode()), releasesName)
 	}
 	target, err := os.Readlink(path)
 	if err != nil {
@@ -186,7 +213,7 @@ func (d *Dir) Current() (id string, ok bool, err error) {
 	}
 	dir, id := filepath.Split(filepath.Clean(target))
 	if !d.isReleases(filepath.Clean(dir)) || id == ".." {
-		return "", false, fmt.Errorf("%q leads to %q, not into %q: %w", path, target, releasesName, ErrPlain)
+		return "", false, plain(path, "leads to %q, not into %q", target, releasesName)
 	}
 	return id, true, nil
 }
@@ -202,7 +229,8 @@ func (d *Dir) isReleases(dir string) bool {
 }
 
 // Switch makes current lead to the release id, which must exist, by one
-// rename: whoever opens current gets the one release or the other.
+// rename: whoever opens current gets the one release or the other. With
+// ErrUnsynced it has switched; with every other error it has not.
 func (d *Dir) Switch(id string) error {
 	if _, _, err := d.Current(); err != nil {
 		return fmt.Errorf("switch: %w", err)
@@ -221,7 +249,10 @@ func (d *Dir) Switch(id string) error {
 		_ = os.Remove(temp)
 		return fmt.Errorf("switch: %w", err)
 	}
-	return d.syncDir(d.path)
+	if err := d.syncDir(d.path); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnsynced, err)
+	}
+	return nil
 }
 
 // exists returns an error unless the release id is there.

@@ -83,7 +83,7 @@ func names(t *testing.T, dir string) string {
 }
 
 func TestDeploy(t *testing.T) {
-	d, err := Open(filepath.Join(t.TempDir(), "a/dest"), Options{Sync: true})
+	d, err := Open(filepath.Join(t.TempDir(), "dest"), Options{Sync: true})
 	must(t, err)
 	must(t, d.Check())
 	if _, err := os.Lstat(d.path); err == nil {
@@ -111,6 +111,26 @@ func TestDeploy(t *testing.T) {
 	}
 	if info, err := os.Stat(d.markPath(id(1))); err != nil || info.Mode().Perm() != 0o644 {
 		t.Errorf("mark: %v, %v", info.Mode(), err)
+	}
+}
+
+// TestPrepareParent: only dest itself is made.
+func TestPrepareParent(t *testing.T) {
+	dir := t.TempDir()
+	d, err := Open(dir+"/a/b/dest", Options{})
+	must(t, err)
+	if _, err := d.Prepare(); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), fmt.Sprintf("%q", dir+"/a/b")) {
+		t.Errorf("err = %v", err)
+	}
+	if got := names(t, dir); got != "" {
+		t.Errorf("made %s", got)
+	}
+	must(t, os.MkdirAll(dir+"/a/b", 0o755))
+	for range 2 {
+		parent, err := d.Prepare()
+		if err != nil || parent != dir+"/a/b/dest/releases" {
+			t.Errorf("Prepare = %q, %v", parent, err)
+		}
 	}
 }
 
@@ -152,6 +172,10 @@ func TestCheck(t *testing.T) {
 			if tt.want != "" {
 				if !errors.Is(err, ErrPlain) || !strings.Contains(err.Error(), tt.want) {
 					t.Fatalf("err = %v, want %q", err, tt.want)
+				}
+				var plain *PlainError
+				if !errors.As(err, &plain) || !strings.HasPrefix(err.Error(), fmt.Sprintf("%q ", plain.Path)) || !strings.HasPrefix(plain.Path, dest) {
+					t.Errorf("%#v is in the way, err = %v", plain, err)
 				}
 				if _, err := d.Prepare(); !errors.Is(err, ErrPlain) {
 					t.Errorf("Prepare = %v", err)

@@ -15,6 +15,25 @@ import (
 // ErrShared: a shared path is neither in DEST/shared nor in the release.
 var ErrShared = errors.New("shared path is nowhere")
 
+// nowhereError is ErrShared for one path; dir is DEST/shared.
+type nowhereError struct{ name, dir string }
+
+// Error names the path and where it was looked for.
+func (e *nowhereError) Error() string {
+	return fmt.Sprintf("shared path %q is neither in the archive nor in %q", e.name, e.dir)
+}
+
+// Unwrap is ErrShared.
+func (*nowhereError) Unwrap() error { return ErrShared }
+
+// sharedError says which path an error is about.
+func sharedError(p string, err error) error {
+	if errors.Is(err, ErrShared) {
+		return err // it says so itself
+	}
+	return fmt.Errorf("shared path %q: %w", p, err)
+}
+
 // CheckShared judges the paths that releases share. A path is relative and
 // clean, without "..", and may end in one "/", which says that it is a
 // directory to be made when it is nowhere. No path may be given twice or lie
@@ -84,7 +103,7 @@ func (d *Dir) linkShared(ctx context.Context, staged, id string, paths []string)
 			err = l.point(name)
 		}
 		if err != nil {
-			return fmt.Errorf("shared path %q: %w", p, err)
+			return sharedError(p, err)
 		}
 	}
 	return nil
@@ -116,34 +135,73 @@ func (l *linker) close() {
 // fill makes sure that shared has name: what it has, else what the release
 // has, else, for isDir, a new directory.
 func (l *linker) fill(ctx context.Context, name string, isDir bool) error {
-	there, err := lookup(l.shared, name)
-	if err == nil {
-		return l.checkShared(name, there.Mode(), isDir)
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("in %q: %w", sharedName, err)
-	}
-	own, err := lookup(l.release, name)
+	in := places{dir: l.shared.Name(), shared: l.shared, own: func(name string) (fs.FileMode, error) {
+		info, err := lookup(l.release, name)
+		if err != nil {
+			return 0, err
+		}
+		return info.Mode(), nil
+	}}
+	from, err := in.source(name, isDir)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && isDir:
+	case err != nil:
+		return err
+	case from == fromRelease:
+		return l.adopt(ctx, name)
+	case from == fromNothing:
 		return l.inShared(ctx, path.Dir(name), func(to *os.Root) error {
 			return l.makeIn(ctx, to, path.Base(name), 0o755, l.uid, l.gid)
 		})
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w: create it at %q, or write %q for an empty directory", ErrShared, filepath.Join(l.shared.Name(), name), name+"/")
-	case err != nil:
-		return fmt.Errorf("in the release: %w", err)
-	case isDir && !own.IsDir(), !own.IsDir() && !own.Mode().IsRegular():
-		return fmt.Errorf("it is %s in the release and can't be shared as %q", kind(own.Mode()), name)
 	}
-	return l.adopt(ctx, name)
+	return nil
+}
+
+// source is where shared gets a path from.
+type source int
+
+const (
+	fromShared  source = iota // it is there
+	fromRelease               // the release's own copy
+	fromNothing               // a new directory
+)
+
+// places are where a shared path may be.
+type places struct {
+	dir    string                                 // DEST/shared
+	shared *os.Root                               // dir, nil = it isn't there
+	own    func(name string) (fs.FileMode, error) // what name is in the release, or an error like lookup's
+}
+
+// source finds and judges what name is or would be in shared.
+func (p places) source(name string, isDir bool) (source, error) {
+	if p.shared != nil {
+		there, err := lookup(p.shared, name)
+		if err == nil {
+			return fromShared, p.checkShared(name, there.Mode(), isDir)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return 0, fmt.Errorf("in %q: %w", sharedName, err)
+		}
+	}
+	mode, err := p.own(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && isDir:
+		return fromNothing, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return 0, &nowhereError{name, p.dir}
+	case err != nil:
+		return 0, fmt.Errorf("in the release: %w", err)
+	case isDir && !mode.IsDir(), !mode.IsDir() && !mode.IsRegular():
+		return 0, fmt.Errorf("it is %s in the release and can't be shared as %q", kind(mode), name)
+	}
+	return fromRelease, nil
 }
 
 // checkShared judges what shared has: somebody may have put a symlink there,
 // to elsewhere even; that is theirs to say.
-func (l *linker) checkShared(name string, mode fs.FileMode, isDir bool) error {
+func (p places) checkShared(name string, mode fs.FileMode, isDir bool) error {
 	if isDir && !mode.IsDir() && mode&fs.ModeSymlink == 0 {
-		return fmt.Errorf("%q is %s, not a directory", filepath.Join(l.shared.Name(), name), kind(mode))
+		return fmt.Errorf("%q is %s, not a directory", filepath.Join(p.dir, name), kind(mode))
 	}
 	return nil
 }

@@ -122,9 +122,12 @@ func TestSharedElsewhere(t *testing.T) {
 
 	staged = stage(t, d, "b/f", "1")
 	must(t, unix.Mkfifo(filepath.Join(staged, "b/fifo"), 0o600))
-	if err := d.Add(context.Background(), staged, Release{ID: id(2)}, []string{"b"}); err == nil || !strings.Contains(err.Error(), "special file") {
+	planned := d.CheckEntries(scan(t, staged), []string{"b"})
+	err = d.Add(context.Background(), staged, Release{ID: id(2)}, []string{"b"})
+	if err == nil || !strings.Contains(err.Error(), "special file") {
 		t.Errorf("err = %v", err)
 	}
+	sameError(t, planned, err)
 	if got := names(t, d.shared()); got != "config log tmp" {
 		t.Errorf("shared holds %s", got)
 	}
@@ -179,6 +182,39 @@ func TestOrdinaryUser(t *testing.T) {
 		if removed, err := d.Prune(context.Background(), 2, ""); err != nil || len(removed) != 1 {
 			t.Errorf("Prune = %v, %v", removed, err)
 		}
+	})
+}
+
+// TestUnsynced: a directory that can't be opened can't be synced either.
+func TestUnsynced(t *testing.T) {
+	dir := t.TempDir()
+	if os.Getuid() == 0 {
+		must(t, os.Chmod(filepath.Dir(dir), 0o755))
+		must(t, os.Chmod(dir, 0o777))
+	}
+	asUser(t, func() {
+		d, err := Open(dir+"/dest", Options{Sync: true})
+		must(t, err)
+		_, err = d.Prepare()
+		must(t, err)
+		add(t, d, 1, Good)
+		must(t, os.Chmod(d.path, 0o300))
+		err = d.Switch(id(1))
+		if !errors.Is(err, ErrUnsynced) || !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("err = %v", err)
+		}
+		if got, _, err := d.Current(); got != id(1) || err != nil {
+			t.Errorf("Current = %q, %v", got, err)
+		}
+		must(t, os.Chmod(d.path, 0o500))
+		add(t, d, 2, Good)
+		if err := d.Switch(id(2)); err == nil || errors.Is(err, ErrUnsynced) {
+			t.Errorf("err = %v", err)
+		}
+		if got, _, err := d.Current(); got != id(1) || err != nil {
+			t.Errorf("Current = %q, %v", got, err)
+		}
+		must(t, os.Chmod(d.path, 0o700))
 	})
 }
 

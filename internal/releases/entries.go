@@ -1,0 +1,127 @@
+package releases
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"stretcher/internal/archive"
+)
+
+// CheckEntries returns the error (ErrShared among others) with which Add
+// would refuse to link the shared paths into a tree of these entries, without
+// a staged tree and without touching anything. The entries are those of
+// archive.Scan, in its order; what is not to be deployed is left out, whole
+// directories at a time.
+func (d *Dir) CheckEntries(entries []archive.Entry, shared []string) error {
+	if len(shared) == 0 {
+		return nil
+	}
+	if err := CheckShared(shared); err != nil {
+		return err
+	}
+	tree := scanned(entries)
+	in := places{dir: d.shared(), own: tree.lookup}
+	root, err := os.OpenRoot(d.shared())
+	if err == nil {
+		defer root.Close()
+		in.shared = root
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, p := range shared {
+		name := strings.TrimSuffix(p, "/")
+		from, err := in.source(name, name != p)
+		if err == nil && from == fromRelease && d.elsewhere(name) {
+			err = tree.checkCopy(name)
+		}
+		if err == nil {
+			err = tree.checkParents(name)
+		}
+		if err != nil {
+			return sharedError(p, err)
+		}
+	}
+	return nil
+}
+
+// scanned is the tree of a scanned archive, sorted by path.
+type scanned []archive.Entry
+
+func (s scanned) find(name string) (int, bool) {
+	return slices.BinarySearchFunc(s, name, func(e archive.Entry, name string) int {
+		return strings.Compare(e.Path, name)
+	})
+}
+
+// lookup says what name is; its errors are those of the function lookup.
+func (s scanned) lookup(name string) (fs.FileMode, error) {
+	for i, c := range name {
+		if c != '/' {
+			continue
+		}
+		dir := name[:i]
+		up, ok := s.find(dir)
+		if !ok {
+			return 0, fmt.Errorf("%q: %w", dir, fs.ErrNotExist)
+		}
+		if mode := s[up].Mode; !mode.IsDir() {
+			return 0, fmt.Errorf("%q: %w", dir, notDir(mode))
+		}
+	}
+	i, ok := s.find(name)
+	if !ok {
+		return 0, fs.ErrNotExist
+	}
+	return s[i].Mode, nil
+}
+
+// checkParents judges the directories that the link is to be made in; those
+// that are missing are made.
+func (s scanned) checkParents(name string) error {
+	if _, err := s.lookup(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("in the release: %w", err)
+	}
+	return nil
+}
+
+// checkCopy judges what would be copied to another file system.
+func (s scanned) checkCopy(name string) error {
+	first, _ := s.find(name)
+	for _, e := range s[first:] {
+		if !strings.HasPrefix(e.Path, name) {
+			return nil
+		}
+		mode := e.Mode
+		if in := e.Path == name || e.Path[len(name)] == '/'; in && !mode.IsDir() && !mode.IsRegular() && mode&fs.ModeSymlink == 0 {
+			rel := strings.TrimPrefix(e.Path, path.Dir(name)+"/")
+			return copyError(uncopied(rel, mode))
+		}
+	}
+	return nil
+}
+
+// elsewhere tells whether name in shared is, or would be, on another file
+// system than a staged tree, so that no rename leads there.
+func (d *Dir) elsewhere(name string) bool {
+	to := filepath.Dir(filepath.Join(d.shared(), name))
+	a, aok := d.device(to)
+	b, bok := d.device(d.releases())
+	return aok && bok && a != b
+}
+
+// device is that of a directory below dest, or where it would be made.
+func (d *Dir) device(dir string) (uint64, bool) {
+	for ; len(dir) >= len(d.path); dir = filepath.Dir(dir) {
+		if info, err := os.Stat(dir); err == nil {
+			return uint64(info.Sys().(*syscall.Stat_t).Dev), true // signed on some systems
+		}
+	}
+	return 0, false
+}
