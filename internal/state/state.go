@@ -4,10 +4,11 @@
 // Its words: the state directory holds locks/ (a lock file per dest), logs/
 // (a log per run), trees/ (what a run left at dest), running/ (the process
 // groups of what a run is executing, and a note that it runs containers),
-// plugins/ (repositories that hooks come from) and history.db.
+// plugins/ (repositories that hooks come from), cache/ (what good runs deployed,
+// for rollbacks) and history.db.
 //
-// It knows where things are, not what is in them, and imports no other
-// package of this module.
+// It knows where things are, not what is in them, and may import
+// internal/disk only.
 package state
 
 import (
@@ -18,6 +19,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"stretcher/internal/disk"
 )
 
 // System is the state directory of root.
@@ -62,12 +65,11 @@ func Open(path string) (*Dir, error) {
 			return nil, fmt.Errorf("state directory: %w", err)
 		}
 	}
-	probe, err := os.CreateTemp(path, ".probe-*")
+	probe, err := disk.Unnamed(path) // a kill leaves nothing of it
 	if err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
-	_ = probe.Close()
-	return d, os.Remove(probe.Name())
+	return d, probe.Close()
 }
 
 // At is a state directory that is only read; it may not exist.
