@@ -160,8 +160,8 @@ func (k *keeper) compare(list []Entry, dir string) {
 
 // comparable leaves out what a directory on disk can't tell.
 func comparable(e Entry) Entry {
-	if e.UID == -1 {
-		e.UID, e.GID = os.Geteuid(), os.Getegid()
+	if e.UID == NoID {
+		e.UID, e.GID = uint32(os.Geteuid()), uint32(os.Getegid())
 	}
 	if now := time.Now().UnixNano(); e.Implied || e.MTime > now-int64(time.Hour) || e.MTime < math.MinInt32*int64(time.Second) {
 		e.MTime = 0 // also what file systems clamp
@@ -208,7 +208,7 @@ func readTree(t testing.TB, dir string) map[string]onDisk {
 
 func entryOf(t testing.TB, full, rel string, fi fs.FileInfo) Entry {
 	st := fi.Sys().(*syscall.Stat_t)
-	e := Entry{Path: rel, Mode: fi.Mode(), UID: int(st.Uid), GID: int(st.Gid), MTime: math.MaxInt64}
+	e := Entry{Path: rel, Mode: fi.Mode(), UID: st.Uid, GID: st.Gid, MTime: math.MaxInt64}
 	if fi.ModTime().Unix() < 9e9 {
 		e.MTime = fi.ModTime().UnixNano()
 	}

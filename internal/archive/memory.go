@@ -4,8 +4,6 @@ import (
 	"context"
 	"io/fs"
 	"math"
-	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,32 +16,30 @@ type memory struct {
 	rules *rules
 	sink  Sink
 	now   int64
-	nodes []Entry          // the result, the root first
-	full  []bool           // by node: a directory with something in it
-	index map[string]int32 // from paths to nodes
+	nodes *nodes
+	full  []bool  // by node: a directory with something in it
+	list  []Entry // the result, when it is finished
 }
 
 func newMemory(r *rules, sink Sink, now int64) *memory {
-	t := &memory{rules: r, sink: sink, now: now, index: make(map[string]int32)}
+	t := &memory{rules: r, sink: sink, now: now, nodes: newNodes()}
 	t.add(t.implied(""))
 	return t
 }
 
 func (t *memory) implied(path string) Entry {
-	return Entry{Path: path, Mode: fs.ModeDir | t.rules.implied&^t.rules.umask, UID: -1, GID: -1, MTime: t.now, Implied: true}
+	return Entry{Path: path, Mode: fs.ModeDir | t.rules.implied&^t.rules.umask, UID: NoID, GID: NoID, MTime: t.now, Implied: true}
 }
 
 func (t *memory) add(e Entry) int32 {
-	i := int32(len(t.nodes))
-	t.nodes, t.full = append(t.nodes, e), append(t.full, false)
-	t.index[e.Path] = i
-	return i
+	t.full = append(t.full, false)
+	return t.nodes.add(e)
 }
 
 // parent finds the directory path, or makes it and those above.
 func (t *memory) parent(path string) (int32, error) {
-	if i, ok := t.index[path]; ok {
-		return i, checkParent(path, t.nodes[i].Mode)
+	if i, ok := t.nodes.find(path); ok {
+		return i, checkParent(path, t.nodes.at(i).Mode)
 	}
 	dir, _ := splitPath(path)
 	i, err := t.parent(dir)
@@ -61,14 +57,12 @@ func (t *memory) place(e Entry) (Entry, error) {
 	if err != nil {
 		return e, err
 	}
-	i, ok := t.index[e.Path]
+	i, ok := t.nodes.find(e.Path)
 	if !ok {
-		e.Path = strings.Clone(e.Path) // it may be part of a longer header
 		t.full[up] = true
-		t.add(e)
-		return e, nil
+		return *t.nodes.at(t.add(e)), nil
 	}
-	old := t.nodes[i]
+	old := t.nodes.at(i)
 	if t.full[i] {
 		return e, notEmpty()
 	}
@@ -78,13 +72,13 @@ func (t *memory) place(e Entry) (Entry, error) {
 		}
 	}
 	e.Path = old.Path
-	t.nodes[i] = e
+	*old = e
 	return e, nil
 }
 
-// entry is m as the entry at path.
+// entry is m as the entry at path; an id of -1 becomes NoID.
 func (t *memory) entry(path string, kind fs.FileMode, m meta) Entry {
-	return Entry{Path: path, Mode: kind | t.rules.finalMode(m), UID: m.uid, GID: m.gid, MTime: t.nanos(m.mtime)}
+	return Entry{Path: path, Mode: kind | t.rules.finalMode(m), UID: uint32(m.uid), GID: uint32(m.gid), MTime: t.nanos(m.mtime)}
 }
 
 // nanos is ts as int64 has it.
@@ -104,9 +98,10 @@ func (t *memory) nanos(ts unix.Timespec) int64 {
 
 func (t *memory) dir(path string, m meta) error {
 	e := t.entry(path, fs.ModeDir, m)
-	if i, ok := t.index[path]; ok && t.nodes[i].Mode.IsDir() {
-		e.Path = t.nodes[i].Path
-		t.nodes[i] = e
+	if i, ok := t.nodes.find(path); ok && t.nodes.at(i).Mode.IsDir() {
+		old := t.nodes.at(i)
+		e.Path = old.Path
+		*old = e
 		return nil
 	}
 	_, err := t.place(e)
@@ -126,20 +121,20 @@ func (t *memory) file(path string, m meta, content *Content) error {
 func (t *memory) symlink(path, to string, m meta) error {
 	e := t.entry(path, fs.ModeSymlink, m)
 	e.Mode = fs.ModeSymlink | 0o777
-	e.Link = strings.Clone(to)
+	e.Link = t.nodes.text.keep(to)
 	_, err := t.place(e)
 	return err
 }
 
 func (t *memory) hardlink(path, old string) error {
-	i, ok := t.index[old]
-	if !ok || !t.nodes[i].Mode.IsRegular() {
+	i, ok := t.nodes.find(old)
+	if !ok || !t.nodes.at(i).Mode.IsRegular() {
 		return notEarlier(old)
 	}
 	if old == path {
 		return nil
 	}
-	e := t.nodes[i]
+	e := *t.nodes.at(i)
 	old, e.Path = e.Path, path
 	e, err := t.place(e)
 	if err != nil {
@@ -153,9 +148,9 @@ func (t *memory) fifo(path string, m meta) error {
 	return err
 }
 
-// finish leaves only the nodes, sorted where they are.
+// finish leaves only the result.
 func (t *memory) finish(context.Context) error {
-	t.index, t.full = nil, nil
-	slices.SortFunc(t.nodes, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
+	t.list = t.nodes.sorted()
+	t.nodes, t.full = nil, nil
 	return nil
 }

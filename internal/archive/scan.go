@@ -4,19 +4,25 @@ import (
 	"context"
 	"io"
 	"io/fs"
+	"math"
 	"time"
 )
 
+// NoID is an owner or group that is the caller's, to be left alone. chown(2)
+// takes it for the same.
+const NoID = math.MaxUint32
+
 // Entry is what an archive puts at one path when all its entries have been
-// read: the one that wins where several name the path.
+// read: the one that wins where several name the path. Its fields stand in the
+// order that takes the least memory.
 type Entry struct {
 	Path    string      // relative, slash-separated, without "." and ".."; "" = the root
-	Mode    fs.FileMode // type, permissions, setuid, setgid and sticky, as they are to be set (the umask is applied for others than root)
-	UID     int         // -1 = the caller's, to be left alone
-	GID     int         // as UID
+	Link    string      // target of a symlink
 	MTime   int64       // nanoseconds since 1970, clamped to what fits (1677 to 2262); the time of the scan where the archive has none
 	Size    int64       // of a regular file, in bytes, holes included
-	Link    string      // target of a symlink
+	Mode    fs.FileMode // type, permissions, setuid, setgid and sticky, as they are to be set (the umask is applied for others than root)
+	UID     uint32      // or NoID
+	GID     uint32      // or NoID
 	Implied bool        // a directory that entries lie in and that the archive has no entry for: MTime says nothing
 }
 
@@ -42,8 +48,9 @@ type Sink interface {
 // it), the root always first; nil after an error.
 //
 // What Extract leaves to the directory it works in, Scan can't know: limits of
-// the file system, a default ACL, a setgid bit to inherit. It takes about 200
-// bytes and the length of its path for each entry, so Limits.Entries bounds the memory.
+// the file system, a default ACL, a setgid bit to inherit. It returns 64 bytes
+// and the path for each entry, and takes twice the 64 on the way, so that
+// Limits.Entries bounds the memory.
 func Scan(ctx context.Context, r io.Reader, opts Options, sink Sink) ([]Entry, Result, error) {
 	rules := newRules(opts.Mode)
 	rules.umask = processUmask()
@@ -52,5 +59,5 @@ func Scan(ctx context.Context, r io.Reader, opts Options, sink Sink) ([]Entry, R
 	if err != nil {
 		return nil, res, err
 	}
-	return t.nodes, res, nil
+	return t.list, res, nil
 }

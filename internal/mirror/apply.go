@@ -28,10 +28,12 @@ type application struct {
 // replaced may end up in dir; it is the caller's to remove. A dest that does
 // not exist becomes dir itself, in one rename.
 //
-// At each moment each path of dest is old or new. After an error that wraps
-// ErrMixed some are the one and some the other, and comparing and applying
-// again finishes the job; after any other error dest is as it was, save for
-// times of directories.
+// All that is to be put is made ready in dir before the first change of dest,
+// which finds out what is not there: an error wraps ErrStale then. At each
+// moment each path of dest is old or new. After an error that wraps ErrMixed
+// some are the one and some the other, and comparing and applying again
+// finishes the job; after any other error dest is as it was, save for times of
+// directories.
 func (p *Plan) Apply(ctx context.Context, dir string) error {
 	if len(p.steps) == 0 {
 		return nil
@@ -71,7 +73,7 @@ func (a *application) run() error {
 	if a.fresh {
 		return a.whole()
 	}
-	for _, phase := range []func(*step) error{a.prepare, a.put, a.mend, a.remove} {
+	for _, phase := range []func(*step) error{a.ready, a.prepare, a.put, a.mend, a.remove} {
 		for i := range a.steps {
 			if err := a.step(&a.steps[i], phase); err != nil {
 				return err
@@ -123,6 +125,23 @@ func (a *application) wholeCopy() error {
 	return err
 }
 
+// ready makes what is to be put complete where it is staged.
+func (a *application) ready(s *step) error {
+	if s.what&isWrite == 0 {
+		return nil
+	}
+	e := &a.table[s.entry]
+	if e.Mode.IsDir() {
+		return a.complete(int(s.entry))
+	}
+	dir, name := split(e.Path)
+	fd, err := a.from.at(dir, true)
+	if err != nil {
+		return fmt.Errorf("open staged %q: %w", dir, err)
+	}
+	return a.finished(fd, name, e)
+}
+
 // prepare sets owner and mode of the directories first, before something comes
 // into them that others than before may not see. What the caller needs of the
 // mode stays until the end.
@@ -146,34 +165,24 @@ func (a *application) prepare(s *step) error {
 // own sets owner and mode of an open directory; chown may clear the setgid bit.
 func (a *application) own(fd int, e *archive.Entry, w what) error {
 	if w&isOwner != 0 {
-		if err := unix.Fchown(fd, e.UID, e.GID); err != nil {
+		if err := unix.Fchown(fd, int(e.UID), int(e.GID)); err != nil {
 			return err
 		}
 	}
 	return unix.Fchmod(fd, perm(e.Mode))
 }
 
-// put brings new content to its place: files, symlinks, and directories that
+// put moves new content to its place: files, symlinks, and directories that
 // dest does not have.
 func (a *application) put(s *step) error {
 	if s.what&isWrite == 0 {
 		return nil
 	}
 	e := &a.table[s.entry]
-	if e.Mode.IsDir() {
-		if err := a.complete(int(s.entry)); err != nil {
-			return err
-		}
-	}
 	dir, name := split(e.Path)
-	from, err := a.from.at(dir, true)
+	from, err := a.from.at(dir, false)
 	if err != nil {
 		return fmt.Errorf("open staged %q: %w", dir, err)
-	}
-	if !e.Mode.IsDir() {
-		if err := a.finished(from, name, e); err != nil {
-			return err
-		}
 	}
 	to, err := a.to.at(dir, false)
 	if err != nil {
@@ -265,8 +274,8 @@ func (a *application) finish(s *step) error {
 
 // setDir sets everything of a directory that is complete and open.
 func (a *application) setDir(fd int, e *archive.Entry) error {
-	if a.opts.Owners && (e.UID >= 0 || e.GID >= 0) {
-		if err := unix.Fchown(fd, e.UID, e.GID); err != nil {
+	if a.opts.Owners && hasOwner(e) {
+		if err := unix.Fchown(fd, int(e.UID), int(e.GID)); err != nil {
 			return fmt.Errorf("change owner of %q: %w", e.Path, err)
 		}
 	}

@@ -19,17 +19,23 @@ func (a *application) finished(fd int, name string, e *archive.Entry) error {
 	} else {
 		err = a.special(fd, name, e)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrStale):
+		return fmt.Errorf("%q %w", e.Path, err)
+	case err != nil:
 		return fmt.Errorf("staged %q: %w", e.Path, err)
 	}
 	return nil
 }
 
 // checkFile looks whether the content is there, and makes a file with several
-// names, as an unpacked tree has them, one of its own.
+// names, as an unpacked tree has them, one of its own. What is not there was
+// not staged, because dest had it then.
 func (a *application) checkFile(fd int, name string, e *archive.Entry) error {
 	var st unix.Stat_t
-	if err := lstat(fd, name, &st); err != nil {
+	if err := lstat(fd, name, &st); errors.Is(err, unix.ENOENT) {
+		return ErrStale
+	} else if err != nil {
 		return err
 	}
 	if fileType(&st) != 0 || st.Size != e.Size {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"stretcher/internal/archive"
 )
@@ -73,9 +74,9 @@ func TestBadDest(t *testing.T) {
 // TestStagedMissing has staging lose what the plan relies on.
 func TestStagedMissing(t *testing.T) {
 	for _, x := range []struct{ name, dest, lost, want string }{
-		{"file", "d/ d/g=x f=x", "f", `staged "f": no such file`},
+		{"file", "d/ d/g=x f=x", "f", `"f" has changed in dest while the archive was read`},
 		{"part of it", "d/ d/g=x f=x", "", `staged "f": it is not what the table says`},
-		{"in new directory", "f=xx", "d/g", `staged "d/g": no such file`},
+		{"in new directory", "f=xx", "d/g", `"d/g" has changed in dest`},
 		{"all", "f=xx", ".", "open staging directory"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
@@ -92,6 +93,64 @@ func TestStagedMissing(t *testing.T) {
 				t.Errorf("err = %v, but nothing is mixed", err)
 			}
 		})
+	}
+}
+
+// TestStale has a file of dest change after it was found to be the archive's.
+// There are changes of each kind before it in the plan, none of which may
+// happen.
+func TestStale(t *testing.T) {
+	src := parse(t, "a/:700 a/f=newer b=x@9 d/ d/same=x z/ z/same=x")
+	for _, x := range []struct {
+		name, want string
+		change     func(dest string) error
+	}{
+		{"longer", "z/same", func(dest string) error { return os.WriteFile(dest+"/z/same", []byte("other"), 0o644) }},
+		{"touched", "d/same", func(dest string) error { return os.Chtimes(dest+"/d/same", time.Time{}, time.Now()) }},
+		{"gone", "z/same", func(dest string) error { return os.Remove(dest + "/z/same") }},
+		{"another type", "z/same", func(dest string) error {
+			return errors.Join(os.Remove(dest+"/z/same"), os.Symlink("b", dest+"/z/same"))
+		}},
+		{"its directory gone", "z/same", func(dest string) error { return os.RemoveAll(dest + "/z") }},
+		{"its directory a link", "z/same", func(dest string) error {
+			return errors.Join(os.RemoveAll(dest+"/z"), os.Symlink("d", dest+"/z"))
+		}},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			top := tempDir(t)
+			dest, dir := filepath.Join(top, "dest"), filepath.Join(top, "staging")
+			plant(t, dest, parse(t, "a/ a/f=old a/gone= b=x d/ d/same=x gone/ gone/f= z/ z/same=x"))
+			entries, err := scan(t, tarball(t, src), dest, dir, &Options{})
+			check(t, err)
+			check(t, x.change(dest))
+			plan, err := Compare(context.Background(), entries, dest, Options{})
+			check(t, err)
+			err = failure(t, top, `"`+x.want+`" has changed in dest`, func() error { return plan.Apply(context.Background(), dir) })
+			if !errors.Is(err, ErrStale) || errors.Is(err, ErrMixed) {
+				t.Errorf("err = %v", err)
+			}
+			check(t, os.RemoveAll(dir))
+			check(t, prepare(t, top, src, Options{}, true).Apply(context.Background(), dir))
+			same(t, dest, src)
+		})
+	}
+}
+
+// TestStaleDest has all of dest go away after it was found to be the archive's.
+func TestStaleDest(t *testing.T) {
+	top := tempDir(t)
+	dest, dir := filepath.Join(top, "dest"), filepath.Join(top, "staging")
+	plant(t, dest, parse(t, "f=x"))
+	entries, err := scan(t, tarball(t, parse(t, "f=x")), dest, dir, &Options{})
+	check(t, err)
+	check(t, os.RemoveAll(dest))
+	plan, err := Compare(context.Background(), entries, dest, Options{})
+	check(t, err)
+	if err := plan.Apply(context.Background(), dir); !errors.Is(err, ErrStale) {
+		t.Errorf("err = %v", err)
+	}
+	if _, err := os.Lstat(dest); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("dest is there: %v", err)
 	}
 }
 

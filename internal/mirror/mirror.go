@@ -7,8 +7,8 @@
 // file system with the content of the files that differ, each at its own path;
 // a plan is the list of what must be done. The work has three parts: a Stage
 // takes what differs out of an archive while it is read, Compare makes the
-// plan and changes nothing, and Plan.Apply carries it out by renames, changes
-// of metadata and deletions, in this order. Whatever ends it, each path of
+// plan and changes nothing, and Plan.Apply makes staging complete and carries
+// the plan out by renames, changes of metadata and deletions, in this order. Whatever ends it, each path of
 // dest is old or new, and doing all of it again finishes the job.
 //
 // The rules are those of rsync 3.5.0, which a test compares with: a regular
@@ -31,9 +31,15 @@ import (
 	"stretcher/internal/filter"
 )
 
-// ErrMixed is wrapped by the errors of Apply after which dest holds old and
-// new paths.
-var ErrMixed = errors.New("left a mixture of old and new")
+// Errors that those of Apply wrap.
+var (
+	// ErrMixed says that dest holds old and new paths.
+	ErrMixed = errors.New("left a mixture of old and new")
+	// ErrStale says that a file must be written that was not staged: dest had it
+	// when the archive was read, and no longer when Compare looked. Dest is as it
+	// was then, and reading the archive again helps.
+	ErrStale = errors.New("has changed in dest while the archive was read")
+)
 
 // Options says what is compared and what is left alone. The zero value compares
 // all paths by size and time, and no owners.
@@ -43,7 +49,7 @@ type Options struct {
 	// Checksum compares the content of files of equal size, instead of their
 	// times. Compare then needs Differs or Tree.
 	Checksum bool
-	// Owners compares and sets owners, save for ids of -1. It takes root.
+	// Owners compares and sets owners, save for those that are archive.NoID. It takes root.
 	Owners bool
 	// Protect names further paths, relative to dest, that are left alone as
 	// excluded ones are: staging inside dest, for instance. May be nil.
@@ -168,41 +174,41 @@ func (p *Plan) Bytes() int64 { return p.bytes }
 // are no change: they follow from what is in them.
 func (p *Plan) Changes() []Change {
 	var list []Change
-	for i := range p.steps {
-		list = p.appendStep(list, &p.steps[i])
-	}
+	p.Each(func(c Change) { list = append(list, c) })
 	slices.SortFunc(list, func(a, b Change) int { return strings.Compare(a.Path, b.Path) })
 	return list
 }
 
-func (p *Plan) appendStep(list []Change, s *step) []Change {
-	switch s.op {
-	case opDelete, opMoved:
-		return append(list, Change{Path: s.path, Kind: Delete, Dir: s.what&isDir != 0})
-	case opDir:
-		if s.what&(isMode|isOwner) == 0 {
-			return list
-		}
-		return append(list, Change{Path: s.path, Kind: Modify, What: (s.what &^ isTime).names(), Dir: true})
-	case opAdd:
-		return p.appendNew(list, int(s.entry))
+// Each calls f for what Changes lists, in no certain order, without making
+// the list.
+func (p *Plan) Each(f func(Change)) {
+	for i := range p.steps {
+		p.each(&p.steps[i], f)
 	}
-	e := &p.table[s.entry]
-	c := Change{Path: s.path, Kind: Modify, What: s.what.names(), Dir: e.Mode.IsDir()}
-	if s.what&isWrite != 0 {
-		c.Bytes = e.Size
-	}
-	list = append(list, c)
-	if c.Dir {
-		p.table.below(int(s.entry), &p.opts, func(i int) { list = append(list, p.added(i)) })
-	}
-	return list
 }
 
-func (p *Plan) appendNew(list []Change, i int) []Change {
-	list = append(list, p.added(i))
-	p.table.below(i, &p.opts, func(i int) { list = append(list, p.added(i)) })
-	return list
+func (p *Plan) each(s *step, f func(Change)) {
+	switch s.op {
+	case opDelete, opMoved:
+		f(Change{Path: s.path, Kind: Delete, Dir: s.what&isDir != 0})
+	case opDir:
+		if s.what&(isMode|isOwner) != 0 {
+			f(Change{Path: s.path, Kind: Modify, What: (s.what &^ isTime).names(), Dir: true})
+		}
+	case opAdd:
+		f(p.added(int(s.entry)))
+		p.table.below(int(s.entry), &p.opts, func(i int) { f(p.added(i)) })
+	default:
+		e := &p.table[s.entry]
+		c := Change{Path: s.path, Kind: Modify, What: s.what.names(), Dir: e.Mode.IsDir()}
+		if s.what&isWrite != 0 {
+			c.Bytes = e.Size
+		}
+		f(c)
+		if c.Dir {
+			p.table.below(int(s.entry), &p.opts, func(i int) { f(p.added(i)) })
+		}
+	}
 }
 
 func (p *Plan) added(i int) Change {

@@ -125,7 +125,7 @@ func floorSecond(ns int64) int64 { return time.Unix(0, ns).Unix() }
 
 // entryOf is what stands at a path, but for the target of a symlink.
 func entryOf(path string, st *unix.Stat_t) archive.Entry {
-	e := archive.Entry{Path: path, Mode: fileMode(st), UID: int(st.Uid), GID: int(st.Gid), MTime: mtime(st)}
+	e := archive.Entry{Path: path, Mode: fileMode(st), UID: st.Uid, GID: st.Gid, MTime: mtime(st)}
 	if e.Mode.IsRegular() {
 		e.Size = st.Size
 	}
@@ -134,8 +134,11 @@ func entryOf(path string, st *unix.Stat_t) archive.Entry {
 
 // owned tells whether a path has the owner of its entry.
 func owned(e *archive.Entry, st *unix.Stat_t) bool {
-	return (e.UID < 0 || uint32(e.UID) == st.Uid) && (e.GID < 0 || uint32(e.GID) == st.Gid)
+	return (e.UID == archive.NoID || e.UID == st.Uid) && (e.GID == archive.NoID || e.GID == st.Gid)
 }
+
+// hasOwner tells whether there is an owner to set, or a group.
+func hasOwner(e *archive.Entry) bool { return e.UID != archive.NoID || e.GID != archive.NoID }
 
 // setAll gives what was just made at name its owner, mode and time, in the
 // order in which the one does not undo the other.
@@ -154,8 +157,8 @@ func setAll(fd int, name string, e *archive.Entry, owners bool) error {
 // setFile is setAll for a file that is open: name is its name in fd.
 func setFile(f *os.File, fd int, name string, e *archive.Entry, owners bool) error {
 	n := int(f.Fd())
-	if owners && (e.UID >= 0 || e.GID >= 0) {
-		if err := unix.Fchown(n, e.UID, e.GID); err != nil {
+	if owners && hasOwner(e) {
+		if err := unix.Fchown(n, int(e.UID), int(e.GID)); err != nil {
 			return err
 		}
 	}
@@ -166,10 +169,10 @@ func setFile(f *os.File, fd int, name string, e *archive.Entry, owners bool) err
 }
 
 func setOwner(fd int, name string, e *archive.Entry) error {
-	if e.UID < 0 && e.GID < 0 {
+	if !hasOwner(e) {
 		return nil
 	}
-	return unix.Fchownat(fd, name, e.UID, e.GID, unix.AT_SYMLINK_NOFOLLOW)
+	return unix.Fchownat(fd, name, int(e.UID), int(e.GID), unix.AT_SYMLINK_NOFOLLOW)
 }
 
 // setMode does nothing for a symlink, which has no mode of its own. Linux has

@@ -222,9 +222,9 @@ func TestImplied(t *testing.T) {
 	dest := filepath.Join(top, "dest")
 	plant(t, dest, parse(t, "d/ d/f=x"))
 	entries := []archive.Entry{
-		{Mode: fs.ModeDir | 0o755, UID: -1, GID: -1, MTime: 7, Implied: true},
-		{Path: "d", Mode: fs.ModeDir | 0o755, UID: -1, GID: -1, MTime: 7, Implied: true},
-		{Path: "d/f", Mode: 0o644, UID: -1, GID: -1, MTime: 1e18, Size: 1},
+		{Mode: fs.ModeDir | 0o755, UID: archive.NoID, GID: archive.NoID, MTime: 7, Implied: true},
+		{Path: "d", Mode: fs.ModeDir | 0o755, UID: archive.NoID, GID: archive.NoID, MTime: 7, Implied: true},
+		{Path: "d/f", Mode: 0o644, UID: archive.NoID, GID: archive.NoID, MTime: 1e18, Size: 1},
 	}
 	plan, err := Compare(context.Background(), entries, dest, Options{Owners: true})
 	check(t, err)
