@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"stretcher/internal/hooks/porter"
 	"stretcher/internal/policy"
@@ -177,9 +178,11 @@ func hookNames(lists porter.Lists) []string {
 	return names
 }
 
-// printable quotes a value that would move the cursor of a terminal.
+// printable quotes a value that would move the cursor of a terminal, or that
+// can't be told from another by its looks.
 func printable(s string) string {
-	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+	odd := func(r rune) bool { return !unicode.IsPrint(r) }
+	if strings.ContainsFunc(s, odd) || !utf8.ValidString(s) || strings.TrimSpace(s) != s {
 		return strconv.Quote(s)
 	}
 	return s

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,9 +16,12 @@ import (
 //   - delay × error, hang, disk full, read-only: a run that only waits writes
 //     nothing and asks nobody.
 //   - manifest × disk full, read-only: the manifest is kept in memory.
-//   - extract, sync × hang: both work on local files and have no timeout.
+//   - extract, sync, release, prune × hang: they work on local files and have
+//     no timeout.
 //   - sync × signals with mv: it is one rename(2), before or after which a
 //     signal arrives, but not during it; the steps around it are listed.
+//   - sync, release × signals with releases: they are a few renames. That each
+//     of them may be the last is TestCrashSweep's.
 //   - sync × disk full with mv: a rename takes no room; extract, which stages
 //     beside dest, fails instead. The same for read-only.
 //   - pre, post, verify, success, failure × disk full, read-only: what a
@@ -28,9 +30,11 @@ import (
 //     the state directory: it is full from the start (lock, where it is first
 //     relied upon) or from pre on. It can't become read-only under a run, which
 //     has files open for writing there.
+//   - delay, extract × a rollback: it has no delay, and stages as a deployment.
+//   - sync × disk full with a rollback of releases: a symlink takes no room.
 func crashes() []crash {
 	var all []crash
-	for _, strategy := range []string{strategyRsync, strategyMv} {
+	for _, strategy := range []string{strategyRsync, strategyMv, strategyNative, strategyReleases} {
 		all = append(all, errorCases(strategy)...)
 		all = append(all, hangCases(strategy)...)
 		all = append(all, signalCases(strategy)...)
@@ -40,15 +44,22 @@ func crashes() []crash {
 	for i := range all {
 		all[i].name += "/" + all[i].strategy
 	}
+	for _, strategy := range []string{strategyNative, strategyReleases} {
+		for _, c := range rollbackCases(strategy) {
+			c.name += "/" + strategy + "/rollback"
+			c.strategy, c.back = strategy, true
+			all = append(all, c)
+		}
+	}
 	return all
 }
 
 // reached is what a run that has come to a step, and no further, has done. A
 // run that has come to failure was turned there by its first post command.
 func reached(step, strategy string) want {
-	w := want{tree: oldTree, step: step}
+	w := want{tree: oldTree, step: step, back: strategy == strategyReleases && (step == "post" || step == "verify")}
 	var order []string
-	for _, s := range []string{"delay", "manifest", "lock", "fetch", "pre", "extract", "sync", "post", "verify", "success"} {
+	for _, s := range []string{"delay", "manifest", "lock", "fetch", "pre", "extract", "sync", "post", "verify", "release", "pre_prune", "prune", "success"} {
 		if isPoint(s) {
 			order = append(order, s)
 		}
@@ -66,6 +77,9 @@ func reached(step, strategy string) want {
 		}
 	}
 	if step == "failure" {
+		if strategy == strategyReleases {
+			order, w.tree = append(order, "post", "post2"), oldTree
+		}
 		order = append(order, step)
 	}
 	w.order = strings.Join(order, " ")
@@ -76,6 +90,10 @@ func reached(step, strategy string) want {
 // reached, unless there was no manifest to take them from.
 func (w want) ended(exit int, result history.Result) want {
 	w.exit, w.result = exit, result
+	if w.back && result != history.Good {
+		w.tree = oldTree
+		w.order += " post post2"
+	}
 	switch {
 	case w.step == "delay" || w.step == "manifest" || result == history.Good:
 	default:
@@ -129,25 +147,38 @@ func errorCases(strategy string) []crash {
 		{name: "success/error", set: fault("success", "exit 3"), want: good().saying("exit status 3")},
 		{name: "failure/error", set: each(fault("post", "exit 3"), fault("failure", "exit 4")),
 			want: at("post", exitFailed).saying("exit status 4")},
-		{name: "sync/error/exclude_from", set: func(w *world) { w.extra = "exclude_from: nowhere\n" }, want: at("sync", exitMalformed)},
 	}
 	for _, step := range []string{"pre", "post", "verify"} {
 		cases = append(cases,
 			crash{name: step + "/error", set: fault(step, "exit 3"), want: at(step, exitFailed)},
 			crash{name: step + "/error/killed", set: fault(step, "kill -9 $$"), want: at(step, exitFailed).saying("killed by signal 9")})
 	}
-	if strategy == strategyMv {
-		cases = append(cases, crash{name: "extract/error/dest", set: fault("pre2", "mkdir $STRETCHER_DEST; echo 1 > $STRETCHER_DEST/a"),
-			want: at("extract", exitFailed).withTree("a=1").saying("exists already")})
-	} else {
-		cases = append(cases,
-			crash{name: "extract/error/dest", set: fault("pre2", "rm -rf $STRETCHER_DEST; echo > $STRETCHER_DEST"),
-				mend: func(w *world) { w.remove("srv/app") },
-				want: at("extract", exitFailed).withTree("file").saying("is not a directory")},
-			crash{name: "sync/error/before", set: fault("rsync", "exit 12"), want: at("sync", exitFailed).saying("exit status 12")},
-			crash{name: "sync/error/half", set: fault("rsync", half+"exit 23"), want: at("sync", exitFailed).withTree(halfTree)})
+	exclude := "sync"
+	if strategy == strategyReleases { // what is excluded is no part of the release
+		exclude = "extract"
 	}
-	return with(strategy, cases)
+	cases = append(cases, crash{name: exclude + "/error/exclude_from", set: func(w *world) { w.extra = "exclude_from: nowhere\n" }, want: at(exclude, exitMalformed)})
+	return with(strategy, append(cases, destErrors(strategy, at)...))
+}
+
+// destErrors are what each strategy can find at dest.
+func destErrors(strategy string, at func(string, int) want) []crash {
+	removeDest := func(w *world) { w.remove("srv/app") }
+	isFile := crash{name: "extract/error/dest", set: fault("pre2", "rm -rf $STRETCHER_DEST; echo > $STRETCHER_DEST"), mend: removeDest,
+		want: at("extract", exitFailed).withTree("file").saying("is not a directory")}
+	switch strategy {
+	case strategyMv:
+		return []crash{{name: "extract/error/dest", set: fault("pre2", "mkdir $STRETCHER_DEST; echo 1 > $STRETCHER_DEST/a"),
+			want: at("extract", exitFailed).withTree("a=1").saying("exists already")}}
+	case strategyRsync:
+		return []crash{isFile,
+			{name: "sync/error/before", set: fault("rsync", "exit 12"), want: at("sync", exitFailed).saying("exit status 12")},
+			{name: "sync/error/half", set: fault("rsync", half+"exit 23"), want: at("sync", exitFailed).withTree(halfTree)}}
+	case strategyNative:
+		return []crash{isFile}
+	default:
+		return releaseErrors(at)
+	}
 }
 
 // half is the part of the new tree that a sync brings to dest before it is
@@ -176,7 +207,7 @@ func loop(w *world) {
 func unloop(w *world) {
 	w.remove("srv")
 	w.rename("srv.away", "srv")
-	if got := describeDest(w.path("srv/app")); got != oldTree {
+	if got := w.describe(); got != oldTree {
 		w.t.Errorf("dest is %q, want %q", got, oldTree)
 	}
 }
@@ -242,6 +273,9 @@ func signalCases(strategy string) []crash {
 		signal syscall.Signal
 		code   string // how commands hang
 	}{{syscall.SIGTERM, hang}, {syscall.SIGINT, hangExec}, {syscall.SIGKILL, stubborn}} {
+		if s.signal == syscall.SIGINT && strategy != strategyRsync && strategy != strategyMv {
+			continue // what it does, it does before a strategy has its say
+		}
 		for _, c := range stops(strategy, s.code) {
 			c.name = fmt.Sprintf(c.name, strings.ToUpper(strings.TrimPrefix(signalName(s.signal), "SIG")))
 			cases = append(cases, c.signalled(s.signal))
@@ -265,6 +299,8 @@ func (c crash) signalled(s syscall.Signal) crash {
 	switch {
 	case s == syscall.SIGKILL:
 		c.want.exit, c.want.result = exit, history.Died
+	case slices.Contains([]string{"pre_prune", "prune"}, c.want.step): // and what was to be deployed is
+		c.want = c.want.ended(exit, history.Failed)
 	case c.want.step == "success": // what was to be deployed is
 		c.want = c.want.ended(exit, history.Good)
 	default:
@@ -282,12 +318,17 @@ func stops(strategy, code string) []crash {
 		{name: "manifest/%s", set: kind("manifest.yml", "stall"), stop: stop{at: requested("/stall/manifest.yml")}, want: at("manifest")},
 		{name: "lock/%s", set: (*world).holdLock, stop: stop{at: said("waiting for the lock")}, want: at("lock")},
 		{name: "fetch/%s", set: kind("app.tar.gz", "stall"), stop: stop{at: found("tmp/.stretcher-*/archive.unverified")}, want: at("fetch")},
-		{name: "extract/%s", set: sendArchive("many"), stop: stop{at: extracting, frozen: true}, want: at("extract")},
+		{name: "extract/%s", set: sendArchive("many"), stop: stop{at: extracting, passing: unextracted}, want: at("extract")},
 	}
 	for _, step := range []string{"pre", "post", "verify", "success"} {
 		cases = append(cases, crash{name: step + "/%s", set: fault(step, code), stop: stop{at: marked}, want: at(step)})
 	}
-	if strategy == strategyRsync {
+	switch strategy {
+	case strategyNative:
+		cases = append(cases, nativeStops(at)...)
+	case strategyReleases:
+		cases = append(cases, releaseStops(code)...)
+	case strategyRsync:
 		for _, s := range []struct{ how, before, tree string }{
 			{"before", "", oldTree}, {"half", half, halfTree}, {"after", whole, newTree},
 		} {
@@ -306,16 +347,16 @@ func failureCases(strategy string) []crash {
 	failing := fault("post", "exit 3")
 	cases := []crash{
 		{name: "failure/KILL", set: each(failing, fault("failure", stubborn)), stop: stop{at: marked, signal: syscall.SIGKILL},
-			want: want{exit: 137, order: at.order, tree: newTree, result: history.Died, step: "failure"}},
+			want: want{exit: 137, order: at.order, tree: at.tree, result: history.Died, step: "failure"}},
 		{name: "failure/TERM/patient", set: each(failing, fault("failure", untilSignalled)), stop: stop{at: marked, signal: syscall.SIGTERM},
-			want: want{exit: 143, order: at.order + " failure2", tree: newTree, result: history.Failed, step: "post"}},
+			want: want{exit: 143, order: at.order + " failure2", tree: at.tree, result: history.Failed, step: "post"}},
 		{name: "pre/TERM/impatient", set: each(fault("pre", hang), fault("failure", hang)), stop: stop{at: marked, signal: syscall.SIGTERM, again: true},
 			want: want{exit: 143, order: "pre failure", tree: oldTree, result: history.Failed, step: "pre"}},
 	}
 	for s, name := range map[syscall.Signal]string{syscall.SIGTERM: "TERM", syscall.SIGINT: "INT"} {
 		cases = append(cases, crash{name: "failure/" + name + "/again", set: each(failing, fault("failure", hang)),
 			stop: stop{at: marked, signal: s, again: true},
-			want: want{exit: exitSignal + int(s), order: at.order, tree: newTree, result: history.Failed, step: "post"}})
+			want: want{exit: exitSignal + int(s), order: at.order, tree: at.tree, result: history.Failed, step: "post"}})
 	}
 	slices.SortFunc(cases, func(a, b crash) int { return strings.Compare(a.name, b.name) })
 	return with(strategy, cases)
@@ -346,112 +387,8 @@ func extracting(w *world) bool {
 	return len(names) > 0
 }
 
-// fullCases are runs that find a disk full, be it TMPDIR's, dest's or that of
-// the state directory, which stops nothing.
-func fullCases(strategy string) []crash {
-	at := func(step string) want {
-		return reached(step, strategy).ended(exitFailed, history.Failed).saying("o space left")
-	}
-	unsized := each(sendArchive("random"), small("tmp"), kind("app.tar.gz", "unsized"))
-	cases := []crash{
-		{name: "lock/full/state", set: each(small("state"), fill), mend: unfill, want: good().unknown()},
-		{name: "fetch/full", set: each(sendArchive("random"), small("tmp"), small("srv")), mend: each(grow("tmp"), grow("srv")),
-			want: at("fetch").saying("not enough room")},
-		{name: "fetch/full/unsized", set: unsized, mend: grow("tmp"), want: at("fetch")},
-		{name: "pre/full/state", set: each(small("state"), fault("pre", fillState)), mend: unfill, want: good().lost("pre")},
-		{name: "pre/full/state/briefly", set: each(small("state"), fault("pre", fillState), fault("post", "rm $WORK/state/filler")),
-			want: good().saying("history: ")},
-	}
-	elsewhere := crash{name: "fetch/full/tmp", set: each(sendArchive("random"), small("tmp")), mend: grow("tmp")}
-	if strategy == strategyMv {
-		elsewhere.want = good().withTree("a=2 b=2 big=1048576 fresh=2")
-		cases = append(cases, elsewhere,
-			crash{name: "extract/full", set: each(sendArchive("zeros"), small("srv")), mend: grow("srv"), want: at("extract")})
-	} else {
-		elsewhere.want = at("extract") // the tree's size is not known in advance, so it is staged in TMPDIR
-		cases = append(cases, elsewhere,
-			crash{name: "extract/full", set: each(sendArchive("zeros"), small("tmp")), mend: grow("tmp"), want: at("extract")},
-			crash{name: "sync/full", set: each(sendArchive("zeros"), small("srv")), mend: grow("srv"), want: at("sync").withTree(mixture)})
-	}
-	return with(strategy, cases)
-}
-
-// unknown is a run that the history could not be told of.
-func (w want) unknown() want {
-	w.result = ""
-	return w
-}
-
-// lost is a run whose end the history could not be told of: it counts as dead.
-func (w want) lost(step string) want {
-	w.result, w.step = history.Died, step
-	return w.saying("history: finish run: ")
-}
-
-// fillState takes all room of the state directory.
-const fillState = "cat /dev/zero > $WORK/state/filler || :"
-
-// small makes a directory a file system with little room.
-func small(dir string) func(*world) {
-	return func(w *world) {
-		w.tmpfs(dir, 900)
-		if dir == "srv" {
-			w.seed()
-		}
-	}
-}
-
-func grow(dir string) func(*world) { return func(w *world) { w.grow(dir) } }
-
-// fill takes all room of the state directory.
-func fill(w *world) {
-	f, err := os.Create(w.path("state/filler"))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer f.Close()
-	for block := make([]byte, 4096); err == nil; {
-		_, err = f.Write(block)
-	}
-	if !errors.Is(err, syscall.ENOSPC) {
-		w.t.Fatal(err)
-	}
-}
-
-func unfill(w *world) {
-	w.remove("state/filler")
-	w.grow("state")
-}
-
-// readOnlyCases are runs that may not write where they want to.
-func readOnlyCases(strategy string) []crash {
-	at := func(step string) want {
-		return reached(step, strategy).ended(exitFailed, history.Failed).saying("ead-only file system")
-	}
-	cases := []crash{
-		{name: "lock/readonly/state", set: readOnly("state"), mend: unmount("state"), want: good().unknown().saying("no history of this run")},
-		{name: "fetch/readonly", set: each(readOnly("tmp"), readOnly("srv")), mend: each(unmount("tmp"), unmount("srv")), want: at("fetch")},
-		{name: "fetch/readonly/tmp", set: readOnly("tmp"), mend: unmount("tmp"), want: good()},
-	}
-	if strategy == strategyMv {
-		pre := at("pre")
-		pre.order = "pre pre2 failure failure2"
-		cases = append(cases,
-			crash{name: "pre/readonly", set: readOnly("srv/app"), mend: unmount("srv/app"), want: pre},
-			crash{name: "extract/readonly", set: each(undeployed, readOnly("srv")), mend: unmount("srv"), want: at("extract")})
-	} else {
-		cases = append(cases, crash{name: "sync/readonly", set: readOnly("srv/app"), mend: unmount("srv/app"), want: at("sync")})
-	}
-	return with(strategy, cases)
-}
-
-func readOnly(dir string) func(*world) { return func(w *world) { w.readOnly(dir) } }
-
-func unmount(dir string) func(*world) { return func(w *world) { w.unmount(dir) } }
-
-// undeployed is a host without an old tree.
-func undeployed(w *world) {
-	if err := os.RemoveAll(w.path("srv/app")); err != nil {
-		w.t.Fatal(err)
-	}
+// unextracted tells whether a run that extracts has more to extract.
+func unextracted(w *world) bool {
+	names, _ := filepath.Glob(w.staged("many/*"))
+	return len(names) < manyFiles
 }

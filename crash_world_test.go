@@ -56,6 +56,7 @@ func crashArchives(t *testing.T) map[string][]byte {
 	all := map[string][]byte{
 		"small":  gzipped(t, small),
 		"many":   gzipped(t, with(many)),
+		"old":    gzipped(t, map[string]string{"a": "1\n", "b": "1\n", "gone": "1\n"}, -1),
 		"zeros":  gzipped(t, with(map[string]string{"big": strings.Repeat("\x00", zeroBytes)})),
 		"random": gzipped(t, with(map[string]string{"big": string(random)})),
 	}
@@ -63,13 +64,18 @@ func crashArchives(t *testing.T) map[string][]byte {
 	return all
 }
 
-// gzipped is a tar archive of files that are older than any old tree.
-func gzipped(t *testing.T, files map[string]string) []byte {
+// gzipped is a tar archive of files that are older than any old tree; their
+// times are some seconds apart from those of other archives.
+func gzipped(t *testing.T, files map[string]string, seconds ...int64) []byte {
+	mtime := time.Unix(1e9, 0)
+	for _, s := range seconds {
+		mtime = mtime.Add(time.Duration(s) * time.Second)
+	}
 	var buf bytes.Buffer
 	z := gzip.NewWriter(&buf)
 	tw := tar.NewWriter(z)
 	for name, text := range files {
-		h := &tar.Header{Name: name, Mode: 0o644, Size: int64(len(text)), ModTime: time.Unix(1e9, 0), Typeflag: tar.TypeReg}
+		h := &tar.Header{Name: name, Mode: 0o644, Size: int64(len(text)), ModTime: mtime, Typeflag: tar.TypeReg}
 		if err := tw.WriteHeader(h); err != nil {
 			t.Fatal(err)
 		}
@@ -127,18 +133,22 @@ type world struct {
 	t        *testing.T
 	dir      string
 	strategy string
+	back     bool   // the runs are rollbacks
+	to       string // the run to go back to
 	archives map[string][]byte
 	archive  string // the archive that is served
 	extra    string // more lines of the manifest
 	timeout  int    // of each command, in seconds; 0 = none
+	shared   string // what releases share
+	quiet    bool   // the manifest has no commands
 	gate     *gate
 	url      string
 	holder   *child // has the lock, if it is not nil
 }
 
-func newWorld(t *testing.T, strategy string, archives map[string][]byte) *world {
+func newWorld(t *testing.T, c crash, archives map[string][]byte) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), strategy: strategy, archives: archives, archive: "small"}
+	w := &world{t: t, dir: t.TempDir(), strategy: c.strategy, back: c.back, archives: archives, archive: "small", shared: "log/", timeout: c.timeout, quiet: c.quiet}
 	for _, dir := range []string{"www", "srv", "tmp", "state", "bin", "faults", "home"} {
 		if err := os.Mkdir(w.path(dir), 0o755); err != nil {
 			t.Fatal(err)
@@ -150,7 +160,11 @@ func newWorld(t *testing.T, strategy string, archives map[string][]byte) *world 
 	t.Cleanup(func() { close(w.gate.done); srv.CloseClientConnections(); srv.Close() })
 	t.Cleanup(w.killAll)
 	w.write("bin/rsync", "#!/bin/sh\nRSYNC="+needs(t, "rsync")+"\ntest ! -e $WORK/faults/rsync || . $WORK/faults/rsync\nexec $RSYNC \"$@\"\n")
-	w.seed()
+	if w.back {
+		w.deployBoth()
+	} else {
+		w.seed()
+	}
 	return w
 }
 
@@ -187,13 +201,39 @@ func (w *world) exists(name string) bool {
 // seed puts the old tree at dest.
 func (w *world) seed() {
 	w.t.Helper()
-	if err := os.MkdirAll(w.path("srv/app"), 0o755); err != nil {
+	if w.strategy == strategyReleases {
+		w.seedReleases()
+	} else {
+		w.seedIn("srv/app")
+	}
+}
+
+func (w *world) seedIn(dir string) {
+	w.t.Helper()
+	if err := os.MkdirAll(w.path(dir), 0o755); err != nil {
 		w.t.Fatal(err)
 	}
 	for _, e := range strings.Fields(oldTree) {
 		name, text, _ := strings.Cut(e, "=")
-		w.write("srv/app/"+name, text+"\n")
+		w.write(dir+"/"+name, text+"\n")
 	}
+}
+
+// live is the directory of the tree that is deployed, without a symlink.
+func (w *world) live() string {
+	if w.strategy != strategyReleases {
+		return w.path("srv/app")
+	}
+	dir, err := filepath.EvalSymlinks(w.path("srv/app/current"))
+	if err != nil {
+		return w.path("srv/nowhere")
+	}
+	return dir
+}
+
+// describe names what is deployed, without what releases share.
+func (w *world) describe() string {
+	return strings.Replace(describeDest(w.live()), " log=0", "", 1)
 }
 
 // newTree is what dest is after a good deployment.
@@ -212,10 +252,14 @@ func (w *world) newTree() string {
 
 // staged is the pattern of what is being extracted.
 func (w *world) staged(name string) string {
-	if w.strategy == strategyMv {
+	switch w.strategy {
+	case strategyReleases:
+		return w.path("srv/app/releases/.stretcher-*/tree/" + name)
+	case strategyMv, strategyNative:
 		return w.path("srv/.stretcher-*/tree/" + name)
+	default:
+		return w.path("tmp/.stretcher-*/tree/" + name)
 	}
-	return w.path("tmp/.stretcher-*/tree/" + name)
 }
 
 func (w *world) manifestURL() string { return w.url + "/manifest.yml" }
@@ -227,19 +271,32 @@ func (w *world) writeManifest() {
 	data := w.archives[w.archive]
 	w.write("www/app.tar.gz", string(data))
 	var b strings.Builder
-	fmt.Fprintf(&b, "src: %s/app.tar.gz\nchecksum: sha256:%x\ndest: %s\nsync_strategy: %s\n%scommands:\n",
+	fmt.Fprintf(&b, "src: %s/app.tar.gz\nchecksum: sha256:%x\ndest: %s\nsync_strategy: %s\n%s",
 		w.url, sha256.Sum256(data), w.path("srv/app"), w.strategy, w.extra)
+	if w.strategy == strategyReleases {
+		fmt.Fprintf(&b, "releases: {keep: %d, shared: [%s]}\n", keptReleases, w.shared)
+	}
+	if !w.quiet {
+		w.writeCommands(&b)
+	}
+	w.write("www/manifest.yml", b.String())
+}
+
+func (w *world) writeCommands(b *strings.Builder) {
+	b.WriteString("commands:\n")
 	for _, p := range new(Commands).points() {
-		fmt.Fprintf(&b, "  %s:\n", p.name)
+		fmt.Fprintf(b, "  %s:\n", p.name)
 		for _, name := range []string{p.name, p.name + "2"} {
-			fmt.Fprintf(&b, "    - {run: %q", w.commandLine(name))
+			fmt.Fprintf(b, "    - {run: %q", w.commandLine(name))
 			if w.timeout > 0 {
-				fmt.Fprintf(&b, ", timeout: %d", w.timeout)
+				fmt.Fprintf(b, ", timeout: %d", w.timeout)
 			}
 			b.WriteString("}\n")
 		}
 	}
-	w.write("www/manifest.yml", b.String())
+	if w.strategy == strategyReleases {
+		fmt.Fprintf(b, "hooks: {pre_prune: [{run: %q}]}\n", w.faulty("pre_prune"))
+	}
 }
 
 func (w *world) commandLine(name string) string {
@@ -247,7 +304,13 @@ func (w *world) commandLine(name string) string {
 	if name == "pre2" && w.strategy == strategyMv {
 		line += "rm -rf \"$STRETCHER_DEST\" || exit; "
 	}
-	return line + "test ! -e $WORK/faults/" + name + " || . $WORK/faults/" + name
+	return line + w.faulty(name)
+}
+
+// faulty is shell code that meets its fault the first time it runs.
+func (*world) faulty(name string) string {
+	fault := "$WORK/faults/" + name
+	return "test ! -e " + fault + " || { mv " + fault + " " + fault + ".met; . " + fault + ".met; }"
 }
 
 // fault makes a command or rsync go wrong.
@@ -264,7 +327,7 @@ func (w *world) mend() {
 	}
 	w.gate.set("manifest.yml", "")
 	w.gate.set("app.tar.gz", "")
-	w.extra, w.timeout = "", 0
+	w.extra, w.timeout, w.shared = "", 0, "log/"
 	if w.holder == nil {
 		return
 	}
@@ -297,10 +360,17 @@ func (w *world) mount(dir string, args ...string) {
 		}
 		w.t.Skipf("mount is not permitted: %s", out)
 	}
-	w.t.Cleanup(func() {
-		w.killAll()
-		_ = exec.Command("umount", "-l", w.path(dir)).Run() // not there after unmount
-	})
+	mounting(dir)(w)
+}
+
+// mounting says that something will be mounted on a directory.
+func mounting(dir string) func(*world) {
+	return func(w *world) {
+		w.t.Cleanup(func() {
+			w.killAll()
+			_ = exec.Command("umount", "-l", w.path(dir)).Run() // not there after unmount
+		})
+	}
 }
 
 // tmpfs makes dir a file system of its own with room for so many KiB.
@@ -333,110 +403,23 @@ func (w *world) unmount(dir string) {
 	}
 }
 
+// begin runs what the case is about: a deployment, asked for by an event, or a
+// rollback.
+func (w *world) begin(name string, args ...string) *child {
+	w.t.Helper()
+	if w.back {
+		return w.start(name, "", append(w.rollback(), args...)...)
+	}
+	return w.start(name, w.event(), args...)
+}
+
+func (w *world) rollback() []string { return []string{"rollback", w.path("srv/app"), "--to", w.to} }
+
 // event is the Consul event that asks for the case's deployment.
 func (w *world) event() string {
 	payload := base64.StdEncoding.EncodeToString([]byte(w.manifestURL()))
 	b, _ := json.Marshal([]map[string]any{{"ID": "e5d1f7b4-0c0e-4b3e-9d55-2f1c3a7f9c11", "Name": "deploy", "Payload": payload, "LTime": 7}})
 	return string(b)
-}
-
-// child is a run of the program.
-type child struct {
-	w    *world
-	name string
-	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
-	err  error         // of its Wait
-}
-
-// start runs the program, with an event on its standard input as consul watch
-// hands it over, or with none. Its output goes to files, since a process that
-// is left behind would hold a pipe.
-func (w *world) start(name, event string, args ...string) *child {
-	w.t.Helper()
-	c := &child{w: w, name: name, done: make(chan struct{})}
-	c.cmd = exec.Command("stretcher", args...)
-	c.cmd.Dir = w.dir
-	c.cmd.Env = []string{
-		"WORK=" + w.dir, "TMPDIR=" + w.path("tmp"), "HOME=" + w.path("home"), "STRETCHER_STATE_DIR=" + w.path("state"),
-		"GORACE=atexit_sleep_ms=0", // a second for each process of a test with -race
-		"PATH=" + w.path("bin") + ":" + os.Getenv("PATH"),
-	}
-	if event != "" {
-		c.cmd.Env = append(c.cmd.Env, "CONSUL_INDEX=7")
-		c.cmd.Args = append(c.cmd.Args, "--strict-exit")
-		c.cmd.Stdin = strings.NewReader(event)
-	}
-	var files [2]*os.File
-	for i, suffix := range []string{".out", ".err"} {
-		f, err := os.Create(w.path(name + suffix))
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		defer f.Close()
-		files[i] = f
-	}
-	c.cmd.Stdout, c.cmd.Stderr = files[0], files[1]
-	if err := c.cmd.Start(); err != nil {
-		w.t.Fatal(err)
-	}
-	go func() { c.err = c.cmd.Wait(); close(c.done) }()
-	w.t.Cleanup(func() {
-		if w.t.Failed() {
-			w.t.Logf("stderr of %s:\n%s", name, c.stderr())
-		}
-	})
-	return c
-}
-
-func (c *child) stderr() string { return c.w.read(c.name + ".err") }
-
-// signal sends a signal to the program, not to its children.
-func (c *child) signal(s syscall.Signal) { _ = c.cmd.Process.Signal(s) }
-
-// ended tells whether the program has ended, after a moment.
-func (c *child) ended() bool {
-	select {
-	case <-c.done:
-		return true
-	case <-time.After(50 * time.Millisecond):
-		return false
-	}
-}
-
-// await polls cond while the program runs, for up to a minute. It polls
-// often, since some states pass.
-func (c *child) await(cond func() bool) bool {
-	over := time.After(time.Minute)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !cond() {
-		select {
-		case <-tick.C:
-		case <-c.done:
-			return false
-		case <-over:
-			return false
-		}
-	}
-	return true
-}
-
-// wait waits for the end of the program, for up to a minute, and returns the
-// status that a shell would show.
-func (c *child) wait() int {
-	c.w.t.Helper()
-	select {
-	case <-c.done:
-	case <-time.After(time.Minute):
-		c.signal(syscall.SIGQUIT) // shows the goroutines
-		<-c.done
-		c.w.t.Fatalf("%s did not end", c.name)
-	}
-	if strings.Contains(c.stderr(), "DATA RACE") {
-		c.w.t.Errorf("%s has a data race", c.name)
-	}
-	return exitStatus(c.err)
 }
 
 // gate is a server that can be told to serve a file badly and well again

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -31,51 +32,43 @@ func (r *run) isCurrent(ctx context.Context) bool {
 	if !ok || good.Tree == "" || good.Fingerprint != fingerprint(r.manifest) {
 		return false
 	}
-	// Releases are not touched by a run that fails: it switches back.
-	if r.manifest.SyncStrategy != strategyReleases && !r.rec.isLast(good) {
+	if s, ok := r.strategy.(*releaseStrategy); ok {
+		if !s.isLive(r.manifest) {
+			return false
+		}
+	} else if !r.rec.isLast(good) {
 		r.log.Info(fmt.Sprintf("a run has failed on dest since run %s was good", good.ID))
 		return false
 	}
-	recorded, err := tree.Load(good.Tree)
-	if err != nil {
+	drifts, err := tree.Check(ctx, good.Tree, r.live(), func(excludes []byte) (tree.Skip, error) {
+		return skipExcluded(r.manifest, excludes)
+	})
+	switch {
+	case errors.Is(err, tree.ErrRecord):
 		r.log.Warn(fmt.Sprintf("what run %s left at dest is not known any more: %v", good.ID, err))
 		return false
-	}
-	found, err := r.readTree(ctx, recorded.Excludes)
-	if err != nil {
+	case err != nil:
 		r.log.Info(fmt.Sprintf("dest is not as run %s left it: %v", good.ID, err))
 		return false
-	}
-	if drift := tree.Compare(recorded.Tree, found); len(drift) > 0 {
-		r.log.Info(fmt.Sprintf("dest is not as run %s left it: %s", good.ID, describeDrift(drift)))
+	case drifts.Total > 0:
+		r.log.Info(fmt.Sprintf("dest is not as run %s left it: %s", good.ID, describeDrift(drifts)))
 		return false
 	}
-	r.recorded = &recorded
+	r.recorded = good.Tree
 	return true
 }
 
 // describeDrift names the first differences and counts the rest.
-func describeDrift(drift []tree.Drift) string {
-	const shown = 3
+func describeDrift(drifts tree.Drifts) string {
 	var parts []string
-	for _, d := range drift[:min(shown, len(drift))] {
+	for _, d := range drifts.First {
 		parts = append(parts, fmt.Sprintf("%q (%s)", d.Path, d.What))
 	}
 	text := strings.Join(parts, ", ")
-	if more := len(drift) - shown; more > 0 {
+	if more := drifts.Total - len(drifts.First); more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text
-}
-
-// readTree reads dest without what the manifest excludes; excludeFrom is the
-// text of the archive's exclude list.
-func (r *run) readTree(ctx context.Context, excludeFrom []byte) (tree.Tree, error) {
-	skip, err := skipExcluded(r.manifest, excludeFrom)
-	if err != nil {
-		return nil, err
-	}
-	return tree.Read(ctx, r.live(), skip)
 }
 
 // skipExcluded applies excludes as rsync does for its caller. The mv strategy
@@ -99,28 +92,42 @@ func (r *run) remember(ctx context.Context) {
 	if r.rec.dir == nil {
 		return
 	}
-	found, err := r.readTree(ctx, r.excludeText)
+	skip, err := skipExcluded(r.manifest, r.excludeText)
+	name := r.rec.dir.Tree(r.id)
+	if err == nil {
+		err = tree.Save(ctx, r.live(), skip, r.excludeText, name)
+	}
 	if err != nil {
 		r.log.Warn(fmt.Sprintf("dest can't be recorded, so the next run will deploy in full: %v", err))
 		return
 	}
-	r.recorded = &tree.Record{Tree: found, Excludes: r.excludeText}
+	r.recorded = name
 }
 
-// saveRecord keeps the recorded tree of a run that went well.
+// saveRecord keeps the recorded tree of a run that went well: of each dest
+// the newest, since no other is ever read.
 func (r *run) saveRecord() {
-	if r.recorded == nil || r.rec.dir == nil {
+	if r.recorded == "" || r.rec.dir == nil {
 		return
 	}
 	name := r.rec.dir.Tree(r.id)
-	if err := r.recorded.Save(name); err != nil {
-		r.log.Warn(err.Error())
-		return
+	if r.recorded != name { // of the run that deployed what is current
+		if err := os.Link(r.recorded, name); err != nil {
+			r.log.Warn(fmt.Sprintf("the next run will deploy in full: %v", err))
+			return
+		}
 	}
-	if old, ok := r.rec.lastGood(r.manifest.Dest); ok && old.Tree != "" {
-		_ = os.Remove(old.Tree) // only the newest is ever read
+	if old, ok := r.rec.lastGood(r.manifest.Dest); ok && old.Tree != "" && old.Tree != name {
+		_ = os.Remove(old.Tree)
 	}
 	r.rec.row.Tree, r.rec.row.Fingerprint = name, fingerprint(r.manifest)
+}
+
+// dropRecord forgets the recorded tree of a run that failed.
+func (r *run) dropRecord() {
+	if r.rec.dir != nil && r.recorded == r.rec.dir.Tree(r.id) {
+		_ = os.Remove(r.recorded)
+	}
 }
 
 // live is the directory that the deployed tree is in.

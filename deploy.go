@@ -20,7 +20,6 @@ import (
 	"stretcher/internal/redact"
 	"stretcher/internal/runlog"
 	"stretcher/internal/store"
-	"stretcher/internal/tree"
 	"stretcher/internal/yamldoc"
 )
 
@@ -71,7 +70,7 @@ type run struct {
 	synced      bool         // dest has become what it shall be
 	accepted    bool         // a release has passed all that judges it
 	hooks       *hookSet     // nil = none, or none yet
-	recorded    *tree.Record // dest as the sync left it
+	recorded    string       // the file that says how the sync left dest; "" = none
 	unlock      func() error
 	temp        []string   // directories to remove at the end
 	holds       []*os.File // that say they are in use
@@ -376,10 +375,19 @@ func (r *run) fetch(ctx context.Context) (err error) {
 	if err := r.checkLayout(); err != nil {
 		return err
 	}
-	if r.current = r.isCurrent(ctx); r.current {
+	if r.current = r.canBeCurrent() && r.isCurrent(ctx); r.current {
 		r.log.Info(fmt.Sprintf("%q is deployed already: nothing is fetched or synced (%s)", r.manifest.Dest, r.manifest.Checksum))
 		return nil
 	}
+	return r.bring(ctx)
+}
+
+// canBeCurrent is false for a rollback to a release: to switch is all there is
+// to do.
+func (r *run) canBeCurrent() bool { return !r.isRollback() || r.back.id == "" }
+
+// bring gets the archive from where it is.
+func (r *run) bring(ctx context.Context) error {
 	if r.isRollback() {
 		return r.fetchKept(ctx)
 	}
@@ -407,7 +415,7 @@ func (r *run) stage(ctx context.Context) (err error) {
 	}
 	if r.current {
 		r.current = false
-		if err := r.fetchVerified(ctx); err != nil {
+		if err := r.bring(ctx); err != nil {
 			return err
 		}
 	}

@@ -175,7 +175,7 @@ func TestE2ERsyncFails(t *testing.T) {
 	// A directory that is excluded, and so not empty, is in the way of a file.
 	m.write("dest/name/keep", "keep")
 	m.run(nil, m.release(map[string]string{"name": "file"}, "excludes: [keep]", "commands: {failure: ['cat > "+m.path("failed")+"']}")).
-		fails(1, `sync: rsync to "`+m.dest+`": exit status 23`)
+		fails(1, `sync: rsync to "`+m.dest+`": exit status 23; it may be a mixture of old and new files now`)
 	if !strings.Contains(m.read("failed"), "rsync error: some files/attrs were not transferred") {
 		t.Errorf("rsync's words are not in the log:\n%s", m.read("failed"))
 	}

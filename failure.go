@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"stretcher/internal/archive"
+	"stretcher/internal/disk"
 	"stretcher/internal/lock"
 	"stretcher/internal/policy"
 	"stretcher/internal/transfer"
@@ -69,6 +70,9 @@ func hintOf(err error) string {
 	var f *failure
 	if errors.As(err, &f) && f.hint != "" {
 		return f.hint
+	}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, disk.ErrNoRoom) {
+		return "make room there; temporary files go where TMPDIR names, or beside dest"
 	}
 	return storeHint(err)
 }

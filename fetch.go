@@ -149,7 +149,7 @@ func (r *run) fetchMirror(ctx context.Context, src string, d *download) error {
 // unverified makes the file for an archive of size bytes.
 func (r *run) unverified(size int64) (*os.File, error) {
 	parents := r.tempParents()
-	if r.keepsArchive() && r.tmpdir == "" { // where it is going to stay
+	if r.keepsArchive() && r.tmpdir == "" && size >= 0 { // where it is going to stay
 		parents = append([]string{r.rec.dir.Cache()}, parents...)
 	}
 	dir, err := r.workDirIn(parents, "archive", size)

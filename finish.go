@@ -78,6 +78,9 @@ func (r *run) record(err error) {
 	case exit == exitRefused:
 		result = history.Refused
 	}
+	if !r.done {
+		r.dropRecord()
+	}
 	r.rec.setContainers(false)
 	r.rec.finish(result, exit, text, exit != exitBusy)
 	r.rec.prune(r.policy.History.KeepFor())

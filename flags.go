@@ -109,6 +109,9 @@ func (s *settings) check() error {
 	case s.progress != "auto" && s.progress != "never":
 		return usage("invalid --progress %q: auto or never expected", s.progress)
 	}
+	if s.subcommand == "rollback" && s.to == "" && s.flags.Changed("to") {
+		return usage("--to expects a run id")
+	}
 	if s.to != "" && s.subcommand != "rollback" {
 		return usage("--to belongs to stretcher rollback")
 	}

@@ -28,6 +28,9 @@ func (r *run) dropArchive() error {
 // keep keeps what a good run has deployed, and by which manifest, for a
 // rollback. Failing at that fails nothing.
 func (r *run) keep(ctx context.Context) {
+	if r.kept != nil {
+		r.kept.Sweep()
+	}
 	m := r.manifest
 	if !(r.done || r.accepted) || r.kept == nil || len(r.raw) == 0 || !r.hasSrc() || m.SyncStrategy == strategyMv || context.Cause(ctx) != nil {
 		return
@@ -39,29 +42,47 @@ func (r *run) keep(ctx context.Context) {
 	if s, ok := r.released(); m.SyncStrategy == strategyReleases && (!ok || s.id != r.id) {
 		return // a release that was there has its own
 	}
-	archive := ""
-	if r.keepsArchive() && r.fetched {
-		archive = r.archive
+	if r.isRollback() {
+		e.Origin = r.back.kept.Seq
 	}
-	if err := r.kept.Put(ctx, e, r.raw, archive); err != nil {
+	archive, archives := "", 0
+	if r.keepsArchive() {
+		archives = r.policy.Cache.KeepArchives()
+		if r.fetched {
+			archive = r.archive
+		}
+	}
+	err := r.kept.Put(ctx, e, r.raw, archive)
+	if err != nil && archive != "" {
 		r.log.Warn(fmt.Sprintf("a rollback to this run will have to fetch: %v", err))
+		err = r.kept.Put(ctx, e, r.raw, "")
 	}
-	if err := r.kept.Prune(m.Dest, r.policy.Cache.KeepArchives(), r.keepsManifest()); err != nil {
+	if err != nil {
+		r.log.Warn(fmt.Sprintf("a rollback to this run is not possible: %v", err))
+	}
+	if err := r.kept.Prune(m.Dest, archives, r.keepsManifest()); err != nil {
 		r.log.Warn(err.Error())
 	}
 }
 
-// maxManifests is how many manifests of a dest are kept whose archives are
-// not: a rollback fetches those again.
-const maxManifests = 5
+// Of a dest whose archives are not kept, the manifests of so many different
+// deployments are, and of so many runs: a rollback fetches the archive again.
+const (
+	maxDeployments = 5
+	maxManifests   = 20
+)
 
 // keepsManifest tells which manifests stay: those of all releases that are
 // there, else the newest.
 func (r *run) keepsManifest() func(cache.Entry) bool {
 	s, ok := r.released()
 	if !ok {
-		n := 0
-		return func(cache.Entry) bool { n++; return n <= maxManifests }
+		n, seen := 0, map[string]bool{}
+		return func(e cache.Entry) bool {
+			n++
+			seen[e.Fingerprint] = true
+			return n <= maxManifests && len(seen) <= maxDeployments
+		}
 	}
 	there := map[string]bool{}
 	all, err := s.dir.List()

@@ -149,8 +149,12 @@ func (n *nativeStrategy) sync(ctx context.Context, r *run) (err error) {
 	if err != nil {
 		return err
 	}
-	logChanges(r, plan.Changes())
-	if err := plan.Apply(ctx, r.staging); err != nil {
+	logChanges(r, plan)
+	err = plan.Apply(ctx, r.staging)
+	if errors.Is(err, mirror.ErrStale) {
+		return hinted("something else writes there: exclude that, or deploy again", err)
+	}
+	if err != nil {
 		return fmt.Errorf("sync to %q: %w", r.manifest.Dest, err)
 	}
 	n.entries, n.differs = nil, nil
@@ -170,10 +174,13 @@ func (n *nativeStrategy) excludeFrom(r *run) ([]byte, error) {
 		return nil, err
 	}
 	text, err := readExcludeFrom(r.staging, name)
-	if errors.Is(err, errMalformed) {
-		return readExcludeFrom(r.manifest.Dest, name)
+	if !errors.Is(err, errMalformed) {
+		return text, err
 	}
-	return text, err
+	if _, serr := os.Stat(r.manifest.Dest); serr != nil {
+		return nil, err
+	}
+	return readExcludeFrom(r.manifest.Dest, name)
 }
 
 // maxLinks bounds the symlinks on the way to a file, as the kernel does.
@@ -197,7 +204,7 @@ func resolve(entries []archive.Entry, name string) (string, error) {
 		}
 		name = next
 	}
-	return "", malformed("exclude_from %q: too many symlinks", name)
+	return "", refused("exclude_from %q leads out of the archive: too many symlinks", name)
 }
 
 // follow replaces the first symlink on the way to name by where it leads.
@@ -222,20 +229,20 @@ func follow(links map[string]string, name string) (string, bool) {
 const maxNamed = 20
 
 // logChanges says what a sync is about to do.
-func logChanges(r *run, changes []mirror.Change) {
-	count, bytes := map[mirror.Kind]int{}, int64(0)
-	for i, c := range changes {
+func logChanges(r *run, plan *mirror.Plan) {
+	count, all := map[mirror.Kind]int{}, 0
+	plan.Each(func(c mirror.Change) {
 		count[c.Kind]++
-		bytes += c.Bytes
-		if i < maxNamed {
+		if all++; all <= maxNamed {
 			r.log.Info("sync: " + describeChange(c))
-		} else if i == maxNamed {
-			r.log.Info(fmt.Sprintf("sync: and %d more", len(changes)-maxNamed))
 		}
+	})
+	if all > maxNamed {
+		r.log.Info(fmt.Sprintf("sync: and %d more", all-maxNamed))
 	}
 	r.log.Info(fmt.Sprintf("sync to %q: %d to add, %d to change, %d to delete, %s to write",
-		r.manifest.Dest, count[mirror.Add], count[mirror.Modify], count[mirror.Delete], humanize.IBytes(uint64(bytes))),
-		"added", count[mirror.Add], "changed", count[mirror.Modify], "deleted", count[mirror.Delete], "bytes", bytes)
+		r.manifest.Dest, count[mirror.Add], count[mirror.Modify], count[mirror.Delete], humanize.IBytes(uint64(plan.Bytes()))),
+		"added", count[mirror.Add], "changed", count[mirror.Modify], "deleted", count[mirror.Delete], "bytes", plan.Bytes())
 }
 
 // describeChange is one change in one line.

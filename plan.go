@@ -11,7 +11,9 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
 
@@ -95,7 +97,7 @@ func (r *run) plan(ctx context.Context) (*plan, error) {
 // it, whatever happens.
 func (r *run) fetchUnnamed(ctx context.Context) (f *os.File, err error) {
 	err = r.eachMirror(ctx, func(ctx context.Context, src string) error {
-		d := &download{create: func(int64) (*os.File, error) { return disk.Unnamed(os.TempDir()) }}
+		d := &download{create: r.unnamed}
 		if err := r.fetchMirror(ctx, src, d); err != nil {
 			if d.file != nil {
 				_ = d.file.Close()
@@ -111,9 +113,25 @@ func (r *run) fetchUnnamed(ctx context.Context) (f *os.File, err error) {
 	return f, err
 }
 
+// unnamed makes the file in the first place that has room.
+func (r *run) unnamed(size int64) (f *os.File, err error) {
+	for _, parent := range append([]string{os.TempDir()}, r.tempParents()...) {
+		if err = disk.Room(parent, size); err != nil {
+			continue
+		}
+		if f, err = disk.Unnamed(parent); err == nil {
+			return f, nil
+		}
+	}
+	return nil, fmt.Errorf("no place for the archive: %w", err)
+}
+
 // compare fills in what differs between the archive and what is deployed.
 func (r *run) compare(ctx context.Context, f *os.File, p *plan) error {
 	dest := r.live()
+	if s, ok := r.strategy.(*releaseStrategy); ok && s.before != "" {
+		dest = s.dir.Path(s.before) // which may be gone
+	}
 	opts, err := mirrorOptions(r.manifest, nil)
 	if err != nil {
 		return err
@@ -130,7 +148,7 @@ func (r *run) compare(ctx context.Context, f *os.File, p *plan) error {
 	if err != nil {
 		return err
 	}
-	if opts.Excludes, err = r.planExcludes(sink.text.Bytes()); err != nil {
+	if entries, opts.Excludes, err = r.planTree(entries, sink.text.Bytes()); err != nil {
 		return err
 	}
 	opts.Differs = sink.Differs
@@ -199,19 +217,41 @@ func (s *planSink) File(e archive.Entry, content *archive.Content) error {
 	return err
 }
 
-// planExcludes are the manifest's, and the paths that releases share: those
-// are links where they are deployed.
-func (r *run) planExcludes(text []byte) (*filter.List, error) {
-	if r.manifest.SyncStrategy == strategyMv {
-		return nil, nil
-	}
+// planTree applies the excludes to the tree of an archive as the strategy
+// does, and returns what of dest is left alone. A release does not have what is
+// excluded, nor has it what is shared but as links.
+func (r *run) planTree(entries []archive.Entry, text []byte) ([]archive.Entry, *filter.List, error) {
 	m := *r.manifest
-	if m.SyncStrategy == strategyReleases {
-		for _, shared := range m.Releases.Shared {
-			m.Excludes = append([]string{"/" + escapePattern(strings.TrimSuffix(shared, "/"))}, m.Excludes...)
-		}
+	if m.SyncStrategy == strategyMv {
+		return entries, nil, nil
 	}
-	return excludeList(&m, text)
+	list, err := excludeList(&m, text)
+	s, ok := r.strategy.(*releaseStrategy)
+	if err != nil || !ok {
+		return entries, list, err
+	}
+	entries = withoutExcluded(entries, list)
+	if err := s.dir.CheckEntries(entries, m.Releases.Shared); err != nil {
+		return nil, nil, sharedError(err)
+	}
+	m.Excludes = nil
+	for _, shared := range m.Releases.Shared {
+		m.Excludes = append(m.Excludes, "/"+escapePattern(strings.TrimSuffix(shared, "/")))
+	}
+	list, err = excludeList(&m, nil)
+	return entries, list, err
+}
+
+// withoutExcluded leaves out excluded entries with all that is in them.
+func withoutExcluded(entries []archive.Entry, list *filter.List) []archive.Entry {
+	gone := map[string]bool{}
+	return slices.DeleteFunc(entries, func(e archive.Entry) bool {
+		out := gone[path.Dir(e.Path)] || list.Excluded(e.Path, e.Mode.IsDir())
+		if out && e.Mode.IsDir() {
+			gone[e.Path] = true
+		}
+		return out
+	})
 }
 
 // escapePattern makes an exclude pattern that matches just name.
@@ -258,6 +298,7 @@ func (p *plan) print(w io.Writer) {
 type planChange struct {
 	Kind  string   `json:"kind"`
 	Path  string   `json:"path"`
+	Raw   []byte   `json:"raw,omitempty"` // base64 of a path that is not UTF-8
 	Dir   bool     `json:"dir,omitempty"`
 	What  []string `json:"what,omitempty"`
 	Bytes int64    `json:"bytes,omitempty"`
@@ -273,7 +314,11 @@ func (p *plan) printJSON(w io.Writer) error {
 		Commands map[string]int `json:"commands"`
 	}{p.dest, p.strategy, []planChange{}, p.bytes, p.commands}
 	for _, c := range p.changes {
-		out.Changes = append(out.Changes, planChange{c.Kind.String(), c.Path, c.Dir, c.What, c.Bytes})
+		row := planChange{Kind: c.Kind.String(), Path: c.Path, Dir: c.Dir, What: c.What, Bytes: c.Bytes}
+		if !utf8.ValidString(c.Path) {
+			row.Raw = []byte(c.Path)
+		}
+		out.Changes = append(out.Changes, row)
 	}
 	return json.NewEncoder(w).Encode(out)
 }

@@ -206,6 +206,9 @@ func (c *recorder) buryDied(removeContainers func(run string) error) {
 	for _, d := range died {
 		c.log.Warn(fmt.Sprintf("run %s died in step %q at %s", d.ID, d.Step, d.Finished.Local().Format(time.DateTime)))
 		c.endRest(d.ID, removeContainers)
+		for _, name := range []string{c.dir.Tree(d.ID), c.dir.Tree(d.ID) + ".new"} {
+			_ = os.Remove(name) // read only of runs that went well
+		}
 		for _, dir := range d.Staging {
 			if !strings.HasPrefix(filepath.Base(dir), tempPrefix(d.ID)) {
 				continue // not a name that this program gives

@@ -21,6 +21,7 @@ type releaseStrategy struct {
 	dir      *releases.Dir
 	id       string // the release that this run makes live
 	before   string // the one that was live; "" = none
+	added    bool   // the release is there
 	switched bool
 }
 
@@ -29,13 +30,20 @@ func (s *releaseStrategy) check(r *run) (err error) {
 		return err
 	}
 	s.id = r.id
-	if err := s.dir.Check(); errors.Is(err, releases.ErrPlain) {
-		return &failure{class: errRefused, err: err, hint: fmt.Sprintf("move it away, for example: mv %[1]s %[1]s.old", s.live(r))}
-	} else if err != nil {
-		return err
+	if err := s.dir.Check(); err != nil {
+		return plainError(err)
 	}
 	s.before, _, err = s.dir.Current()
 	return err
+}
+
+// plainError adds what to do about something that is in the way.
+func plainError(err error) error {
+	var plain *releases.PlainError
+	if !errors.As(err, &plain) {
+		return err
+	}
+	return &failure{class: errRefused, err: err, hint: fmt.Sprintf("move it away, for example: mv %[1]s %[1]s.old", plain.Path)}
 }
 
 // checkLayout refuses a dest whose layout the strategy would not find its way
@@ -45,18 +53,36 @@ func (r *run) checkLayout() error {
 	case *releaseStrategy:
 		return s.check(r)
 	case rsyncStrategy, *nativeStrategy:
-		dir, err := releases.Open(r.manifest.Dest, releases.Options{})
-		if err != nil {
-			return err
-		}
-		if id, ok, err := dir.Current(); ok && err == nil {
-			if _, err := os.Stat(dir.Path(id)); err == nil {
-				return &failure{class: errRefused, hint: "move it away first, or stay with sync_strategy releases",
-					err: fmt.Errorf("dest %q holds releases and what they share, which sync_strategy %s would delete", r.manifest.Dest, r.manifest.SyncStrategy)}
-			}
+		if r.deletesReleases() {
+			return &failure{class: errRefused, hint: "move it away first, exclude /releases, /shared and /current, or stay with sync_strategy releases",
+				err: fmt.Errorf("dest %q holds releases and what they share, which sync_strategy %s would delete", r.manifest.Dest, r.manifest.SyncStrategy)}
 		}
 	}
 	return nil
+}
+
+// deletesReleases tells whether a sync would delete releases. Those are known
+// by their marks: an application may have a directory of that name.
+func (r *run) deletesReleases() bool {
+	dir, err := releases.Open(r.manifest.Dest, releases.Options{})
+	if err != nil {
+		return false
+	}
+	all, err := dir.List()
+	if err != nil || !slices.ContainsFunc(all, func(rel releases.Release) bool { return rel.Seq > 0 }) {
+		return false
+	}
+	list, err := excludeList(r.manifest, nil)
+	return err != nil || !list.Excluded("releases", true) || !list.Excluded("shared", true) || !list.Excluded("current", false)
+}
+
+// isLive tells whether the release that current leads to was deployed from the
+// manifest's archive and is good.
+func (s *releaseStrategy) isLive(m *Manifest) bool {
+	all, err := s.dir.List()
+	return err == nil && slices.ContainsFunc(all, func(rel releases.Release) bool {
+		return rel.ID == s.before && rel.State == releases.Good && rel.Checksum == m.Checksum.String()
+	})
 }
 
 func (*releaseStrategy) live(r *run) string { return filepath.Join(r.manifest.Dest, "current") }
@@ -111,7 +137,7 @@ func removeExcluded(ctx context.Context, r *run, dir string) error {
 }
 
 // share lets files that have not changed share their room with the release
-// before, where the file system can. It is a saving, not a need.
+// before, where the file system can.
 func (s *releaseStrategy) share(ctx context.Context, r *run, staging string) error {
 	if s.before == "" {
 		return nil
@@ -121,7 +147,7 @@ func (s *releaseStrategy) share(ctx context.Context, r *run, staging string) err
 		return cause
 	}
 	if err != nil {
-		r.log.Warn(fmt.Sprintf("unchanged files take room again: %v", err))
+		return err // the staged tree can't be relied upon any more
 	}
 	if saved.Files > 0 {
 		r.log.Info(fmt.Sprintf("%d unchanged files share %s with release %s", saved.Files, humanize.IBytes(uint64(saved.Bytes)), s.before))
@@ -132,28 +158,34 @@ func (s *releaseStrategy) share(ctx context.Context, r *run, staging string) err
 // sync makes the staged tree a release and switches to it.
 func (s *releaseStrategy) sync(ctx context.Context, r *run) error {
 	m := r.manifest
+	s.added = true // or a part of it
 	err := s.dir.Add(ctx, r.staging, releases.Release{
 		ID: s.id, Name: r.log.Masked(m.Name), Version: r.log.Masked(m.Version), Checksum: m.Checksum.String(),
 	}, m.Releases.Shared)
-	if errors.Is(err, releases.ErrShared) {
-		return hinted(`a shared path is taken from the first release that has it; write "log/" for a directory that starts empty`, err)
-	}
 	if err != nil {
-		return err
+		return sharedError(err)
 	}
-	return s.switchTo(ctx, r, s.id)
-}
-
-func (s *releaseStrategy) switchTo(ctx context.Context, r *run, id string) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	if err := s.dir.Switch(id); err != nil {
+	return s.switchTo(r, s.id)
+}
+
+// sharedError adds what to do about a shared path.
+func sharedError(err error) error {
+	if !errors.Is(err, releases.ErrShared) {
 		return err
 	}
-	s.switched = true
-	r.log.Info(fmt.Sprintf("%q is release %s now", s.live(r), id))
-	return nil
+	return hinted(`a shared path is taken from the first release that has it; write "log/" for a directory that starts empty`, err)
+}
+
+func (s *releaseStrategy) switchTo(r *run, id string) error {
+	err := s.dir.Switch(id)
+	if now, ok, _ := s.dir.Current(); ok && now == id { // also when it may not be on the disk yet
+		s.switched = true
+		r.log.Info(fmt.Sprintf("%q is release %s now", s.live(r), id))
+	}
+	return err
 }
 
 // released returns the strategy of a run that has switched releases.
@@ -186,13 +218,50 @@ func (r *run) hasRelease() bool {
 
 // release notes that the release has passed all that judges it. It is live
 // and well, noted or not.
-func (r *run) release(context.Context) error {
+func (r *run) release(ctx context.Context) error {
 	dir, id, _ := r.liveRelease()
 	r.accepted = true
+	if r.isRollback() {
+		r.leaveNewer(dir, id)
+	}
 	if err := dir.Mark(id, releases.Good, ""); err != nil {
 		r.log.Warn(fmt.Sprintf("release %s can't be gone back to later: %v", id, err))
 	}
+	r.sweepReleases(ctx)
 	return nil
+}
+
+// leaveNewer notes which good releases have been rolled back from, those newer
+// than the one that is live: the next rollback goes further back.
+func (r *run) leaveNewer(dir *releases.Dir, live string) {
+	all, err := dir.List() // newest first
+	newer := true
+	for _, rel := range all {
+		newer = newer && rel.ID != live
+		switch {
+		case rel.State != releases.Good || newer == rel.RolledBack:
+		case newer:
+			err = cmp.Or(err, dir.Leave(rel.ID, r.id))
+		default:
+			err = cmp.Or(err, dir.Mark(rel.ID, releases.Good, ""))
+		}
+	}
+	if err != nil {
+		r.log.Warn(err.Error())
+	}
+}
+
+// sweepReleases removes what killed runs have left among the releases, unless
+// there are old ones: the step that removes those does it.
+func (r *run) sweepReleases(ctx context.Context) {
+	dir, id, _ := r.liveRelease()
+	keep := r.manifest.Releases.keep()
+	if old, err := dir.Prunable(keep, id); err != nil || len(old) > 0 {
+		return
+	}
+	if _, err := dir.Prune(ctx, keep, id); err != nil && context.Cause(ctx) == nil {
+		r.log.Warn(fmt.Sprintf("clean-up of releases: %v", err))
+	}
 }
 
 // hasOldReleases tells whether there is something to prune.
@@ -225,23 +294,35 @@ func (r *run) prune(ctx context.Context) error {
 	return nil
 }
 
-// goBack switches back to the last good release when the run has failed with
-// one that it has made live, and runs what the manifest wants to run again.
-// The error says what has become of it.
+// goBack marks a release of a run that has failed. If it is live, the run
+// switches back to the last good one, and runs what the manifest wants to run
+// again. The error says what has become of it.
 func (r *run) goBack(ctx context.Context, failure error) error {
-	s, ok := r.released()
-	if !ok || r.accepted {
+	s, ok := r.strategy.(*releaseStrategy)
+	if back, isSwitch := r.strategy.(*releaseSwitch); isSwitch {
+		s, ok = &back.releaseStrategy, true
+	}
+	if !ok || r.accepted || !s.added && !s.switched {
 		return failure
 	}
 	r.rec.enter("rollback")
-	if s.id == r.id { // not one that was good before
-		if err := s.dir.Mark(s.id, releases.Bad, r.log.Masked(failure.Error())); err != nil {
+	if s.added { // not one that was good before
+		if err := s.dir.Mark(s.id, releases.Bad, r.log.Masked(failure.Error())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			r.log.Warn(err.Error())
 		}
 	}
-	if r.manifest.Rollback.Off {
-		return failure
+	if s.switched && !r.manifest.Rollback.Off {
+		failure = r.switchBack(ctx, s, failure)
 	}
+	if _, err := s.dir.PruneBad(ctx, s.id); err != nil {
+		r.log.Warn(fmt.Sprintf("releases that failed stay: %v", err))
+	}
+	return failure
+}
+
+// switchBack leaves the release that has failed. That is one rename: there is
+// time for it, however late it is.
+func (r *run) switchBack(ctx context.Context, s *releaseStrategy, failure error) error {
 	target, err := s.lastGood()
 	switch {
 	case err != nil:
@@ -250,8 +331,12 @@ func (r *run) goBack(ctx context.Context, failure error) error {
 		return fmt.Errorf("%w; release %s stays live: there is no good one to go back to", failure, s.id)
 	}
 	r.log.Warn(fmt.Sprintf("step %q has failed: going back to release %s", r.step, target))
-	if err := s.switchTo(ctx, r, target); err != nil {
+	err = s.switchTo(r, target)
+	if now, _, _ := s.dir.Current(); now != target {
 		return fmt.Errorf("%w; release %s stays live: %w", failure, s.id, err)
+	}
+	if err != nil {
+		r.log.Warn(err.Error())
 	}
 	return r.rerun(ctx, fmt.Errorf("%w; switched back to release %s", failure, target))
 }
@@ -263,7 +348,9 @@ func (s *releaseStrategy) lastGood() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	good := slices.DeleteFunc(all, func(rel releases.Release) bool { return rel.State != releases.Good || rel.ID == s.id })
+	good := slices.DeleteFunc(all, func(rel releases.Release) bool {
+		return rel.State != releases.Good || rel.ID == s.id || !rel.Sound() && rel.ID != s.before
+	})
 	for _, rel := range good {
 		if rel.ID == s.before {
 			return rel.ID, nil

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/term"
@@ -22,7 +22,9 @@ type rollback struct {
 	dest string
 	to   string // a run id or its beginning; "" = the one before
 	kept cache.Entry
-	id   string // the release; "" = dest is no releases'
+	id   string // the release; "" = dest has none
+
+	release releases.Release
 }
 
 // runRollback deploys to DEST what was good there before: the release, or
@@ -58,7 +60,6 @@ func runRollback(ctx context.Context, again <-chan struct{}, s *settings) error 
 // recall finds what to go back to, and makes its manifest that of the run.
 func (r *run) recall(ctx context.Context) error {
 	b := r.back
-	r.rec.row.Dest = b.dest
 	if err := r.policy.Dest(b.dest); err != nil {
 		return err
 	}
@@ -66,14 +67,10 @@ func (r *run) recall(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	current, ok, err := dir.Current()
-	switch {
-	case r.wasSynced(b.dest) || errors.Is(err, releases.ErrPlain): // a tree may have a current of its own
-		err = r.chooseKept()
-	case err != nil:
-	case ok:
+	if all, lerr := dir.List(); lerr == nil && len(all) > 0 && !r.wasSynced(b.dest) {
+		current, _, _ := dir.Current() // broken or gone, there still are the others
 		err = b.chooseRelease(dir, current)
-	default:
+	} else { // a tree of its own may have a current, too
 		err = r.chooseKept()
 	}
 	if err != nil {
@@ -97,9 +94,9 @@ func (b *rollback) chooseRelease(dir *releases.Dir, current string) error {
 	if b.to == "" {
 		rel, ok, err := dir.Previous(current)
 		if err == nil && !ok {
-			err = fmt.Errorf("%q has no good release older than %s", b.dest, current)
+			err = hinted("stretcher rollback DEST --to RUN goes to any that is there", fmt.Errorf("%q has no good release older than %s", b.dest, cmp.Or(current, "the current one")))
 		}
-		b.id = rel.ID
+		b.id, b.release = rel.ID, rel
 		return err
 	}
 	all, err := dir.List()
@@ -114,7 +111,7 @@ func (b *rollback) chooseRelease(dir *releases.Dir, current string) error {
 		if rel.State != releases.Good {
 			return fmt.Errorf("release %s is not good, but %s", rel.ID, strings.TrimSuffix(fmt.Sprintf("%s: %s", rel.State, rel.Reason), ": "))
 		}
-		found = append(found, rel.ID)
+		found, b.release = append(found, rel.ID), rel
 	}
 	b.id, err = theOne(found, b.to, b.dest)
 	return err
@@ -128,7 +125,7 @@ func theOne(found []string, to, dest string) (string, error) {
 	case 1:
 		return found[0], nil
 	}
-	return "", usage("%q is the beginning of %d runs on %q", to, len(found), dest)
+	return "", hinted("give more of the id", usage("%q is the beginning of %d runs on %q", to, len(found), dest))
 }
 
 // chooseKept finds the kept archive to go back to: that of the last good run,
@@ -156,7 +153,7 @@ func (r *run) chooseKept() error {
 		b.kept, err = r.kept.Get(id)
 		return err
 	}
-	if len(all) > 0 && !r.failedSince(b.dest) {
+	if r.isLive(all) {
 		all = older(all)
 	}
 	if len(all) == 0 {
@@ -166,35 +163,36 @@ func (r *run) chooseKept() error {
 	return nil
 }
 
-// failedSince tells whether dest may hold something else than what the last
-// good run put there.
-func (r *run) failedSince(dest string) bool {
-	good, ok := r.rec.lastGood(dest)
-	return ok && !r.rec.isLast(good)
+// isLive tells whether dest holds what the newest of entries deployed: the
+// last good run was that one, and none has failed since in a sync or later.
+// Without a history it is taken for granted.
+func (r *run) isLive(entries []cache.Entry) bool {
+	if len(entries) == 0 {
+		return false
+	}
+	good, ok := r.rec.lastGood(r.back.dest)
+	return !ok || good.ID == entries[0].Run && r.rec.isLast(good)
 }
 
-// older are the entries before the newest that deployed something else.
+// older are the entries before the newest that deployed something else. When
+// that was a rollback, those before the run that it went back to: a second
+// rollback goes further back.
 func older(all []cache.Entry) []cache.Entry {
-	for i, e := range all {
-		if e.Fingerprint != all[0].Fingerprint {
-			return all[i:]
-		}
-	}
-	return nil
+	live := all[0]
+	return slices.DeleteFunc(all, func(e cache.Entry) bool {
+		return e.Fingerprint == live.Fingerprint || live.Origin > 0 && e.Seq >= live.Origin
+	})
 }
 
 // recallManifest reads the manifest that the chosen run deployed by.
 func (r *run) recallManifest(ctx context.Context) error {
 	b := r.back
-	m := &Manifest{Dest: b.dest, SyncStrategy: strategyReleases, Name: filepath.Base(b.dest)}
+	m := &Manifest{Dest: b.dest, SyncStrategy: strategyReleases, Name: cmp.Or(b.release.Name, filepath.Base(b.dest)), Version: b.release.Version}
 	known := r.kept != nil
 	if b.id != "" && known {
 		var err error
-		if b.kept, err = r.kept.Get(b.id); errors.Is(err, cache.ErrNotFound) {
-			known = false
-		} else if err != nil {
-			return err
-		}
+		b.kept, err = r.kept.Get(b.id)
+		known = err == nil
 	}
 	if !known {
 		// Better live without its commands than not live.
@@ -229,7 +227,10 @@ func (r *run) parseKept(ctx context.Context) (err error) {
 		return err
 	}
 	r.manifest, err = r.parseManifest(ctx, r.raw, ParseManifest)
-	return err
+	if err != nil {
+		return hinted("templates are expanded anew: set the variables that the deployment had", err)
+	}
+	return nil
 }
 
 // fetchKept takes the archive that has been kept. One that is not there any
@@ -239,6 +240,9 @@ func (r *run) fetchKept(ctx context.Context) error {
 		return nil // the release is there
 	}
 	name, ok := r.kept.Archive(r.back.kept.Run)
+	if !ok { // a later run may have deployed the same
+		name, ok = r.kept.Find(r.back.kept.Checksum)
+	}
 	if !ok {
 		r.log.Info(fmt.Sprintf("the archive of run %s is not kept: fetching it again", r.back.kept.Run))
 		return r.fetchVerified(ctx)
@@ -275,4 +279,4 @@ func (s *releaseSwitch) stage(_ context.Context, r *run, _ string) (string, erro
 	return s.dir.Path(s.target), nil
 }
 
-func (s *releaseSwitch) sync(ctx context.Context, r *run) error { return s.switchTo(ctx, r, s.target) }
+func (s *releaseSwitch) sync(ctx context.Context, r *run) error { return s.switchTo(r, s.target) }

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"stretcher/internal/archive"
 	"stretcher/internal/disk"
@@ -87,7 +88,7 @@ func (r *run) cleanUp() {
 		if _, err := os.Lstat(dir); errors.Is(err, os.ErrNotExist) {
 			continue
 		}
-		if err := disk.RemoveAll(dir); err != nil {
+		if err := removeQuietly(dir); err != nil {
 			r.log.Warn(fmt.Sprintf("clean-up: %v", err))
 		}
 	}
@@ -97,25 +98,36 @@ func (r *run) cleanUp() {
 	r.temp, r.holds = nil, nil
 }
 
+// removeQuietly removes a tree and leaves the time of the directory that it
+// was in: that may be dest.
+func removeQuietly(dir string) error {
+	parent := filepath.Dir(dir)
+	info, statErr := os.Stat(parent)
+	err := disk.RemoveAll(dir)
+	if statErr == nil {
+		_ = os.Chtimes(parent, time.Time{}, info.ModTime()) // not ours to change, perhaps
+	}
+	return err
+}
+
 // unpack unpacks the archive's file into a new staging directory in the first
 // of parents that has room for it, and gives its root the mode it shall have.
 func (r *run) unpack(ctx context.Context, name string, parents []string) (dir string, err error) {
-	for {
-		dir, err = r.unpackIn(ctx, name, parents)
-		if dir == "" || !errors.Is(err, syscall.ENOSPC) {
+	for i := range parents {
+		dir, err = r.unpackIn(ctx, name, parents[i:])
+		if dir == "" || !errors.Is(err, syscall.ENOSPC) || i == len(parents)-1 {
 			return dir, err
 		}
-		full := filepath.Dir(filepath.Dir(dir))
-		left := parents[slices.Index(parents, full)+1:]
-		if len(left) == 0 {
+		work := filepath.Dir(dir)
+		if filepath.Dir(work) != filepath.Clean(parents[i]) {
+			continue // this one could not be used at all
+		}
+		r.log.Warn(fmt.Sprintf("%q has no room for what is in the archive: trying elsewhere", parents[i]))
+		if err := disk.RemoveAll(work); err != nil {
 			return "", err
 		}
-		r.log.Warn(fmt.Sprintf("%q has no room for what is in the archive: trying elsewhere", full))
-		if err := disk.RemoveAll(filepath.Dir(dir)); err != nil {
-			return "", err
-		}
-		parents = left
 	}
+	return "", errors.New("no place to unpack in")
 }
 
 func (r *run) unpackIn(ctx context.Context, name string, parents []string) (string, error) {
@@ -197,7 +209,7 @@ func readExcludeFrom(dir, name string) ([]byte, error) {
 	case errors.Is(err, os.ErrNotExist):
 		return nil, malformed("exclude_from %q is not in the archive", name)
 	case err != nil:
-		return nil, refused("exclude_from %q: %v", name, errors.Unwrap(err))
+		return nil, refused("exclude_from %q leads out of the archive: %v", name, errors.Unwrap(err))
 	case !info.Mode().IsRegular():
 		return nil, malformed("exclude_from %q is not a regular file", name)
 	case info.Size() > maxExcludeFrom:

@@ -79,11 +79,21 @@ func checkDir(dest string) error {
 	info, err := os.Stat(dest)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil
+		return checkAbove(dest)
 	case err != nil:
 		return fmt.Errorf("dest: %w", err)
 	case !info.IsDir():
 		return fmt.Errorf("dest %q is not a directory", dest)
+	}
+	return nil
+}
+
+// checkAbove makes sure that dest can be made: only the last directory of it
+// is, so that a mistyped dest makes no path.
+func checkAbove(dest string) error {
+	above := filepath.Dir(dest)
+	if info, err := os.Stat(above); err != nil || !info.IsDir() {
+		return hinted(fmt.Sprintf("make it, for example in a pre command: mkdir -p %s", above), fmt.Errorf("dest: there is no directory %q", above))
 	}
 	return nil
 }
@@ -99,7 +109,7 @@ func (rsyncStrategy) sync(ctx context.Context, r *run) (err error) {
 	_, err = process.Run(ctx, process.Command{Path: "rsync", Args: args, Env: r.commandEnv("sync"), Stdout: out, Stderr: out, Started: r.rec.setGroup})
 	r.rec.setGroup(0)
 	if err != nil {
-		return fmt.Errorf("rsync to %q: %w", r.manifest.Dest, err)
+		return fmt.Errorf("rsync to %q: %w; it may be a mixture of old and new files now", r.manifest.Dest, err)
 	}
 	return nil
 }

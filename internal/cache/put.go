@@ -53,7 +53,7 @@ func (s *Store) put(ctx context.Context, e Entry, manifest []byte, archive strin
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	if err := disk.Room(s.dir, int64(len(manifest))+margin); err != nil {
+	if err := disk.Room(s.dir, int64(len(manifest))); err != nil {
 		return err
 	}
 	temp, err := s.temp(e.Run)

@@ -8,18 +8,19 @@
 // size and time of directories are no part of it: they change with every file
 // that comes and goes, and those are compared by themselves.
 //
+// A tree is never held in memory: it is written while it is read, and compared
+// while both are.
+//
 // It imports no other package of this module.
 package tree
 
 import (
-	"bufio"
 	"context"
-	"encoding/gob"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -34,19 +35,15 @@ type Entry struct {
 	Link  string // target of a symlink
 }
 
-// Tree is what stands below a directory.
-type Tree []Entry
-
 // Skip tells whether a path (as in Entry.Path) and all below it is left out.
 type Skip func(path string, isDir bool) bool
 
-// Read returns the tree at dir, or where dir leads to when it is a symlink. A
-// nil skip leaves nothing out.
-func Read(ctx context.Context, dir string, skip Skip) (Tree, error) {
-	var t Tree
+// walk calls found for each entry of the tree at dir, or where dir leads to
+// when it is a symlink, in walking order. A nil skip leaves nothing out.
+func walk(ctx context.Context, dir string, skip Skip, found func(Entry) error) error {
 	dir, err := filepath.EvalSymlinks(dir)
 	if err != nil {
-		return nil, fmt.Errorf("read tree: %w", err)
+		return fmt.Errorf("read tree: %w", err)
 	}
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -55,9 +52,9 @@ func Read(ctx context.Context, dir string, skip Skip) (Tree, error) {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		rel, err := filepath.Rel(dir, path)
-		if err != nil {
-			return err
+		rel := "."
+		if path != dir {
+			rel = strings.TrimPrefix(path[len(dir):], "/") // dir may be "/"
 		}
 		if rel != "." && skip != nil && skip(rel, d.IsDir()) {
 			if d.IsDir() {
@@ -66,13 +63,15 @@ func Read(ctx context.Context, dir string, skip Skip) (Tree, error) {
 			return nil
 		}
 		e, err := entry(rel, path, d)
-		t = append(t, e)
-		return err
+		if err != nil {
+			return err
+		}
+		return found(e)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read tree: %w", err)
+		return fmt.Errorf("read tree: %w", err)
 	}
-	return t, nil
+	return nil
 }
 
 func entry(rel, path string, d fs.DirEntry) (Entry, error) {
@@ -94,92 +93,4 @@ func entry(rel, path string, d fs.DirEntry) (Entry, error) {
 		e.Link, err = os.Readlink(path)
 	}
 	return e, err
-}
-
-// Drift is one difference between a recorded tree and what is there.
-type Drift struct {
-	Path string
-	What string // "missing", "extra", "size", "time", "mode", "owner", "type" or "link"
-}
-
-// Compare returns the drift from recorded to found.
-func Compare(recorded, found Tree) []Drift {
-	left := make(map[string]Entry, len(recorded))
-	for _, e := range recorded {
-		left[e.Path] = e
-	}
-	var drift []Drift
-	for _, e := range found {
-		was, ok := left[e.Path]
-		delete(left, e.Path)
-		if what := difference(was, e); !ok {
-			drift = append(drift, Drift{e.Path, "extra"})
-		} else if what != "" {
-			drift = append(drift, Drift{e.Path, what})
-		}
-	}
-	for _, e := range recorded {
-		if _, ok := left[e.Path]; ok {
-			drift = append(drift, Drift{e.Path, "missing"})
-		}
-	}
-	return drift
-}
-
-func difference(a, b Entry) string {
-	switch {
-	case a.Mode.Type() != b.Mode.Type():
-		return "type"
-	case a.Size != b.Size:
-		return "size"
-	case a.Link != b.Link:
-		return "link"
-	case a.MTime != b.MTime:
-		return "time"
-	case a.Mode != b.Mode:
-		return "mode"
-	case a.UID != b.UID || a.GID != b.GID:
-		return "owner"
-	default:
-		return ""
-	}
-}
-
-// Record is what is kept of a tree.
-type Record struct {
-	Tree     Tree
-	Excludes []byte // text of the exclude list that was in the archive
-}
-
-// Save writes the record to a file, completely or not at all.
-func (r Record) Save(name string) error {
-	tmp := name + ".new"
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	w := bufio.NewWriterSize(f, 64<<10)
-	err = errors.Join(gob.NewEncoder(w).Encode(r), w.Flush(), f.Close())
-	if err == nil {
-		err = os.Rename(tmp, name)
-	}
-	if err != nil {
-		_ = os.Remove(tmp)
-		return fmt.Errorf("record tree: %w", err)
-	}
-	return nil
-}
-
-// Load reads what Save has written.
-func Load(name string) (Record, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return Record{}, err
-	}
-	defer f.Close()
-	var r Record
-	if err := gob.NewDecoder(bufio.NewReaderSize(f, 64<<10)).Decode(&r); err != nil {
-		return Record{}, fmt.Errorf("recorded tree %q: %w", name, err)
-	}
-	return r, nil
 }

@@ -29,62 +29,103 @@ func plant(t testing.TB) string {
 	return dir
 }
 
-func read(t testing.TB, dir string) Tree {
+func skipPids(path string, _ bool) bool { return strings.HasSuffix(path, ".pid") }
+
+// save records the tree at dir.
+func save(t testing.TB, dir string) (name string) {
 	t.Helper()
-	tr, err := Read(t.Context(), dir, func(path string, _ bool) bool { return strings.HasSuffix(path, ".pid") })
+	name = filepath.Join(t.TempDir(), "saved")
+	must(t, Save(t.Context(), dir, skipPids, []byte("*.pid"), name))
+	return name
+}
+
+// check compares, and says what differs.
+func check(t testing.TB, name, dir string) string {
+	t.Helper()
+	drifts, err := Check(t.Context(), name, dir, func(excludes []byte) (Skip, error) {
+		if string(excludes) != "*.pid" {
+			t.Errorf("excludes: %q", excludes)
+		}
+		return skipPids, nil
+	})
 	must(t, err)
-	return tr
+	return fmt.Sprint(drifts.Total, drifts.First)
 }
 
 func TestNoDrift(t *testing.T) {
 	dir := plant(t)
-	before := read(t, dir)
-	name := filepath.Join(t.TempDir(), "saved")
-	must(t, Record{before, []byte("*.pid")}.Save(name))
-	loaded, err := Load(name)
-	must(t, err)
-	if len(loaded.Tree) != 6 || string(loaded.Excludes) != "*.pid" {
-		t.Errorf("%d entries: %+v", len(loaded.Tree), loaded)
-	}
+	name := save(t, dir)
 	// What is skipped may change, and the time of its directory with it.
 	must(t, os.WriteFile(filepath.Join(dir, "other.pid"), nil, 0o644))
 	must(t, os.Chtimes(dir, time.Unix(1, 0), time.Unix(1, 0)))
-	if drift := Compare(loaded.Tree, read(t, dir)); drift != nil {
+	if drift := check(t, name, dir); drift != "0 []" {
 		t.Errorf("drift = %v", drift)
 	}
 }
 
 func TestDrift(t *testing.T) {
 	for what, spoil := range map[string]func(dir string) error{
-		"file missing": func(d string) error { return os.Remove(d + "/file") },
-		"new extra":    func(d string) error { return os.WriteFile(d+"/new", nil, 0o644) },
-		"file size":    func(d string) error { return os.WriteFile(d+"/file", []byte("more content"), 0o644) },
-		"file time":    func(d string) error { return os.Chtimes(d+"/file", time.Time{}, time.Unix(9, 0)) },
-		"file mode":    func(d string) error { return os.Chmod(d+"/file", 0o600) },
-		". mode":       func(d string) error { return os.Chmod(d, 0o700) },
-		"file type":    func(d string) error { return errors.Join(os.Remove(d+"/file"), os.Mkdir(d+"/file", 0o755)) },
-		"link link":    func(d string) error { return errors.Join(os.Remove(d+"/link"), os.Symlink("x", d+"/link")) },
-		"sub/deep missing": func(d string) error {
-			return os.Remove(d + "/sub/deep")
-		},
+		"file missing":     func(d string) error { return os.Remove(d + "/file") },
+		"new extra":        func(d string) error { return os.WriteFile(d+"/new", nil, 0o644) },
+		"zz extra":         func(d string) error { return os.WriteFile(d+"/zz", nil, 0o644) },
+		"sub! extra":       func(d string) error { return os.WriteFile(d+"/sub!", nil, 0o644) },
+		"sub/deep/x extra": func(d string) error { return os.WriteFile(d+"/sub/deep/x", nil, 0o644) },
+		"file size":        func(d string) error { return os.WriteFile(d+"/file", []byte("more content"), 0o644) },
+		"file time":        func(d string) error { return os.Chtimes(d+"/file", time.Time{}, time.Unix(9, 0)) },
+		"file mode":        func(d string) error { return os.Chmod(d+"/file", 0o600) },
+		". mode":           func(d string) error { return os.Chmod(d, 0o700) },
+		"file type":        func(d string) error { return errors.Join(os.Remove(d+"/file"), os.Mkdir(d+"/file", 0o755)) },
+		"link link":        func(d string) error { return errors.Join(os.Remove(d+"/link"), os.Symlink("x", d+"/link")) },
+		"sub/deep missing": func(d string) error { return os.Remove(d + "/sub/deep") },
 	} {
 		t.Run(what, func(t *testing.T) {
 			dir := plant(t)
-			before := read(t, dir)
+			name := save(t, dir)
 			must(t, spoil(dir))
-			drift := Compare(before, read(t, dir))
-			if len(drift) != 1 || drift[0].Path+" "+drift[0].What != what {
+			if drift := check(t, name, dir); drift != "1 [{"+what+"}]" {
 				t.Errorf("drift = %v", drift)
 			}
 		})
 	}
 }
 
-func TestOwnerDrift(t *testing.T) {
-	a := Tree{{Path: "x", UID: 1}}
-	b := Tree{{Path: "x", GID: 1}}
-	if drift := Compare(a, b); fmt.Sprint(drift) != "[{x owner}]" {
+func TestManyDrifts(t *testing.T) {
+	dir := plant(t)
+	name := save(t, dir)
+	must(t, os.RemoveAll(dir+"/sub")) // 3 entries
+	must(t, os.WriteFile(dir+"/a", nil, 0o644))
+	must(t, os.Remove(dir+"/link"))
+	if drift := check(t, name, dir); drift != "5 [{a extra} {link missing} {sub missing}]" {
 		t.Errorf("drift = %v", drift)
+	}
+}
+
+func TestOwnerDrift(t *testing.T) {
+	for _, b := range []Entry{{Path: "x", GID: 1}, {Path: "x", UID: 2}} {
+		if what := difference(Entry{Path: "x"}, b); what != "owner" {
+			t.Errorf("%+v: %q", b, what)
+		}
+	}
+}
+
+// TestOrder: before is the order of walk, whatever the names are.
+func TestOrder(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a/b/c", "a/b!", "a!", "a-b/x", "a", "ab", "é/\xff", "b\n/c", "b", ".x", "!"} {
+		must(t, os.MkdirAll(filepath.Join(dir, name+"_/"+name), 0o755))
+	}
+	last := ""
+	n := 0
+	must(t, walk(t.Context(), dir, nil, func(e Entry) error {
+		if last != "" && (!before(last, e.Path) || before(e.Path, last)) {
+			t.Errorf("%q comes before %q", last, e.Path)
+		}
+		last = e.Path
+		n++
+		return nil
+	}))
+	if n < 20 {
+		t.Errorf("%d entries", n)
 	}
 }
 
@@ -92,40 +133,49 @@ func TestSymlinkedRootIsFollowed(t *testing.T) {
 	dir := plant(t)
 	link := filepath.Join(t.TempDir(), "link")
 	must(t, os.Symlink(dir, link))
-	before := read(t, link)
+	name := save(t, link)
 	must(t, os.Remove(dir+"/file"))
-	if drift := Compare(before, read(t, link)); fmt.Sprint(drift) != "[{file missing}]" {
+	if drift := check(t, name, link); drift != "1 [{file missing}]" {
 		t.Errorf("drift = %v", drift)
 	}
 }
 
-func TestReadErrors(t *testing.T) {
-	if _, err := Read(t.Context(), filepath.Join(t.TempDir(), "missing"), nil); !errors.Is(err, os.ErrNotExist) {
+func TestSaveErrors(t *testing.T) {
+	to := filepath.Join(t.TempDir(), "saved")
+	if err := Save(t.Context(), filepath.Join(t.TempDir(), "missing"), nil, nil, to); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("err = %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Read(ctx, plant(t), nil); !errors.Is(err, context.Canceled) {
+	if err := Save(ctx, plant(t), nil, nil, to); !errors.Is(err, context.Canceled) {
 		t.Errorf("err = %v", err)
+	}
+	if left, _ := filepath.Glob(to + "*"); left != nil {
+		t.Errorf("left behind: %q", left)
+	}
+	if err := Save(t.Context(), plant(t), nil, nil, "/no/such/dir/x"); err == nil {
+		t.Error("saved to nowhere")
 	}
 }
 
-func TestLoadErrors(t *testing.T) {
+func TestCheckErrors(t *testing.T) {
+	dir := plant(t)
+	all := func([]byte) (Skip, error) { return nil, nil }
 	name := filepath.Join(t.TempDir(), "saved")
-	if _, err := Load(name); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Check(t.Context(), name, dir, all); !errors.Is(err, os.ErrNotExist) || !errors.Is(err, ErrRecord) {
 		t.Errorf("err = %v", err)
 	}
-	must(t, Record{Tree: Tree{{Path: "."}}}.Save(name))
+	must(t, Save(t.Context(), dir, nil, nil, name))
+	if _, err := Check(t.Context(), name, dir+"/none", all); !errors.Is(err, os.ErrNotExist) || errors.Is(err, ErrRecord) {
+		t.Errorf("err = %v", err)
+	}
 	data, err := os.ReadFile(name)
 	must(t, err)
 	for n := range data {
 		must(t, os.WriteFile(name, data[:n], 0o600))
-		if _, err := Load(name); err == nil {
-			t.Errorf("%d of %d bytes were loaded", n, len(data))
+		if _, err := Check(t.Context(), name, dir, all); !errors.Is(err, ErrRecord) {
+			t.Errorf("%d of %d bytes were taken for a record: %v", n, len(data), err)
 		}
-	}
-	if err := (Record{}).Save("/no/such/dir/x"); err == nil {
-		t.Error("saved to nowhere")
 	}
 }
 
@@ -136,13 +186,10 @@ func BenchmarkCheck15000(b *testing.B) {
 		must(b, os.MkdirAll(sub, 0o755))
 		must(b, os.WriteFile(filepath.Join(sub, fmt.Sprint(i)), nil, 0o644))
 	}
-	name := filepath.Join(b.TempDir(), "saved")
-	must(b, Record{Tree: read(b, dir)}.Save(name))
+	name := save(b, dir)
 	for b.Loop() {
-		saved, err := Load(name)
-		must(b, err)
-		if Compare(saved.Tree, read(b, dir)) != nil {
-			b.Fatal("drift")
+		if drift := check(b, name, dir); drift != "0 []" {
+			b.Fatal(drift)
 		}
 	}
 }
