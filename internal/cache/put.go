@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// margin is what the cache leaves free on its file system, in bytes, beside
-	// what internal/disk leaves: deployments come first.
+	// margin is what an archive leaves free on the cache's file system, in
+	// bytes, beside what internal/disk leaves: deployments come first.
 	margin = 16 << 20
 	// chunk is copied between two looks at the context, in bytes.
 	chunk = 64 << 20
