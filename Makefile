@@ -29,7 +29,7 @@ test-tools: ## build and install what the tests need
 
 test: test-tools ## run all tests with the race detector
 	$(if $(RACE),,@echo 'note: no gcc, so no race detector')
-	CGO_ENABLED=$(if $(RACE),1,0) go test $(RACE) -tags $(TAGS) -timeout 20m ./...
+	CGO_ENABLED=$(if $(RACE),1,0) go test $(RACE) -tags $(TAGS) -timeout 30m ./...
 
 lint: ## check format, vet, other platforms, staticcheck, scripts, layers
 	@sh tools/setup.sh staticcheck
