@@ -58,7 +58,7 @@ func (w *world) writeMany(dir string) {
 func releaseErrors(at func(string, int) want) []crash {
 	plain := at("extract", exitRefused).withTree("a=1").saying("not a layout of releases")
 	plain.result = history.Refused
-	shared := at("sync", exitFailed).saying("shared path is nowhere")
+	shared := at("sync", exitFailed).saying("is neither in the archive nor in")
 	again := at("post", exitFailed).saying("where post command 1")
 	again.order = "pre pre2 post post failure failure2"
 	return []crash{

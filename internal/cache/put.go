@@ -20,6 +20,8 @@ const (
 	// margin is what an archive leaves free on the cache's file system, in
 	// bytes, beside what internal/disk leaves: deployments come first.
 	margin = 16 << 20
+	// small is what a manifest leaves free: the history is on the same disk.
+	small = 1 << 20
 	// chunk is copied between two looks at the context, in bytes.
 	chunk = 64 << 20
 	// poll is the time between two attempts at the lock, which is held for
@@ -53,7 +55,7 @@ func (s *Store) put(ctx context.Context, e Entry, manifest []byte, archive strin
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	if err := disk.Room(s.dir, int64(len(manifest))); err != nil {
+	if err := disk.Room(s.dir, int64(len(manifest))+small); err != nil {
 		return err
 	}
 	temp, err := s.temp(e.Run)
