@@ -11,6 +11,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"sync"
 
 	"github.com/dustin/go-humanize"
 	"golang.org/x/sys/unix"
@@ -40,6 +42,7 @@ func Room(dir string, size int64) error {
 // RemoveAll removes a tree. Unlike os.RemoveAll it also removes directories
 // that the caller owns but may not write, as unpacked archives have them.
 func RemoveAll(dir string) error {
+	removeParts(dir)
 	err := os.RemoveAll(dir)
 	if err == nil || !errors.Is(err, fs.ErrPermission) {
 		return err
@@ -51,6 +54,55 @@ func RemoveAll(dir string) error {
 		_ = root.Close()
 	}
 	return os.RemoveAll(dir)
+}
+
+const (
+	manyParts = 16 // keep all workers busy until the end
+	removers  = 4
+)
+
+// removeParts removes much of a tree, several directories of it at a time.
+// What it can't, it leaves.
+func removeParts(dir string) {
+	if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
+		return // a symlink goes, not what it leads to
+	}
+	parts := subdirs(dir)
+	for len(parts) > 0 && len(parts) < manyParts {
+		var next []string
+		for _, p := range parts {
+			next = append(next, subdirs(p)...)
+		}
+		if len(next) < len(parts) {
+			break
+		}
+		parts = next
+	}
+	work := make(chan string)
+	var done sync.WaitGroup
+	for range min(removers, runtime.GOMAXPROCS(0), len(parts)) {
+		done.Go(func() {
+			for p := range work {
+				_ = os.RemoveAll(p)
+			}
+		})
+	}
+	for _, p := range parts {
+		work <- p
+	}
+	close(work)
+	done.Wait()
+}
+
+// subdirs are the directories in dir, symlinks to such excluded.
+func subdirs(dir string) (dirs []string) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if e.IsDir() {
+			dirs = append(dirs, filepath.Join(dir, e.Name()))
+		}
+	}
+	return dirs
 }
 
 // unlock makes dir and all directories below it writable, as far as it can.

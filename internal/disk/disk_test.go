@@ -4,6 +4,7 @@ package disk
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -105,5 +106,44 @@ func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestRemoveAllParts: large trees go, also those that several workers share,
+// and what symlinks lead to stays.
+func TestRemoveAllParts(t *testing.T) {
+	outside := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(outside, "kept/kept"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "tree")
+	for i := range 40 {
+		sub := filepath.Join(dir, "only", fmt.Sprint(i), "deep", "er")
+		if err := os.MkdirAll(sub, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for _, link := range []string{sub + "/link", filepath.Join(dir, "only", fmt.Sprint(i), "link")} {
+			if err := os.Symlink(outside, link); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := os.Symlink(outside, dir+"/only/link"); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(outside, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{dir, link} {
+		if err := RemoveAll(name); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Lstat(name); !os.IsNotExist(err) {
+			t.Errorf("%q is there: %v", name, err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(outside, "kept/kept")); err != nil {
+		t.Error(err)
 	}
 }
