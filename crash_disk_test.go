@@ -21,7 +21,7 @@ func fullCases(strategy string) []crash {
 			want: at("fetch").saying("not enough room")},
 		{name: "fetch/full/unsized", set: unsized, mend: grow("tmp"), want: at("fetch")},
 		{name: "pre/full/state", set: each(small("state"), fault("pre", fillState)), mend: unfill, want: good().lost("pre")},
-		{name: "pre/full/state/briefly", set: each(small("state"), fault("pre", fillState), fault("post", "rm $WORK/state/filler")),
+		{name: "pre/full/state/briefly", set: each(small("state"), fault("pre", fillState), fault("post", "rm $WORK/state/filler")), mend: grow("state"),
 			want: good().saying("history: ")},
 	}
 	elsewhere := crash{name: "fetch/full/tmp", set: each(sendArchive("random"), small("tmp")), mend: grow("tmp")}

@@ -66,7 +66,7 @@ func TestNoRoom(t *testing.T) {
 	unchanged(t, s, "a", archive)
 	must(t, os.WriteFile(filepath.Join(s.dir, "..", "others"), make([]byte, 4<<20), 0o600))
 	must(t, s.Put(t.Context(), Entry{Run: "b", Dest: "/d"}, nil, "")) // a manifest needs no margin
-	must(t, s.Prune("/d", 1, nil)) // makes room also on a full disk
+	must(t, s.Prune("/d", 1, nil))                                    // makes room also on a full disk
 	if left, err := os.ReadDir(s.dir); err != nil || len(left) != 0 {
 		t.Errorf("left %v, %v", left, err)
 	}
