@@ -100,15 +100,13 @@ func hashFile(ctx context.Context, name, algorithm string) ([]byte, error) {
 	}
 	defer f.Close()
 	h := newHash(algorithm)
-	if _, err := io.Copy(h, readerOf(ctx, f)); err != nil {
+	if _, err := io.Copy(h, &contextReader{ctx, f}); err != nil {
 		return nil, err
 	}
 	return h.Sum(nil), nil
 }
 
-// readerOf is a reader that ends with ctx.
-func readerOf(ctx context.Context, r io.Reader) io.Reader { return &contextReader{ctx, r} }
-
+// contextReader is a reader that ends with ctx.
 type contextReader struct {
 	ctx context.Context
 	r   io.Reader

@@ -142,16 +142,20 @@ func (r *run) compare(ctx context.Context, f *os.File, p *plan) error {
 	case strategyRsync:
 		opts.Checksum = false
 	}
-	sink := &planSink{Stage: mirror.NewStage(dest, "", opts)}
-	defer sink.Stage.Close()
-	entries, err := r.scanPlan(ctx, f, sink)
+	text, err := r.planExcludeFrom(ctx, f)
 	if err != nil {
 		return err
 	}
-	if entries, opts.Excludes, err = r.planTree(entries, sink.text.Bytes()); err != nil {
+	stage := mirror.NewStage(dest, "", opts)
+	defer stage.Close()
+	entries, err := r.scanPlan(ctx, f, stage)
+	if err != nil {
 		return err
 	}
-	opts.Differs = sink.Differs
+	if entries, opts.Excludes, err = r.planTree(entries, text); err != nil {
+		return err
+	}
+	opts.Differs = stage.Differs
 	diff, err := mirror.Compare(ctx, entries, dest, opts)
 	if err != nil {
 		return err
@@ -163,58 +167,74 @@ func (r *run) compare(ctx context.Context, f *os.File, p *plan) error {
 	return nil
 }
 
-// scanPlan reads the archive, and the exclude list in it.
-func (r *run) scanPlan(ctx context.Context, f *os.File, sink *planSink) ([]archive.Entry, error) {
-	name := r.manifest.ExcludeFrom
-	if name != "" {
-		sink.want = path.Clean(name)
+// scanPlan reads the archive from its beginning.
+func (r *run) scanPlan(ctx context.Context, f *os.File, sink archive.Sink) ([]archive.Entry, error) {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, err
 	}
-	for {
-		sink.text.Reset()
-		sink.found = false
-		if _, err := f.Seek(0, io.SeekStart); err != nil {
-			return nil, err
+	entries, res, err := archive.Scan(ctx, f, r.archiveOptions(), sink)
+	if err != nil {
+		return nil, r.archiveError(err)
+	}
+	if !res.HasRoot {
+		entries[0].Mode = fs.ModeDir | r.destMode()
+	}
+	return entries, nil
+}
+
+// planExcludeFrom returns the exclude list that is in the archive. That takes
+// a reading of its own, and one more when symlinks lead to the list: the
+// other reading compares the list as any file.
+func (r *run) planExcludeFrom(ctx context.Context, f *os.File) ([]byte, error) {
+	name := r.manifest.ExcludeFrom
+	if name == "" {
+		return nil, nil
+	}
+	for want := path.Clean(name); ; {
+		sink := &textSink{want: want}
+		entries, err := r.scanPlan(ctx, f, sink)
+		if err != nil || sink.found {
+			return sink.text.Bytes(), err
 		}
-		entries, res, err := archive.Scan(ctx, f, r.archiveOptions(), sink)
+		next, err := resolve(entries, want)
+		if err == nil && next == want {
+			err = malformed("exclude_from %q is not in the archive", name)
+		}
 		if err != nil {
-			return nil, r.archiveError(err)
-		}
-		if !res.HasRoot {
-			entries[0].Mode = fs.ModeDir | r.destMode()
-		}
-		if name == "" || sink.found {
-			return entries, nil
-		}
-		was := sink.want
-		if sink.want, err = resolve(entries, was); err != nil {
 			return nil, err
 		}
-		if sink.want == was {
-			return nil, malformed("exclude_from %q is not in the archive", name)
-		}
+		want = next
 	}
 }
 
-// planSink keeps the text of the exclude list.
-type planSink struct {
-	*mirror.Stage
+// textSink keeps the text of one file of an archive.
+type textSink struct {
 	want  string
 	found bool
 	text  bytes.Buffer
 }
 
-// File reads the exclude list, and lets others be compared.
-func (s *planSink) File(e archive.Entry, content *archive.Content) error {
+// File reads the file that is wanted.
+func (s *textSink) File(e archive.Entry, content *archive.Content) error {
 	if e.Path != s.want {
-		return s.Stage.File(e, content)
+		return nil
 	}
-	s.found = true
-	s.text.Reset()
 	if e.Size > maxExcludeFrom {
 		return refused("exclude_from is larger than %d bytes", maxExcludeFrom)
 	}
+	s.found = true
+	s.text.Reset()
 	_, err := io.Copy(&s.text, content)
 	return err
+}
+
+// Link is told of a hard link.
+func (s *textSink) Link(archive.Entry, string) error { return nil }
+
+// Drop is told that a file has been replaced.
+func (s *textSink) Drop(path string) error {
+	s.found = s.found && path != s.want
+	return nil
 }
 
 // planTree applies the excludes to the tree of an archive as the strategy

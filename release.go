@@ -188,24 +188,31 @@ func (s *releaseStrategy) switchTo(r *run, id string) error {
 	return err
 }
 
-// released returns the strategy of a run that has switched releases.
-func (r *run) released() (*releaseStrategy, bool) {
+// ofReleases returns the strategy of a run that works with releases.
+func (r *run) ofReleases() (*releaseStrategy, bool) {
 	switch s := r.strategy.(type) {
 	case *releaseStrategy:
-		return s, s.switched
+		return s, true
 	case *releaseSwitch:
-		return &s.releaseStrategy, s.switched
+		return &s.releaseStrategy, true
 	}
 	return nil, false
+}
+
+// released returns the strategy of a run that has switched releases.
+func (r *run) released() (*releaseStrategy, bool) {
+	s, ok := r.ofReleases()
+	return s, ok && s.switched
 }
 
 // liveRelease returns the release that a run has made live or found live and
 // deployed nothing over.
 func (r *run) liveRelease() (dir *releases.Dir, id string, ok bool) {
-	if s, ok := r.released(); ok {
+	s, ok := r.ofReleases()
+	switch {
+	case ok && s.switched:
 		return s.dir, s.id, true
-	}
-	if s, ok := r.strategy.(*releaseStrategy); ok && r.current {
+	case ok && r.current:
 		return s.dir, s.before, true
 	}
 	return nil, "", false
@@ -298,10 +305,7 @@ func (r *run) prune(ctx context.Context) error {
 // switches back to the last good one, and runs what the manifest wants to run
 // again. The error says what has become of it.
 func (r *run) goBack(ctx context.Context, failure error) error {
-	s, ok := r.strategy.(*releaseStrategy)
-	if back, isSwitch := r.strategy.(*releaseSwitch); isSwitch {
-		s, ok = &back.releaseStrategy, true
-	}
+	s, ok := r.ofReleases()
 	if !ok || r.accepted || !s.added && !s.switched {
 		return failure
 	}
