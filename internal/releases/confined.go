@@ -103,24 +103,23 @@ func removeIn(in *os.Root, name string) error {
 
 // renameIn renames from one directory to another. The new name must not exist.
 func renameIn(from *os.Root, name string, to *os.Root, newName string) error {
-	f, err := from.Open(".")
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	t, err := to.Open(".")
-	if err != nil {
-		return err
-	}
-	defer t.Close()
-	if err := renameAt(f, name, t, newName); err != nil {
-		return &os.LinkError{Op: "rename", Old: filepath.Join(from.Name(), name), New: newName, Err: err}
-	}
-	return nil
+	return inBoth(from, to, func(f, t *os.File) error {
+		if err := renameAt(f, name, t, newName); err != nil {
+			return &os.LinkError{Op: "rename", Old: filepath.Join(from.Name(), name), New: newName, Err: err}
+		}
+		return nil
+	})
 }
 
 // linkAt hard-links a file of one directory into another.
 func linkAt(from *os.Root, name string, to *os.Root, newName string) error {
+	return inBoth(from, to, func(f, t *os.File) error {
+		return unix.Linkat(int(f.Fd()), name, int(t.Fd()), newName, 0) // a symlink is not followed
+	})
+}
+
+// inBoth opens two directories for what os.Root has no method for.
+func inBoth(from, to *os.Root, do func(f, t *os.File) error) error {
 	f, err := from.Open(".")
 	if err != nil {
 		return err
@@ -131,7 +130,7 @@ func linkAt(from *os.Root, name string, to *os.Root, newName string) error {
 		return err
 	}
 	defer t.Close()
-	return unix.Linkat(int(f.Fd()), name, int(t.Fd()), newName, 0) // a symlink is not followed
+	return do(f, t)
 }
 
 // syncRoot puts everything on dir's file system on the disk.
