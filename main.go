@@ -242,6 +242,8 @@ func newRun(ctx context.Context, s *settings, e *Event, log *runlog.Log, screen 
 	if r.rec.dir != nil {
 		if r.kept, err = cache.Open(r.rec.dir.Cache()); err != nil {
 			log.Warn(fmt.Sprintf("nothing is kept for a rollback: %v", err))
+		} else {
+			r.kept.Warn = func(err error) { log.Warn(err.Error()) }
 		}
 	}
 	return r
