@@ -31,6 +31,7 @@ func TestCrashSweep(t *testing.T) {
 		for name, signal := range map[string]syscall.Signal{"KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM} {
 			t.Run(s.String()+"/"+name, func(t *testing.T) {
 				t.Parallel()
+				s := s // each test's own
 				s.signal = signal
 				s.test(newWorld(t, crash{strategy: s.strategy, back: s.back, quiet: true}, archives))
 			})
