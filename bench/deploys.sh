@@ -160,7 +160,13 @@ note() {
         fresh=$("$bench" fresh "$place/dest-$who" "$work/marks")
         fresh=${fresh#* }
     fi
-    echo "$who $what $cost $fresh" >>"$out"
+    echo "$who $what $cost $fresh $(record)" >>"$out"
+}
+
+# record: the bytes of what $who has noted of dest.
+record() {
+    case $who in peer | pipeline) echo 0; return ;; esac
+    find "$STRETCHER_STATE_DIR/trees" -type f -printf '%T@ %s\n' | sort -n | awk '{ s = $2 } END { print s + 0 }'
 }
 
 # dests: whether the page cache has dest's files, too.

@@ -21,6 +21,7 @@ type cost struct {
 	peak, peakOwn float64 // KiB
 	written       float64 // bytes handed to write(2)
 	fresh         float64 // bytes of the files in dest that are not as they were; -1 = not looked at
+	record        float64 // bytes of what it notes of dest in the state directory
 }
 
 // results are the costs of all that was measured, in the order of first
@@ -32,7 +33,7 @@ type results struct {
 
 // readResults reads lines of a program, a case and the figures of cost.
 func readResults(in io.Reader) (*results, error) {
-	const figures = 6
+	const figures = 7
 	r := &results{costs: make(map[deployed]cost)}
 	lines := make(map[deployed][]string)
 	for scan := bufio.NewScanner(in); scan.Scan(); {
@@ -51,7 +52,7 @@ func readResults(in io.Reader) (*results, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.costs[d] = cost{m[0], m[1], m[2], m[3], m[4], m[5]}
+		r.costs[d] = cost{m[0], m[1], m[2], m[3], m[4], m[5], m[6]}
 	}
 	return r, nil
 }
@@ -137,7 +138,7 @@ func (r *results) ratioText(d deployed, other string) string {
 func writtenTable(out io.Writer, r *results, archive, changed int) error {
 	fmt.Fprintf(out, "\nwritten in the case changed, where %.1f MB had to be (archive: %.1f MB)\n", mb(changed), mb(archive))
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "program\tnew in dest MB\tby write(2) MB\tless the archive\tless what \"again\" writes\tgoal\t")
+	fmt.Fprintln(w, "program\tnew in dest MB\tby write(2) MB\tless the archive\tless the record\tless what \"again\" writes\tgoal\t")
 	for _, d := range r.order {
 		c := r.costs[d]
 		if d.what != "changed" {
@@ -148,13 +149,13 @@ func writtenTable(out io.Writer, r *results, archive, changed int) error {
 			fresh = fmt.Sprintf("%.1f", mb(c.fresh))
 		}
 		if again, ok := r.costs[deployed{d.program, "again"}]; ok {
-			extra := max(0, c.written-float64(archive)-again.written)
+			extra := max(0, c.written-float64(archive)-c.record-again.written)
 			rest = fmt.Sprintf("%.1f", mb(extra))
 			if d.program == "native" {
 				goal = fmt.Sprintf("%.1f %s", mb(changed), met(extra <= float64(changed) && c.fresh <= float64(changed)))
 			}
 		}
-		fmt.Fprintf(w, "%s\t%s\t%.1f\t%.1f\t%s\t%s\t\n", d.program, fresh, mb(c.written), mb(c.written-float64(archive)), rest, goal)
+		fmt.Fprintf(w, "%s\t%s\t%.1f\t%.1f\t%.1f\t%s\t%s\t\n", d.program, fresh, mb(c.written), mb(c.written-float64(archive)), mb(c.written-float64(archive)-c.record), rest, goal)
 	}
 	return w.Flush()
 }
