@@ -9,8 +9,8 @@
 // limit bounds bytes, entries, name length or depth, counted as they are read
 // and not as headers claim.
 //
-// It may import no other package of this module. It knows nothing of
-// manifests, checksums or destinations.
+// Of this module it may import gunzip alone. It knows nothing of manifests,
+// checksums or destinations.
 package archive
 
 import (

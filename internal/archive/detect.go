@@ -7,8 +7,9 @@ import (
 	"errors"
 	"io"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"stretcher/internal/gunzip"
 )
 
 const (
@@ -41,7 +42,7 @@ func newDecoder(r *bufio.Reader) (*decoder, error) {
 	d := &decoder{Reader: r, format: format, close: func() {}}
 	switch format {
 	case "gzip":
-		d.Reader, err = newGzipMembers(r)
+		d.Reader, err = gunzip.NewReader(r)
 	case "bzip2":
 		d.Reader = bzip2.NewReader(r)
 	case "xz":
@@ -56,63 +57,6 @@ func newDecoder(r *bufio.Reader) (*decoder, error) {
 		return nil, decodeFault(format, err)
 	}
 	return d, nil
-}
-
-// gzipMembers reads the members of a gzip file one after the other. Zeros after
-// the last one are padding, as gzip(1) has it; anything else is an error.
-type gzipMembers struct {
-	in *bufio.Reader // not read beyond a member's end: gzip takes it by bytes
-	z  *gzip.Reader
-}
-
-func newGzipMembers(in *bufio.Reader) (*gzipMembers, error) {
-	z, err := gzip.NewReader(in)
-	if err != nil {
-		return nil, err
-	}
-	z.Multistream(false)
-	return &gzipMembers{in, z}, nil
-}
-
-// Read reads on through all members.
-func (m *gzipMembers) Read(p []byte) (int, error) {
-	for {
-		n, err := m.z.Read(p)
-		if err != io.EOF || n > 0 {
-			if err == io.EOF {
-				err = nil // of this member
-			}
-			return n, err
-		}
-		if err := m.next(); err != nil {
-			return 0, err
-		}
-	}
-}
-
-// next goes to the next member; io.EOF when there is none.
-func (m *gzipMembers) next() error {
-	padded := false
-	for {
-		b, err := m.in.ReadByte()
-		switch {
-		case err != nil:
-			return err
-		case b == 0:
-			padded = true
-			continue
-		case padded:
-			return gzip.ErrHeader
-		}
-		if err := m.in.UnreadByte(); err != nil {
-			return err
-		}
-		if err := m.z.Reset(m.in); err != nil {
-			return err
-		}
-		m.z.Multistream(false)
-		return nil
-	}
 }
 
 func (d *decoder) openZstd(r io.Reader) error {
