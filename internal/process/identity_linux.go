@@ -55,6 +55,19 @@ func KillMarked(variable, name string) int {
 	return killed
 }
 
+// KillGroupsOf ends the process groups of all that have variable (NAME=value)
+// in their environment, this process's own excepted. It reports whether there
+// were any.
+func KillGroupsOf(variable string) bool {
+	killed := false
+	for _, e := range Table() {
+		if e.Group > 1 && e.Group != syscall.Getpgrp() && HasVariable(e.PID, variable) {
+			killed = syscall.Kill(-e.Group, syscall.SIGKILL) == nil || killed
+		}
+	}
+	return killed
+}
+
 // KillGroup ends the process group pgid if one of its processes has variable
 // (NAME=value) in its environment: the number may belong to another group by
 // now. It reports whether it did.

@@ -24,5 +24,8 @@ func Alive(pid int, _ string) bool {
 // KillMarked ends nothing where environments can't be read.
 func KillMarked(string, string) int { return 0 }
 
+// KillGroupsOf ends nothing where environments can't be read.
+func KillGroupsOf(string) bool { return false }
+
 // KillGroup ends nothing where a group's environment can't be read.
 func KillGroup(int, string) bool { return false }

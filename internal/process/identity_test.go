@@ -69,3 +69,32 @@ func TestKillGroup(t *testing.T) {
 		t.Error("a group that is gone was ended")
 	}
 }
+
+func TestKillGroupsOf(t *testing.T) {
+	mine := "STRETCHER_TEST_COMMAND=" + t.TempDir()
+	inGroup := func(own bool) *exec.Cmd {
+		cmd := exec.Command("sleep", "60")
+		cmd.Env = append(os.Environ(), mine)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: own}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return cmd
+	}
+	here, apart := inGroup(false), inGroup(true)
+	if KillGroupsOf(mine[:len(mine)-1]) || KillGroupsOf(mine+"0") {
+		t.Error("a group without the variable was ended")
+	}
+	if !KillGroupsOf(mine) {
+		t.Error("the group was not ended")
+	}
+	_ = apart.Wait()
+	if KillGroupsOf(mine) {
+		t.Error("a group that is gone was ended, or this process's own")
+	}
+	if !Alive(here.Process.Pid, "") {
+		t.Error("a process of this one's group was ended")
+	}
+	_ = here.Process.Kill()
+	_ = here.Wait()
+}

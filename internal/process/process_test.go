@@ -21,25 +21,30 @@ func sh(script string) Command {
 	return Command{Path: "sh", Args: []string{"-c", script}, Grace: 200 * time.Millisecond}
 }
 
+// enough is for a shell to get to its trap, on a busy machine too.
+const enough = 2 * time.Second
+
 func TestRunReportsHowTheChildEnded(t *testing.T) {
 	for _, tc := range []struct {
 		name, script string
 		timeout      time.Duration
+		grace        time.Duration
 		exit         int
 		signal       syscall.Signal
 		timedOut     bool
 		message      string
 	}{
-		{"success", "exit 0", 0, 0, 0, false, ""},
-		{"status", "exit 3", 0, 3, 0, false, "exit status 3"},
-		{"signal", "kill -9 $$", 0, -1, syscall.SIGKILL, false, "killed by signal 9 (killed)"},
-		{"timeout", "sleep 60", 50 * time.Millisecond, -1, syscall.SIGTERM, true, "timed out after 50ms"},
-		{"timeout, graceful", "trap 'exit 4' TERM; while :; do sleep 0.01; done", 100 * time.Millisecond, 4, 0, true, "timed out after"},
-		{"timeout, TERM ignored", "trap '' TERM; while :; do sleep 0.01; done", 100 * time.Millisecond, -1, syscall.SIGKILL, true, "timed out after"},
+		{"success", "exit 0", 0, 0, 0, 0, false, ""},
+		{"status", "exit 3", 0, 0, 3, 0, false, "exit status 3"},
+		{"signal", "kill -9 $$", 0, 0, -1, syscall.SIGKILL, false, "killed by signal 9 (killed)"},
+		{"timeout", "sleep 60", 50 * time.Millisecond, time.Minute, -1, syscall.SIGTERM, true, "timed out after 50ms"},
+		{"timeout, graceful", "trap 'exit 4' TERM; while :; do sleep 0.01; done", enough, time.Minute, 4, 0, true, "timed out after"},
+		{"timeout, TERM ignored", "trap '' TERM; while :; do sleep 0.01; done", enough, time.Millisecond, -1, syscall.SIGKILL, true, "timed out after"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			c := sh(tc.script)
-			c.Timeout = tc.timeout
+			c.Timeout, c.Grace = tc.timeout, tc.grace
 			res, err := Run(t.Context(), c)
 			if res.Exit != tc.exit || res.Signal != tc.signal || res.TimedOut != tc.timedOut {
 				t.Errorf("result = %+v", res)

@@ -3,9 +3,9 @@
 //
 // Its words: the state directory holds locks/ (a lock file per dest), logs/
 // (a log per run), trees/ (what a run left at dest), running/ (the process
-// groups of what a run is executing, and a note that it runs containers),
-// plugins/ (repositories that hooks come from), cache/ (what good runs deployed,
-// for rollbacks) and history.db.
+// groups of what a run is executing, what it is just starting, and a note that
+// it runs containers), plugins/ (repositories that hooks come from), cache/
+// (what good runs deployed, for rollbacks) and history.db.
 //
 // It knows where things are, not what is in them, and may import
 // internal/disk only.
@@ -136,6 +136,26 @@ func (d *Dir) Groups(run string) (pgids []int) {
 		}
 	}
 	return pgids
+}
+
+func (d *Dir) starting(run string) string { return filepath.Join(d.path, "running", run+".starting") }
+
+// SetStarting notes what the environment of a process holds that a run is
+// about to start, whose group nobody knows yet; "" when it has been noted.
+func (d *Dir) SetStarting(run, variable string) error {
+	if variable == "" {
+		return remove(d.starting(run))
+	}
+	return os.WriteFile(d.starting(run), []byte(variable), 0o600)
+}
+
+// Starting returns what SetStarting noted.
+func (d *Dir) Starting(run string) string {
+	b, err := os.ReadFile(d.starting(run))
+	if err != nil {
+		return ""
+	}
+	return string(b)
 }
 
 func (d *Dir) containers(run string) string {

@@ -76,6 +76,22 @@ func TestGroup(t *testing.T) {
 	}
 }
 
+func TestStarting(t *testing.T) {
+	d, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.SetStarting("r", ""); err != nil || d.Starting("r") != "" {
+		t.Errorf("a run that was never noted starts %q, %v", d.Starting("r"), err)
+	}
+	if err := errors.Join(d.SetStarting("r", "A=1"), d.SetStarting("r", "A=2")); err != nil || d.Starting("r") != "A=2" || d.Starting("s") != "" {
+		t.Errorf("starting = %q, another run %q, %v", d.Starting("r"), d.Starting("s"), err)
+	}
+	if err := d.SetStarting("r", ""); err != nil || d.Starting("r") != "" {
+		t.Errorf("starting = %q, %v", d.Starting("r"), err)
+	}
+}
+
 func TestForget(t *testing.T) {
 	d, err := Open(t.TempDir())
 	if err != nil {
