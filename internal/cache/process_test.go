@@ -8,36 +8,21 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"stretcher/internal/testparts/again"
 )
 
-// The test binary, started with these, is another process with the cache
-// open: JOB is "fill PREFIX DEST N" or "fill PREFIX DEST" (until killed), DIR
-// the cache.
-const (
-	envJob = "STRETCHER_TEST_CACHE_JOB"
-	envDir = "STRETCHER_TEST_CACHE_DIR"
-)
+func TestMain(m *testing.M) { os.Exit(again.Main(m, child)) }
 
-func TestMain(m *testing.M) {
-	job := strings.Fields(os.Getenv(envJob))
-	if len(job) == 0 {
-		os.Exit(m.Run())
-	}
-	if err := child(job, os.Getenv(envDir)); err != nil {
-		fmt.Println(err)
-		os.Exit(1)
-	}
-}
-
-// child puts entries and prunes; after each it says so.
-func child(job []string, dir string) error {
+// child is another process with the cache open: DIR PREFIX DEST [N]. It puts N
+// entries (none = until killed) and prunes; after each it says so.
+func child(args []string) error {
+	dir, prefix, dest := args[0], args[1], args[2]
 	s, err := Open(dir)
 	if err != nil {
 		return err
@@ -45,25 +30,25 @@ func child(job []string, dir string) error {
 	var warned error
 	s.Warn = func(err error) { warned = err }
 	n := 1 << 30
-	if len(job) > 3 {
-		if _, err := fmt.Sscan(job[3], &n); err != nil {
+	if len(args) > 3 {
+		if _, err := fmt.Sscan(args[3], &n); err != nil {
 			return err
 		}
 	}
-	verified := dir + "-verified-" + job[1]
+	verified := dir + "-verified-" + prefix
 	for i := range n {
-		run, sum := fmt.Sprintf("%s-%d", job[1], i), fmt.Sprint(i%3)
+		run, sum := fmt.Sprintf("%s-%d", prefix, i), fmt.Sprint(i%3)
 		archive := verified
 		if i%2 == 1 {
 			archive = ""
 		} else if err := os.WriteFile(verified, content(sum), 0o600); err != nil {
 			return err
 		}
-		e := Entry{Run: run, Dest: job[2], Checksum: sum}
+		e := Entry{Run: run, Dest: dest, Checksum: sum}
 		if err := s.Put(context.Background(), e, []byte("manifest of "+run), archive); err != nil {
 			return err
 		}
-		if err := s.Prune(job[2], 2, nil); err != nil {
+		if err := s.Prune(dest, 2, nil); err != nil {
 			return err
 		}
 		s.Sweep()
@@ -74,12 +59,6 @@ func child(job []string, dir string) error {
 
 // content is the archive of this checksum: long enough to be caught half.
 func content(sum string) []byte { return bytes.Repeat([]byte(sum+"\n"), 100_000) }
-
-func command(dir, job string) *exec.Cmd {
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), envJob+"="+job, envDir+"="+dir)
-	return cmd
-}
 
 // checkWhole: every entry that is seen is a whole one.
 func checkWhole(t *testing.T, s *Store) (all []Entry) {
@@ -111,7 +90,7 @@ func TestManyWriters(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 4 {
 		all.Go(func() {
-			if out, err := command(s.dir, fmt.Sprintf("fill p%d /p%d %d", i, i, n)).CombinedOutput(); err != nil {
+			if out, err := again.Command(s.dir, fmt.Sprint("p", i), fmt.Sprint("/p", i), fmt.Sprint(n)).CombinedOutput(); err != nil {
 				t.Errorf("%v: %s", err, out)
 			}
 		})
@@ -147,7 +126,7 @@ func TestManyWriters(t *testing.T) {
 func TestKilled(t *testing.T) {
 	s := newStore(t)
 	for round := range 30 {
-		cmd := command(s.dir, fmt.Sprintf("fill r%d /d", round))
+		cmd := again.Command(s.dir, fmt.Sprint("r", round), "/d")
 		out, err := cmd.StdoutPipe()
 		must(t, err)
 		must(t, cmd.Start())

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,40 +14,28 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"stretcher/internal/testparts/again"
 )
 
-// The test binary, started with these, is another process with the history
-// open: JOB is "write ID N" or "write ID" (until killed), PATH the database.
-const (
-	envJob  = "STRETCHER_TEST_HISTORY_JOB"
-	envPath = "STRETCHER_TEST_HISTORY_PATH"
-)
+func TestMain(m *testing.M) { os.Exit(again.Main(m, child)) }
 
-func TestMain(m *testing.M) {
-	job := strings.Fields(os.Getenv(envJob))
-	if len(job) == 0 {
-		os.Exit(m.Run())
-	}
-	if err := child(job, os.Getenv(envPath)); err != nil {
-		fmt.Println(err)
-		os.Exit(1)
-	}
-}
-
-// child begins the run and adds steps; after each it prints how many.
-func child(job []string, path string) error {
+// child is another process with the history open: PATH ID [N]. It begins the
+// run and adds N steps (none = until killed); after each it prints how many.
+func child(args []string) error {
+	path, id := args[0], args[1]
 	ctx := context.Background()
 	s, err := Open(ctx, path, Options{BusyTimeout: time.Minute})
 	if err != nil {
 		return err
 	}
-	run := Run{ID: job[1], Started: time.Now(), Dest: "/d", PID: os.Getpid(), EventKey: job[1], Result: Good}
+	run := Run{ID: id, Started: time.Now(), Dest: "/d", PID: os.Getpid(), EventKey: id, Result: Good}
 	if err := s.Begin(ctx, run); err != nil {
 		return err
 	}
 	steps := 1 << 30
-	if len(job) > 2 {
-		if steps, err = strconv.Atoi(job[2]); err != nil {
+	if len(args) > 2 {
+		if steps, err = strconv.Atoi(args[2]); err != nil {
 			return err
 		}
 	}
@@ -62,12 +49,6 @@ func child(job []string, path string) error {
 	return errors.Join(s.Finish(ctx, run, true), s.Close())
 }
 
-func command(path, job string) *exec.Cmd {
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), envJob+"="+job, envPath+"="+path)
-	return cmd
-}
-
 // Processes and goroutines make the database together and write at once.
 func TestManyWriters(t *testing.T) {
 	const writers, steps = 4, 20
@@ -75,7 +56,7 @@ func TestManyWriters(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range writers {
 		all.Go(func() {
-			if out, err := command(path, fmt.Sprintf("write process-%d %d", i, steps)).CombinedOutput(); err != nil {
+			if out, err := again.Command(path, fmt.Sprint("process-", i), strconv.Itoa(steps)).CombinedOutput(); err != nil {
 				t.Errorf("%v: %s", err, out)
 			}
 		})
@@ -145,7 +126,7 @@ func TestKilledWriter(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.db")
 	for round := range 5 {
 		id := "killed-" + strconv.Itoa(round)
-		cmd := command(path, "write "+id)
+		cmd := again.Command(path, id)
 		out, err := cmd.StdoutPipe()
 		must(t, err)
 		must(t, cmd.Start())
@@ -194,7 +175,7 @@ func TestReadOnlyDirectory(t *testing.T) {
 	must(t, os.WriteFile(program, self, 0o755))
 	must(t, os.Mkdir(filepath.Join(dir, "state"), 0o555))
 
-	cmd := command(filepath.Join(dir, "state", "history.db"), "write a 1")
+	cmd := again.Command(filepath.Join(dir, "state", "history.db"), "a", "1")
 	cmd.Path = program
 	if os.Getuid() == 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}

@@ -14,52 +14,46 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"stretcher/internal/testparts/again"
 )
 
 const long = time.Minute // far longer than any wait here should be
 
-// The test binary, started with these, is another process that has the lock.
-const (
-	envHold  = "STRETCHER_TEST_LOCK_HOLD"  // DIR:DEST
-	envChild = "STRETCHER_TEST_LOCK_CHILD" // only stay until killed
-)
+func TestMain(m *testing.M) { os.Exit(again.Main(m, child)) }
 
-func TestMain(m *testing.M) {
-	switch {
-	case os.Getenv(envChild) != "":
-		_, _ = io.Copy(io.Discard, os.Stdin)
-	case os.Getenv(envHold) != "":
-		if err := hold(os.Getenv(envHold)); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-	default:
-		os.Exit(m.Run())
+// child is another process: DIR DEST has the lock, without arguments it only
+// stays until it is killed.
+func child(args []string) error {
+	if len(args) > 0 {
+		return hold(args[0], args[1])
 	}
+	return stay()
+}
+
+func stay() error {
+	_, err := io.Copy(io.Discard, os.Stdin)
+	return err
 }
 
 // hold takes the lock, starts a child of its own, says so and stays.
-func hold(arg string) error {
-	dir, dest, _ := strings.Cut(arg, ":")
+func hold(dir, dest string) error {
 	_, err := Acquire(context.Background(), dir, dest, Info{PID: os.Getpid(), Run: "child-run"}, Wait{})
 	if err != nil {
 		return err
 	}
-	child := exec.Command(os.Args[0])
-	child.Env = append(os.Environ(), envChild+"=1")
+	child := again.Command()
 	child.Stdin = os.Stdin // ends with the test's pipe, not with this process
 	if err := child.Start(); err != nil {
 		return err
 	}
 	fmt.Println("locked")
-	_, err = io.Copy(io.Discard, os.Stdin)
-	return err
+	return stay()
 }
 
 func startHolder(t *testing.T, dir, dest string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), envHold+"="+dir+":"+dest)
+	cmd := again.Command(dir, dest)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"io"
 	"math/rand"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -18,22 +17,19 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"stretcher/internal/testparts/again"
 )
 
-// crashEnv makes the test binary a program that deploys to the dest it names
-// until it is killed.
-const crashEnv = "RELEASES_TEST_DEPLOY"
+func TestMain(m *testing.M) { os.Exit(again.Main(m, deployAll)) }
 
-func TestMain(m *testing.M) {
-	dest := os.Getenv(crashEnv)
-	if dest == "" {
-		os.Exit(m.Run())
-	}
+// deployAll is a program that deploys to the dest it is given until it is
+// killed.
+func deployAll(args []string) error {
 	fmt.Println("ready")
 	for n := 0; ; n++ {
-		if err := deployOne(dest, n); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+		if err := deployOne(args[0], n); err != nil {
+			return err
 		}
 	}
 }
@@ -204,8 +200,7 @@ func TestKill(t *testing.T) {
 
 func killOne(t *testing.T, dest string, after time.Duration) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), crashEnv+"="+dest)
+	cmd := again.Command(dest)
 	var errs strings.Builder
 	cmd.Stderr = &errs
 	out, err := cmd.StdoutPipe()
