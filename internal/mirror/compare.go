@@ -100,30 +100,12 @@ func (c *comparison) dir(i int, w what) error {
 }
 
 // merge goes through the names of a directory in the table and in dest.
-func (c *comparison) merge(i, fd int, names []string) ([]later, error) {
+func (c *comparison) merge(i, fd int, names []string) (todo []later, err error) {
 	dir := c.table[i].Path
-	var todo []later
-	for k, name := range c.table.children(i) {
-		for len(names) > 0 && names[0] < name {
-			if err := c.extra(fd, dir, names[0], &todo); err != nil {
-				return nil, err
-			}
-			names = names[1:]
-		}
-		found := len(names) > 0 && names[0] == name
-		if found {
-			names = names[1:]
-		}
-		if err := c.child(k, fd, dir, name, found, &todo); err != nil {
-			return nil, err
-		}
-	}
-	for _, name := range names {
-		if err := c.extra(fd, dir, name, &todo); err != nil {
-			return nil, err
-		}
-	}
-	return todo, nil
+	err = c.table.along(i, names,
+		func(name string) error { return c.extra(fd, dir, name, &todo) },
+		func(k int, name string, found bool) error { return c.child(k, fd, dir, name, found, &todo) })
+	return todo, err
 }
 
 // child compares an entry with what dest has at its path.

@@ -108,38 +108,22 @@ func (a *application) complete(i int) error {
 // fill finishes what lies in a directory of staging, which holds names: it
 // removes what is excluded and gives back the directories to go into.
 func (a *application) fill(i, fd int, names []string) (dirs []int, err error) {
-	for k, name := range a.table.children(i) {
-		for len(names) > 0 && names[0] < name {
-			if err := a.discard(fd, names[0]); err != nil {
-				return nil, err
-			}
-			names = names[1:]
-		}
-		found := len(names) > 0 && names[0] == name
-		if found {
-			names = names[1:]
-		}
+	discard := func(name string) error { return a.discard(fd, name) }
+	err = a.table.along(i, names, discard, func(k int, name string, found bool) error {
 		e := &a.table[k]
 		switch {
 		case a.opts.excluded(e.Path, e.Mode.IsDir()):
 			if found {
-				err = a.discard(fd, name)
+				return discard(name)
 			}
 		case e.Mode.IsDir():
 			dirs = append(dirs, k)
 		default:
-			err = a.finished(fd, name, e)
+			return a.finished(fd, name, e)
 		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	for _, name := range names {
-		if err := a.discard(fd, name); err != nil {
-			return nil, err
-		}
-	}
-	return dirs, nil
+		return nil
+	})
+	return dirs, err
 }
 
 func (a *application) discard(fd int, name string) error {

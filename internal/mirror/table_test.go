@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"slices"
@@ -100,5 +101,42 @@ func TestNames(t *testing.T) {
 	}
 	if got := fmt.Sprint(Add, Modify, Delete); got != "add change delete" {
 		t.Errorf("kinds %s", got)
+	}
+}
+
+// TestAlong: each name is told of once, in order, and the first error ends it.
+func TestAlong(t *testing.T) {
+	tab := tableOf([]string{"b", "b/x", "d", "f"})
+	slices.SortFunc(tab, func(a, b archive.Entry) int { return strings.Compare(a.Path, b.Path) })
+	for names, want := range map[string]string{
+		"":           "b- d- f-",
+		"b d f":      "b+ d+ f+",
+		"a c e g":    "a b- c d- e f- g",
+		"a a- b f g": "a a- b+ d- f+ g",
+		"x y":        "b- d- f- x y",
+		"a b stop x": "a b+ d- f- stop",
+	} {
+		var told []string
+		stop := func(name string) error {
+			told = append(told, name)
+			if strings.HasPrefix(name, "stop") {
+				return io.EOF
+			}
+			return nil
+		}
+		list := strings.Fields(names)
+		slices.Sort(list)
+		err := tab.along(0, list, stop, func(k int, name string, found bool) error {
+			if tab[k].Path != name {
+				t.Errorf("%q has index %d", name, k)
+			}
+			return stop(name + map[bool]string{true: "+", false: "-"}[found])
+		})
+		if got := strings.Join(told, " "); got != want || (err != nil) != strings.Contains(names, "stop") {
+			t.Errorf("%q: told of %q, %v; want %q", names, got, err, want)
+		}
+	}
+	if err := tab.along(0, nil, nil, func(int, string, bool) error { return io.EOF }); err != io.EOF {
+		t.Errorf("err = %v", err)
 	}
 }
