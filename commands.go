@@ -82,7 +82,7 @@ func (r *run) runCommand(ctx context.Context, point string, c CommandLine, stdin
 	began, offset := time.Now(), r.log.Offset()
 	res, err := process.Run(ctx, process.Command{
 		Path: "sh", Args: []string{"-c", c.Run},
-		Dir: c.Cwd, Env: r.commandEnv(point),
+		Dir: c.Cwd, Env: r.rec.begin(r.commandEnv(point)),
 		Stdin: stdin, Stdout: stdout, Stderr: stderr,
 		Timeout: time.Duration(c.Timeout),
 		Started: r.rec.setGroup,

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"stretcher/internal/disk"
 	"stretcher/internal/history"
 	"stretcher/internal/hooks"
@@ -226,6 +228,9 @@ func (c *recorder) endRest(run string, removeContainers func(run string) error) 
 	for _, pgid := range c.dir.Groups(run) {
 		ended = process.KillGroup(pgid, markOf(run)) || ended
 	}
+	if variable := c.dir.Starting(run); variable != "" {
+		ended = process.KillGroupsOf(variable) || ended
+	}
 	if n := process.KillMarked(markOf(run), hooks.MarkName); n > 0 { // in groups of their own
 		ended = true
 	}
@@ -233,6 +238,7 @@ func (c *recorder) endRest(run string, removeContainers func(run string) error) 
 		c.log.Info(fmt.Sprintf("ended what run %s had left running", run))
 	}
 	_ = c.dir.SetGroups(run)
+	_ = c.dir.SetStarting(run, "")
 	if !c.dir.Containers(run) {
 		return // and no engine is started to look for any
 	}
@@ -245,6 +251,17 @@ func (c *recorder) endRest(run string, removeContainers func(run string) error) 
 
 // markOf is what the environment of everything that a run executes holds.
 func markOf(run string) string { return "STRETCHER_RUN_ID=" + run }
+
+// begin returns the environment of a command that is about to start, with a
+// mark by which the next run finds it, should this one be killed before
+// setGroup.
+func (c *recorder) begin(env []string) []string {
+	mark := "STRETCHER_COMMAND_ID=" + uuid.NewString()
+	if c.dir != nil {
+		_ = c.dir.SetStarting(c.row.ID, mark)
+	}
+	return append(env, mark)
+}
 
 // setGroup notes a process group that the run is executing, for buryDied; 0
 // says that one of those noted has ended. Hooks may run concurrently.
@@ -263,6 +280,7 @@ func (c *recorder) setGroup(pgid int) {
 		return
 	}
 	_ = c.dir.SetGroups(c.row.ID, c.pgids...)
+	_ = c.dir.SetStarting(c.row.ID, "")
 }
 
 // setContainers notes whether the run may have containers, for buryDied.
