@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"math"
 	"os"
 
@@ -46,7 +45,7 @@ func (c *recorder) audit(s history.Step) {
 		return
 	}
 	if err := appendLine(c.json, newAuditLine(c.row.Dest, s)); err != nil {
-		c.log.Warn(fmt.Sprintf("history.json: %v", err))
+		c.log.Warn(sayf("history.json: %v", err))
 		c.json = ""
 	}
 }

@@ -51,7 +51,7 @@ func runCheck(ctx context.Context, s *settings) error {
 	}
 	m, warnings, err := ParseManifest(data, store.Check)
 	if err = errors.Join(unknownKeys(warnings), err); err != nil {
-		return &failure{class: errMalformed, err: fmt.Errorf("manifest %q: %s", redact.URL(manifest), log.Masked(oneLine(err.Error()))), hint: hintOf(err)}
+		return &failure{class: errMalformed, err: fmt.Errorf("manifest %q: %s", redact.URL(manifest), log.Masked(oneLine(textOf(err)))), hint: hintOf(err)}
 	}
 	maskEnv(log, m, r.lookup)
 	r.manifest = m

@@ -59,7 +59,7 @@ func (r *run) notify(ctx context.Context, point string, lines []CommandLine) {
 		}
 		err := r.runCommand(ctx, point, c, r.log.SoFar(), unread{r.stdout}, unread{r.stderr})
 		if err != nil {
-			r.log.Error(fmt.Sprintf("%s command %d %s: %v", point, i+1, quoteCommand(c.Run), err))
+			r.log.Error(sayf("%s command %d %s: %v", point, i+1, quoteCommand(c.Run), err))
 		}
 	}
 }
@@ -122,7 +122,7 @@ func (r *run) runEnv(point string) []string {
 	status, failed := "running", ""
 	switch {
 	case r.failed != nil:
-		status, failed = "failed", r.log.Masked(r.failed.Error())
+		status, failed = "failed", r.log.Masked(textOf(r.failed))
 		failed = strings.ToValidUTF8(failed[:min(len(failed), maxErrorEnv)], "")
 	case r.done:
 		status = "good"

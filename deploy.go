@@ -224,7 +224,7 @@ func (r *run) take(ctx context.Context, s step) error {
 // step has made of it.
 func asInterrupted(ctx context.Context, err error) error {
 	if sig, ok := interrupted(ctx); ok && err != nil && !errors.As(err, new(signalError)) {
-		return fmt.Errorf("%w (%v)", sig, err)
+		return fmt.Errorf("%w (%s)", sig, textOf(err))
 	}
 	return err
 }
@@ -372,7 +372,7 @@ func (r *run) lock(ctx context.Context) (err error) {
 
 // fetch brings the archive here, unless dest has its content already.
 func (r *run) fetch(ctx context.Context) (err error) {
-	if err := r.checkLayout(); err != nil {
+	if err := r.strategy.checkLayout(r); err != nil {
 		return err
 	}
 	if r.current = r.canBeCurrent() && r.isCurrent(ctx); r.current {

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 
 	"stretcher/internal/archive"
@@ -75,6 +78,44 @@ func hintOf(err error) string {
 		return "make room there; temporary files go where TMPDIR names, or beside dest"
 	}
 	return storeHint(err)
+}
+
+// textOf is what is said of an error: its text, with the paths quoted that
+// package os leaves bare. Errors are made into text here and in sayf, and
+// nowhere else: until then they keep their causes.
+func textOf(err error) string {
+	return strings.NewReplacer(quotedPaths(err)...).Replace(err.Error())
+}
+
+// quotedPaths are pairs of what causes of an error from package os say and
+// what is to be said instead.
+func quotedPaths(err error) (pairs []string) {
+	switch e := err.(type) {
+	case *fs.PathError:
+		return []string{e.Error(), fmt.Sprintf("%s %q: %s", e.Op, e.Path, textOf(e.Err))}
+	case *os.LinkError:
+		return []string{e.Error(), fmt.Sprintf("%s %q %q: %s", e.Op, e.Old, e.New, textOf(e.Err))}
+	case interface{ Unwrap() error }:
+		if cause := e.Unwrap(); cause != nil {
+			return quotedPaths(cause)
+		}
+	case interface{ Unwrap() []error }:
+		for _, cause := range e.Unwrap() {
+			pairs = append(pairs, quotedPaths(cause)...)
+		}
+	}
+	return pairs
+}
+
+// sayf is fmt.Sprintf for what people read: errors are as in textOf.
+func sayf(format string, args ...any) string {
+	args = slices.Clone(args)
+	for i, arg := range args {
+		if err, ok := arg.(error); ok {
+			args[i] = textOf(err)
+		}
+	}
+	return fmt.Sprintf(format, args...)
 }
 
 // signalError is the cause of a run that was interrupted.

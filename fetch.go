@@ -106,7 +106,7 @@ func (r *run) eachMirror(ctx context.Context, fetch func(ctx context.Context, sr
 			break
 		}
 		if len(failures) < len(r.manifest.Src) {
-			r.log.Warn(fmt.Sprintf("%v; trying the next mirror", err))
+			r.log.Warn(sayf("%v; trying the next mirror", err))
 		}
 	}
 	if len(failures) == 1 {

@@ -27,7 +27,7 @@ func (r *run) finish(ctx, late context.Context, err error) error {
 	r.record(err)
 	if r.unlock != nil {
 		if err := r.unlock(); err != nil {
-			r.log.Warn(err.Error())
+			r.log.Warn(textOf(err))
 		}
 	}
 	return err
@@ -48,8 +48,8 @@ func (r *run) succeed(ctx context.Context) error {
 }
 
 func (r *run) fail(ctx context.Context, err error) {
-	r.failed, r.outcome = err, r.log.Masked(err.Error())
-	r.log.Error(err.Error())
+	r.failed, r.outcome = err, r.log.Masked(textOf(err))
+	r.log.Error(textOf(err))
 	if hint := hintOf(err); hint != "" {
 		r.log.Info("hint: " + hint)
 	}
@@ -68,7 +68,7 @@ func (r *run) record(err error) {
 	exit := exitCode(err)
 	text := ""
 	if err != nil {
-		text = r.log.Masked(err.Error())
+		text = r.log.Masked(textOf(err))
 	}
 	result := history.Failed
 	switch {

@@ -104,7 +104,7 @@ func (r *run) clean(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &failure{class: classOf(err), err: errors.New(r.log.Masked(err.Error())), hint: hintOf(err)}
+	return &failure{class: classOf(err), err: errors.New(r.log.Masked(textOf(err))), hint: hintOf(err)}
 }
 
 // newHookRun is a run that deploys nothing and leaves no row in the history:
@@ -128,7 +128,7 @@ func newHookRun(s *settings, url string) (*run, func(), error) {
 	r.rec.row.ID = r.id
 	if path, err := s.statePath(); err == nil && s.hooks.verb != "list" { // who looks makes nothing
 		if r.rec.dir, err = state.Open(path); err != nil {
-			log.Warn(err.Error())
+			log.Warn(textOf(err))
 		}
 	}
 	return r, func() {

@@ -59,7 +59,7 @@ func (r *run) listHooks(ctx context.Context, s *settings) error {
 	defer tick.Stop()
 	for {
 		if err != nil {
-			r.log.Warn(err.Error()) // it may be mended while we watch
+			r.log.Warn(textOf(err)) // it may be mended while we watch
 		}
 		select {
 		case <-ctx.Done():
@@ -161,7 +161,7 @@ func listHook(h hooks.Hook) listed {
 	}
 	switch {
 	case h.Problem != nil:
-		l.Why = "skipped: " + h.Problem.Error()
+		l.Why = "skipped: " + textOf(h.Problem)
 	case h.Required:
 		l.Why = "runs: required"
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 
@@ -54,14 +53,14 @@ func (r *run) keep(ctx context.Context) {
 	}
 	err := r.kept.Put(ctx, e, r.raw, archive)
 	if err != nil && archive != "" {
-		r.log.Warn(fmt.Sprintf("a rollback to this run will have to fetch: %v", err))
+		r.log.Warn(sayf("a rollback to this run will have to fetch: %v", err))
 		err = r.kept.Put(ctx, e, r.raw, "")
 	}
 	if err != nil {
-		r.log.Warn(fmt.Sprintf("a rollback to this run is not possible: %v", err))
+		r.log.Warn(sayf("a rollback to this run is not possible: %v", err))
 	}
 	if err := r.kept.Prune(m.Dest, archives, r.keepsManifest()); err != nil {
-		r.log.Warn(err.Error())
+		r.log.Warn(textOf(err))
 	}
 }
 

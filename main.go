@@ -64,7 +64,7 @@ const gcPercent = 40
 func realMain() int {
 	s, err := parseArgs(os.Args[1:])
 	if err != nil && os.Getenv("SERF_EVENT") == "query" {
-		fmt.Println(replyLine("error: " + err.Error())) // Serf hands on stderr too
+		fmt.Println(replyLine("error: " + textOf(err))) // Serf hands on stderr too
 		return exitUsage
 	}
 	if err != nil {
@@ -123,7 +123,7 @@ func reported(err error) error {
 }
 
 func reportTo(w io.Writer, err error) {
-	fmt.Fprintf(w, "stretcher: %v\n", err)
+	fmt.Fprintf(w, "stretcher: %s\n", textOf(err))
 	if hint := hintOf(err); hint != "" {
 		fmt.Fprintf(w, "hint: %s\n", hint)
 	}
@@ -164,7 +164,7 @@ func withSignals(parent context.Context) (context.Context, <-chan struct{}, func
 func runDeploy(ctx context.Context, again <-chan struct{}, s *settings, stdout, stderr io.Writer) (outcome string, err error) {
 	defer func() {
 		if outcome == "" && err != nil { // no run has said it
-			outcome = err.Error()
+			outcome = textOf(err)
 			reportTo(stderr, err)
 		}
 	}()
@@ -241,9 +241,9 @@ func newRun(ctx context.Context, s *settings, e *Event, log *runlog.Log, screen 
 	r.stateError = err
 	if r.rec.dir != nil {
 		if r.kept, err = cache.Open(r.rec.dir.Cache()); err != nil {
-			log.Warn(fmt.Sprintf("nothing is kept for a rollback: %v", err))
+			log.Warn(sayf("nothing is kept for a rollback: %v", err))
 		} else {
-			r.kept.Warn = func(err error) { log.Warn(err.Error()) }
+			r.kept.Warn = func(err error) { log.Warn(textOf(err)) }
 		}
 	}
 	return r
@@ -259,7 +259,7 @@ func (r *run) prepare(s *settings) (err error) {
 	case r.stateError != nil && r.policy.RequireState:
 		return refused("%w: the host policy requires it", r.stateError)
 	case r.stateError != nil:
-		r.log.Warn(fmt.Sprintf("no history of this run: %v", r.stateError))
+		r.log.Warn(sayf("no history of this run: %v", r.stateError))
 	}
 	r.rec.json = r.policy.History.JSON
 	return nil
@@ -270,11 +270,11 @@ func (r *run) refuse(err error) (string, error) {
 	row := r.newRow(r.id, r.event)
 	row.EventKey = "" // it may be handed over again, mended
 	r.rec.claim(row, false)
-	r.log.Error(err.Error())
+	r.log.Error(textOf(err))
 	if hint := hintOf(err); hint != "" {
 		r.log.Info("hint: " + hint)
 	}
-	r.outcome = r.log.Masked(err.Error())
+	r.outcome = r.log.Masked(textOf(err))
 	r.record(err)
 	return r.outcome, err
 }

@@ -30,6 +30,8 @@ type nativeStrategy struct {
 	differs func(path string) bool // in content; nil = to be found out
 }
 
+func (*nativeStrategy) checkLayout(r *run) error { return r.sparesReleases() }
+
 func (*nativeStrategy) check(r *run) error { return checkDir(r.manifest.Dest) }
 
 func (*nativeStrategy) live(r *run) string { return r.manifest.Dest }

@@ -82,7 +82,7 @@ func (r *run) plan(ctx context.Context) (*plan, error) {
 	if !r.hasSrc() {
 		return p, nil
 	}
-	if err := cmp.Or(r.checkLayout(), r.strategy.check(r)); err != nil {
+	if err := cmp.Or(r.strategy.checkLayout(r), r.strategy.check(r)); err != nil {
 		return nil, err
 	}
 	f, err := r.fetchUnnamed(ctx)
@@ -345,5 +345,5 @@ func (p *plan) printJSON(w io.Writer) error {
 
 // maskedFailure keeps values of the environment out of an error.
 func maskedFailure(log *runlog.Log, err error) error {
-	return &failure{class: classOf(err), err: errors.New(log.Masked(oneLine(err.Error()))), hint: hintOf(err)}
+	return &failure{class: classOf(err), err: errors.New(log.Masked(oneLine(textOf(err)))), hint: hintOf(err)}
 }

@@ -61,14 +61,14 @@ func answerStatus(ctx context.Context, s *settings) (reply string) {
 		return "error: the query's payload must be a dest"
 	}
 	if dest, err = filepath.Abs(dest); err != nil {
-		return "error: " + err.Error()
+		return "error: " + textOf(err)
 	}
 	err = readHistory(ctx, s, func(db *history.Store) (err error) {
 		reply, _, err = statusOf(ctx, db, dest)
 		return err
 	})
 	if err != nil {
-		return "error: " + err.Error()
+		return "error: " + textOf(err)
 	}
 	return reply
 }

@@ -33,6 +33,8 @@ type recorder struct {
 	row  history.Run
 	json string // file for auditors; "" = none
 
+	buried map[string]bool // runs that died and that this one has cleaned up after
+
 	groups sync.Mutex
 	live   int   // process groups that are running
 	pgids  []int // the live ones and, until none is, those that have ended
@@ -40,17 +42,17 @@ type recorder struct {
 
 // openRecorder opens the state directory at path.
 func openRecorder(ctx context.Context, path string, log *runlog.Log) (*recorder, error) {
-	c := &recorder{log: log}
+	c := &recorder{log: log, buried: map[string]bool{}}
 	dir, err := state.Open(path)
 	if err != nil {
 		return c, err
 	}
 	c.dir = dir
 	c.db, err = history.Open(ctx, dir.History(), history.Options{Warn: func(err error) {
-		log.Warn(fmt.Sprintf("history: %v", err))
+		log.Warn(sayf("history: %v", err))
 	}})
 	if err != nil {
-		log.Warn(fmt.Sprintf("no history of this run: %v", err))
+		log.Warn(sayf("no history of this run: %v", err))
 	}
 	return c, nil
 }
@@ -68,7 +70,7 @@ func (c *recorder) try(call func(context.Context, *history.Store) error) {
 	}
 	// The record is made of interrupted runs too.
 	if err := call(context.Background(), c.db); err != nil {
-		c.log.Warn(err.Error())
+		c.log.Warn(textOf(err))
 		c.lost = true
 	}
 }
@@ -104,7 +106,7 @@ func (c *recorder) keepLog() {
 	}
 	f, err := os.OpenFile(c.dir.Log(c.row.ID), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
-		c.log.Warn(fmt.Sprintf("log of this run: %v", err))
+		c.log.Warn(sayf("log of this run: %v", err))
 		return
 	}
 	c.log.Keep(f)
@@ -198,28 +200,67 @@ func mayHaveSynced(step string) bool {
 }
 
 // buryDied reports the runs that died and removes what they left: processes,
-// containers, by the function given, and temporary directories.
+// containers, by the function given, and temporary directories. Of runs that
+// have been reported before, it removes what is left still: who reported them
+// may have been killed over it. Two that do it at once do no harm.
 func (c *recorder) buryDied(removeContainers func(run string) error) {
-	var died []history.Run
+	var reported, died []history.Run
 	c.try(func(ctx context.Context, db *history.Store) (err error) {
-		died, err = db.Died(ctx, process.Alive)
+		if reported, err = db.List(ctx, history.Filter{Results: []history.Result{history.Died}}); err == nil {
+			died, err = db.Died(ctx, process.Alive)
+		}
 		return err
 	})
 	for _, d := range died {
 		c.log.Warn(fmt.Sprintf("run %s died in step %q at %s", d.ID, d.Step, d.Finished.Local().Format(time.DateTime)))
-		c.endRest(d.ID, removeContainers)
-		for _, name := range []string{c.dir.Tree(d.ID), c.dir.Tree(d.ID) + ".new"} {
-			_ = os.Remove(name) // read only of runs that went well
-		}
-		for _, dir := range d.Staging {
-			if !strings.HasPrefix(filepath.Base(dir), tempPrefix(d.ID)) {
-				continue // not a name that this program gives
-			}
-			if err := disk.RemoveAll(dir); err != nil {
-				c.log.Warn(fmt.Sprintf("clean-up after run %s: %v", d.ID, err))
-			}
+		c.bury(d, removeContainers)
+	}
+	for _, d := range reported {
+		if !c.buried[d.ID] && c.hasLeft(d) {
+			c.log.Info(fmt.Sprintf("removing what is left of run %s, which died in step %q", d.ID, d.Step))
+			c.bury(d, removeContainers)
 		}
 	}
+}
+
+// bury removes what a run that died has left. Directories go last: they show
+// that there may be more.
+func (c *recorder) bury(d history.Run, removeContainers func(run string) error) {
+	c.buried[d.ID] = true
+	c.endRest(d.ID, removeContainers)
+	for _, name := range c.treesOf(d) {
+		_ = os.Remove(name) // read only of runs that went well
+	}
+	for _, dir := range stagingOf(d) {
+		if err := disk.RemoveAll(dir); err != nil {
+			c.log.Warn(sayf("clean-up after run %s: %v", d.ID, err))
+		}
+	}
+}
+
+// hasLeft tells whether something of a run that died is there.
+func (c *recorder) hasLeft(d history.Run) bool {
+	return len(c.dir.Groups(d.ID)) > 0 || c.dir.Starting(d.ID) != "" || c.dir.Containers(d.ID) ||
+		slices.ContainsFunc(append(c.treesOf(d), stagingOf(d)...), func(name string) bool {
+			_, err := os.Lstat(name)
+			return err == nil
+		})
+}
+
+// treesOf are the files in which a run records dest.
+func (c *recorder) treesOf(d history.Run) []string {
+	return []string{c.dir.Tree(d.ID), c.dir.Tree(d.ID) + ".new"}
+}
+
+// stagingOf are a run's temporary directories, as far as they have names that
+// this program gives.
+func stagingOf(d history.Run) (dirs []string) {
+	for _, dir := range d.Staging {
+		if strings.HasPrefix(filepath.Base(dir), tempPrefix(d.ID)) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
 }
 
 // endRest ends the processes and containers of a run that died.
@@ -243,7 +284,7 @@ func (c *recorder) endRest(run string, removeContainers func(run string) error) 
 		return // and no engine is started to look for any
 	}
 	if err := removeContainers(run); err != nil {
-		c.log.Warn(fmt.Sprintf("containers of run %s: %v", run, err))
+		c.log.Warn(sayf("containers of run %s: %v", run, err))
 		return
 	}
 	_ = c.dir.SetContainers(run, false)
@@ -299,7 +340,7 @@ func (c *recorder) lock(ctx context.Context, dest string, wait time.Duration) (u
 		if err == nil || errors.Is(err, lock.ErrHeld) || ctx.Err() != nil || errors.Is(err, lock.ErrDest) {
 			return unlock, err
 		}
-		c.log.Warn(fmt.Sprintf("%v; the lock is taken elsewhere", err))
+		c.log.Warn(sayf("%v; the lock is taken elsewhere", err))
 	}
 	dir, err := state.FallbackLocks(os.TempDir(), os.Getuid())
 	if err == nil {
@@ -308,7 +349,7 @@ func (c *recorder) lock(ctx context.Context, dest string, wait time.Duration) (u
 			return unlock, err
 		}
 	}
-	c.log.Warn(fmt.Sprintf("no lock on %q, another run may work on it too: %v", dest, err))
+	c.log.Warn(sayf("no lock on %q, another run may work on it too: %v", dest, err))
 	return func() error { return nil }, nil
 }
 

@@ -46,19 +46,15 @@ func plainError(err error) error {
 	return &failure{class: errRefused, err: err, hint: fmt.Sprintf("move it away, for example: mv %[1]s %[1]s.old", plain.Path)}
 }
 
-// checkLayout refuses a dest whose layout the strategy would not find its way
-// in, before anything is fetched: no command is meant to mend that.
-func (r *run) checkLayout() error {
-	switch s := r.strategy.(type) {
-	case *releaseStrategy:
-		return s.check(r)
-	case rsyncStrategy, *nativeStrategy:
-		if r.deletesReleases() {
-			return &failure{class: errRefused, hint: "move it away first, exclude /releases, /shared and /current, or stay with sync_strategy releases",
-				err: fmt.Errorf("dest %q holds releases and what they share, which sync_strategy %s would delete", r.manifest.Dest, r.manifest.SyncStrategy)}
-		}
+func (s *releaseStrategy) checkLayout(r *run) error { return s.check(r) }
+
+// sparesReleases refuses a sync that would delete releases.
+func (r *run) sparesReleases() error {
+	if !r.deletesReleases() {
+		return nil
 	}
-	return nil
+	return &failure{class: errRefused, hint: "move it away first, exclude /releases, /shared and /current, or stay with sync_strategy releases",
+		err: fmt.Errorf("dest %q holds releases and what they share, which sync_strategy %s would delete", r.manifest.Dest, r.manifest.SyncStrategy)}
 }
 
 // deletesReleases tells whether a sync would delete releases. Those are known
@@ -179,14 +175,20 @@ func sharedError(err error) error {
 	return hinted(`a shared path is taken from the first release that has it; write "log/" for a directory that starts empty`, err)
 }
 
+// switchTo makes a release live. An error that hasSwitched tells from others
+// says that it may not stay so.
 func (s *releaseStrategy) switchTo(r *run, id string) error {
 	err := s.dir.Switch(id)
-	if now, ok, _ := s.dir.Current(); ok && now == id { // also when it may not be on the disk yet
+	if hasSwitched(err) {
 		s.switched = true
 		r.log.Info(fmt.Sprintf("%q is release %s now", s.live(r), id))
 	}
 	return err
 }
+
+// hasSwitched tells whether current leads to the release, be it on the disk
+// yet or not.
+func hasSwitched(err error) bool { return err == nil || errors.Is(err, releases.ErrUnsynced) }
 
 // ofReleases returns the strategy of a run that works with releases.
 func (r *run) ofReleases() (*releaseStrategy, bool) {
@@ -232,7 +234,7 @@ func (r *run) release(ctx context.Context) error {
 		r.leaveNewer(dir, id)
 	}
 	if err := dir.Mark(id, releases.Good, ""); err != nil {
-		r.log.Warn(fmt.Sprintf("release %s can't be gone back to later: %v", id, err))
+		r.log.Warn(sayf("release %s can't be gone back to later: %v", id, err))
 	}
 	r.sweepReleases(ctx)
 	return nil
@@ -254,7 +256,7 @@ func (r *run) leaveNewer(dir *releases.Dir, live string) {
 		}
 	}
 	if err != nil {
-		r.log.Warn(err.Error())
+		r.log.Warn(textOf(err))
 	}
 }
 
@@ -267,7 +269,7 @@ func (r *run) sweepReleases(ctx context.Context) {
 		return
 	}
 	if _, err := dir.Prune(ctx, keep, id); err != nil && context.Cause(ctx) == nil {
-		r.log.Warn(fmt.Sprintf("clean-up of releases: %v", err))
+		r.log.Warn(sayf("clean-up of releases: %v", err))
 	}
 }
 
@@ -279,7 +281,7 @@ func (r *run) hasOldReleases() bool {
 	}
 	old, err := dir.Prunable(r.manifest.Releases.keep(), id)
 	if err != nil {
-		r.log.Warn(fmt.Sprintf("old releases stay: %v", err))
+		r.log.Warn(sayf("old releases stay: %v", err))
 	}
 	return len(old) > 0
 }
@@ -296,7 +298,7 @@ func (r *run) prune(ctx context.Context) error {
 		return cause
 	}
 	if err != nil {
-		r.log.Warn(fmt.Sprintf("old releases stay: %v", err))
+		r.log.Warn(sayf("old releases stay: %v", err))
 	}
 	return nil
 }
@@ -311,15 +313,15 @@ func (r *run) goBack(ctx context.Context, failure error) error {
 	}
 	r.rec.enter("rollback")
 	if s.added { // not one that was good before
-		if err := s.dir.Mark(s.id, releases.Bad, r.log.Masked(failure.Error())); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			r.log.Warn(err.Error())
+		if err := s.dir.Mark(s.id, releases.Bad, r.log.Masked(textOf(failure))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			r.log.Warn(textOf(err))
 		}
 	}
 	if s.switched && !r.manifest.Rollback.Off {
 		failure = r.switchBack(ctx, s, failure)
 	}
 	if _, err := s.dir.PruneBad(ctx, s.id); err != nil {
-		r.log.Warn(fmt.Sprintf("releases that failed stay: %v", err))
+		r.log.Warn(sayf("releases that failed stay: %v", err))
 	}
 	return failure
 }
@@ -336,11 +338,11 @@ func (r *run) switchBack(ctx context.Context, s *releaseStrategy, failure error)
 	}
 	r.log.Warn(fmt.Sprintf("step %q has failed: going back to release %s", r.step, target))
 	err = s.switchTo(r, target)
-	if now, _, _ := s.dir.Current(); now != target {
+	if !hasSwitched(err) {
 		return fmt.Errorf("%w; release %s stays live: %w", failure, s.id, err)
 	}
 	if err != nil {
-		r.log.Warn(err.Error())
+		r.log.Warn(textOf(err))
 	}
 	return r.rerun(ctx, fmt.Errorf("%w; switched back to release %s", failure, target))
 }

@@ -255,7 +255,7 @@ func (r *run) fetchKept(ctx context.Context) error {
 		err = fmt.Errorf("its checksum is %s", Checksum{r.manifest.Checksum.Algorithm, sum})
 	}
 	if err != nil {
-		r.log.Warn(fmt.Sprintf("the archive kept of run %s is damaged, fetching it again: %v", r.back.kept.Run, err))
+		r.log.Warn(sayf("the archive kept of run %s is damaged, fetching it again: %v", r.back.kept.Run, err))
 		return r.fetchVerified(ctx)
 	}
 	r.archive, r.src = name, "the archive kept of run "+r.back.kept.Run

@@ -53,7 +53,7 @@ func (r *run) workDirIn(parents []string, what string, size int64) (string, erro
 		if err == nil {
 			return dir, nil
 		}
-		reasons, last = append(reasons, err.Error()), err
+		reasons, last = append(reasons, textOf(err)), err
 	}
 	if len(reasons) == 1 {
 		return "", fmt.Errorf("no place for the %s: %w", what, last)
@@ -89,7 +89,7 @@ func (r *run) cleanUp() {
 			continue
 		}
 		if err := removeQuietly(dir); err != nil {
-			r.log.Warn(fmt.Sprintf("clean-up: %v", err))
+			r.log.Warn(sayf("clean-up: %v", err))
 		}
 	}
 	for _, hold := range r.holds {

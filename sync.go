@@ -17,13 +17,17 @@ import (
 // syncStrategy is a way by which an archive becomes what is deployed. A value
 // serves one run.
 //
-// check runs before anything is staged and says early what would stop sync.
+// checkLayout runs before anything is fetched and refuses a dest whose layout
+// the strategy would not find its way in, or would destroy: no command is
+// meant to mend that. check runs before anything is staged and says early what
+// would stop sync.
 // stage unpacks the archive's file into a new private directory, and tells
 // its name: all of the tree, or what of it differs from dest. sync makes dest
 // what the manifest says; it may consume what is staged. Both stop when ctx
 // ends; an error from sync says what state dest is in where that is not "as
 // before". live is the directory that the deployed tree is in, or will be.
 type syncStrategy interface {
+	checkLayout(r *run) error
 	check(r *run) error
 	stage(ctx context.Context, r *run, archive string) (staging string, err error)
 	sync(ctx context.Context, r *run) error
@@ -66,6 +70,8 @@ func (rsyncStrategy) stage(ctx context.Context, r *run, archive string) (string,
 }
 
 func (rsyncStrategy) live(r *run) string { return r.manifest.Dest }
+
+func (rsyncStrategy) checkLayout(r *run) error { return r.sparesReleases() }
 
 func (rsyncStrategy) check(r *run) error {
 	if _, err := exec.LookPath("rsync"); err != nil {
@@ -139,6 +145,8 @@ func (mvStrategy) stage(ctx context.Context, r *run, archive string) (string, er
 }
 
 func (mvStrategy) live(r *run) string { return r.manifest.Dest }
+
+func (mvStrategy) checkLayout(*run) error { return nil }
 
 func (mvStrategy) check(r *run) error {
 	_, err := os.Lstat(r.manifest.Dest)

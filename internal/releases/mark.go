@@ -60,7 +60,7 @@ func (d *Dir) List() ([]Release, error) {
 		}
 		r, err := d.readMark(e.Name())
 		if err != nil {
-			r = Release{ID: e.Name(), State: Bad, Reason: err.Error()}
+			r = Release{ID: e.Name(), State: Bad, Reason: reason(err)}
 		}
 		list = append(list, r)
 	}
@@ -68,6 +68,15 @@ func (d *Dir) List() ([]Release, error) {
 		return cmp.Or(cmp.Compare(b.Seq, a.Seq), strings.Compare(b.ID, a.ID))
 	})
 	return list, nil
+}
+
+// reason is why there is no mark, without its path: the release has been named.
+func reason(err error) string {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = fmt.Errorf("its mark can't be read: %w", path.Err)
+	}
+	return err.Error()
 }
 
 // entries reads the directory of releases; none when it isn't there.

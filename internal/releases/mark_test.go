@@ -44,6 +44,24 @@ func TestList(t *testing.T) {
 	}
 }
 
+// TestUnreadableMark: what is wrong with it is said without a bare path.
+func TestUnreadableMark(t *testing.T) {
+	d := layout(t)
+	add(t, d, 1, Good)
+	add(t, d, 2, Good)
+	must(t, os.Remove(d.markPath(id(1))))
+	must(t, os.Symlink(id(1)+".json", d.markPath(id(1)))) // leads to itself
+	must(t, os.Remove(d.markPath(id(2))))
+	must(t, os.Mkdir(d.markPath(id(2)), 0o755))
+	list, err := d.List()
+	must(t, err)
+	for i, want := range []string{"is a directory", "too many levels of symbolic links"} {
+		if got := list[i].Reason; got != "its mark can't be read: "+want {
+			t.Errorf("release %s: %q", list[i].ID, got)
+		}
+	}
+}
+
 func TestPrevious(t *testing.T) {
 	d := layout(t)
 	if _, ok, err := d.Previous(""); ok || err != nil {

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+	"testing"
+
+	"stretcher/internal/redact"
+)
+
+// TestTextOf: paths are quoted wherever in the chain package os names them,
+// and the chain stays as it was.
+func TestTextOf(t *testing.T) {
+	open := &fs.PathError{Op: "open", Path: "/a b", Err: syscall.EACCES}
+	rename := &os.LinkError{Op: "rename", Old: "/a b", New: "/c\n", Err: syscall.EXDEV}
+	inner := &fs.PathError{Op: "walk", Path: "/x", Err: open}
+	for want, err := range map[string]error{
+		`open "/a b": permission denied`:                                 open,
+		`rename "/a b" "/c\n": invalid cross-device link`:                rename,
+		`walk "/x": open "/a b": permission denied`:                      inner,
+		`sync: open "/a b": permission denied`:                           fmt.Errorf("sync: %w", open),
+		`open "/a b": permission denied; open "/a b": permission denied`: fmt.Errorf("%w; %w", open, open),
+		"open \"/a b\": permission denied\nwalk \"/x\": " + textOf(open): errors.Join(open, inner),
+		`lock: open "/a b": permission denied, and "/c": no`:             hinted("wait", fmt.Errorf("lock: %w, and %q: no", open, "/c")),
+		`refused: open "/a b": permission denied`:                        refused("refused: %w", open),
+		`get "http://xxxxx@h/": open "/a b": permission denied`:          redact.Error(fmt.Errorf("get %q: %w", "http://u:secret@h/", open)),
+		"nothing of files": errors.New("nothing of files"),
+	} {
+		if got := textOf(err); got != want {
+			t.Errorf("%v:\ngot  %s\nwant %s", err, got, want)
+		}
+		if got := sayf("%s: %v", "x", err); got != "x: "+want {
+			t.Errorf("sayf gives %q", got)
+		}
+	}
+	if err := refused("x: %w", open); !errors.Is(err, fs.ErrPermission) || exitCode(err) != exitRefused {
+		t.Errorf("%v has lost its cause", err)
+	}
+}
