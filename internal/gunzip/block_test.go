@@ -52,6 +52,11 @@ func fixedCases() []blockCase {
 		{"too far by one", end(begin("abc").match(lits, dists, 3, 4)), "abc", ErrData},
 		{"too far by all", end(begin("abc").match(lits, dists, 3, window)), "abc", ErrData},
 	}
+	one := lengths(257, map[int]uint8{'-': 1, endSymbol: 1})
+	mixed := (&bitWriter{}).put(2, 3).literals(lits, "ab").symbol(lits, endSymbol).
+		dynamic(0, one, []uint8{0}).literals(one, "--").symbol(one, endSymbol).
+		put(3, 3).literals(lits, "cd").match(lits, dists, 5, 6)
+	cases = append(cases, blockCase{"fixed after dynamic after fixed", end(mixed), "ab--cdab--c", nil})
 	for _, s := range []int{286, 287} {
 		cases = append(cases, blockCase{"fixed, symbol", end(begin("abc").symbol(lits, s).symbol(dists, 0)), "abc", ErrData})
 	}
@@ -155,5 +160,19 @@ func TestBlocksAfterAnother(t *testing.T) {
 		if fails(t, err, c.err); string(got) != before+c.want {
 			t.Errorf("%s: %q", c.name, got)
 		}
+	}
+}
+
+// TestFixedTablesAreMadeOnce: a block of ten bits would otherwise take 3 µs.
+func TestFixedTablesAreMadeOnce(t *testing.T) {
+	var d inflater
+	d.init(bytes.NewReader(nil))
+	first := d.fixedTables()
+	if n := testing.AllocsPerRun(10, func() {
+		if d.fixedTables() != first {
+			t.Error("the tables of fixed blocks were made again")
+		}
+	}); n != 0 {
+		t.Errorf("%.0f allocations for tables that are there", n)
 	}
 }

@@ -161,3 +161,28 @@ func TestSourceFailsLate(t *testing.T) {
 		}
 	}
 }
+
+// idle gives nothing, times times, before each byte.
+type idle struct {
+	r     io.Reader
+	times int
+	n     int
+}
+
+func (s *idle) Read(p []byte) (int, error) {
+	if s.n++; s.n <= s.times {
+		return 0, nil
+	}
+	s.n = 0
+	return s.r.Read(p[:1])
+}
+
+func TestNoProgress(t *testing.T) {
+	for times, want := range map[int]error{0: nil, 99: nil, 1 << 20: io.ErrNoProgress} {
+		for name, b := range files(t) {
+			if _, err := readAll(&idle{r: bytes.NewReader(b), times: times}); err != want {
+				t.Errorf("%s, nothing %d times: %v, want %v", name, times, err, want)
+			}
+		}
+	}
+}

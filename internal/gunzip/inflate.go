@@ -30,16 +30,22 @@ type inflater struct {
 	final bool
 	// The block is one of symbols, or has this many stored bytes left, or is
 	// over.
-	coded    bool
-	stored   int
-	meanings meanings
-	lits     [litSize]uint32
-	dists    [distSize]uint32
+	coded  bool
+	stored int
+	*tables
+	own, fixed *tables // those of a block with lengths of its own, and of all without
+	meanings   meanings
+}
+
+// tables are what the codes of a block are looked up in.
+type tables struct {
+	lits  [litSize]uint32
+	dists [distSize]uint32
 }
 
 func (d *inflater) init(src io.Reader) {
 	d.src, d.buf, d.out = src, make([]byte, inSize+padding), make([]byte, outSize)
-	d.meanings = newMeanings()
+	d.meanings, d.own = newMeanings(), &tables{}
 }
 
 // restart makes ready for the data of a member.
@@ -135,11 +141,10 @@ func (d *inflater) block() error {
 		ok = d.take(16) == n^0xffff
 		d.stored = int(n)
 	case 1:
-		ok = d.tables(fixedLengths())
-		d.coded = true
+		d.tables, d.coded, ok = d.fixedTables(), true, true
 	case 2:
-		ok = d.tables(d.dynamicLengths())
-		d.coded = true
+		d.tables, d.coded = d.own, true
+		ok = d.make(d.dynamicLengths())
 	}
 	if err := d.settle(); err != nil {
 		return err
@@ -150,11 +155,22 @@ func (d *inflater) block() error {
 	return nil
 }
 
-// tables makes the tables of a block from the lengths of its codes.
-func (d *inflater) tables(lits, dists []uint8) bool {
+// make fills the tables by the lengths of the codes.
+func (d *inflater) make(lits, dists []uint8) bool {
 	return len(lits) > endSymbol && lits[endSymbol] > 0 &&
 		build(d.lits[:], litBits, lits, d.meanings.lits[:]) &&
 		build(d.dists[:], distBits, dists, d.meanings.dists[:])
+}
+
+// fixedTables are made once: a block of ten bits would take most of its time
+// to make them.
+func (d *inflater) fixedTables() *tables {
+	if d.fixed == nil {
+		d.fixed = &tables{}
+		d.tables = d.fixed
+		d.make(fixedLengths())
+	}
+	return d.fixed
 }
 
 // fixedLengths are those of section 3.2.6.

@@ -46,9 +46,13 @@ func (p *input) fill() error {
 	n := copy(p.buf, p.in[p.pos:p.end])
 	// Not by io.ReadAtLeast: one could not tell its io.ErrUnexpectedEOF from
 	// that of a download that was cut off.
-	for !p.done && n < 1<<10 {
+	for tries := 0; !p.done && n < 1<<10; tries++ {
 		more, err := p.src.Read(p.buf[n:inSize])
-		n += more
+		if n += more; more > 0 {
+			tries = 0
+		} else if err == nil && tries == 100 {
+			err = io.ErrNoProgress
+		}
 		if err == io.EOF {
 			p.done = true
 		} else if err != nil {

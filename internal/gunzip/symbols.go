@@ -20,7 +20,7 @@ const (
 // literals, and 20 for a length; then, of 56 again, 28 for a distance. So the
 // 11 that the next round's first symbol is looked up by are always there.
 func (d *inflater) symbols() ending {
-	in, out, lits, dists := d.in, d.out, &d.lits, &d.dists
+	in, out, lits, dists := d.in, d.out, &d.tables.lits, &d.tables.dists
 	bits, n, pos, w := d.bits, d.n, d.pos, d.w
 	inLast, outLast := len(in)-ahead, len(out)-slack
 	if pos > inLast {
