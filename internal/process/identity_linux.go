@@ -68,11 +68,11 @@ func KillGroupsOf(variable string) bool {
 	return killed
 }
 
-// KillGroup ends the process group pgid if one of its processes has variable
-// (NAME=value) in its environment: the number may belong to another group by
-// now. It reports whether it did.
+// KillGroup ends the process group pgid, if it is not this process's own and
+// one of its processes has variable (NAME=value) in its environment: the number
+// may belong to another group by now. It reports whether it did.
 func KillGroup(pgid int, variable string) bool {
-	if pgid <= 1 {
+	if pgid <= 1 || pgid == syscall.Getpgrp() {
 		return false
 	}
 	for _, e := range Table() {

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"runtime"
@@ -137,6 +138,10 @@ func startError(c Command, err error) error {
 		} else if !info.IsDir() {
 			return fmt.Errorf("working directory %q is not a directory", c.Dir)
 		}
+	}
+	var path *fs.PathError // which names the program again
+	if errors.As(err, &path) {
+		err = path.Err
 	}
 	return fmt.Errorf("start %q: %w", c.Path, err)
 }
