@@ -3,7 +3,7 @@
 # shares with that.
 
 measure_deploys() {
-    local tree
+    local tree where
     for tree in ${TREES:-real}; do
         "${tree}_tree" "$work/$tree"
         pack "$tree"
@@ -130,14 +130,20 @@ deploy() {
 # minutes ext4 also avoids the inodes of removed files, and makes new ones up
 # to ten times slower, as long as it has their blocks in memory: root can make
 # it forget. Archives and programs are read again, so that they are in memory.
+# The case again makes no files.
 rest() {
     sync -f "$place"
-    [ "${where:-}" = disk ] && [ "$(id -u)" = 0 ] || return 0
+    [ "${where:-}" = disk ] && [ "${what:-}" != again ] && may_forget || return 0
     sync
     echo 1 >/proc/sys/vm/drop_caches
     cat "$place"/*.tar.* "$program" ${peer:+"$peer"} >/dev/null
-    for tool in bash curl rsync tar gzip sha256sum "$program"; do "$tool" --version >/dev/null 2>&1 || :; done
+    sh -c true
+    for tool in bash cp curl cut mkdir mktemp rm rsync sha256sum tar gzip tee true "$program"; do
+        "$tool" --version >/dev/null 2>&1 || :
+    done
 }
+
+may_forget() { [ "$(id -u)" = 0 ] && [ -w /proc/sys/vm/drop_caches ]; }
 
 # round PROGRAM RESULTS: a deploy of each kind, in order, with a line each.
 round() {
@@ -155,6 +161,7 @@ round() {
 note() {
     local what=$1 cost fresh=-1
     shift
+    touch "$work/began"
     cost=$(deploy "$who" "$@")
     if [ "$what" = changed ]; then
         fresh=$("$bench" fresh "$place/dest-$who" "$work/marks")
@@ -163,14 +170,14 @@ note() {
     echo "$who $what $cost $fresh $(record)" >>"$out"
 }
 
-# record: the bytes of what $who has noted of dest.
+# record: the bytes of what $who has noted of dest in its last deploy.
 record() {
     case $who in peer | pipeline) echo 0; return ;; esac
-    find "$STRETCHER_STATE_DIR/trees" -type f -printf '%T@ %s\n' | sort -n | awk '{ s = $2 } END { print s + 0 }'
+    find "$STRETCHER_STATE_DIR/trees" -type f -newer "$work/began" -printf '%s\n' | awk '{ s += $1 } END { print s + 0 }'
 }
 
 # dests: whether the page cache has dest's files, too.
-dests() { if [ "$where" = disk ] && [ "$(id -u)" = 0 ]; then echo 'dest not'; else echo 'dest too'; fi; }
+dests() { if [ "$where" = disk ] && may_forget; then echo 'dest not, but for again'; else echo 'dest too'; fi; }
 
 # deploys TREE: by each program in turn, so that a busy moment hits all alike.
 deploys() {

@@ -107,8 +107,8 @@ func TestWrittenGoal(t *testing.T) {
 		written, fresh string
 		want           string
 	}{
-		"just what changed":               {"1650", "500", "met"},
-		"more by write":                   {"1651", "500", "MISSED"},
+		"just what changed":               {"101650", "500", "met"},
+		"more by write":                   {"101651", "500", "MISSED"},
 		"more in dest":                    {"1650", "501", "MISSED"},
 		"not even the archive was stored": {"400", "400", "met"},
 	} {

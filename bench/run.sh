@@ -15,6 +15,9 @@
 #     TREES="real generated" bench/run.sh deploys  of other trees (default "real")
 #     FILES="1000 10000" bench/run.sh scale  of other numbers of files
 #
+# As root it drops the machine's page cache before each deploy on disk: see rest
+# in deploys.sh.
+#
 # Needs hyperfine, rsync, curl, 5 GB in SHM and 3 GB in DISK. Nothing else
 # should run meanwhile. With RUNS=5 it takes about a quarter of an hour.
 set -euo pipefail
