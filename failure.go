@@ -81,8 +81,8 @@ func hintOf(err error) string {
 }
 
 // textOf is what is said of an error: its text, with the paths quoted that
-// package os leaves bare. Errors are made into text here and in sayf, and
-// nowhere else: until then they keep their causes.
+// package os leaves bare. In this package errors are made into text here and in
+// sayf, and nowhere else: until then they keep their causes.
 func textOf(err error) string {
 	return strings.NewReplacer(quotedPaths(err)...).Replace(err.Error())
 }

@@ -216,7 +216,7 @@ func (c *recorder) buryDied(removeContainers func(run string) error) {
 		c.bury(d, removeContainers)
 	}
 	for _, d := range reported {
-		if !c.buried[d.ID] && c.hasLeft(d) {
+		if !c.buried[d.ID] && !process.Alive(d.PID, d.ProcStart) && c.hasLeft(d) {
 			c.log.Info(fmt.Sprintf("removing what is left of run %s, which died in step %q", d.ID, d.Step))
 			c.bury(d, removeContainers)
 		}
@@ -269,7 +269,7 @@ func (c *recorder) endRest(run string, removeContainers func(run string) error) 
 	for _, pgid := range c.dir.Groups(run) {
 		ended = process.KillGroup(pgid, markOf(run)) || ended
 	}
-	if variable := c.dir.Starting(run); variable != "" {
+	if variable := c.dir.Starting(run); len(variable) == len(commandMark)+len(uuid.Nil.String()) {
 		ended = process.KillGroupsOf(variable) || ended
 	}
 	if n := process.KillMarked(markOf(run), hooks.MarkName); n > 0 { // in groups of their own
@@ -283,21 +283,24 @@ func (c *recorder) endRest(run string, removeContainers func(run string) error) 
 	if !c.dir.Containers(run) {
 		return // and no engine is started to look for any
 	}
-	if err := removeContainers(run); err != nil {
+	err := removeContainers(run)
+	if err != nil {
 		c.log.Warn(sayf("containers of run %s: %v", run, err))
-		return
 	}
-	_ = c.dir.SetContainers(run, false)
+	_ = c.dir.SetContainers(run, false) // not tried again: an engine that hangs would delay each run from now on
 }
 
 // markOf is what the environment of everything that a run executes holds.
 func markOf(run string) string { return "STRETCHER_RUN_ID=" + run }
 
+// commandMark begins what the environment of a command holds, and no other's.
+const commandMark = "STRETCHER_COMMAND_ID="
+
 // begin returns the environment of a command that is about to start, with a
 // mark by which the next run finds it, should this one be killed before
 // setGroup.
 func (c *recorder) begin(env []string) []string {
-	mark := "STRETCHER_COMMAND_ID=" + uuid.NewString()
+	mark := commandMark + uuid.NewString()
 	if c.dir != nil {
 		_ = c.dir.SetStarting(c.row.ID, mark)
 	}

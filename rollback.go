@@ -275,6 +275,8 @@ func (s *releaseSwitch) check(r *run) error {
 	return err
 }
 
+func (s *releaseSwitch) checkLayout(r *run) error { return s.check(r) }
+
 func (s *releaseSwitch) stage(_ context.Context, r *run, _ string) (string, error) {
 	return s.dir.Path(s.target), nil
 }
