@@ -84,10 +84,10 @@ func (c *child) ended() bool {
 	}
 }
 
-// await polls cond while the program runs, for up to a minute. It polls
+// await polls cond while the program runs, for up to five minutes. It polls
 // often, since some states pass.
 func (c *child) await(cond func() bool) bool {
-	over := time.After(time.Minute)
+	over := time.After(5 * time.Minute)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !cond() {
@@ -102,13 +102,13 @@ func (c *child) await(cond func() bool) bool {
 	return true
 }
 
-// wait waits for the end of the program, for up to a minute, and returns the
+// wait waits for the end of the program, for up to five minutes, and returns the
 // status that a shell would show.
 func (c *child) wait() int {
 	c.w.t.Helper()
 	select {
 	case <-c.done:
-	case <-time.After(time.Minute):
+	case <-time.After(5 * time.Minute):
 		c.signal(syscall.SIGQUIT) // shows the goroutines
 		<-c.done
 		c.w.t.Fatalf("%s did not end", c.name)

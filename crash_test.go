@@ -124,6 +124,9 @@ func (c crash) interrupt(w *world, child *child) {
 		child.signal(syscall.SIGCONT)
 	}
 	w.write("signalled", "")
+	if c.stop.again { // one that comes before the failure commands would take their time from them
+		child.await(func() bool { return strings.Contains(w.read("order"), "failure") })
+	}
 	for c.stop.again && !child.ended() {
 		child.signal(c.stop.signal)
 	}

@@ -47,7 +47,7 @@ func (tr *tracer) trace(cmd *exec.Cmd) (int, error) {
 	}
 	tr.pid = cmd.Process.Pid
 	tr.seen = map[int]bool{tr.pid: true}
-	defer time.AfterFunc(time.Minute, func() { _ = unix.Kill(tr.pid, unix.SIGKILL) }).Stop()
+	defer time.AfterFunc(5*time.Minute, func() { _ = unix.Kill(tr.pid, unix.SIGKILL) }).Stop()
 	defer cmd.Process.Release() //nolint:errcheck // it has been waited for
 	var ws unix.WaitStatus
 	if _, err := unix.Wait4(tr.pid, &ws, 0, nil); err != nil {

@@ -282,12 +282,18 @@ func TestClusterConsulReplay(t *testing.T) {
 			t.Fatalf("the watch ended without saying %q:\n%s", text, w.Output())
 		}
 	}
+	// A run that has said how it went has yet to write it down.
+	idle := func() {
+		t.Helper()
+		testparts.WaitFor(t, "the handler to end", func() bool { return len(processesOf(c.dir)) == 0 })
+	}
 	w := watch()
 	seen(w, "nothing to do: no event")
 	// An event has little room: the URL must be short.
 	url := c.publish("app", "one", "commands: {post: ['echo ran >> ran']}")
 	agent.Fire(t, "deploy", url)
 	seen(w, `deployed "app"`)
+	idle()
 	for range 3 {
 		w.Stop()
 		w = watch()
@@ -299,6 +305,7 @@ func TestClusterConsulReplay(t *testing.T) {
 	agent.Fire(t, "deploy", url) // the same URL, but another event
 	seen(w, "is deployed already")
 	seen(w, `deployed "app"`)
+	idle()
 	w.Stop()
 	if got := c.read("host/ran"); got != "ran\nran\n" {
 		t.Errorf("the post command ran as %q, want twice", got)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -63,8 +64,18 @@ func (h *consulHost) ends(w *testparts.Watch) {
 	if w.Exited() {
 		h.t.Errorf("the watch has ended:\n%s", w.Output())
 	}
+	h.idle()
 	w.Stop()
 	h.clean()
+}
+
+// idle waits until no handler runs. One that has said how its run went has yet
+// to write it down, and does not outlive its watch.
+func (h *consulHost) idle() {
+	h.t.Helper()
+	testparts.WaitFor(h.t, "the handler to end", func() bool {
+		return !slices.ContainsFunc(processesOf(h.dir), func(p string) bool { return !strings.Contains(p, " watch -http-addr ") })
+	})
 }
 
 // publish makes an application of one file, and a manifest with these commands.

@@ -163,7 +163,7 @@ func TestKilled(t *testing.T) {
 // that look as if it had been left.
 func (s *Store) ageWhatIsPrepared(t *testing.T, archive string) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Millisecond) {
 		if _, err := os.Stat(archive); errors.Is(err, fs.ErrNotExist) {
 			break
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"stretcher/internal/runlog"
+	"stretcher/internal/testparts"
 )
 
 // running lists the processes that have word in their command line.
@@ -41,7 +42,8 @@ func descriptors(t *testing.T) int {
 }
 
 // TestUnrulyHooks runs hooks that do what hooks must not do and looks for
-// what is left of them.
+// what is left of them. Those that are no good make the file $0 when they are
+// where their timeout shall find them.
 func TestUnrulyHooks(t *testing.T) {
 	for _, tc := range []struct {
 		name, script string
@@ -49,35 +51,41 @@ func TestUnrulyHooks(t *testing.T) {
 		good         bool // the hook itself succeeds
 		left         bool // it has left processes behind, which the log says
 	}{
-		{name: "ignores TERM", script: "trap '' TERM; while :; do sleep 0.01; : WORD; done"},
-		{name: "child ignores TERM", script: `sh -c "trap '' TERM; while :; do sleep 0.01; : WORD; done" & wait`},
+		{name: "ignores TERM", script: "trap '' TERM; : >$0; while :; do sleep 0.01; : WORD; done"},
+		{name: "child ignores TERM", script: `sh -c "trap '' TERM; : >$0; while :; do sleep 0.01; : WORD; done" & wait`},
 		{name: "background child holds stdout", script: "sh -c 'sleep 600; : WORD' & exit 0", good: true, left: true},
 		{name: "double-forks", script: "(setsid sh -c 'sleep 600; : WORD' </dev/null >/dev/null 2>&1 &) ; exit 0", good: true, left: true},
 		{name: "double-forks holding stdout", script: "(setsid sh -c 'sleep 600; : WORD' &) ; exit 0", good: true, left: true},
-		{name: "double-forks and hangs", script: "(setsid sh -c 'trap \"\" TERM; sleep 600; : WORD' &) ; sleep 600", left: true},
+		{name: "double-forks and hangs", script: "(setsid sh -c 'trap \"\" TERM; : >$0; sleep 600; : WORD' $0 &) ; sleep 600", left: true},
 		{name: "descendant of a daemon without environment", script: "(setsid sh -c 'env -i sh -c \"sleep 600; : WORD\"; :' >/dev/null 2>&1 &) ; sleep 0.3", good: true, left: true},
 		{name: "daemon without environment", script: "(env -i setsid sh -c 'sleep 600; : WORD' </dev/null >/dev/null 2>&1 &) ; exit 0", adopt: true, good: true, left: true},
-		{name: "closes stdout", script: "exec >&- 2>&-; : WORD; sleep 600"},
+		{name: "closes stdout", script: "exec >&- 2>&-; : >$0; : WORD; sleep 600"},
 		{name: "reads no stdin", script: "exit 0", good: true},
 		{name: "changes directory", script: "cd /tmp && exit 0", good: true},
-		{name: "forks as it is killed", script: "setsid sh -c 'for i in $(seq 300); do (sleep 600; : WORD) & sleep 0.01; done' & sleep 600", left: true},
+		{name: "forks as it is killed", script: "setsid sh -c 'for i in $(seq 3000); do (sleep 600; : WORD) & : >$0; sleep 0.01; done' $0 & sleep 600", left: true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if testing.Short() && !tc.good {
 				t.Skip("takes a timeout")
 			}
 			word := uuid.NewString()
-			b := newBench(t)
-			b.Adopt = tc.adopt
-			h := script("unruly", strings.ReplaceAll(tc.script, "WORD", word))
-			h.Stdin = bytes.Repeat([]byte("x"), 1<<20)
-			h.Timeout, h.Grace = 20*time.Second, 100*time.Millisecond
-			if !tc.good {
-				h.Timeout = 300 * time.Millisecond
-			}
 			before := descriptors(t)
-			if err := b.Run(t.Context(), PreSync, []Hook{h}, false); err != nil {
-				t.Fatal(err)
+			var b *bench
+			try := func(limit time.Duration, ready string) {
+				b = newBench(t)
+				b.Adopt = tc.adopt
+				h := script("unruly", strings.ReplaceAll(tc.script, "WORD", word))
+				h.Args = append(h.Args, ready)
+				h.Stdin = bytes.Repeat([]byte("x"), 1<<20)
+				h.Timeout, h.Grace = limit, 100*time.Millisecond
+				if err := b.Run(t.Context(), PreSync, []Hook{h}, false); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if tc.good {
+				try(time.Minute, "")
+			} else {
+				testparts.UntilReady(t, try)
 			}
 			if left := running(word); len(left) > 0 {
 				t.Errorf("left running: %q", left)

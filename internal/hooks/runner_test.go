@@ -12,6 +12,7 @@ import (
 
 	"stretcher/internal/process"
 	"stretcher/internal/runlog"
+	"stretcher/internal/testparts"
 )
 
 // bench is a Runner with all it writes.
@@ -197,14 +198,18 @@ func TestStdoutIsPassedThrough(t *testing.T) {
 }
 
 func TestOutcomeSaysHowItEnded(t *testing.T) {
-	b := newBench(t)
-	slow := script("slow", "trap '' TERM; while :; do sleep 0.01; done")
-	slow.Timeout = 100 * time.Millisecond
-	killed := slow
-	killed.Name, killed.Grace, killed.Args = "killed", NoGrace, []string{"-c", "trap 'exit 0' TERM; while :; do sleep 0.01; done"}
-	if err := b.Run(t.Context(), PreSync, []Hook{script("three", "exit 3"), slow, killed}, false); err != nil {
-		t.Fatal(err)
-	}
+	var b *bench
+	testparts.UntilReady(t, func(limit time.Duration, ready string) {
+		b = newBench(t)
+		slow := script("slow", "trap '' TERM; : >$0.slow; while :; do sleep 0.01; done")
+		slow.Args, slow.Timeout = append(slow.Args, ready), limit
+		killed := slow
+		killed.Name, killed.Grace = "killed", NoGrace
+		killed.Args = []string{"-c", "trap 'exit 0' TERM; mv $0.slow $0; while :; do sleep 0.01; done", ready}
+		if err := b.Run(t.Context(), PreSync, []Hook{script("three", "exit 3"), slow, killed}, false); err != nil {
+			t.Fatal(err)
+		}
+	})
 	for i, want := range []process.Result{{Exit: 3}, {Exit: -1, Signal: 9, TimedOut: true}, {Exit: -1, Signal: 9, TimedOut: true}} {
 		got := b.outcomes[i].Result
 		if got.Exit != want.Exit || got.Signal != want.Signal || got.TimedOut != want.TimedOut || b.outcomes[i].Err == nil {
@@ -232,12 +237,12 @@ func TestCancelStopsThePoint(t *testing.T) {
 }
 
 func TestFunctions(t *testing.T) {
-	run := func(f func(context.Context, Streams) (process.Result, error)) (*bench, error) {
+	run := func(limit time.Duration, f func(context.Context, Streams) (process.Result, error)) (*bench, error) {
 		b := newBench(t)
-		h := Hook{Dialect: Porter, Name: "f", Required: true, Timeout: 50 * time.Millisecond, Run: f}
+		h := Hook{Dialect: Porter, Name: "f", Required: true, Timeout: limit, Run: f}
 		return b, b.Run(t.Context(), PreSync, []Hook{h}, false)
 	}
-	b, err := run(func(_ context.Context, s Streams) (process.Result, error) {
+	b, err := run(time.Hour, func(_ context.Context, s Streams) (process.Result, error) {
 		if len(s.Mark) != 1 || !strings.HasPrefix(s.Mark[0], MarkName+"=") {
 			t.Errorf("mark = %q", s.Mark)
 		}
@@ -247,14 +252,14 @@ func TestFunctions(t *testing.T) {
 	if err != nil || !strings.Contains(b.log.String(), "f: said") {
 		t.Errorf("err = %v, log:\n%s", err, b.log)
 	}
-	b, err = run(func(ctx context.Context, _ Streams) (process.Result, error) {
+	b, err = run(50*time.Millisecond, func(ctx context.Context, _ Streams) (process.Result, error) {
 		<-ctx.Done()
 		return process.Result{Exit: -1}, context.Cause(ctx)
 	})
 	if err == nil || !strings.Contains(err.Error(), "timed out after 50ms") || !b.outcomes[0].Result.TimedOut {
 		t.Errorf("timeout: %v, %+v", err, b.outcomes[0].Result)
 	}
-	if _, err = run(func(context.Context, Streams) (process.Result, error) { panic("oops") }); err == nil || !strings.Contains(err.Error(), "oops") {
+	if _, err = run(0, func(context.Context, Streams) (process.Result, error) { panic("oops") }); err == nil || !strings.Contains(err.Error(), "oops") {
 		t.Errorf("panic: %v", err)
 	}
 }

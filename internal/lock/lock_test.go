@@ -209,14 +209,20 @@ func TestUnnamedHolderIsReportedAsUnknown(t *testing.T) {
 			t.Fatal(err)
 		}
 		told := 0
-		wait := Wait{Max: 3 * poll, Notify: func(h Info) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		wait := Wait{Max: long, Notify: func(h Info) {
 			if told++; h != (Info{}) {
 				t.Errorf("%.9q: told of %+v", text, h)
 			}
+			cancel()
 		}}
-		_, err := Acquire(t.Context(), dir, "/srv/app", Info{}, wait)
-		if told != 1 || !errors.Is(err, ErrHeld) || !strings.Contains(err.Error(), "an unknown process") {
+		if _, err := Acquire(ctx, dir, "/srv/app", Info{}, wait); told != 1 || !errors.Is(err, context.Canceled) {
 			t.Errorf("%.9q: told %d times, error %v", text, told, err)
+		}
+		_, err := Acquire(t.Context(), dir, "/srv/app", Info{}, Wait{})
+		if !errors.Is(err, ErrHeld) || !strings.Contains(err.Error(), "an unknown process") {
+			t.Errorf("%.9q: error %v", text, err)
 		}
 	}
 }

@@ -15,37 +15,39 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"stretcher/internal/testparts"
 )
 
 func sh(script string) Command {
 	return Command{Path: "sh", Args: []string{"-c", script}, Grace: 200 * time.Millisecond}
 }
 
-// enough is for a shell to get to its trap, on a busy machine too.
-const enough = 2 * time.Second
-
 func TestRunReportsHowTheChildEnded(t *testing.T) {
+	const short, long = 200 * time.Millisecond, time.Minute
 	for _, tc := range []struct {
 		name, script string
-		timeout      time.Duration
-		grace        time.Duration
+		grace        time.Duration // of one that hangs, which makes the file $0 first
 		exit         int
 		signal       syscall.Signal
 		timedOut     bool
 		message      string
 	}{
-		{"success", "exit 0", 0, 0, 0, 0, false, ""},
-		{"status", "exit 3", 0, 0, 3, 0, false, "exit status 3"},
-		{"signal", "kill -9 $$", 0, 0, -1, syscall.SIGKILL, false, "killed by signal 9 (killed)"},
-		{"timeout", "sleep 60", 50 * time.Millisecond, time.Minute, -1, syscall.SIGTERM, true, "timed out after 50ms"},
-		{"timeout, graceful", "trap 'exit 4' TERM; while :; do sleep 0.01; done", enough, time.Minute, 4, 0, true, "timed out after"},
-		{"timeout, TERM ignored", "trap '' TERM; while :; do sleep 0.01; done", enough, time.Millisecond, -1, syscall.SIGKILL, true, "timed out after"},
+		{"success", "exit 0", 0, 0, 0, false, ""},
+		{"status", "exit 3", 0, 3, 0, false, "exit status 3"},
+		{"signal", "kill -9 $$", 0, -1, syscall.SIGKILL, false, "killed by signal 9 (killed)"},
+		{"timeout", ": >$0; sleep 600", long, -1, syscall.SIGTERM, true, "timed out after "},
+		{"timeout, graceful", "trap 'exit 4' TERM; : >$0; while :; do sleep 0.01; done", long, 4, 0, true, "timed out after "},
+		{"timeout, TERM ignored", "trap '' TERM; : >$0; while :; do sleep 0.01; done", short, -1, syscall.SIGKILL, true, "timed out after "},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
-			c := sh(tc.script)
-			c.Timeout, c.Grace = tc.timeout, tc.grace
-			res, err := Run(t.Context(), c)
+			res, err := Result{}, error(nil)
+			if tc.grace == 0 {
+				res, err = Run(t.Context(), sh(tc.script))
+			} else {
+				res, err = hung(t, tc.script, tc.grace)
+				tc.message += res.Limit.String()
+			}
 			if res.Exit != tc.exit || res.Signal != tc.signal || res.TimedOut != tc.timedOut {
 				t.Errorf("result = %+v", res)
 			}
@@ -61,10 +63,21 @@ func TestRunReportsHowTheChildEnded(t *testing.T) {
 	}
 }
 
+// hung runs a script that makes the file $0 when it has come to where its
+// timeout shall find it.
+func hung(t *testing.T, script string, grace time.Duration) (res Result, err error) {
+	t.Helper()
+	testparts.UntilReady(t, func(limit time.Duration, ready string) {
+		c := sh(script)
+		c.Args = append(c.Args, ready)
+		c.Timeout, c.Grace = limit, grace
+		res, err = Run(t.Context(), c)
+	})
+	return res, err
+}
+
 func TestNoGraceIsKillAtOnce(t *testing.T) {
-	c := sh("trap 'exit 4' TERM; while :; do sleep 0.01; done")
-	c.Timeout, c.Grace = 100*time.Millisecond, NoGrace
-	if res, err := Run(t.Context(), c); res.Signal != syscall.SIGKILL || !res.TimedOut || err == nil {
+	if res, err := hung(t, "trap 'exit 4' TERM; : >$0; while :; do sleep 0.01; done", NoGrace); res.Signal != syscall.SIGKILL || !res.TimedOut || err == nil {
 		t.Errorf("result = %+v, err = %v", res, err)
 	}
 }
@@ -108,7 +121,7 @@ func TestCancelledContextStartsNothing(t *testing.T) {
 // not, and returns the child's pid once it is there.
 func waitForPid(t *testing.T, file string) int {
 	t.Helper()
-	for range 3000 {
+	for range 12000 {
 		if b, err := os.ReadFile(file); err == nil && bytes.HasSuffix(b, []byte("\n")) {
 			pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
 			if err != nil {
@@ -123,7 +136,7 @@ func waitForPid(t *testing.T, file string) int {
 }
 
 func gone(pid int) bool {
-	for range 1000 {
+	for range 12000 {
 		b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 		if err != nil || strings.Contains(string(b), ") Z ") {
 			return true

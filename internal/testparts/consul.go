@@ -100,8 +100,8 @@ func (w *Watch) Signal(sig os.Signal) {
 	_ = w.p.cmd.Process.Signal(sig)
 }
 
-// Stop sends SIGTERM and waits until the watch has ended; after 30 s it is
-// killed.
+// Stop sends SIGTERM and waits until the watch has ended; after 2 min it
+// is killed.
 func (w *Watch) Stop() {
 	w.Signal(syscall.SIGTERM)
 	poll(w.Exited, nil)

@@ -108,10 +108,32 @@ func TestPoll(t *testing.T) {
 	}
 }
 
+func TestUntilReady(t *testing.T) {
+	var limits []time.Duration
+	UntilReady(t, func(limit time.Duration, ready string) {
+		if limits = append(limits, limit); len(limits) < 3 {
+			return
+		}
+		if err := os.WriteFile(ready, nil, 0o600); err != nil {
+			t.Error(err)
+		}
+	})
+	if len(limits) != 3 || limits[0] <= 0 || limits[1] != 2*limits[0] || limits[2] != 2*limits[1] {
+		t.Errorf("limits %v, want three, each twice the one before", limits)
+	}
+	said := judge(t, func(tb testing.TB) { UntilReady(tb, func(time.Duration, string) {}) })
+	if !strings.Contains(said, "never came") {
+		t.Errorf("verdict %q of a program that is never ready", said)
+	}
+}
+
 func TestFreePort(t *testing.T) {
 	port := FreePort(t)
 	if !portFree(port) {
 		t.Errorf("port %d is taken", port)
+	}
+	if runtime.GOOS == "linux" && reserve(t, port) {
+		t.Errorf("port %d can be given again", port)
 	}
 	base := Nginx(t, t.TempDir(), "")
 	var taken int

@@ -101,8 +101,8 @@ func TestCopyGivesUp(t *testing.T) {
 			want: `fetch "BASE": too large: more bytes came, 1000 allowed`, is: ErrTooLarge},
 		{name: "refused size", opts: Options{Retries: 5, OnSize: func(int64) error { return full }}, requests: 1,
 			want: `fetch "BASE" of 102400 bytes: no space left on device`, is: full},
-		{name: "stalled", opts: Options{Retries: 1, Stall: 300 * time.Millisecond}, steps: []step{{stall: true, cut: 10}}, requests: 4,
-			want: `read "BASE" at byte 40: no data for 300ms (after 4 attempts)`, is: ErrStalled},
+		{name: "stalled", opts: Options{Retries: 1, Stall: 2 * time.Second}, steps: []step{{stall: true, cut: 10}}, requests: 4,
+			want: `read "BASE" at byte 40: no data for 2s (after 4 attempts)`, is: ErrStalled},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			srv := serve(t, data, c.steps...)
@@ -137,7 +137,7 @@ func TestCopyHidesSecrets(t *testing.T) {
 }
 
 func TestStallCountsOnlyTheServer(t *testing.T) {
-	const stall = 400 * time.Millisecond // below the second that the bandwidth makes it pause
+	const stall = 900 * time.Millisecond // below the second that the bandwidth makes it pause
 	for _, c := range []struct {
 		name string
 		size int

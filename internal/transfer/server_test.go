@@ -224,7 +224,7 @@ func (c *closing) Close() error {
 // one needs.
 func settle(t *testing.T, want int) {
 	t.Helper()
-	for range 500 {
+	for range 6000 {
 		if runtime.NumGoroutine() <= want {
 			return
 		}

@@ -162,12 +162,20 @@ func TestWatch(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	changed, ended := make(chan struct{}, 100), make(chan error, 1)
 	go func() { ended <- Watch(ctx, []string{there, later}, func() { changed <- struct{}{} }) }()
-	time.Sleep(50 * time.Millisecond) // else the first change may come before the start
+	// Only what changes after its start counts, and that is the only sign of it.
+	for n, started := 2, false; !started; n++ {
+		put(t, there, "a.json", fmt.Sprint(n))
+		select {
+		case <-changed:
+			started = true
+		case <-time.After(settle * 3):
+		}
+	}
 	for _, step := range []struct {
 		name string
 		do   func() error
 	}{
-		{"content", func() error { return os.WriteFile(filepath.Join(there, "a.json"), []byte("2"), 0o644) }},
+		{"content", func() error { return os.WriteFile(filepath.Join(there, "a.json"), []byte("changed"), 0o644) }},
 		{"new file", func() error { return os.WriteFile(filepath.Join(there, "b.json"), nil, 0o644) }},
 		{"rename", func() error { return os.Rename(filepath.Join(there, "b.json"), filepath.Join(there, "c.json")) }},
 		{"removal", func() error { return os.Remove(filepath.Join(there, "c.json")) }},
@@ -185,6 +193,13 @@ func TestWatch(t *testing.T) {
 		time.Sleep(settle * 2) // a second call for the same step is allowed
 		for len(changed) > 0 {
 			<-changed
+		}
+	}
+	for quiet := false; !quiet; {
+		select {
+		case <-changed:
+		case <-time.After(2 * poll):
+			quiet = true
 		}
 	}
 	put(t, there, "README", "no definition")
