@@ -110,22 +110,34 @@ func (d *Dir) PruneBad(ctx context.Context, running string) ([]string, error) {
 	return d.removeAll(ctx, ids, running)
 }
 
-// removeAll removes releases and what killed runs left.
-func (d *Dir) removeAll(ctx context.Context, ids []string, running string) ([]string, error) {
-	if err := d.sweepAll(running); err != nil {
-		return nil, fmt.Errorf("prune releases: %w", err)
+// removeAll removes releases and what killed runs left. One that can't be
+// removed keeps no other: it is told of in the error.
+func (d *Dir) removeAll(ctx context.Context, ids []string, running string) (removed []string, err error) {
+	if left := d.sweepAll(running); left != nil {
+		err = fmt.Errorf("prune releases: %w", left)
 	}
-	var removed []string
 	for _, id := range ids {
-		if err := context.Cause(ctx); err != nil {
-			return removed, fmt.Errorf("prune releases: %w", err)
+		if cause := context.Cause(ctx); cause != nil {
+			return removed, also(err, fmt.Errorf("prune releases: %w", cause))
 		}
-		if err := d.remove(id); err != nil {
-			return removed, fmt.Errorf("prune release %q: %w", id, err)
+		if stays := d.remove(id); stays != nil {
+			err = also(err, fmt.Errorf("prune release %q: %w", id, stays))
+			continue
 		}
 		removed = append(removed, id)
 	}
-	return removed, nil
+	return removed, err
+}
+
+// also is an error that tells of two, in one line.
+func also(err, more error) error {
+	switch {
+	case err == nil:
+		return more
+	case more == nil:
+		return err
+	}
+	return fmt.Errorf("%w; %w", err, more)
 }
 
 // remove removes a release. It loses its name first, so that it never stands
@@ -147,15 +159,10 @@ func (d *Dir) remove(id string) error {
 // sweepAll removes what killed runs left: temporary names, and marks whose
 // release never came to be.
 func (d *Dir) sweepAll(running string) error {
-	if err := sweep(d.path, currentLeftovers); err != nil {
-		return err
-	}
-	if err := sweep(d.releases(), releaseLeftovers); err != nil {
-		return err
-	}
+	left := also(sweep(d.path, currentLeftovers), sweep(d.releases(), releaseLeftovers))
 	entries, err := d.entries()
 	if err != nil {
-		return err
+		return also(left, err)
 	}
 	for _, e := range entries {
 		id, ok := markID(e.Name())
@@ -165,9 +172,7 @@ func (d *Dir) sweepAll(running string) error {
 		if _, err := os.Lstat(d.Path(id)); !os.IsNotExist(err) {
 			continue
 		}
-		if err := os.Remove(d.markPath(id)); err != nil {
-			return err
-		}
+		left = also(left, os.Remove(d.markPath(id)))
 	}
-	return nil
+	return left
 }

@@ -291,7 +291,7 @@ func (d *Dir) syncDir(path string) error {
 }
 
 // sweep removes from a directory of the layout what a killed run left there.
-func sweep(dir string, name *regexp.Regexp) error {
+func sweep(dir string, name *regexp.Regexp) (left error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -303,9 +303,7 @@ func sweep(dir string, name *regexp.Regexp) error {
 		if !name.MatchString(e.Name()) {
 			continue
 		}
-		if err := disk.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
-			return err
-		}
+		left = also(left, disk.RemoveAll(filepath.Join(dir, e.Name())))
 	}
-	return nil
+	return left
 }

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"stretcher/internal/disk"
 )
 
 // mountTmp mounts a tmpfs at dir, or skips the test.
@@ -182,6 +184,7 @@ func TestOrdinaryUser(t *testing.T) {
 		if removed, err := d.Prune(context.Background(), 2, ""); err != nil || len(removed) != 1 {
 			t.Errorf("Prune = %v, %v", removed, err)
 		}
+		must(t, disk.RemoveAll(filepath.Join(dir, "dest"))) // others than root could not clean up after the test
 	})
 }
 
@@ -234,4 +237,29 @@ func asUser(t *testing.T, f func()) {
 		f()
 	}()
 	<-done
+}
+
+// TestPruneGoesOn: something is mounted in an old release. The others go, now
+// and at each later time.
+func TestPruneGoesOn(t *testing.T) {
+	d := layout(t)
+	for n := 1; n <= 5; n++ {
+		add(t, d, n, Good)
+	}
+	must(t, d.Switch(id(5)))
+	point := filepath.Join(d.Path(id(1)), "mounted")
+	must(t, os.Mkdir(point, 0o755))
+	if err := unix.Mount("tmpfs", point, "tmpfs", 0, ""); err != nil {
+		t.Skipf("mount: %v", err)
+	}
+	moved := filepath.Join(d.releases(), pruned+id(1), "mounted")
+	t.Cleanup(func() { must(t, unix.Unmount(moved, 0)) })
+	removed, err := d.Prune(context.Background(), 3, "")
+	if !errors.Is(err, unix.EBUSY) || strings.Contains(err.Error(), "\n") || len(removed) != 1 || removed[0] != id(2) {
+		t.Errorf("Prune = %v, %v", removed, err)
+	}
+	removed, err = d.Prune(context.Background(), 2, "")
+	if !errors.Is(err, unix.EBUSY) || len(removed) != 1 || removed[0] != id(3) {
+		t.Errorf("Prune once more = %v, %v", removed, err)
+	}
 }
