@@ -43,7 +43,7 @@ var (
 func random(rnd *rand.Rand, dest bool) node {
 	const day = 86400 * int64(time.Second)
 	n := node{
-		mode:  pick[fs.FileMode](rnd, 0o644, 0o644, 0o600, 0o755, 0o444, 0, 0o755|fs.ModeSetuid, 0o711|fs.ModeSetgid),
+		mode:  pick[fs.FileMode](rnd, 0o644, 0o644, 0o600, 0o755, 0o444, unreadable(), 0o755|fs.ModeSetuid, 0o711|fs.ModeSetgid),
 		mtime: 11000*day + pick[int64](rnd, 0, 0, 5e8, 123456789, 1e9, 2*day, -20000*day-1),
 	}
 	if os.Getuid() == 0 {
@@ -51,7 +51,7 @@ func random(rnd *rand.Rand, dest bool) node {
 	}
 	switch k := rnd.IntN(40); {
 	case k < 14:
-		n.mode = fs.ModeDir | pick[fs.FileMode](rnd, 0o755, 0o755, 0o700, 0o555, 0o777|fs.ModeSticky, 0o750|fs.ModeSetgid)
+		n.mode = fs.ModeDir | pick[fs.FileMode](rnd, 0o755, 0o755, 0o700, 0o555|own(), 0o777|fs.ModeSticky, 0o750|fs.ModeSetgid)
 	case k < 19:
 		n.mode, n.link = fs.ModeSymlink|0o777, pick(rnd, ".", "a", "..", "no/where", "/etc/passwd")
 	case k < 21:
@@ -138,7 +138,9 @@ func mutated(rnd *rand.Rand, src []node) []node {
 			other.path = n.path
 			n = other
 		case 2:
-			n.mode = n.mode.Type() | other.mode&^fs.ModeType
+			if n.mode = n.mode.Type() | other.mode&^fs.ModeType; n.mode.IsDir() {
+				n.mode |= own()
+			}
 		case 3:
 			n.uid, n.gid = other.uid, other.gid
 		case 4, 5:
@@ -248,6 +250,24 @@ func plant(t testing.TB, dir string, tree []node) {
 
 // special are the bits that fs.FileMode has elsewhere.
 var special = map[int64]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky}
+
+// own is what root alone can do without in a directory's mode: others can't
+// look into it, and rsync leaves it writable when something in it is to go and
+// can't.
+func own() fs.FileMode {
+	if os.Getuid() == 0 {
+		return 0
+	}
+	return 0o700
+}
+
+// unreadable is a mode of files that root alone can compare.
+func unreadable() fs.FileMode {
+	if os.Getuid() == 0 {
+		return 0
+	}
+	return 0o400
+}
 
 // octal is a mode as archives have it, and fromOctal the reverse.
 func octal(m fs.FileMode) int64 {

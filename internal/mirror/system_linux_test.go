@@ -230,6 +230,9 @@ func killTrees() [2][]node {
 			if n.mode&fs.ModeSocket != 0 {
 				n.mode = 0o600
 			}
+			if os.Getuid() != 0 {
+				n.mode = n.mode.Type() | n.mode.Perm()&0o755 // what an archive gives to others
+			}
 			if k == 1 && n.mode.IsRegular() {
 				n.data += "new"
 			}
