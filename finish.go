@@ -13,7 +13,7 @@ import (
 // and records the result. late goes on for a while when ctx is interrupted.
 func (r *run) finish(ctx, late context.Context, err error) error {
 	if err != nil {
-		err = r.goBack(late, err)
+		err = r.goBack(ctx, late, err)
 		r.fail(late, err)
 		if s, ok := interrupted(ctx); ok && !errors.As(err, new(signalError)) {
 			err = fmt.Errorf("failure: %w (%w)", s, err)

@@ -86,6 +86,9 @@ func destArg(args []string) (string, error) {
 	if len(args) == 0 {
 		return "", nil
 	}
+	if args[0] == "" { // of a variable that is not set, not the current directory
+		return "", usage("DEST is empty")
+	}
 	return filepath.Abs(args[0])
 }
 

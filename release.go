@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/dustin/go-humanize"
 
@@ -25,7 +26,7 @@ type releaseStrategy struct {
 	switched bool
 }
 
-func (s *releaseStrategy) check(r *run) (err error) {
+func (s *releaseStrategy) checkLayout(r *run) (err error) {
 	if s.dir, err = releases.Open(r.manifest.Dest, releases.Options{Sync: true}); err != nil {
 		return err
 	}
@@ -46,7 +47,12 @@ func plainError(err error) error {
 	return &failure{class: errRefused, err: err, hint: fmt.Sprintf("move it away, for example: mv %[1]s %[1]s.old", plain.Path)}
 }
 
-func (s *releaseStrategy) checkLayout(r *run) error { return s.check(r) }
+func (s *releaseStrategy) check(r *run) error {
+	if err := s.checkLayout(r); err != nil {
+		return err
+	}
+	return checkDir(r.manifest.Dest)
+}
 
 // sparesReleases refuses a sync that would delete releases.
 func (r *run) sparesReleases() error {
@@ -306,7 +312,7 @@ func (r *run) prune(ctx context.Context) error {
 // goBack marks a release of a run that has failed. If it is live, the run
 // switches back to the last good one, and runs what the manifest wants to run
 // again. The error says what has become of it.
-func (r *run) goBack(ctx context.Context, failure error) error {
+func (r *run) goBack(ctx, late context.Context, failure error) error {
 	s, ok := r.ofReleases()
 	if !ok || r.accepted || !s.added && !s.switched {
 		return failure
@@ -318,9 +324,9 @@ func (r *run) goBack(ctx context.Context, failure error) error {
 		}
 	}
 	if s.switched && !r.manifest.Rollback.Off {
-		failure = r.switchBack(ctx, s, failure)
+		failure = r.switchBack(ctx, late, s, failure)
 	}
-	if _, err := s.dir.PruneBad(ctx, s.id); err != nil {
+	if _, err := s.dir.PruneBad(late, s.id); err != nil {
 		r.log.Warn(sayf("releases that failed stay: %v", err))
 	}
 	return failure
@@ -328,7 +334,7 @@ func (r *run) goBack(ctx context.Context, failure error) error {
 
 // switchBack leaves the release that has failed. That is one rename: there is
 // time for it, however late it is.
-func (r *run) switchBack(ctx context.Context, s *releaseStrategy, failure error) error {
+func (r *run) switchBack(ctx, late context.Context, s *releaseStrategy, failure error) error {
 	target, err := s.lastGood()
 	switch {
 	case err != nil:
@@ -344,7 +350,7 @@ func (r *run) switchBack(ctx context.Context, s *releaseStrategy, failure error)
 	if err != nil {
 		r.log.Warn(textOf(err))
 	}
-	return r.rerun(ctx, fmt.Errorf("%w; switched back to release %s", failure, target))
+	return r.rerun(ctx, late, fmt.Errorf("%w; switched back to release %s", failure, target))
 }
 
 // lastGood is the release to go back to: the one that was live, if it was
@@ -369,10 +375,15 @@ func (s *releaseStrategy) lastGood() (string, error) {
 }
 
 // rerun runs commands again for the release that is live again: they make the
-// application start from it.
-func (r *run) rerun(ctx context.Context, failure error) error {
+// application start from it. After an interruption of ctx they have half of
+// late's time: what hangs again must leave some to the failure commands.
+func (r *run) rerun(ctx, late context.Context, failure error) error {
+	half, cancel := context.WithCancelCause(late)
+	defer cancel(nil)
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(afterSignal/2, func() { cancel(errTooLate) }) })
+	defer stop()
 	for _, point := range r.manifest.Rollback.rerun() {
-		if err := r.runCommands(ctx, point, r.manifest.Commands.at(point)); err != nil {
+		if err := r.runCommands(half, point, r.manifest.Commands.at(point)); err != nil {
 			return fmt.Errorf("%w, where %w", failure, err)
 		}
 	}

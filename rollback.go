@@ -139,6 +139,7 @@ func (r *run) chooseKept() error {
 	if err != nil {
 		return err
 	}
+	all = alike(all)
 	if b.to != "" {
 		var found []string
 		for _, e := range all {
@@ -161,6 +162,16 @@ func (r *run) chooseKept() error {
 	}
 	b.kept = all[0]
 	return nil
+}
+
+// alike are the entries of the newest one's layout: a tree of its own must not
+// get releases in it, nor the other way round.
+func alike(all []cache.Entry) []cache.Entry {
+	if len(all) == 0 {
+		return all
+	}
+	layered := all[0].Strategy == strategyReleases
+	return slices.DeleteFunc(all, func(e cache.Entry) bool { return (e.Strategy == strategyReleases) != layered })
 }
 
 // isLive tells whether dest holds what the newest of entries deployed: the

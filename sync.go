@@ -85,6 +85,9 @@ func checkDir(dest string) error {
 	info, err := os.Stat(dest)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		if _, err := os.Lstat(dest); err == nil {
+			return fmt.Errorf("dest %q is a symlink that leads nowhere", dest)
+		}
 		return checkAbove(dest)
 	case err != nil:
 		return fmt.Errorf("dest: %w", err)
