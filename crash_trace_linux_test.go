@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"syscall"
 	"testing"
@@ -20,6 +22,7 @@ type tracer struct {
 	pid    int
 	seen   map[int]bool // the threads
 	calls  int          // of that kind so far
+	saw    func(call string)
 }
 
 // run returns the status that a shell would show, and whether the signal was
@@ -88,10 +91,14 @@ func (tr *tracer) pass(pid int, ws unix.WaitStatus) int {
 	tr.seen[pid] = true
 	switch sig := ws.StopSignal(); {
 	case sig == unix.SIGTRAP|0x80:
-		if changesNames(pid) {
+		info, ok := enters(pid)
+		if ok && changesNames(info) {
 			if tr.calls++; tr.calls == tr.n {
 				_ = unix.Kill(tr.pid, tr.signal)
 			}
+		}
+		if ok && tr.saw != nil {
+			tr.saw(named(pid, info))
 		}
 		return 0
 	case sig == unix.SIGTRAP, isNew && sig == unix.SIGSTOP:
@@ -112,14 +119,15 @@ type syscallInfo struct {
 	_      [2]uint64
 }
 
-// changesNames tells whether a thread is about to make such a call.
-func changesNames(pid int) bool {
+// enters tells which call a thread is about to make.
+func enters(pid int) (info syscallInfo, ok bool) {
 	const getSyscallInfo, entry = 0x420e, 1
-	var info syscallInfo
 	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, getSyscallInfo, uintptr(pid), unsafe.Sizeof(info), uintptr(unsafe.Pointer(&info)), 0, 0)
-	if errno != 0 || info.op != entry {
-		return false
-	}
+	return info, errno == 0 && info.op == entry
+}
+
+// changesNames tells whether a call makes, renames or removes a name.
+func changesNames(info syscallInfo) bool {
 	switch info.number {
 	case unix.SYS_RENAMEAT, unix.SYS_RENAMEAT2, unix.SYS_LINKAT, unix.SYS_SYMLINKAT, unix.SYS_UNLINKAT, unix.SYS_MKDIRAT:
 		return true
@@ -127,4 +135,25 @@ func changesNames(pid int) bool {
 		return info.args[2]&unix.O_CREAT != 0
 	}
 	return false
+}
+
+// named is "syncfs", "fsync", or "rename" and the new name; "" for other calls.
+func named(pid int, info syscallInfo) string {
+	switch info.number {
+	case unix.SYS_SYNCFS:
+		return "syncfs"
+	case unix.SYS_FSYNC:
+		return "fsync"
+	case unix.SYS_RENAMEAT, unix.SYS_RENAMEAT2:
+		name := make([]byte, unix.PathMax)
+		n, err := unix.PtracePeekData(pid, uintptr(info.args[3]), name[:64])
+		for err == nil && n < len(name) && bytes.IndexByte(name[:n], 0) < 0 {
+			var more int
+			more, err = unix.PtracePeekData(pid, uintptr(info.args[3])+uintptr(n), name[n:n+64])
+			n += more
+		}
+		path, _, _ := bytes.Cut(name[:n], []byte{0})
+		return "rename " + filepath.Base(string(path))
+	}
+	return ""
 }
