@@ -203,7 +203,7 @@ func runStatus(ctx context.Context, s *settings) (code int, err error) {
 	}
 	dest, err := destArg(s.args)
 	if err != nil {
-		return statusFailed, err
+		return exitCode(err), err
 	}
 	err = readHistory(ctx, s, func(db *history.Store) error {
 		var text string
