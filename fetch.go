@@ -203,13 +203,8 @@ func (d *download) Write(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	hashed := make(chan struct{})
-	go func() { // beside the disk
-		defer close(hashed)
-		d.hash.Write(p)
-	}()
-	n, err := d.file.Write(p) // after an error nothing goes on from here
-	<-hashed
+	n, err := d.file.Write(p)
+	d.hash.Write(p[:n])
 	return n, err
 }
 
