@@ -232,8 +232,7 @@ func (d *Dir) isReleases(dir string) bool {
 // rename: whoever opens current gets the one release or the other. With
 // ErrUnsynced it has switched; with every other error it has not.
 func (d *Dir) Switch(id string) error {
-	before, _, err := d.Current()
-	if err != nil {
+	if _, _, err := d.Current(); err != nil {
 		return fmt.Errorf("switch: %w", err)
 	}
 	if err := d.exists(id); err != nil {
@@ -249,7 +248,7 @@ func (d *Dir) Switch(id string) error {
 	if err := os.Rename(temp, d.CurrentPath()); err != nil {
 		_ = os.Remove(temp)
 		// On NFS a rename whose answer was lost is tried again, and fails.
-		if now, ok, lookErr := d.Current(); lookErr != nil || !ok || now != id || now == before {
+		if now, _, _ := d.Current(); now != id {
 			return fmt.Errorf("switch: %w", err)
 		}
 	}
