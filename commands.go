@@ -155,17 +155,17 @@ const afterSignal = 60 * time.Second
 
 var errTooLate = errors.New("no time left after the interruption")
 
-// outlive returns a context for the failure commands: it goes on when ctx is
-// interrupted, for afterSignal, or until a second signal.
-func outlive(ctx context.Context, again <-chan struct{}) (context.Context, context.CancelFunc) {
-	fresh, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+// outlive returns a context like late, which goes on when ctx is interrupted:
+// for limit, or until a second signal.
+func outlive(ctx, late context.Context, limit time.Duration, again <-chan struct{}) (context.Context, context.CancelFunc) {
+	fresh, cancel := context.WithCancelCause(late)
 	go func() {
 		select {
 		case <-ctx.Done():
 		case <-fresh.Done():
 			return
 		}
-		timer := time.NewTimer(afterSignal)
+		timer := time.NewTimer(limit)
 		defer timer.Stop()
 		select {
 		case <-timer.C:

@@ -97,7 +97,7 @@ type part struct {
 
 // deploy is the whole process, from the event to its result.
 func (r *run) deploy(ctx context.Context) (err error) {
-	late, cancel := outlive(ctx, r.again)
+	late, cancel := outlive(ctx, context.WithoutCancel(ctx), afterSignal, r.again)
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil { // or the run would end as a good one

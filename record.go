@@ -269,8 +269,8 @@ func (c *recorder) endRest(run string, removeContainers func(run string) error) 
 	for _, pgid := range c.dir.Groups(run) {
 		ended = process.KillGroup(pgid, markOf(run)) || ended
 	}
-	if variable := c.dir.Starting(run); len(variable) == len(commandMark)+len(uuid.Nil.String()) {
-		ended = process.KillGroupsOf(variable) || ended
+	if id := c.dir.Starting(run); id != "" {
+		ended = process.KillGroupsOf(commandMark+id) || ended
 	}
 	if n := process.KillMarked(markOf(run), hooks.MarkName); n > 0 { // in groups of their own
 		ended = true
@@ -296,15 +296,14 @@ func markOf(run string) string { return "STRETCHER_RUN_ID=" + run }
 // commandMark begins what the environment of a command holds, and no other's.
 const commandMark = "STRETCHER_COMMAND_ID="
 
-// begin returns the environment of a command that is about to start, with a
-// mark by which the next run finds it, should this one be killed before
-// setGroup.
+// begin returns the environment of a command that is about to start, with an
+// id by which the next run finds it, should this one be killed before setGroup.
 func (c *recorder) begin(env []string) []string {
-	mark := commandMark + uuid.NewString()
+	id := uuid.NewString()
 	if c.dir != nil {
-		_ = c.dir.SetStarting(c.row.ID, mark)
+		_ = c.dir.SetStarting(c.row.ID, id)
 	}
-	return append(env, mark)
+	return append(env, commandMark+id)
 }
 
 // setGroup notes a process group that the run is executing, for buryDied; 0

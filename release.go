@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/dustin/go-humanize"
 
@@ -378,10 +377,8 @@ func (s *releaseStrategy) lastGood() (string, error) {
 // application start from it. After an interruption of ctx they have half of
 // late's time: what hangs again must leave some to the failure commands.
 func (r *run) rerun(ctx, late context.Context, failure error) error {
-	half, cancel := context.WithCancelCause(late)
-	defer cancel(nil)
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(afterSignal/2, func() { cancel(errTooLate) }) })
-	defer stop()
+	half, cancel := outlive(ctx, late, afterSignal/2, nil)
+	defer cancel()
 	for _, point := range r.manifest.Rollback.rerun() {
 		if err := r.runCommands(half, point, r.manifest.Commands.at(point)); err != nil {
 			return fmt.Errorf("%w, where %w", failure, err)

@@ -140,13 +140,13 @@ func (d *Dir) Groups(run string) (pgids []int) {
 
 func (d *Dir) starting(run string) string { return filepath.Join(d.path, "running", run+".starting") }
 
-// SetStarting notes what the environment of a process holds that a run is
-// about to start, whose group nobody knows yet; "" when it has been noted.
-func (d *Dir) SetStarting(run, variable string) error {
-	if variable == "" {
+// SetStarting notes the id of a command that a run is about to start, whose
+// process group nobody knows yet; "" when it has been noted.
+func (d *Dir) SetStarting(run, id string) error {
+	if id == "" {
 		return remove(d.starting(run))
 	}
-	return os.WriteFile(d.starting(run), []byte(variable), 0o600)
+	return os.WriteFile(d.starting(run), []byte(id), 0o600)
 }
 
 // Starting returns what SetStarting noted.
