@@ -133,7 +133,7 @@ deploy() {
 # The case again makes no files.
 rest() {
     sync -f "$place"
-    [ "${where:-}" = disk ] && [ "${what:-}" != again ] && may_forget || return 0
+    if [ "${where:-}" != disk ] || [ "${what:-}" = again ] || ! may_forget; then return 0; fi
     sync
     echo 1 >/proc/sys/vm/drop_caches
     cat "$place"/*.tar.* "$program" ${peer:+"$peer"} >/dev/null

@@ -148,18 +148,20 @@ func writtenTable(out io.Writer, r *results, archive, changed int) error {
 		if d.what != "changed" {
 			continue
 		}
+		stored := c.written - float64(archive)
+		own := stored - c.record
 		fresh, rest, goal := "", "", ""
 		if c.fresh >= 0 {
 			fresh = fmt.Sprintf("%.1f", mb(c.fresh))
 		}
 		if again, ok := r.costs[deployed{d.program, "again"}]; ok {
-			extra := max(0, c.written-float64(archive)-c.record-again.written)
+			extra := max(0, own-again.written)
 			rest = fmt.Sprintf("%.1f", mb(extra))
 			if d.program == "native" {
 				goal = fmt.Sprintf("%.1f %s", mb(changed), met(extra <= float64(changed)+logged && c.fresh <= float64(changed)))
 			}
 		}
-		fmt.Fprintf(w, "%s\t%s\t%.1f\t%.1f\t%.1f\t%s\t%s\t\n", d.program, fresh, mb(c.written), mb(c.written-float64(archive)), mb(c.written-float64(archive)-c.record), rest, goal)
+		fmt.Fprintf(w, "%s\t%s\t%.1f\t%.1f\t%.1f\t%s\t%s\t\n", d.program, fresh, mb(c.written), mb(stored), mb(own), rest, goal)
 	}
 	return w.Flush()
 }
