@@ -6,7 +6,7 @@ import (
 	"math"
 	"os"
 
-	"stretcher/internal/history"
+	"stretcher/internal/journal/history"
 )
 
 // auditLine is what the file of history.json gets for each hook and command,

@@ -17,15 +17,15 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"stretcher/internal/fetch/store"
 	"stretcher/internal/hooks/porter"
+	"stretcher/internal/journal/runlog"
+	"stretcher/internal/journal/state"
 	"stretcher/internal/policy"
-	"stretcher/internal/progress"
-	"stretcher/internal/redact"
-	"stretcher/internal/releases"
-	"stretcher/internal/runlog"
-	"stretcher/internal/state"
-	"stretcher/internal/store"
-	"stretcher/internal/yamldoc"
+	"stretcher/internal/strategy/releases"
+	"stretcher/internal/text/progress"
+	"stretcher/internal/text/redact"
+	"stretcher/internal/text/yamldoc"
 )
 
 // runCheck parses and validates a manifest and prints what would run. An

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"stretcher/internal/history"
+	"stretcher/internal/journal/history"
 	"stretcher/internal/process"
 )
 

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"syscall"
 
-	"stretcher/internal/history"
+	"stretcher/internal/journal/history"
 )
 
 // crashes lists the crash table. These pairs there are not:

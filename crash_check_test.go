@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"stretcher/internal/history"
-	"stretcher/internal/releases"
+	"stretcher/internal/journal/history"
+	"stretcher/internal/strategy/releases"
 )
 
 // row is a run as stretcher history --json tells of it.

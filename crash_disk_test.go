@@ -5,7 +5,7 @@ import (
 	"os"
 	"syscall"
 
-	"stretcher/internal/history"
+	"stretcher/internal/journal/history"
 )
 
 // fullCases are runs that find a disk full, be it TMPDIR's, dest's or that of

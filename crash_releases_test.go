@@ -5,8 +5,8 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"stretcher/internal/history"
-	"stretcher/internal/releases"
+	"stretcher/internal/journal/history"
+	"stretcher/internal/strategy/releases"
 )
 
 // The releases that are there at first, and how many the manifests keep.

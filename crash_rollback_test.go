@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"stretcher/internal/history"
+	"stretcher/internal/journal/history"
 )
 
 // deployBoth deploys the new tree, then the old one: a rollback to the run of

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"stretcher/internal/cache"
+	"stretcher/internal/fetch/cache"
 )
 
 // TestCrashSweep stops runs at every point: before each system call that

@@ -6,7 +6,7 @@ import (
 	"syscall"
 	"testing"
 
-	"stretcher/internal/history"
+	"stretcher/internal/journal/history"
 )
 
 // TestCrash is the crash table: every step of the process meets everything

@@ -9,7 +9,7 @@ import (
 	"os"
 	"strings"
 
-	"stretcher/internal/tree"
+	"stretcher/internal/disk/tree"
 )
 
 // fingerprint names what a deployment of m puts at dest, and how.

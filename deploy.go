@@ -11,16 +11,16 @@ import (
 	"runtime/debug"
 	"time"
 
-	"stretcher/internal/cache"
-	"stretcher/internal/history"
+	"stretcher/internal/fetch/cache"
+	"stretcher/internal/fetch/store"
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/porter"
+	"stretcher/internal/journal/history"
+	"stretcher/internal/journal/runlog"
 	"stretcher/internal/policy"
-	"stretcher/internal/progress"
-	"stretcher/internal/redact"
-	"stretcher/internal/runlog"
-	"stretcher/internal/store"
-	"stretcher/internal/yamldoc"
+	"stretcher/internal/text/progress"
+	"stretcher/internal/text/redact"
+	"stretcher/internal/text/yamldoc"
 )
 
 // Options are what flags say about a deployment.

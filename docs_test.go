@@ -14,11 +14,11 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"stretcher/internal/fetch/store"
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/p2"
 	"stretcher/internal/hooks/porter"
 	"stretcher/internal/policy"
-	"stretcher/internal/store"
 	"stretcher/internal/testparts"
 )
 

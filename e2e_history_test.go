@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"stretcher/internal/history"
+	"stretcher/internal/journal/history"
 )
 
 // pastRuns fills a state directory with n runs of several dests, each with

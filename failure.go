@@ -12,9 +12,9 @@ import (
 
 	"stretcher/internal/archive"
 	"stretcher/internal/disk"
-	"stretcher/internal/lock"
+	"stretcher/internal/fetch/transfer"
+	"stretcher/internal/journal/lock"
 	"stretcher/internal/policy"
-	"stretcher/internal/transfer"
 )
 
 // Classes of failure that have an exit status of their own. Any other error

@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	"stretcher/internal/redact"
+	"stretcher/internal/text/redact"
 )
 
 // TestTextOf: paths are quoted wherever in the chain package os names them,

@@ -17,9 +17,9 @@ import (
 
 	"github.com/dustin/go-humanize"
 
-	"stretcher/internal/redact"
-	"stretcher/internal/store"
-	"stretcher/internal/transfer"
+	"stretcher/internal/fetch/store"
+	"stretcher/internal/fetch/transfer"
+	"stretcher/internal/text/redact"
 )
 
 // stallLimit is how long a server may send nothing.

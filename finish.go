@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"stretcher/internal/history"
+	"stretcher/internal/journal/history"
 )
 
 // finish ends every run, whatever happened: it says how it went, runs the

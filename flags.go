@@ -12,9 +12,9 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/pflag"
 
+	"stretcher/internal/journal/runlog"
+	"stretcher/internal/journal/state"
 	"stretcher/internal/policy"
-	"stretcher/internal/runlog"
-	"stretcher/internal/state"
 )
 
 // settings is what the command line says.

@@ -13,13 +13,13 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"stretcher/internal/fetch/store"
 	"stretcher/internal/hooks/p2"
 	"stretcher/internal/hooks/porter"
+	"stretcher/internal/journal/state"
 	"stretcher/internal/policy"
-	"stretcher/internal/progress"
-	"stretcher/internal/redact"
-	"stretcher/internal/state"
-	"stretcher/internal/store"
+	"stretcher/internal/text/progress"
+	"stretcher/internal/text/redact"
 )
 
 // hookFlags are those of the hooks subcommand.

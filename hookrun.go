@@ -11,11 +11,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"stretcher/internal/history"
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/oci"
 	"stretcher/internal/hooks/p2"
 	"stretcher/internal/hooks/porter"
+	"stretcher/internal/journal/history"
 	"stretcher/internal/policy"
 )
 

@@ -5,7 +5,7 @@ import (
 	"io"
 	"os"
 
-	"stretcher/internal/cache"
+	"stretcher/internal/fetch/cache"
 )
 
 // keepsArchive tells whether the archive shall stay for a rollback. Releases

@@ -25,14 +25,14 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/term"
 
-	"stretcher/internal/cache"
-	"stretcher/internal/history"
+	"stretcher/internal/fetch/cache"
+	"stretcher/internal/fetch/store"
+	"stretcher/internal/journal/history"
+	"stretcher/internal/journal/runlog"
 	"stretcher/internal/policy"
 	"stretcher/internal/process"
-	"stretcher/internal/progress"
-	"stretcher/internal/redact"
-	"stretcher/internal/runlog"
-	"stretcher/internal/store"
+	"stretcher/internal/text/progress"
+	"stretcher/internal/text/redact"
 )
 
 // versionString is set by the linker.

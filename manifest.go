@@ -10,7 +10,7 @@ import (
 
 	"stretcher/internal/hooks/porter"
 	"stretcher/internal/policy"
-	"stretcher/internal/yamldoc"
+	"stretcher/internal/text/yamldoc"
 )
 
 // Manifest is what a deployment is: docs/manifest.md describes every key.

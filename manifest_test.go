@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"stretcher/internal/store"
+	"stretcher/internal/fetch/store"
 )
 
 const sha256Hex = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"

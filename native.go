@@ -15,10 +15,10 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"stretcher/internal/archive"
-	"stretcher/internal/filter"
 	"stretcher/internal/hooks"
-	"stretcher/internal/mirror"
 	"stretcher/internal/policy"
+	"stretcher/internal/strategy/filter"
+	"stretcher/internal/strategy/mirror"
 )
 
 // nativeStrategy makes dest what `rsync -a --delete` makes of it, without

@@ -11,9 +11,9 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"stretcher/internal/history"
+	"stretcher/internal/journal/history"
+	"stretcher/internal/journal/state"
 	"stretcher/internal/process"
-	"stretcher/internal/state"
 )
 
 // historyFlags are those of the history subcommand.

@@ -19,10 +19,10 @@ import (
 
 	"stretcher/internal/archive"
 	"stretcher/internal/disk"
-	"stretcher/internal/filter"
-	"stretcher/internal/mirror"
-	"stretcher/internal/redact"
-	"stretcher/internal/runlog"
+	"stretcher/internal/journal/runlog"
+	"stretcher/internal/strategy/filter"
+	"stretcher/internal/strategy/mirror"
+	"stretcher/internal/text/redact"
 )
 
 // plan is what a deployment would do.

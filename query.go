@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"stretcher/internal/history"
+	"stretcher/internal/journal/history"
 )
 
 // maxReply is how much of a reply Serf takes, in bytes.

@@ -14,12 +14,12 @@ import (
 	"github.com/google/uuid"
 
 	"stretcher/internal/disk"
-	"stretcher/internal/history"
 	"stretcher/internal/hooks"
-	"stretcher/internal/lock"
+	"stretcher/internal/journal/history"
+	"stretcher/internal/journal/lock"
+	"stretcher/internal/journal/runlog"
+	"stretcher/internal/journal/state"
 	"stretcher/internal/process"
-	"stretcher/internal/runlog"
-	"stretcher/internal/state"
 )
 
 // recorder keeps the memory of one run: its row in the history, its log, what

@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"stretcher/internal/history"
+	"stretcher/internal/journal/history"
+	"stretcher/internal/journal/runlog"
+	"stretcher/internal/journal/state"
 	"stretcher/internal/process"
-	"stretcher/internal/runlog"
-	"stretcher/internal/state"
 )
 
 // TestBegin: from before a command starts until it has ended there is

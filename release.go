@@ -12,7 +12,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
-	"stretcher/internal/releases"
+	"stretcher/internal/strategy/releases"
 )
 
 // releaseStrategy keeps each deployment in a directory of its own below dest

@@ -12,9 +12,9 @@ import (
 
 	"golang.org/x/term"
 
-	"stretcher/internal/cache"
-	"stretcher/internal/progress"
-	"stretcher/internal/releases"
+	"stretcher/internal/fetch/cache"
+	"stretcher/internal/strategy/releases"
+	"stretcher/internal/text/progress"
 )
 
 // rollback is a deployment of what an earlier run has deployed.

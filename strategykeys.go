@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strconv"
 
-	"stretcher/internal/filter"
-	"stretcher/internal/releases"
-	"stretcher/internal/yamldoc"
+	"stretcher/internal/strategy/filter"
+	"stretcher/internal/strategy/releases"
+	"stretcher/internal/text/yamldoc"
 )
 
 // NativeKeys are the manifest's keys for the native strategy.

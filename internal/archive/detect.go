@@ -9,7 +9,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
-	"stretcher/internal/gunzip"
+	"stretcher/internal/archive/gunzip"
 )
 
 const (

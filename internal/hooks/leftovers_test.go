@@ -17,7 +17,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"stretcher/internal/runlog"
+	"stretcher/internal/journal/runlog"
 	"stretcher/internal/testparts"
 )
 

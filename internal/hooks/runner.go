@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"stretcher/internal/journal/runlog"
 	"stretcher/internal/process"
-	"stretcher/internal/runlog"
 )
 
 // MarkName is the variable in the environment of every process that a hook

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"stretcher/internal/journal/runlog"
 	"stretcher/internal/process"
-	"stretcher/internal/runlog"
 	"stretcher/internal/testparts"
 )
 

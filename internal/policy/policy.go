@@ -6,7 +6,7 @@
 // prefix allows the URL or path itself and what is below it. A manifest may
 // tighten a limit, never loosen it.
 //
-// It may import internal/yamldoc and internal/redact. It decides; it fetches,
+// It may import internal/text/yamldoc and internal/text/redact. It decides; it fetches,
 // unpacks and deploys nothing.
 package policy
 
@@ -25,8 +25,8 @@ import (
 
 	"github.com/dustin/go-humanize"
 
-	"stretcher/internal/redact"
-	"stretcher/internal/yamldoc"
+	"stretcher/internal/text/redact"
+	"stretcher/internal/text/yamldoc"
 )
 
 // Default is where the host policy is looked for.

@@ -15,7 +15,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"stretcher/internal/hooks"
-	"stretcher/internal/runlog"
+	"stretcher/internal/journal/runlog"
 )
 
 func TestHooksByStage(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"stretcher/internal/hooks"
-	"stretcher/internal/runlog"
+	"stretcher/internal/journal/runlog"
 	"stretcher/internal/testparts"
 )
 

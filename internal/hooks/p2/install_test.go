@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"stretcher/internal/hooks"
-	"stretcher/internal/runlog"
+	"stretcher/internal/journal/runlog"
 )
 
 const launch = "#!/bin/sh\necho \"$0\"\n"

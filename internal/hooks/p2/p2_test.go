@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"stretcher/internal/hooks"
-	"stretcher/internal/runlog"
+	"stretcher/internal/journal/runlog"
 )
 
 // write makes files below dir; a name that ends in a slash is a directory, a

@@ -9,8 +9,8 @@ import (
 
 	"github.com/agext/levenshtein"
 
-	"stretcher/internal/redact"
-	"stretcher/internal/yamldoc"
+	"stretcher/internal/text/redact"
+	"stretcher/internal/text/yamldoc"
 )
 
 // Check returns what is wrong with lists whose values are well-formed, with

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"stretcher/internal/hooks"
-	"stretcher/internal/redact"
+	"stretcher/internal/text/redact"
 )
 
 // Lists are the hooks of a manifest by name: what stands below its hooks key.

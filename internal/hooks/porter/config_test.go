@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"stretcher/internal/yamldoc"
+	"stretcher/internal/text/yamldoc"
 )
 
 type manifest struct {

@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"stretcher/internal/hooks"
-	"stretcher/internal/runlog"
+	"stretcher/internal/journal/runlog"
 )
 
 // bench is a dialect with a runner and what they said.

@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"stretcher/internal/hooks"
+	"stretcher/internal/journal/runlog"
 	"stretcher/internal/process"
-	"stretcher/internal/redact"
-	"stretcher/internal/runlog"
+	"stretcher/internal/text/redact"
 )
 
 const (

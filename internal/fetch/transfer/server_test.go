@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"stretcher/internal/store"
+	"stretcher/internal/fetch/store"
 )
 
 // step is what the server does with one request. The zero step serves the

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"syscall"
 
-	"stretcher/internal/redact"
+	"stretcher/internal/text/redact"
 )
 
 // Error says why an object could not be opened.

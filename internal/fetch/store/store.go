@@ -9,7 +9,7 @@
 // The package makes one attempt per call and says of each failure whether
 // trying again is worth it. Retries, limits, checksums and progress belong to
 // package transfer; it knows nothing of manifests. It may import
-// internal/redact and the SDKs of the object stores, nothing else of this
+// internal/text/redact and the SDKs of the object stores, nothing else of this
 // module.
 package store
 

@@ -8,6 +8,6 @@
 // the offset reached, in the same version; a restart begins again at 0 and
 // tells the destination to forget what it has.
 //
-// It may import internal/store and internal/redact. It knows nothing of
+// It may import internal/fetch/store and internal/text/redact. It knows nothing of
 // checksums, mirrors, manifests or terminals: those are its callers'.
 package transfer

@@ -18,7 +18,7 @@ import (
 
 	"stretcher/internal/archive"
 	"stretcher/internal/disk"
-	"stretcher/internal/filter"
+	"stretcher/internal/strategy/filter"
 	"stretcher/internal/testparts"
 )
 

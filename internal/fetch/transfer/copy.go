@@ -8,8 +8,8 @@ import (
 	"log/slog"
 	"time"
 
-	"stretcher/internal/redact"
-	"stretcher/internal/store"
+	"stretcher/internal/fetch/store"
+	"stretcher/internal/text/redact"
 )
 
 // Limits that no option changes.

@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"stretcher/internal/redact"
+	"stretcher/internal/text/redact"
 )
 
 // Options are common to all stores. The zero value is usable.

@@ -20,7 +20,7 @@ import (
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
-	"stretcher/internal/redact"
+	"stretcher/internal/text/redact"
 )
 
 const (

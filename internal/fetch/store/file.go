@@ -10,7 +10,7 @@ import (
 	"os"
 	"syscall"
 
-	"stretcher/internal/redact"
+	"stretcher/internal/text/redact"
 )
 
 // file serves file:///path and file://localhost/path (RFC 8089).

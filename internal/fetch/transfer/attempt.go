@@ -7,8 +7,8 @@ import (
 	"io"
 	"time"
 
-	"stretcher/internal/redact"
-	"stretcher/internal/store"
+	"stretcher/internal/fetch/store"
+	"stretcher/internal/text/redact"
 )
 
 // maxEmpty is how many reads without a byte or an error are one too many, as in

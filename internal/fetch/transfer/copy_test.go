@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"stretcher/internal/store"
+	"stretcher/internal/fetch/store"
 	"stretcher/internal/testparts"
 )
 

@@ -28,7 +28,7 @@ import (
 	"strings"
 
 	"stretcher/internal/archive"
-	"stretcher/internal/filter"
+	"stretcher/internal/strategy/filter"
 )
 
 // Errors that those of Apply wrap.
