@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"stretcher/internal/journal/history"
+	"stretcher/internal/text/failure"
 )
 
 // auditLine is what the file of history.json gets for each hook and command,
@@ -45,7 +46,7 @@ func (c *recorder) audit(s history.Step) {
 		return
 	}
 	if err := appendLine(c.json, newAuditLine(c.row.Dest, s)); err != nil {
-		c.log.Warn(sayf("history.json: %v", err))
+		c.log.Warn(failure.Sayf("history.json: %v", err))
 		c.json = ""
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"stretcher/internal/journal/state"
 	"stretcher/internal/policy"
 	"stretcher/internal/strategy/releases"
+	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
 	"stretcher/internal/text/redact"
 	"stretcher/internal/text/yamldoc"
@@ -32,7 +33,7 @@ import (
 // unknown key is an error here.
 func runCheck(ctx context.Context, s *settings) error {
 	if len(s.args) != 1 {
-		return usage("check expects one URL or file, got %d arguments", len(s.args))
+		return failure.Usage("check expects one URL or file, got %d arguments", len(s.args))
 	}
 	log := runlog.New(runlog.Options{Clean: redact.Text})
 	defer log.Close()
@@ -51,7 +52,7 @@ func runCheck(ctx context.Context, s *settings) error {
 	}
 	m, warnings, err := ParseManifest(data, store.Check)
 	if err = errors.Join(unknownKeys(warnings), err); err != nil {
-		return &failure{class: errMalformed, err: fmt.Errorf("manifest %q: %s", redact.URL(manifest), log.Masked(oneLine(textOf(err)))), hint: hintOf(err)}
+		return failure.Hinted(hintOf(err), failure.Malformed("manifest %q: %s", redact.URL(manifest), log.Masked(oneLine(failure.Text(err)))))
 	}
 	maskEnv(log, m, r.lookup)
 	r.manifest = m

@@ -14,6 +14,7 @@ import (
 
 	"stretcher/internal/journal/history"
 	"stretcher/internal/process"
+	"stretcher/internal/text/failure"
 )
 
 // runCommands runs the commands of a point in order and stops at the first
@@ -59,7 +60,7 @@ func (r *run) notify(ctx context.Context, point string, lines []CommandLine) {
 		}
 		err := r.runCommand(ctx, point, c, r.log.SoFar(), unread{r.stdout}, unread{r.stderr})
 		if err != nil {
-			r.log.Error(sayf("%s command %d %s: %v", point, i+1, quoteCommand(c.Run), err))
+			r.log.Error(failure.Sayf("%s command %d %s: %v", point, i+1, quoteCommand(c.Run), err))
 		}
 	}
 }
@@ -122,7 +123,7 @@ func (r *run) runEnv(point string) []string {
 	status, failed := "running", ""
 	switch {
 	case r.failed != nil:
-		status, failed = "failed", r.log.Masked(textOf(r.failed))
+		status, failed = "failed", r.log.Masked(failure.Text(r.failed))
 		failed = strings.ToValidUTF8(failed[:min(len(failed), maxErrorEnv)], "")
 	case r.done:
 		status = "good"

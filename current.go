@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"stretcher/internal/disk/tree"
+	"stretcher/internal/text/failure"
 )
 
 // fingerprint names what a deployment of m puts at dest, and how.
@@ -45,10 +46,10 @@ func (r *run) isCurrent(ctx context.Context) bool {
 	})
 	switch {
 	case errors.Is(err, tree.ErrRecord):
-		r.log.Warn(sayf("what run %s left at dest is not known any more: %v", good.ID, err))
+		r.log.Warn(failure.Sayf("what run %s left at dest is not known any more: %v", good.ID, err))
 		return false
 	case err != nil:
-		r.log.Info(sayf("dest is not as run %s left it: %v", good.ID, err))
+		r.log.Info(failure.Sayf("dest is not as run %s left it: %v", good.ID, err))
 		return false
 	case drifts.Total > 0:
 		r.log.Info(fmt.Sprintf("dest is not as run %s left it: %s", good.ID, describeDrift(drifts)))
@@ -98,7 +99,7 @@ func (r *run) remember(ctx context.Context) {
 		err = tree.Save(ctx, r.live(), skip, r.excludeText, name)
 	}
 	if err != nil {
-		r.log.Warn(sayf("dest can't be recorded, so the next run will deploy in full: %v", err))
+		r.log.Warn(failure.Sayf("dest can't be recorded, so the next run will deploy in full: %v", err))
 		return
 	}
 	r.recorded = name
@@ -113,7 +114,7 @@ func (r *run) saveRecord() {
 	name := r.rec.dir.Tree(r.id)
 	if r.recorded != name { // of the run that deployed what is current
 		if err := os.Link(r.recorded, name); err != nil {
-			r.log.Warn(sayf("the next run will deploy in full: %v", err))
+			r.log.Warn(failure.Sayf("the next run will deploy in full: %v", err))
 			return
 		}
 	}

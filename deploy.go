@@ -18,6 +18,7 @@ import (
 	"stretcher/internal/journal/history"
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/policy"
+	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
 	"stretcher/internal/text/redact"
 	"stretcher/internal/text/yamldoc"
@@ -223,8 +224,8 @@ func (r *run) take(ctx context.Context, s step) error {
 // asInterrupted makes the interruption that ended ctx the reason for what a
 // step has made of it.
 func asInterrupted(ctx context.Context, err error) error {
-	if sig, ok := interrupted(ctx); ok && err != nil && !errors.As(err, new(signalError)) {
-		return fmt.Errorf("%w (%s)", sig, textOf(err))
+	if sig, ok := failure.Interrupted(ctx); ok && err != nil && !errors.As(err, new(failure.Signal)) {
+		return fmt.Errorf("%w (%s)", sig, failure.Text(err))
 	}
 	return err
 }
@@ -317,7 +318,7 @@ func (r *run) allowed() error {
 // would delete locks and history.
 func apart(dest, stateDir string) error {
 	if below(policy.Real(stateDir), policy.Real(dest)) || below(policy.Real(dest), policy.Real(stateDir)) {
-		return refused("dest %q and the state directory %q lie in one another", dest, stateDir)
+		return failure.Refused("dest %q and the state directory %q lie in one another", dest, stateDir)
 	}
 	return nil
 }
@@ -399,7 +400,7 @@ func (r *run) bring(ctx context.Context) error {
 func (r *run) fetchVerified(ctx context.Context) (err error) {
 	r.archive, err = r.fetchArchive(ctx)
 	r.fetched = err == nil
-	if errors.Is(err, errRefused) {
+	if errors.Is(err, failure.ErrRefused) {
 		if hook := r.runHooks(ctx, hooks.AuthFail, true); hook != nil {
 			return fmt.Errorf("%w; then %s: %w", err, hooks.AuthFail, hook)
 		}

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"stretcher/internal/text/failure"
 )
 
 // maxEvent bounds what is read from standard input, in bytes. Consul hands
@@ -73,17 +75,17 @@ type Input struct {
 
 // ReadEvent returns the event that started this process, or nil when there
 // is nothing to do: an empty Consul array, or a Serf event of another kind.
-// The error is errUsage when nobody gave a URL, else errMalformed.
+// The error is failure.ErrUsage when nobody gave a URL, else failure.ErrMalformed.
 func ReadEvent(in Input) (*Event, error) {
 	kind := in.Getenv("SERF_EVENT")
 	query := kind == "query" && in.Getenv("SERF_QUERY_NAME") == "deploy"
 	switch {
 	case len(in.Args) > 1:
-		return nil, usage("one manifest URL expected, got %d arguments", len(in.Args))
+		return nil, failure.Usage("one manifest URL expected, got %d arguments", len(in.Args))
 	case len(in.Args) == 1:
 		return fromLine(in.Args[0], Event{Source: sourceArgument})
 	case in.Terminal:
-		return nil, usage("no manifest URL: give one, or pipe an event to standard input")
+		return nil, failure.Usage("no manifest URL: give one, or pipe an event to standard input")
 	case kind != "" && kind != "user" && !query:
 		return nil, nil // member-join and the like put a node list on stdin
 	}
@@ -96,7 +98,7 @@ func fromStdin(in Input) (*Event, error) {
 		return nil, fmt.Errorf("read event from standard input: %w", err)
 	}
 	if len(data) > maxEvent {
-		return nil, malformed("event on standard input is larger than %d bytes", maxEvent)
+		return nil, failure.Malformed("event on standard input is larger than %d bytes", maxEvent)
 	}
 	data = bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\ufeff")))
 	if in.Getenv("CONSUL_INDEX") != "" || bytes.HasPrefix(data, []byte("[")) {
@@ -118,9 +120,9 @@ func fromLine(line string, e Event) (*Event, error) {
 	e.URL = strings.TrimSpace(line)
 	switch {
 	case e.URL == "":
-		return nil, malformed("%s event has no manifest URL", e.Source)
+		return nil, failure.Malformed("%s event has no manifest URL", e.Source)
 	case strings.ContainsFunc(e.URL, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		return nil, malformed("manifest URL of %s event has control characters in it", e.Source)
+		return nil, failure.Malformed("manifest URL of %s event has control characters in it", e.Source)
 	}
 	return &e, nil
 }
@@ -139,7 +141,7 @@ type consulEvent struct {
 func fromConsul(data []byte) (*Event, error) {
 	var events []consulEvent
 	if err := json.Unmarshal(data, &events); err != nil {
-		return nil, &failure{class: errMalformed, err: fmt.Errorf("consul events: %w", jsonError(err, data))}
+		return nil, failure.Malformed("consul events: %w", jsonError(err, data))
 	}
 	if len(events) == 0 {
 		return nil, nil
@@ -158,11 +160,11 @@ func fromConsul(data []byte) (*Event, error) {
 func (c consulEvent) event() (*Event, error) {
 	url, err := c.url()
 	if err != nil {
-		return nil, &failure{class: errMalformed, err: fmt.Errorf("consul event %q: %w", c.ID, err)}
+		return nil, failure.Malformed("consul event %q: %w", c.ID, err)
 	}
 	e, err := fromLine(url, Event{Source: sourceConsul, ID: c.ID, Name: c.Name, LTime: string(c.LTime)})
 	if err != nil {
-		return nil, malformed("consul event %q has no usable payload: a manifest URL is expected", c.ID)
+		return nil, failure.Malformed("consul event %q has no usable payload: a manifest URL is expected", c.ID)
 	}
 	return e, nil
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"stretcher/internal/text/failure"
 )
 
 func payload(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
@@ -29,18 +31,18 @@ func TestReadEvent(t *testing.T) {
 	}{
 		{name: "argument", args: []string{url}, terminal: true, want: url, event: "argument"},
 		{name: "argument with spaces", args: []string{" " + url + "\n"}, want: url, event: "argument"},
-		{name: "two arguments", args: []string{url, url}, class: errUsage},
-		{name: "terminal", terminal: true, class: errUsage},
+		{name: "two arguments", args: []string{url, url}, class: failure.ErrUsage},
+		{name: "terminal", terminal: true, class: failure.ErrUsage},
 		{name: "line", stdin: url + "\n", want: url, event: "stdin"},
 		{name: "line without LF", stdin: url, want: url, event: "stdin"},
 		{name: "line with CRLF", stdin: url + "\r\n", want: url, event: "stdin"},
 		{name: "line with spaces", stdin: "  " + url + " \t\n", want: url, event: "stdin"},
 		{name: "first of two lines", stdin: url + "\nmore\n", want: url, event: "stdin"},
 		{name: "byte order mark", stdin: "\ufeff" + url + "\n", want: url, event: "stdin"},
-		{name: "nothing", stdin: "", class: errMalformed},
-		{name: "blank", stdin: " \r\n", class: errMalformed},
-		{name: "control characters", stdin: "s3://b/\x1b[2J\n", class: errMalformed},
-		{name: "too much", stdin: strings.Repeat("x", maxEvent+1), class: errMalformed},
+		{name: "nothing", stdin: "", class: failure.ErrMalformed},
+		{name: "blank", stdin: " \r\n", class: failure.ErrMalformed},
+		{name: "control characters", stdin: "s3://b/\x1b[2J\n", class: failure.ErrMalformed},
+		{name: "too much", stdin: strings.Repeat("x", maxEvent+1), class: failure.ErrMalformed},
 
 		{name: "consul, empty array", stdin: "[]", env: watch},
 		{name: "consul, null", stdin: "null\n", env: watch},
@@ -51,20 +53,20 @@ func TestReadEvent(t *testing.T) {
 		{name: "consul, bad old event", stdin: "[" + consul("u1", `"!"`) + "," + consul("u2", good) + "]", env: watch, want: url, event: "consul deploy u2"},
 		{name: "consul, odd old LTime", stdin: `[{"ID":"u1","Payload":"","LTime":"x"},` + consul("u2", good) + "]", env: watch, want: url, event: "consul deploy u2"},
 		{name: "consul, CRLF in payload", stdin: "[" + consul("u1", `"`+payload(" "+url+"\r\n")+`"`) + "]", want: url, event: "consul deploy u1"},
-		{name: "consul, null payload", stdin: "[" + consul("u1", "null") + "]", env: watch, class: errMalformed},
-		{name: "consul, empty payload", stdin: "[" + consul("u1", `""`) + "]", env: watch, class: errMalformed},
-		{name: "consul, payload not base64", stdin: "[" + consul("u1", `"%%"`) + "]", env: watch, class: errMalformed},
-		{name: "consul, payload a number", stdin: "[" + consul("u1", "7") + "]", env: watch, class: errMalformed},
-		{name: "consul, an object", stdin: "{}", env: watch, class: errMalformed},
-		{name: "consul, nothing", stdin: "", env: watch, class: errMalformed},
-		{name: "consul, cut", stdin: "[" + consul("u1", good), class: errMalformed},
+		{name: "consul, null payload", stdin: "[" + consul("u1", "null") + "]", env: watch, class: failure.ErrMalformed},
+		{name: "consul, empty payload", stdin: "[" + consul("u1", `""`) + "]", env: watch, class: failure.ErrMalformed},
+		{name: "consul, payload not base64", stdin: "[" + consul("u1", `"%%"`) + "]", env: watch, class: failure.ErrMalformed},
+		{name: "consul, payload a number", stdin: "[" + consul("u1", "7") + "]", env: watch, class: failure.ErrMalformed},
+		{name: "consul, an object", stdin: "{}", env: watch, class: failure.ErrMalformed},
+		{name: "consul, nothing", stdin: "", env: watch, class: failure.ErrMalformed},
+		{name: "consul, cut", stdin: "[" + consul("u1", good), class: failure.ErrMalformed},
 
 		{name: "serf", stdin: url, env: serf, want: url, event: "serf deploy 9"},
-		{name: "serf, no payload", stdin: "", env: serf, class: errMalformed},
+		{name: "serf, no payload", stdin: "", env: serf, class: failure.ErrMalformed},
 		{name: "serf, members", stdin: "node\t127.0.0.1\n", env: map[string]string{"SERF_EVENT": "member-join"}},
 		{name: "serf, query", stdin: url, env: map[string]string{"SERF_EVENT": "query", "SERF_QUERY_NAME": "deploy", "SERF_QUERY_LTIME": "4"}, want: url, event: "serf query deploy 4"},
 		{name: "serf, another query", stdin: url, env: map[string]string{"SERF_EVENT": "query", "SERF_QUERY_NAME": "load"}},
-		{name: "serf, members, from a terminal", terminal: true, env: map[string]string{"SERF_EVENT": "member-leave"}, class: errUsage},
+		{name: "serf, members, from a terminal", terminal: true, env: map[string]string{"SERF_EVENT": "member-leave"}, class: failure.ErrUsage},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			e, err := ReadEvent(Input{Args: tc.args, Stdin: strings.NewReader(tc.stdin), Terminal: tc.terminal,

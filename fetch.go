@@ -19,13 +19,12 @@ import (
 
 	"stretcher/internal/fetch/store"
 	"stretcher/internal/fetch/transfer"
+	"stretcher/internal/text/failure"
 	"stretcher/internal/text/redact"
 )
 
 // stallLimit is how long a server may send nothing.
 const stallLimit = 30 * time.Second
-
-func storeHint(err error) string { return store.Hint(err) }
 
 // transferOptions are those that hold for manifest and archive alike.
 func (r *run) transferOptions() transfer.Options {
@@ -58,7 +57,7 @@ func (m *memory) Reset() error {
 // fetchManifest returns the bytes of the manifest at url.
 func (r *run) fetchManifest(ctx context.Context, url string) ([]byte, error) {
 	if err := store.Check(url); err != nil { // input, not a fetch that failed
-		return nil, &failure{class: errMalformed, err: err, hint: store.Hint(err)}
+		return nil, failure.Hinted(store.Hint(err), failure.Malformed("%w", err))
 	}
 	ctx, cancel := r.withTimeout(ctx)
 	defer cancel()
@@ -106,7 +105,7 @@ func (r *run) eachMirror(ctx context.Context, fetch func(ctx context.Context, sr
 			break
 		}
 		if len(failures) < len(r.manifest.Src) {
-			r.log.Warn(sayf("%v; trying the next mirror", err))
+			r.log.Warn(failure.Sayf("%v; trying the next mirror", err))
 		}
 	}
 	if len(failures) == 1 {
@@ -114,7 +113,7 @@ func (r *run) eachMirror(ctx context.Context, fetch func(ctx context.Context, sr
 	}
 	last := failures[len(failures)-1]
 	for _, err := range failures { // tampering weighs more than being out of reach
-		if errors.Is(err, errRefused) {
+		if errors.Is(err, failure.ErrRefused) {
 			last = err
 		}
 	}
@@ -138,7 +137,7 @@ func (r *run) fetchMirror(ctx context.Context, src string, d *download) error {
 	}
 	want := r.manifest.Checksum
 	if sum := d.hash.Sum(nil); !bytes.Equal(sum, want.Digest) {
-		return refused("%q has checksum %s, the manifest says %s", redact.URL(src), Checksum{want.Algorithm, sum}, want)
+		return failure.Refused("%q has checksum %s, the manifest says %s", redact.URL(src), Checksum{want.Algorithm, sum}, want)
 	}
 	took := time.Since(began)
 	r.log.Info(fmt.Sprintf("fetched %q: %s in %s, %s is right", redact.URL(src), humanize.IBytes(uint64(n)), took.Round(time.Millisecond), want.Algorithm),

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"stretcher/internal/journal/history"
+	"stretcher/internal/text/failure"
 )
 
 // finish ends every run, whatever happened: it says how it went, runs the
@@ -15,7 +16,7 @@ func (r *run) finish(ctx, late context.Context, err error) error {
 	if err != nil {
 		err = r.goBack(ctx, late, err)
 		r.fail(late, err)
-		if s, ok := interrupted(ctx); ok && !errors.As(err, new(signalError)) {
+		if s, ok := failure.Interrupted(ctx); ok && !errors.As(err, new(failure.Signal)) {
 			err = fmt.Errorf("failure: %w (%w)", s, err)
 		}
 	} else {
@@ -27,7 +28,7 @@ func (r *run) finish(ctx, late context.Context, err error) error {
 	r.record(err)
 	if r.unlock != nil {
 		if err := r.unlock(); err != nil {
-			r.log.Warn(textOf(err))
+			r.log.Warn(failure.Text(err))
 		}
 	}
 	return err
@@ -41,15 +42,15 @@ func (r *run) succeed(ctx context.Context) error {
 	r.log.Info(r.outcome)
 	r.rec.enter("success")
 	r.notify(ctx, "success", r.manifest.Commands.Success)
-	if s, ok := interrupted(ctx); ok {
+	if s, ok := failure.Interrupted(ctx); ok {
 		return fmt.Errorf("success: %w", s)
 	}
 	return nil
 }
 
 func (r *run) fail(ctx context.Context, err error) {
-	r.failed, r.outcome = err, r.log.Masked(textOf(err))
-	r.log.Error(textOf(err))
+	r.failed, r.outcome = err, r.log.Masked(failure.Text(err))
+	r.log.Error(failure.Text(err))
 	if hint := hintOf(err); hint != "" {
 		r.log.Info("hint: " + hint)
 	}
@@ -68,7 +69,7 @@ func (r *run) record(err error) {
 	exit := exitCode(err)
 	text := ""
 	if err != nil {
-		text = r.log.Masked(textOf(err))
+		text = r.log.Masked(failure.Text(err))
 	}
 	result := history.Failed
 	switch {

@@ -15,6 +15,7 @@ import (
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/journal/state"
 	"stretcher/internal/policy"
+	"stretcher/internal/text/failure"
 )
 
 // settings is what the command line says.
@@ -82,13 +83,13 @@ func subcommands() []string {
 	return []string{"check", "history", "hooks", "plan", "rollback", "status", "version"}
 }
 
-// parseArgs reads the command line. The error is errUsage.
+// parseArgs reads the command line. The error is failure.ErrUsage.
 func parseArgs(args []string) (*settings, error) {
 	s := &settings{}
 	f := s.flagSet()
 	s.flags = f
 	if err := f.Parse(longFlags(f, args)); err != nil {
-		return nil, usage("%s", flagError(err))
+		return nil, failure.Usage("%s", flagError(err))
 	}
 	s.args = f.Args()
 	for _, name := range subcommands() {
@@ -103,20 +104,20 @@ func parseArgs(args []string) (*settings, error) {
 func (s *settings) check() error {
 	switch {
 	case s.Retry < 0:
-		return usage("invalid --retry %d: it must not be negative", s.Retry)
+		return failure.Usage("invalid --retry %d: it must not be negative", s.Retry)
 	case s.logFormat != runlog.FormatText && s.logFormat != runlog.FormatJSON:
-		return usage("invalid --log-format %q: text or json expected", s.logFormat)
+		return failure.Usage("invalid --log-format %q: text or json expected", s.logFormat)
 	case s.progress != "auto" && s.progress != "never":
-		return usage("invalid --progress %q: auto or never expected", s.progress)
+		return failure.Usage("invalid --progress %q: auto or never expected", s.progress)
 	}
 	if s.subcommand == "rollback" && s.to == "" && s.flags.Changed("to") {
-		return usage("--to expects a run id")
+		return failure.Usage("--to expects a run id")
 	}
 	if s.to != "" && s.subcommand != "rollback" {
-		return usage("--to belongs to stretcher rollback")
+		return failure.Usage("--to belongs to stretcher rollback")
 	}
 	if s.dryRun && s.subcommand != "" && s.subcommand != "plan" {
-		return usage("--dry-run can't be used with stretcher %s", s.subcommand)
+		return failure.Usage("--dry-run can't be used with stretcher %s", s.subcommand)
 	}
 	return cmp.Or(s.history.check(s), s.hooks.check(s))
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stretcher/internal/text/failure"
 )
 
 func TestParseArgs(t *testing.T) {
@@ -62,7 +64,7 @@ func TestParseArgsErrors(t *testing.T) {
 		"--progress on":         `invalid --progress "on": auto or never expected`,
 	} {
 		_, err := parseArgs(strings.Fields(args))
-		if !errors.Is(err, errUsage) || !strings.HasPrefix(err.Error(), want) || hintOf(err) == "" {
+		if !errors.Is(err, failure.ErrUsage) || !strings.HasPrefix(err.Error(), want) || hintOf(err) == "" {
 			t.Errorf("%q:\ngot  %v\nwant %s", args, err, want)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"stretcher/internal/hooks/porter"
 	"stretcher/internal/journal/state"
 	"stretcher/internal/policy"
+	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
 	"stretcher/internal/text/redact"
 )
@@ -48,26 +49,26 @@ func (h *hookFlags) verbs() map[string][]string {
 func (h *hookFlags) check(s *settings) error {
 	if s.subcommand == "hooks" {
 		if len(s.args) == 0 || h.verbs()[s.args[0]] == nil {
-			return usage("hooks expects list, run or install")
+			return failure.Usage("hooks expects list, run or install")
 		}
 		h.verb, s.args = s.args[0], s.args[1:]
 	}
 	for verb, names := range h.verbs() {
 		for _, name := range names {
 			if s.flags.Changed(name) && verb != h.verb && (name != "json" || s.subcommand == "hooks") {
-				return usage("--%s belongs to stretcher hooks %s", name, verb)
+				return failure.Usage("--%s belongs to stretcher hooks %s", name, verb)
 			}
 		}
 	}
 	switch n := len(s.args); {
 	case h.verb == "list" && n > 1:
-		return usage("hooks list expects at most one URL, got %d arguments", n)
+		return failure.Usage("hooks list expects at most one URL, got %d arguments", n)
 	case h.verb == "run" && n != 2:
-		return usage("hooks run expects a NAME and a URL, got %d arguments", n)
+		return failure.Usage("hooks run expects a NAME and a URL, got %d arguments", n)
 	case h.verb == "install" && n != 1:
-		return usage("hooks install expects one URL, got %d arguments", n)
+		return failure.Usage("hooks install expects one URL, got %d arguments", n)
 	case h.verb == "install" && !slices.Contains(p2.Events(), h.event):
-		return usage("invalid --event %q: one of %s expected", h.event, strings.Join(p2.Events(), ", "))
+		return failure.Usage("invalid --event %q: one of %s expected", h.event, strings.Join(p2.Events(), ", "))
 	}
 	return nil
 }
@@ -104,7 +105,7 @@ func (r *run) clean(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &failure{class: classOf(err), err: errors.New(r.log.Masked(textOf(err))), hint: hintOf(err)}
+	return failure.Hinted(hintOf(err), failure.Retold(r.log.Masked(failure.Text(err)), err))
 }
 
 // newHookRun is a run that deploys nothing and leaves no row in the history:
@@ -128,7 +129,7 @@ func newHookRun(s *settings, url string) (*run, func(), error) {
 	r.rec.row.ID = r.id
 	if path, err := s.statePath(); err == nil && s.hooks.verb != "list" { // who looks makes nothing
 		if r.rec.dir, err = state.Open(path); err != nil {
-			log.Warn(textOf(err))
+			log.Warn(failure.Text(err))
 		}
 	}
 	return r, func() {
@@ -168,7 +169,7 @@ func (r *run) runNamedHooks(ctx context.Context, name, envFile string) (code int
 			file, err = porter.ParseEnvFile(data)
 		}
 		if err != nil {
-			return exitUsage, usage("--env-file: %w", err)
+			return exitUsage, failure.Usage("--env-file: %w", err)
 		}
 	}
 	if err := r.loadAllowed(ctx, ParseManifest); err != nil {
@@ -176,7 +177,7 @@ func (r *run) runNamedHooks(ctx context.Context, name, envFile string) (code int
 	}
 	set, _ := r.newHookSet()
 	if _, err := set.porter.Named(name, porter.Scope{}); err != nil {
-		return exitUsage, usage("hooks run: %w", err)
+		return exitUsage, failure.Usage("hooks run: %w", err)
 	}
 	if r.hasSrc() {
 		if err := r.fetchTree(ctx, os.TempDir()); err != nil {
@@ -196,7 +197,7 @@ func (r *run) runNamedHooks(ctx context.Context, name, envFile string) (code int
 	runner := r.hookRunner()
 	runner.Stdout = os.Stdout
 	code, err = porter.RunNamed(ctx, runner, list)
-	if err = asInterrupted(ctx, err); errors.As(err, new(signalError)) {
+	if err = asInterrupted(ctx, err); errors.As(err, new(failure.Signal)) {
 		code = exitCode(err)
 	}
 	return code, err
@@ -215,9 +216,9 @@ func (r *run) installPod(ctx context.Context, h hookFlags) error {
 	m := r.manifest
 	switch {
 	case !r.hasSrc():
-		return malformed("manifest: src: a hook pod has one")
+		return failure.Malformed("manifest: src: a hook pod has one")
 	case m.Name == "":
-		return malformed("manifest: name: a hook pod has one")
+		return failure.Malformed("manifest: name: a hook pod has one")
 	}
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return err

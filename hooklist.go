@@ -17,6 +17,7 @@ import (
 	"stretcher/internal/hooks/oci"
 	"stretcher/internal/hooks/p2"
 	"stretcher/internal/hooks/porter"
+	"stretcher/internal/text/failure"
 )
 
 // listed is one hook as hooks list tells of it.
@@ -59,7 +60,7 @@ func (r *run) listHooks(ctx context.Context, s *settings) error {
 	defer tick.Stop()
 	for {
 		if err != nil {
-			r.log.Warn(textOf(err)) // it may be mended while we watch
+			r.log.Warn(failure.Text(err)) // it may be mended while we watch
 		}
 		select {
 		case <-ctx.Done():
@@ -161,7 +162,7 @@ func listHook(h hooks.Hook) listed {
 	}
 	switch {
 	case h.Problem != nil:
-		l.Why = "skipped: " + textOf(h.Problem)
+		l.Why = "skipped: " + failure.Text(h.Problem)
 	case h.Required:
 		l.Why = "runs: required"
 	}

@@ -17,6 +17,7 @@ import (
 	"stretcher/internal/hooks/porter"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/policy"
+	"stretcher/internal/text/failure"
 )
 
 // hookSet is the hooks of one run, by the dialect they are written in.
@@ -56,11 +57,11 @@ func (r *run) findHooks(context.Context) error {
 	for _, err := range bad {
 		// A warning and a row, not the end of the run: what the file would
 		// have asked for, and when, is not known.
-		r.log.Warn(sayf("this hook is not run: %v", err))
-		r.rec.add(history.Step{Point: string(hooks.Init), Dialect: hooks.OCI, Name: r.log.Masked(textOf(err)), Started: time.Now(), Exit: -1, Offset: r.log.Offset()})
+		r.log.Warn(failure.Sayf("this hook is not run: %v", err))
+		r.rec.add(history.Step{Point: string(hooks.Init), Dialect: hooks.OCI, Name: r.log.Masked(failure.Text(err)), Started: time.Now(), Exit: -1, Offset: r.log.Offset()})
 	}
 	if missing := p2.Missing(set.p2); len(missing) > 0 {
-		return refused("the host policy requires hooks that are in no hook directory: %q", missing)
+		return failure.Refused("the host policy requires hooks that are in no hook directory: %q", missing)
 	}
 	if len(set.p2.Dirs) > 0 {
 		files, err := r.writeHookFiles()
@@ -224,7 +225,7 @@ func (r *run) runHooks(ctx context.Context, p hooks.Point, stepFailed bool) erro
 // result stands.
 func (r *run) runLastHooks(ctx context.Context) {
 	if err := r.runHooks(ctx, hooks.Finish, true); err != nil {
-		r.log.Warn(sayf("%s: %v", hooks.Finish, err))
+		r.log.Warn(failure.Sayf("%s: %v", hooks.Finish, err))
 	}
 }
 
@@ -242,7 +243,7 @@ func (r *run) hooksOf(p hooks.Point) ([]hooks.Hook, error) {
 	list, err := p2.Hooks(set.p2, p)
 	for _, err := range split(err) {
 		if err != nil {
-			r.log.Warn(textOf(err))
+			r.log.Warn(failure.Text(err))
 		}
 	}
 	definitions, err := oci.Hooks(set.oci, p, r.deployment())

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"stretcher/internal/fetch/cache"
+	"stretcher/internal/text/failure"
 )
 
 // keepsArchive tells whether the archive shall stay for a rollback. Releases
@@ -53,14 +54,14 @@ func (r *run) keep(ctx context.Context) {
 	}
 	err := r.kept.Put(ctx, e, r.raw, archive)
 	if err != nil && archive != "" {
-		r.log.Warn(sayf("a rollback to this run will have to fetch: %v", err))
+		r.log.Warn(failure.Sayf("a rollback to this run will have to fetch: %v", err))
 		err = r.kept.Put(ctx, e, r.raw, "")
 	}
 	if err != nil {
-		r.log.Warn(sayf("a rollback to this run is not possible: %v", err))
+		r.log.Warn(failure.Sayf("a rollback to this run is not possible: %v", err))
 	}
 	if err := r.kept.Prune(m.Dest, archives, r.keepsManifest()); err != nil {
-		r.log.Warn(textOf(err))
+		r.log.Warn(failure.Text(err))
 	}
 }
 

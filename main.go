@@ -31,6 +31,7 @@ import (
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/policy"
 	"stretcher/internal/process"
+	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
 	"stretcher/internal/text/redact"
 )
@@ -64,7 +65,7 @@ const gcPercent = 40
 func realMain() int {
 	s, err := parseArgs(os.Args[1:])
 	if err != nil && os.Getenv("SERF_EVENT") == "query" {
-		fmt.Println(replyLine("error: " + textOf(err))) // Serf hands on stderr too
+		fmt.Println(replyLine("error: " + failure.Text(err))) // Serf hands on stderr too
 		return exitUsage
 	}
 	if err != nil {
@@ -102,7 +103,7 @@ func realMain() int {
 		return answer(ctx, again, s)
 	}
 	_, err = runDeploy(ctx, again, s, os.Stdout, os.Stderr)
-	if os.Getenv("CONSUL_INDEX") != "" && !s.strictExit && !errors.Is(err, errUsage) {
+	if os.Getenv("CONSUL_INDEX") != "" && !s.strictExit && !errors.Is(err, failure.ErrUsage) {
 		return exitGood // a handler that fails ends consul watch; the history has the truth
 	}
 	return exitCode(err)
@@ -123,7 +124,7 @@ func reported(err error) error {
 }
 
 func reportTo(w io.Writer, err error) {
-	fmt.Fprintf(w, "stretcher: %s\n", textOf(err))
+	fmt.Fprintf(w, "stretcher: %s\n", failure.Text(err))
 	if hint := hintOf(err); hint != "" {
 		fmt.Fprintf(w, "hint: %s\n", hint)
 	}
@@ -146,7 +147,7 @@ func withSignals(parent context.Context) (context.Context, <-chan struct{}, func
 	pipe := make(chan os.Signal, 1)
 	signal.Notify(pipe, syscall.SIGPIPE)
 	go func() {
-		cancel(signalError{<-signals})
+		cancel(failure.Signal{Signal: <-signals})
 		first := time.Now()
 		for range signals {
 			if time.Since(first) > impatience {
@@ -164,7 +165,7 @@ func withSignals(parent context.Context) (context.Context, <-chan struct{}, func
 func runDeploy(ctx context.Context, again <-chan struct{}, s *settings, stdout, stderr io.Writer) (outcome string, err error) {
 	defer func() {
 		if outcome == "" && err != nil { // no run has said it
-			outcome = textOf(err)
+			outcome = failure.Text(err)
 			reportTo(stderr, err)
 		}
 	}()
@@ -173,7 +174,7 @@ func runDeploy(ctx context.Context, again <-chan struct{}, s *settings, stdout, 
 		return detach(os.Args[1:], s.args, os.Stdin, stderr)
 	}
 	e, err := readEvent(ctx, Input{Args: s.args, Stdin: os.Stdin, Getenv: os.Getenv, Terminal: terminal})
-	if errors.Is(err, errUsage) {
+	if errors.Is(err, failure.ErrUsage) {
 		return "", err
 	}
 	screen := progress.New(stderr, s.progress == "auto" && stderr == os.Stderr && term.IsTerminal(int(os.Stderr.Fd())))
@@ -241,9 +242,9 @@ func newRun(ctx context.Context, s *settings, e *Event, log *runlog.Log, screen 
 	r.stateError = err
 	if r.rec.dir != nil {
 		if r.kept, err = cache.Open(r.rec.dir.Cache()); err != nil {
-			log.Warn(sayf("nothing is kept for a rollback: %v", err))
+			log.Warn(failure.Sayf("nothing is kept for a rollback: %v", err))
 		} else {
-			r.kept.Warn = func(err error) { log.Warn(textOf(err)) }
+			r.kept.Warn = func(err error) { log.Warn(failure.Text(err)) }
 		}
 	}
 	return r
@@ -257,9 +258,9 @@ func (r *run) prepare(s *settings) (err error) {
 	}
 	switch {
 	case r.stateError != nil && r.policy.RequireState:
-		return refused("%w: the host policy requires it", r.stateError)
+		return failure.Refused("%w: the host policy requires it", r.stateError)
 	case r.stateError != nil:
-		r.log.Warn(sayf("no history of this run: %v", r.stateError))
+		r.log.Warn(failure.Sayf("no history of this run: %v", r.stateError))
 	}
 	r.rec.json = r.policy.History.JSON
 	return nil
@@ -270,11 +271,11 @@ func (r *run) refuse(err error) (string, error) {
 	row := r.newRow(r.id, r.event)
 	row.EventKey = "" // it may be handed over again, mended
 	r.rec.claim(row, false)
-	r.log.Error(textOf(err))
+	r.log.Error(failure.Text(err))
 	if hint := hintOf(err); hint != "" {
 		r.log.Info("hint: " + hint)
 	}
-	r.outcome = r.log.Masked(textOf(err))
+	r.outcome = r.log.Masked(failure.Text(err))
 	r.record(err)
 	return r.outcome, err
 }
@@ -338,7 +339,7 @@ func openLog(s *settings, screen io.Writer) (*runlog.Log, func(), error) {
 	if s.logFile != "" {
 		var err error
 		if file, err = os.OpenFile(s.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640); err != nil {
-			return nil, nil, usage("--log-file: %w", err)
+			return nil, nil, failure.Usage("--log-file: %w", err)
 		}
 		opts.Writers = append(opts.Writers, file)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -10,6 +9,7 @@ import (
 
 	"stretcher/internal/hooks/porter"
 	"stretcher/internal/policy"
+	"stretcher/internal/text/failure"
 	"stretcher/internal/text/yamldoc"
 )
 
@@ -91,7 +91,7 @@ const defaultDestMode = 0o755
 // ParseManifest reads a manifest whose templates are expanded already, and
 // checks all that can be checked before anything is fetched. checkSrc says
 // whether a src URL can be fetched at all. Warnings name keys that nobody
-// reads. The error is errMalformed and says every problem.
+// reads. The error is failure.ErrMalformed and says every problem.
 func ParseManifest(data []byte, checkSrc func(string) error) (*Manifest, []*yamldoc.Problem, error) {
 	return parseManifest(data, checkSrc, true)
 }
@@ -152,7 +152,7 @@ func manifestError(data []byte, problems []*yamldoc.Problem) error {
 	if strings.HasPrefix(strings.TrimSpace(string(data)), "<") {
 		hint = "this looks like an HTML page: does the URL lead to the manifest itself?"
 	}
-	return &failure{class: errMalformed, err: errors.New(strings.Join(text, "; ")), hint: hint}
+	return failure.Hinted(hint, failure.Malformed("%s", strings.Join(text, "; ")))
 }
 
 // check returns what is wrong with a manifest whose values are well-formed.

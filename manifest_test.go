@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"stretcher/internal/fetch/store"
+	"stretcher/internal/text/failure"
 )
 
 const sha256Hex = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -105,7 +106,7 @@ func TestManifestProblems(t *testing.T) {
 		{"src: ftp://u:secret@h/a?k=secret\nchecksum: x\n", `line 2: checksum: "x" is not hexadecimal`},
 	} {
 		m, _, err := ParseManifest([]byte(tc.doc), store.Check)
-		if !errors.Is(err, errMalformed) || !strings.Contains(err.Error(), tc.want) || m != nil {
+		if !errors.Is(err, failure.ErrMalformed) || !strings.Contains(err.Error(), tc.want) || m != nil {
 			t.Errorf("%q:\ngot  %v\nwant %s", tc.doc, err, tc.want)
 		} else if strings.ContainsAny(err.Error(), "\n") || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: err = %q", tc.doc, err)
@@ -115,7 +116,7 @@ func TestManifestProblems(t *testing.T) {
 
 func TestManifestThatIsAPage(t *testing.T) {
 	_, _, err := ParseManifest([]byte("<!DOCTYPE html>\n<html><body>hi</body></html>"), store.Check)
-	if !errors.Is(err, errMalformed) || !strings.Contains(hintOf(err), "HTML page") {
+	if !errors.Is(err, failure.ErrMalformed) || !strings.Contains(hintOf(err), "HTML page") {
 		t.Errorf("err = %v, hint %q", err, hintOf(err))
 	}
 }

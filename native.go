@@ -19,6 +19,7 @@ import (
 	"stretcher/internal/policy"
 	"stretcher/internal/strategy/filter"
 	"stretcher/internal/strategy/mirror"
+	"stretcher/internal/text/failure"
 )
 
 // nativeStrategy makes dest what `rsync -a --delete` makes of it, without
@@ -122,12 +123,12 @@ func mirrorOptions(m *Manifest, excludeFrom []byte) (mirror.Options, error) {
 func excludeList(m *Manifest, excludeFrom []byte) (*filter.List, error) {
 	rules, err := filter.ParseFile(strings.NewReader(string(excludeFrom)))
 	if err != nil {
-		return nil, malformed("exclude_from: %w", err)
+		return nil, failure.Malformed("exclude_from: %w", err)
 	}
 	for _, pattern := range m.Excludes {
 		rule, ok, err := filter.Parse(pattern)
 		if err != nil {
-			return nil, malformed("exclude %q: %w", pattern, err)
+			return nil, failure.Malformed("exclude %q: %w", pattern, err)
 		}
 		if ok {
 			rules = append(rules, rule)
@@ -154,7 +155,7 @@ func (n *nativeStrategy) sync(ctx context.Context, r *run) (err error) {
 	logChanges(r, plan)
 	err = plan.Apply(ctx, r.staging)
 	if errors.Is(err, mirror.ErrStale) {
-		return hinted("something else writes there: exclude that, or deploy again", err)
+		return failure.Hinted("something else writes there: exclude that, or deploy again", err)
 	}
 	if err != nil {
 		return fmt.Errorf("sync to %q: %w", r.manifest.Dest, err)
@@ -176,7 +177,7 @@ func (n *nativeStrategy) excludeFrom(r *run) ([]byte, error) {
 		return nil, err
 	}
 	text, err := readExcludeFrom(r.staging, name)
-	if !errors.Is(err, errMalformed) {
+	if !errors.Is(err, failure.ErrMalformed) {
 		return text, err
 	}
 	if _, serr := os.Stat(r.manifest.Dest); serr != nil {
@@ -202,11 +203,11 @@ func resolve(entries []archive.Entry, name string) (string, error) {
 			return name, nil
 		}
 		if !filepath.IsLocal(next) {
-			return "", refused("exclude_from %q leads out of the archive", name)
+			return "", failure.Refused("exclude_from %q leads out of the archive", name)
 		}
 		name = next
 	}
-	return "", refused("exclude_from %q leads out of the archive: too many symlinks", name)
+	return "", failure.Refused("exclude_from %q leads out of the archive: too many symlinks", name)
 }
 
 // follow replaces the first symlink on the way to name by where it leads.

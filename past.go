@@ -14,6 +14,7 @@ import (
 	"stretcher/internal/journal/history"
 	"stretcher/internal/journal/state"
 	"stretcher/internal/process"
+	"stretcher/internal/text/failure"
 )
 
 // historyFlags are those of the history subcommand.
@@ -44,13 +45,13 @@ func (h *historyFlags) check(s *settings) error {
 		}
 	}
 	if len(given) > 0 && s.subcommand != "history" {
-		return usage("--%s belongs to stretcher history", given[0])
+		return failure.Usage("--%s belongs to stretcher history", given[0])
 	}
 	if h.limit < 0 {
-		return usage("invalid --limit %d: it must not be negative", h.limit)
+		return failure.Usage("invalid --limit %d: it must not be negative", h.limit)
 	}
 	if h.html != "" && (h.json || h.run != "") || h.log != "" && len(given) > 1 {
-		return usage("--html, --log and --json or --run can't be used together")
+		return failure.Usage("--html, --log and --json or --run can't be used together")
 	}
 	return nil
 }
@@ -87,7 +88,7 @@ func destArg(args []string) (string, error) {
 		return "", nil
 	}
 	if args[0] == "" { // of a variable that is not set, not the current directory
-		return "", usage("DEST is empty")
+		return "", failure.Usage("DEST is empty")
 	}
 	return filepath.Abs(args[0])
 }
@@ -95,7 +96,7 @@ func destArg(args []string) (string, error) {
 // runHistory tells what ran here.
 func runHistory(ctx context.Context, s *settings) error {
 	if len(s.args) > 1 {
-		return usage("history expects at most one DEST, got %d arguments", len(s.args))
+		return failure.Usage("history expects at most one DEST, got %d arguments", len(s.args))
 	}
 	dest, err := destArg(s.args)
 	if err != nil {
@@ -199,7 +200,7 @@ const (
 // runStatus says in one line how the last run on dest went.
 func runStatus(ctx context.Context, s *settings) (code int, err error) {
 	if len(s.args) != 1 {
-		return exitUsage, usage("status expects one DEST, got %d arguments", len(s.args))
+		return exitUsage, failure.Usage("status expects one DEST, got %d arguments", len(s.args))
 	}
 	dest, err := destArg(s.args)
 	if err != nil {

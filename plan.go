@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -22,6 +21,7 @@ import (
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/strategy/filter"
 	"stretcher/internal/strategy/mirror"
+	"stretcher/internal/text/failure"
 	"stretcher/internal/text/redact"
 )
 
@@ -38,7 +38,7 @@ type plan struct {
 // deployment would change. It runs nothing and writes nothing.
 func runPlan(ctx context.Context, s *settings) (code int, err error) {
 	if len(s.args) != 1 {
-		return exitUsage, usage("plan expects one URL or file, got %d arguments", len(s.args))
+		return exitUsage, failure.Usage("plan expects one URL or file, got %d arguments", len(s.args))
 	}
 	log := runlog.New(runlog.Options{Writers: []io.Writer{os.Stderr}, Clean: redact.Text, Format: s.logFormat})
 	defer log.Close()
@@ -198,7 +198,7 @@ func (r *run) planExcludeFrom(ctx context.Context, f *os.File) ([]byte, error) {
 		}
 		next, err := resolve(entries, want)
 		if err == nil && next == want {
-			err = malformed("exclude_from %q is not in the archive", name)
+			err = failure.Malformed("exclude_from %q is not in the archive", name)
 		}
 		if err != nil {
 			return nil, err
@@ -220,7 +220,7 @@ func (s *textSink) File(e archive.Entry, content *archive.Content) error {
 		return nil
 	}
 	if e.Size > maxExcludeFrom {
-		return refused("exclude_from is larger than %d bytes", maxExcludeFrom)
+		return failure.Refused("exclude_from is larger than %d bytes", maxExcludeFrom)
 	}
 	s.found = true
 	s.text.Reset()
@@ -345,5 +345,5 @@ func (p *plan) printJSON(w io.Writer) error {
 
 // maskedFailure keeps values of the environment out of an error.
 func maskedFailure(log *runlog.Log, err error) error {
-	return &failure{class: classOf(err), err: errors.New(log.Masked(oneLine(textOf(err)))), hint: hintOf(err)}
+	return failure.Hinted(hintOf(err), failure.Retold(log.Masked(oneLine(failure.Text(err))), err))
 }

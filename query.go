@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"stretcher/internal/journal/history"
+	"stretcher/internal/text/failure"
 )
 
 // maxReply is how much of a reply Serf takes, in bytes.
@@ -61,14 +62,14 @@ func answerStatus(ctx context.Context, s *settings) (reply string) {
 		return "error: the query's payload must be a dest"
 	}
 	if dest, err = filepath.Abs(dest); err != nil {
-		return "error: " + textOf(err)
+		return "error: " + failure.Text(err)
 	}
 	err = readHistory(ctx, s, func(db *history.Store) (err error) {
 		reply, _, err = statusOf(ctx, db, dest)
 		return err
 	})
 	if err != nil {
-		return "error: " + textOf(err)
+		return "error: " + failure.Text(err)
 	}
 	return reply
 }

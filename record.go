@@ -20,6 +20,7 @@ import (
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/journal/state"
 	"stretcher/internal/process"
+	"stretcher/internal/text/failure"
 )
 
 // recorder keeps the memory of one run: its row in the history, its log, what
@@ -49,10 +50,10 @@ func openRecorder(ctx context.Context, path string, log *runlog.Log) (*recorder,
 	}
 	c.dir = dir
 	c.db, err = history.Open(ctx, dir.History(), history.Options{Warn: func(err error) {
-		log.Warn(sayf("history: %v", err))
+		log.Warn(failure.Sayf("history: %v", err))
 	}})
 	if err != nil {
-		log.Warn(sayf("no history of this run: %v", err))
+		log.Warn(failure.Sayf("no history of this run: %v", err))
 	}
 	return c, nil
 }
@@ -70,7 +71,7 @@ func (c *recorder) try(call func(context.Context, *history.Store) error) {
 	}
 	// The record is made of interrupted runs too.
 	if err := call(context.Background(), c.db); err != nil {
-		c.log.Warn(textOf(err))
+		c.log.Warn(failure.Text(err))
 		c.lost = true
 	}
 }
@@ -106,7 +107,7 @@ func (c *recorder) keepLog() {
 	}
 	f, err := os.OpenFile(c.dir.Log(c.row.ID), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
-		c.log.Warn(sayf("log of this run: %v", err))
+		c.log.Warn(failure.Sayf("log of this run: %v", err))
 		return
 	}
 	c.log.Keep(f)
@@ -233,7 +234,7 @@ func (c *recorder) bury(d history.Run, removeContainers func(run string) error) 
 	}
 	for _, dir := range stagingOf(d) {
 		if err := disk.RemoveAll(dir); err != nil {
-			c.log.Warn(sayf("clean-up after run %s: %v", d.ID, err))
+			c.log.Warn(failure.Sayf("clean-up after run %s: %v", d.ID, err))
 		}
 	}
 }
@@ -285,7 +286,7 @@ func (c *recorder) endRest(run string, removeContainers func(run string) error) 
 	}
 	err := removeContainers(run)
 	if err != nil {
-		c.log.Warn(sayf("containers of run %s: %v", run, err))
+		c.log.Warn(failure.Sayf("containers of run %s: %v", run, err))
 	}
 	_ = c.dir.SetContainers(run, false) // not tried again: an engine that hangs would delay each run from now on
 }
@@ -342,7 +343,7 @@ func (c *recorder) lock(ctx context.Context, dest string, wait time.Duration) (u
 		if err == nil || errors.Is(err, lock.ErrHeld) || ctx.Err() != nil || errors.Is(err, lock.ErrDest) {
 			return unlock, err
 		}
-		c.log.Warn(sayf("%v; the lock is taken elsewhere", err))
+		c.log.Warn(failure.Sayf("%v; the lock is taken elsewhere", err))
 	}
 	dir, err := state.FallbackLocks(os.TempDir(), os.Getuid())
 	if err == nil {
@@ -351,7 +352,7 @@ func (c *recorder) lock(ctx context.Context, dest string, wait time.Duration) (u
 			return unlock, err
 		}
 	}
-	c.log.Warn(sayf("no lock on %q, another run may work on it too: %v", dest, err))
+	c.log.Warn(failure.Sayf("no lock on %q, another run may work on it too: %v", dest, err))
 	return func() error { return nil }, nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"stretcher/internal/strategy/releases"
+	"stretcher/internal/text/failure"
 )
 
 // releaseStrategy keeps each deployment in a directory of its own below dest
@@ -43,7 +44,7 @@ func plainError(err error) error {
 	if !errors.As(err, &plain) {
 		return err
 	}
-	return &failure{class: errRefused, err: err, hint: fmt.Sprintf("move it away, for example: mv %[1]s %[1]s.old", plain.Path)}
+	return failure.Hinted(fmt.Sprintf("move it away, for example: mv %[1]s %[1]s.old", plain.Path), failure.Refused("%w", err))
 }
 
 func (s *releaseStrategy) check(r *run) error {
@@ -58,8 +59,8 @@ func (r *run) sparesReleases() error {
 	if !r.deletesReleases() {
 		return nil
 	}
-	return &failure{class: errRefused, hint: "move it away first, exclude /releases, /shared and /current, or stay with sync_strategy releases",
-		err: fmt.Errorf("dest %q holds releases and what they share, which sync_strategy %s would delete", r.manifest.Dest, r.manifest.SyncStrategy)}
+	return failure.Hinted("move it away first, exclude /releases, /shared and /current, or stay with sync_strategy releases",
+		failure.Refused("dest %q holds releases and what they share, which sync_strategy %s would delete", r.manifest.Dest, r.manifest.SyncStrategy))
 }
 
 // deletesReleases tells whether a sync would delete releases. Those are known
@@ -177,7 +178,7 @@ func sharedError(err error) error {
 	if !errors.Is(err, releases.ErrShared) {
 		return err
 	}
-	return hinted(`a shared path is taken from the first release that has it; write "log/" for a directory that starts empty`, err)
+	return failure.Hinted(`a shared path is taken from the first release that has it; write "log/" for a directory that starts empty`, err)
 }
 
 // switchTo makes a release live. An error that hasSwitched tells from others
@@ -239,7 +240,7 @@ func (r *run) release(ctx context.Context) error {
 		r.leaveNewer(dir, id)
 	}
 	if err := dir.Mark(id, releases.Good, ""); err != nil {
-		r.log.Warn(sayf("release %s can't be gone back to later: %v", id, err))
+		r.log.Warn(failure.Sayf("release %s can't be gone back to later: %v", id, err))
 	}
 	r.sweepReleases(ctx)
 	return nil
@@ -261,7 +262,7 @@ func (r *run) leaveNewer(dir *releases.Dir, live string) {
 		}
 	}
 	if err != nil {
-		r.log.Warn(textOf(err))
+		r.log.Warn(failure.Text(err))
 	}
 }
 
@@ -274,7 +275,7 @@ func (r *run) sweepReleases(ctx context.Context) {
 		return
 	}
 	if _, err := dir.Prune(ctx, keep, id); err != nil && context.Cause(ctx) == nil {
-		r.log.Warn(sayf("clean-up of releases: %v", err))
+		r.log.Warn(failure.Sayf("clean-up of releases: %v", err))
 	}
 }
 
@@ -286,7 +287,7 @@ func (r *run) hasOldReleases() bool {
 	}
 	old, err := dir.Prunable(r.manifest.Releases.keep(), id)
 	if err != nil {
-		r.log.Warn(sayf("old releases stay: %v", err))
+		r.log.Warn(failure.Sayf("old releases stay: %v", err))
 	}
 	return len(old) > 0
 }
@@ -303,7 +304,7 @@ func (r *run) prune(ctx context.Context) error {
 		return cause
 	}
 	if err != nil {
-		r.log.Warn(sayf("old releases stay: %v", err))
+		r.log.Warn(failure.Sayf("old releases stay: %v", err))
 	}
 	return nil
 }
@@ -311,45 +312,45 @@ func (r *run) prune(ctx context.Context) error {
 // goBack marks a release of a run that has failed. If it is live, the run
 // switches back to the last good one, and runs what the manifest wants to run
 // again. The error says what has become of it.
-func (r *run) goBack(ctx, late context.Context, failure error) error {
+func (r *run) goBack(ctx, late context.Context, why error) error {
 	s, ok := r.ofReleases()
 	if !ok || r.accepted || !s.added && !s.switched {
-		return failure
+		return why
 	}
 	r.rec.enter("rollback")
 	if s.added { // not one that was good before
-		if err := s.dir.Mark(s.id, releases.Bad, r.log.Masked(textOf(failure))); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			r.log.Warn(textOf(err))
+		if err := s.dir.Mark(s.id, releases.Bad, r.log.Masked(failure.Text(why))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			r.log.Warn(failure.Text(err))
 		}
 	}
 	if s.switched && !r.manifest.Rollback.Off {
-		failure = r.switchBack(ctx, late, s, failure)
+		why = r.switchBack(ctx, late, s, why)
 	}
 	if _, err := s.dir.PruneBad(late, s.id); err != nil {
-		r.log.Warn(sayf("releases that failed stay: %v", err))
+		r.log.Warn(failure.Sayf("releases that failed stay: %v", err))
 	}
-	return failure
+	return why
 }
 
 // switchBack leaves the release that has failed. That is one rename: there is
 // time for it, however late it is.
-func (r *run) switchBack(ctx, late context.Context, s *releaseStrategy, failure error) error {
+func (r *run) switchBack(ctx, late context.Context, s *releaseStrategy, why error) error {
 	target, err := s.lastGood()
 	switch {
 	case err != nil:
-		return fmt.Errorf("%w; release %s stays live: %w", failure, s.id, err)
+		return fmt.Errorf("%w; release %s stays live: %w", why, s.id, err)
 	case target == "":
-		return fmt.Errorf("%w; release %s stays live: there is no good one to go back to", failure, s.id)
+		return fmt.Errorf("%w; release %s stays live: there is no good one to go back to", why, s.id)
 	}
 	r.log.Warn(fmt.Sprintf("step %q has failed: going back to release %s", r.step, target))
 	err = s.switchTo(r, target)
 	if !hasSwitched(err) {
-		return fmt.Errorf("%w; release %s stays live: %w", failure, s.id, err)
+		return fmt.Errorf("%w; release %s stays live: %w", why, s.id, err)
 	}
 	if err != nil {
-		r.log.Warn(textOf(err))
+		r.log.Warn(failure.Text(err))
 	}
-	return r.rerun(ctx, late, fmt.Errorf("%w; switched back to release %s", failure, target))
+	return r.rerun(ctx, late, fmt.Errorf("%w; switched back to release %s", why, target))
 }
 
 // lastGood is the release to go back to: the one that was live, if it was
@@ -375,14 +376,14 @@ func (s *releaseStrategy) lastGood() (string, error) {
 
 // rerun runs commands again for the release that is live again: they make the
 // application start from it. After an interruption of ctx they have half of
-// late's time: what hangs again must leave some to the failure commands.
-func (r *run) rerun(ctx, late context.Context, failure error) error {
+// late's time: what hangs again must leave some to the why commands.
+func (r *run) rerun(ctx, late context.Context, why error) error {
 	half, cancel := outlive(ctx, late, afterSignal/2, nil)
 	defer cancel()
 	for _, point := range r.manifest.Rollback.rerun() {
 		if err := r.runCommands(half, point, r.manifest.Commands.at(point)); err != nil {
-			return fmt.Errorf("%w, where %w", failure, err)
+			return fmt.Errorf("%w, where %w", why, err)
 		}
 	}
-	return failure
+	return why
 }

@@ -14,6 +14,7 @@ import (
 
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/strategy/releases"
+	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
 )
 
@@ -31,7 +32,7 @@ type rollback struct {
 // the archive that has been kept.
 func runRollback(ctx context.Context, again <-chan struct{}, s *settings) error {
 	if len(s.args) != 1 {
-		return reported(usage("rollback expects one DEST, got %d arguments", len(s.args)))
+		return reported(failure.Usage("rollback expects one DEST, got %d arguments", len(s.args)))
 	}
 	dest, err := destArg(s.args)
 	if err != nil {
@@ -94,7 +95,7 @@ func (b *rollback) chooseRelease(dir *releases.Dir, current string) error {
 	if b.to == "" {
 		rel, ok, err := dir.Previous(current)
 		if err == nil && !ok {
-			err = hinted("stretcher rollback DEST --to RUN goes to any that is there", fmt.Errorf("%q has no good release older than %s", b.dest, cmp.Or(current, "the current one")))
+			err = failure.Hinted("stretcher rollback DEST --to RUN goes to any that is there", fmt.Errorf("%q has no good release older than %s", b.dest, cmp.Or(current, "the current one")))
 		}
 		b.id, b.release = rel.ID, rel
 		return err
@@ -121,11 +122,11 @@ func (b *rollback) chooseRelease(dir *releases.Dir, current string) error {
 func theOne(found []string, to, dest string) (string, error) {
 	switch len(found) {
 	case 0:
-		return "", hinted(fmt.Sprintf("stretcher history %s lists the runs", dest), fmt.Errorf("nothing of run %q is kept for %q", to, dest))
+		return "", failure.Hinted(fmt.Sprintf("stretcher history %s lists the runs", dest), fmt.Errorf("nothing of run %q is kept for %q", to, dest))
 	case 1:
 		return found[0], nil
 	}
-	return "", hinted("give more of the id", usage("%q is the beginning of %d runs on %q", to, len(found), dest))
+	return "", failure.Hinted("give more of the id", failure.Usage("%q is the beginning of %d runs on %q", to, len(found), dest))
 }
 
 // chooseKept finds the kept archive to go back to: that of the last good run,
@@ -158,7 +159,7 @@ func (r *run) chooseKept() error {
 		all = older(all)
 	}
 	if len(all) == 0 {
-		return hinted("a rollback needs an earlier good run by sync_strategy rsync, native or releases", fmt.Errorf("nothing earlier is kept for %q", b.dest))
+		return failure.Hinted("a rollback needs an earlier good run by sync_strategy rsync, native or releases", fmt.Errorf("nothing earlier is kept for %q", b.dest))
 	}
 	b.kept = all[0]
 	return nil
@@ -239,7 +240,7 @@ func (r *run) parseKept(ctx context.Context) (err error) {
 	}
 	r.manifest, err = r.parseManifest(ctx, r.raw, ParseManifest)
 	if err != nil {
-		return hinted("templates are expanded anew: set the variables that the deployment had", err)
+		return failure.Hinted("templates are expanded anew: set the variables that the deployment had", err)
 	}
 	return nil
 }
@@ -266,7 +267,7 @@ func (r *run) fetchKept(ctx context.Context) error {
 		err = fmt.Errorf("its checksum is %s", Checksum{r.manifest.Checksum.Algorithm, sum})
 	}
 	if err != nil {
-		r.log.Warn(sayf("the archive kept of run %s is damaged, fetching it again: %v", r.back.kept.Run, err))
+		r.log.Warn(failure.Sayf("the archive kept of run %s is damaged, fetching it again: %v", r.back.kept.Run, err))
 		return r.fetchVerified(ctx)
 	}
 	r.archive, r.src = name, "the archive kept of run "+r.back.kept.Run

@@ -16,6 +16,7 @@ import (
 	"stretcher/internal/archive"
 	"stretcher/internal/disk"
 	"stretcher/internal/policy"
+	"stretcher/internal/text/failure"
 )
 
 // tempPrefix begins the name of every temporary directory of a run, so that
@@ -53,7 +54,7 @@ func (r *run) workDirIn(parents []string, what string, size int64) (string, erro
 		if err == nil {
 			return dir, nil
 		}
-		reasons, last = append(reasons, textOf(err)), err
+		reasons, last = append(reasons, failure.Text(err)), err
 	}
 	if len(reasons) == 1 {
 		return "", fmt.Errorf("no place for the %s: %w", what, last)
@@ -89,7 +90,7 @@ func (r *run) cleanUp() {
 			continue
 		}
 		if err := removeQuietly(dir); err != nil {
-			r.log.Warn(sayf("clean-up: %v", err))
+			r.log.Warn(failure.Sayf("clean-up: %v", err))
 		}
 	}
 	for _, hold := range r.holds {
@@ -207,13 +208,13 @@ func readExcludeFrom(dir, name string) ([]byte, error) {
 	info, err := root.Stat(name)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return nil, malformed("exclude_from %q is not in the archive", name)
+		return nil, failure.Malformed("exclude_from %q is not in the archive", name)
 	case err != nil:
-		return nil, refused("exclude_from %q leads out of the archive: %v", name, errors.Unwrap(err))
+		return nil, failure.Refused("exclude_from %q leads out of the archive: %v", name, errors.Unwrap(err))
 	case !info.Mode().IsRegular():
-		return nil, malformed("exclude_from %q is not a regular file", name)
+		return nil, failure.Malformed("exclude_from %q is not a regular file", name)
 	case info.Size() > maxExcludeFrom:
-		return nil, refused("exclude_from %q is larger than %d bytes", name, maxExcludeFrom)
+		return nil, failure.Refused("exclude_from %q is larger than %d bytes", name, maxExcludeFrom)
 	}
 	return root.ReadFile(name)
 }

@@ -12,6 +12,7 @@ import (
 
 	"stretcher/internal/disk"
 	"stretcher/internal/process"
+	"stretcher/internal/text/failure"
 )
 
 // syncStrategy is a way by which an archive becomes what is deployed. A value
@@ -75,7 +76,7 @@ func (rsyncStrategy) checkLayout(r *run) error { return r.sparesReleases() }
 
 func (rsyncStrategy) check(r *run) error {
 	if _, err := exec.LookPath("rsync"); err != nil {
-		return hinted("install rsync, or use another sync_strategy", fmt.Errorf("sync_strategy rsync: %w", err))
+		return failure.Hinted("install rsync, or use another sync_strategy", fmt.Errorf("sync_strategy rsync: %w", err))
 	}
 	return checkDir(r.manifest.Dest)
 }
@@ -102,7 +103,7 @@ func checkDir(dest string) error {
 func checkAbove(dest string) error {
 	above := filepath.Dir(dest)
 	if info, err := os.Stat(above); err != nil || !info.IsDir() {
-		return hinted(fmt.Sprintf("make it, for example in a pre command: mkdir -p %s", above), fmt.Errorf("dest: there is no directory %q", above))
+		return failure.Hinted(fmt.Sprintf("make it, for example in a pre command: mkdir -p %s", above), fmt.Errorf("dest: there is no directory %q", above))
 	}
 	return nil
 }
@@ -155,7 +156,7 @@ func (mvStrategy) check(r *run) error {
 	_, err := os.Lstat(r.manifest.Dest)
 	switch {
 	case err == nil:
-		return hinted("move it away in a pre command, or use sync_strategy rsync",
+		return failure.Hinted("move it away in a pre command, or use sync_strategy rsync",
 			fmt.Errorf("dest %q exists already, and sync_strategy mv replaces nothing", r.manifest.Dest))
 	case errors.Is(err, fs.ErrNotExist):
 		return nil

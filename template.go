@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"text/template"
 	"time"
+
+	"stretcher/internal/text/failure"
 )
 
 // maxManifest bounds a manifest before and after its templates are expanded,
@@ -41,7 +43,7 @@ func expandTemplates(ctx context.Context, data []byte, env environment, secret f
 		"env":      func(names ...string) (string, error) { return firstEnv(look, names) },
 	}).Parse(string(data))
 	if err != nil {
-		return nil, &failure{class: errMalformed, err: templateError(err)}
+		return nil, failure.Malformed("%w", templateError(err))
 	}
 	return execute(ctx, t)
 }
@@ -57,14 +59,14 @@ func execute(ctx context.Context, t *template.Template) ([]byte, error) {
 	select {
 	case err := <-done:
 		if err != nil {
-			return nil, &failure{class: errMalformed, err: templateError(err)}
+			return nil, failure.Malformed("%w", templateError(err))
 		}
 		return out.Bytes(), nil
 	case <-ctx.Done():
 		if err := context.Cause(ctx); !errors.Is(err, errTooSlow) {
 			return nil, err
 		}
-		return nil, &failure{class: errMalformed, err: errTooSlow}
+		return nil, failure.Malformed("%w", errTooSlow)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"stretcher/internal/text/failure"
 )
 
 func TestExpandTemplates(t *testing.T) {
@@ -33,7 +35,7 @@ func TestExpandTemplates(t *testing.T) {
 			}
 			continue
 		}
-		if !errors.Is(err, errMalformed) || err.Error() != tc.err {
+		if !errors.Is(err, failure.ErrMalformed) || err.Error() != tc.err {
 			t.Errorf("%q: err = %v, want %s", tc.in, err, tc.err)
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package failure
 
 import (
 	"errors"
@@ -11,9 +11,9 @@ import (
 	"stretcher/internal/text/redact"
 )
 
-// TestTextOf: paths are quoted wherever in the chain package os names them,
+// TestText: paths are quoted wherever in the chain package os names them,
 // and the chain stays as it was.
-func TestTextOf(t *testing.T) {
+func TestText(t *testing.T) {
 	open := &fs.PathError{Op: "open", Path: "/a b", Err: syscall.EACCES}
 	rename := &os.LinkError{Op: "rename", Old: "/a b", New: "/c\n", Err: syscall.EXDEV}
 	inner := &fs.PathError{Op: "walk", Path: "/x", Err: open}
@@ -23,20 +23,20 @@ func TestTextOf(t *testing.T) {
 		`walk "/x": open "/a b": permission denied`:                      inner,
 		`sync: open "/a b": permission denied`:                           fmt.Errorf("sync: %w", open),
 		`open "/a b": permission denied; open "/a b": permission denied`: fmt.Errorf("%w; %w", open, open),
-		"open \"/a b\": permission denied\nwalk \"/x\": " + textOf(open): errors.Join(open, inner),
-		`lock: open "/a b": permission denied, and "/c": no`:             hinted("wait", fmt.Errorf("lock: %w, and %q: no", open, "/c")),
-		`refused: open "/a b": permission denied`:                        refused("refused: %w", open),
+		"open \"/a b\": permission denied\nwalk \"/x\": " + Text(open):   errors.Join(open, inner),
+		`lock: open "/a b": permission denied, and "/c": no`:             Hinted("wait", fmt.Errorf("lock: %w, and %q: no", open, "/c")),
+		`refused: open "/a b": permission denied`:                        Refused("refused: %w", open),
 		`get "http://xxxxx@h/": open "/a b": permission denied`:          redact.Error(fmt.Errorf("get %q: %w", "http://u:secret@h/", open)),
 		"nothing of files": errors.New("nothing of files"),
 	} {
-		if got := textOf(err); got != want {
+		if got := Text(err); got != want {
 			t.Errorf("%v:\ngot  %s\nwant %s", err, got, want)
 		}
-		if got := sayf("%s: %v", "x", err); got != "x: "+want {
-			t.Errorf("sayf gives %q", got)
+		if got := Sayf("%s: %v", "x", err); got != "x: "+want {
+			t.Errorf("Sayf gives %q", got)
 		}
 	}
-	if err := refused("x: %w", open); !errors.Is(err, fs.ErrPermission) || exitCode(err) != exitRefused {
+	if err := Refused("x: %w", open); !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("%v has lost its cause", err)
 	}
 }
