@@ -1,0 +1,149 @@
+package strategy
+
+import (
+	"context"
+	"io/fs"
+
+	"stretcher/internal/archive"
+	"stretcher/internal/disk"
+	"stretcher/internal/process"
+)
+
+// defaultMode is the mode of a deployed tree's root when nothing tells it.
+const defaultMode fs.FileMode = 0o755
+
+// Target is all that a strategy knows of its run. Only the fields that say so
+// may be missing.
+type Target struct {
+	Run      string       // id of the run
+	Dest     *disk.Dest   // opened once; the caller's to close
+	DestMode *fs.FileMode // of dest; nil = what the archive says, else 0755
+
+	Excludes    []string // patterns of what is not deployed and left alone at dest
+	ExcludeFrom string   // a file in the archive with more of them; "" = none
+
+	Archive  archive.Options // how archives are read
+	Origin   string          // where the archive is from, for messages
+	Checksum string          // of the archive, ALGORITHM:HEX
+
+	Name    string // of the deployment, without secrets
+	Version string // likewise; may be ""
+	Whole   bool   // all of the tree must be staged: hooks will look at it
+
+	Log   Logger
+	Place Places
+	// Child runs a child process with the environment of the run's commands.
+	// It is noted, so that it is ended when this process is killed. What it
+	// prints goes to the log.
+	Child func(ctx context.Context, c process.Command) error
+	// Standing are the names in dest that hold deployments of another
+	// strategy, and what belongs to them. package all sets it.
+	Standing func() []string
+
+	RsyncVerbose string // rsync's option, "" = none
+	Native       NativeOptions
+	Releases     ReleasesOptions
+}
+
+// Mode is the mode of the tree's root when the archive does not tell it.
+func (t *Target) Mode() fs.FileMode {
+	if t.DestMode != nil {
+		return *t.DestMode
+	}
+	return defaultMode
+}
+
+// NativeOptions are the manifest's keys for strategy native.
+type NativeOptions struct {
+	Checksum bool // compare content, not size and time
+}
+
+// ReleasesOptions are the manifest's keys for strategy releases.
+type ReleasesOptions struct {
+	Keep   int      // good releases that stay
+	Shared []string // paths that all releases share
+	Link   string   // how unchanged files share their room: "" or reflink, hard, none
+	Stay   bool     // a release that failed stays live
+	Back   string   // the release to make live again; "" = a new one
+}
+
+// Logger takes what a strategy says. *runlog.Log is one.
+type Logger interface {
+	Info(msg string, args ...any)
+	Warn(msg string, args ...any)
+}
+
+// Places makes a run's private directories.
+type Places interface {
+	// Private makes a directory that only the run can write, in a place that
+	// nobody else can rename. what it is for is said in messages. The run
+	// knows of it before it is made and removes it in the end, whatever
+	// happens. The caller closes what it gets.
+	Private(what string, w Where) (*disk.Dir, error)
+	// Drop removes such a directory early, with all that is in it.
+	Drop(dir *disk.Dir) error
+}
+
+// Where says which places will do.
+type Where struct {
+	SameDevice bool     // on dest's file system only
+	Full       []uint64 // not on these file systems: they have no room
+}
+
+// Kind is what happens to a path.
+type Kind int
+
+// The kinds of changes.
+const (
+	Add Kind = iota
+	Modify
+	Delete
+)
+
+// String is "add", "change" or "delete".
+func (k Kind) String() string { return [...]string{"add", "change", "delete"}[k] }
+
+// Change is what happens to one path of what is live.
+type Change struct {
+	Path  string   // relative; "" = the tree's root
+	Kind  Kind     // what happens
+	What  []string // of Modify, what differs: "type", "size", "time", "content", "mode", "owner", "link"
+	Dir   bool     // it is a directory, or was one if it is deleted
+	Bytes int64    // of content to be written
+}
+
+// Changes are what a sync would do.
+type Changes struct {
+	List  []Change
+	Bytes int64 // of content to be written
+}
+
+// Definition is what is known of a strategy before there is a run: a line in
+// package all.
+type Definition struct {
+	Name string // as manifests name it
+	New  func(Target) (Strategy, error)
+
+	Sections []string // keys of manifests that only this strategy reads
+	Patterns bool     // it reads exclude patterns itself, so that each must be one
+
+	// Deployments lists what a Reverter finds at dest. nil: its deployments
+	// do not stand beside one another.
+	Deployments func(dest *disk.Dest) (Deployments, error)
+}
+
+// Deployments are those that stand beside one another at a dest.
+type Deployments struct {
+	All      []Deployment // newest first
+	Live     string       // the run whose deployment is live; "" = none
+	Previous string       // the run to go back to; "" = none
+	Names    []string     // in dest, of what belongs to them
+}
+
+// Deployment is what is known of one of them.
+type Deployment struct {
+	Run           string // that made it
+	Name, Version string
+	Good          bool
+	State         string // in a word, and why if it is not good
+}
