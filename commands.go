@@ -15,6 +15,7 @@ import (
 	"stretcher/internal/journal/history"
 	"stretcher/internal/process"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/units"
 )
 
 // runCommands runs the commands of a point in order and stops at the first
@@ -56,7 +57,7 @@ func quoteCommand(s string) string {
 func (r *run) notify(ctx context.Context, point string, lines []CommandLine) {
 	for i, c := range lines {
 		if c.Timeout == 0 {
-			c.Timeout = Duration(notifyTimeout)
+			c.Timeout = units.Duration(notifyTimeout)
 		}
 		err := r.runCommand(ctx, point, c, r.log.SoFar(), unread{r.stdout}, unread{r.stderr})
 		if err != nil {

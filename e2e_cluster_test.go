@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"stretcher/internal/fetch/checksum"
 	"stretcher/internal/testparts"
 )
 
@@ -82,7 +83,7 @@ func (c *cluster) publish(name, content string, rest ...string) (url string) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	sum := newHash("sha256")
+	sum := checksum.New("sha256")
 	sum.Write(data)
 	c.write("policy.yml", "")
 	lines := []string{"src: file://" + archive, fmt.Sprintf("checksum: %x", sum.Sum(nil)),

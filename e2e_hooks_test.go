@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"stretcher/internal/fetch/checksum"
 	"stretcher/internal/testparts"
 )
 
@@ -80,9 +81,9 @@ func (m containerMachine) git(args ...string) {
 func (m containerMachine) manifest(hooks string) string {
 	m.t.Helper()
 	archive := []byte(m.read("app.tar.gz"))
-	h := newHash("sha256")
+	h := checksum.New("sha256")
 	h.Write(archive)
-	sum := Checksum{"sha256", h.Sum(nil)}
+	sum := checksum.Checksum{Algorithm: "sha256", Digest: h.Sum(nil)}
 	m.write("app.yml", "src: file://"+m.path("app.tar.gz")+"\nchecksum: "+sum.String()+"\ndest: "+m.dest+"\nversion: 7\nhooks:"+hooks)
 	return "file://" + m.path("app.yml")
 }

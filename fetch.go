@@ -3,10 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/md5"
-	"crypto/sha1"
-	"crypto/sha256"
-	"crypto/sha512"
 	"errors"
 	"fmt"
 	"hash"
@@ -17,6 +13,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"stretcher/internal/fetch/checksum"
 	"stretcher/internal/fetch/store"
 	"stretcher/internal/fetch/transfer"
 	"stretcher/internal/text/failure"
@@ -122,7 +119,7 @@ func (r *run) eachMirror(ctx context.Context, fetch func(ctx context.Context, sr
 
 // fetchMirror fetches src into d and checks it.
 func (r *run) fetchMirror(ctx context.Context, src string, d *download) error {
-	d.size, d.hash = -1, newHash(r.manifest.Checksum.Algorithm)
+	d.size, d.hash = -1, r.manifest.Checksum.New()
 	bar := r.screen.Bar("fetch")
 	defer bar.Close()
 	opts := r.transferOptions()
@@ -137,7 +134,7 @@ func (r *run) fetchMirror(ctx context.Context, src string, d *download) error {
 	}
 	want := r.manifest.Checksum
 	if sum := d.hash.Sum(nil); !bytes.Equal(sum, want.Digest) {
-		return failure.Refused("%q has checksum %s, the manifest says %s", redact.URL(src), Checksum{want.Algorithm, sum}, want)
+		return failure.Refused("%q has checksum %s, the manifest says %s", redact.URL(src), checksum.Checksum{Algorithm: want.Algorithm, Digest: sum}, want)
 	}
 	took := time.Since(began)
 	r.log.Info(fmt.Sprintf("fetched %q: %s in %s, %s is right", redact.URL(src), humanize.IBytes(uint64(n)), took.Round(time.Millisecond), want.Algorithm),
@@ -167,19 +164,6 @@ type download struct {
 	hash   hash.Hash
 	file   *os.File
 	kept   bool
-}
-
-func newHash(algorithm string) hash.Hash {
-	switch algorithm {
-	case "md5":
-		return md5.New()
-	case "sha1":
-		return sha1.New()
-	case "sha512":
-		return sha512.New()
-	default:
-		return sha256.New()
-	}
 }
 
 // setSize makes the file where it has room.

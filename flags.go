@@ -16,6 +16,7 @@ import (
 	"stretcher/internal/journal/state"
 	"stretcher/internal/policy"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/units"
 )
 
 // settings is what the command line says.
@@ -184,7 +185,7 @@ func (v *secondsValue) Type() string { return "duration" }
 
 // Set reads a span.
 func (v *secondsValue) Set(s string) error {
-	d, err := parseSeconds(s)
+	d, err := units.ParseSeconds(s)
 	if err != nil {
 		return fmt.Errorf("it %w", err)
 	}

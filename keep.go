@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"stretcher/internal/fetch/cache"
+	"stretcher/internal/fetch/checksum"
 	"stretcher/internal/text/failure"
 )
 
@@ -99,7 +100,7 @@ func hashFile(ctx context.Context, name, algorithm string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	h := newHash(algorithm)
+	h := checksum.New(algorithm)
 	if _, err := io.Copy(h, &contextReader{ctx, f}); err != nil {
 		return nil, err
 	}

@@ -7,18 +7,20 @@ import (
 	"strconv"
 	"strings"
 
+	"stretcher/internal/fetch/checksum"
 	"stretcher/internal/hooks/porter"
 	"stretcher/internal/policy"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/units"
 	"stretcher/internal/text/yamldoc"
 )
 
 // Manifest is what a deployment is: docs/manifest.md describes every key.
 type Manifest struct {
 	Src          []string           `yaml:"src"` // mirrors, in order; none = commands only
-	Checksum     Checksum           `yaml:"checksum"`
+	Checksum     checksum.Checksum  `yaml:"checksum"`
 	Dest         string             `yaml:"dest"`
-	DestMode     *Mode              `yaml:"dest_mode"`
+	DestMode     *units.Mode        `yaml:"dest_mode"`
 	SyncStrategy string             `yaml:"sync_strategy"`
 	Excludes     []string           `yaml:"excludes"`
 	ExcludeFrom  string             `yaml:"exclude_from"`
@@ -41,9 +43,9 @@ type Manifest struct {
 
 // ArchiveLimits are the largest archive that is accepted; 0 = no limit.
 type ArchiveLimits struct {
-	Archive  policy.Size `yaml:"archive"`  // bytes as fetched
-	Unpacked policy.Size `yaml:"unpacked"` // bytes as unpacked
-	Files    int64       `yaml:"files"`    // entries
+	Archive  units.Size `yaml:"archive"`  // bytes as fetched
+	Unpacked units.Size `yaml:"unpacked"` // bytes as unpacked
+	Files    int64      `yaml:"files"`    // entries
 }
 
 // tightened returns the smaller of each of l's and the host's limits.
@@ -63,9 +65,9 @@ type Commands struct {
 
 // CommandLine is one command, run by sh -c.
 type CommandLine struct {
-	Run     string   `yaml:"run"`
-	Timeout Duration `yaml:"timeout"` // 0 = none
-	Cwd     string   `yaml:"cwd"`     // "" = the caller's working directory
+	Run     string         `yaml:"run"`
+	Timeout units.Duration `yaml:"timeout"` // 0 = none
+	Cwd     string         `yaml:"cwd"`     // "" = the caller's working directory
 }
 
 // FromScalar reads a command written as a plain string.

@@ -3,15 +3,16 @@ package main
 import (
 	"encoding/hex"
 	"errors"
-	"io/fs"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"stretcher/internal/fetch/checksum"
 	"stretcher/internal/fetch/store"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/units"
 )
 
 const sha256Hex = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -40,19 +41,19 @@ commands:
 	if err != nil || len(warnings) > 0 {
 		t.Fatal(err, warnings)
 	}
-	mode := Mode(0o711)
+	mode := units.Mode(0o711)
 	sum, _ := hex.DecodeString(sha256Hex)
 	production, count := "production", "3"
 	want := &Manifest{
 		Src:      []string{"s3://bucket/app.tar.gz", "https://user:pw@host/app.tar.gz?sig=x"},
-		Checksum: Checksum{"sha256", sum}, Dest: "/home/app/current", DestMode: &mode, SyncStrategy: "mv",
+		Checksum: checksum.Checksum{Algorithm: "sha256", Digest: sum}, Dest: "/home/app/current", DestMode: &mode, SyncStrategy: "mv",
 		Excludes: []string{"*.pid"}, ExcludeFrom: "config/exclude.list",
 		Env:  map[string]*string{"RAILS_ENV": &production, "COUNT": &count, "PATH": nil},
 		Name: "app", Version: "1.10", Annotations: map[string]string{"team": "web"},
 		Commands: Commands{
 			Pre:     []CommandLine{{Run: "echo start"}},
-			Post:    []CommandLine{{Run: "systemctl restart app"}, {"sleep 1", Duration(90 * time.Second), "/tmp"}},
-			Verify:  []CommandLine{{"curl localhost", Duration(2500 * time.Millisecond), ""}},
+			Post:    []CommandLine{{Run: "systemctl restart app"}, {"sleep 1", units.Duration(90 * time.Second), "/tmp"}},
+			Verify:  []CommandLine{{"curl localhost", units.Duration(2500 * time.Millisecond), ""}},
 			Success: []CommandLine{{Run: "cat"}},
 			Failure: []CommandLine{{Run: "cat"}, {Run: "cat"}},
 		},
@@ -118,32 +119,6 @@ func TestManifestThatIsAPage(t *testing.T) {
 	_, _, err := ParseManifest([]byte("<!DOCTYPE html>\n<html><body>hi</body></html>"), store.Check)
 	if !errors.Is(err, failure.ErrMalformed) || !strings.Contains(hintOf(err), "HTML page") {
 		t.Errorf("err = %v, hint %q", err, hintOf(err))
-	}
-}
-
-func TestChecksumIsGuessedByLength(t *testing.T) {
-	for algorithm, size := range map[string]int{"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128} {
-		digits := strings.Repeat("Ab", size/2)
-		for _, text := range []string{digits, algorithm + ":" + digits, strings.ToUpper(algorithm) + ":" + digits, " " + digits + "\n"} {
-			var c Checksum
-			if err := c.UnmarshalText([]byte(text)); err != nil || c.String() != algorithm+":"+strings.ToLower(digits) {
-				t.Errorf("%q: %v, %v", text, c, err)
-			}
-		}
-	}
-}
-
-func TestMode(t *testing.T) {
-	for text, want := range map[string]fs.FileMode{"0755": 0o755, "0o711": 0o711, "0": 0, "02750": 0o750 | fs.ModeSetgid, "07777": 0o777 | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky} {
-		var m Mode
-		if err := m.UnmarshalText([]byte(text)); err != nil || fs.FileMode(m) != want {
-			t.Errorf("%s: %v, %v", text, fs.FileMode(m), err)
-		}
-	}
-	for _, text := range []string{"", "755", "0x1f", "00000755", "-0755", "rwx"} {
-		if err := new(Mode).UnmarshalText([]byte(text)); err == nil {
-			t.Errorf("%q was accepted", text)
-		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"stretcher/internal/fetch/cache"
+	"stretcher/internal/fetch/checksum"
 	"stretcher/internal/strategy/releases"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
@@ -264,7 +265,7 @@ func (r *run) fetchKept(ctx context.Context) error {
 		return cause
 	}
 	if err == nil && !bytes.Equal(sum, r.manifest.Checksum.Digest) {
-		err = fmt.Errorf("its checksum is %s", Checksum{r.manifest.Checksum.Algorithm, sum})
+		err = fmt.Errorf("its checksum is %s", checksum.Checksum{Algorithm: r.manifest.Checksum.Algorithm, Digest: sum})
 	}
 	if err != nil {
 		r.log.Warn(failure.Sayf("the archive kept of run %s is damaged, fetching it again: %v", r.back.kept.Run, err))

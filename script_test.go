@@ -17,6 +17,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"stretcher/internal/fetch/checksum"
 	"stretcher/internal/testparts"
 )
 
@@ -249,13 +250,13 @@ func cmdSubst(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func cmdSum(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 3 || digestSize(args[0]) == 0 {
+	if neg || len(args) != 3 || checksum.New(args[0]) == nil {
 		ts.Fatalf("usage: sum md5|sha1|sha256|sha512 FILE NAME")
 	}
 	f, err := os.Open(ts.MkAbs(args[1]))
 	ts.Check(err)
 	defer f.Close()
-	h := newHash(args[0])
+	h := checksum.New(args[0])
 	_, err = io.Copy(h, f)
 	ts.Check(err)
 	ts.Setenv(args[2], fmt.Sprintf("%x", h.Sum(nil)))

@@ -6,8 +6,8 @@
 // prefix allows the URL or path itself and what is below it. A manifest may
 // tighten a limit, never loosen it.
 //
-// It may import internal/text/yamldoc and internal/text/redact. It decides; it fetches,
-// unpacks and deploys nothing.
+// It may import internal/text/yamldoc, internal/text/redact and
+// internal/text/units. It decides; it fetches, unpacks and deploys nothing.
 package policy
 
 import (
@@ -23,9 +23,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/dustin/go-humanize"
-
 	"stretcher/internal/text/redact"
+	"stretcher/internal/text/units"
 	"stretcher/internal/text/yamldoc"
 )
 
@@ -62,10 +61,10 @@ type Allow struct {
 // Limits are the largest sizes accepted, in bytes, and the largest number of
 // entries in an archive; 0 = no limit.
 type Limits struct {
-	Manifest Size  `yaml:"manifest"`
-	Archive  Size  `yaml:"archive"`
-	Unpacked Size  `yaml:"unpacked"`
-	Files    int64 `yaml:"files"`
+	Manifest units.Size `yaml:"manifest"`
+	Archive  units.Size `yaml:"archive"`
+	Unpacked units.Size `yaml:"unpacked"`
+	Files    int64      `yaml:"files"`
 }
 
 // History says how long runs are remembered, and who else is told.
@@ -96,19 +95,6 @@ func (c Cache) KeepArchives() int {
 		return defaultArchives
 	}
 	return int(max(0, *c.Archives))
-}
-
-// Size is a number of bytes: 5GiB, 500MB, 1000.
-type Size int64
-
-// UnmarshalText reads a number with or without a unit.
-func (s *Size) UnmarshalText(b []byte) error {
-	n, err := humanize.ParseBytes(string(b))
-	if err != nil || n > 1<<62 {
-		return errors.New("is not a size such as 500MB or 2GiB")
-	}
-	*s = Size(n)
-	return nil
 }
 
 // Days is a time span: a Go duration, or a number of days such as 90d.
@@ -334,7 +320,7 @@ func (l Limits) Tightest(other Limits) Limits {
 	}
 }
 
-func smaller[T Size | int64](a, b T) T {
+func smaller[T units.Size | int64](a, b T) T {
 	if a == 0 || b != 0 && b < a {
 		return b
 	}

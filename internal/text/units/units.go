@@ -1,14 +1,19 @@
-package main
+// Package units is how people write permission modes, time spans and sizes in
+// manifests, host policies and flags.
+//
+// Each type reads its text and nothing else; the error completes the sentence
+// that begins with the value. It imports nothing of this module.
+package units
 
 import (
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/dustin/go-humanize"
 )
 
 // Mode is a permission mode in octal, as in 0755.
@@ -47,7 +52,7 @@ type Duration time.Duration
 
 // UnmarshalText parses a duration; negative ones are refused.
 func (d *Duration) UnmarshalText(b []byte) error {
-	v, err := parseSeconds(string(b))
+	v, err := ParseSeconds(string(b))
 	if err != nil {
 		return err
 	}
@@ -55,8 +60,8 @@ func (d *Duration) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// parseSeconds reads a bare number as seconds, anything else as a Go duration.
-func parseSeconds(s string) (time.Duration, error) {
+// ParseSeconds reads a bare number as seconds, anything else as a Go duration.
+func ParseSeconds(s string) (time.Duration, error) {
 	if n, err := strconv.ParseFloat(s, 64); err == nil {
 		if !(n >= 0 && n < 1e9) {
 			return 0, errors.New("is not a number of seconds from 0 to 999999999")
@@ -70,44 +75,15 @@ func parseSeconds(s string) (time.Duration, error) {
 	return d, nil
 }
 
-// Checksum is the digest that the archive must have.
-type Checksum struct {
-	Algorithm string // md5, sha1, sha256 or sha512; "" = no checksum
-	Digest    []byte
-}
+// Size is a number of bytes: 5GiB, 500MB, 1000.
+type Size int64
 
-// digestSize is the length of each algorithm's digest in bytes.
-func digestSize(algorithm string) int {
-	return map[string]int{"md5": 16, "sha1": 20, "sha256": 32, "sha512": 64}[algorithm]
+// UnmarshalText reads a number with or without a unit.
+func (s *Size) UnmarshalText(b []byte) error {
+	n, err := humanize.ParseBytes(string(b))
+	if err != nil || n > 1<<62 {
+		return errors.New("is not a size such as 500MB or 2GiB")
+	}
+	*s = Size(n)
+	return nil
 }
-
-// UnmarshalText accepts ALGORITHM:HEX and bare hex, whose length tells the
-// algorithm.
-func (c *Checksum) UnmarshalText(b []byte) error {
-	text := strings.TrimSpace(string(b))
-	algorithm, digits, named := strings.Cut(text, ":")
-	if !named {
-		algorithm, digits = "", text
-	}
-	algorithm = strings.ToLower(algorithm)
-	sum, err := hex.DecodeString(digits)
-	if err != nil {
-		return errors.New("is not hexadecimal")
-	}
-	if named && digestSize(algorithm) == 0 {
-		return errors.New("names an unknown algorithm: md5, sha1, sha256 or sha512 expected")
-	}
-	if named && digestSize(algorithm) != len(sum) {
-		return fmt.Errorf("has %d digits, %s has %d", len(digits), algorithm, 2*digestSize(algorithm))
-	}
-	for _, guess := range []string{"md5", "sha1", "sha256", "sha512"} {
-		if digestSize(guess) == len(sum) {
-			*c = Checksum{guess, sum}
-			return nil
-		}
-	}
-	return fmt.Errorf("has %d digits: 32 (md5), 40 (sha1), 64 (sha256) or 128 (sha512) expected", len(digits))
-}
-
-// String is ALGORITHM:HEX.
-func (c Checksum) String() string { return c.Algorithm + ":" + hex.EncodeToString(c.Digest) }

@@ -1,0 +1,73 @@
+package units
+
+import (
+	"io/fs"
+	"testing"
+	"time"
+)
+
+func TestMode(t *testing.T) {
+	for text, want := range map[string]fs.FileMode{"0755": 0o755, "0o711": 0o711, "0": 0, "02750": 0o750 | fs.ModeSetgid, "07777": 0o777 | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky} {
+		var m Mode
+		if err := m.UnmarshalText([]byte(text)); err != nil || fs.FileMode(m) != want {
+			t.Errorf("%s: %v, %v", text, fs.FileMode(m), err)
+		}
+	}
+	for _, text := range []string{"", "755", "0x1f", "00000755", "-0755", "rwx"} {
+		if err := new(Mode).UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q was accepted", text)
+		}
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"0": 0, "30": 30 * time.Second, "2.5": 2500 * time.Millisecond, "90s": 90 * time.Second, "5m": 5 * time.Minute, "1h30m": 90 * time.Minute,
+	} {
+		var d Duration
+		if err := d.UnmarshalText([]byte(text)); err != nil || time.Duration(d) != want {
+			t.Errorf("%s: %v, %v", text, time.Duration(d), err)
+		}
+	}
+	for _, text := range []string{"", "-1", "-1s", "soon", "1e10", "NaN", "Inf", "5 m", "5d"} {
+		d := Duration(7)
+		if err := d.UnmarshalText([]byte(text)); err == nil || d != 7 {
+			t.Errorf("%q was accepted: %v", text, d)
+		}
+	}
+}
+
+func TestSize(t *testing.T) {
+	for text, want := range map[string]Size{"0": 0, "1000": 1000, "500MB": 500e6, "2GiB": 2 << 30, "1.5 KiB": 1536, "4EiB": 1 << 62} {
+		var s Size
+		if err := s.UnmarshalText([]byte(text)); err != nil || s != want {
+			t.Errorf("%s: %d, %v", text, s, err)
+		}
+	}
+	for _, text := range []string{"", "big", "-1", "5EiB", "1 parsec"} {
+		s := Size(7)
+		if err := s.UnmarshalText([]byte(text)); err == nil || s != 7 {
+			t.Errorf("%q was accepted: %d", text, s)
+		}
+	}
+}
+
+// FuzzUnits: nothing that people write is taken for a negative number.
+func FuzzUnits(f *testing.F) {
+	for _, s := range []string{"", "0755", "30", "90s", "-1", "2GiB", "NaN", "1e9", "0o17"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var (
+			d Duration
+			s Size
+			m Mode
+		)
+		if d.UnmarshalText(text) == nil && d < 0 || s.UnmarshalText(text) == nil && s < 0 {
+			t.Errorf("%q: %d, %d", text, d, s)
+		}
+		if m.UnmarshalText(text) == nil && fs.FileMode(m)&^(fs.ModePerm|fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky) != 0 {
+			t.Errorf("%q: mode %v", text, fs.FileMode(m))
+		}
+	})
+}
