@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,7 +16,6 @@ import (
 	"unicode/utf8"
 
 	"stretcher/internal/fetch/store"
-	"stretcher/internal/hooks/porter"
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/journal/state"
 	"stretcher/internal/policy"
@@ -137,7 +134,7 @@ func printPlan(w io.Writer, m *Manifest, mask func(string) string) {
 			row(p.name, describe(c))
 		}
 	}
-	for _, name := range hookNames(m.Hooks) {
+	for _, name := range m.Hooks.Sorted() {
 		for _, e := range m.Hooks[name] {
 			row(name, e.What())
 		}
@@ -163,20 +160,6 @@ func strategyRows(m *Manifest) [][2]string {
 		}
 	}
 	return nil
-}
-
-// hookNames are the names of the lists: those with a meaning in the order in
-// which they run, then the user's own.
-func hookNames(lists porter.Lists) []string {
-	names := slices.Sorted(maps.Keys(lists))
-	place := func(name string) int {
-		if i := slices.Index(porter.Names(), name); i >= 0 {
-			return i
-		}
-		return len(names) + len(porter.Names())
-	}
-	slices.SortStableFunc(names, func(a, b string) int { return place(a) - place(b) })
-	return names
 }
 
 // printable quotes a value that would move the cursor of a terminal, or that

@@ -14,6 +14,7 @@ import (
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/fetch/store"
 	"stretcher/internal/hooks"
+	"stretcher/internal/hooks/all"
 	"stretcher/internal/hooks/porter"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/journal/runlog"
@@ -70,7 +71,7 @@ type run struct {
 	current     bool         // dest is what it shall be: nothing is fetched or synced
 	synced      bool         // dest has become what it shall be
 	accepted    bool         // a release has passed all that judges it
-	hooks       *hookSet     // nil = none, or none yet
+	hooks       *all.Set     // nil = none, or none yet
 	recorded    string       // the file that says how the sync left dest; "" = none
 	unlock      func() error
 	temp        []string   // directories to remove at the end

@@ -14,6 +14,8 @@ import (
 	"golang.org/x/term"
 
 	"stretcher/internal/fetch/store"
+	"stretcher/internal/hooks"
+	"stretcher/internal/hooks/all"
 	"stretcher/internal/hooks/p2"
 	"stretcher/internal/hooks/porter"
 	"stretcher/internal/journal/state"
@@ -175,8 +177,8 @@ func (r *run) runNamedHooks(ctx context.Context, name, envFile string) (code int
 	if err := r.loadAllowed(ctx, ParseManifest); err != nil {
 		return exitCode(err), err
 	}
-	set, _ := r.newHookSet()
-	if _, err := set.porter.Named(name, porter.Scope{}); err != nil {
+	set, _ := all.New(r.hookOptions(true))
+	if _, err := set.Named(name, hooks.Deployment{}, nil); err != nil {
 		return exitUsage, failure.Usage("hooks run: %w", err)
 	}
 	if r.hasSrc() {
@@ -184,13 +186,13 @@ func (r *run) runNamedHooks(ctx context.Context, name, envFile string) (code int
 			return exitCode(err), err
 		}
 	}
-	if err := r.giveDirs(set, true); err != nil {
+	if err := set.PrepareNamed(r.hookDir); err != nil {
 		return exitFailed, err
 	}
 	r.rec.row.Dest = r.manifest.Dest
-	scope := r.scope("")
-	scope.Tree, scope.File = r.staging, file
-	list, err := set.porter.Named(name, scope)
+	d := r.deployment("")
+	d.Tree = r.staging
+	list, err := set.Named(name, d, file)
 	if err != nil {
 		return exitUsage, err
 	}
@@ -239,7 +241,7 @@ func (r *run) installPod(ctx context.Context, h hookFlags) error {
 	for _, link := range links {
 		fmt.Println(filepath.Join(exec, h.event, link))
 	}
-	if !slices.Contains(hookDirs(r.policy.Hooks, p2.DefaultDir), exec) {
+	if !slices.Contains(all.Dirs(r.policy.Hooks, p2.DefaultDir), exec) {
 		r.log.Warn(fmt.Sprintf("these hooks are not run: %q is not among the host policy's hooks.dirs", exec))
 	}
 	return nil

@@ -49,7 +49,7 @@ func newContainers(t *testing.T, lists string) *containers {
 	c := &containers{parts: testparts.Podman(t), bench: newBench(t, lists)}
 	c.Engine = NewEngine(Config{Engine: c.parts.Path, EngineArgs: c.parts.Args, RunArgs: c.parts.Run}, os.Environ(), 1)
 	c.Plugins = &Plugins{Dir: t.TempDir(), Environ: os.Environ()}
-	c.scope.Env = []string{"STRETCHER_RUN_ID=run-1"}
+	c.scope.Own = []string{"STRETCHER_RUN_ID=run-1"}
 	t.Setenv("TMPDIR", t.TempDir()) // for what the hooks leave there; the engine has another
 	write(t, filepath.Join(c.scope.Tree, "hook/Dockerfile"), scratch, 0o644)
 	program, err := os.ReadFile(hookProgram)
@@ -89,8 +89,8 @@ func TestContainer(t *testing.T) {
   - run: touch never
 `)
 	c.Mask = nil // to see the values
-	c.scope.Caller = append(os.Environ(), "BAZ=caller", "HIDDEN=x", "HAPROXY_STATS_URL=http://h", "http_proxy=http://p")
-	c.Engine.environ = c.scope.Caller
+	c.scope.Environ = append(os.Environ(), "BAZ=caller", "HIDDEN=x", "HAPROXY_STATS_URL=http://h", "http_proxy=http://p")
+	c.Engine.environ = c.scope.Environ
 	write(t, filepath.Join(c.scope.Tree, "file"), "content", 0o644)
 	err := c.at(t, hooks.PreSync, false)
 	if err == nil || !strings.Contains(err.Error(), `porter hook "pre_provision[1]": exit status 7`) {
@@ -152,7 +152,7 @@ func TestContainerThatHangs(t *testing.T) {
 					}
 				}()
 			}
-			err := c.runner.Run(ctx, hooks.PreFetch, c.At(hooks.PreFetch, c.scope), false)
+			err := c.runner.Run(ctx, hooks.PreFetch, c.hooksAt(hooks.PreFetch), false)
 			if tt.cancel && !errors.Is(err, enough) || !tt.cancel && (err == nil || !strings.Contains(err.Error(), "timed out after 20s")) {
 				t.Errorf("err = %v", err)
 			}
@@ -192,7 +192,7 @@ func TestPlugin(t *testing.T) {
 	r.push()
 	c.Lists["smoke"] = []Entry{{Repo: r.url, Ref: "v1"}, {Repo: r.url, Ref: first, Dockerfile: "other/file"}}
 	write(t, filepath.Join(c.scope.Tree, "file"), "of the tree", 0o644)
-	list, err := c.Named("smoke", c.scope)
+	list, err := c.Named("smoke", c.scope, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +227,7 @@ func TestRemoveRun(t *testing.T) {
 	died := errors.New("died")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- c.runner.Run(ctx, hooks.PreFetch, c.At(hooks.PreFetch, c.scope), false) }()
+	go func() { ended <- c.runner.Run(ctx, hooks.PreFetch, c.hooksAt(hooks.PreFetch), false) }()
 	testparts.WaitFor(t, "the container to run", func() bool {
 		_, err := os.Stat(filepath.Join(c.scope.Tree, "started"))
 		return err == nil

@@ -20,6 +20,7 @@ type Dialect struct {
 	Run     string        // id of the run; containers carry it
 	Engine  *Engine       // for hooks that are containers
 	Plugins *Plugins      // for those with a repo
+	Mounts  bool          // containers run
 	Grace   time.Duration // from TERM to KILL of programs; 0 = process.DefaultGrace
 
 	// Mask is told the name and value of each variable that may be a secret,
@@ -27,24 +28,44 @@ type Dialect struct {
 	Mask func(name, value string)
 }
 
+// Name is hooks.Porter.
+func (*Dialect) Name() string { return hooks.Porter }
+
+// Any tells whether the manifest has hooks.
+func (d *Dialect) Any() bool { return len(d.Lists) > 0 }
+
+// Prepare gives the plugins a directory that goes with the run where the host
+// has none for them, and the files of containers another.
+func (d *Dialect) Prepare(dir func(what string) (string, error)) (err error) {
+	if d.Plugins.Dir == "" {
+		if d.Plugins.Dir, err = dir("plugins"); err != nil {
+			return err
+		}
+	}
+	if d.Mounts {
+		d.Engine.Temp, err = dir("files of containers")
+	}
+	return err
+}
+
 // At returns the hooks of a point, in the order in which they run. They are
 // good for that point of this run only.
-func (d *Dialect) At(p hooks.Point, s Scope) []hooks.Hook {
+func (d *Dialect) At(p hooks.Point, dep hooks.Deployment) (list []hooks.Hook, _ []error, _ error) {
 	names, _ := hooks.Lookup(p)
-	var list []hooks.Hook
 	for _, name := range names.Porter {
-		list = append(list, d.hooks(name, p, s)...)
+		list = append(list, d.hooks(name, p, scope{Deployment: dep})...)
 	}
-	return list
+	return list, nil, nil
 }
 
 // ErrNoList: the manifest has no hooks of that name.
 var ErrNoList = errors.New("no such hooks")
 
 // Named returns the hooks of the list name, whatever their condition: no step
-// has run that it could speak of. The error is ErrNoList and says which there
+// has run that it could speak of. file is the environment of --env-file; nil is
+// none. The error is ErrNoList and says which there
 // are.
-func (d *Dialect) Named(name string, s Scope) ([]hooks.Hook, error) {
+func (d *Dialect) Named(name string, dep hooks.Deployment, file Environment) ([]hooks.Hook, error) {
 	if len(d.Lists[name]) == 0 {
 		there := "the manifest has none"
 		if len(d.Lists) > 0 {
@@ -53,7 +74,7 @@ func (d *Dialect) Named(name string, s Scope) ([]hooks.Hook, error) {
 		return nil, fmt.Errorf("%q: %w: %s", name, ErrNoList, there)
 	}
 	point, _ := hooks.ByPorter(name)
-	list := d.hooks(name, point, s)
+	list := d.hooks(name, point, scope{dep, file})
 	for i := range list {
 		list[i].Condition = hooks.Always
 	}
@@ -73,7 +94,7 @@ func (l Lists) Mounts() bool {
 	return false
 }
 
-func (d *Dialect) hooks(name string, p hooks.Point, s Scope) []hooks.Hook {
+func (d *Dialect) hooks(name string, p hooks.Point, s scope) []hooks.Hook {
 	list := make([]hooks.Hook, 0, len(d.Lists[name]))
 	for i := range d.Lists[name] {
 		e := &d.Lists[name][i]
@@ -90,14 +111,14 @@ func (d *Dialect) hooks(name string, p hooks.Point, s Scope) []hooks.Hook {
 }
 
 // fill says what the hook runs.
-func (d *Dialect) fill(h *hooks.Hook, e *Entry, s Scope) {
+func (d *Dialect) fill(h *hooks.Hook, e *Entry, s scope) {
 	mask := d.Mask
 	if mask == nil {
 		mask = func(string, string) {}
 	}
 	env := s.added(e, mask)
 	if !e.Container() {
-		env = last(append(s.Caller[:len(s.Caller):len(s.Caller)], env...))
+		env = last(append(s.Environ[:len(s.Environ):len(s.Environ)], env...))
 	}
 	hook := h.Name
 	switch {
@@ -133,7 +154,7 @@ func (d *Dialect) program(ctx context.Context, s hooks.Streams, name, tree strin
 }
 
 // contain finds what the container is built from, and runs it.
-func (d *Dialect) contain(ctx context.Context, st hooks.Streams, hook string, e *Entry, s Scope, env []string) (process.Result, error) {
+func (d *Dialect) contain(ctx context.Context, st hooks.Streams, hook string, e *Entry, s scope, env []string) (process.Result, error) {
 	failed := process.Result{Exit: -1}
 	dir, commit := s.Tree, ""
 	if e.Repo != "" {

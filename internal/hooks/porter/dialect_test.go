@@ -20,7 +20,7 @@ import (
 // bench is a dialect with a runner and what they said.
 type bench struct {
 	Dialect
-	scope    Scope
+	scope    hooks.Deployment
 	runner   *hooks.Runner
 	log      bytes.Buffer
 	outcomes []hooks.Outcome
@@ -39,14 +39,20 @@ func newBench(t *testing.T, lists string) *bench {
 	log := runlog.New(runlog.Options{Writers: []io.Writer{&b.log}})
 	t.Cleanup(func() { log.Close() })
 	b.Mask = log.Mask
-	b.scope = Scope{Tree: t.TempDir(), Name: "app", Version: "7", Caller: os.Environ()}
+	b.scope = hooks.Deployment{Tree: t.TempDir(), Name: "app", Version: "7", Environ: os.Environ()}
 	b.runner = &hooks.Runner{Log: log, Record: func(o hooks.Outcome) { b.outcomes = append(b.outcomes, o) }}
 	return b
 }
 
+// hooksAt are the hooks of a point.
+func (b *bench) hooksAt(p hooks.Point) []hooks.Hook {
+	list, _, _ := b.At(p, b.scope)
+	return list
+}
+
 func (b *bench) at(t *testing.T, p hooks.Point, stepFailed bool) error {
 	t.Helper()
-	return b.runner.Run(t.Context(), p, b.At(p, b.scope), stepFailed)
+	return b.runner.Run(t.Context(), p, b.hooksAt(p), stepFailed)
 }
 
 // ran are the names of the hooks that ran, in order.
@@ -74,7 +80,7 @@ func TestProgramsOfTheTree(t *testing.T) {
   - path: made
     environment: [A=secret, CALLER]
 `)
-	b.scope.Caller = append(b.scope.Caller, "B=two", "CALLER=me")
+	b.scope.Environ = append(b.scope.Environ, "B=two", "CALLER=me")
 	if err := b.at(t, hooks.PreSync, false); err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +251,7 @@ func TestNamed(t *testing.T) {
 	b.runner.Stdout = &out
 	for name, want := range map[string]int{"smoke_test": 7, "post_pack": 128 + 9, "slow": 1, "missing": 1, "good": 0} {
 		b.outcomes = nil
-		list, err := b.Named(name, b.scope)
+		list, err := b.Named(name, b.scope, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -257,11 +263,11 @@ func TestNamed(t *testing.T) {
 	if out.String() != "to stdout\n" || !strings.Contains(b.log.String(), "smoke_test[0]: to stderr\n") {
 		t.Errorf("stdout %q, log:\n%s", &out, &b.log)
 	}
-	_, err := b.Named("smoke", b.scope)
+	_, err := b.Named("smoke", b.scope, nil)
 	if !errors.Is(err, ErrNoList) || !strings.Contains(err.Error(), `"smoke": no such hooks: the manifest has good, missing, post_pack, slow, smoke_test`) {
 		t.Errorf("err = %v", err)
 	}
-	_, err = (&Dialect{}).Named("x", Scope{})
+	_, err = (&Dialect{}).Named("x", hooks.Deployment{}, nil)
 	if !errors.Is(err, ErrNoList) || !strings.Contains(err.Error(), "the manifest has none") {
 		t.Errorf("err = %v", err)
 	}
@@ -276,7 +282,7 @@ func TestNamedStops(t *testing.T) {
 			cancel(enough)
 		}
 	}
-	list, err := b.Named("wait", b.scope)
+	list, err := b.Named("wait", b.scope, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +300,7 @@ func TestUserDefinedRunOnlyByName(t *testing.T) {
 	b := newBench(t, doc.String())
 	var got []string
 	for _, p := range hooks.Points() {
-		for _, h := range b.At(p.Point, b.scope) {
+		for _, h := range b.hooksAt(p.Point) {
 			got = append(got, h.Stage)
 		}
 	}

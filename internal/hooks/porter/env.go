@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"stretcher/internal/hooks"
 )
 
 // standard are the variables that porter gives to every hook when its own
@@ -50,32 +52,27 @@ func lookup(env []string, name string) *string {
 	return nil
 }
 
-// Scope is what the hooks of one point are told of the deployment.
-type Scope struct {
-	Tree    string      // directory that hooks are taken from and work on; "" = there is none (yet)
-	Name    string      // of the service: the manifest's name
-	Version string      // the manifest's version
-	Caller  []string    // NAME=value: the environment this program was started with
-	Env     []string    // NAME=value for every hook: the manifest's env, STRETCHER_*
-	File    Environment // from --env-file; nil = none
+// scope is what the hooks of one list are told.
+type scope struct {
+	hooks.Deployment
+	file Environment // from --env-file; nil = none
 }
 
 // added is what the hook gets beside the caller's environment; of several
 // values for a name the last counts.
-func (s *Scope) added(e *Entry, mask func(name, value string)) []string {
-	env := slices.Clone(s.Env)
-	env = append(env, "PORTER_SERVICE_NAME="+s.Name, "PORTER_SERVICE_VERSION="+s.Version)
+func (s *scope) added(e *Entry, mask func(name, value string)) []string {
+	env := append(s.Env(), "PORTER_SERVICE_NAME="+s.Name, "PORTER_SERVICE_VERSION="+s.Version)
 	pass := Environment{}
 	for _, name := range standard {
 		pass[name] = nil
 	}
-	env = append(env, pass.resolve(s.Caller, func(name, value string) {
+	env = append(env, pass.resolve(s.Environ, func(name, value string) {
 		if strings.HasPrefix(name, "HAPROXY_") {
 			mask(name, value)
 		}
 	})...)
-	env = append(env, s.File.resolve(s.Caller, mask)...)
-	return last(append(env, e.Environment.resolve(s.Caller, mask)...))
+	env = append(env, s.file.resolve(s.Environ, mask)...)
+	return last(append(env, e.Environment.resolve(s.Environ, mask)...))
 }
 
 // last drops all but the last value of each name.

@@ -5,15 +5,18 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"stretcher/internal/hooks"
 )
 
 func TestAdded(t *testing.T) {
 	masked := map[string]string{}
-	s := Scope{
+	s := scope{Deployment: hooks.Deployment{
 		Name: "app", Version: "7",
-		Caller: []string{"SET=1", "SET=caller", "EMPTY=", "DOCKER_ENV_FILE=/f", "HAPROXY_STATS_PASSWORD=hidden", "OTHER=x"},
-		Env:    []string{"STRETCHER_RUN_ID=r", "FOO=manifest", "KEPT=manifest"},
-		File:   Environment{"FOO": ptr("file"), "FILE": ptr("file"), "PORTER_SERVICE_NAME": ptr("other")},
+		Environ:     []string{"SET=1", "SET=caller", "EMPTY=", "DOCKER_ENV_FILE=/f", "HAPROXY_STATS_PASSWORD=hidden", "OTHER=x"},
+		ManifestEnv: []string{"FOO=manifest", "KEPT=manifest"}, Own: []string{"STRETCHER_RUN_ID=r"},
+	},
+		file: Environment{"FOO": ptr("file"), "FILE": ptr("file"), "PORTER_SERVICE_NAME": ptr("other")},
 	}
 	e := Entry{Environment: Environment{"FOO": ptr("entry"), "SET": nil, "EMPTY": nil, "UNSET": nil, "LINES": ptr("a\nb")}}
 	got := s.added(&e, func(name, value string) { masked[name] = value })

@@ -1,0 +1,159 @@
+// Package all joins the dialects: which hooks a host and a manifest have, at
+// which point, and in which order.
+//
+// Its words: a set is the dialects that one run has hooks in; the host's hooks
+// are those of the policy's directories, the manifest's those below its hooks
+// key. A dialect is registered by one line of dialects, and known here alone.
+//
+// It may import the dialects, the policy that names their directories, and the
+// engine. It runs nothing: the engine's Runner does.
+package all
+
+import (
+	"cmp"
+	"context"
+	"os"
+	"slices"
+
+	"stretcher/internal/hooks"
+	"stretcher/internal/hooks/oci"
+	"stretcher/internal/hooks/p2"
+	"stretcher/internal/hooks/porter"
+	"stretcher/internal/policy"
+)
+
+// Options say where hooks come from.
+type Options struct {
+	Host       policy.Hooks
+	Lists      porter.Lists // the manifest's; nil = none
+	Content    p2.Content   // of the manifest, for the files that hooks of directories are told of
+	Run        string       // id
+	Environ    []string     // NAME=value: the environment this program was started with
+	PluginDir  string       // a cache of plugins; "" = there is none that outlasts the run
+	Containers bool         // containers may run that do not run by themselves
+	Mask       func(name, value string)
+}
+
+// Set is the hooks of one run.
+type Set struct {
+	dialects []hooks.Dialect
+	porter   *porter.Dialect
+	mask     func(name, value string)
+	mounts   bool
+	ociDirs  []string
+}
+
+// New finds the hooks of a host and a manifest. There is an error for each
+// definition that can't be read; it hides no other.
+func New(o Options) (*Set, []error) {
+	s := &Set{mask: o.Mask, mounts: o.Lists.Mounts(), ociDirs: o.Host.OCIDirs}
+	definitions, err := oci.Load(o.Host.OCIDirs)
+	s.porter = &porter.Dialect{
+		Lists: o.Lists, Key: "hooks", Run: o.Run, Engine: Engine(o.Host, o.Environ), Mask: o.Mask,
+		Plugins: &porter.Plugins{Environ: o.Environ, Dir: o.PluginDir}, Mounts: s.mounts || o.Containers,
+	}
+	directories := &p2.Dialect{Options: p2.Options{Dirs: Dirs(o.Host, p2.DefaultDir), Required: o.Host.Required}, Content: o.Content}
+	directories.Term, directories.Kill = o.Host.Times()
+	directories.Pod.Node, _ = os.Hostname()
+	s.dialects = []hooks.Dialect{ // in the order in which their hooks run at one point
+		directories,
+		&oci.Dialect{Definitions: definitions, BindMounts: s.mounts, Mask: o.Mask},
+		s.porter,
+	}
+	return s, hooks.Split(err)
+}
+
+// Engine is what containers are built and run by on a host.
+func Engine(h policy.Hooks, environ []string) *porter.Engine {
+	cfg := porter.Config{Engine: h.Engine, EngineArgs: h.EngineArgs, BuildArgs: h.BuildArgs, RunArgs: h.RunArgs}
+	return porter.NewEngine(cfg, environ, 0)
+}
+
+// Dirs are a host's directories of executables: those of its policy, and p2's
+// own where it exists, with the hooks that were installed below it.
+func Dirs(h policy.Hooks, own string) []string {
+	dirs := slices.Clone(h.Dirs)
+	if info, err := os.Stat(own); err == nil && info.IsDir() {
+		for _, dir := range []string{own, p2.ExecDir(own)} {
+			if !slices.Contains(dirs, dir) {
+				dirs = append(dirs, dir)
+			}
+		}
+	}
+	return dirs
+}
+
+// May tells whether there may be hooks at all, by looking at less than New
+// does.
+func May(h policy.Hooks, lists porter.Lists) bool {
+	return len(h.OCIDirs)+len(h.Required)+len(lists) > 0 || len(Dirs(h, p2.DefaultDir)) > 0
+}
+
+// Prepare makes what the hooks need, in private directories that dir makes.
+func (s *Set) Prepare(dir func(what string) (string, error)) error {
+	for _, d := range s.dialects {
+		if !d.Any() {
+			continue
+		}
+		if err := d.Prepare(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PrepareNamed is Prepare for those hooks alone that Named returns.
+func (s *Set) PrepareNamed(dir func(what string) (string, error)) error { return s.porter.Prepare(dir) }
+
+// Mounts tells whether a container runs by itself during a deployment.
+func (s *Set) Mounts() bool { return s.mounts }
+
+// At returns the hooks of a point in the order in which they run. Doubts hide
+// none of them; an error ends the run.
+func (s *Set) At(p hooks.Point, d hooks.Deployment) (list []hooks.Hook, doubts []error, err error) {
+	for _, dialect := range s.dialects {
+		if !dialect.Any() {
+			continue
+		}
+		found, doubt, derr := dialect.At(p, d)
+		list, doubts, err = append(list, found...), append(doubts, doubt...), cmp.Or(err, derr)
+	}
+	return list, doubts, err
+}
+
+// HasAt tells whether hooks run at one of points, or might.
+func (s *Set) HasAt(d hooks.Deployment, points ...hooks.Point) bool {
+	return slices.ContainsFunc(points, func(p hooks.Point) bool {
+		list, _, err := s.At(p, d)
+		return err != nil || len(list) > 0
+	})
+}
+
+// Named returns the hooks that the manifest has under a name. file is the
+// environment of --env-file; nil is none.
+func (s *Set) Named(name string, d hooks.Deployment, file porter.Environment) ([]hooks.Hook, error) {
+	return s.porter.Named(name, d, file)
+}
+
+// List tells of the hooks of all points in the order in which they run, then
+// of those that run only when asked for; d is nil where there is no manifest.
+// The errors say what can't be read.
+func (s *Set) List(d *hooks.Deployment) (list []hooks.Listed, bad []error) {
+	points := []hooks.Point{}
+	for _, n := range hooks.Points() {
+		points = append(points, n.Point)
+	}
+	for _, p := range append(points, "") {
+		for _, dialect := range s.dialects {
+			found, errs := dialect.List(p, d)
+			list, bad = append(list, found...), append(bad, errs...)
+		}
+	}
+	return list, bad
+}
+
+// Watch calls onChange when a definition of the host has changed, until ctx
+// ends.
+func (s *Set) Watch(ctx context.Context, onChange func()) error {
+	return oci.Watch(ctx, s.ociDirs, onChange)
+}

@@ -1,0 +1,71 @@
+package oci
+
+import (
+	"cmp"
+	"os"
+	"slices"
+	"strings"
+
+	"stretcher/internal/hooks"
+)
+
+// Dialect is the hooks of JSON definitions as the engine asks for them.
+type Dialect struct {
+	Definitions []Definition
+	BindMounts  bool // a container hook of the manifest mounts the tree
+	// Mask is told the name and value of each variable of a definition.
+	Mask func(name, value string)
+}
+
+// Name is hooks.OCI.
+func (*Dialect) Name() string { return hooks.OCI }
+
+// Any tells whether there are definitions.
+func (d *Dialect) Any() bool { return len(d.Definitions) > 0 }
+
+// Prepare has nothing to do.
+func (*Dialect) Prepare(func(what string) (string, error)) error { return nil }
+
+// At returns the hooks of a point that fire.
+func (d *Dialect) At(p hooks.Point, dep hooks.Deployment) ([]hooks.Hook, []error, error) {
+	list, err := Hooks(d.Definitions, p, d.deployment(dep))
+	for i := range list { // the rest of it is the definition's own
+		for _, kv := range list[i].Env {
+			if name, value, ok := strings.Cut(kv, "="); ok {
+				d.Mask(name, value)
+			}
+		}
+		list[i].Env = slices.Concat(dep.Own, list[i].Env)
+	}
+	return list, nil, err
+}
+
+// deployment is what conditions and hooks are told. The state must name a
+// directory: where there is none yet it is dest, else the root.
+func (d *Dialect) deployment(dep hooks.Deployment) Deployment {
+	return Deployment{
+		ID: dep.Run, Pid: os.Getpid(), Annotations: dep.Annotations, BindMounts: d.BindMounts,
+		Commands: dep.Commands, Bundle: cmp.Or(dep.Tree, dep.Dest, "/"),
+	}
+}
+
+// List explains the definitions that name a stage of the point.
+func (d *Dialect) List(p hooks.Point, dep *hooks.Deployment) (list []hooks.Listed, bad []error) {
+	for _, stage := range Stages(p) {
+		for _, def := range d.Definitions {
+			if !slices.Contains(def.Stages, stage) {
+				continue
+			}
+			l := hooks.Listed{
+				Point: string(p), Stage: stage, Dialect: hooks.OCI, Name: strings.TrimSuffix(def.Name, suffix),
+				Source: def.Source, Required: Stops(p), Why: "depends on the manifest",
+			}
+			if dep != nil {
+				l.Runs, _ = def.When.Match(d.deployment(*dep))
+				l.Why = Explain(def, d.deployment(*dep))
+			}
+			list = append(list, l)
+		}
+	}
+	return list, nil
+}

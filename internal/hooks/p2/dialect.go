@@ -1,0 +1,80 @@
+package p2
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"stretcher/internal/hooks"
+	"stretcher/internal/text/failure"
+)
+
+// Dialect is the hooks of directories as the engine asks for them.
+type Dialect struct {
+	Options         // Env, Files and what of Pod is the deployment's are set by the methods
+	Content Content // of the files that hooks are told of
+}
+
+// Name is hooks.P2.
+func (*Dialect) Name() string { return hooks.P2 }
+
+// Any tells whether there is a directory, or a hook that must be in one.
+func (d *Dialect) Any() bool { return len(d.Dirs)+len(d.Required) > 0 }
+
+// Prepare refuses a host without its required hooks, and writes the files that
+// hooks are told of.
+func (d *Dialect) Prepare(dir func(what string) (string, error)) error {
+	if missing := Missing(d.Options); len(missing) > 0 {
+		return failure.Refused("the host policy requires hooks that are in no hook directory: %q", missing)
+	}
+	if len(d.Dirs) == 0 {
+		return nil
+	}
+	name, err := dir("files of hooks")
+	if err == nil {
+		d.Files, err = WriteFiles(name, d.Content)
+	}
+	if err != nil {
+		return fmt.Errorf("files for hooks: %w", err)
+	}
+	return nil
+}
+
+// At returns the hooks of a point; a directory that can't be read is a doubt.
+func (d *Dialect) At(p hooks.Point, dep hooks.Deployment) ([]hooks.Hook, []error, error) {
+	o := d.Options
+	o.Env = dep.Env()
+	o.Pod.ID, o.Pod.Home, o.Pod.UniqueKey = dep.Name, dep.Dest, dep.Run
+	if dep.Dest != "" {
+		o.Pod.Root = filepath.Dir(dep.Dest)
+	}
+	list, err := Hooks(o, p)
+	return list, hooks.Split(err), nil
+}
+
+// List tells of the hooks of a point; at the first one also of what is missing.
+func (d *Dialect) List(p hooks.Point, _ *hooks.Deployment) (list []hooks.Listed, bad []error) {
+	if p == hooks.Points()[0].Point {
+		for _, name := range Missing(d.Options) {
+			bad = append(bad, fmt.Errorf("required hook %q is in no hook directory: every deployment is refused", name))
+		}
+	}
+	found, err := Hooks(d.Options, p)
+	for _, h := range found {
+		list = append(list, listed(h))
+	}
+	return list, append(bad, hooks.Split(err)...)
+}
+
+func listed(h hooks.Hook) hooks.Listed {
+	l := hooks.Listed{
+		Point: string(h.Point), Stage: h.Stage, Dialect: h.Dialect, Name: h.Name, Source: h.Source,
+		Required: h.Required, Runs: h.Problem == nil, Why: "runs",
+	}
+	switch {
+	case h.Problem != nil:
+		l.Why = "skipped: " + failure.Text(h.Problem)
+	case h.Required:
+		l.Why = "runs: required"
+	}
+	return l
+}
