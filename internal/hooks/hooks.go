@@ -13,6 +13,6 @@
 // and a bounded wait. Each dialect is a package below it (p2, oci, porter)
 // that turns its source into hooks; no dialect knows another. The engine may
 // import internal/process and internal/journal/runlog; a dialect may import the
-// engine and internal/text/yamldoc. None knows flags, exit codes or the history:
+// engine and internal/text. Package all joins them. None knows flags, exit codes or the history:
 // outcomes go to the caller.
 package hooks
