@@ -15,6 +15,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"stretcher/internal/event"
 	"stretcher/internal/fetch/store"
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/journal/state"
@@ -72,7 +73,7 @@ func newReader(s *settings, log *runlog.Log) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{event: &Event{Source: sourceArgument, URL: manifest}, manifestURL: redact.URL(manifest), opts: s.Options, policy: host,
+	r := &run{event: &event.Event{Source: event.Argument, URL: manifest}, manifestURL: redact.URL(manifest), opts: s.Options, policy: host,
 		log: log, screen: progress.New(os.Stderr, false), rec: &recorder{log: log}, tmpdir: tmpdir(),
 		store: store.NewSet(store.Options{UserAgent: userAgent()})}
 	r.environ, r.lookup = environOf()

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"stretcher/internal/event"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/strategy/releases"
 )
@@ -43,7 +44,7 @@ func (w *world) rows() []row {
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
 			w.t.Fatalf("history: %v in %q", err, line)
 		}
-		if w.back && r.Event == sourceRollback || !w.back && r.URL == w.manifestURL() {
+		if w.back && r.Event == event.Rollback || !w.back && r.URL == w.manifestURL() {
 			rows = append(rows, r)
 		}
 	}

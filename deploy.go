@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"stretcher/internal/event"
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/fetch/store"
 	"stretcher/internal/hooks"
@@ -55,7 +56,7 @@ type run struct {
 
 	stateError error // why there is no state directory, or nil
 
-	event       *Event
+	event       *event.Event
 	back        *rollback // nil for a deployment
 	manifest    *Manifest
 	raw         []byte // the manifest's text as fetched

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"stretcher/internal/event"
 )
 
 // detach starts this program again with the same event, in a session of its
@@ -30,11 +32,11 @@ func detach(args, positional []string, stdin io.Reader, stderr io.Writer) (outco
 			return strings.HasPrefix(kv, "CONSUL_INDEX=") || strings.HasPrefix(kv, "SERF_EVENT=")
 		})
 	}
-	event, err := io.ReadAll(io.LimitReader(stdin, maxEvent+1))
+	payload, err := io.ReadAll(io.LimitReader(stdin, event.MaxSize+1))
 	if err != nil {
 		return "", fmt.Errorf("--detach: read event: %w", err)
 	}
-	in, err := unnamedFile(event)
+	in, err := unnamedFile(payload)
 	if err != nil {
 		return "", fmt.Errorf("--detach: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"stretcher/internal/event"
 	"stretcher/internal/fetch/store"
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/all"
@@ -123,7 +124,7 @@ func newHookRun(s *settings, url string) (*run, func(), error) {
 		return nil, nil, err
 	}
 	r := &run{
-		id: newRunID(), event: &Event{Source: sourceArgument, URL: url}, opts: s.Options, policy: host, log: log, screen: screen,
+		id: newRunID(), event: &event.Event{Source: event.Argument, URL: url}, opts: s.Options, policy: host, log: log, screen: screen,
 		manifestURL: redact.URL(url), tmpdir: tmpdir(), stdout: os.Stdout, stderr: screen,
 		store: store.NewSet(store.Options{UserAgent: userAgent()}), rec: &recorder{log: log, json: host.History.JSON},
 	}

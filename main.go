@@ -25,6 +25,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/term"
 
+	"stretcher/internal/event"
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/fetch/store"
 	"stretcher/internal/journal/history"
@@ -173,7 +174,7 @@ func runDeploy(ctx context.Context, again <-chan struct{}, s *settings, stdout, 
 	if s.detach && (len(s.args) > 0 || !terminal) {
 		return detach(os.Args[1:], s.args, os.Stdin, stderr)
 	}
-	e, err := readEvent(ctx, Input{Args: s.args, Stdin: os.Stdin, Getenv: os.Getenv, Terminal: terminal})
+	e, err := event.Read(ctx, event.Input{Args: s.args, Stdin: os.Stdin, Getenv: os.Getenv, Terminal: terminal})
 	if errors.Is(err, failure.ErrUsage) {
 		return "", err
 	}
@@ -204,31 +205,11 @@ func runDeploy(ctx context.Context, again <-chan struct{}, s *settings, stdout, 
 	return r.outcome, err
 }
 
-// readEvent is ReadEvent, but does not wait longer than ctx does: a pipe that
-// nobody closes can't be interrupted itself.
-func readEvent(ctx context.Context, in Input) (*Event, error) {
-	type result struct {
-		e   *Event
-		err error
-	}
-	done := make(chan result, 1)
-	go func() {
-		e, err := ReadEvent(in)
-		done <- result{e, err}
-	}()
-	select {
-	case r := <-done:
-		return r.e, r.err
-	case <-ctx.Done():
-		return nil, fmt.Errorf("read event: %w", context.Cause(ctx))
-	}
-}
-
 // newRun puts together what a run works with. Without an event (nil) there is
 // something to be said of it all the same.
-func newRun(ctx context.Context, s *settings, e *Event, log *runlog.Log, screen *progress.Screen) *run {
+func newRun(ctx context.Context, s *settings, e *event.Event, log *runlog.Log, screen *progress.Screen) *run {
 	if e == nil {
-		e = &Event{Source: "malformed event"}
+		e = &event.Event{Source: event.Malformed}
 	}
 	r := &run{id: newRunID(), event: e, opts: s.Options, policy: &policy.Policy{}, log: log, screen: screen,
 		manifestURL: redact.URL(e.URL), tmpdir: tmpdir(), stderr: screen, store: store.NewSet(store.Options{UserAgent: userAgent()})}
@@ -305,7 +286,7 @@ func environOf() ([]string, environment) { return os.Environ(), os.LookupEnv }
 func newRunID() string { return uuid.Must(uuid.NewV7()).String() }
 
 // newRow is a run's row in the history as far as it is known at the start.
-func (r *run) newRow(id string, e *Event) history.Run {
+func (r *run) newRow(id string, e *event.Event) history.Run {
 	return history.Run{
 		ID: id, Started: time.Now(), URL: redact.URL(e.URL),
 		Event: e.String(), EventKey: e.Key(process.Boot()), User: userName(os.Getenv),

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/term"
 
+	"stretcher/internal/event"
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/fetch/checksum"
 	"stretcher/internal/strategy/releases"
@@ -45,7 +46,7 @@ func runRollback(ctx context.Context, again <-chan struct{}, s *settings) error 
 		return reported(err)
 	}
 	defer closeLog()
-	r := newRun(ctx, s, &Event{Source: sourceRollback}, log, screen)
+	r := newRun(ctx, s, &event.Event{Source: event.Rollback}, log, screen)
 	defer r.close()
 	r.again, r.stdout = again, os.Stdout
 	r.back = &rollback{dest: dest, to: s.to}

@@ -1,9 +1,12 @@
-package main
+package event
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
+	"io"
 	"strings"
+	"syscall"
 	"testing"
 
 	"stretcher/internal/text/failure"
@@ -11,7 +14,7 @@ import (
 
 func payload(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
-func TestReadEvent(t *testing.T) {
+func TestRead(t *testing.T) {
 	const url = "s3://bucket/app.yml"
 	consul := func(id, payload string) string {
 		return `{"ID":"` + id + `","Name":"deploy","Payload":` + payload + `,"NodeFilter":"","Version":1,"LTime":7}`
@@ -42,7 +45,7 @@ func TestReadEvent(t *testing.T) {
 		{name: "nothing", stdin: "", class: failure.ErrMalformed},
 		{name: "blank", stdin: " \r\n", class: failure.ErrMalformed},
 		{name: "control characters", stdin: "s3://b/\x1b[2J\n", class: failure.ErrMalformed},
-		{name: "too much", stdin: strings.Repeat("x", maxEvent+1), class: failure.ErrMalformed},
+		{name: "too much", stdin: strings.Repeat("x", MaxSize+1), class: failure.ErrMalformed},
 
 		{name: "consul, empty array", stdin: "[]", env: watch},
 		{name: "consul, null", stdin: "null\n", env: watch},
@@ -69,7 +72,7 @@ func TestReadEvent(t *testing.T) {
 		{name: "serf, members, from a terminal", terminal: true, env: map[string]string{"SERF_EVENT": "member-leave"}, class: failure.ErrUsage},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			e, err := ReadEvent(Input{Args: tc.args, Stdin: strings.NewReader(tc.stdin), Terminal: tc.terminal,
+			e, err := Read(t.Context(), Input{Args: tc.args, Stdin: strings.NewReader(tc.stdin), Terminal: tc.terminal,
 				Getenv: func(k string) string { return tc.env[k] }})
 			switch {
 			case tc.class != nil:
@@ -96,7 +99,7 @@ func TestSkippedEventsAreNamed(t *testing.T) {
 	in := `[{"ID":"a","Name":"deploy","Payload":"` + payload("s3://b/1") + `","LTime":1},` +
 		`{"ID":"b","Name":"deploy","Payload":null,"LTime":2},` +
 		`{"ID":"c","Name":"deploy","Payload":"` + payload("s3://b/3") + `","LTime":3}]`
-	e, err := ReadEvent(Input{Stdin: strings.NewReader(in), Getenv: func(string) string { return "" }})
+	e, err := Read(t.Context(), Input{Stdin: strings.NewReader(in), Getenv: func(string) string { return "" }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,48 +111,93 @@ func TestSkippedEventsAreNamed(t *testing.T) {
 	}
 }
 
-func TestEventKeys(t *testing.T) {
-	serf := Event{Source: sourceSerf, Name: "deploy", LTime: "9", URL: "s3://b/k"}
+func TestKeys(t *testing.T) {
+	serf := Event{Source: Serf, Name: "deploy", LTime: "9", URL: "s3://b/k"}
 	for _, tc := range []struct {
 		name string
 		a, b string
 		same bool
 	}{
-		{"consul", Event{Source: sourceConsul, ID: "u1", URL: "a"}.Key("boot"), Event{Source: sourceConsul, ID: "u1", URL: "b"}.Key("other"), true},
-		{"consul, another id", Event{Source: sourceConsul, ID: "u1"}.Key("boot"), Event{Source: sourceConsul, ID: "u2"}.Key("boot"), false},
+		{"consul", Event{Source: Consul, ID: "u1", URL: "a"}.Key("boot"), Event{Source: Consul, ID: "u1", URL: "b"}.Key("other"), true},
+		{"consul, another id", Event{Source: Consul, ID: "u1"}.Key("boot"), Event{Source: Consul, ID: "u2"}.Key("boot"), false},
 		{"serf", serf.Key("boot"), serf.Key("boot"), true},
 		{"serf, another boot", serf.Key("boot"), serf.Key("other"), false},
-		{"serf, another time", serf.Key("boot"), Event{Source: sourceSerf, Name: "deploy", LTime: "10", URL: "s3://b/k"}.Key("boot"), false},
-		{"serf, another payload", serf.Key("boot"), Event{Source: sourceSerf, Name: "deploy", LTime: "9", URL: "s3://b/k2"}.Key("boot"), false},
+		{"serf, another time", serf.Key("boot"), Event{Source: Serf, Name: "deploy", LTime: "10", URL: "s3://b/k"}.Key("boot"), false},
+		{"serf, another payload", serf.Key("boot"), Event{Source: Serf, Name: "deploy", LTime: "9", URL: "s3://b/k2"}.Key("boot"), false},
 	} {
 		if (tc.a == tc.b) != tc.same || tc.a == "" {
 			t.Errorf("%s: %q, %q", tc.name, tc.a, tc.b)
 		}
 	}
-	for _, source := range []string{sourceArgument, sourceStdin} {
+	for _, source := range []string{Argument, Stdin} {
 		if key := (Event{Source: source, URL: "s3://b/k"}).Key("boot"); key != "" {
 			t.Errorf("%s has key %q", source, key)
 		}
 	}
 }
 
-func FuzzReadEvent(f *testing.F) {
+// TestReadIsInterrupted: a pipe that nobody writes to or closes keeps nobody
+// waiting.
+func TestReadIsInterrupted(t *testing.T) {
+	r, w := io.Pipe()
+	defer w.Close()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(failure.Signal{Signal: syscall.SIGTERM})
+	e, err := Read(ctx, Input{Stdin: r, Getenv: func(string) string { return "" }})
+	if e != nil || !errors.As(err, new(failure.Signal)) {
+		t.Errorf("event %+v, err = %v", e, err)
+	}
+}
+
+// FuzzSerf: whatever a Serf agent puts into the environment, the key of its
+// events is told from that of others by their payload.
+func FuzzSerf(f *testing.F) {
+	f.Add("user", "deploy", "9", "s3://b/k")
+	f.Add("query", "deploy", "4", "s3://b/k")
+	f.Add("member-join", "", "", "node\t127.0.0.1\n")
+	f.Add("user", "a:b", "x", "[")
+	f.Fuzz(func(t *testing.T, kind, name, ltime, payload string) {
+		env := map[string]string{"SERF_EVENT": kind, "SERF_USER_EVENT": name, "SERF_QUERY_NAME": name, "SERF_USER_LTIME": ltime, "SERF_QUERY_LTIME": ltime}
+		e, err := Read(t.Context(), Input{Stdin: strings.NewReader(payload), Getenv: func(k string) string { return env[k] }})
+		if e == nil || err != nil {
+			return
+		}
+		other := *e
+		other.URL += "x"
+		if key := e.Key("boot"); key != "" && e.Source == Serf && (key == other.Key("boot") || key == e.Key("other boot")) {
+			t.Errorf("key %q of two events", key)
+		}
+		if e.Query && (kind != "query" || name != "deploy") {
+			t.Errorf("a %q %q is answered", kind, name)
+		}
+	})
+}
+
+func FuzzRead(f *testing.F) {
 	for _, s := range []string{"", "[]", "null", "s3://b/k\r\n", `[{"ID":"a","Payload":"czM6Ly9iL2s="}]`, `[{"Payload":{}}]`, "\xef\xbb\xbf[", "\x00"} {
 		f.Add(s, true)
 		f.Add(s, false)
 	}
 	f.Fuzz(func(t *testing.T, stdin string, watch bool) {
-		e, err := ReadEvent(Input{Stdin: strings.NewReader(stdin), Getenv: func(k string) string {
+		in := Input{Stdin: strings.NewReader(stdin), Getenv: func(k string) string {
 			if watch && k == "CONSUL_INDEX" {
 				return "1"
 			}
 			return ""
-		}})
+		}}
+		e, err := Read(t.Context(), in)
 		if err != nil && e != nil {
 			t.Error("both an event and an error")
 		}
 		if e != nil && (e.URL == "" || e.URL != strings.TrimSpace(e.URL) || strings.ContainsAny(e.URL, "\r\n\x00")) {
 			t.Errorf("URL = %q", e.URL)
+		}
+		in.Stdin = strings.NewReader(stdin)
+		if again, _ := Read(t.Context(), in); e != nil && (again == nil || again.Key("boot") != e.Key("boot")) {
+			t.Errorf("key %q, then another", e.Key("boot"))
+		}
+		if err != nil && !errors.Is(err, failure.ErrMalformed) {
+			t.Errorf("%v has no class", err)
 		}
 	})
 }

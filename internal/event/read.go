@@ -1,0 +1,100 @@
+package event
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"stretcher/internal/text/failure"
+)
+
+// MaxSize bounds what is read from standard input, in bytes. Consul hands
+// over at most 256 events of well under 1 KiB each.
+const MaxSize = 4 << 20
+
+// Input is where an event is read from.
+type Input struct {
+	Args     []string // positional arguments: none or the manifest URL
+	Stdin    io.Reader
+	Terminal bool // Stdin is a terminal: nobody pipes an event
+	Getenv   func(string) string
+}
+
+// Read returns the event that started this process, or nil when there is
+// nothing to do: an empty Consul array, or a Serf event of another kind. The
+// error is failure.ErrUsage when nobody gave a URL, else failure.ErrMalformed.
+//
+// It does not wait longer than ctx does. What reads the input then goes on
+// until the process ends, because a pipe that nobody closes can't be
+// interrupted.
+func Read(ctx context.Context, in Input) (*Event, error) {
+	type result struct {
+		e   *Event
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		e, err := read(in)
+		done <- result{e, err}
+	}()
+	select {
+	case r := <-done:
+		return r.e, r.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("read event: %w", context.Cause(ctx))
+	}
+}
+
+func read(in Input) (*Event, error) {
+	kind := in.Getenv("SERF_EVENT")
+	query := kind == "query" && in.Getenv("SERF_QUERY_NAME") == "deploy"
+	switch {
+	case len(in.Args) > 1:
+		return nil, failure.Usage("one manifest URL expected, got %d arguments", len(in.Args))
+	case len(in.Args) == 1:
+		return fromLine(in.Args[0], Event{Source: Argument})
+	case in.Terminal:
+		return nil, failure.Usage("no manifest URL: give one, or pipe an event to standard input")
+	case kind != "" && kind != "user" && !query:
+		return nil, nil // member-join and the like put a node list on stdin
+	}
+	return fromStdin(in)
+}
+
+func fromStdin(in Input) (*Event, error) {
+	data, err := io.ReadAll(io.LimitReader(in.Stdin, MaxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("read event from standard input: %w", err)
+	}
+	if len(data) > MaxSize {
+		return nil, failure.Malformed("event on standard input is larger than %d bytes", MaxSize)
+	}
+	data = bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\ufeff")))
+	if in.Getenv("CONSUL_INDEX") != "" || bytes.HasPrefix(data, []byte("[")) {
+		return fromConsul(data)
+	}
+	e := Event{Source: Stdin}
+	if in.Getenv("SERF_EVENT") == "user" {
+		e = Event{Source: Serf, Name: in.Getenv("SERF_USER_EVENT"), LTime: in.Getenv("SERF_USER_LTIME")}
+	}
+	if in.Getenv("SERF_EVENT") == "query" {
+		e = Event{Source: Serf, Query: true, Name: "query " + in.Getenv("SERF_QUERY_NAME"), LTime: in.Getenv("SERF_QUERY_LTIME")}
+	}
+	line, _ := bufio.NewReader(bytes.NewReader(data)).ReadString('\n')
+	return fromLine(line, e)
+}
+
+// fromLine takes the manifest URL from one line of text.
+func fromLine(line string, e Event) (*Event, error) {
+	e.URL = strings.TrimSpace(line)
+	switch {
+	case e.URL == "":
+		return nil, failure.Malformed("%s event has no manifest URL", e.Source)
+	case strings.ContainsFunc(e.URL, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return nil, failure.Malformed("manifest URL of %s event has control characters in it", e.Source)
+	}
+	return &e, nil
+}
