@@ -40,6 +40,8 @@ func TestMain(m *testing.M) {
 //	serve DIR                     serve DIR and some broken ways to do it (see serve_test.go); sets HTTP
 //	clean                         no temporary file and no process has been left behind
 //	need PROGRAM                  skip, or in CI fail, without PROGRAM
+//
+// With STRETCHER_UPDATE_SCRIPTS=1, cmp writes what it finds into the script.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -48,10 +50,12 @@ func TestScript(t *testing.T) {
 		Setup:               setupScript,
 		Condition:           condition,
 		Cmds:                scriptCmds(),
+		UpdateScripts:       os.Getenv("STRETCHER_UPDATE_SCRIPTS") != "",
 	})
 }
 
-// scriptCmds are the commands of TestScript's comment and those of fixtureCmds.
+// scriptCmds are the commands of TestScript's comment, those of fixtureCmds and
+// those of pinCmds.
 func scriptCmds() map[string]func(*testscript.TestScript, bool, []string) {
 	cmds := map[string]func(*testscript.TestScript, bool, []string){
 		"exits": cmdExits, "spawn": cmdSpawn, "signal": cmdSignal, "ended": cmdEnded,
@@ -59,6 +63,7 @@ func scriptCmds() map[string]func(*testscript.TestScript, bool, []string) {
 		"clean": cmdClean, "need": cmdNeed,
 	}
 	maps.Copy(cmds, fixtureCmds())
+	maps.Copy(cmds, pinCmds())
 	return cmds
 }
 
@@ -86,6 +91,7 @@ func setupScript(env *testscript.Env) error {
 	}
 	env.Values["spawned"] = map[string]*spawned{}
 	env.Values["t"] = env.T()
+	env.Values["pinned"] = new([]string)
 	return nil
 }
 
