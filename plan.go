@@ -119,7 +119,7 @@ func (r *run) unnamed(size int64) (f *os.File, err error) {
 		if err = disk.Room(parent, size); err != nil {
 			continue
 		}
-		if f, err = disk.Unnamed(parent); err == nil {
+		if f, err = disk.UnnamedAt(parent); err == nil {
 			return f, nil
 		}
 	}

@@ -233,7 +233,7 @@ func (c *recorder) bury(d history.Run, removeContainers func(run string) error) 
 		_ = os.Remove(name) // read only of runs that went well
 	}
 	for _, dir := range stagingOf(d) {
-		if err := disk.RemoveAll(dir); err != nil {
+		if err := disk.RemovePath(dir); err != nil {
 			c.log.Warn(failure.Sayf("clean-up after run %s: %v", d.ID, err))
 		}
 	}

@@ -72,12 +72,12 @@ func (r *run) makeDir(parent string, size int64) (string, error) {
 	r.temp = append(r.temp, dir)
 	r.rec.row.Staging = r.temp
 	r.rec.update()
-	disk.Sweep(parent, tempPattern)
+	disk.SweepPath(parent, tempPattern)
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return "", err
 	}
 	// Says that the directory is in use, to runs that have no history to ask.
-	if hold, err := disk.Hold(dir); err == nil { // some file systems know no locks
+	if hold, err := disk.HoldPath(dir); err == nil { // some file systems know no locks
 		r.holds = append(r.holds, hold)
 	}
 	return dir, nil
@@ -104,7 +104,7 @@ func (r *run) cleanUp() {
 func removeQuietly(dir string) error {
 	parent := filepath.Dir(dir)
 	info, statErr := os.Stat(parent)
-	err := disk.RemoveAll(dir)
+	err := disk.RemovePath(dir)
 	if statErr == nil {
 		_ = os.Chtimes(parent, time.Time{}, info.ModTime()) // not ours to change, perhaps
 	}
@@ -124,7 +124,7 @@ func (r *run) unpack(ctx context.Context, name string, parents []string) (dir st
 			continue // this one could not be used at all
 		}
 		r.log.Warn(fmt.Sprintf("%q has no room for what is in the archive: trying elsewhere", parents[i]))
-		if err := disk.RemoveAll(work); err != nil {
+		if err := disk.RemovePath(work); err != nil {
 			return "", err
 		}
 	}

@@ -172,7 +172,7 @@ func (mvStrategy) sync(ctx context.Context, r *run) error {
 	if _, err := readExcludeFrom(r.staging, r.manifest.ExcludeFrom); err != nil {
 		return err
 	}
-	if err := disk.RenameNew(r.staging, r.manifest.Dest); err != nil {
+	if err := disk.RenamePath(r.staging, r.manifest.Dest); err != nil {
 		return fmt.Errorf("move to dest: %w", err)
 	}
 	r.log.Info(fmt.Sprintf("moved to %q", r.manifest.Dest))

@@ -32,21 +32,20 @@ func TestRoom(t *testing.T) {
 }
 
 func TestRenameNew(t *testing.T) {
-	for name, rename := range map[string]func(string, string) error{"RenameNew": RenameNew, "renameChecked": renameChecked} {
+	for name, call := range map[string]renameCall{"renameNewAt": renameNewAt, "renameChecked": renameChecked} {
 		for _, kind := range []string{"nothing", "empty directory", "file", "dangling symlink"} {
 			t.Run(name+"/"+kind, func(t *testing.T) {
-				dir := t.TempDir()
-				from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
-				must(t, os.Mkdir(from, 0o755))
+				dir, other := rootAt(t, t.TempDir()), rootAt(t, t.TempDir())
+				must(t, dir.Mkdir("from", 0o755))
 				switch kind {
 				case "empty directory":
-					must(t, os.Mkdir(to, 0o755))
+					must(t, other.Mkdir("to", 0o755))
 				case "file":
-					must(t, os.WriteFile(to, nil, 0o644))
+					must(t, other.WriteFile("to", nil, 0o644))
 				case "dangling symlink":
-					must(t, os.Symlink("nowhere", to))
+					must(t, other.Symlink("nowhere", "to"))
 				}
-				err := rename(from, to)
+				err := between(dir, "from", other, "to", call)
 				if kind == "nothing" {
 					must(t, err)
 				} else if !errors.Is(err, fs.ErrExist) {
@@ -55,6 +54,30 @@ func TestRenameNew(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestExchange(t *testing.T) {
+	dir, other := rootAt(t, t.TempDir()), rootAt(t, t.TempDir())
+	must(t, dir.WriteFile("a", []byte("a"), 0o644))
+	must(t, other.Mkdir("b", 0o755))
+	must(t, Exchange(dir, "a", other, "b"))
+	if info, err := dir.Stat("a"); err != nil || !info.IsDir() {
+		t.Errorf("a is %v, %v", info, err)
+	}
+	if text, err := other.ReadFile("b"); err != nil || string(text) != "a" {
+		t.Errorf("b holds %q, %v", text, err)
+	}
+	if err := Rename(dir, "a/b", other, "c"); !errors.Is(err, unix.EINVAL) {
+		t.Errorf("a path as a name: %v", err)
+	}
+}
+
+func rootAt(t *testing.T, dir string) *os.Root {
+	t.Helper()
+	root, err := os.OpenRoot(dir)
+	must(t, err)
+	t.Cleanup(func() { _ = root.Close() })
+	return root
 }
 
 // TestRemoveAllReadOnly runs the removal as an ordinary user: root may remove
@@ -66,11 +89,13 @@ func TestRemoveAllReadOnly(t *testing.T) {
 	must(t, os.MkdirAll(other, 0o755))
 	must(t, os.WriteFile(filepath.Join(tree, "a/b/file"), nil, 0o444))
 	must(t, os.Symlink(other, filepath.Join(tree, "a/link")))
+	must(t, os.MkdirAll(filepath.Join(tree, "closed/c"), 0o755))
+	must(t, os.Chmod(filepath.Join(tree, "closed"), 0))
 	must(t, os.Chmod(filepath.Join(tree, "a/b"), 0o500))
 	must(t, os.Chmod(filepath.Join(tree, "a"), 0o500))
 	must(t, os.Chmod(other, 0o500))
 	t.Cleanup(func() { _ = os.Chmod(other, 0o700) })
-	asUser(t, dir, func() { must(t, RemoveAll(tree)) })
+	asUser(t, dir, func() { must(t, RemoveAll(rootAt(t, dir), "tree")) })
 	if _, err := os.Lstat(tree); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("tree is still there: %v", err)
 	}
@@ -136,7 +161,7 @@ func TestRemoveAllParts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{dir, link} {
-		if err := RemoveAll(name); err != nil {
+		if err := RemoveAll(rootAt(t, filepath.Dir(name)), filepath.Base(name)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := os.Lstat(name); !os.IsNotExist(err) {

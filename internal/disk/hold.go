@@ -1,57 +1,104 @@
 package disk
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // settled is how old a directory must be before Sweep looks at it: between
-// Mkdir and Hold there is a moment.
+// Make and Hold there is a moment.
 const settled = time.Minute
 
-// Hold marks a directory as in use until the file it returns is closed, or
-// its process ends, however it ends. Children do not inherit the mark.
-func Hold(dir string) (*os.File, error) {
-	f, err := os.Open(dir)
+// Hold marks an open directory as in use until the file it returns is closed,
+// or its process ends, however it ends. Children do not inherit the mark.
+func Hold(dir *os.Root) (*os.File, error) {
+	f, err := opened(dir)
 	if err != nil {
 		return nil, err
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = f.Close()
-		return nil, &os.PathError{Op: "flock", Path: dir, Err: err}
+		return nil, &os.PathError{Op: "flock", Path: dir.Name(), Err: err}
 	}
 	return f, nil
 }
 
+// HoldPath is Hold by the directory's path.
+func HoldPath(dir string) (*os.File, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return Hold(root)
+}
+
 // Sweep removes the caller's own directories in parent whose name matches and
-// that nobody holds: those of processes that were killed.
-func Sweep(parent string, name *regexp.Regexp) {
-	entries, err := os.ReadDir(parent)
+// that nobody holds: those of processes that were killed. It does so in a
+// private directory alone: elsewhere others may give such a name to another
+// directory of the caller's.
+func Sweep(parent *Dir, name *regexp.Regexp) {
+	if !parent.Private() {
+		return
+	}
+	dir, err := opened(parent.Root())
 	if err != nil {
 		return
 	}
-	for _, e := range entries {
-		if !e.IsDir() || !name.MatchString(e.Name()) {
-			continue
+	names, _ := dir.Readdirnames(-1)
+	_ = dir.Close()
+	for _, n := range names {
+		if name.MatchString(n) {
+			sweep(parent, n)
 		}
-		info, err := e.Info()
-		if err != nil || time.Since(info.ModTime()) < settled {
-			continue
-		}
-		if st, ok := info.Sys().(*syscall.Stat_t); !ok || int(st.Uid) != os.Getuid() {
-			continue
-		}
-		dir := filepath.Join(parent, e.Name())
-		hold, err := Hold(dir)
-		if err != nil {
-			continue
-		}
-		_ = RemoveAll(dir)
-		_ = hold.Close()
 	}
+}
+
+func sweep(parent *Dir, name string) {
+	d, err := parent.Sub(name)
+	if err != nil {
+		return
+	}
+	defer d.Close()
+	info, err := d.File().Stat()
+	if err != nil || d.step.uid != os.Geteuid() || time.Since(info.ModTime()) < settled {
+		return
+	}
+	hold, err := Hold(d.Root())
+	if err != nil {
+		return
+	}
+	defer hold.Close()
+	_ = RemoveAll(parent.Root(), name)
+}
+
+// SweepPath is Sweep by the directory's path.
+func SweepPath(parent string, name *regexp.Regexp) {
+	abs, err := filepath.Abs(parent)
+	if err != nil {
+		return
+	}
+	if d, err := Open(abs); err == nil {
+		Sweep(d, name)
+		_ = d.Close()
+	}
+}
+
+// RemovePath is RemoveAll by path.
+func RemovePath(dir string) error {
+	root, err := os.OpenRoot(filepath.Dir(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return RemoveAll(root, filepath.Base(dir))
 }

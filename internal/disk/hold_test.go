@@ -25,12 +25,12 @@ func TestSweep(t *testing.T) {
 	must(t, os.Mkdir(young, 0o755))
 	link := filepath.Join(parent, ".temp-4")
 	must(t, os.Symlink(other, link))
-	hold, err := Hold(held)
+	hold, err := Hold(rootAt(t, held))
 	must(t, err)
-	if _, err := Hold(held); err == nil {
+	if _, err := Hold(rootAt(t, held)); err == nil {
 		t.Error("a held directory was held again")
 	}
-	Sweep(parent, pattern)
+	Sweep(dirAt(t, parent), pattern)
 	for name, want := range map[string]bool{held: true, left: false, other: true, young: true, link: true} {
 		if _, err := os.Lstat(name); (err == nil) != want {
 			t.Errorf("%s: %v, want it there: %v", filepath.Base(name), err, want)
@@ -38,9 +38,23 @@ func TestSweep(t *testing.T) {
 	}
 	must(t, hold.Close())
 	must(t, os.Chtimes(held, old, old))
-	Sweep(parent, pattern)
+	Sweep(dirAt(t, parent), pattern)
 	if _, err := os.Lstat(held); err == nil {
 		t.Error("a directory that is no longer held was left")
 	}
-	Sweep(filepath.Join(parent, "missing"), pattern)
+}
+
+// TestSweepExposed: where others can rename, they may give our name to what
+// they could not remove.
+func TestSweepExposed(t *testing.T) {
+	parent := t.TempDir()
+	dir := filepath.Join(parent, ".temp-1")
+	must(t, os.Mkdir(dir, 0o755))
+	old := time.Now().Add(-time.Hour)
+	must(t, os.Chtimes(dir, old, old))
+	must(t, os.Chmod(parent, 0o777))
+	Sweep(dirAt(t, parent), regexp.MustCompile(`^\.temp-`))
+	if _, err := os.Lstat(dir); err != nil {
+		t.Error(err)
+	}
 }

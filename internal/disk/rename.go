@@ -1,16 +1,68 @@
 package disk
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
 
+// Rename renames an entry of one open directory to an entry of another, which
+// it replaces as rename(2) does.
+func Rename(from *os.Root, name string, to *os.Root, newName string) error {
+	return between(from, name, to, newName, unix.Renameat)
+}
+
+// RenameNew is Rename to a name that must not exist; if it does, nothing
+// happens and the error is fs.ErrExist. rename(2) by itself replaces an empty
+// directory.
+func RenameNew(from *os.Root, name string, to *os.Root, newName string) error {
+	return between(from, name, to, newName, renameNewAt)
+}
+
+// Exchange swaps two entries in one step. The error is unix.EINVAL or
+// unix.ENOSYS where the system or the file system can't.
+func Exchange(a *os.Root, name string, b *os.Root, other string) error {
+	return between(a, name, b, other, exchangeAt)
+}
+
+type renameCall func(from int, name string, to int, newName string) error
+
+func between(from *os.Root, name string, to *os.Root, newName string, call renameCall) error {
+	if err := errors.Join(component(name), component(newName)); err != nil {
+		return err
+	}
+	a, err := opened(from)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	b, err := opened(to)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	if err := call(int(a.Fd()), name, int(b.Fd()), newName); err != nil {
+		return &os.LinkError{Op: "rename", Old: name, New: newName, Err: err}
+	}
+	return nil
+}
+
 // renameChecked looks before it renames, for systems that can't do both in
 // one.
-func renameChecked(from, to string) error {
-	if _, err := os.Lstat(to); err == nil {
-		return &os.LinkError{Op: "rename", Old: from, New: to, Err: unix.EEXIST}
+func renameChecked(from int, name string, to int, newName string) error {
+	var st unix.Stat_t
+	if unix.Fstatat(to, newName, &st, unix.AT_SYMLINK_NOFOLLOW) == nil {
+		return unix.EEXIST
 	}
-	return os.Rename(from, to)
+	return unix.Renameat(from, name, to, newName)
+}
+
+// RenamePath is RenameNew by paths.
+func RenamePath(from, to string) error {
+	err := renameNewAt(unix.AT_FDCWD, from, unix.AT_FDCWD, to)
+	if err != nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return nil
 }

@@ -2,6 +2,10 @@
 
 package disk
 
-// RenameNew renames from to to, which must not exist; if it does, nothing
-// happens and the error is fs.ErrExist.
-func RenameNew(from, to string) error { return renameChecked(from, to) }
+import "golang.org/x/sys/unix"
+
+func renameNewAt(from int, name string, to int, newName string) error {
+	return renameChecked(from, name, to, newName)
+}
+
+func exchangeAt(int, string, int, string) error { return unix.ENOSYS }

@@ -1,8 +1,7 @@
-//go:build !linux
+//go:build unix && !linux
 
 package disk
 
 import "os"
 
-// Unnamed makes a file in dir that has no name and is gone when it is closed.
-func Unnamed(dir string) (*os.File, error) { return unlinked(dir) }
+func unnamedIn(_ *os.File, root *os.Root) (*os.File, error) { return unlinked(root) }

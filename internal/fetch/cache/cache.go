@@ -172,7 +172,7 @@ var temporary = regexp.MustCompile(`^\.[0-9A-Za-z_-]+\.[0-9]+$`)
 
 // Sweep removes what killed runs have left, and nothing that a live one is
 // about to make an entry of. It can't fail: what stays is swept the next time.
-func (s *Store) Sweep() { disk.Sweep(s.dir, temporary) }
+func (s *Store) Sweep() { disk.SweepPath(s.dir, temporary) }
 
 // runID is what a run's id may be made of: it is a file name here, and may
 // come from a command line.

@@ -301,7 +301,7 @@ func TestSweep(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(left, "archive"), []byte("half"), 0o600))
 	live, err := s.temp("live")
 	must(t, err)
-	hold, err := disk.Hold(live)
+	hold, err := disk.HoldPath(live)
 	must(t, err)
 	defer hold.Close()
 	for _, name := range []string{left, live, filepath.Join(s.dir, "kept")} {

@@ -124,8 +124,8 @@ func removeFile(name string) error {
 // nothing, since the disk may be full.
 func (s *Store) remove(run string) error {
 	temp := filepath.Join(s.dir, fmt.Sprintf(".%s.%d", run, rand.Uint64()))
-	if err := disk.RenameNew(filepath.Join(s.dir, run), temp); err != nil {
+	if err := disk.RenamePath(filepath.Join(s.dir, run), temp); err != nil {
 		return err
 	}
-	return disk.RemoveAll(temp)
+	return disk.RemovePath(temp)
 }

@@ -64,10 +64,10 @@ func (s *Store) put(ctx context.Context, e Entry, manifest []byte, archive strin
 	}
 	defer func() {
 		if err != nil {
-			_ = disk.RemoveAll(temp) // or Sweep does
+			_ = disk.RemovePath(temp) // or Sweep does
 		}
 	}()
-	hold, err := disk.Hold(temp) // against Sweep
+	hold, err := disk.HoldPath(temp) // against Sweep
 	if err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func (s *Store) publish(ctx context.Context, e Entry, temp string) error {
 		return err
 	}
 	name := filepath.Join(s.dir, e.Run)
-	if err := disk.RenameNew(temp, name); err != nil {
+	if err := disk.RenamePath(temp, name); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("%q: %w", name, fs.ErrExist)
 		}

@@ -65,7 +65,7 @@ func Open(path string) (*Dir, error) {
 			return nil, fmt.Errorf("state directory: %w", err)
 		}
 	}
-	probe, err := disk.Unnamed(path) // a kill leaves nothing of it
+	probe, err := disk.UnnamedAt(path) // a kill leaves nothing of it
 	if err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}

@@ -100,7 +100,7 @@ func (a *application) whole() error {
 	if err := a.complete(0); err != nil {
 		return err
 	}
-	err := a.writable(a.from.root(), func() error { return disk.RenameNew(a.dir, a.dest) })
+	err := a.writable(a.from.root(), func() error { return disk.RenamePath(a.dir, a.dest) })
 	if errors.Is(err, unix.EXDEV) {
 		err = a.wholeCopy()
 	}
@@ -117,7 +117,7 @@ func (a *application) wholeCopy() error {
 	defer unix.Close(fd)
 	temp := a.opts.temp()
 	if err = copyAs(unix.AT_FDCWD, a.dir, fd, temp); err == nil {
-		err = disk.RenameNew(filepath.Join(parent, temp), a.dest)
+		err = disk.RenamePath(filepath.Join(parent, temp), a.dest)
 	}
 	if err != nil {
 		_ = removeNode(fd, temp)

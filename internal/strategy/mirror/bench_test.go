@@ -78,9 +78,9 @@ func BenchmarkDeploy(b *testing.B) {
 			for i := range b.N {
 				b.StopTimer()
 				if x.fresh {
-					check(b, disk.RemoveAll(dest))
+					check(b, disk.RemovePath(dest))
 				}
-				check(b, disk.RemoveAll(dir))
+				check(b, disk.RemovePath(dir))
 				b.StartTimer()
 				deployment(b, x.tar(i), dest, dir, x.opts)
 			}

@@ -113,7 +113,7 @@ func (tr *trial) honest() {
 func (tr *trial) run(rsync string, c *counts) {
 	top, err := os.MkdirTemp("", "mirror")
 	check(tr.t, err)
-	defer disk.RemoveAll(top)
+	defer disk.RemovePath(top)
 	tr.top = top
 	plant(tr.t, tr.path("src"), tr.src)
 	if tr.dest != nil {

@@ -393,7 +393,7 @@ func tempDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "mirror")
 	check(t, err)
-	t.Cleanup(func() { _ = disk.RemoveAll(dir) })
+	t.Cleanup(func() { _ = disk.RemovePath(dir) })
 	return dir
 }
 

@@ -87,7 +87,7 @@ func moveDir(from, to string) error {
 	if err != nil {
 		return err
 	}
-	if err := disk.RenameNew(from, to); err != nil {
+	if err := disk.RenamePath(from, to); err != nil {
 		return err
 	}
 	if mode.loose {

@@ -153,7 +153,7 @@ func (d *Dir) remove(id string) error {
 	if err := d.syncDir(d.releases()); err != nil {
 		return err
 	}
-	return disk.RemoveAll(temp)
+	return disk.RemovePath(temp)
 }
 
 // sweepAll removes what killed runs left: temporary names, and marks whose

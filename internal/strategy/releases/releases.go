@@ -302,7 +302,7 @@ func sweep(dir string, name *regexp.Regexp) (left error) {
 		if !name.MatchString(e.Name()) {
 			continue
 		}
-		left = also(left, disk.RemoveAll(filepath.Join(dir, e.Name())))
+		left = also(left, disk.RemovePath(filepath.Join(dir, e.Name())))
 	}
 	return left
 }

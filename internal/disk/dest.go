@@ -1,0 +1,93 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// Dest is the place of a deployment, resolved once.
+type Dest struct {
+	Parent  *Dir   // the directory above it
+	Name    string // its name there
+	Dir     *Dir   // it; nil when it is not there
+	IsMount bool   // a file system is mounted on it
+	Given   string // as the manifest names it
+}
+
+// Errors of OpenDest that its caller may want to explain.
+var (
+	ErrNotDir   = errors.New("is not a directory")
+	ErrDangling = errors.New("is a symlink that leads nowhere")
+	ErrNoParent = errors.New("there is no directory")
+)
+
+// OpenDest opens a dest, or the directory above it when it is not there. It
+// follows symlinks as Open does. Only the last directory of a dest may be
+// missing, so that a mistyped one makes no path.
+func OpenDest(path string) (*Dest, error) {
+	w, err := walk(path)
+	if err != nil {
+		return nil, destError(path, len(w.todo) == 0, err)
+	}
+	defer w.close()
+	switch {
+	case w.missing != "" && w.linked:
+		return nil, fmt.Errorf("dest %q %w", path, ErrDangling)
+	case w.missing == "" && len(w.way) == 1:
+		return nil, fmt.Errorf("dest %q is %q", path, "/")
+	}
+	return newDest(w)
+}
+
+func newDest(w *walker) (*Dest, error) {
+	d := &Dest{Name: w.missing, Given: w.given}
+	above := w.way
+	if w.missing == "" {
+		above = w.way[:len(w.way)-1]
+		d.Name = w.last().name
+	}
+	parent, err := openPlace(above)
+	if err != nil {
+		return nil, fmt.Errorf("dest: %w", err)
+	}
+	d.Parent = parent
+	if w.missing != "" {
+		return d, nil
+	}
+	if d.Dir, err = w.open(); err != nil {
+		_ = d.Close()
+		return nil, fmt.Errorf("dest: %w", err)
+	}
+	d.IsMount = !sameMount(int(parent.file.Fd()), int(d.Dir.file.Fd()))
+	return d, nil
+}
+
+// destError explains why a dest can't be opened, at its last name or before.
+func destError(path string, last bool, err error) error {
+	switch {
+	case errors.Is(err, unix.ENOTDIR) && last:
+		return fmt.Errorf("dest %q %w", path, ErrNotDir)
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
+		return fmt.Errorf("dest: %w %q", ErrNoParent, filepath.Dir(path))
+	}
+	return fmt.Errorf("dest: %w", err)
+}
+
+// Path is the dest as the manifest names it.
+func (d *Dest) Path() string { return d.Given }
+
+// Real is the name of what was opened, without symlinks. A policy judges it.
+func (d *Dest) Real() string { return filepath.Join(d.Parent.Path(), d.Name) }
+
+// Close closes what is open of the dest. It may be called again.
+func (d *Dest) Close() error {
+	err := d.Parent.Close()
+	if d.Dir != nil {
+		err = errors.Join(err, d.Dir.Close())
+	}
+	return err
+}
