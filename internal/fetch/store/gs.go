@@ -113,7 +113,11 @@ func (g *bucketGS) access(ctx context.Context, base http.RoundTripper) ([]option
 		opts = append(opts, option.WithAuthCredentials(creds))
 	}
 	hc, err := httptransport.NewClient(topts)
-	return append(opts, option.WithHTTPClient(hc)), err
+	if err != nil {
+		return nil, err
+	}
+	hc.CheckRedirect = stay
+	return append(opts, option.WithHTTPClient(hc)), nil
 }
 
 // detect looks for default credentials. Off Google's cloud it waits some

@@ -75,7 +75,7 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	if req.URL.Host != first.Host || first.Scheme == "https" && req.URL.Scheme != "https" {
 		req.Header.Del("Authorization")
 	}
-	return nil
+	return askRedirect(req)
 }
 
 func (w *web) closeIdle() { w.client().CloseIdleConnections() }

@@ -137,9 +137,7 @@ func (b *bucketS3) setup(cfg aws.Config) error {
 	if hc, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
 		tr = hc.GetTransport() // a copy, which closeIdle can reach
 	}
-	hc := &http.Client{Transport: tr, CheckRedirect: func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse // a signature holds for one host
-	}}
+	hc := &http.Client{Transport: tr, CheckRedirect: stay}
 	endpoint := false
 	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
 		endpoint = o.BaseEndpoint != nil
