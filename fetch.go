@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -64,10 +65,35 @@ func (r *run) fetchManifest(ctx context.Context, url string) ([]byte, error) {
 		opts.MaxBytes = min(limit, maxManifest)
 	}
 	var buf memory
-	if _, err := transfer.Copy(ctx, r.store, url, &buf, opts); err != nil {
+	if _, err := transfer.Copy(ctx, r.store.Asking(r.allowManifest(url)), url, &buf, opts); err != nil {
 		return nil, err
 	}
 	return buf.Bytes(), nil
+}
+
+// allowManifest returns what is asked before each request for the manifest at
+// first. What comes by https does not come by http in the end, because a
+// manifest runs commands and no checksum protects it.
+func (r *run) allowManifest(first string) func(string) error {
+	return func(next string) error {
+		if strings.HasPrefix(first, "https:") && !strings.HasPrefix(next, "https:") {
+			return failure.Refused("%q is not https, as %q is", redact.URL(next), redact.URL(first))
+		}
+		return hintRedirect(next != first, "manifests", r.policy.Manifest(next))
+	}
+}
+
+// allowSource does the same for the archive at first.
+func (r *run) allowSource(first string) func(string) error {
+	return func(next string) error { return hintRedirect(next != first, "sources", r.policy.Source(next)) }
+}
+
+// hintRedirect says what to do about a redirect that the host policy refuses.
+func hintRedirect(redirected bool, list string, err error) error {
+	if err == nil || !redirected {
+		return err
+	}
+	return failure.Hinted("the host policy must allow where a server redirects to as well: allow."+list, err)
 }
 
 // fetchArchive brings src to a local file whose checksum is right and returns
@@ -128,7 +154,7 @@ func (r *run) fetchMirror(ctx context.Context, src string, d *download) error {
 	opts.OnSize = d.setSize
 	opts.Progress = bar.Set
 	began := time.Now()
-	n, err := transfer.Copy(ctx, r.store, src, d, opts)
+	n, err := transfer.Copy(ctx, r.store.Asking(r.allowSource(src)), src, d, opts)
 	if err != nil {
 		return err
 	}

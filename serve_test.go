@@ -22,6 +22,7 @@ import (
 //	/norange/N/NAME        the same, and Range is ignored
 //	/slow/NAME             a byte every 50 ms
 //	/stall/NAME            a first byte and then none
+//	/redirect/NAME         to the URL that is in the file
 //
 // Every request becomes a line of the file requests: method, path and Range.
 type server struct {
@@ -81,6 +82,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.file(w, r, name)
 	case "slow", "stall":
 		s.drip(w, r, name, parts[0] == "stall")
+	case "redirect":
+		to, _ := os.ReadFile(name)
+		http.Redirect(w, r, strings.TrimSpace(string(to)), http.StatusFound)
 	default:
 		s.file(w, r, name)
 	}
