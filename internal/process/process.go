@@ -53,6 +53,10 @@ type Command struct {
 	Stdout io.Writer // nil = /dev/null; calls to Write are not concurrent when Stdout == Stderr
 	Stderr io.Writer
 
+	// ExtraFiles are open files that the child inherits, the first of them as
+	// descriptor 3.
+	ExtraFiles []*os.File
+
 	Timeout time.Duration // 0 = none
 	Grace   time.Duration // between TERM and KILL; 0 = DefaultGrace; NoGrace = KILL at once
 
@@ -103,6 +107,7 @@ func Run(ctx context.Context, c Command) (Result, error) {
 	}
 	cmd.Dir, cmd.Env = c.Dir, c.Env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, c.Stdout, c.Stderr
+	cmd.ExtraFiles = c.ExtraFiles
 	cmd.SysProcAttr = attributes()
 	cmd.WaitDelay = drain
 

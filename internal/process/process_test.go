@@ -238,3 +238,22 @@ func TestZombiesAreNotWaitedFor(t *testing.T) {
 	var ws syscall.WaitStatus
 	_, _ = syscall.Wait4(pid, &ws, 0, nil)
 }
+
+// TestExtraFiles: a child reads a directory that it knows by its descriptor
+// alone.
+func TestExtraFiles(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var out strings.Builder
+	c := Command{Path: "ls", Args: []string{"/proc/self/fd/3/"}, Stdout: &out, ExtraFiles: []*os.File{f}}
+	if _, err := Run(t.Context(), c); err != nil || out.String() != "file\n" {
+		t.Errorf("it read %q, %v", out.String(), err)
+	}
+}

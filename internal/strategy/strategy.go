@@ -113,3 +113,11 @@ type Staged struct {
 	Dir      *disk.Dir // nil: nothing is staged
 	Excludes []byte    // the text of the archive's exclude list
 }
+
+// Close closes the directory.
+func (s Staged) Close() error {
+	if s.Dir == nil {
+		return nil
+	}
+	return s.Dir.Close()
+}

@@ -15,8 +15,10 @@ const defaultMode fs.FileMode = 0o755
 // Target is all that a strategy knows of its run. Only the fields that say so
 // may be missing.
 type Target struct {
+	Strategy string       // its name; package all sets it
 	Run      string       // id of the run
 	Dest     *disk.Dest   // opened once; the caller's to close
+	NoDest   error        // why Dest could not be opened, so that it has only a name; Check may return it
 	DestMode *fs.FileMode // of dest; nil = what the archive says, else 0755
 
 	Excludes    []string // patterns of what is not deployed and left alone at dest
@@ -36,9 +38,9 @@ type Target struct {
 	// It is noted, so that it is ended when this process is killed. What it
 	// prints goes to the log.
 	Child func(ctx context.Context, c process.Command) error
-	// Standing are the names in dest that hold deployments of another
-	// strategy, and what belongs to them. package all sets it.
-	Standing func() []string
+	// Others are the deployments that another strategy has at dest.
+	// Package all sets it.
+	Others func() []Deployments
 
 	RsyncVerbose string // rsync's option, "" = none
 	Native       NativeOptions
@@ -137,7 +139,11 @@ type Deployments struct {
 	All      []Deployment // newest first
 	Live     string       // the run whose deployment is live; "" = none
 	Previous string       // the run to go back to; "" = none
-	Names    []string     // in dest, of what belongs to them
+
+	Strategy string   // that made them; package all sets it
+	What     string   // they are and what belongs to them, in plain words
+	Names    []string // in dest, of What; those of directories end in /
+	Sure     bool     // marks say that the strategy made them
 }
 
 // Deployment is what is known of one of them.

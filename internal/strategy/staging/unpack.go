@@ -1,0 +1,111 @@
+// Package staging holds what several strategies do with an archive and a dest
+// alike: unpack the one into a private directory, read exclude lists, and
+// look whether the other will do.
+//
+// Its words are those of package strategy. It imports strategy and what that
+// imports, and reaches everything through open directories.
+package staging
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"stretcher/internal/archive"
+	"stretcher/internal/disk"
+	"stretcher/internal/strategy"
+)
+
+// treeName is the staged tree's name in its private directory. The tree has a
+// mode of its own, which may let others in; the directory never does.
+const treeName = "tree"
+
+// Tree is an unpacked archive.
+type Tree struct {
+	Work *disk.Dir // the private directory that it lies in
+	Name string    // its name there
+	Dir  *disk.Dir // itself
+}
+
+// Close closes the directories.
+func (t *Tree) Close() error { return errors.Join(t.Dir.Close(), t.Work.Close()) }
+
+// Unpack unpacks the archive, from its beginning, into a new private
+// directory. Where a file system has no room for it, others are tried, unless
+// it must be dest's.
+func Unpack(ctx context.Context, t *strategy.Target, f *os.File, sameDevice bool) (*Tree, error) {
+	where := strategy.Where{SameDevice: sameDevice}
+	tree, err := NewTree(t, where)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err = fill(ctx, t, f, tree.Dir)
+		if err == nil {
+			return tree, nil
+		}
+		if sameDevice || !errors.Is(err, syscall.ENOSPC) {
+			break
+		}
+		where.Full = append(where.Full, tree.Work.Device())
+		other, noneErr := NewTree(t, where)
+		if noneErr != nil {
+			break // what was said of the last place is what is wrong
+		}
+		t.Log.Warn(fmt.Sprintf("%q has no room for what is in the archive: trying elsewhere", filepath.Dir(tree.Work.Path())))
+		if err = drop(t, tree); err != nil {
+			_ = other.Close()
+			return nil, err
+		}
+		tree = other
+	}
+	_ = tree.Close()
+	return nil, err
+}
+
+func drop(t *strategy.Target, tree *Tree) error {
+	_ = tree.Dir.Close()
+	return errors.Join(t.Place.Drop(tree.Work), tree.Work.Close())
+}
+
+// NewTree makes an empty directory to stage a tree in.
+func NewTree(t *strategy.Target, where strategy.Where) (*Tree, error) {
+	work, err := t.Place.Private("staging directory", where)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := work.Make(treeName, 0o755)
+	if err != nil {
+		_ = work.Close()
+		return nil, err
+	}
+	return &Tree{Work: work, Name: treeName, Dir: dir}, nil
+}
+
+// fill unpacks the archive into an empty directory, and gives that the mode
+// that the tree's root shall have.
+func fill(ctx context.Context, t *strategy.Target, f *os.File, dir *disk.Dir) error {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	res, err := archive.Extract(ctx, f, fmt.Sprintf("/proc/self/fd/%d", dir.File().Fd()), t.Archive)
+	if err != nil {
+		return ArchiveError(t, err)
+	}
+	if !res.HasRoot {
+		if err := dir.File().Chmod(t.Mode()); err != nil {
+			return err
+		}
+	}
+	t.Log.Info(fmt.Sprintf("extracted %d entries", res.Entries), "entries", res.Entries, "bytes", res.Bytes)
+	return nil
+}
+
+// ArchiveError says which archive an error speaks of.
+func ArchiveError(t *strategy.Target, err error) error {
+	return fmt.Errorf("archive from %q: %w", t.Origin, err)
+}
