@@ -42,7 +42,7 @@ func (*nativeStrategy) live(r *run) string { return r.manifest.Dest }
 func (n *nativeStrategy) stage(ctx context.Context, r *run, name string) (dir string, err error) {
 	if n.whole = r.hasHooksAt(hooks.PostExtract, hooks.PreSync); n.whole {
 		if dir, err = r.unpack(ctx, name, nativeParents(r.manifest.Dest)); err == nil {
-			n.entries, err = mirror.FromDir(ctx, dir)
+			n.entries, err = readTree(ctx, dir)
 		}
 		return dir, err
 	}
@@ -65,7 +65,17 @@ func (n *nativeStrategy) stageDifferences(ctx context.Context, r *run, name, dir
 	if r.manifest.ExcludeFrom != "" {
 		opts.Excludes = nil // not known before the archive's own are read
 	}
-	stage := mirror.NewStage(r.manifest.Dest, dir, opts)
+	dest, closeDest, err := openPlace(r.manifest.Dest)
+	if err != nil {
+		return err
+	}
+	defer closeDest()
+	staging, closeStaging, err := openPlace(dir)
+	if err != nil {
+		return err
+	}
+	defer closeStaging()
+	stage := mirror.NewStage(dest.Dir, staging.Dir, opts)
 	defer stage.Close()
 	if r.manifest.ExcludeFrom != "" {
 		stage.Always(path.Clean(r.manifest.ExcludeFrom))
@@ -80,6 +90,39 @@ func (n *nativeStrategy) stageDifferences(ctx context.Context, r *run, name, dir
 	n.entries, n.differs = entries, stage.Differs
 	r.log.Info(fmt.Sprintf("read %d entries", res.Entries), "entries", res.Entries, "bytes", res.Bytes)
 	return stage.Close()
+}
+
+// openPlace opens a directory, which may be missing, and the one above it.
+// release gives both back.
+func openPlace(path string) (at mirror.Place, release func(), err error) {
+	real := policy.Real(path)
+	at = mirror.Place{Path: path, Name: filepath.Base(real)}
+	at.Parent, err = os.OpenRoot(filepath.Dir(real))
+	if errors.Is(err, fs.ErrNotExist) { // of a release, when there is none
+		return at, func() {}, nil
+	}
+	if err != nil {
+		return at, nil, err
+	}
+	at.Dir, err = os.OpenRoot(real)
+	if errors.Is(err, fs.ErrNotExist) {
+		return at, func() { _ = at.Parent.Close() }, nil
+	}
+	if err != nil {
+		_ = at.Parent.Close()
+		return at, nil, err
+	}
+	return at, func() { _, _ = at.Dir.Close(), at.Parent.Close() }, nil
+}
+
+// readTree is the table of a tree that is staged.
+func readTree(ctx context.Context, dir string) ([]archive.Entry, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return mirror.FromDir(ctx, root)
 }
 
 // nativeParents are the places on dest's own file system: beside it, or in it
@@ -147,13 +190,23 @@ func (n *nativeStrategy) sync(ctx context.Context, r *run) (err error) {
 	}
 	opts.TempName = tempPrefix(r.id) + "0"
 	opts.Warn = func(msg string) { r.log.Warn(msg) }
-	opts.Differs, opts.Tree = n.differs, r.staging
-	plan, err := mirror.Compare(ctx, n.entries, r.manifest.Dest, opts)
+	dest, closeDest, err := openPlace(r.manifest.Dest)
+	if err != nil {
+		return err
+	}
+	defer closeDest()
+	staging, closeStaging, err := openPlace(r.staging)
+	if err != nil {
+		return err
+	}
+	defer closeStaging()
+	opts.Differs, opts.Tree = n.differs, staging.Dir
+	plan, err := mirror.Compare(ctx, n.entries, dest, opts)
 	if err != nil {
 		return err
 	}
 	logChanges(r, plan)
-	err = plan.Apply(ctx, r.staging)
+	err = plan.Apply(ctx, staging)
 	if errors.Is(err, mirror.ErrStale) {
 		return failure.Hinted("something else writes there: exclude that, or deploy again", err)
 	}

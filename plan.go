@@ -146,7 +146,12 @@ func (r *run) compare(ctx context.Context, f *os.File, p *plan) error {
 	if err != nil {
 		return err
 	}
-	stage := mirror.NewStage(dest, "", opts)
+	at, release, err := openPlace(dest)
+	if err != nil {
+		return err
+	}
+	defer release()
+	stage := mirror.NewStage(at.Dir, nil, opts)
 	defer stage.Close()
 	entries, err := r.scanPlan(ctx, f, stage)
 	if err != nil {
@@ -156,7 +161,7 @@ func (r *run) compare(ctx context.Context, f *os.File, p *plan) error {
 		return err
 	}
 	opts.Differs = stage.Differs
-	diff, err := mirror.Compare(ctx, entries, dest, opts)
+	diff, err := mirror.Compare(ctx, entries, at, opts)
 	if err != nil {
 		return err
 	}

@@ -4,41 +4,41 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 
 	"golang.org/x/sys/unix"
 
 	"stretcher/internal/archive"
-	"stretcher/internal/disk"
 )
 
 // application carries out a plan. from is staging.
 type application struct {
 	*Plan
 	ctx     context.Context
-	dir     string // path of staging
+	staging Place
 	from    *walk
 	to      *walk // nil: there is no dest
 	changed bool  // something in dest is no longer as it was
 }
 
-// Apply makes dest equal to the entries, taking content from dir, where it is
-// moved away: a Stage's directory or a tree that FromDir has read. What is
-// replaced may end up in dir; it is the caller's to remove. A dest that does
-// not exist becomes dir itself, in one rename.
+// Apply makes dest equal to the entries, taking content from staging, where it
+// is moved away: a Stage's directory or a tree that FromDir has read. What is
+// replaced may end up in staging; it is the caller's to remove. A dest that
+// does not exist becomes staging itself, in one rename; staging.Dir is dest's
+// then. Nobody else may be able to rename in staging or in its parent. A
+// staging without a parent is copied to a missing dest.
 //
-// All that is to be put is made ready in dir before the first change of dest,
+// All that is to be put is made ready in staging before the first change of dest,
 // which finds out what is not there: an error wraps ErrStale then. At each
 // moment each path of dest is old or new. After an error that wraps ErrMixed
 // some are the one and some the other, and comparing and applying again
 // finishes the job; after any other error dest is as it was, save for times of
 // directories.
-func (p *Plan) Apply(ctx context.Context, dir string) error {
+func (p *Plan) Apply(ctx context.Context, staging Place) error {
 	if len(p.steps) == 0 {
 		return nil
 	}
-	a := &application{Plan: p, ctx: ctx, dir: dir}
+	a := &application{Plan: p, ctx: ctx, staging: staging}
 	defer a.close()
 	err := a.open()
 	if err == nil {
@@ -48,18 +48,18 @@ func (p *Plan) Apply(ctx context.Context, dir string) error {
 	case err == nil:
 		return nil
 	case a.changed:
-		return fmt.Errorf("%q is %w: %w", p.dest, ErrMixed, err)
+		return fmt.Errorf("%q is %w: %w", p.dest.Path, ErrMixed, err)
 	}
-	return fmt.Errorf("apply to %q: %w", p.dest, err)
+	return fmt.Errorf("apply to %q: %w", p.dest.Path, err)
 }
 
 func (a *application) open() error {
 	var err error
-	if a.from, err = newWalk(a.dir); err != nil {
-		return fmt.Errorf("open staging directory %q: %w", a.dir, err)
+	if a.from, err = newWalk(a.staging.Dir); err != nil {
+		return fmt.Errorf("open staging directory: %w", err)
 	}
 	if !a.fresh {
-		a.to, err = newWalk(a.dest)
+		a.to, err = newWalk(a.dest.Dir)
 	}
 	return err
 }
@@ -93,36 +93,6 @@ func (a *application) step(s *step, phase func(*step) error) error {
 		return err
 	}
 	return phase(s)
-}
-
-// whole moves all of staging to where dest is missing.
-func (a *application) whole() error {
-	if err := a.complete(0); err != nil {
-		return err
-	}
-	err := a.writable(a.from.root(), func() error { return disk.RenamePath(a.dir, a.dest) })
-	if errors.Is(err, unix.EXDEV) {
-		err = a.wholeCopy()
-	}
-	return err
-}
-
-// wholeCopy is for staging on another file system.
-func (a *application) wholeCopy() error {
-	parent := filepath.Dir(filepath.Clean(a.dest))
-	fd, err := openat(unix.AT_FDCWD, parent, openDir)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	temp := a.opts.temp()
-	if err = copyAs(unix.AT_FDCWD, a.dir, fd, temp); err == nil {
-		err = disk.RenamePath(filepath.Join(parent, temp), a.dest)
-	}
-	if err != nil {
-		_ = removeNode(fd, temp)
-	}
-	return err
 }
 
 // ready makes what is to be put complete where it is staged.
@@ -207,16 +177,7 @@ func (a *application) mend(s *step) error {
 	if err != nil {
 		return fmt.Errorf("open %q: %w", dir, err)
 	}
-	if s.what&isOwner != 0 {
-		err = setOwner(fd, name, e)
-	}
-	if err == nil && s.what&(isOwner|isMode) != 0 {
-		err = setMode(fd, name, e.Mode)
-	}
-	if err == nil && s.what&isTime != 0 {
-		err = setTime(fd, name, e.MTime)
-	}
-	if err != nil {
+	if err = setMeta(fd, name, e, s.what); err != nil {
 		return fmt.Errorf("change %q: %w", e.Path, err)
 	}
 	a.changed = true
@@ -240,6 +201,9 @@ func (a *application) remove(s *step) error {
 	}
 	switch {
 	case errors.Is(err, unix.ENOENT):
+		return nil
+	case errors.Is(err, unix.EBUSY) && s.what&isDir != 0:
+		a.opts.warn("directory %q is a mount point and stays", s.path)
 		return nil
 	case errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST):
 		a.opts.warn("directory %q is not empty and stays", s.path)

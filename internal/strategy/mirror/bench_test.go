@@ -46,11 +46,13 @@ func manyFiles(n, version int) []node {
 
 // deployment is one run of all three parts.
 func deployment(b testing.TB, tarred []byte, dest, dir string, opts Options) *Plan {
-	entries, err := scan(b, tarred, dest, dir, &opts)
+	s := &scope{TB: b}
+	defer s.close()
+	entries, err := scan(s, tarred, dest, dir, &opts)
 	check(b, err)
-	plan, err := Compare(context.Background(), entries, dest, opts)
+	plan, err := Compare(context.Background(), entries, place(s, dest), opts)
 	check(b, err)
-	check(b, plan.Apply(context.Background(), dir))
+	check(b, plan.Apply(context.Background(), place(s, dir)))
 	return plan
 }
 
@@ -93,11 +95,12 @@ func BenchmarkDeploy(b *testing.B) {
 func BenchmarkCompare(b *testing.B) {
 	dest := filepath.Join(tempDir(b), "dest")
 	plant(b, dest, manyFiles(15000, 0))
-	entries, err := FromDir(context.Background(), dest)
+	entries, err := FromDir(context.Background(), rootAt(b, dest))
 	check(b, err)
+	at := place(b, dest)
 	b.ReportAllocs()
 	for b.Loop() {
-		plan, err := Compare(context.Background(), entries, dest, Options{Owners: true})
+		plan, err := Compare(context.Background(), entries, at, Options{Owners: true})
 		if err != nil || len(plan.steps) > 0 {
 			b.Fatal(plan, err)
 		}
@@ -114,7 +117,7 @@ func TestMemory(t *testing.T) {
 		entries = append(entries, archive.Entry{Path: fmt.Sprintf("file-%06d", i), Mode: 0o644, Size: 1})
 	}
 	before := heap()
-	plan, err := Compare(context.Background(), entries, dest, Options{})
+	plan, err := Compare(context.Background(), entries, place(t, dest), Options{})
 	check(t, err)
 	if n := heap() - before; n > most {
 		t.Errorf("the plan for %d files takes %d bytes, want at most %d", files, n, most)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -30,15 +29,12 @@ type later struct {
 }
 
 func (c *comparison) run() error {
-	w, err := newWalk(c.dest)
-	if errors.Is(err, unix.ENOENT) {
-		if _, lerr := os.Lstat(c.dest); lerr == nil {
-			return errors.New("it is a symlink that leads nowhere")
-		}
+	if c.dest.Dir == nil {
 		c.fresh = true
 		c.add(0)
 		return nil
 	}
+	w, err := newWalk(c.dest.Dir)
 	if err != nil {
 		return err
 	}
@@ -135,6 +131,9 @@ func (c *comparison) child(k, fd int, dir, name string, found bool, todo *[]late
 		return fmt.Errorf("compare %q: %w", e.Path, err)
 	}
 	inTheWay := fileType(&st) == fs.ModeDir && w&isType != 0
+	if inTheWay && isMount(fd, name) {
+		return fmt.Errorf("%q must replace a mount point", e.Path)
+	}
 	if inTheWay || e.Mode.IsDir() && w&isType == 0 {
 		*todo = append(*todo, later{e.Path, k, w})
 		return nil
@@ -165,6 +164,8 @@ func (c *comparison) extra(fd int, dir, name string, todo *[]later) error {
 	isDirectory := fileType(&st) == fs.ModeDir
 	switch {
 	case c.opts.excluded(path, isDirectory):
+	case isDirectory && isMount(fd, name):
+		c.opts.warn("directory %q is a mount point and stays, with all in it", path)
 	case isDirectory:
 		*todo = append(*todo, later{path, -1, 0})
 	default:
@@ -177,8 +178,8 @@ func (c *comparison) extra(fd int, dir, name string, todo *[]later) error {
 // directory itself comes or goes.
 func (c *comparison) later(l later) (changed bool, err error) {
 	if l.entry < 0 {
-		kept, err := c.gone(l.path, opDelete)
-		if err != nil || kept != "" {
+		stays, err := c.gone(l.path, opDelete)
+		if err != nil || stays != nil {
 			return false, err
 		}
 		c.steps = append(c.steps, step{l.path, -1, opDelete, isDir})
@@ -187,39 +188,46 @@ func (c *comparison) later(l later) (changed bool, err error) {
 	if l.what&isType == 0 {
 		return false, c.dir(l.entry, l.what)
 	}
-	kept, err := c.gone(l.path, opMoved)
-	if err == nil && kept != "" {
-		err = fmt.Errorf("%q must replace a directory that holds the excluded %q", l.path, kept)
+	stays, err := c.gone(l.path, opMoved)
+	if err == nil && stays != nil {
+		err = fmt.Errorf("%q must replace a directory that holds the %s %q", l.path, stays.why, stays.path)
 	}
 	c.change(l.entry, l.what|isDir)
 	return true, err
 }
 
-// gone plans the removal of what is in a directory that only dest has. kept is
-// a path that stays.
-func (c *comparison) gone(dir string, op op) (kept string, err error) {
+// stay is a path that is left alone in a directory that only dest has.
+type stay struct{ path, why string }
+
+// gone plans the removal of what is in a directory that only dest has. stays is
+// a path that is left there.
+func (c *comparison) gone(dir string, op op) (stays *stay, err error) {
 	if err := context.Cause(c.ctx); err != nil {
-		return "", err
+		return nil, err
 	}
 	fd, err := c.walk.at(dir, false)
 	if err != nil {
-		return "", fmt.Errorf("open %q: %w", dir, err)
+		return nil, fmt.Errorf("open %q: %w", dir, err)
 	}
 	names, err := c.walk.list(fd)
 	if err != nil {
-		return "", fmt.Errorf("read %q: %w", dir, err)
+		return nil, fmt.Errorf("read %q: %w", dir, err)
 	}
 	var dirs []string
 	for _, name := range names {
 		path := join(dir, name)
 		var st unix.Stat_t
 		if err := lstat(fd, name, &st); err != nil {
-			return "", fmt.Errorf("stat %q: %w", path, err)
+			return nil, fmt.Errorf("stat %q: %w", path, err)
 		}
 		isDirectory := fileType(&st) == fs.ModeDir
 		switch {
 		case c.opts.excluded(path, isDirectory):
-			kept = path
+			stays = &stay{path, "excluded"}
+		case isDirectory && isMount(fd, name):
+			if stays = (&stay{path, "mount point"}); op == opDelete {
+				c.opts.warn("directory %q is a mount point and stays, with all in it", path)
+			}
 		case isDirectory:
 			dirs = append(dirs, path)
 		default:
@@ -229,15 +237,15 @@ func (c *comparison) gone(dir string, op op) (kept string, err error) {
 	for _, path := range dirs {
 		below, err := c.gone(path, op)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		if below != "" {
-			kept = below
+		if below != nil {
+			stays = below
 			continue
 		}
 		c.steps = append(c.steps, step{path, -1, op, isDir})
 	}
-	return kept, nil
+	return stays, nil
 }
 
 // diff tells how an entry and what dest has differ.

@@ -41,8 +41,8 @@ func (p *pair) prefix(a, b io.Reader) (equal int64, n int, err error) {
 
 // same compares an open file with the one at path in a tree; the two have one
 // size.
-func (p *pair) same(tree, path string, old *os.File) (bool, error) {
-	f, err := os.OpenInRoot(tree, filepath.FromSlash(path))
+func (p *pair) same(tree *os.Root, path string, old *os.File) (bool, error) {
+	f, err := tree.Open(filepath.FromSlash(path))
 	if err != nil {
 		return false, err
 	}

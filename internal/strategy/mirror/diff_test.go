@@ -68,7 +68,7 @@ func envInt(t *testing.T, name string, def int) int {
 
 // trial is one comparison.
 type trial struct {
-	t        *testing.T
+	t        *scope
 	name     string
 	src      []node
 	dest     []node // nil: it is missing
@@ -80,7 +80,7 @@ type trial struct {
 
 func newTrial(t *testing.T, seed, round int) *trial {
 	rnd := rand.New(rand.NewPCG(uint64(seed), uint64(round)))
-	tr := &trial{t: t, name: fmt.Sprintf("seed %d, round %d", seed, round), src: randomSource(rnd)}
+	tr := &trial{t: &scope{TB: t}, name: fmt.Sprintf("seed %d, round %d", seed, round), src: randomSource(rnd)}
 	if rnd.IntN(20) > 0 {
 		tr.dest = mutated(rnd, tr.src)
 	}
@@ -114,6 +114,7 @@ func (tr *trial) run(rsync string, c *counts) {
 	top, err := os.MkdirTemp("", "mirror")
 	check(tr.t, err)
 	defer disk.RemovePath(top)
+	defer tr.t.close()
 	tr.top = top
 	plant(tr.t, tr.path("src"), tr.src)
 	if tr.dest != nil {
@@ -200,7 +201,7 @@ func (tr *trial) ours() (*Plan, error) {
 			tr.fail("%d bytes staged, %d needed", n, plan.Bytes())
 		}
 	}
-	if err := plan.Apply(context.Background(), tr.path("staging")); err != nil {
+	if err := plan.Apply(context.Background(), place(tr.t, tr.path("staging"))); err != nil {
 		tr.fail("apply: %v", err)
 	}
 	again, err := tr.compare("staging2")
@@ -220,18 +221,18 @@ func (tr *trial) compare(staging string) (*Plan, error) {
 	}
 	entries, err := read(dir, &opts)
 	check(tr.t, err)
-	return Compare(context.Background(), entries, tr.path("B"), opts)
+	return Compare(context.Background(), entries, place(tr.t, tr.path("B")), opts)
 }
 
 func (tr *trial) fromDir(dir string, opts *Options) ([]archive.Entry, error) {
 	plant(tr.t, dir, tr.src)
-	opts.Tree = dir
-	return FromDir(context.Background(), dir)
+	opts.Tree = rootAt(tr.t, dir)
+	return FromDir(context.Background(), rootAt(tr.t, dir))
 }
 
 func (tr *trial) fromArchive(dir string, opts *Options) ([]archive.Entry, error) {
 	check(tr.t, os.Mkdir(dir, 0o700))
-	stage := NewStage(tr.path("B"), dir, *opts)
+	stage := NewStage(rootAt(tr.t, tr.path("B")), rootAt(tr.t, dir), *opts)
 	entries, _, err := archive.Scan(context.Background(), bytes.NewReader(tarball(tr.t, tr.src)), archive.Options{}, stage)
 	opts.Differs = stage.Differs
 	return entries, errors.Join(err, stage.Close())
@@ -239,7 +240,7 @@ func (tr *trial) fromArchive(dir string, opts *Options) ([]archive.Entry, error)
 
 func stagedBytes(t testing.TB, dir string) int64 {
 	t.Helper()
-	entries, err := FromDir(context.Background(), dir)
+	entries, err := FromDir(context.Background(), rootAt(t, dir))
 	check(t, err)
 	n := int64(0)
 	for _, e := range entries {

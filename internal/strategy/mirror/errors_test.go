@@ -44,30 +44,51 @@ func TestCompareErrors(t *testing.T) {
 		{"twice", []archive.Entry{root, file("a"), file("a")}, Options{}, `entry "a" is not in order`},
 		{"checksum", []archive.Entry{root}, Options{Checksum: true}, "without contents"},
 		{"in the way", []archive.Entry{root, file("d")}, Options{Excludes: excludes(t, "keep")}, `"d" must replace a directory that holds the excluded "d/e/keep"`},
-		{"tree without the file", []archive.Entry{root, file("f")}, Options{Checksum: true, Tree: t.TempDir()}, `compare "f": `},
+		{"tree without the file", []archive.Entry{root, file("f")}, Options{Checksum: true, Tree: rootAt(t, t.TempDir())}, `compare "f": `},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			top := tempDir(t)
 			plant(t, filepath.Join(top, "dest"), parse(t, "f=x d/ d/e/ d/e/keep="))
 			failure(t, top, x.want, func() error {
-				_, err := Compare(context.Background(), x.entries, filepath.Join(top, "dest"), x.opts)
+				_, err := Compare(context.Background(), x.entries, place(t, filepath.Join(top, "dest")), x.opts)
 				return err
 			})
 		})
 	}
 }
 
-func TestBadDest(t *testing.T) {
-	top := tempDir(t)
-	plant(t, top, parse(t, "file= dangling->nowhere"))
-	for dest, want := range map[string]string{"file": "not a directory", "dangling": "leads nowhere"} {
-		_, err := Compare(context.Background(), []archive.Entry{{Mode: fs.ModeDir}}, filepath.Join(top, dest), Options{})
-		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), dest) {
-			t.Errorf("%s: err = %v, want %q", dest, err, want)
+// TestClosed works with directories that are no longer open.
+func TestClosed(t *testing.T) {
+	root := rootAt(t, tempDir(t))
+	check(t, root.Close())
+	entries := []archive.Entry{{Mode: fs.ModeDir}}
+	_, compare := Compare(context.Background(), entries, Place{Path: "/srv/app", Dir: root}, Options{})
+	_, read := FromDir(context.Background(), root)
+	plan, err := Compare(context.Background(), entries, place(t, filepath.Join(tempDir(t), "dest")), Options{})
+	check(t, err)
+	for want, err := range map[string]error{
+		`compare with "/srv/app"`: compare,
+		"read tree":               read,
+		"open staging directory":  plan.Apply(context.Background(), Place{Dir: root}),
+	} {
+		if !errors.Is(err, fs.ErrClosed) || !strings.Contains(err.Error(), want) {
+			t.Errorf("err = %v, want %q", err, want)
 		}
 	}
-	if _, err := FromDir(context.Background(), filepath.Join(top, "missing")); !errors.Is(err, fs.ErrNotExist) {
+}
+
+// TestDestAppears has somebody else make dest since it was found missing.
+func TestDestAppears(t *testing.T) {
+	top := tempDir(t)
+	dest := filepath.Join(top, "dest")
+	plan := prepare(t, top, parse(t, "f=x"), Options{}, true)
+	check(t, os.Symlink(top, dest))
+	err := plan.Apply(context.Background(), place(t, filepath.Join(top, "staging")))
+	if !errors.Is(err, fs.ErrExist) || errors.Is(err, ErrMixed) {
 		t.Errorf("err = %v", err)
+	}
+	if _, err := os.Lstat(filepath.Join(top, "f")); err == nil {
+		t.Error("it followed a symlink")
 	}
 }
 
@@ -77,18 +98,19 @@ func TestStagedMissing(t *testing.T) {
 		{"file", "d/ d/g=x f=x", "f", `"f" has changed in dest while the archive was read`},
 		{"part of it", "d/ d/g=x f=x", "", `staged "f": it is not what the table says`},
 		{"in new directory", "f=xx", "d/g", `"d/g" has changed in dest`},
-		{"all", "f=xx", ".", "open staging directory"},
+		{"all", "f=xx", ".", `open staged "d": no such file`},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			top := tempDir(t)
 			plant(t, filepath.Join(top, "dest"), parse(t, x.dest))
 			plan := prepare(t, top, parse(t, "d/ d/g=x f=xx"), Options{}, true)
+			staging := place(t, filepath.Join(top, "staging"))
 			if x.lost == "" {
 				check(t, os.Truncate(filepath.Join(top, "staging/f"), 1))
 			} else {
 				check(t, os.RemoveAll(filepath.Join(top, "staging")+"/"+strings.TrimPrefix(x.lost, ".")))
 			}
-			err := failure(t, top, x.want, func() error { return plan.Apply(context.Background(), filepath.Join(top, "staging")) })
+			err := failure(t, top, x.want, func() error { return plan.Apply(context.Background(), staging) })
 			if errors.Is(err, ErrMixed) {
 				t.Errorf("err = %v, but nothing is mixed", err)
 			}
@@ -123,14 +145,14 @@ func TestStale(t *testing.T) {
 			entries, err := scan(t, tarball(t, src), dest, dir, &Options{})
 			check(t, err)
 			check(t, x.change(dest))
-			plan, err := Compare(context.Background(), entries, dest, Options{})
+			plan, err := Compare(context.Background(), entries, place(t, dest), Options{})
 			check(t, err)
-			err = failure(t, top, `"`+x.want+`" has changed in dest`, func() error { return plan.Apply(context.Background(), dir) })
+			err = failure(t, top, `"`+x.want+`" has changed in dest`, func() error { return plan.Apply(context.Background(), place(t, dir)) })
 			if !errors.Is(err, ErrStale) || errors.Is(err, ErrMixed) {
 				t.Errorf("err = %v", err)
 			}
 			check(t, os.RemoveAll(dir))
-			check(t, prepare(t, top, src, Options{}, true).Apply(context.Background(), dir))
+			check(t, prepare(t, top, src, Options{}, true).Apply(context.Background(), place(t, dir)))
 			same(t, dest, src)
 		})
 	}
@@ -144,9 +166,9 @@ func TestStaleDest(t *testing.T) {
 	entries, err := scan(t, tarball(t, parse(t, "f=x")), dest, dir, &Options{})
 	check(t, err)
 	check(t, os.RemoveAll(dest))
-	plan, err := Compare(context.Background(), entries, dest, Options{})
+	plan, err := Compare(context.Background(), entries, place(t, dest), Options{})
 	check(t, err)
-	if err := plan.Apply(context.Background(), dir); !errors.Is(err, ErrStale) {
+	if err := plan.Apply(context.Background(), place(t, dir)); !errors.Is(err, ErrStale) {
 		t.Errorf("err = %v", err)
 	}
 	if _, err := os.Lstat(dest); !errors.Is(err, fs.ErrNotExist) {
@@ -177,7 +199,7 @@ func TestCancel(t *testing.T) {
 		plant(t, filepath.Join(top, "dest"), parse(t, dest))
 		plan := prepare(t, top, src, Options{}, true)
 		before := snapshot(t, filepath.Join(top, "dest"))
-		err := plan.Apply(&ticking{context.Background(), left}, filepath.Join(top, "staging"))
+		err := plan.Apply(&ticking{context.Background(), left}, place(t, filepath.Join(top, "staging")))
 		if err == nil {
 			same(t, filepath.Join(top, "dest"), src)
 			break
@@ -191,7 +213,7 @@ func TestCancel(t *testing.T) {
 		}
 		check(t, os.RemoveAll(filepath.Join(top, "staging")))
 		again := prepare(t, top, src, Options{}, true)
-		check(t, again.Apply(context.Background(), filepath.Join(top, "staging")))
+		check(t, again.Apply(context.Background(), place(t, filepath.Join(top, "staging"))))
 		same(t, filepath.Join(top, "dest"), src)
 	}
 	if mixed < 10 {
@@ -206,10 +228,10 @@ func TestCancelCompare(t *testing.T) {
 		opts := Options{}
 		entries, err := scan(t, tarball(t, parse(t, "a/ a/f=xx")), filepath.Join(top, "dest"), "", &opts)
 		check(t, err)
-		if _, err := Compare(&ticking{context.Background(), left}, entries, filepath.Join(top, "dest"), opts); !errors.Is(err, context.Canceled) {
+		if _, err := Compare(&ticking{context.Background(), left}, entries, place(t, filepath.Join(top, "dest")), opts); !errors.Is(err, context.Canceled) {
 			t.Errorf("after %d: %v", left, err)
 		}
-		if _, err := FromDir(&ticking{context.Background(), left}, filepath.Join(top, "dest")); !errors.Is(err, context.Canceled) {
+		if _, err := FromDir(&ticking{context.Background(), left}, rootAt(t, filepath.Join(top, "dest"))); !errors.Is(err, context.Canceled) {
 			t.Errorf("FromDir after %d: %v", left, err)
 		}
 	}
@@ -217,9 +239,11 @@ func TestCancelCompare(t *testing.T) {
 
 func TestBadStage(t *testing.T) {
 	top := tempDir(t)
-	stage := NewStage(filepath.Join(top, "dest"), filepath.Join(top, "missing"), Options{})
+	dir := rootAt(t, top)
+	check(t, dir.Close())
+	stage := NewStage(rootAt(t, filepath.Join(top, "dest")), dir, Options{})
 	_, _, err := archive.Scan(context.Background(), bytes.NewReader(tarball(t, parse(t, "f=x"))), archive.Options{}, stage)
-	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), `stage "f"`) {
+	if !errors.Is(err, fs.ErrClosed) || !strings.Contains(err.Error(), `stage "f"`) {
 		t.Errorf("err = %v", err)
 	}
 	check(t, stage.Close())
@@ -234,7 +258,7 @@ func TestSince(t *testing.T) {
 	plan := prepare(t, top, parse(t, "new="), Options{Warn: func(msg string) { warnings = append(warnings, msg) }}, false)
 	check(t, os.Remove(filepath.Join(dest, "a")))
 	plant(t, dest, parse(t, "d/ d/late="))
-	check(t, plan.Apply(context.Background(), filepath.Join(top, "staging")))
+	check(t, plan.Apply(context.Background(), place(t, filepath.Join(top, "staging"))))
 	same(t, dest, parse(t, "d/ d/late= new="))
 	if len(warnings) != 1 || !strings.Contains(warnings[0], `"d" is not empty`) {
 		t.Errorf("warnings %q", warnings)
@@ -244,7 +268,7 @@ func TestSince(t *testing.T) {
 func TestFromDirRefuses(t *testing.T) {
 	dir := tempDir(t)
 	plant(t, dir, []node{{path: "s", mode: fs.ModeSocket | 0o600}})
-	if _, err := FromDir(context.Background(), dir); err == nil || !strings.Contains(err.Error(), `"s" is a device or a socket`) {
+	if _, err := FromDir(context.Background(), rootAt(t, dir)); err == nil || !strings.Contains(err.Error(), `"s" is a device or a socket`) {
 		t.Errorf("err = %v", err)
 	}
 }
@@ -271,7 +295,7 @@ func TestOwners(t *testing.T) {
 			if got := show(plan.Changes()); got != want {
 				t.Errorf("changes %s\nwant    %s", got, want)
 			}
-			check(t, plan.Apply(context.Background(), filepath.Join(top, "staging")))
+			check(t, plan.Apply(context.Background(), place(t, filepath.Join(top, "staging"))))
 			if owners {
 				same(t, filepath.Join(top, "dest"), src)
 			}

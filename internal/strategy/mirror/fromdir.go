@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 
@@ -17,19 +18,19 @@ const maxTarget = 4097
 
 // FromDir reads a tree as a table of entries: a staged tree that Apply can
 // take everything from. With Options.Checksum, it is Options.Tree.
-func FromDir(ctx context.Context, dir string) ([]archive.Entry, error) {
+func FromDir(ctx context.Context, dir *os.Root) ([]archive.Entry, error) {
 	w, err := newWalk(dir)
 	if err != nil {
-		return nil, fmt.Errorf("read tree %q: %w", dir, err)
+		return nil, fmt.Errorf("read tree: %w", err)
 	}
 	defer w.close()
 	var st unix.Stat_t
 	if err := unix.Fstat(w.root(), &st); err != nil {
-		return nil, fmt.Errorf("read tree %q: %w", dir, err)
+		return nil, fmt.Errorf("read tree: %w", err)
 	}
 	r := &reader{ctx: ctx, walk: w, list: []archive.Entry{entryOf("", &st)}}
 	if err := r.read(""); err != nil {
-		return nil, fmt.Errorf("read tree %q: %w", dir, err)
+		return nil, fmt.Errorf("read tree: %w", err)
 	}
 	slices.SortFunc(r.list, func(a, b archive.Entry) int { return strings.Compare(a.Path, b.Path) })
 	return r.list, nil

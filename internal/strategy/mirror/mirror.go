@@ -2,7 +2,8 @@
 // without rsync and without writing what is there already.
 //
 // Its words: dest is the directory to be made equal; the entries are the
-// table of the tree it is to equal; excluded paths are left alone on both
+// table of the tree it is to equal; a place is an open directory with the open
+// directory above it; excluded paths are left alone on both
 // sides, with all that is below them; staging is a private directory on dest's
 // file system with the content of the files that differ, each at its own path;
 // a plan is the list of what must be done. The work has three parts: a Stage
@@ -14,16 +15,22 @@
 // The rules are those of rsync 3.5.0, which a test compares with: a regular
 // file is the same when its size and the whole seconds of its time are; hard
 // links become files of their own; directories that hold excluded paths stay.
-// Symlinks in dest are never followed, only dest itself may be one.
+// Symlinks in dest are never followed. In one thing it is more careful than
+// rsync: a mount point in dest that the tree does not have, or has as something
+// else than a directory, stays with all that is in it.
 //
-// It may import archive, for the table of a tree, filter, for the excludes, and
-// disk. It knows nothing of manifests, strategies or releases.
+// All work is done below directories that the caller has opened; no name is
+// looked up from the root of the file system.
+//
+// It may import archive, for the table of a tree, and filter, for the excludes.
+// It knows nothing of manifests, strategies or releases.
 package mirror
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -65,7 +72,7 @@ type Options struct {
 	Differs func(path string) bool
 	// Tree is, with Checksum and without Differs, a tree to compare content
 	// with: the one FromDir has read.
-	Tree string
+	Tree *os.Root
 }
 
 // excluded tells whether a path is left alone. Its parents are not looked at.
@@ -160,7 +167,7 @@ type step struct {
 // Plan is what must be done to make dest equal to a table of entries.
 type Plan struct {
 	opts  Options
-	dest  string
+	dest  Place
 	table table
 	steps []step // a directory before what is in it, deletions the other way round
 	fresh bool   // there is no dest
@@ -218,21 +225,22 @@ func (p *Plan) added(i int) Change {
 
 // Compare finds what must be done to make dest equal to entries, which are
 // sorted by path and start with the root, as Scan and FromDir return them. It
-// changes nothing. A missing dest is a plan of one step.
+// changes nothing. A missing dest is a plan of one step. Dest stays the
+// caller's to close, after Apply.
 //
 // It is an error when something other than a directory would replace a
-// directory that holds excluded paths.
-func Compare(ctx context.Context, entries []archive.Entry, dest string, opts Options) (*Plan, error) {
+// directory that holds excluded paths or a mount point.
+func Compare(ctx context.Context, entries []archive.Entry, dest Place, opts Options) (*Plan, error) {
 	p := &Plan{opts: opts, dest: dest, table: entries}
 	if err := p.table.check(); err != nil {
 		return nil, err
 	}
-	if opts.Checksum && opts.Differs == nil && opts.Tree == "" {
+	if opts.Checksum && opts.Differs == nil && opts.Tree == nil {
 		return nil, errors.New("compare: checksum without contents to compare")
 	}
 	c := &comparison{ctx: ctx, Plan: p}
 	if err := c.run(); err != nil {
-		return nil, fmt.Errorf("compare with %q: %w", dest, err)
+		return nil, fmt.Errorf("compare with %q: %w", dest.Path, err)
 	}
 	return p, nil
 }

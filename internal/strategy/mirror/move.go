@@ -2,9 +2,12 @@ package mirror
 
 import (
 	"errors"
+	"fmt"
 	"io"
 
 	"golang.org/x/sys/unix"
+
+	"stretcher/internal/archive"
 )
 
 // move is the way of a name from a directory of staging to the one of dest.
@@ -95,81 +98,137 @@ func (a *application) moveCopy(m move) error {
 
 // copyAs is copyNode to a temporary name, which a killed process may have left.
 func copyAs(from int, name string, to int, temp string) error {
-	if err := removeNode(to, temp); err != nil && !errors.Is(err, unix.ENOENT) {
+	if err := clearAs(to, temp); err != nil {
 		return err
 	}
 	return copyNode(from, name, to, temp)
 }
 
+// clearAs removes what has a temporary name.
+func clearAs(fd int, temp string) error {
+	if err := removeNode(fd, temp); !errors.Is(err, unix.ENOENT) {
+		return err
+	}
+	return nil
+}
+
 // copyNode copies a path with all below it, with modes, owners as far as the
-// caller may set them, and times, but without hard links.
+// caller may set them, and times, but without hard links. What it makes it
+// knows by descriptor from then on: somebody else may be able to rename where
+// it is made.
 func copyNode(from int, name string, to int, as string) error {
 	var st unix.Stat_t
 	if err := lstat(from, name, &st); err != nil {
 		return err
 	}
 	e := entryOf(as, &st)
-	var err error
 	switch {
 	case e.Mode.IsRegular():
-		err = copyFile(from, name, to, as)
+		return copyFile(from, name, to, &e)
 	case e.Mode.IsDir():
-		err = copyDir(from, name, to, as)
+		src, err := openat(from, name, openDir|unix.O_NOFOLLOW)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(src)
+		return copyTree(src, to, as)
 	case uint32(st.Mode)&unix.S_IFMT == unix.S_IFLNK:
-		var target []byte
-		if target, err = readlink(from, name, make([]byte, maxTarget)); err == nil {
-			err = unix.Symlinkat(string(target), to, as)
+		target, err := readlink(from, name, make([]byte, maxTarget))
+		if err != nil {
+			return err
+		}
+		if err = unix.Symlinkat(string(target), to, as); err != nil {
+			return err
 		}
 	default:
-		err = mkfifo(to, as)
+		if err := mkfifo(to, as); err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return err
+	w := isMode | isTime
+	if unix.Geteuid() == 0 {
+		w |= isOwner
 	}
-	return setAll(to, as, &e, unix.Geteuid() == 0)
+	return setMeta(to, as, &e, w)
 }
 
-func copyFile(from int, name string, to int, as string) error {
+func copyFile(from int, name string, to int, e *archive.Entry) error {
 	src, err := openFile(from, name)
 	if err != nil {
 		return err
 	}
 	defer src.Close()
-	dst, err := createFile(to, as)
+	dst, err := createFile(to, e.Path)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(dst, src)
+	if _, err = io.Copy(dst, src); err == nil {
+		err = setFile(dst, to, e.Path, e, unix.Geteuid() == 0)
+	}
 	return errors.Join(err, dst.Close())
 }
 
-func copyDir(from int, name string, to int, as string) error {
-	if err := unix.Mkdirat(to, as, 0o700); err != nil {
+// copyTree copies an open directory with all below it.
+func copyTree(from, to int, as string) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(from, &st); err != nil {
 		return err
 	}
-	src, err := newWalkAt(from, name)
+	dir, err := makeDir(to, as)
 	if err != nil {
 		return err
 	}
-	defer src.close()
-	dst, err := newWalkAt(to, as)
-	if err != nil {
-		return err
-	}
-	defer dst.close()
-	names, err := src.list(src.root())
-	for _, n := range names {
+	defer unix.Close(dir)
+	names, err := new(walk).list(from)
+	for _, name := range names {
 		if err == nil {
-			err = copyNode(src.root(), n, dst.root(), n)
+			err = copyNode(from, name, dir, name)
 		}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	e := entryOf(as, &st)
+	if unix.Geteuid() == 0 {
+		if err := unix.Fchown(dir, int(e.UID), int(e.GID)); err != nil {
+			return err
+		}
+	}
+	if err := unix.Fchmod(dir, perm(e.Mode)); err != nil {
+		return err
+	}
+	return setTime(dir, ".", e.MTime)
 }
 
-// removeNode removes a path with all below it.
+// makeDir makes a directory for the caller alone and opens it. What it opens is
+// what it made, or something else of the caller's that only the caller can get
+// into.
+func makeDir(fd int, name string) (int, error) {
+	if err := unix.Mkdirat(fd, name, 0o700); err != nil {
+		return -1, err
+	}
+	dir, err := openat(fd, name, openDir|unix.O_NOFOLLOW)
+	if err != nil {
+		return -1, err
+	}
+	var st unix.Stat_t
+	if err = unix.Fstat(dir, &st); err == nil && (int(st.Uid) != unix.Geteuid() || st.Mode&0o077 != 0) {
+		err = errors.New("another directory has taken its place")
+	}
+	if err != nil {
+		_ = unix.Close(dir)
+		return -1, err
+	}
+	return dir, nil
+}
+
+// removeNode removes a path with all below it, but for mount points.
 func removeNode(fd int, name string) error {
 	err := unlink(fd, name)
-	if !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, unix.EEXIST) && !errors.Is(err, unix.EACCES) {
+	switch {
+	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EACCES) && isMount(fd, name):
+		return fmt.Errorf("%q is a mount point: %w", name, err)
+	case !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, unix.EEXIST) && !errors.Is(err, unix.EACCES):
 		return err
 	}
 	w, err := newWalkAt(fd, name)

@@ -120,7 +120,7 @@ func TestRules(t *testing.T) {
 				if got := show(plan.Changes()); got != r.changes {
 					t.Errorf("changes %s\nwant    %s", got, r.changes)
 				}
-				check(t, plan.Apply(context.Background(), filepath.Join(top, "staging")))
+				check(t, plan.Apply(context.Background(), place(t, filepath.Join(top, "staging"))))
 				want := r.want
 				if want == "" {
 					want = r.src
@@ -141,11 +141,11 @@ func prepare(t testing.TB, top string, src []node, opts Options, tarred bool) *P
 		entries, err = scan(t, tarball(t, src), filepath.Join(top, "dest"), dir, &opts)
 	} else {
 		plant(t, dir, src)
-		opts.Tree = dir
-		entries, err = FromDir(context.Background(), dir)
+		opts.Tree = rootAt(t, dir)
+		entries, err = FromDir(context.Background(), rootAt(t, dir))
 	}
 	check(t, err)
-	plan, err := Compare(context.Background(), entries, filepath.Join(top, "dest"), opts)
+	plan, err := Compare(context.Background(), entries, place(t, filepath.Join(top, "dest")), opts)
 	check(t, err)
 	return plan
 }
@@ -155,7 +155,7 @@ func scan(t testing.TB, tarred []byte, dest, dir string, opts *Options) ([]archi
 	if dir != "" {
 		check(t, os.MkdirAll(dir, 0o700))
 	}
-	stage := NewStage(dest, dir, *opts)
+	stage := NewStage(rootAt(t, dest), rootAt(t, dir), *opts)
 	entries, _, err := archive.Scan(context.Background(), bytes.NewReader(tarred), archive.Options{}, stage)
 	opts.Differs = stage.Differs
 	return entries, errors.Join(err, stage.Close())
@@ -191,7 +191,7 @@ func TestFresh(t *testing.T) {
 			t.Errorf("changes %s, %d bytes, want %s", got, plan.Bytes(), want)
 		}
 		staging := filepath.Join(top, "staging")
-		check(t, plan.Apply(context.Background(), staging))
+		check(t, plan.Apply(context.Background(), place(t, staging)))
 		same(t, filepath.Join(top, "dest"), parse(t, "a/ a/b=x l->a p| r/:555 r/f=:400"))
 		if _, err := os.Lstat(staging); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("staging was not moved but copied: %v", err)
@@ -211,7 +211,7 @@ func TestNewDirectory(t *testing.T) {
 		return st.Ino
 	}
 	staged := inode("staging/a")
-	check(t, plan.Apply(context.Background(), filepath.Join(top, "staging")))
+	check(t, plan.Apply(context.Background(), place(t, filepath.Join(top, "staging"))))
 	if got := inode("dest/a"); got != staged {
 		t.Errorf("inode of the directory %d, staged %d", got, staged)
 	}
@@ -226,18 +226,18 @@ func TestImplied(t *testing.T) {
 		{Path: "d", Mode: fs.ModeDir | 0o755, UID: archive.NoID, GID: archive.NoID, MTime: 7, Implied: true},
 		{Path: "d/f", Mode: 0o644, UID: archive.NoID, GID: archive.NoID, MTime: 1e18, Size: 1},
 	}
-	plan, err := Compare(context.Background(), entries, dest, Options{Owners: true})
+	plan, err := Compare(context.Background(), entries, place(t, dest), Options{Owners: true})
 	check(t, err)
 	if len(plan.steps) > 0 {
 		t.Errorf("steps %v", plan.steps)
 	}
-	check(t, plan.Apply(context.Background(), filepath.Join(top, "missing")))
+	check(t, plan.Apply(context.Background(), place(t, filepath.Join(top, "missing"))))
 
 	entries[2].Size++
-	plan, err = Compare(context.Background(), entries, dest, Options{Owners: true})
+	plan, err = Compare(context.Background(), entries, place(t, dest), Options{Owners: true})
 	check(t, err)
 	plant(t, filepath.Join(top, "staging"), parse(t, "d/ d/f=xx"))
-	check(t, plan.Apply(context.Background(), filepath.Join(top, "staging")))
+	check(t, plan.Apply(context.Background(), place(t, filepath.Join(top, "staging"))))
 	if got := snapshot(t, dest)["d"].mtime; got != "now" {
 		t.Errorf("time of an implied directory: %s", got)
 	}
@@ -248,7 +248,7 @@ func TestDestIsSymlink(t *testing.T) {
 	plant(t, filepath.Join(top, "real"), parse(t, "old="))
 	check(t, os.Symlink("real", filepath.Join(top, "dest")))
 	plan := prepare(t, top, parse(t, "new="), Options{}, true)
-	check(t, plan.Apply(context.Background(), filepath.Join(top, "staging")))
+	check(t, plan.Apply(context.Background(), place(t, filepath.Join(top, "staging"))))
 	same(t, filepath.Join(top, "real"), parse(t, "new="))
 }
 
@@ -271,7 +271,7 @@ func TestSymlinkInside(t *testing.T) {
 		if late {
 			link()
 		}
-		err := plan.Apply(context.Background(), filepath.Join(top, "staging"))
+		err := plan.Apply(context.Background(), place(t, filepath.Join(top, "staging")))
 		if (err != nil) != late {
 			t.Errorf("late %v: err = %v", late, err)
 		}
@@ -285,7 +285,7 @@ func TestProtect(t *testing.T) {
 	plant(t, dest, parse(t, "old= .own-1/ .own-1/f=x"))
 	opts := Options{Protect: func(path string) bool { return strings.HasPrefix(path, ".own-") }}
 	plan := prepare(t, top, parse(t, "new="), opts, false)
-	check(t, plan.Apply(context.Background(), filepath.Join(top, "staging")))
+	check(t, plan.Apply(context.Background(), place(t, filepath.Join(top, "staging"))))
 	same(t, dest, parse(t, "new= .own-1/ .own-1/f=x"))
 }
 
@@ -311,11 +311,11 @@ func TestStageWrites(t *testing.T) {
 				plant(t, dest, parse(t, x.dest))
 			}
 			check(t, os.Mkdir(dir, 0o700))
-			stage := NewStage(dest, dir, Options{Checksum: x.checksum, Excludes: excludes(t, strings.Fields(x.excludes)...)})
+			stage := NewStage(rootAt(t, dest), rootAt(t, dir), Options{Checksum: x.checksum, Excludes: excludes(t, strings.Fields(x.excludes)...)})
 			stage.Always(x.always)
 			_, _, err := archive.Scan(context.Background(), bytes.NewReader(tarball(t, parse(t, "d/ d/f=x g=y h==g"))), archive.Options{}, stage)
 			check(t, errors.Join(err, stage.Close()))
-			staged, err := FromDir(context.Background(), dir)
+			staged, err := FromDir(context.Background(), rootAt(t, dir))
 			check(t, err)
 			var got []string
 			for _, e := range staged[1:] {
@@ -339,7 +339,7 @@ func TestReplacedEntries(t *testing.T) {
 	if got := show(plan.Changes()); got != want {
 		t.Errorf("changes %s, want %s", got, want)
 	}
-	check(t, plan.Apply(context.Background(), filepath.Join(top, "staging")))
+	check(t, plan.Apply(context.Background(), place(t, filepath.Join(top, "staging"))))
 	same(t, dest, parse(t, "e->f f=one g=x h=xx s=file"))
 }
 
@@ -353,7 +353,7 @@ func TestPlanOnly(t *testing.T) {
 		opts := Options{Checksum: checksum}
 		entries, err := scan(t, tarball(t, parse(t, "a=y@1 b=x c=x d=new e==b g==d h==a j=long@1 i==j")), dest, "", &opts)
 		check(t, err)
-		plan, err := Compare(context.Background(), entries, dest, opts)
+		plan, err := Compare(context.Background(), entries, place(t, dest), opts)
 		check(t, err)
 		want := map[bool]string{
 			false: "change a (time), change c (time), add d, add e, change h (time), change i (time), change j (size time)",
@@ -378,9 +378,9 @@ func TestDeep(t *testing.T) {
 	plant(t, filepath.Join(top, "dest"), parse(t, "d0/ d0/old/ d0/old/f="))
 	src := parse(t, words)
 	plan := prepare(t, top, src, Options{}, true)
-	check(t, plan.Apply(context.Background(), filepath.Join(top, "staging")))
+	check(t, plan.Apply(context.Background(), place(t, filepath.Join(top, "staging"))))
 	same(t, filepath.Join(top, "dest"), src)
-	w, err := newWalk(filepath.Join(top, "dest"))
+	w, err := newWalk(rootAt(t, filepath.Join(top, "dest")))
 	check(t, err)
 	defer w.close()
 	_, err = w.at(path, false)

@@ -25,7 +25,7 @@ var _ archive.Sink = (*Stage)(nil)
 // from.
 type Stage struct {
 	opts    Options
-	to, dir string
+	to, dir *os.Root
 	opened  bool
 	dest    *walk // nil: nothing there
 	out     *walk // nil: nothing is written
@@ -36,10 +36,10 @@ type Stage struct {
 	pair    pair
 }
 
-// NewStage makes a stage that compares with dest, which may be missing, and
-// writes below dir, which must exist, on the same file system. With an empty
-// dir it writes nothing and only learns what Differs.
-func NewStage(dest, dir string, opts Options) *Stage {
+// NewStage makes a stage that compares with dest, nil if that is missing, and
+// writes below dir, on the same file system. Without a dir it writes nothing
+// and only learns what Differs. Both stay the caller's to close.
+func NewStage(dest, dir *os.Root, opts Options) *Stage {
 	return &Stage{opts: opts, to: dest, dir: dir}
 }
 
@@ -64,14 +64,16 @@ func (s *Stage) open() error {
 	}
 	s.opened = true
 	var err error
-	if s.dir != "" {
+	if s.dir != nil {
 		if s.out, err = newWalk(s.dir); err != nil {
-			return fmt.Errorf("open staging directory %q: %w", s.dir, err)
+			return fmt.Errorf("open staging directory: %w", err)
 		}
 	}
-	s.dest, err = newWalk(s.to)
-	if err != nil && !isMissing(err) {
-		return fmt.Errorf("open %q: %w", s.to, err)
+	if s.to == nil {
+		return nil
+	}
+	if s.dest, err = newWalk(s.to); err != nil {
+		return fmt.Errorf("open dest: %w", err)
 	}
 	return nil
 }

@@ -50,8 +50,94 @@ func TestMountInside(t *testing.T) {
 	plant(t, left, parse(t, "d/ d/f=x"))
 	opts := Options{TempName: ".own", Protect: func(path string) bool { return path == "m/.own" }}
 	plan := prepare(t, top, src, opts, true)
-	check(t, plan.Apply(context.Background(), filepath.Join(top, "staging")))
+	check(t, plan.Apply(context.Background(), place(t, filepath.Join(top, "staging"))))
 	same(t, filepath.Join(top, "dest"), src)
+}
+
+// TestMountGoes has mount points that the tree does not have: they stay with
+// all in them, where rsync empties them before it fails.
+func TestMountGoes(t *testing.T) {
+	for _, kind := range []string{"tmpfs", "bind"} {
+		for _, at := range []string{"m", "d/e/m"} {
+			t.Run(kind+" at "+at, func(t *testing.T) {
+				top := tempDir(t)
+				mnt := filepath.Join(top, "dest", at)
+				plant(t, filepath.Join(top, "dest"), parse(t, "d/ d/e/ d/gone="))
+				mountAs(t, kind, mnt, filepath.Join(top, "other"))
+				plant(t, mnt, parse(t, "f=precious sub/ sub/f=x"))
+				var warnings []string
+				opts := Options{Warn: func(msg string) { warnings = append(warnings, msg) }}
+				plan := prepare(t, top, parse(t, "new=x"), opts, true)
+				check(t, plan.Apply(context.Background(), place(t, filepath.Join(top, "staging"))))
+				same(t, mnt, parse(t, "f=precious sub/ sub/f=x"))
+				if _, err := os.Lstat(filepath.Join(top, "dest/d/gone")); err == nil {
+					t.Error("what is beside the mount point is there")
+				}
+				want := `directory "` + at + `" is a mount point and stays, with all in it`
+				if len(warnings) != 1 || warnings[0] != want {
+					t.Errorf("warnings %q, want %q", warnings, want)
+				}
+			})
+		}
+	}
+}
+
+// TestMountInTheWay wants a file where a mount point is, or above it.
+func TestMountInTheWay(t *testing.T) {
+	for _, kind := range []string{"tmpfs", "bind"} {
+		for at, want := range map[string]string{
+			"d":   `"d" must replace a mount point`,
+			"d/m": `"d" must replace a directory that holds the mount point "d/m"`,
+		} {
+			t.Run(kind+" at "+at, func(t *testing.T) {
+				top := tempDir(t)
+				mnt := filepath.Join(top, "dest", at)
+				plant(t, filepath.Join(top, "dest"), parse(t, "d/"))
+				mountAs(t, kind, mnt, filepath.Join(top, "other"))
+				plant(t, mnt, parse(t, "f=precious"))
+				var opts Options
+				entries, err := scan(t, tarball(t, parse(t, "d=file")), filepath.Join(top, "dest"), filepath.Join(top, "staging"), &opts)
+				check(t, err)
+				failure(t, top, want, func() error {
+					_, err := Compare(context.Background(), entries, place(t, filepath.Join(top, "dest")), opts)
+					return err
+				})
+			})
+		}
+	}
+}
+
+// mountAs mounts something at dir: a file system, or a directory that other
+// holds.
+func mountAs(t *testing.T, kind, dir, other string) {
+	t.Helper()
+	if kind == "tmpfs" {
+		mount(t, dir, "size=1m")
+		return
+	}
+	check(t, os.MkdirAll(dir, 0o755))
+	check(t, os.MkdirAll(other, 0o755))
+	if err := unix.Mount(other, dir, "", unix.MS_BIND, ""); err != nil {
+		t.Skip("no bind mount:", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+}
+
+// TestRemoveMount has a mount point in what is removed from staging.
+func TestRemoveMount(t *testing.T) {
+	for _, kind := range []string{"tmpfs", "bind"} {
+		top := tempDir(t)
+		mnt := filepath.Join(top, "x/y/m")
+		mountAs(t, kind, mnt, filepath.Join(top, "other"))
+		plant(t, mnt, parse(t, "f=precious"))
+		w, err := newWalk(rootAt(t, top))
+		check(t, err)
+		defer w.close()
+		if err := removeNode(w.root(), "x"); err == nil || !strings.Contains(err.Error(), `"m" is a mount point`) {
+			t.Errorf("err = %v", err)
+		}
+		same(t, mnt, parse(t, "f=precious"))
+	}
 }
 
 func TestNoSpaceInMount(t *testing.T) {
@@ -59,7 +145,7 @@ func TestNoSpaceInMount(t *testing.T) {
 	mount(t, filepath.Join(top, "dest/m"), "size=64k")
 	plant(t, filepath.Join(top, "dest"), parse(t, "m/ m/f=old"))
 	plan := prepare(t, top, parse(t, "m/ m/f="+strings.Repeat("x", 1<<17)), Options{}, true)
-	err := failure(t, top, `put "m/f" into place`, func() error { return plan.Apply(context.Background(), filepath.Join(top, "staging")) })
+	err := failure(t, top, `put "m/f" into place`, func() error { return plan.Apply(context.Background(), place(t, filepath.Join(top, "staging"))) })
 	if !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("err = %v", err)
 	}
@@ -72,7 +158,7 @@ func TestReadOnlyDest(t *testing.T) {
 	plant(t, dest, parse(t, "f=old"))
 	check(t, unix.Mount("", dest, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
 	plan := prepare(t, top, parse(t, "f=newer"), Options{}, true)
-	err := failure(t, top, `put "f" into place`, func() error { return plan.Apply(context.Background(), filepath.Join(top, "staging")) })
+	err := failure(t, top, `put "f" into place`, func() error { return plan.Apply(context.Background(), place(t, filepath.Join(top, "staging"))) })
 	if !errors.Is(err, unix.EROFS) || errors.Is(err, ErrMixed) {
 		t.Errorf("err = %v", err)
 	}
@@ -87,9 +173,9 @@ func TestOtherFileSystem(t *testing.T) {
 	var opts Options
 	entries, err := scan(t, tarball(t, src), dest, dir, &opts)
 	check(t, err)
-	plan, err := Compare(context.Background(), entries, dest, opts)
+	plan, err := Compare(context.Background(), entries, place(t, dest), opts)
 	check(t, err)
-	check(t, plan.Apply(context.Background(), dir))
+	check(t, plan.Apply(context.Background(), place(t, dir)))
 	same(t, dest, src)
 	if left, _ := filepath.Glob(filepath.Join(top, ".mirror*")); len(left) > 0 {
 		t.Errorf("left %q", left)
@@ -123,7 +209,7 @@ func TestUnwritable(t *testing.T) {
 		plant(t, filepath.Join(top, "dest"), parse(t, "a/:555 a/f=old a/gone= b/:500 b/c/:500 b/c/f= x/:555 x/y= k/:555 k/keep= k/gone= z=file"))
 		src := parse(t, "a/:555 a/f=newer a/new= x=file z/:555 z/w/:500 z/w/f=x")
 		plan := prepare(t, top, src, Options{Excludes: excludes(t, "keep")}, tarred)
-		check(t, plan.Apply(context.Background(), filepath.Join(top, "staging")))
+		check(t, plan.Apply(context.Background(), place(t, filepath.Join(top, "staging"))))
 		same(t, filepath.Join(top, "dest"), append(src, parse(t, "k/:555 k/keep=")[1:]...))
 	}
 }
@@ -134,7 +220,7 @@ func TestUnreadable(t *testing.T) {
 	dir := filepath.Join(top, "dest/d")
 	plant(t, filepath.Join(top, "dest"), parse(t, "d/ d/f=old"))
 	plan := prepare(t, top, parse(t, "d/:300 d/f=newer"), Options{}, true)
-	check(t, plan.Apply(context.Background(), filepath.Join(top, "staging")))
+	check(t, plan.Apply(context.Background(), place(t, filepath.Join(top, "staging"))))
 	info, err := os.Lstat(dir)
 	check(t, err)
 	if info.Mode().Perm() != 0o300 {
@@ -164,7 +250,7 @@ func TestNeverMissing(t *testing.T) {
 	go func() { done <- watch(stop, dest, "f", "d", "l", "s", "t") }()
 	for i := range 150 {
 		plan := prepare(t, top, trees[(i+1)%2], Options{}, true)
-		check(t, plan.Apply(context.Background(), filepath.Join(top, "staging")))
+		check(t, plan.Apply(context.Background(), place(t, filepath.Join(top, "staging"))))
 		check(t, os.RemoveAll(filepath.Join(top, "staging")))
 	}
 	close(stop)
@@ -192,10 +278,10 @@ func TestExchangeSlow(t *testing.T) {
 	top := tempDir(t)
 	plant(t, filepath.Join(top, "staging"), parse(t, "a=new"))
 	plant(t, filepath.Join(top, "dest"), parse(t, "a/ a/f=old"))
-	from, err := newWalk(filepath.Join(top, "staging"))
+	from, err := newWalk(rootAt(t, filepath.Join(top, "staging")))
 	check(t, err)
 	defer from.close()
-	to, err := newWalk(filepath.Join(top, "dest"))
+	to, err := newWalk(rootAt(t, filepath.Join(top, "dest")))
 	check(t, err)
 	defer to.close()
 	a := &application{Plan: &Plan{}}
@@ -250,7 +336,7 @@ func TestKillChild(t *testing.T) {
 	plan := prepare(t, top, killTrees()[1], Options{}, true)
 	_, err := os.Stdout.WriteString("ready\n")
 	check(t, err)
-	check(t, plan.Apply(context.Background(), filepath.Join(top, "staging")))
+	check(t, plan.Apply(context.Background(), place(t, filepath.Join(top, "staging"))))
 }
 
 // TestKill kills a process that applies a plan, at random moments: each path
@@ -275,12 +361,12 @@ func TestKill(t *testing.T) {
 		opts := Options{}
 		entries, err := scan(t, tarball(t, trees[1]), dest, filepath.Join(top, "staging2"), &opts)
 		check(t, err)
-		plan, err := Compare(context.Background(), entries, dest, opts)
+		plan, err := Compare(context.Background(), entries, place(t, dest), opts)
 		check(t, err)
 		if n := len(plan.Changes()); n > 0 && n < whole {
 			mixed++
 		}
-		check(t, plan.Apply(context.Background(), filepath.Join(top, "staging2")))
+		check(t, plan.Apply(context.Background(), place(t, filepath.Join(top, "staging2"))))
 		same(t, dest, trees[1])
 	}
 	if mixed == 0 {
@@ -317,7 +403,7 @@ func killed(t *testing.T, top string, after time.Duration) {
 // oldOrNew fails when a file has neither its old nor its new content.
 func oldOrNew(t *testing.T, dest string, known map[string][]string) {
 	t.Helper()
-	entries, err := FromDir(context.Background(), dest)
+	entries, err := FromDir(context.Background(), rootAt(t, dest))
 	check(t, err)
 	for _, e := range entries {
 		if !e.Mode.IsRegular() {

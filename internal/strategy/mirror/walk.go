@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"errors"
+	"os"
 	"slices"
 	"strings"
 
@@ -30,18 +31,18 @@ type level struct {
 	fd   int
 }
 
-// newWalk opens the root, which may be a symlink to a directory.
-func newWalk(dir string) (*walk, error) {
-	return openWalk(unix.AT_FDCWD, dir, openDir)
+// newWalk starts at an open directory, which stays the caller's to close.
+func newWalk(root *os.Root) (*walk, error) {
+	fd, err := open(root)
+	if err != nil {
+		return nil, err
+	}
+	return &walk{open: []level{{fd: fd}}}, nil
 }
 
 // newWalkAt opens a directory by its name in another as a root.
 func newWalkAt(fd int, name string) (*walk, error) {
-	return openWalk(fd, name, openDir|unix.O_NOFOLLOW)
-}
-
-func openWalk(fd int, name string, flags int) (*walk, error) {
-	n, err := openat(fd, name, flags)
+	n, err := openat(fd, name, openDir|unix.O_NOFOLLOW)
 	if err != nil {
 		return nil, err
 	}
