@@ -141,7 +141,12 @@ func (r *run) unpackIn(ctx context.Context, name string, parents []string) (stri
 		return "", err
 	}
 	defer f.Close()
-	res, err := archive.Extract(ctx, f, dir, r.archiveOptions())
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return "", err
+	}
+	defer root.Close()
+	res, err := archive.Extract(ctx, f, root, r.archiveOptions())
 	if err != nil {
 		return dir, r.archiveError(err)
 	}

@@ -2,12 +2,13 @@
 // by content) into an empty private directory, and never outside it; or tells,
 // under the same rules, what unpacking would make.
 //
-// Its words: an entry is one member of the archive; the root is the directory
-// unpacked into; a target is where entries go, that directory or the memory; compat does what GNU tar does for its caller (root keeps
-// owners, modes and setuid bits; others get their umask), minus what leaves
-// the root; strict follows the rules of Python's PEP 706 "data" filter; a
-// limit bounds bytes, entries, name length or depth, counted as they are read
-// and not as headers claim.
+// Its words: an entry is one member of the archive; the root is the open
+// directory unpacked into; a target is where entries go, that directory or the
+// memory; compat does what GNU tar does for its caller (root keeps owners, modes
+// and setuid bits; others get their umask), minus what leaves the root; strict
+// follows the rules of Python's PEP 706 "data" filter; a limit bounds bytes,
+// entries, name length or depth, counted as they are read and not as headers
+// claim.
 //
 // Of this module it may import gunzip alone. It knows nothing of manifests,
 // checksums or destinations.
@@ -64,18 +65,14 @@ var (
 	ErrLimit     = errors.New("archive exceeds a limit")
 )
 
-// Extract unpacks r into dir, which must exist and be empty, and reads r to
-// its end, so that every checksum of the compression has been verified when it
-// returns nil.
+// Extract unpacks r into root, an open directory that must be empty, and reads
+// r to its end, so that every checksum of the compression has been verified
+// when it returns nil. The root stays the caller's to close.
 //
 // It looks at ctx before every read; a read that blocks is the caller's to end.
-// After an error dir holds whatever was unpacked until then, perhaps in
+// After an error root holds whatever was unpacked until then, perhaps in
 // directories without write permission.
-func Extract(ctx context.Context, r io.Reader, dir string, opts Options) (Result, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return Result{}, fmt.Errorf("open extraction root: %w", err)
-	}
+func Extract(ctx context.Context, r io.Reader, root *os.Root, opts Options) (Result, error) {
 	rules := newRules(opts.Mode)
 	tree := newTree(root, rules.implied)
 	defer tree.close()
@@ -83,6 +80,7 @@ func Extract(ctx context.Context, r io.Reader, dir string, opts Options) (Result
 		return Result{}, err
 	}
 	if !rules.exact {
+		var err error
 		if rules.umask, err = probeUmask(root); err != nil {
 			return Result{}, err
 		}
@@ -100,7 +98,7 @@ func checkEmpty(root *os.Root) error {
 	defer d.Close()
 	names, err := d.Readdirnames(1)
 	if len(names) > 0 {
-		return fmt.Errorf("extraction root %q is not empty", root.Name())
+		return errors.New("the extraction root is not empty")
 	}
 	if err != io.EOF {
 		return fmt.Errorf("read extraction root: %w", err)

@@ -207,7 +207,7 @@ func unpack(t testing.TB, b []byte, opts Options) (dir string, res Result, err e
 			theirs(msg)
 		}
 	}
-	res, err = Extract(context.Background(), bytes.NewReader(b), dir, opts)
+	res, err = extractInto(context.Background(), bytes.NewReader(b), dir, opts)
 	scanLike(t, b, opts, outcome{dir, res, err, warned})
 	after, _ := os.ReadDir("/proc/self/fd")
 	if len(after) > len(before) {
@@ -222,6 +222,16 @@ func unpack(t testing.TB, b []byte, opts Options) (dir string, res Result, err e
 		t.Fatalf("changed outside the root: %v, canary %v %q", names, fi.Mode(), song)
 	}
 	return dir, res, err
+}
+
+// extractInto is Extract into the directory of that name.
+func extractInto(ctx context.Context, r io.Reader, dir string, opts Options) (Result, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return Result{}, err
+	}
+	defer root.Close()
+	return Extract(ctx, r, root, opts)
 }
 
 // openUp lets others than root delete what was unpacked.

@@ -18,7 +18,7 @@ func TestNoSpace(t *testing.T) {
 	}
 	defer unix.Unmount(dir, 0)
 	b := tarOf(ent{name: "f", data: strings.Repeat("x", 1<<20)})
-	_, err := Extract(context.Background(), bytes.NewReader(b), dir, Options{})
+	_, err := extractInto(context.Background(), bytes.NewReader(b), dir, Options{})
 	if !errors.Is(err, syscall.ENOSPC) || isOurs(err) {
 		t.Errorf("got %v", err)
 	}

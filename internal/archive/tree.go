@@ -15,7 +15,7 @@ const maxOpen = 24
 // directories on the way to the last place open, so that a file costs no walk.
 // os.Root confines each step, should another process meddle.
 type tree struct {
-	open    []level // from the root down, each an ancestor of the next
+	open    []level // from the root, the caller's, down; each an ancestor of the next
 	implied os.FileMode
 }
 
@@ -30,7 +30,10 @@ func newTree(root *os.Root, implied os.FileMode) *tree {
 }
 
 func (t *tree) close() {
-	t.cut(0)
+	t.cut(1)
+	if self := t.open[0].self; self != nil {
+		self.Close()
+	}
 }
 
 // cut closes the levels from i on.

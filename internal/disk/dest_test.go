@@ -15,7 +15,9 @@ func TestOpenDest(t *testing.T) {
 	top := tempDir(t)
 	must(t, os.MkdirAll(filepath.Join(top, "data/web"), 0o755))
 	must(t, os.WriteFile(filepath.Join(top, "file"), nil, 0o644))
-	for name, target := range map[string]string{"link": "data/web", "srv": "data", "dangling": "data/none", "tofile": "file", "root": "/"} {
+	for name, target := range map[string]string{
+		"link": "data/web", "srv": "data", "dangling": "data/none", "tofile": "file", "root": "/",
+	} {
 		must(t, os.Symlink(target, filepath.Join(top, name)))
 	}
 	for _, c := range []struct {

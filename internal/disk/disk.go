@@ -53,7 +53,8 @@ func (d *Dir) Room(size int64) error {
 func room(name string, st *unix.Statfs_t, size int64) error {
 	free := int64(st.Bavail) * int64(st.Bsize)
 	if size >= 0 && free < size+reserve {
-		return fmt.Errorf("%q: %w: %s needed, %s free", name, ErrNoRoom, humanize.IBytes(uint64(size)), humanize.IBytes(uint64(free)))
+		return fmt.Errorf("%q: %w: %s needed, %s free", name, ErrNoRoom,
+			humanize.IBytes(uint64(size)), humanize.IBytes(uint64(free)))
 	}
 	return nil
 }

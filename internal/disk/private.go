@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +20,7 @@ type Wanted struct {
 	Size       int64    // the room it needs, in bytes; -1 is unknown
 	Dest       *Dest    // nil where there is none
 	SameDevice bool     // what is there is renamed to or in dest
+	Full       []uint64 // not on these devices: they have no room
 	Candidates []string // absolute paths, the best first
 	State      string   // the state directory, "" where there is none
 }
@@ -104,10 +106,8 @@ func (s *search) try(path string) {
 }
 
 func (s *search) known(path string) bool {
-	for _, p := range s.seen {
-		if p == path {
-			return true
-		}
+	if slices.Contains(s.seen, path) {
+		return true
 	}
 	s.seen = append(s.seen, path)
 	return false
@@ -125,6 +125,9 @@ func (s *search) judge(d *Dir) error {
 	}
 	if s.Dest != nil && s.SameDevice && !sameMount(int(d.file.Fd()), s.target()) {
 		return fmt.Errorf("%q %w", d.Path(), errDevice)
+	}
+	if slices.Contains(s.Full, d.Device()) {
+		return fmt.Errorf("%q: %w", d.Path(), ErrNoRoom)
 	}
 	if err := unix.Faccessat(int(d.file.Fd()), ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
 		return &fs.PathError{Op: "write", Path: d.Path(), Err: err}
@@ -165,7 +168,8 @@ func (s *search) failed() error {
 	if s.Dest != nil && s.SameDevice {
 		where = "on the file system of dest"
 	}
-	hint := fmt.Sprintf("let root or uid %d alone write a directory %s and all above it; or put the state directory there", os.Geteuid(), where)
+	hint := fmt.Sprintf("let root or uid %d alone write a directory %s and all above it; or put the state directory there",
+		os.Geteuid(), where)
 	return failure.Hinted(hint, failure.Refused("no private place for the %s: %s", s.What, s.exposed))
 }
 

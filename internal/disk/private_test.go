@@ -59,8 +59,11 @@ func TestPrivatePlace(t *testing.T) {
 			t.Errorf("%s: %q, %v", c.name, got, err)
 		}
 	}
-	if _, err := placeOf(t, Wanted{Dest: dest, Candidates: []string{in("tmp")}, Size: 1 << 60}); !errors.Is(err, ErrNoRoom) {
-		t.Errorf("without room: %v", err)
+	for _, w := range []Wanted{{Size: 1 << 60}, {Size: -1, Full: []uint64{dest.Parent.Device()}}} {
+		w.Dest, w.Candidates = dest, []string{in("tmp")}
+		if _, err := placeOf(t, w); !errors.Is(err, ErrNoRoom) {
+			t.Errorf("without room: %v", err)
+		}
 	}
 }
 

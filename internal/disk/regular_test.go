@@ -19,7 +19,9 @@ func TestOpenRegular(t *testing.T) {
 	must(t, os.WriteFile(in("file"), []byte("text"), 0o600))
 	must(t, unix.Mkfifo(in("fifo"), 0o600))
 	must(t, os.Mkdir(in("dir"), 0o755))
-	for name, target := range map[string]string{"link": "file", "dir/link": "../link", "tofifo": "fifo", "tonew": "dir/new", "loop": "loop"} {
+	for name, target := range map[string]string{
+		"link": "file", "dir/link": "../link", "tofifo": "fifo", "tonew": "dir/new", "loop": "loop",
+	} {
 		must(t, os.Symlink(target, in(name)))
 	}
 	for _, c := range []struct {

@@ -92,7 +92,7 @@ func fill(ctx context.Context, t *strategy.Target, f *os.File, dir *disk.Dir) er
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	res, err := archive.Extract(ctx, f, fmt.Sprintf("/proc/self/fd/%d", dir.File().Fd()), t.Archive)
+	res, err := archive.Extract(ctx, f, dir.Root(), t.Archive)
 	if err != nil {
 		return ArchiveError(t, err)
 	}
