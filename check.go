@@ -17,8 +17,8 @@ import (
 
 	"stretcher/internal/event"
 	"stretcher/internal/fetch/store"
+	"stretcher/internal/journal"
 	"stretcher/internal/journal/runlog"
-	"stretcher/internal/journal/state"
 	"stretcher/internal/policy"
 	"stretcher/internal/strategy/releases"
 	"stretcher/internal/text/failure"
@@ -74,11 +74,11 @@ func newReader(s *settings, log *runlog.Log) (*run, error) {
 		return nil, err
 	}
 	r := &run{event: &event.Event{Source: event.Argument, URL: manifest}, manifestURL: redact.URL(manifest), opts: s.Options, policy: host,
-		log: log, screen: progress.New(os.Stderr, false), rec: &recorder{log: log}, tmpdir: tmpdir(),
+		log: log, screen: progress.New(os.Stderr, false), rec: journal.New(log), tmpdir: tmpdir(),
 		store: store.NewSet(store.Options{UserAgent: userAgent()})}
 	r.environ, r.lookup = environOf()
 	if path, err := s.statePath(); err == nil {
-		r.rec.dir = state.At(path)
+		r.rec = journal.Reading(path, log)
 	}
 	return r, nil
 }

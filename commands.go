@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/process"
 	"stretcher/internal/text/failure"
@@ -84,21 +85,21 @@ func (r *run) runCommand(ctx context.Context, point string, c CommandLine, stdin
 	began, offset := time.Now(), r.log.Offset()
 	res, err := process.Run(ctx, process.Command{
 		Path: "sh", Args: []string{"-c", c.Run},
-		Dir: c.Cwd, Env: r.rec.begin(r.commandEnv(point)),
+		Dir: c.Cwd, Env: r.rec.Starting(r.commandEnv(point)),
 		Stdin: stdin, Stdout: stdout, Stderr: stderr,
 		Timeout: time.Duration(c.Timeout),
-		Started: r.rec.setGroup,
+		Started: r.rec.Started,
 	})
-	r.rec.setGroup(0)
+	r.rec.Started(0)
 	if res.Held {
 		r.log.Warn(fmt.Sprintf("%s: a process left in the background still holds the output of %s; what it prints from now on is lost", point, quoteCommand(c.Run)))
 	}
-	row := history.Step{Point: point, Dialect: dialectCommand, Name: r.log.Masked(c.Run), Started: began, Duration: time.Since(began),
+	row := history.Step{Point: point, Dialect: journal.DialectCommand, Name: r.log.Masked(c.Run), Started: began, Duration: time.Since(began),
 		Exit: res.Exit, TimedOut: res.TimedOut, Offset: offset}
 	if res.Signal != 0 {
 		row.Signal = unix.SignalName(res.Signal)
 	}
-	r.rec.add(row)
+	r.rec.Add(row)
 	return err
 }
 
@@ -130,7 +131,7 @@ func (r *run) runEnv(point string) []string {
 		status = "good"
 	}
 	return []string{
-		markOf(r.id),
+		journal.Mark(r.id),
 		"STRETCHER_NAME=" + m.Name,
 		"STRETCHER_VERSION=" + m.Version,
 		"STRETCHER_MANIFEST_URL=" + r.manifestURL,

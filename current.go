@@ -6,10 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"stretcher/internal/disk/tree"
+	"stretcher/internal/journal"
 	"stretcher/internal/text/failure"
 )
 
@@ -29,7 +29,7 @@ func (r *run) isCurrent(ctx context.Context) bool {
 	if r.opts.Force {
 		return false
 	}
-	good, ok := r.rec.lastGood(r.manifest.Dest)
+	good, ok := r.rec.LastGood(r.manifest.Dest)
 	if !ok || good.Tree == "" || good.Fingerprint != fingerprint(r.manifest) {
 		return false
 	}
@@ -37,11 +37,11 @@ func (r *run) isCurrent(ctx context.Context) bool {
 		if !s.isLive(r.manifest) {
 			return false
 		}
-	} else if !r.rec.isLast(good) {
+	} else if !r.rec.IsLast(good) {
 		r.log.Info(fmt.Sprintf("a run has failed on dest since run %s was good", good.ID))
 		return false
 	}
-	drifts, err := tree.Check(ctx, good.Tree, r.live(), func(excludes []byte) (tree.Skip, error) {
+	drifts, err := tree.Check(ctx, r.rec.TreeOf(good.ID), r.live(), func(excludes []byte) (tree.Skip, error) {
 		return skipExcluded(r.manifest, excludes)
 	})
 	switch {
@@ -55,7 +55,7 @@ func (r *run) isCurrent(ctx context.Context) bool {
 		r.log.Info(fmt.Sprintf("dest is not as run %s left it: %s", good.ID, describeDrift(drifts)))
 		return false
 	}
-	r.recorded = good.Tree
+	r.recorded = r.rec.TreeOf(good.ID)
 	return true
 }
 
@@ -83,18 +83,18 @@ func skipExcluded(m *Manifest, excludeFrom []byte) (tree.Skip, error) {
 		return nil, err
 	}
 	return func(path string, isDir bool) bool {
-		return list.Excluded(path, isDir) || tempPattern.MatchString(path)
+		return list.Excluded(path, isDir) || journal.TempPattern.MatchString(path)
 	}, nil
 }
 
 // remember records dest as it is after the sync, before anything else
 // changes it.
 func (r *run) remember(ctx context.Context) {
-	if r.rec.dir == nil {
+	name := r.rec.Tree()
+	if name == "" {
 		return
 	}
 	skip, err := skipExcluded(r.manifest, r.excludeText)
-	name := r.rec.dir.Tree(r.id)
 	if err == nil {
 		err = tree.Save(ctx, r.live(), skip, r.excludeText, name)
 	}
@@ -103,32 +103,6 @@ func (r *run) remember(ctx context.Context) {
 		return
 	}
 	r.recorded = name
-}
-
-// saveRecord keeps the recorded tree of a run that went well: of each dest
-// the newest, since no other is ever read.
-func (r *run) saveRecord() {
-	if r.recorded == "" || r.rec.dir == nil {
-		return
-	}
-	name := r.rec.dir.Tree(r.id)
-	if r.recorded != name { // of the run that deployed what is current
-		if err := os.Link(r.recorded, name); err != nil {
-			r.log.Warn(failure.Sayf("the next run will deploy in full: %v", err))
-			return
-		}
-	}
-	if old, ok := r.rec.lastGood(r.manifest.Dest); ok && old.Tree != "" && old.Tree != name {
-		_ = os.Remove(old.Tree)
-	}
-	r.rec.row.Tree, r.rec.row.Fingerprint = name, fingerprint(r.manifest)
-}
-
-// dropRecord forgets the recorded tree of a run that failed.
-func (r *run) dropRecord() {
-	if r.rec.dir != nil && r.recorded == r.rec.dir.Tree(r.id) {
-		_ = os.Remove(r.recorded)
-	}
 }
 
 // live is the directory that the deployed tree is in.

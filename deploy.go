@@ -17,6 +17,7 @@ import (
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/all"
 	"stretcher/internal/hooks/porter"
+	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/policy"
@@ -44,7 +45,7 @@ type run struct {
 	opts    Options
 	policy  *policy.Policy
 	log     *runlog.Log
-	rec     *recorder
+	rec     *journal.Journal
 	screen  *progress.Screen
 	store   *store.Set
 	environ []string
@@ -77,7 +78,6 @@ type run struct {
 	unlock      func() error
 	temp        []string   // directories to remove at the end
 	holds       []*os.File // that say they are in use
-	step        string     // the step being taken
 	failed      error      // why the deployment failed
 	outcome     string     // what is to be said of the run in one line, without secrets
 	done        bool       // it succeeded
@@ -104,7 +104,7 @@ func (r *run) deploy(ctx context.Context) (err error) {
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil { // or the run would end as a good one
-			err = fmt.Errorf("%s: internal error: %v at %s", r.step, p, debug.Stack())
+			err = fmt.Errorf("%s: internal error: %v at %s", r.rec.Step(), p, debug.Stack())
 		}
 		err = r.finish(ctx, late, err)
 	}()
@@ -202,8 +202,7 @@ func (r *run) commands(point string) func(context.Context) error {
 // take takes one step. Nothing is begun once ctx has ended. The error names
 // the step.
 func (r *run) take(ctx context.Context, s step) error {
-	r.step = s.name
-	r.rec.enter(s.name)
+	r.rec.Enter(s.name)
 	began, offset := time.Now(), r.log.Offset()
 	err := context.Cause(ctx)
 	if err == nil {
@@ -211,11 +210,11 @@ func (r *run) take(ctx context.Context, s step) error {
 	}
 	err = asInterrupted(ctx, err)
 	if !isPoint(s.name) && s.name != string(hooks.PreExtract) { // commands and hooks have rows of their own
-		row := history.Step{Point: s.name, Dialect: dialectSelf, Name: s.name, Started: began, Duration: time.Since(began), Offset: offset}
+		row := history.Step{Point: s.name, Dialect: journal.DialectSelf, Name: s.name, Started: began, Duration: time.Since(began), Offset: offset}
 		if err != nil {
 			row.Exit = 1
 		}
-		r.rec.add(row)
+		r.rec.Add(row)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.name, err)
@@ -235,7 +234,7 @@ func asInterrupted(ctx context.Context, err error) error {
 // begin says what is going to happen.
 func (r *run) begin() {
 	for _, old := range r.event.Skipped {
-		if r.rec.skip(r.newRow(newRunID(), &old)) {
+		if r.rec.Skip(r.newRow(newRunID(), &old)) {
 			r.log.Info(fmt.Sprintf("skipped %s, which is older: %q", old, redact.URL(old.URL)))
 		}
 	}
@@ -274,9 +273,9 @@ func (r *run) accept() error {
 	m := r.manifest
 	settleStrategy(m, func(msg string) { r.log.Info(msg) })
 	r.strategy = newStrategy(m)
-	row := &r.rec.row
-	row.Name, row.Version, row.Dest = r.log.Masked(m.Name), r.log.Masked(m.Version), m.Dest
-	r.rec.update()
+	r.rec.Describe(func(row *history.Run) {
+		row.Name, row.Version, row.Dest = r.log.Masked(m.Name), r.log.Masked(m.Version), m.Dest
+	})
 	if err := r.allowed(); err != nil {
 		return err
 	}
@@ -308,8 +307,8 @@ func (r *run) allowed() error {
 	}
 	m.Extract = r.policy.Extract.Tighter(m.Extract)
 	m.Limits = m.Limits.tightened(r.policy.Limits)
-	if r.hasSrc() && r.hasDest() && r.rec != nil && r.rec.dir != nil {
-		if err := apart(m.Dest, r.rec.dir.Path()); err != nil {
+	if r.hasSrc() && r.hasDest() && r.rec.State() != nil {
+		if err := apart(m.Dest, r.rec.State().Path()); err != nil {
 			return err
 		}
 	}
@@ -366,10 +365,10 @@ func maskEnv(log *runlog.Log, m *Manifest, lookup environment) {
 
 // lock takes the lock on dest; finish gives it back.
 func (r *run) lock(ctx context.Context) (err error) {
-	if r.unlock, err = r.rec.lock(ctx, r.manifest.Dest, r.opts.LockWait); err != nil {
+	if r.unlock, err = r.rec.Lock(ctx, r.manifest.Dest, r.opts.LockWait); err != nil {
 		return err
 	}
-	r.rec.buryDied(r.removeContainers(ctx)) // the one that was waited for may have been killed
+	r.rec.ClearDied(r.leftHooks(ctx)) // the one that was waited for may have been killed
 	return nil
 }
 

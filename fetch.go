@@ -172,7 +172,7 @@ func (r *run) fetchMirror(ctx context.Context, src string, d *download) error {
 func (r *run) unverified(size int64) (*os.File, error) {
 	parents := r.tempParents()
 	if r.keepsArchive() && r.tmpdir == "" && size >= 0 { // where it is going to stay
-		parents = append([]string{r.rec.dir.Cache()}, parents...)
+		parents = append([]string{r.rec.State().Cache()}, parents...)
 	}
 	dir, err := r.workDirIn(parents, "archive", size)
 	if err != nil {

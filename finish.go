@@ -40,7 +40,7 @@ func (r *run) succeed(ctx context.Context) error {
 	r.done = true
 	r.outcome = r.log.Masked(r.summary())
 	r.log.Info(r.outcome)
-	r.rec.enter("success")
+	r.rec.Enter("success")
 	r.notify(ctx, "success", r.manifest.Commands.Success)
 	if s, ok := failure.Interrupted(ctx); ok {
 		return fmt.Errorf("success: %w", s)
@@ -57,10 +57,7 @@ func (r *run) fail(ctx context.Context, err error) {
 	if r.manifest == nil {
 		return
 	}
-	failedIn := r.step
-	r.rec.enter("failure")
-	r.notify(ctx, "failure", r.manifest.Commands.Failure)
-	r.rec.row.Step = failedIn
+	r.rec.Aside("failure", func() { r.notify(ctx, "failure", r.manifest.Commands.Failure) })
 }
 
 // record writes the result into the history. An event that could not be
@@ -75,16 +72,17 @@ func (r *run) record(err error) {
 	switch {
 	case r.done:
 		result = history.Good
-		r.saveRecord()
+		if err := r.rec.KeepTree(r.recorded, fingerprint(r.manifest)); err != nil {
+			r.log.Warn(failure.Sayf("the next run will deploy in full: %v", err))
+		}
 	case exit == exitRefused:
 		result = history.Refused
 	}
 	if !r.done {
-		r.dropRecord()
+		r.rec.DropTree()
 	}
-	r.rec.setContainers(false)
-	r.rec.finish(result, exit, text, exit != exitBusy)
-	r.rec.prune(r.policy.History.KeepFor())
+	r.rec.Finish(result, exit, text, exit != exitBusy)
+	r.rec.Prune(r.policy.History.KeepFor())
 }
 
 // summary is the line of a run that went well.

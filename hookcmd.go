@@ -19,7 +19,8 @@ import (
 	"stretcher/internal/hooks/all"
 	"stretcher/internal/hooks/p2"
 	"stretcher/internal/hooks/porter"
-	"stretcher/internal/journal/state"
+	"stretcher/internal/journal"
+	"stretcher/internal/journal/history"
 	"stretcher/internal/policy"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
@@ -90,6 +91,7 @@ func runHookCommand(ctx context.Context, again <-chan struct{}, s *settings) (co
 	}
 	defer done()
 	r.again = again
+	r.rec.ClearDied(r.leftHooks(ctx))
 	switch s.hooks.verb {
 	case "list":
 		err = r.listHooks(ctx, s)
@@ -126,17 +128,19 @@ func newHookRun(s *settings, url string) (*run, func(), error) {
 	r := &run{
 		id: newRunID(), event: &event.Event{Source: event.Argument, URL: url}, opts: s.Options, policy: host, log: log, screen: screen,
 		manifestURL: redact.URL(url), tmpdir: tmpdir(), stdout: os.Stdout, stderr: screen,
-		store: store.NewSet(store.Options{UserAgent: userAgent()}), rec: &recorder{log: log, json: host.History.JSON},
+		store: store.NewSet(store.Options{UserAgent: userAgent()}), rec: journal.New(log),
 	}
 	r.environ, r.lookup = environOf()
-	r.rec.row.ID = r.id
 	if path, err := s.statePath(); err == nil && s.hooks.verb != "list" { // who looks makes nothing
-		if r.rec.dir, err = state.Open(path); err != nil {
+		if r.rec, err = journal.OpenNotes(path, log); err != nil {
 			log.Warn(failure.Text(err))
 		}
+		r.rec.BeginCommand(r.id, "hooks "+s.hooks.verb)
 	}
+	r.rec.AuditTo(host.History.JSON)
 	return r, func() {
 		r.cleanUp()
+		r.rec.EndCommand()
 		r.close()
 		closeLog()
 	}, nil
@@ -190,13 +194,14 @@ func (r *run) runNamedHooks(ctx context.Context, name, envFile string) (code int
 	if err := set.PrepareNamed(r.hookDir); err != nil {
 		return exitFailed, err
 	}
-	r.rec.row.Dest = r.manifest.Dest
+	r.rec.Describe(func(row *history.Run) { row.Dest = r.manifest.Dest })
 	d := r.deployment("")
 	d.Tree = r.staging
 	list, err := set.Named(name, d, file)
 	if err != nil {
 		return exitUsage, err
 	}
+	r.rec.Containers(slices.ContainsFunc(list, func(h hooks.Hook) bool { return h.Detached }))
 	runner := r.hookRunner()
 	runner.Stdout = os.Stdout
 	code, err = porter.RunNamed(ctx, runner, list)
@@ -226,7 +231,7 @@ func (r *run) installPod(ctx context.Context, h hookFlags) error {
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return err
 	}
-	unlock, err := r.rec.lock(ctx, root, r.opts.LockWait)
+	unlock, err := r.rec.Lock(ctx, root, r.opts.LockWait)
 	if err != nil {
 		return err
 	}

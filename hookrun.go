@@ -12,6 +12,7 @@ import (
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/all"
 	"stretcher/internal/hooks/p2"
+	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/text/failure"
 )
@@ -30,12 +31,12 @@ func (r *run) findHooks(context.Context) error {
 		// A warning and a row, not the end of the run: what the file would
 		// have asked for, and when, is not known.
 		r.log.Warn(failure.Sayf("this hook is not run: %v", err))
-		r.rec.add(history.Step{Point: string(hooks.Init), Dialect: hooks.OCI, Name: r.log.Masked(failure.Text(err)), Started: time.Now(), Exit: -1, Offset: r.log.Offset()})
+		r.rec.Add(history.Step{Point: string(hooks.Init), Dialect: hooks.OCI, Name: r.log.Masked(failure.Text(err)), Started: time.Now(), Exit: -1, Offset: r.log.Offset()})
 	}
 	if err := set.Prepare(r.hookDir); err != nil {
 		return err
 	}
-	r.rec.setContainers(set.Mounts())
+	r.rec.Containers(set.Mounts())
 	r.hooks = set
 	return nil
 }
@@ -45,8 +46,8 @@ func (r *run) findHooks(context.Context) error {
 // themselves.
 func (r *run) hookOptions(containers bool) all.Options {
 	o := all.Options{Host: r.policy.Hooks, Run: r.id, Environ: r.environ, Containers: containers, Mask: r.log.Mask}
-	if r.rec.dir != nil {
-		o.PluginDir = r.rec.dir.Plugins()
+	if dir := r.rec.State(); dir != nil {
+		o.PluginDir = dir.Plugins()
 	}
 	if r.manifest != nil {
 		o.Lists, o.Content = r.manifest.Hooks, r.hookContent()
@@ -57,13 +58,14 @@ func (r *run) hookOptions(containers bool) all.Options {
 // engineTime bounds the removal of what runs that died have left.
 const engineTime = time.Minute
 
-// removeContainers ends the containers that a run left which died.
-func (r *run) removeContainers(ctx context.Context) func(id string) error {
-	return func(id string) error {
+// leftHooks says how what hooks of runs that died have left is found, and
+// removes their containers.
+func (r *run) leftHooks(ctx context.Context) journal.Hooks {
+	return journal.Hooks{Mark: hooks.MarkName, RemoveContainers: func(id string) error {
 		ctx, cancel := context.WithTimeout(ctx, engineTime)
 		defer cancel()
 		return all.Engine(r.policy.Hooks, r.environ).RemoveRun(ctx, id)
-	}
+	}}
 }
 
 // hookContent is what hooks of directories may read.
@@ -115,16 +117,14 @@ func (r *run) runHooks(ctx context.Context, p hooks.Point, stepFailed bool) erro
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	before, row := r.step, r.rec.row.Step
-	r.step = string(p)
-	r.rec.enter(r.step)
-	defer func() {
-		if stepFailed { // the run has failed in the step before
-			r.step, r.rec.row.Step = before, row
-			r.rec.update()
-		}
-	}()
-	return asInterrupted(ctx, r.hookRunner().Run(ctx, p, list, stepFailed))
+	run := func() { err = asInterrupted(ctx, r.hookRunner().Run(ctx, p, list, stepFailed)) }
+	if stepFailed { // the run has failed in the step before
+		r.rec.Aside(string(p), run)
+		return err
+	}
+	r.rec.Enter(string(p))
+	run()
+	return err
 }
 
 // runLastHooks runs the hooks after everything else. Whatever they do, the
@@ -137,7 +137,7 @@ func (r *run) runLastHooks(ctx context.Context) {
 
 func (r *run) hookRunner() *hooks.Runner {
 	return &hooks.Runner{
-		Log: r.log, Env: r.environ, Mark: markOf(r.id), Record: r.recordHook, Started: r.rec.setGroup, Adopt: true,
+		Log: r.log, Env: r.environ, Mark: journal.Mark(r.id), Record: r.recordHook, Started: r.rec.Started, Adopt: true,
 	}
 }
 
@@ -202,7 +202,7 @@ func (r *run) recordHook(o hooks.Outcome) {
 	if o.Err != nil && row.OK() {
 		row.Exit = -1 // it never started, or its output could not be read
 	}
-	r.rec.add(row)
+	r.rec.Add(row)
 }
 
 func conditionOf(h hooks.Hook) hooks.Condition {

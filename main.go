@@ -28,6 +28,7 @@ import (
 	"stretcher/internal/event"
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/fetch/store"
+	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/policy"
@@ -197,10 +198,10 @@ func runDeploy(ctx context.Context, again <-chan struct{}, s *settings, stdout, 
 	if err != nil {
 		return r.refuse(err)
 	}
-	if by := r.rec.claim(r.newRow(r.id, e), s.Force); by != "" {
+	if by := r.rec.Begin(r.newRow(r.id, e), s.Force); by != "" {
 		return by, nil
 	}
-	r.rec.buryDied(r.removeContainers(ctx))
+	r.rec.ClearDied(r.leftHooks(ctx))
 	err = r.deploy(ctx)
 	return r.outcome, err
 }
@@ -215,14 +216,14 @@ func newRun(ctx context.Context, s *settings, e *event.Event, log *runlog.Log, s
 		manifestURL: redact.URL(e.URL), tmpdir: tmpdir(), stderr: screen, store: store.NewSet(store.Options{UserAgent: userAgent()})}
 	r.environ, r.lookup = environOf()
 	log.Logger = log.With("run", r.id)
-	r.rec = &recorder{log: log}
+	r.rec = journal.New(log)
 	path, err := s.statePath()
 	if err == nil {
-		r.rec, err = openRecorder(ctx, path, log)
+		r.rec, err = journal.Open(ctx, path, log)
 	}
 	r.stateError = err
-	if r.rec.dir != nil {
-		if r.kept, err = cache.Open(r.rec.dir.Cache()); err != nil {
+	if dir := r.rec.State(); dir != nil {
+		if r.kept, err = cache.Open(dir.Cache()); err != nil {
 			log.Warn(failure.Sayf("nothing is kept for a rollback: %v", err))
 		} else {
 			r.kept.Warn = func(err error) { log.Warn(failure.Text(err)) }
@@ -243,7 +244,7 @@ func (r *run) prepare(s *settings) (err error) {
 	case r.stateError != nil:
 		r.log.Warn(failure.Sayf("no history of this run: %v", r.stateError))
 	}
-	r.rec.json = r.policy.History.JSON
+	r.rec.AuditTo(r.policy.History.JSON)
 	return nil
 }
 
@@ -251,7 +252,7 @@ func (r *run) prepare(s *settings) (err error) {
 func (r *run) refuse(err error) (string, error) {
 	row := r.newRow(r.id, r.event)
 	row.EventKey = "" // it may be handed over again, mended
-	r.rec.claim(row, false)
+	r.rec.Begin(row, false)
 	r.log.Error(failure.Text(err))
 	if hint := hintOf(err); hint != "" {
 		r.log.Info("hint: " + hint)
@@ -263,7 +264,7 @@ func (r *run) refuse(err error) (string, error) {
 
 func (r *run) close() {
 	r.store.Close()
-	r.rec.close()
+	r.rec.Close()
 }
 
 // tmpdir is what TMPDIR names, or "". It is absolute: the next run may be

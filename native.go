@@ -16,6 +16,7 @@ import (
 
 	"stretcher/internal/archive"
 	"stretcher/internal/hooks"
+	"stretcher/internal/journal"
 	"stretcher/internal/policy"
 	"stretcher/internal/strategy/filter"
 	"stretcher/internal/strategy/mirror"
@@ -158,7 +159,7 @@ func mirrorOptions(m *Manifest, excludeFrom []byte) (mirror.Options, error) {
 		Excludes: list,
 		Checksum: m.Native.Checksum,
 		Owners:   os.Geteuid() == 0,
-		Protect:  tempPattern.MatchString, // runs stage in dest where they must
+		Protect:  journal.TempPattern.MatchString, // runs stage in dest where they must
 	}, nil
 }
 
@@ -188,7 +189,7 @@ func (n *nativeStrategy) sync(ctx context.Context, r *run) (err error) {
 	if err != nil {
 		return err
 	}
-	opts.TempName = tempPrefix(r.id) + "0"
+	opts.TempName = journal.TempPrefix(r.id) + "0"
 	opts.Warn = func(msg string) { r.log.Warn(msg) }
 	dest, closeDest, err := openPlace(r.manifest.Dest)
 	if err != nil {

@@ -317,14 +317,21 @@ func (r *run) goBack(ctx, late context.Context, why error) error {
 	if !ok || r.accepted || !s.added && !s.switched {
 		return why
 	}
-	r.rec.enter("rollback")
+	failedIn := r.rec.Step()
+	r.rec.Aside("rollback", func() { why = r.leaveFailed(ctx, late, failedIn, why) })
+	return why
+}
+
+// leaveFailed is what goBack does, once there is something to do.
+func (r *run) leaveFailed(ctx, late context.Context, failedIn string, why error) error {
+	s, _ := r.ofReleases()
 	if s.added { // not one that was good before
 		if err := s.dir.Mark(s.id, releases.Bad, r.log.Masked(failure.Text(why))); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			r.log.Warn(failure.Text(err))
 		}
 	}
 	if s.switched && !r.manifest.Rollback.Off {
-		why = r.switchBack(ctx, late, s, why)
+		why = r.switchBack(ctx, late, s, failedIn, why)
 	}
 	if _, err := s.dir.PruneBad(late, s.id); err != nil {
 		r.log.Warn(failure.Sayf("releases that failed stay: %v", err))
@@ -334,7 +341,7 @@ func (r *run) goBack(ctx, late context.Context, why error) error {
 
 // switchBack leaves the release that has failed. That is one rename: there is
 // time for it, however late it is.
-func (r *run) switchBack(ctx, late context.Context, s *releaseStrategy, why error) error {
+func (r *run) switchBack(ctx, late context.Context, s *releaseStrategy, failedIn string, why error) error {
 	target, err := s.lastGood()
 	switch {
 	case err != nil:
@@ -342,7 +349,7 @@ func (r *run) switchBack(ctx, late context.Context, s *releaseStrategy, why erro
 	case target == "":
 		return fmt.Errorf("%w; release %s stays live: there is no good one to go back to", why, s.id)
 	}
-	r.log.Warn(fmt.Sprintf("step %q has failed: going back to release %s", r.step, target))
+	r.log.Warn(fmt.Sprintf("step %q has failed: going back to release %s", failedIn, target))
 	err = s.switchTo(r, target)
 	if !hasSwitched(err) {
 		return fmt.Errorf("%w; release %s stays live: %w", why, s.id, err)

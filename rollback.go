@@ -15,6 +15,7 @@ import (
 	"stretcher/internal/event"
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/fetch/checksum"
+	"stretcher/internal/journal/history"
 	"stretcher/internal/strategy/releases"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
@@ -55,8 +56,8 @@ func runRollback(ctx context.Context, again <-chan struct{}, s *settings) error 
 		_, err = r.refuse(err)
 		return err
 	}
-	r.rec.claim(r.newRow(r.id, r.event), s.Force)
-	r.rec.buryDied(r.removeContainers(ctx))
+	r.rec.Begin(r.newRow(r.id, r.event), s.Force)
+	r.rec.ClearDied(r.leftHooks(ctx))
 	return r.deploy(ctx)
 }
 
@@ -184,8 +185,8 @@ func (r *run) isLive(entries []cache.Entry) bool {
 	if len(entries) == 0 {
 		return false
 	}
-	good, ok := r.rec.lastGood(r.back.dest)
-	return !ok || good.ID == entries[0].Run && r.rec.isLast(good)
+	good, ok := r.rec.LastGood(r.back.dest)
+	return !ok || good.ID == entries[0].Run && r.rec.IsLast(good)
 }
 
 // older are the entries before the newest that deployed something else. When
@@ -236,7 +237,7 @@ func (r *run) parseKept(ctx context.Context) (err error) {
 		return err
 	}
 	r.manifestURL = e.ManifestURL
-	r.rec.row.URL = r.manifestURL
+	r.rec.Describe(func(row *history.Run) { row.URL = r.manifestURL })
 	if err := r.policy.Manifest(e.ManifestURL); err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,16 +14,10 @@ import (
 
 	"stretcher/internal/archive"
 	"stretcher/internal/disk"
+	"stretcher/internal/journal"
 	"stretcher/internal/policy"
 	"stretcher/internal/text/failure"
 )
-
-// tempPrefix begins the name of every temporary directory of a run, so that
-// what a run that died has left can be told and removed.
-func tempPrefix(runID string) string { return ".stretcher-" + runID + "-" }
-
-// tempPattern matches the name of every run's temporary directories.
-var tempPattern = regexp.MustCompile(`^\.stretcher-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-[0-9]+$`)
 
 // tempParents are the places where a run may keep files, best first: what
 // TMPDIR names, since somebody asked for it; the directory that holds dest,
@@ -66,13 +59,12 @@ func (r *run) makeDir(parent string, size int64) (string, error) {
 	if err := disk.Room(parent, size); err != nil {
 		return "", err
 	}
-	dir := filepath.Join(parent, tempPrefix(r.id)+strconv.Itoa(len(r.temp)))
+	dir := filepath.Join(parent, journal.TempPrefix(r.id)+strconv.Itoa(len(r.temp)))
 	// Noted before it is made, so that there is no moment at which a kill
 	// leaves a directory that nobody knows of.
 	r.temp = append(r.temp, dir)
-	r.rec.row.Staging = r.temp
-	r.rec.update()
-	disk.SweepPath(parent, tempPattern)
+	r.rec.Leave(dir)
+	disk.SweepPath(parent, journal.TempPattern)
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return "", err
 	}

@@ -116,8 +116,8 @@ func (rsyncStrategy) sync(ctx context.Context, r *run) (err error) {
 	r.log.Info("rsync " + strings.Join(args, " "))
 	out := r.log.Output("")
 	defer out.Close()
-	_, err = process.Run(ctx, process.Command{Path: "rsync", Args: args, Env: r.rec.begin(r.commandEnv("sync")), Stdout: out, Stderr: out, Started: r.rec.setGroup})
-	r.rec.setGroup(0)
+	_, err = process.Run(ctx, process.Command{Path: "rsync", Args: args, Env: r.rec.Starting(r.commandEnv("sync")), Stdout: out, Stderr: out, Started: r.rec.Started})
+	r.rec.Started(0)
 	if err != nil {
 		return fmt.Errorf("rsync to %q: %w; it may be a mixture of old and new files now", r.manifest.Dest, err)
 	}

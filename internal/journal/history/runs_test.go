@@ -260,10 +260,10 @@ func TestPrune(t *testing.T) {
 	addRun(t, s, "new-1", "/new", Good, 60, 61)
 	addRun(t, s, "new-2", "/new", Good, 62, 63)
 
-	logs, err := s.Prune(t.Context(), at(60))
-	slices.Sort(logs)
-	if want := "[log nowhere log old log old-failed log skipped]"; err != nil || fmt.Sprint(logs) != want {
-		t.Errorf("logs %v, %v; want %s", logs, err, want)
+	gone, err := s.Prune(t.Context(), at(60))
+	slices.Sort(gone)
+	if want := "[nowhere old old-failed skipped]"; err != nil || fmt.Sprint(gone) != want {
+		t.Errorf("pruned %v, %v; want %s", gone, err, want)
 	}
 	runs, err := s.List(t.Context(), Filter{})
 	if want := "[new-2 new-1 running only last old-good]"; err != nil || fmt.Sprint(ids(runs)) != want {
@@ -275,8 +275,8 @@ func TestPrune(t *testing.T) {
 	if run, ok, err := s.Handled(t.Context(), "key old"); run != "old" || !ok || err != nil {
 		t.Errorf("a pruned run's event would run again: %q, %v, %v", run, ok, err)
 	}
-	if logs, err := s.Prune(t.Context(), at(60)); err != nil || len(logs) != 0 {
-		t.Errorf("pruned again: %v, %v", logs, err)
+	if gone, err := s.Prune(t.Context(), at(60)); err != nil || len(gone) != 0 {
+		t.Errorf("pruned again: %v, %v", gone, err)
 	}
 }
 

@@ -154,25 +154,25 @@ func markDied(ctx context.Context, db querier, id string) (bool, error) {
 }
 
 // Prune forgets the runs that started before the given time, with their
-// steps, and returns the paths of their logs. Of each dest it keeps the last
+// steps, and returns their ids. Of each dest it keeps the last
 // run that ended and the last good one, however old they are or, after a jump
 // of the clock, seem: they say what is deployed. Runs that go on stay, and so do the last 10 000 handled event keys, whatever their
 // age: on a quiet cluster a restarted watch may hand over an event of last
 // year.
-func (s *Store) Prune(ctx context.Context, before time.Time) (logs []string, err error) {
+func (s *Store) Prune(ctx context.Context, before time.Time) (ids []string, err error) {
 	err = s.do(ctx, "prune", func(db *sql.DB) error {
 		return inTx(ctx, db, func(tx *sql.Tx) (err error) {
-			if logs, err = pruneRuns(ctx, tx, before); err != nil {
+			if ids, err = pruneRuns(ctx, tx, before); err != nil {
 				return err
 			}
 			_, err = tx.ExecContext(ctx, "DELETE FROM handled WHERE seq <= (SELECT max(seq) FROM handled) - ?", maxHandled)
 			return err
 		})
 	})
-	return logs, err
+	return ids, err
 }
 
-func pruneRuns(ctx context.Context, tx *sql.Tx, before time.Time) (logs []string, err error) {
+func pruneRuns(ctx context.Context, tx *sql.Tx, before time.Time) (ids []string, err error) {
 	rows, err := tx.QueryContext(ctx, `
 		WITH ranked AS (
 			SELECT id, result = 'good' AS good,
@@ -182,21 +182,19 @@ func pruneRuns(ctx context.Context, tx *sql.Tx, before time.Time) (logs []string
 		DELETE FROM runs
 		WHERE started < ? AND result <> 'running'
 			AND id NOT IN (SELECT id FROM ranked WHERE nth = 1 OR (good AND nth_alike = 1))
-		RETURNING log`, before.UnixMicro())
+		RETURNING id`, before.UnixMicro())
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var log string
-		if err := rows.Scan(&log); err != nil {
+		var id string
+		if err := rows.Scan(&id); err != nil {
 			return nil, err
 		}
-		if log != "" {
-			logs = append(logs, log)
-		}
+		ids = append(ids, id)
 	}
-	return logs, rows.Err()
+	return ids, rows.Err()
 }
 
 // inTx runs fn in a transaction.

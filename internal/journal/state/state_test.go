@@ -4,8 +4,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"testing"
+	"time"
 )
 
 func TestDefault(t *testing.T) {
@@ -131,5 +133,63 @@ func TestFallbackLocks(t *testing.T) {
 				t.Error("it was trusted")
 			}
 		})
+	}
+}
+
+// A note is read back as far as it was written: a process that is killed over
+// a line has not made the directory that the line is about to name.
+func TestOwners(t *testing.T) {
+	dir := t.TempDir()
+	d, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Owner{What: "hooks run", PID: 7, Start: "boot:1", Dirs: []string{"/a \"b\"\n\xff", "/c"}}
+	if err := d.SetOwner("r", want); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range want.Dirs {
+		if err := d.AddOwned("r", name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := os.OpenFile(d.owner("r"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteString(`"/half`)
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.Owners()["r"]; !reflect.DeepEqual(got, want) {
+		t.Errorf("read back: %+v, want %+v", got, want)
+	}
+	if d.SetOwner("r", want) == nil {
+		t.Error("a note was written twice")
+	}
+	if err := errors.Join(d.ForgetOwner("r"), d.ForgetOwner("r")); err != nil || len(d.Owners()) != 0 {
+		t.Errorf("not forgotten: %v, %v", d.Owners(), err)
+	}
+	if d.AddOwned("r", "/d") == nil {
+		t.Error("a note without an owner was made")
+	}
+	testUnwritten(t, d)
+}
+
+// testUnwritten: a note without its line may be about to get it.
+func testUnwritten(t *testing.T, d *Dir) {
+	t.Helper()
+	if err := os.WriteFile(d.owner("r"), []byte(`{"what":"x"`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if all := d.Owners(); len(all) != 0 {
+		t.Errorf("a note that is being written: %v", all)
+	}
+	old := time.Now().Add(-2 * unwritten)
+	if err := os.Chtimes(d.owner("r"), old, old); err != nil {
+		t.Fatal(err)
+	}
+	if o, ok := d.Owners()["r"]; !ok || o.PID != 0 || len(o.Dirs) != 0 {
+		t.Errorf("one that will never be written: %+v, %v", o, ok)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package journal
 
 import (
 	"bytes"
@@ -38,16 +38,20 @@ func newAuditLine(dest string, s history.Step) auditLine {
 	return line
 }
 
-// audit appends a step to the file of history.json. The file is opened anew
-// for each line, so that it may be rotated by renaming. What can't be written
-// is a warning, once.
-func (c *recorder) audit(s history.Step) {
-	if c.json == "" || s.Dialect == dialectSelf {
+// AuditTo names the file of history.json, to which each hook and command that
+// ends is appended; "" is none.
+func (j *Journal) AuditTo(file string) { j.audit = file }
+
+// appendAudit appends a step to the file of history.json. The file is opened
+// anew for each line, so that it may be rotated by renaming. What can't be
+// written is a warning, once.
+func (j *Journal) appendAudit(s history.Step) {
+	if j.audit == "" || s.Dialect == DialectSelf {
 		return
 	}
-	if err := appendLine(c.json, newAuditLine(c.row.Dest, s)); err != nil {
-		c.log.Warn(failure.Sayf("history.json: %v", err))
-		c.json = ""
+	if err := appendLine(j.audit, newAuditLine(j.run.Dest, s)); err != nil {
+		j.log.Warn(failure.Sayf("history.json: %v", err))
+		j.audit = ""
 	}
 }
 
@@ -72,6 +76,6 @@ func appendLine(name string, line auditLine) error {
 
 // Dialects of the steps that no hook dialect has.
 const (
-	dialectSelf    = "stretcher" // a step of the process itself
-	dialectCommand = "command"
+	DialectSelf    = "stretcher" // a step of the process itself
+	DialectCommand = "command"
 )

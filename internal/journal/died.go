@@ -1,0 +1,77 @@
+package journal
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"stretcher/internal/journal/history"
+	"stretcher/internal/process"
+	"stretcher/internal/text/failure"
+)
+
+// Hooks is what has to be known of hooks to remove what they have left.
+type Hooks struct {
+	Mark             string                 // the variable that each process of a hook has in its environment
+	RemoveContainers func(run string) error // nil: there are none
+}
+
+// ClearDied reports the runs that died and removes what they left. Of runs
+// that have been reported before, it removes what is left still: who reported
+// them may have been killed over it. Two that do it at once do no harm.
+func (j *Journal) ClearDied(hooks Hooks) {
+	if j.dir == nil {
+		return
+	}
+	j.clearCommands(hooks)
+	var reported, died []history.Run
+	j.try(func(ctx context.Context, db *history.Store) (err error) {
+		if reported, err = db.List(ctx, history.Filter{Results: []history.Result{history.Died}}); err == nil {
+			died, err = db.Died(ctx, process.Alive)
+		}
+		return err
+	})
+	for _, d := range died {
+		j.log.Warn(fmt.Sprintf("run %s died in step %q at %s", d.ID, d.Step, d.Finished.Local().Format(time.DateTime)))
+		j.clear(d, hooks)
+	}
+	for _, d := range reported {
+		if !j.cleared[d.ID] && !process.Alive(d.PID, d.ProcStart) && j.hasLeft(d) {
+			j.log.Info(fmt.Sprintf("removing what is left of run %s, which died in step %q", d.ID, d.Step))
+			j.clear(d, hooks)
+		}
+	}
+}
+
+// clearCommands does so for commands that have no row in the history.
+func (j *Journal) clearCommands(hooks Hooks) {
+	for run, owner := range j.dir.Owners() {
+		if run == j.run.ID || !isRun(run) || process.Alive(owner.PID, owner.Start) {
+			continue
+		}
+		j.log.Warn(fmt.Sprintf("%s, run %s, died: removing what it left", owner.What, run))
+		j.clear(history.Run{ID: run, Staging: owner.Dirs}, hooks)
+	}
+}
+
+// hasLeft tells whether something of a run that died is there.
+func (j *Journal) hasLeft(d history.Run) bool {
+	return isRun(d.ID) && slices.ContainsFunc(leavings(), func(l leaving) bool { return l.there != nil && l.there(j, d) })
+}
+
+// clear removes what a run that died has left.
+func (j *Journal) clear(d history.Run, hooks Hooks) {
+	j.cleared[d.ID] = true
+	if !isRun(d.ID) {
+		return // not written by this program
+	}
+	for _, l := range leavings() {
+		if l.remove == nil {
+			continue
+		}
+		if err := l.remove(j, d, hooks); err != nil {
+			j.log.Warn(failure.Sayf("%s of run %s: %v", l.what, d.ID, err))
+		}
+	}
+}

@@ -1,0 +1,278 @@
+// Package journal is what this machine remembers of runs, and what it does
+// about those that died.
+//
+// Its words: a run is one execution of the program; its record is its row in
+// the history with its steps, and its log; a note is a file in the state
+// directory that says what a run may leave behind; a leaving is a kind of
+// such things (leavings.go lists them all); a run has died when its process
+// is gone and it has not said how it ended. Deployments and rollbacks have a
+// row. Other commands that leave something (hooks run, hooks install) have a
+// note in its place, since history, status and replay speak of deployments.
+//
+// Nothing of this may stop a deployment: the first call to the history that
+// fails is a warning, and the history is left alone until the run ends.
+//
+// Below it are history (the rows), lock, runlog (the log) and state (where
+// things are). The package may import these, and internal/text, process and
+// disk. It knows no hooks: who removes containers is given.
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"stretcher/internal/journal/history"
+	"stretcher/internal/journal/runlog"
+	"stretcher/internal/journal/state"
+	"stretcher/internal/process"
+	"stretcher/internal/text/failure"
+)
+
+// Journal is the memory of one run. Its methods are not to be called
+// concurrently, save for Starting and Started.
+type Journal struct {
+	log   *runlog.Log
+	dir   *state.Dir     // nil without a usable state directory
+	db    *history.Store // nil without a usable history
+	lost  bool           // a call to the history has failed
+	run   history.Run
+	audit string // file for auditors; "" = none
+
+	cleared  map[string]bool // runs that died and that this one has cleaned up after
+	ended    string          // the last of them that had left processes
+	children children
+}
+
+// New returns a journal that remembers nothing.
+func New(log *runlog.Log) *Journal { return &Journal{log: log, cleared: map[string]bool{}} }
+
+// Reading returns a journal that only knows where the state directory is: for
+// those who look, and make nothing.
+func Reading(path string, log *runlog.Log) *Journal {
+	j := New(log)
+	j.dir = state.At(path)
+	return j
+}
+
+// Open opens the state directory at path and the history in it. With an error
+// the journal remembers nothing; one without a history has said so in the log.
+func Open(ctx context.Context, path string, log *runlog.Log) (*Journal, error) {
+	j, err := OpenNotes(path, log)
+	if err != nil {
+		return j, err
+	}
+	j.db, err = history.Open(ctx, j.dir.History(), history.Options{Warn: func(err error) {
+		log.Warn(failure.Sayf("history: %v", err))
+	}})
+	if err != nil {
+		log.Warn(failure.Sayf("no history of this run: %v", err))
+	}
+	return j, nil
+}
+
+// OpenNotes opens the state directory at path alone, for a command that has
+// no row in the history. With an error the journal remembers nothing.
+func OpenNotes(path string, log *runlog.Log) (*Journal, error) {
+	j := New(log)
+	dir, err := state.Open(path)
+	if err == nil {
+		j.dir = dir
+	}
+	return j, err
+}
+
+// Close closes the history.
+func (j *Journal) Close() {
+	if j.db != nil {
+		_ = j.db.Close()
+	}
+}
+
+// State is the state directory; nil when there is none.
+func (j *Journal) State() *state.Dir { return j.dir }
+
+// try runs one call to the history, if there is one.
+func (j *Journal) try(call func(context.Context, *history.Store) error) {
+	if j.db == nil || j.lost {
+		return
+	}
+	// The record is made of interrupted runs too.
+	if err := call(context.Background(), j.db); err != nil {
+		j.log.Warn(failure.Text(err))
+		j.lost = true
+	}
+}
+
+// Begin begins the run's record. When its event has been handled or is being
+// handled, it says so and returns what it said. With force it is handled once
+// more.
+func (j *Journal) Begin(run history.Run, force bool) (taken string) {
+	j.run = run
+	j.try(func(ctx context.Context, db *history.Store) error {
+		by, begun, err := db.Claim(ctx, run, force, process.Alive)
+		switch {
+		case err != nil || begun:
+			return err
+		case by.Ended() || by.PID == 0:
+			taken = fmt.Sprintf("nothing to do: event %q has been handled by run %s", run.Event, by.ID)
+		default:
+			taken = fmt.Sprintf("nothing to do: event %q is being handled by run %s, process %d", run.Event, by.ID, by.PID)
+		}
+		return nil
+	})
+	if taken != "" {
+		j.log.Info(taken)
+		return taken
+	}
+	if j.db == nil {
+		j.own("a deployment that no history knows")
+	}
+	j.keepLog()
+	return ""
+}
+
+// keepLog moves the log to its file in the state directory.
+func (j *Journal) keepLog() {
+	if j.dir == nil {
+		return
+	}
+	f, err := os.OpenFile(j.dir.Log(j.run.ID), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		j.log.Warn(failure.Sayf("log of this run: %v", err))
+		return
+	}
+	j.log.Keep(f)
+	j.Describe(func(run *history.Run) { run.Log = f.Name() })
+}
+
+// BeginCommand begins the notes of a command that has no row: its id and what
+// it is, for people. EndCommand ends them.
+func (j *Journal) BeginCommand(id, what string) {
+	j.run = history.Run{ID: id}
+	j.own(what)
+}
+
+// own makes the note that stands for a row.
+func (j *Journal) own(what string) {
+	if j.dir == nil {
+		return
+	}
+	owner := state.Owner{What: what, PID: os.Getpid(), Start: process.Start(os.Getpid())}
+	if err := j.dir.SetOwner(j.run.ID, owner); err != nil {
+		j.log.Warn(failure.Sayf("what this command leaves when it is killed is not known: %v", err))
+	}
+}
+
+// EndCommand ends what BeginCommand began. All that was noted is removed.
+func (j *Journal) EndCommand() {
+	if j.dir != nil {
+		_ = j.dir.SetContainers(j.run.ID, false)
+		_ = j.dir.ForgetOwner(j.run.ID)
+	}
+}
+
+// Describe writes what is known of the run by now.
+func (j *Journal) Describe(change func(*history.Run)) {
+	change(&j.run)
+	j.try(func(ctx context.Context, db *history.Store) error { return db.Update(ctx, j.run) })
+}
+
+// Skip notes an event that gave way to this run's. It returns false for one
+// that has been handled already or is being handled.
+func (j *Journal) Skip(run history.Run) bool {
+	handled := false
+	j.try(func(ctx context.Context, db *history.Store) (err error) {
+		if _, handled, err = db.Taken(ctx, run.EventKey, process.Alive); handled || err != nil {
+			return err
+		}
+		return db.Skip(ctx, run)
+	})
+	return !handled
+}
+
+// Enter notes the step that the run is in.
+func (j *Journal) Enter(step string) {
+	j.run.Step = step
+	j.try(func(ctx context.Context, db *history.Store) error { return db.SetStep(ctx, j.run.ID, step) })
+}
+
+// Step is the step that the run is in.
+func (j *Journal) Step() string { return j.run.Step }
+
+// Aside does something that is a step of its own, and is then back in the
+// step that the run was in: that is where it has failed.
+func (j *Journal) Aside(step string, do func()) {
+	before := j.run.Step
+	j.Enter(step)
+	defer func() { j.run.Step = before }() // written by the next call
+	do()
+}
+
+// Add notes a step that has ended.
+func (j *Journal) Add(s history.Step) {
+	s.Run = j.run.ID
+	j.appendAudit(s)
+	j.try(func(ctx context.Context, db *history.Store) error { return db.AddStep(ctx, s) })
+}
+
+// Finish notes how the run ended. With handled, its event will not run again.
+func (j *Journal) Finish(result history.Result, exit int, text string, handled bool) {
+	j.run.Result, j.run.Exit, j.run.Error = result, exit, text
+	j.EndCommand()
+	// Worth another attempt, since the disk may have room again: without its
+	// end the run would count as dead, and its event would run once more.
+	j.lost = false
+	j.try(func(ctx context.Context, db *history.Store) error { return db.Finish(ctx, j.run, handled) })
+}
+
+// Prune forgets runs older than keep.
+func (j *Journal) Prune(keep time.Duration) {
+	j.try(func(ctx context.Context, db *history.Store) error {
+		runs, err := db.Prune(ctx, time.Now().Add(-keep))
+		for _, run := range runs {
+			if isRun(run) { // it becomes a file's name
+				j.dir.Forget(run)
+			}
+		}
+		return err
+	})
+}
+
+// LastGood is the last good run on dest.
+func (j *Journal) LastGood(dest string) (good history.Run, ok bool) {
+	j.try(func(ctx context.Context, db *history.Store) (err error) {
+		good, err = db.LastGood(ctx, dest)
+		if ok = err == nil; errors.Is(err, history.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	return good, ok
+}
+
+// IsLast tells whether no run has touched the good run's dest since: one that
+// failed may have left files there that look like the good run's.
+func (j *Journal) IsLast(good history.Run) bool {
+	last := false
+	j.try(func(ctx context.Context, db *history.Store) error {
+		later, err := db.After(ctx, good)
+		last = err == nil && !slices.ContainsFunc(later, func(l history.Run) bool {
+			return l.Result != history.Running && mayHaveSynced(l.Step)
+		})
+		return err
+	})
+	return last
+}
+
+// mayHaveSynced tells whether a run that ended in step may have begun to sync.
+// A step that is not known here may have.
+func mayHaveSynced(step string) bool {
+	return !slices.Contains([]string{
+		"", "delay", "manifest", "lock", "hooks", "init", "pre_fetch", "fetch", "auth_fail",
+		"pre_extract", "pre", "extract", "post_extract", "pre_sync",
+	}, step)
+}
