@@ -1,0 +1,96 @@
+// Package mv deploys by one rename: dest must not exist, and is there
+// completely or not at all. It replaces nothing, so there is no way back.
+//
+// Its words are those of package strategy.
+package mv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"stretcher/internal/disk"
+	"stretcher/internal/strategy"
+	"stretcher/internal/strategy/preview"
+	"stretcher/internal/strategy/staging"
+	"stretcher/internal/text/failure"
+)
+
+// Name is what manifests call the strategy.
+const Name = "mv"
+
+// Definition is the strategy's line in the list of all.
+func Definition() strategy.Definition {
+	return strategy.Definition{Name: Name, New: func(t strategy.Target) (strategy.Strategy, error) { return &mv{t: t}, nil }}
+}
+
+// mv renames the staged tree to dest. It knows no excludes: there is nothing
+// at dest to leave alone.
+type mv struct {
+	t    strategy.Target
+	tree *staging.Tree
+}
+
+// CheckLayout accepts anything: nothing is replaced.
+func (*mv) CheckLayout() error { return nil }
+
+// Check refuses a dest that is there, whatever it is.
+func (m *mv) Check() error {
+	there := m.t.Dest.Dir != nil
+	if !there && m.t.NoDest != nil {
+		_, err := os.Lstat(m.t.Dest.Given)
+		if there = err == nil; !there {
+			return m.t.NoDest
+		}
+	}
+	if !there {
+		return nil
+	}
+	return failure.Hinted("move it away in a pre command, or use sync_strategy rsync",
+		fmt.Errorf("dest %q exists already, and sync_strategy mv replaces nothing", m.t.Dest.Given))
+}
+
+// Stage unpacks on dest's file system: a rename can't leave it.
+func (m *mv) Stage(ctx context.Context, archive *os.File) (strategy.Staged, error) {
+	tree, err := staging.Unpack(ctx, &m.t, archive, true)
+	if err != nil {
+		return strategy.Staged{}, err
+	}
+	m.tree = tree
+	return strategy.Staged{Dir: tree.Dir}, nil
+}
+
+// Sync renames the tree.
+func (m *mv) Sync(ctx context.Context, s strategy.Staged) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if _, err := staging.ReadExcludeFrom(s.Dir.Root(), m.t.ExcludeFrom); err != nil {
+		return err
+	}
+	d := m.t.Dest
+	if err := disk.RenameNew(m.tree.Work.Root(), m.tree.Name, d.Parent.Root(), d.Name); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			err = fmt.Errorf("%q: %w", d.Given, fs.ErrExist)
+		}
+		return fmt.Errorf("move to dest: %w", err)
+	}
+	m.t.Log.Info(fmt.Sprintf("moved to %q", d.Given))
+	return nil
+}
+
+// Diff lists the tree: all of it is new.
+func (m *mv) Diff(ctx context.Context, archive *os.File) (strategy.Changes, error) {
+	return preview.Diff(ctx, &m.t, archive, preview.Options{})
+}
+
+// Live is dest.
+func (m *mv) Live() string { return m.t.Dest.Given }
+
+// Skip skips nothing.
+func (*mv) Skip([]byte) (func(string, bool) bool, error) { return nil, nil }
+
+// Keeps is Nothing.
+func (*mv) Keeps() strategy.Keeps { return strategy.Nothing }

@@ -1,0 +1,186 @@
+// Package preview tells what a deployment would change, without unpacking the
+// archive or writing anything: the archive is read and compared with what is
+// live.
+//
+// Its words are those of packages strategy and mirror. It imports these, and
+// staging.
+package preview
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+
+	"stretcher/internal/archive"
+	"stretcher/internal/disk"
+	"stretcher/internal/strategy"
+	"stretcher/internal/strategy/filter"
+	"stretcher/internal/strategy/mirror"
+	"stretcher/internal/strategy/staging"
+	"stretcher/internal/text/failure"
+)
+
+// Options say how a strategy compares. The zero value compares with dest, by
+// size and time, and leaves nothing alone.
+type Options struct {
+	Excludes bool // excluded paths are left alone on both sides
+	Checksum bool // content counts, not size and time
+	Whole    bool // when anything changes, all of the tree is written
+
+	// Live is what to compare with instead of dest.
+	Live *mirror.Place
+	// Tree changes the entries, and what of the live tree is left alone. It is
+	// given the excludes.
+	Tree func(entries []archive.Entry, excludes *filter.List) ([]archive.Entry, *filter.List, error)
+}
+
+// Diff reads the archive, from its beginning, and compares.
+func Diff(ctx context.Context, t *strategy.Target, f *os.File, o Options) (strategy.Changes, error) {
+	p := &preview{t: t, file: f, opts: o, live: PlaceOf(t.Dest)}
+	if o.Live != nil {
+		p.live = *o.Live
+	}
+	return p.diff(ctx)
+}
+
+// PlaceOf is dest as package mirror takes it.
+func PlaceOf(d *disk.Dest) mirror.Place {
+	p := mirror.Place{Path: d.Given, Parent: d.Parent.Root(), Name: d.Name}
+	if d.Dir != nil {
+		p.Dir = d.Dir.Root()
+	}
+	return p
+}
+
+type preview struct {
+	t    *strategy.Target
+	file *os.File
+	opts Options
+	live mirror.Place
+}
+
+func (p *preview) diff(ctx context.Context) (changes strategy.Changes, err error) {
+	opts := mirror.Options{Checksum: p.opts.Checksum, Owners: os.Geteuid() == 0, Protect: strategy.IsTemp}
+	if opts.Excludes, err = p.excludes(ctx); err != nil {
+		return changes, err
+	}
+	stage := mirror.NewStage(p.live.Dir, nil, opts)
+	defer stage.Close()
+	entries, err := p.scan(ctx, stage)
+	if err != nil {
+		return changes, err
+	}
+	if p.opts.Tree != nil {
+		if entries, opts.Excludes, err = p.opts.Tree(entries, opts.Excludes); err != nil {
+			return changes, err
+		}
+	}
+	opts.Differs = stage.Differs
+	plan, err := mirror.Compare(ctx, entries, p.live, opts)
+	if err != nil {
+		return changes, err
+	}
+	changes = Changes(plan)
+	if p.opts.Whole && len(changes.List) > 0 {
+		changes.Bytes = size(entries)
+	}
+	return changes, nil
+}
+
+// Changes are those of a plan.
+func Changes(plan *mirror.Plan) strategy.Changes {
+	c := strategy.Changes{Bytes: plan.Bytes()}
+	plan.Each(func(m mirror.Change) {
+		c.List = append(c.List, strategy.Change{Path: m.Path, Kind: strategy.Kind(m.Kind), What: m.What, Dir: m.Dir, Bytes: m.Bytes})
+	})
+	return c
+}
+
+func size(entries []archive.Entry) (n int64) {
+	for _, e := range entries {
+		n += e.Size
+	}
+	return n
+}
+
+// scan reads the archive from its beginning.
+func (p *preview) scan(ctx context.Context, sink archive.Sink) ([]archive.Entry, error) {
+	if _, err := p.file.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	entries, res, err := archive.Scan(ctx, p.file, p.t.Archive, sink)
+	if err != nil {
+		return nil, staging.ArchiveError(p.t, err)
+	}
+	if !res.HasRoot {
+		entries[0].Mode = fs.ModeDir | p.t.Mode()
+	}
+	return entries, nil
+}
+
+// excludes are the target's patterns and those in the archive.
+func (p *preview) excludes(ctx context.Context) (*filter.List, error) {
+	list, err := p.excludeFrom(ctx)
+	if err != nil || !p.opts.Excludes {
+		return nil, err
+	}
+	return staging.Excludes(p.t, list)
+}
+
+// excludeFrom returns the exclude list that is in the archive. That takes a
+// reading of its own, and one more when symlinks lead to the list: the other
+// reading compares the list as any file.
+func (p *preview) excludeFrom(ctx context.Context) ([]byte, error) {
+	name := p.t.ExcludeFrom
+	if name == "" {
+		return nil, nil
+	}
+	for want := path.Clean(name); ; {
+		sink := &textSink{want: want}
+		entries, err := p.scan(ctx, sink)
+		if err != nil || sink.found {
+			return sink.text.Bytes(), err
+		}
+		next, err := staging.Resolve(entries, want)
+		if err == nil && next == want {
+			err = failure.Malformed("exclude_from %q is not in the archive", name)
+		}
+		if err != nil {
+			return nil, err
+		}
+		want = next
+	}
+}
+
+// textSink keeps the text of one file of an archive.
+type textSink struct {
+	want  string
+	found bool
+	text  bytes.Buffer
+}
+
+// File reads the file that is wanted.
+func (s *textSink) File(e archive.Entry, content *archive.Content) error {
+	if e.Path != s.want {
+		return nil
+	}
+	if e.Size > staging.MaxExcludeFrom {
+		return failure.Refused("exclude_from is larger than %d bytes", staging.MaxExcludeFrom)
+	}
+	s.found = true
+	s.text.Reset()
+	_, err := io.Copy(&s.text, content)
+	return err
+}
+
+// Link is told of a hard link.
+func (s *textSink) Link(archive.Entry, string) error { return nil }
+
+// Drop is told that a file has been replaced.
+func (s *textSink) Drop(path string) error {
+	s.found = s.found && path != s.want
+	return nil
+}

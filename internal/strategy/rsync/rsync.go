@@ -1,0 +1,155 @@
+// Package rsync deploys by rsync(1), with the arguments that v1.x gave it.
+// Stopped in the middle, it leaves dest a mixture of old and new files.
+//
+// rsync is told of the staged tree and of dest by their descriptors, which it
+// inherits: nobody can put another directory in their place. The log says the
+// names that these had when they were opened.
+//
+// Its words are those of package strategy.
+package rsync
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"stretcher/internal/disk"
+	"stretcher/internal/process"
+	"stretcher/internal/strategy"
+	"stretcher/internal/strategy/preview"
+	"stretcher/internal/strategy/staging"
+	"stretcher/internal/text/failure"
+)
+
+// Name is what manifests call the strategy.
+const Name = "rsync"
+
+// Definition is the strategy's line in the list of all.
+func Definition() strategy.Definition {
+	return strategy.Definition{Name: Name, New: func(t strategy.Target) (strategy.Strategy, error) { return &rsync{t: t}, nil }}
+}
+
+// Installed tells whether there is an rsync to run.
+func Installed() error {
+	_, err := exec.LookPath("rsync")
+	return err
+}
+
+type rsync struct {
+	t strategy.Target
+}
+
+// CheckLayout refuses to delete releases.
+func (r *rsync) CheckLayout() error { return staging.Spares(&r.t) }
+
+// Check looks for rsync and for dest.
+func (r *rsync) Check() error {
+	if err := Installed(); err != nil {
+		return failure.Hinted("install rsync, or use another sync_strategy", fmt.Errorf("sync_strategy rsync: %w", err))
+	}
+	return r.t.NoDest
+}
+
+// Stage unpacks all of the archive, anywhere.
+func (r *rsync) Stage(ctx context.Context, archive *os.File) (strategy.Staged, error) {
+	tree, err := staging.Unpack(ctx, &r.t, archive, false)
+	if err != nil {
+		return strategy.Staged{}, err
+	}
+	_ = tree.Work.Close()
+	return strategy.Staged{Dir: tree.Dir}, nil
+}
+
+// Sync runs rsync.
+func (r *rsync) Sync(ctx context.Context, s strategy.Staged) error {
+	list, err := staging.ReadExcludeFrom(s.Dir.Root(), r.t.ExcludeFrom)
+	if err != nil {
+		return err
+	}
+	dest, err := staging.MakeDest(r.t.Dest)
+	if err != nil {
+		return err
+	}
+	r.t.Log.Info("rsync " + strings.Join(r.said(s.Dir.Path()), " "))
+	child, err := r.command(s.Dir, dest, list)
+	if err != nil {
+		return err
+	}
+	if err := r.t.Child(ctx, child); err != nil {
+		return fmt.Errorf("rsync to %q: %w; it may be a mixture of old and new files now", r.t.Dest.Given, err)
+	}
+	return nil
+}
+
+// said are the arguments as users know them: v1.x's, in v1.x's order.
+func (r *rsync) said(tree string) []string {
+	return r.arguments(filepath.Join(tree, r.t.ExcludeFrom), tree, r.t.Dest.Given)
+}
+
+// arguments are rsync's, with the names it is to use for exclude_from, the
+// staged tree and dest.
+func (r *rsync) arguments(excludeFrom, tree, dest string) []string {
+	args := []string{"-a", "--delete"}
+	if r.t.RsyncVerbose != "" {
+		args = append(args, r.t.RsyncVerbose)
+	}
+	if r.t.ExcludeFrom != "" {
+		args = append(args, "--exclude-from", excludeFrom)
+	}
+	for _, pattern := range r.t.Excludes {
+		args = append(args, "--exclude", pattern)
+	}
+	return append(args, tree+"/", dest+"/")
+}
+
+const (
+	// inherited is the number that a child's first extra file has.
+	inherited = 3
+	// ownFiles is the directory of a process's descriptors.
+	ownFiles = "/proc/self/fd"
+	// fromStdin makes rsync read a list from its standard input.
+	fromStdin = "-"
+)
+
+// command is rsync with descriptors for names. rsync refuses the exclude list
+// by a descriptor, since it has no name, and gets it on its standard input.
+func (r *rsync) command(tree, dest *disk.Dir, list []byte) (process.Command, error) {
+	c := process.Command{Path: "rsync"}
+	if r.t.ExcludeFrom != "" {
+		c.Stdin = bytes.NewReader(list)
+	}
+	if _, err := os.Stat(ownFiles); err == nil {
+		c.ExtraFiles = []*os.File{tree.File(), dest.File()}
+		c.Args = r.arguments(fromStdin, fileName(inherited), fileName(inherited+1))
+		return c, nil
+	}
+	if !tree.Private() || !dest.Private() {
+		return c, failure.Hinted("mount /proc, or use another sync_strategy", errNoProc)
+	}
+	c.Args = r.arguments(fromStdin, tree.Path(), dest.Path())
+	return c, nil
+}
+
+var errNoProc = errors.New("there is no " + ownFiles + ", and others may rename what rsync would be given")
+
+func fileName(fd int) string { return filepath.Join(ownFiles, strconv.Itoa(fd)) }
+
+// Diff compares as rsync does, by size and time.
+func (r *rsync) Diff(ctx context.Context, archive *os.File) (strategy.Changes, error) {
+	return preview.Diff(ctx, &r.t, archive, preview.Options{Excludes: true})
+}
+
+// Live is dest.
+func (r *rsync) Live() string { return r.t.Dest.Given }
+
+// Skip skips what is excluded.
+func (r *rsync) Skip(list []byte) (func(string, bool) bool, error) { return staging.Skip(&r.t, list) }
+
+// Keeps is the archive.
+func (*rsync) Keeps() strategy.Keeps { return strategy.Archive }
