@@ -74,8 +74,12 @@ func historyOf(ts *testscript.TestScript, args ...string) (runs []pinnedRun) {
 }
 
 var (
+	pinnedName     = regexp.MustCompile(`^[A-Z_]+=`)
 	pinnedID       = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 	pinnedDigest   = regexp.MustCompile(`\b[0-9a-f]{32}(?:[0-9a-f]{32})?\b`)
+	pinnedOurs     = regexp.MustCompile(`[^" \n]*/\.stretcher-[^" \n]*`) // in messages
+	pinnedSize     = regexp.MustCompile(`\b[0-9]+ bytes announced`)
+	pinnedLock     = regexp.MustCompile(`-[0-9a-f]{16}\.lock\b`)
 	pinnedPID      = regexp.MustCompile(`"pid":[0-9]+`)
 	pinnedVersion  = regexp.MustCompile(`"ociVersion":"1\.[0-9.]+"`)
 	pinnedStaging  = regexp.MustCompile(`(?m)^STRETCHER_STAGING=(.+)$`)
@@ -92,6 +96,7 @@ func normalised(ts *testscript.TestScript, text string) string {
 			text = strings.ReplaceAll(text, m[1], name)
 		}
 	}
+	text = pinnedOurs.ReplaceAllString(text, "OURS")
 	ids := map[string]string{}
 	for i, r := range historyOf(ts) {
 		ids[r.ID] = fmt.Sprintf("RUN%d", i+1)
@@ -103,6 +108,8 @@ func normalised(ts *testscript.TestScript, text string) string {
 		return "UNKNOWN-RUN"
 	})
 	text = pinnedDigest.ReplaceAllString(text, "DIGEST")
+	text = pinnedSize.ReplaceAllString(text, "SIZE bytes announced")
+	text = pinnedLock.ReplaceAllString(text, ".lock")
 	text = pinnedPID.ReplaceAllString(text, `"pid":PID`)
 	text = pinnedVersion.ReplaceAllString(text, `"ociVersion":"1.x"`)
 	return strings.ReplaceAll(text, ts.Getenv("WORK"), "$WORK")
@@ -149,9 +156,9 @@ func cmdChanges(ts *testscript.TestScript, neg bool, args []string) {
 			}
 		}
 		for _, line := range *last {
-			name, _, variable := strings.Cut(line, "=")
-			if variable && !slices.ContainsFunc(block, func(l string) bool { return strings.HasPrefix(l, name+"=") }) {
-				out.WriteString("without " + name + "\n")
+			name := pinnedName.FindString(line)
+			if name != "" && !slices.ContainsFunc(block, func(l string) bool { return strings.HasPrefix(l, name) }) {
+				out.WriteString("without " + strings.TrimSuffix(name, "=") + "\n")
 			}
 		}
 		*last = block
@@ -230,5 +237,8 @@ func cmdLeft(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 	}
 	text := strings.Join(slices.Sorted(maps.Keys(names)), "\n") + "\n"
+	if i := strings.Index(text, "/.stretcher-"); i >= 0 {
+		ts.Fatalf("left behind:\n%s", text)
+	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(normalised(ts, text)), 0o644))
 }

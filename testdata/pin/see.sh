@@ -11,20 +11,25 @@ mode=$1
 shift
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-# tree DIR lists what is in DIR, links with where they lead, and the text of
-# files that are named version. Names of ours that are not documented are left out.
+# tree DIR lists on one line what is in DIR, links with where they lead and
+# files that are named version with their text, but no temporary name of ours.
 tree() {
-	cd "$1" 2>/dev/null || { echo "  (not there)"; return; }
+	test -n "$1" || { echo " nothing"; return; }
+	cd "$1" 2>/dev/null || { echo " not there"; return; }
 	find . -name '.stretcher-*' -prune -o ! -type d -print | sort | while read -r name; do
 		if test -L "$name"; then
-			echo "  ${name#./} -> $(readlink "$name")"
+			printf ' %s' "${name#./}->$(readlink "$name")"
 		elif test "${name##*/}" = version; then
-			echo "  ${name#./}: $(cat "$name")"
+			printf ' %s' "${name#./}=$(cat "$name")"
 		else
-			echo "  ${name#./}"
+			printf ' %s' "${name#./}"
 		fi
 	done
+	echo
 }
+
+# line WORD prints WORD and the lines of its input on one line.
+line() { echo "$1 $(tr '\n' ' ' | sed 's/ $//')"; }
 
 variables() {
 	case $mode in
@@ -47,13 +52,19 @@ environment() {
 
 files() {
 	echo "step $("@PROGRAM@" history --state-dir "@STATE@" --limit 1 --json | sed 's/.*"step":"\([^"]*\)".*/\1/')"
-	echo "state:"
-	(cd "@STATE@" && find history.db cache locks logs running trees -type f | sort | sed 's/^/  /')
-	echo "beside dest: $(ls -A "${STRETCHER_DEST%/*}" | grep -v '^\.stretcher-' | tr '\n' ' ')"
-	echo "dest:"
-	(tree "$STRETCHER_DEST")
-	test -z "$STRETCHER_STAGING" || echo "staged:"
-	test -z "$STRETCHER_STAGING" || (tree "$STRETCHER_STAGING")
+	for dir in cache locks logs running trees; do
+		(cd "@STATE@" && find "$dir" -type f | sort | line "$dir:" | sed "s| $dir/| |g")
+	done
+	find "${STRETCHER_DEST%/*}" -mindepth 1 -maxdepth 1 ! -name '.stretcher-*' -printf '%f\n' | sort | line "beside dest:"
+	if test -d "$STRETCHER_DEST/releases"; then
+		echo "current: $(readlink "$STRETCHER_DEST/current")$(tree "$STRETCHER_DEST/current/")"
+		find "$STRETCHER_DEST/releases" -mindepth 1 -maxdepth 1 ! -name '.stretcher-*' -printf '%f\n' | sort | line "releases:"
+	else
+		echo "dest:$(tree "$STRETCHER_DEST")"
+	fi
+	case $STRETCHER_POINT in
+	post_extract | pre_sync) echo "staged:$(tree "$STRETCHER_STAGING")" ;; # it may be gone after the sync
+	esac
 }
 
 {
