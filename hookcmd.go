@@ -236,6 +236,7 @@ func (r *run) installPod(ctx context.Context, h hookFlags) error {
 		return err
 	}
 	defer func() { _ = unlock() }()
+	r.rec.ClearDied(r.leftHooks(ctx)) // the one that was waited for may have been killed
 	if err := r.fetchTree(ctx, root); err != nil {
 		return err
 	}

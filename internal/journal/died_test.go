@@ -154,10 +154,13 @@ func testEachLeaving(t *testing.T, name string, alive bool, begin func(*Journal,
 	must(t, err)
 	defer next.Close()
 	var removed []string
-	next.ClearDied(Hooks{Mark: "HOOK", RemoveContainers: func(run string) error { removed = append(removed, run); return nil }})
+	next.ClearDied(Hooks{Mark: "HOOK", RemoveContainers: func(run string) error {
+		removed = append(removed, run)
+		return nil
+	}})
 	for what, gone := range map[string]bool{
-		"group": groupKilled(), "starting": startingKilled(), "hook": hookKilled(), "containers": slices.Contains(removed, run),
-		"directory": !exists(staging), "record": !exists(record),
+		"group": groupKilled(), "starting": startingKilled(), "hook": hookKilled(),
+		"containers": slices.Contains(removed, run), "directory": !exists(staging), "record": !exists(record),
 		"notes": len(names(t, filepath.Join(dir, "running"))) == 0, "said": strings.Contains(said.String(), run),
 	} {
 		if gone == alive {
@@ -209,5 +212,30 @@ func TestLeavingsAreComplete(t *testing.T) {
 		if !strings.Contains(string(page), "| "+l.what+" |") {
 			t.Errorf("docs/operations.md does not name the %s", l.what)
 		}
+	}
+}
+
+// Where others can rename, a name tells nothing: what has it stays, and no run
+// says so twice. A symlink in the name's place goes, not what it leads to.
+func TestExposedPlaces(t *testing.T) {
+	died := aRun(false)
+	shared := filepath.Join(t.TempDir(), "shared")
+	must(t, os.Mkdir(shared, 0o700))
+	must(t, os.Chmod(shared, 0o777))
+	victim := file(t, filepath.Join(shared, TempPrefix(died.ID)+"0", "victim"))
+	target := file(t, filepath.Join(t.TempDir(), "app", "index.html"))
+	link := filepath.Join(t.TempDir(), TempPrefix(died.ID)+"1")
+	must(t, os.Symlink(filepath.Dir(target), link))
+	died.Staging = []string{filepath.Dir(victim), link, filepath.Join(t.TempDir(), "gone", TempPrefix(died.ID)+"2")}
+
+	j := open(t, "")
+	j.try(func(ctx context.Context, db *history.Store) error { return db.Begin(ctx, died) })
+	j.ClearDied(Hooks{})
+	if !exists(victim) || exists(link) || !exists(target) {
+		t.Errorf("there: in a shared directory %v, the link %v, where it leads %v",
+			exists(victim), exists(link), exists(target))
+	}
+	if j.hasLeft(died) {
+		t.Error("each run will try again")
 	}
 }

@@ -247,7 +247,8 @@ func TestKeepTree(t *testing.T) {
 	failed := file(t, j.Tree())
 	j.DropTree()
 	if exists(good[0]) || exists(good[1]) || !exists(good[2]) || exists(failed) {
-		t.Errorf("there are %v %v %v %v, want the third alone", exists(good[0]), exists(good[1]), exists(good[2]), exists(failed))
+		t.Errorf("there are %v %v %v %v, want the third alone",
+			exists(good[0]), exists(good[1]), exists(good[2]), exists(failed))
 	}
 	if last, ok := j.LastGood("/srv/app"); !ok || last.Fingerprint != "fp" || j.TreeOf(last.ID) != good[2] {
 		t.Errorf("last good: %+v", last)

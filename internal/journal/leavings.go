@@ -1,7 +1,10 @@
 package journal
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -27,46 +30,56 @@ type leaving struct {
 	remove func(j *Journal, d history.Run, hooks Hooks) error
 }
 
-// Who removes what is left.
+// Who leaves it, and who removes it.
 const (
-	anyRun  = "the next run on the host, before its first step and when it has the lock"
-	kernel  = "the kernel, with the process"
-	nextOne = "the next deployment of the same dest"
+	deployments = "deployments, rollbacks"
+	anyRun      = "the next run on the host, before its first step and when it has the lock"
+	kernel      = "the kernel, with the process"
 )
 
 // leavings are all kinds, in the order of their removal. Directories go last:
 // while they are there, it shows that there may be more.
 func leavings() []leaving {
 	return []leaving{
-		{"process groups of commands and hooks", "deployments, rollbacks, hooks run",
-			"running/RUN, as soon as the leader has started", anyRun, (*Journal).hasGroups, (*Journal).endGroups},
-		{"commands that are just starting", "deployments, rollbacks",
-			"running/RUN.starting, before the start: " + commandMark + "ID, which is in their environment", anyRun,
-			(*Journal).isStarting, (*Journal).endStarting},
-		{"processes of hooks that have left their group", "deployments, rollbacks, hooks run",
-			runMark + "RUN and the mark of a hook, which are in their environment", anyRun, nil, (*Journal).endMarked},
-		{"containers of hooks", "deployments, rollbacks, hooks run",
-			"running/RUN.containers, and their label", anyRun, (*Journal).hasContainers, (*Journal).removeContainers},
-		{"records of dest of runs that were not good", "deployments, rollbacks",
-			"trees/RUN, trees/RUN.new", anyRun, (*Journal).hasTrees, (*Journal).removeTrees},
-		{"temporary directories", "deployments, rollbacks, hooks run, hooks install",
-			"the run's row in the history; of commands that have no row, running/RUN.owner", anyRun,
-			(*Journal).hasDirs, (*Journal).removeDirs},
-		{"notes of commands that have no row", "hooks run, hooks install",
-			"running/RUN.owner", anyRun, nil, (*Journal).removeOwner},
+		{what: "process groups of commands and hooks", of: deployments + ", hooks run",
+			noted: "running/RUN, as soon as the leader has started", remover: anyRun,
+			there: (*Journal).hasGroups, remove: (*Journal).endGroups},
+		{what: "commands that are just starting", of: deployments,
+			noted:   "running/RUN.starting, before the start: the ID of " + commandMark + "ID in their environment",
+			remover: anyRun, there: (*Journal).isStarting, remove: (*Journal).endStarting},
+		{what: "processes of hooks that have left their group", of: deployments + ", hooks run",
+			noted: runMark + "RUN and the mark of a hook, in their environment", remover: anyRun,
+			remove: (*Journal).endMarked},
+		{what: "containers of hooks", of: deployments + ", hooks run",
+			noted: "running/RUN.containers, and their label", remover: anyRun,
+			there: (*Journal).hasContainers, remove: (*Journal).removeContainers},
+		{what: "records of dest of runs that were not good", of: deployments,
+			noted: "trees/RUN, trees/RUN.new", remover: anyRun,
+			there: (*Journal).hasTrees, remove: (*Journal).removeTrees},
+		{what: "temporary directories", of: deployments + ", hooks run, hooks install",
+			noted: "the run's row in the history; of commands that have no row, running/RUN.owner", remover: anyRun,
+			there: (*Journal).hasDirs, remove: (*Journal).removeDirs},
+		{what: "notes of commands that have no row", of: "hooks run, hooks install",
+			noted: "running/RUN.owner", remover: anyRun, remove: (*Journal).removeOwner},
 
-		{"temporary directories that no history knows", "deployments, rollbacks, hooks run, hooks install",
-			"the name .stretcher-RUN-N, and a lock on them while they are in use",
-			"the next run that makes a temporary directory beside them, after a minute", nil, nil},
-		{"archives and logs without a name", "deployments, rollbacks, hooks run, hooks install", "not at all", kernel, nil, nil},
-		{"locks", "deployments, rollbacks, hooks install", "locks/; the text in a lock file means nothing without the lock", kernel, nil, nil},
-		{"releases that are pending, links and marks that were about to be", "deployments, rollbacks",
-			"releases/RUN.json beside the release; names that begin with a dot", nextOne, nil, nil},
-		{"entries of the cache that are half there", "deployments, rollbacks", "cache/.RUN.N", "the next run that keeps something", nil, nil},
-		{"hook pods that are half installed", "hooks install", "pods/EVENT/POD below the root", "hooks install of the same pod, called again", nil, nil},
-		{"plugins that are half checked out", "deployments, rollbacks, hooks run", "plugins/trees/REPOSITORY/.new-N",
-			"a run that checks out another commit, after 30 days", nil, nil},
-		{"logs of runs", "deployments, rollbacks", "logs/RUN.log", "the end of each run, when the row is too old", nil, nil},
+		{what: "temporary directories that no history knows", of: deployments + ", hooks run, hooks install",
+			noted:   "the name .stretcher-RUN-N, and a lock on them while they are in use",
+			remover: "the next run that makes a temporary directory beside them, after a minute"},
+		{what: "archives and logs without a name", of: deployments + ", hooks run, hooks install",
+			noted: "not at all", remover: kernel},
+		{what: "locks", of: deployments + ", hooks install",
+			noted: "locks/; the text in a lock file means nothing without the lock", remover: kernel},
+		{what: "releases that are pending, links and marks that were about to be", of: deployments,
+			noted:   "releases/RUN.json, before the release; names that begin with a dot",
+			remover: "the next deployment of the same dest"},
+		{what: "entries of the cache that are half there", of: deployments,
+			noted: "cache/.RUN.N", remover: "the next run that keeps something"},
+		{what: "hook pods that are half installed", of: "hooks install",
+			noted: "pods/EVENT/POD below the root", remover: "hooks install of the same pod, called again"},
+		{what: "plugins that are half checked out", of: deployments + ", hooks run",
+			noted: "plugins/trees/REPOSITORY/.new-N", remover: "a run that checks out another commit, after 30 days"},
+		{what: "logs of runs", of: deployments,
+			noted: "logs/RUN.log", remover: "each run at its end, when they are too old"},
 	}
 }
 
@@ -105,15 +118,48 @@ func (j *Journal) Leave(dir string) {
 	}
 }
 
-func (j *Journal) hasDirs(d history.Run) bool { return anyThere(dirsOf(d)) }
-
-func (j *Journal) removeDirs(d history.Run, _ Hooks) error {
-	for _, dir := range dirsOf(d) {
-		if err := disk.RemovePath(dir); err != nil {
-			return err
+// hasDirs tells whether directories are left that removeDirs can remove.
+func (j *Journal) hasDirs(d history.Run) bool {
+	return slices.ContainsFunc(dirsOf(d), func(dir string) bool {
+		parent, err := place(dir)
+		if err != nil {
+			return false
 		}
+		defer parent.Close()
+		_, err = parent.Root().Lstat(filepath.Base(dir))
+		return err == nil
+	})
+}
+
+// removeDirs removes a run's temporary directories and tells the first error.
+func (j *Journal) removeDirs(d history.Run, _ Hooks) (err error) {
+	for _, dir := range dirsOf(d) {
+		err = cmp.Or(err, removeDir(dir))
 	}
-	return nil
+	return err
+}
+
+func removeDir(dir string) error {
+	parent, err := place(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	return disk.RemoveAll(parent.Root(), filepath.Base(dir))
+}
+
+// place opens the directory that a temporary directory is in. Where others can
+// rename, they may have given its name to something else: then it stays.
+func place(dir string) (*disk.Dir, error) {
+	parent, err := disk.Open(filepath.Dir(dir))
+	if err == nil && !parent.Private() {
+		err = fmt.Errorf("%q stays: %s", dir, parent.Exposed())
+		_ = parent.Close()
+	}
+	return parent, err
 }
 
 func (j *Journal) hasTrees(d history.Run) bool { return anyThere(j.treesOf(d)) }

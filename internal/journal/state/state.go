@@ -57,19 +57,45 @@ func Default(u User) (string, error) {
 type Dir struct{ path string }
 
 // Open makes the directory at path (mode 0700) where it is missing, and tells
-// whether it can be written.
+// whether it can be written. One that others can write is refused.
 func Open(path string) (*Dir, error) {
-	d := &Dir{path}
-	for _, sub := range []string{"", "locks", "logs", "trees", "running"} {
-		if err := os.MkdirAll(filepath.Join(path, sub), 0o700); err != nil {
-			return nil, fmt.Errorf("state directory: %w", err)
+	if err := layOut(path); err != nil {
+		return nil, fmt.Errorf("state directory: %w", err)
+	}
+	return &Dir{path}, nil
+}
+
+func layOut(path string) error {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return err
+	}
+	if err := trusted(path); err != nil {
+		return err
+	}
+	for _, sub := range []string{"locks", "logs", "trees", "running"} {
+		if err := os.Mkdir(filepath.Join(path, sub), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+			return err
 		}
 	}
 	probe, err := disk.UnnamedAt(path) // a kill leaves nothing of it
 	if err != nil {
-		return nil, fmt.Errorf("state directory: %w", err)
+		return err
 	}
-	return d, probe.Close()
+	return probe.Close()
+}
+
+// trusted refuses a directory in which others can write: what its files say is
+// believed, and what they name is removed.
+func trusted(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || st.Uid != 0 && int(st.Uid) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("%q must be a directory that only its owner can write, you or root", path)
+	}
+	return nil
 }
 
 // At is a state directory that is only read; it may not exist.

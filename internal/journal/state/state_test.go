@@ -193,3 +193,29 @@ func testUnwritten(t *testing.T, d *Dir) {
 		t.Errorf("one that will never be written: %+v, %v", o, ok)
 	}
 }
+
+// Who can write the state directory says what this program believes, and
+// names what it removes.
+func TestOpenJudges(t *testing.T) {
+	for mode, want := range map[os.FileMode]bool{
+		0o700: true, 0o755: true, 0o775: false, 0o757: false, 0o777 | os.ModeSticky: false,
+	} {
+		dir := filepath.Join(t.TempDir(), "state")
+		if err := errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, mode)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(dir); (err == nil) != want {
+			t.Errorf("mode %v: %v", mode, err)
+		}
+	}
+	if os.Getuid() != 0 {
+		return
+	}
+	dir := t.TempDir()
+	if err := os.Chown(dir, 47001, 47001); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir); err == nil {
+		t.Error("that of somebody else is trusted")
+	}
+}
