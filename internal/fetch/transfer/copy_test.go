@@ -235,6 +235,27 @@ func TestSizeAndProgress(t *testing.T) {
 	}
 }
 
+// TestMaxBytes: the largest size is taken and one byte more is not, told
+// beforehand or not, in one go or after a break. No byte beyond it is written.
+func TestMaxBytes(t *testing.T) {
+	const limit = 100 * kib
+	for name, steps := range map[string][]step{
+		"announced": nil, "unknown": {{chunked: true}}, "broken": {{chunked: true, cut: 60 * kib}, {chunked: true}},
+	} {
+		for _, size := range []int{limit - 1, limit, limit + 1, 2*limit - 1} {
+			srv := serve(t, noise(1, size), steps...)
+			dst := &memory{}
+			_, err := Copy(t.Context(), stores(t), srv.URL, dst, Options{MaxBytes: limit, Wait: time.Millisecond})
+			if size <= limit && (err != nil || dst.Len() != size) {
+				t.Errorf("%s, %d bytes: %d written, %v", name, size, dst.Len(), err)
+			}
+			if size > limit && (!errors.Is(err, ErrTooLarge) || dst.Len() > limit) {
+				t.Errorf("%s, %d bytes: %d written, %v", name, size, dst.Len(), err)
+			}
+		}
+	}
+}
+
 func TestWrongSize(t *testing.T) {
 	for _, c := range []struct {
 		lie      int64

@@ -1,0 +1,277 @@
+// Package fetch brings archives and manifests here.
+//
+// Its words: a mirror is one of the URLs that an archive may come from; an
+// Archive is the very file that was hashed, open and without a name, so that
+// nobody can put another in its place between the check and the use; a
+// document is small and is kept in memory.
+//
+// It knows nothing of manifests or of the host policy: who calls it says what
+// to fetch, how large it may be and which URLs may be asked. Of this module it
+// imports what lies below it, internal/text/failure, progress and redact.
+package fetch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"stretcher/internal/fetch/checksum"
+	"stretcher/internal/fetch/store"
+	"stretcher/internal/fetch/transfer"
+	"stretcher/internal/text/failure"
+	"stretcher/internal/text/progress"
+	"stretcher/internal/text/redact"
+)
+
+// Archive is a file that has the right checksum. It has no name, or one that
+// nobody but root and the caller can change. It is read by Seek.
+type Archive struct {
+	*os.File
+	Source string // the mirror that it came from, without secrets; for messages
+	Size   int64  // in bytes
+}
+
+// Fetcher holds what all fetches of a run have in common.
+type Fetcher struct {
+	Store     *store.Set
+	Transfer  transfer.Options // retries, waits and the stall limit
+	Bandwidth int64            // of archives, in bytes per second; 0 is unlimited
+	Timeout   time.Duration    // of a fetch, all its attempts and mirrors together; 0 is none
+	Log       *slog.Logger
+	Screen    *progress.Screen
+
+	// Unnamed makes a file without a name in a place that has room for size
+	// bytes; -1 is unknown.
+	Unnamed func(size int64) (*os.File, error)
+	// AllowSource is asked before each request for the archive at first, also
+	// before one that a server redirects to. nil allows all.
+	AllowSource func(first, next string) error
+	// Trying, if set, is told which mirror is tried, without secrets.
+	Trying func(source string)
+}
+
+// Document returns the bytes at url, at most limit. allow is asked before each
+// request, also before one that a server redirects to. A URL that can't be one
+// is failure.ErrMalformed.
+func (f *Fetcher) Document(ctx context.Context, url string, limit int64, allow func(url string) error) ([]byte, error) {
+	if err := store.Check(url); err != nil { // input, not a fetch that failed
+		return nil, failure.Hinted(store.Hint(err), failure.Malformed("%w", err))
+	}
+	ctx, cancel := f.bounded(ctx)
+	defer cancel()
+	opts := f.Transfer
+	opts.MaxBytes = limit
+	var buf memory
+	if _, err := transfer.Copy(ctx, f.Store.Asking(allow), url, &buf, opts); err != nil {
+		return nil, err
+	}
+	return buf.Bytes(), nil
+}
+
+// Archive fetches an archive of at most limit bytes (0: of any size) from the
+// first of the mirrors that has one with the wanted checksum. One with another
+// checksum is failure.ErrRefused, which weighs more than a mirror that is out
+// of reach. The caller closes the archive.
+func (f *Fetcher) Archive(ctx context.Context, src []string, want checksum.Checksum, limit int64) (*Archive, error) {
+	ctx, cancel := f.bounded(ctx)
+	defer cancel()
+	var failures []error
+	for _, mirror := range src {
+		if f.Trying != nil {
+			f.Trying(redact.URL(mirror))
+		}
+		archive, err := f.from(ctx, mirror, want, limit)
+		if err == nil {
+			return archive, nil
+		}
+		failures = append(failures, err)
+		if ctx.Err() != nil {
+			break
+		}
+		if len(failures) < len(src) {
+			f.Log.Warn(failure.Sayf("%v; trying the next mirror", err))
+		}
+	}
+	return nil, worst(failures, len(src))
+}
+
+// worst is the error of an archive that no mirror had.
+func worst(failures []error, mirrors int) error {
+	if len(failures) == 0 {
+		return errors.New("no mirror to fetch from")
+	}
+	if len(failures) == 1 {
+		return failures[0]
+	}
+	last := failures[len(failures)-1]
+	for _, err := range failures { // tampering weighs more than being out of reach
+		if errors.Is(err, failure.ErrRefused) {
+			last = err
+		}
+	}
+	return fmt.Errorf("none of %d mirrors could be used: %w", mirrors, last)
+}
+
+// from fetches from one mirror.
+func (f *Fetcher) from(ctx context.Context, src string, want checksum.Checksum, limit int64) (*Archive, error) {
+	d := &download{create: f.Unnamed, size: -1, hash: want.New()}
+	began := time.Now()
+	n, err := f.copy(ctx, src, d, limit)
+	if err == nil {
+		err = d.verify(src, want)
+	}
+	if err == nil {
+		err = d.rewind()
+	}
+	if err != nil {
+		d.discard()
+		return nil, err
+	}
+	took := time.Since(began)
+	f.Log.Info(fmt.Sprintf("fetched %q: %s in %s, %s is right",
+		redact.URL(src), humanize.IBytes(uint64(n)), took.Round(time.Millisecond), want.Algorithm),
+		"bytes", n, "duration", took)
+	return &Archive{File: d.file, Source: redact.URL(src), Size: n}, nil
+}
+
+func (f *Fetcher) copy(ctx context.Context, src string, d *download, limit int64) (int64, error) {
+	opts := f.Transfer
+	opts.Bandwidth, opts.MaxBytes, opts.OnSize = f.Bandwidth, limit, d.setSize
+	if f.Screen != nil {
+		bar := f.Screen.Bar("fetch")
+		defer bar.Close()
+		opts.Progress = bar.Set
+	}
+	allow := func(string) error { return nil }
+	if f.AllowSource != nil {
+		allow = func(next string) error { return f.AllowSource(src, next) }
+	}
+	return transfer.Copy(ctx, f.Store.Asking(allow), src, d, opts)
+}
+
+// bounded ends a fetch after the Timeout.
+func (f *Fetcher) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if f.Timeout <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, f.Timeout, fmt.Errorf("not done after --timeout %s", f.Timeout))
+}
+
+// memory is a transfer destination for documents.
+type memory struct{ bytes.Buffer }
+
+// Reset forgets what has been written.
+func (m *memory) Reset() error {
+	m.Buffer.Reset()
+	return nil
+}
+
+// download is the file that an archive arrives in, hashed as it is written. It
+// is made when its size is known or its first byte is there, in a place with
+// room for it.
+type download struct {
+	create func(size int64) (*os.File, error)
+	size   int64 // -1 = unknown
+	hash   hash.Hash
+	file   *os.File
+}
+
+// setSize makes the file where it has room.
+func (d *download) setSize(size int64) error {
+	d.size = size
+	return d.open()
+}
+
+func (d *download) open() (err error) {
+	if d.file == nil {
+		d.file, err = d.create(d.size)
+	}
+	return err
+}
+
+// Write appends to the file and the hash.
+func (d *download) Write(p []byte) (int, error) {
+	if err := d.open(); err != nil {
+		return 0, err
+	}
+	n, err := d.file.Write(p)
+	d.hash.Write(p[:n])
+	return n, err
+}
+
+// Reset forgets what has been written.
+func (d *download) Reset() error {
+	d.hash.Reset()
+	if d.file == nil {
+		return nil
+	}
+	if _, err := d.file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	return d.file.Truncate(0)
+}
+
+// verify compares what has been hashed with the wanted checksum.
+func (d *download) verify(src string, want checksum.Checksum) error {
+	if sum := d.hash.Sum(nil); !bytes.Equal(sum, want.Digest) {
+		got := checksum.Checksum{Algorithm: want.Algorithm, Digest: sum}
+		return failure.Refused("%q has checksum %s, the manifest says %s", redact.URL(src), got, want)
+	}
+	return nil
+}
+
+// rewind goes to the file's beginning; an archive without a byte has no file
+// before.
+func (d *download) rewind() error {
+	if err := d.open(); err != nil {
+		return err
+	}
+	_, err := d.file.Seek(0, io.SeekStart)
+	return err
+}
+
+func (d *download) discard() {
+	if d.file != nil {
+		_ = d.file.Close()
+	}
+}
+
+// Verify reads a file from its beginning and returns an error unless it has
+// the wanted checksum. It ends when ctx does, with its cause, and leaves the
+// file at its beginning.
+func Verify(ctx context.Context, file *os.File, want checksum.Checksum) error {
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	h := want.New()
+	if _, err := io.Copy(h, &contextReader{ctx, file}); err != nil {
+		return err
+	}
+	if sum := h.Sum(nil); !bytes.Equal(sum, want.Digest) {
+		return fmt.Errorf("its checksum is %s", checksum.Checksum{Algorithm: want.Algorithm, Digest: sum})
+	}
+	_, err := file.Seek(0, io.SeekStart)
+	return err
+}
+
+// contextReader is a reader that ends with ctx.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+// Read reads unless the context has ended.
+func (c *contextReader) Read(p []byte) (int, error) {
+	if err := context.Cause(c.ctx); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}
