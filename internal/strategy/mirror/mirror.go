@@ -22,8 +22,8 @@
 // All work is done below directories that the caller has opened; no name is
 // looked up from the root of the file system.
 //
-// It may import archive, for the table of a tree, and filter, for the excludes.
-// It knows nothing of manifests, strategies or releases.
+// It may import archive, for the table of a tree, filter, for the excludes, and
+// disk. It knows nothing of manifests, strategies or releases.
 package mirror
 
 import (

@@ -98,18 +98,10 @@ func (a *application) moveCopy(m move) error {
 
 // copyAs is copyNode to a temporary name, which a killed process may have left.
 func copyAs(from int, name string, to int, temp string) error {
-	if err := clearAs(to, temp); err != nil {
+	if err := removeNode(to, temp); err != nil && !errors.Is(err, unix.ENOENT) {
 		return err
 	}
 	return copyNode(from, name, to, temp)
-}
-
-// clearAs removes what has a temporary name.
-func clearAs(fd int, temp string) error {
-	if err := removeNode(fd, temp); !errors.Is(err, unix.ENOENT) {
-		return err
-	}
-	return nil
 }
 
 // copyNode copies a path with all below it, with modes, owners as far as the

@@ -18,16 +18,6 @@ func exchange(fd1 int, name1 string, fd2 int, name2 string) error {
 	return unix.Renameat2(fd1, name1, fd2, name2, unix.RENAME_EXCHANGE)
 }
 
-// renameNew renames to a place that must have nothing, not even an empty
-// directory, which rename(2) replaces.
-func renameNew(from int, name string, to int, place string) error {
-	err := unix.Renameat2(from, name, to, place, unix.RENAME_NOREPLACE)
-	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL) {
-		return renameChecked(from, name, to, place) // a file system without it
-	}
-	return err
-}
-
 func mkfifo(fd int, name string) error {
 	return unix.Mkfifoat(fd, name, 0o600)
 }

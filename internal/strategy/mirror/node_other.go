@@ -15,11 +15,6 @@ const utimeNow = -1
 // caller does it in several.
 func exchange(int, string, int, string) error { return unix.ENOSYS }
 
-// renameNew renames to a place that must have nothing.
-func renameNew(from int, name string, to int, place string) error {
-	return renameChecked(from, name, to, place)
-}
-
 // mkfifo is not there: these systems have no mkfifoat(2) to call, and a path
 // might lead elsewhere.
 func mkfifo(int, string) error { return unix.ENOTSUP }

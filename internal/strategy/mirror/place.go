@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"stretcher/internal/disk"
 )
 
 // Place is a directory and where its name stands. Both are open: a plan is
@@ -42,51 +44,36 @@ func (a *application) whole() error {
 	if a.dest.Parent == nil {
 		return fmt.Errorf("open the directory above: %w", fs.ErrNotExist)
 	}
-	to, err := open(a.dest.Parent)
+	if a.staging.Parent == nil {
+		return a.wholeCopy()
+	}
+	err := a.writable(a.from.root(), func() error {
+		return disk.RenameNew(a.staging.Parent, a.staging.Name, a.dest.Parent, a.dest.Name)
+	})
+	if errors.Is(err, unix.EXDEV) {
+		err = a.wholeCopy()
+	}
+	return err
+}
+
+// wholeCopy is for staging on another mount than the directory above dest.
+func (a *application) wholeCopy() error {
+	parent, temp := a.dest.Parent, a.opts.temp()
+	fd, err := open(parent)
 	if err != nil {
 		return fmt.Errorf("open the directory above: %w", err)
 	}
-	defer unix.Close(to)
-	if a.staging.Parent == nil {
-		return a.wholeCopy(to)
-	}
-	from, err := open(a.staging.Parent)
-	if err != nil {
-		return fmt.Errorf("open the directory above staging: %w", err)
-	}
-	defer unix.Close(from)
-	err = a.writable(a.from.root(), func() error { return renameNew(from, a.staging.Name, to, a.dest.Name) })
-	if errors.Is(err, unix.EXDEV) {
-		err = a.wholeCopy(to)
-	}
-	return err
-}
-
-// wholeCopy is for staging on another file system than the directory open at
-// fd, which is to hold dest.
-func (a *application) wholeCopy(fd int) error {
-	temp := a.opts.temp()
-	err := clearAs(fd, temp)
-	if err == nil {
+	defer unix.Close(fd)
+	if err = disk.RemoveAll(parent, temp); err == nil {
 		err = copyTree(a.from.root(), fd, temp)
 	}
 	if err == nil {
-		err = renameNew(fd, temp, fd, a.dest.Name)
+		err = disk.RenameNew(parent, temp, parent, a.dest.Name)
 	}
 	if err != nil {
-		_ = removeNode(fd, temp)
+		_ = disk.RemoveAll(parent, temp)
 	}
 	return err
-}
-
-// renameChecked looks before it renames, for systems that can't do both in
-// one.
-func renameChecked(from int, name string, to int, place string) error {
-	var st unix.Stat_t
-	if err := lstat(to, place, &st); err == nil {
-		return unix.EEXIST
-	}
-	return unix.Renameat(from, name, to, place)
 }
 
 // otherDevice tells whether what is at name lies on another file system than

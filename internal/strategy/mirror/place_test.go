@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -38,7 +39,7 @@ type scope struct {
 func (s *scope) Cleanup(f func()) { s.done = append(s.done, f) }
 
 func (s *scope) close() {
-	for _, f := range s.done {
+	for _, f := range slices.Backward(s.done) {
 		f()
 	}
 	s.done = nil

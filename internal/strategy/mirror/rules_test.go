@@ -155,7 +155,12 @@ func scan(t testing.TB, tarred []byte, dest, dir string, opts *Options) ([]archi
 	if dir != "" {
 		check(t, os.MkdirAll(dir, 0o700))
 	}
-	stage := NewStage(rootAt(t, dest), rootAt(t, dir), *opts)
+	return scanTo(t, tarred, rootAt(t, dest), rootAt(t, dir), opts)
+}
+
+func scanTo(t testing.TB, tarred []byte, dest, dir *os.Root, opts *Options) ([]archive.Entry, error) {
+	t.Helper()
+	stage := NewStage(dest, dir, *opts)
 	entries, _, err := archive.Scan(context.Background(), bytes.NewReader(tarred), archive.Options{}, stage)
 	opts.Differs = stage.Differs
 	return entries, errors.Join(err, stage.Close())

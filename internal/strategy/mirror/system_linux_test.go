@@ -19,7 +19,7 @@ import (
 )
 
 // mount puts a tmpfs at dir.
-func mount(t *testing.T, dir, options string) {
+func mount(t testing.TB, dir, options string) {
 	t.Helper()
 	check(t, os.MkdirAll(dir, 0o755))
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
