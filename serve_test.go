@@ -20,6 +20,7 @@ import (
 //	/cut/N/NAME            the connection breaks after N bytes, each time
 //	/cutonce/N/NAME        it breaks after N bytes, once
 //	/norange/N/NAME        the same, and Range is ignored
+//	/chunked/NAME          the file, without saying how long it is
 //	/slow/NAME             a byte every 50 ms
 //	/stall/NAME            a first byte and then none
 //	/redirect/NAME         to the URL that is in the file
@@ -80,6 +81,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			w = &cutter{ResponseWriter: w, left: n}
 		}
 		s.file(w, r, name)
+	case "chunked":
+		data, _ := os.ReadFile(name)
+		w.(http.Flusher).Flush() // before any length is known
+		_, _ = w.Write(data)
 	case "slow", "stall":
 		s.drip(w, r, name, parts[0] == "stall")
 	case "redirect":
