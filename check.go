@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -19,12 +18,12 @@ import (
 	"stretcher/internal/fetch/store"
 	"stretcher/internal/journal"
 	"stretcher/internal/journal/runlog"
+	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
 	"stretcher/internal/strategy/releases"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
 	"stretcher/internal/text/redact"
-	"stretcher/internal/text/yamldoc"
 )
 
 // runCheck parses and validates a manifest and prints what would run. An
@@ -40,24 +39,16 @@ func runCheck(ctx context.Context, s *settings) error {
 		return err
 	}
 	defer r.store.Close()
-	manifest := r.event.URL
-	data, err := r.fetchManifest(ctx, manifest)
-	if err != nil {
-		return fmt.Errorf("manifest: %w", err)
+	load := r.loader(manifestRules())
+	load.Warn = nil // an unknown key is an error
+	loaded, err := load.Load(ctx, r.event.URL)
+	if err = r.use(loaded, err); err != nil {
+		return maskedFailure(log, fmt.Errorf("manifest: %w", err))
 	}
-	if data, err = expandTemplates(ctx, data, r.lookup, log.Mask); err != nil {
-		return fmt.Errorf("manifest %q: %w", redact.URL(manifest), err)
-	}
-	m, warnings, err := ParseManifest(data, store.Check)
-	if err = errors.Join(unknownKeys(warnings), err); err != nil {
-		return failure.Hinted(hintOf(err), failure.Malformed("manifest %q: %s", redact.URL(manifest), log.Masked(oneLine(failure.Text(err)))))
-	}
-	maskEnv(log, m, r.lookup)
-	r.manifest = m
-	if err := errors.Join(r.policy.Manifest(manifest), r.accept()); err != nil {
+	if err := r.accept(); err != nil {
 		return err
 	}
-	printPlan(os.Stdout, m, log.Masked)
+	printPlan(os.Stdout, r.manifest, log.Masked)
 	return nil
 }
 
@@ -65,7 +56,7 @@ func runCheck(ctx context.Context, s *settings) error {
 // lock and writes no history. Its URL is the first argument, which may name a
 // file.
 func newReader(s *settings, log *runlog.Log) (*run, error) {
-	manifest, err := fileURL(s.args[0])
+	url, err := fileURL(s.args[0])
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +64,7 @@ func newReader(s *settings, log *runlog.Log) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{event: &event.Event{Source: event.Argument, URL: manifest}, manifestURL: redact.URL(manifest), opts: s.Options, policy: host,
+	r := &run{event: &event.Event{Source: event.Argument, URL: url}, manifestURL: redact.URL(url), opts: s.Options, policy: host,
 		log: log, screen: progress.New(os.Stderr, false), rec: journal.New(log), tmpdir: tmpdir(),
 		store: store.NewSet(store.Options{UserAgent: userAgent()})}
 	r.environ, r.lookup = environOf()
@@ -95,21 +86,12 @@ func fileURL(arg string) (string, error) {
 	return (&url.URL{Scheme: "file", Path: abs}).String(), nil
 }
 
-// unknownKeys makes errors of warnings.
-func unknownKeys(warnings []*yamldoc.Problem) error {
-	var all []error
-	for _, w := range warnings {
-		all = append(all, errors.New(warningText(w)))
-	}
-	return errors.Join(all...)
-}
-
 // oneLine puts joined errors on one line.
 func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }
 
 // printPlan says what a deployment of m would do. Values of env are not
 // printed.
-func printPlan(w io.Writer, m *Manifest, mask func(string) string) {
+func printPlan(w io.Writer, m *manifest.Manifest, mask func(string) string) {
 	row := func(key, value string) {
 		if value != "" {
 			fmt.Fprintf(w, "%-14s %s\n", key, printable(mask(value)))
@@ -130,9 +112,9 @@ func printPlan(w io.Writer, m *Manifest, mask func(string) string) {
 	} else {
 		row("src", "none: commands only")
 	}
-	for _, p := range m.Commands.points() {
-		for _, c := range p.lines {
-			row(p.name, describe(c))
+	for _, p := range m.Commands.Points() {
+		for _, c := range p.Commands {
+			row(p.Name, describe(c))
 		}
 	}
 	for _, name := range m.Hooks.Sorted() {
@@ -143,7 +125,7 @@ func printPlan(w io.Writer, m *Manifest, mask func(string) string) {
 }
 
 // strategyRows say how the strategy's own keys are set.
-func strategyRows(m *Manifest) [][2]string {
+func strategyRows(m *manifest.Manifest) [][2]string {
 	switch m.SyncStrategy {
 	case strategyNative:
 		if m.Native.Checksum {
@@ -152,10 +134,10 @@ func strategyRows(m *Manifest) [][2]string {
 	case strategyReleases:
 		back := "no"
 		if !m.Rollback.Off {
-			back = strings.Join(append([]string{"after a failure, then:"}, m.Rollback.rerun()...), " ")
+			back = strings.Join(append([]string{"after a failure, then:"}, m.Rollback.Points()...), " ")
 		}
 		return [][2]string{
-			{"releases", fmt.Sprintf("keep %d, link %s", m.Releases.keep(), cmp.Or(m.Releases.Link, string(releases.Reflink)))},
+			{"releases", fmt.Sprintf("keep %d, link %s", m.Releases.KeepCount(), cmp.Or(m.Releases.Link, string(releases.Reflink)))},
 			{"shared", strings.Join(m.Releases.Shared, " ")},
 			{"rollback", back},
 		}
@@ -173,7 +155,7 @@ func printable(s string) string {
 	return s
 }
 
-func describe(c CommandLine) string {
+func describe(c manifest.Command) string {
 	text := strings.TrimSpace(c.Run)
 	if c.Timeout > 0 {
 		text += fmt.Sprintf("  (timeout %s)", time.Duration(c.Timeout))

@@ -14,6 +14,7 @@ import (
 
 	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
+	"stretcher/internal/manifest"
 	"stretcher/internal/process"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/units"
@@ -21,7 +22,7 @@ import (
 
 // runCommands runs the commands of a point in order and stops at the first
 // that fails. What they print becomes log lines.
-func (r *run) runCommands(ctx context.Context, point string, lines []CommandLine) error {
+func (r *run) runCommands(ctx context.Context, point string, lines []manifest.Command) error {
 	for i, c := range lines {
 		out := r.log.Output("")
 		err := r.runCommand(ctx, point, c, nil, out, out)
@@ -55,7 +56,7 @@ func quoteCommand(s string) string {
 // notify runs the success or failure commands. Each gets the log so far on
 // its stdin and writes to our stdout and stderr. One that fails is logged and
 // does not keep the next from running: the deployment is decided already.
-func (r *run) notify(ctx context.Context, point string, lines []CommandLine) {
+func (r *run) notify(ctx context.Context, point string, lines []manifest.Command) {
 	for i, c := range lines {
 		if c.Timeout == 0 {
 			c.Timeout = units.Duration(notifyTimeout)
@@ -80,7 +81,7 @@ func (u unread) Write(p []byte) (int, error) {
 
 // runCommand runs one command line by sh -c in a process group of its own and
 // notes it in the history.
-func (r *run) runCommand(ctx context.Context, point string, c CommandLine, stdin io.Reader, stdout, stderr io.Writer) error {
+func (r *run) runCommand(ctx context.Context, point string, c manifest.Command, stdin io.Reader, stdout, stderr io.Writer) error {
 	r.log.Info(fmt.Sprintf("%s: %s", point, c.Run), "step", point)
 	began, offset := time.Now(), r.log.Offset()
 	res, err := process.Run(ctx, process.Command{

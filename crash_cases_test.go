@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"stretcher/internal/journal/history"
+	"stretcher/internal/manifest"
 )
 
 // crashes lists the crash table. These pairs there are not:
@@ -60,13 +61,13 @@ func reached(step, strategy string) want {
 	w := want{tree: oldTree, step: step, back: strategy == strategyReleases && (step == "post" || step == "verify")}
 	var order []string
 	for _, s := range []string{"delay", "manifest", "lock", "fetch", "pre", "extract", "sync", "post", "verify", "release", "pre_prune", "prune", "success"} {
-		if isPoint(s) {
+		if manifest.IsPoint(s) {
 			order = append(order, s)
 		}
 		if s == step || step == "failure" && s == "post" {
 			break
 		}
-		if isPoint(s) {
+		if manifest.IsPoint(s) {
 			order = append(order, s+"2")
 		}
 		if s == "pre" && strategy == strategyMv {

@@ -21,6 +21,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"stretcher/internal/manifest"
 )
 
 // What a dest of TestCrash is, as describeDest has it.
@@ -284,9 +286,9 @@ func (w *world) writeManifest() {
 
 func (w *world) writeCommands(b *strings.Builder) {
 	b.WriteString("commands:\n")
-	for _, p := range new(Commands).points() {
-		fmt.Fprintf(b, "  %s:\n", p.name)
-		for _, name := range []string{p.name, p.name + "2"} {
+	for _, p := range new(manifest.Commands).Points() {
+		fmt.Fprintf(b, "  %s:\n", p.Name)
+		for _, name := range []string{p.Name, p.Name + "2"} {
 			fmt.Fprintf(b, "    - {run: %q", w.commandLine(name))
 			if w.timeout > 0 {
 				fmt.Fprintf(b, ", timeout: %d", w.timeout)

@@ -2,25 +2,15 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 
 	"stretcher/internal/disk/tree"
 	"stretcher/internal/journal"
+	"stretcher/internal/manifest"
 	"stretcher/internal/text/failure"
 )
-
-// fingerprint names what a deployment of m puts at dest, and how.
-func fingerprint(m *Manifest) string {
-	b, err := json.Marshal([]any{m.Checksum.String(), m.SyncStrategy, m.Excludes, m.ExcludeFrom, m.DestMode, m.Extract, m.Releases.Shared})
-	if err != nil {
-		panic(err) // strings and numbers
-	}
-	return fmt.Sprintf("%x", sha256.Sum256(b))
-}
 
 // isCurrent tells whether dest already is what this deployment would make of
 // it: the last good run put the same archive there in the same way, and
@@ -30,7 +20,7 @@ func (r *run) isCurrent(ctx context.Context) bool {
 		return false
 	}
 	good, ok := r.rec.LastGood(r.manifest.Dest)
-	if !ok || good.Tree == "" || good.Fingerprint != fingerprint(r.manifest) {
+	if !ok || good.Tree == "" || good.Fingerprint != r.manifest.Fingerprint() {
 		return false
 	}
 	if s, ok := r.strategy.(*releaseStrategy); ok {
@@ -74,7 +64,7 @@ func describeDrift(drifts tree.Drifts) string {
 
 // skipExcluded applies excludes as rsync does for its caller. The mv strategy
 // knows none. What runs keep in dest for a while is no part of it.
-func skipExcluded(m *Manifest, excludeFrom []byte) (tree.Skip, error) {
+func skipExcluded(m *manifest.Manifest, excludeFrom []byte) (tree.Skip, error) {
 	if m.SyncStrategy == strategyMv {
 		return nil, nil
 	}

@@ -20,11 +20,11 @@ import (
 	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/journal/runlog"
+	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
 	"stretcher/internal/text/redact"
-	"stretcher/internal/text/yamldoc"
 )
 
 // Options are what flags say about a deployment.
@@ -49,7 +49,7 @@ type run struct {
 	screen  *progress.Screen
 	store   *store.Set
 	environ []string
-	lookup  environment
+	lookup  manifest.Lookup
 	tmpdir  string // TMPDIR, or ""
 	stdout  io.Writer
 	stderr  io.Writer
@@ -59,7 +59,7 @@ type run struct {
 
 	event       *event.Event
 	back        *rollback // nil for a deployment
-	manifest    *Manifest
+	manifest    *manifest.Manifest
 	raw         []byte // the manifest's text as fetched
 	text        []byte // the same, templates expanded
 	manifestURL string // redacted
@@ -192,11 +192,11 @@ func (r *run) hasSrc() bool   { return len(r.manifest.Src) > 0 || r.isRollback()
 func (r *run) isStaged() bool { return r.staging != "" }
 
 func (r *run) hasCommands(point string) func() bool {
-	return func() bool { return len(r.manifest.Commands.at(point)) > 0 }
+	return func() bool { return len(r.manifest.Commands.At(point)) > 0 }
 }
 
 func (r *run) commands(point string) func(context.Context) error {
-	return func(ctx context.Context) error { return r.runCommands(ctx, point, r.manifest.Commands.at(point)) }
+	return func(ctx context.Context) error { return r.runCommands(ctx, point, r.manifest.Commands.At(point)) }
 }
 
 // take takes one step. Nothing is begun once ctx has ended. The error names
@@ -209,7 +209,7 @@ func (r *run) take(ctx context.Context, s step) error {
 		err = s.do(ctx)
 	}
 	err = asInterrupted(ctx, err)
-	if !isPoint(s.name) && s.name != string(hooks.PreExtract) { // commands and hooks have rows of their own
+	if !manifest.IsPoint(s.name) && s.name != string(hooks.PreExtract) { // commands and hooks have rows of their own
 		row := history.Step{Point: s.name, Dialect: journal.DialectSelf, Name: s.name, Started: began, Duration: time.Since(began), Offset: offset}
 		if err != nil {
 			row.Exit = 1
@@ -257,109 +257,6 @@ func (r *run) delay(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	}
-}
-
-// readManifest makes the manifest that of the run, if the host policy lets it.
-func (r *run) readManifest(ctx context.Context) error {
-	if err := r.loadManifest(ctx, ParseManifest); err != nil {
-		return err
-	}
-	return r.accept()
-}
-
-// accept settles how the manifest is deployed, if the host policy lets it.
-func (r *run) accept() error {
-	m := r.manifest
-	settleStrategy(m, func(msg string) { r.log.Info(msg) })
-	r.strategy = newStrategy(m)
-	r.rec.Describe(func(row *history.Run) {
-		row.Name, row.Version, row.Dest = r.log.Masked(m.Name), r.log.Masked(m.Version), m.Dest
-	})
-	if err := r.allowed(); err != nil {
-		return err
-	}
-	return r.policy.Dest(m.Dest)
-}
-
-// loadManifest fetches, expands and parses the manifest.
-func (r *run) loadManifest(ctx context.Context, parse manifestParser) error {
-	url := r.event.URL
-	if err := r.policy.Manifest(url); err != nil {
-		return err
-	}
-	data, err := r.fetchManifest(ctx, url)
-	if err != nil {
-		return err
-	}
-	r.raw = data
-	r.manifest, err = r.parseManifest(ctx, data, parse)
-	return err
-}
-
-// allowed asks the host policy about what the manifest wants to fetch.
-func (r *run) allowed() error {
-	m := r.manifest
-	for _, src := range m.Src {
-		if err := r.policy.Source(src); err != nil {
-			return err
-		}
-	}
-	m.Extract = r.policy.Extract.Tighter(m.Extract)
-	m.Limits = m.Limits.tightened(r.policy.Limits)
-	if r.hasSrc() && r.hasDest() && r.rec.State() != nil {
-		if err := apart(m.Dest, r.rec.State().Path()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// apart refuses a dest that holds the state directory or lies in it: a sync
-// would delete locks and history.
-func apart(dest, stateDir string) error {
-	if below(policy.Real(stateDir), policy.Real(dest)) || below(policy.Real(dest), policy.Real(stateDir)) {
-		return failure.Refused("dest %q and the state directory %q lie in one another", dest, stateDir)
-	}
-	return nil
-}
-
-// below reports whether name is dir or lies in it.
-func below(name, dir string) bool {
-	rel, err := filepath.Rel(dir, name)
-	return err == nil && filepath.IsLocal(rel)
-}
-
-// manifestParser is ParseManifest or ParsePod.
-type manifestParser func(data []byte, checkSrc func(string) error) (*Manifest, []*yamldoc.Problem, error)
-
-// parseManifest makes a checked manifest of bytes and keeps the environment's
-// values that are in it out of the log.
-func (r *run) parseManifest(ctx context.Context, data []byte, parse manifestParser) (*Manifest, error) {
-	data, err := expandTemplates(ctx, data, r.lookup, r.log.Mask)
-	if err != nil {
-		return nil, fmt.Errorf("%q: %w", r.manifestURL, err)
-	}
-	r.text = data
-	m, warnings, err := parse(data, store.Check)
-	for _, w := range warnings {
-		r.log.Warn(fmt.Sprintf("manifest %q: %s", r.manifestURL, warningText(w)))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%q: %w", r.manifestURL, err)
-	}
-	maskEnv(r.log, m, r.lookup)
-	return m, nil
-}
-
-// maskEnv keeps the values of env out of the log.
-func maskEnv(log *runlog.Log, m *Manifest, lookup environment) {
-	for name, value := range m.Env {
-		if value != nil {
-			log.Mask(name, *value)
-		} else if v, ok := lookup(name); ok {
-			log.Mask(name, v)
-		}
 	}
 }
 

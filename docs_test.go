@@ -14,10 +14,10 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"stretcher/internal/fetch/store"
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/p2"
 	"stretcher/internal/hooks/porter"
+	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
 	"stretcher/internal/testparts"
 )
@@ -97,15 +97,13 @@ func TestDocumentedManifests(t *testing.T) {
 // that fits everywhere.
 func parseDocumented(text string) error {
 	lookup := func(string) (string, bool) { return strings.Repeat("ab", 32), true }
-	data, err := expandTemplates(context.Background(), []byte(text), lookup, func(string, string) {})
-	if err != nil {
-		return err
-	}
-	_, warnings, err := ParseManifest(data, store.Check)
-	if err == nil && len(warnings) > 0 {
-		err = warnings[0]
-	}
+	_, err := strictLoader(lookup).Parse(context.Background(), []byte(text), "file:///doc.yml")
 	return err
+}
+
+// strictLoader takes no key that it does not know.
+func strictLoader(lookup manifest.Lookup) *manifest.Loader {
+	return &manifest.Loader{Policy: &policy.Policy{}, Lookup: lookup, Secret: func(string, string) {}, Rules: manifestRules()}
 }
 
 func TestDocumentedCommands(t *testing.T) {
@@ -334,14 +332,14 @@ func TestManifestKeysAreDocumented(t *testing.T) {
 	for _, m := range headings {
 		got = append(got, m[1])
 	}
-	want := yamlKeys(reflect.TypeFor[Manifest]())
+	want := yamlKeys(reflect.TypeFor[manifest.Manifest]())
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		t.Errorf("docs/manifest.md has sections for\n%q, the manifest has\n%q", got, want)
 	}
-	for _, typ := range []reflect.Type{reflect.TypeFor[Commands](), reflect.TypeFor[CommandLine](), reflect.TypeFor[ArchiveLimits](),
-		reflect.TypeFor[NativeKeys](), reflect.TypeFor[ReleaseKeys](), reflect.TypeFor[RollbackKeys]()} {
+	for _, typ := range []reflect.Type{reflect.TypeFor[manifest.Commands](), reflect.TypeFor[manifest.Command](), reflect.TypeFor[manifest.Limits](),
+		reflect.TypeFor[manifest.NativeKeys](), reflect.TypeFor[manifest.ReleaseKeys](), reflect.TypeFor[manifest.RollbackKeys]()} {
 		for _, key := range yamlKeys(typ) {
 			if key != "-" && !strings.Contains(doc, "\n| `"+key+"` |") {
 				t.Errorf("docs/manifest.md has no table row for %q", key)
@@ -444,16 +442,13 @@ func TestDocumentedErrors(t *testing.T) {
 	}
 	none := func(string) (string, bool) { return "", false }
 	for _, row := range rows {
-		manifest, message := strings.Trim(row[0], "`"), strings.Trim(row[1], "`")
-		data, err := expandTemplates(t.Context(), []byte(manifest+"\n"), none, func(string, string) {})
-		if err == nil {
-			_, _, err = ParseManifest(data, store.Check)
-		}
+		text, message := strings.Trim(row[0], "`"), strings.Trim(row[1], "`")
+		_, err := strictLoader(none).Parse(t.Context(), []byte(text+"\n"), "file:///doc.yml")
 		if err == nil || !strings.Contains(err.Error(), message) {
-			t.Errorf("%s\n\tgot  %v\n\twant %s", manifest, err, message)
+			t.Errorf("%s\n\tgot  %v\n\twant %s", text, err, message)
 		}
 		if exitCode(err) != exitMalformed {
-			t.Errorf("%s: exit status %d", manifest, exitCode(err))
+			t.Errorf("%s: exit status %d", text, exitCode(err))
 		}
 	}
 }

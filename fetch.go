@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -52,48 +51,33 @@ func (m *memory) Reset() error {
 	return nil
 }
 
-// fetchManifest returns the bytes of the manifest at url.
-func (r *run) fetchManifest(ctx context.Context, url string) ([]byte, error) {
+// fetchManifest returns the bytes of the manifest at url, at most limit of
+// them. It asks allow before each request.
+func (r *run) fetchManifest(ctx context.Context, url string, limit int64, allow func(string) error) ([]byte, error) {
 	if err := store.Check(url); err != nil { // input, not a fetch that failed
 		return nil, failure.Hinted(store.Hint(err), failure.Malformed("%w", err))
 	}
 	ctx, cancel := r.withTimeout(ctx)
 	defer cancel()
 	opts := r.transferOptions()
-	opts.MaxBytes = maxManifest
-	if limit := int64(r.policy.Limits.Manifest); limit > 0 {
-		opts.MaxBytes = min(limit, maxManifest)
-	}
+	opts.MaxBytes = limit
 	var buf memory
-	if _, err := transfer.Copy(ctx, r.store.Asking(r.allowManifest(url)), url, &buf, opts); err != nil {
+	if _, err := transfer.Copy(ctx, r.store.Asking(allow), url, &buf, opts); err != nil {
 		return nil, err
 	}
 	return buf.Bytes(), nil
 }
 
-// allowManifest returns what is asked before each request for the manifest at
-// first. What comes by https does not come by http in the end, because a
-// manifest runs commands and no checksum protects it.
-func (r *run) allowManifest(first string) func(string) error {
-	return func(next string) error {
-		if strings.HasPrefix(first, "https:") && !strings.HasPrefix(next, "https:") {
-			return failure.Refused("%q is not https, as %q is", redact.URL(next), redact.URL(first))
-		}
-		return hintRedirect(next != first, "manifests", r.policy.Manifest(next))
-	}
-}
-
-// allowSource does the same for the archive at first.
+// allowSource returns what is asked before each request for the archive at
+// first.
 func (r *run) allowSource(first string) func(string) error {
-	return func(next string) error { return hintRedirect(next != first, "sources", r.policy.Source(next)) }
-}
-
-// hintRedirect says what to do about a redirect that the host policy refuses.
-func hintRedirect(redirected bool, list string, err error) error {
-	if err == nil || !redirected {
+	return func(next string) error {
+		err := r.policy.Source(next)
+		if err != nil && next != first {
+			return failure.Hinted("the host policy must allow where a server redirects to as well: allow.sources", err)
+		}
 		return err
 	}
-	return failure.Hinted("the host policy must allow where a server redirects to as well: allow."+list, err)
 }
 
 // fetchArchive brings src to a local file whose checksum is right and returns

@@ -72,7 +72,7 @@ func (r *run) record(err error) {
 	switch {
 	case r.done:
 		result = history.Good
-		if err := r.rec.KeepTree(r.recorded, fingerprint(r.manifest)); err != nil {
+		if err := r.rec.KeepTree(r.recorded, r.manifest.Fingerprint()); err != nil {
 			r.log.Warn(failure.Sayf("the next run will deploy in full: %v", err))
 		}
 	case exit == exitRefused:
@@ -91,13 +91,5 @@ func (r *run) summary() string {
 	if !r.hasSrc() {
 		return fmt.Sprintf("commands of %q done", r.manifestURL)
 	}
-	return fmt.Sprintf("deployed %s to %q", m.title(), m.Dest)
-}
-
-// title is the deployment's name and version.
-func (m *Manifest) title() string {
-	if m.Version == "" {
-		return fmt.Sprintf("%q", m.Name)
-	}
-	return fmt.Sprintf("%q version %q", m.Name, m.Version)
+	return fmt.Sprintf("deployed %s to %q", m.Title(), m.Dest)
 }

@@ -21,6 +21,7 @@ import (
 	"stretcher/internal/hooks/porter"
 	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
+	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
@@ -147,8 +148,8 @@ func newHookRun(s *settings, url string) (*run, func(), error) {
 }
 
 // loadAllowed loads the manifest, if the host policy lets it.
-func (r *run) loadAllowed(ctx context.Context, parse manifestParser) error {
-	if err := r.loadManifest(ctx, parse); err != nil {
+func (r *run) loadAllowed(ctx context.Context, rules manifest.Rules) error {
+	if err := r.loadManifest(ctx, rules); err != nil {
 		return fmt.Errorf("manifest: %w", err)
 	}
 	return r.allowed()
@@ -179,7 +180,7 @@ func (r *run) runNamedHooks(ctx context.Context, name, envFile string) (code int
 			return exitUsage, failure.Usage("--env-file: %w", err)
 		}
 	}
-	if err := r.loadAllowed(ctx, ParseManifest); err != nil {
+	if err := r.loadAllowed(ctx, manifestRules()); err != nil {
 		return exitCode(err), err
 	}
 	set, _ := all.New(r.hookOptions(true))
@@ -218,7 +219,9 @@ func (r *run) installPod(ctx context.Context, h hookFlags) error {
 	if err != nil {
 		return err
 	}
-	if err := r.loadAllowed(ctx, ParsePod); err != nil {
+	rules := manifestRules()
+	rules.Pod = true
+	if err := r.loadAllowed(ctx, rules); err != nil {
 		return err
 	}
 	m := r.manifest

@@ -23,7 +23,7 @@ const watchPoll = 2 * time.Second
 // of the host. With --watch it goes on until it is interrupted.
 func (r *run) listHooks(ctx context.Context, s *settings) error {
 	if r.event.URL != "" {
-		if err := r.loadAllowed(ctx, ParseManifest); err != nil {
+		if err := r.loadAllowed(ctx, manifestRules()); err != nil {
 			return err
 		}
 	}

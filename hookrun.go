@@ -157,8 +157,8 @@ func (r *run) deployment(p hooks.Point) hooks.Deployment {
 		Run: r.id, Name: m.Name, Version: m.Version, Dest: m.Dest, Tree: r.tree(), Annotations: m.Annotations,
 		Environ: r.environ, ManifestEnv: r.manifestEnv(), Own: r.runEnv(string(p)),
 	}
-	for _, point := range m.Commands.points() {
-		for _, c := range point.lines {
+	for _, point := range m.Commands.Points() {
+		for _, c := range point.Commands {
 			if words := strings.Fields(c.Run); len(words) > 0 {
 				d.Commands = append(d.Commands, words[0])
 			}

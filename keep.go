@@ -38,7 +38,7 @@ func (r *run) keep(ctx context.Context) {
 	}
 	e := cache.Entry{
 		Run: r.id, Dest: m.Dest, Strategy: m.SyncStrategy, ManifestURL: r.manifestURL, Name: m.Name, Version: m.Version,
-		Checksum: m.Checksum.String(), Fingerprint: fingerprint(m),
+		Checksum: m.Checksum.String(), Fingerprint: m.Fingerprint(),
 	}
 	if s, ok := r.released(); m.SyncStrategy == strategyReleases && (!ok || s.id != r.id) {
 		return // a release that was there has its own

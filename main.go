@@ -31,6 +31,7 @@ import (
 	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/journal/runlog"
+	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
 	"stretcher/internal/process"
 	"stretcher/internal/text/failure"
@@ -282,7 +283,7 @@ func tmpdir() string {
 }
 
 // environOf returns the process's environment and a look-up into it.
-func environOf() ([]string, environment) { return os.Environ(), os.LookupEnv }
+func environOf() ([]string, manifest.Lookup) { return os.Environ(), os.LookupEnv }
 
 func newRunID() string { return uuid.Must(uuid.NewV7()).String() }
 

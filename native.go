@@ -17,6 +17,7 @@ import (
 	"stretcher/internal/archive"
 	"stretcher/internal/hooks"
 	"stretcher/internal/journal"
+	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
 	"stretcher/internal/strategy/filter"
 	"stretcher/internal/strategy/mirror"
@@ -150,7 +151,7 @@ func device(info os.FileInfo) uint64 {
 
 // mirrorOptions say what of dest the native strategy leaves alone, and how it
 // compares. excludeFrom is the text of the archive's exclude list.
-func mirrorOptions(m *Manifest, excludeFrom []byte) (mirror.Options, error) {
+func mirrorOptions(m *manifest.Manifest, excludeFrom []byte) (mirror.Options, error) {
 	list, err := excludeList(m, excludeFrom)
 	if err != nil {
 		return mirror.Options{}, err
@@ -164,7 +165,7 @@ func mirrorOptions(m *Manifest, excludeFrom []byte) (mirror.Options, error) {
 }
 
 // excludeList is the manifest's excludes as rsync gets them.
-func excludeList(m *Manifest, excludeFrom []byte) (*filter.List, error) {
+func excludeList(m *manifest.Manifest, excludeFrom []byte) (*filter.List, error) {
 	rules, err := filter.ParseFile(strings.NewReader(string(excludeFrom)))
 	if err != nil {
 		return nil, failure.Malformed("exclude_from: %w", err)

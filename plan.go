@@ -19,6 +19,7 @@ import (
 	"stretcher/internal/archive"
 	"stretcher/internal/disk"
 	"stretcher/internal/journal/runlog"
+	"stretcher/internal/manifest"
 	"stretcher/internal/strategy/filter"
 	"stretcher/internal/strategy/mirror"
 	"stretcher/internal/text/failure"
@@ -65,7 +66,7 @@ func runPlan(ctx context.Context, s *settings) (code int, err error) {
 
 // plan finds out what a deployment would do.
 func (r *run) plan(ctx context.Context) (*plan, error) {
-	if err := r.loadManifest(ctx, ParseManifest); err != nil {
+	if err := r.loadManifest(ctx, manifestRules()); err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
 	}
 	if err := r.accept(); err != nil {
@@ -73,11 +74,11 @@ func (r *run) plan(ctx context.Context) (*plan, error) {
 	}
 	m := r.manifest
 	p := &plan{dest: m.Dest, strategy: m.SyncStrategy, commands: map[string]int{}}
-	for _, point := range m.Commands.points() {
-		if point.name == "failure" {
+	for _, point := range m.Commands.Points() {
+		if point.Name == "failure" {
 			continue
 		}
-		p.commands[point.name] = len(point.lines)
+		p.commands[point.Name] = len(point.Commands)
 	}
 	if !r.hasSrc() {
 		return p, nil
@@ -309,9 +310,9 @@ func (p *plan) print(w io.Writer) {
 			count[mirror.Add], count[mirror.Modify], count[mirror.Delete], humanize.IBytes(uint64(p.bytes)), p.strategy)
 	}
 	var run []string
-	for _, point := range new(Commands).points() {
-		if n := p.commands[point.name]; n > 0 {
-			run = append(run, fmt.Sprintf("%d %s", n, point.name))
+	for _, point := range new(manifest.Commands).Points() {
+		if n := p.commands[point.Name]; n > 0 {
+			run = append(run, fmt.Sprintf("%d %s", n, point.Name))
 		}
 	}
 	if len(run) > 0 {

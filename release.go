@@ -12,6 +12,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"stretcher/internal/manifest"
 	"stretcher/internal/strategy/releases"
 	"stretcher/internal/text/failure"
 )
@@ -80,7 +81,7 @@ func (r *run) deletesReleases() bool {
 
 // isLive tells whether the release that current leads to was deployed from the
 // manifest's archive and is good.
-func (s *releaseStrategy) isLive(m *Manifest) bool {
+func (s *releaseStrategy) isLive(m *manifest.Manifest) bool {
 	all, err := s.dir.List()
 	return err == nil && slices.ContainsFunc(all, func(rel releases.Release) bool {
 		return rel.ID == s.before && rel.State == releases.Good && rel.Checksum == m.Checksum.String()
@@ -270,7 +271,7 @@ func (r *run) leaveNewer(dir *releases.Dir, live string) {
 // there are old ones: the step that removes those does it.
 func (r *run) sweepReleases(ctx context.Context) {
 	dir, id, _ := r.liveRelease()
-	keep := r.manifest.Releases.keep()
+	keep := r.manifest.Releases.KeepCount()
 	if old, err := dir.Prunable(keep, id); err != nil || len(old) > 0 {
 		return
 	}
@@ -285,7 +286,7 @@ func (r *run) hasOldReleases() bool {
 	if !ok {
 		return false
 	}
-	old, err := dir.Prunable(r.manifest.Releases.keep(), id)
+	old, err := dir.Prunable(r.manifest.Releases.KeepCount(), id)
 	if err != nil {
 		r.log.Warn(failure.Sayf("old releases stay: %v", err))
 	}
@@ -296,7 +297,7 @@ func (r *run) hasOldReleases() bool {
 // deployed is live and good.
 func (r *run) prune(ctx context.Context) error {
 	dir, id, _ := r.liveRelease()
-	removed, err := dir.Prune(ctx, r.manifest.Releases.keep(), id)
+	removed, err := dir.Prune(ctx, r.manifest.Releases.KeepCount(), id)
 	for _, id := range removed {
 		r.log.Info(fmt.Sprintf("removed release %s", id))
 	}
@@ -387,8 +388,8 @@ func (s *releaseStrategy) lastGood() (string, error) {
 func (r *run) rerun(ctx, late context.Context, why error) error {
 	half, cancel := outlive(ctx, late, afterSignal/2, nil)
 	defer cancel()
-	for _, point := range r.manifest.Rollback.rerun() {
-		if err := r.runCommands(half, point, r.manifest.Commands.at(point)); err != nil {
+	for _, point := range r.manifest.Rollback.Points() {
+		if err := r.runCommands(half, point, r.manifest.Commands.At(point)); err != nil {
 			return fmt.Errorf("%w, where %w", why, err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/fetch/checksum"
 	"stretcher/internal/journal/history"
+	"stretcher/internal/manifest"
 	"stretcher/internal/strategy/releases"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
@@ -51,7 +53,7 @@ func runRollback(ctx context.Context, again <-chan struct{}, s *settings) error 
 	defer r.close()
 	r.again, r.stdout = again, os.Stdout
 	r.back = &rollback{dest: dest, to: s.to}
-	r.manifest = &Manifest{Dest: dest}
+	r.manifest = &manifest.Manifest{Dest: dest}
 	if err := r.prepare(s); err != nil {
 		_, err = r.refuse(err)
 		return err
@@ -202,7 +204,7 @@ func older(all []cache.Entry) []cache.Entry {
 // recallManifest reads the manifest that the chosen run deployed by.
 func (r *run) recallManifest(ctx context.Context) error {
 	b := r.back
-	m := &Manifest{Dest: b.dest, SyncStrategy: strategyReleases, Name: cmp.Or(b.release.Name, filepath.Base(b.dest)), Version: b.release.Version}
+	m := &manifest.Manifest{Dest: b.dest, SyncStrategy: strategyReleases, Name: cmp.Or(b.release.Name, filepath.Base(b.dest)), Version: b.release.Version}
 	known := r.kept != nil
 	if b.id != "" && known {
 		var err error
@@ -227,25 +229,23 @@ func (r *run) recallManifest(ctx context.Context) error {
 	if b.id != "" {
 		r.strategy = &releaseSwitch{target: b.id}
 	}
-	r.log.Info(fmt.Sprintf("going back to what run %s deployed: %s", cmp.Or(b.id, b.kept.Run), m.title()))
+	r.log.Info(fmt.Sprintf("going back to what run %s deployed: %s", cmp.Or(b.id, b.kept.Run), m.Title()))
 	return nil
 }
 
-func (r *run) parseKept(ctx context.Context) (err error) {
+func (r *run) parseKept(ctx context.Context) error {
 	e := r.back.kept
-	if r.raw, err = r.kept.Manifest(e.Run); err != nil {
+	raw, err := r.kept.Manifest(e.Run)
+	if err != nil {
 		return err
 	}
 	r.manifestURL = e.ManifestURL
 	r.rec.Describe(func(row *history.Run) { row.URL = r.manifestURL })
-	if err := r.policy.Manifest(e.ManifestURL); err != nil {
-		return err
+	loaded, err := r.loader(manifestRules()).Parse(ctx, raw, e.ManifestURL)
+	if errors.Is(err, failure.ErrMalformed) {
+		err = failure.Hinted("templates are expanded anew: set the variables that the deployment had", err)
 	}
-	r.manifest, err = r.parseManifest(ctx, r.raw, ParseManifest)
-	if err != nil {
-		return failure.Hinted("templates are expanded anew: set the variables that the deployment had", err)
-	}
-	return nil
+	return r.use(loaded, err)
 }
 
 // fetchKept takes the archive that has been kept. One that is not there any

@@ -173,6 +173,8 @@ func (r *run) archiveOptions() archive.Options {
 	}
 }
 
+const defaultDestMode = 0o755
+
 // destMode is the mode of dest when the archive does not tell it.
 func (r *run) destMode() os.FileMode {
 	if r.manifest.DestMode != nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"stretcher/internal/disk"
+	"stretcher/internal/manifest"
 	"stretcher/internal/process"
 	"stretcher/internal/text/failure"
 )
@@ -35,8 +36,16 @@ type syncStrategy interface {
 	live(r *run) string
 }
 
+// Strategies by which a staged tree becomes the destination.
+const (
+	strategyRsync    = "rsync"
+	strategyMv       = "mv"
+	strategyNative   = "native"
+	strategyReleases = "releases"
+)
+
 // newStrategy returns the strategy of a checked manifest.
-func newStrategy(m *Manifest) syncStrategy {
+func newStrategy(m *manifest.Manifest) syncStrategy {
 	switch m.SyncStrategy {
 	case strategyMv:
 		return mvStrategy{}
@@ -51,7 +60,7 @@ func newStrategy(m *Manifest) syncStrategy {
 
 // settleStrategy chooses a strategy for a manifest that names none: rsync, as
 // v1.x, or what does the same without it where it is not installed.
-func settleStrategy(m *Manifest, say func(string)) {
+func settleStrategy(m *manifest.Manifest, say func(string)) {
 	if m.SyncStrategy != "" {
 		return
 	}
@@ -125,7 +134,7 @@ func (rsyncStrategy) sync(ctx context.Context, r *run) (err error) {
 }
 
 // rsyncArgs are v1.x's arguments in v1.x's order.
-func rsyncArgs(m *Manifest, verbose, staging string) []string {
+func rsyncArgs(m *manifest.Manifest, verbose, staging string) []string {
 	args := []string{"-a", "--delete"}
 	if verbose != "" {
 		args = append(args, verbose)

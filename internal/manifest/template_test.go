@@ -1,4 +1,4 @@
-package main
+package manifest
 
 import (
 	"errors"
@@ -60,7 +60,7 @@ func FuzzExpandTemplates(f *testing.F) {
 			t.Skip("loops are bounded by their output only")
 		}
 		out, err := expandTemplates(t.Context(), []byte(in), func(string) (string, bool) { return "v", true }, func(string, string) {})
-		if err == nil && len(out) > max(maxManifest, len(in)) {
+		if err == nil && len(out) > max(MaxSize, len(in)) {
 			t.Errorf("%d bytes", len(out))
 		}
 	})

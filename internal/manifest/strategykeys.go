@@ -1,4 +1,4 @@
-package main
+package manifest
 
 import (
 	"errors"
@@ -7,7 +7,6 @@ import (
 	"strconv"
 
 	"stretcher/internal/strategy/filter"
-	"stretcher/internal/strategy/releases"
 	"stretcher/internal/text/yamldoc"
 )
 
@@ -26,7 +25,8 @@ type ReleaseKeys struct {
 // defaultKeep is how many good releases stay.
 const defaultKeep = 5
 
-func (k ReleaseKeys) keep() int {
+// KeepCount is how many good releases stay, the new one included.
+func (k ReleaseKeys) KeepCount() int {
 	if k.Keep == nil {
 		return defaultKeep
 	}
@@ -50,7 +50,8 @@ func (k *RollbackKeys) FromScalar(s string) error {
 	return nil
 }
 
-func (k RollbackKeys) rerun() []string {
+// Points are the points whose commands run again.
+func (k RollbackKeys) Points() []string {
 	if k.Rerun == nil {
 		return []string{"post"}
 	}
@@ -58,17 +59,17 @@ func (k RollbackKeys) rerun() []string {
 }
 
 // checkReleases checks the keys of the releases strategy.
-func (m *Manifest) checkReleases(add func(key, value, message string)) {
+func (m *Manifest) checkReleases(add func(key, value, message string), checkShared func([]string) error) {
 	if k := m.Releases.Keep; k != nil && (*k < 1 || *k > 10000) {
 		add("releases.keep", strconv.FormatInt(*k, 10), "is not a number from 1 to 10000")
 	}
 	if l := m.Releases.Link; !slices.Contains([]string{"", "reflink", "hard", "none"}, l) {
 		add("releases.link", l, "is not reflink, hard or none")
 	}
-	if err := releases.CheckShared(m.Releases.Shared); err != nil {
+	if err := checkShared(m.Releases.Shared); err != nil {
 		add("releases.shared", "", err.Error())
 	}
-	for i, name := range m.Rollback.rerun() {
+	for i, name := range m.Rollback.Points() {
 		if name != "post" && name != "verify" {
 			add(fmt.Sprintf("rollback.rerun[%d]", i), name, "is not post or verify")
 		}
@@ -76,8 +77,8 @@ func (m *Manifest) checkReleases(add func(key, value, message string)) {
 }
 
 // checkExcludes finds patterns that only rsync could make something of.
-func (m *Manifest) checkExcludes(add func(key, value, message string)) {
-	if m.SyncStrategy != strategyNative && m.SyncStrategy != strategyReleases {
+func (m *Manifest) checkExcludes(add func(key, value, message string), kind *Kind) {
+	if kind == nil || !kind.Patterns {
 		return
 	}
 	for i, pattern := range m.Excludes {
@@ -87,22 +88,30 @@ func (m *Manifest) checkExcludes(add func(key, value, message string)) {
 	}
 }
 
-// unused warns of keys that the strategy does not read.
-func (m *Manifest) unused() (warnings []*yamldoc.Problem) {
-	warn := func(key, strategy string) {
-		warnings = append(warnings, &yamldoc.Problem{Key: key, Message: "is read by sync_strategy " + strategy + " only"})
-	}
-	k := m.Releases
-	if m.SyncStrategy != strategyReleases {
-		if k.Keep != nil || len(k.Shared) > 0 || k.Link != "" {
-			warn("releases", strategyReleases)
+// unused warns of keys that the strategy does not read. One that is not named
+// may turn out to be any of those that are taken by default.
+func (m *Manifest) unused(rules Rules) (warnings []*yamldoc.Problem) {
+	r := m.Releases
+	for _, section := range []struct {
+		key string
+		set bool
+	}{
+		{"releases", r.Keep != nil || len(r.Shared) > 0 || r.Link != ""},
+		{"rollback", m.Rollback.Off || m.Rollback.Rerun != nil},
+		{"native", m.Native.Checksum},
+	} {
+		var readers []string
+		reads := false
+		for _, k := range rules.Kinds {
+			if slices.Contains(k.Sections, section.key) {
+				readers = append(readers, k.Name)
+				reads = reads || k.Name == m.SyncStrategy || k.Default && m.SyncStrategy == ""
+			}
 		}
-		if m.Rollback.Off || m.Rollback.Rerun != nil {
-			warn("rollback", strategyReleases)
+		if section.set && !reads {
+			warnings = append(warnings, &yamldoc.Problem{Key: section.key,
+				Message: "is read by sync_strategy " + alternatives(readers) + " only"})
 		}
-	}
-	if m.Native.Checksum && !slices.Contains([]string{"", strategyNative}, m.SyncStrategy) {
-		warn("native", strategyNative)
 	}
 	return warnings
 }

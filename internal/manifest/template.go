@@ -1,4 +1,4 @@
-package main
+package manifest
 
 import (
 	"bytes"
@@ -12,12 +12,12 @@ import (
 	"stretcher/internal/text/failure"
 )
 
-// maxManifest bounds a manifest before and after its templates are expanded,
+// MaxSize bounds a manifest before and after its templates are expanded,
 // in bytes.
-const maxManifest = 1 << 20
+const MaxSize = 1 << 20
 
-// environment looks up variables as os.LookupEnv does.
-type environment func(name string) (string, bool)
+// Lookup looks up variables as os.LookupEnv does.
+type Lookup func(name string) (string, bool)
 
 // expandTemplates runs the manifest's templates as v1.1 does:
 //
@@ -27,7 +27,7 @@ type environment func(name string) (string, bool)
 // Each value that comes from the environment is reported to secret.
 //
 // A template may loop: it is given up when ctx ends or after templateLimit.
-func expandTemplates(ctx context.Context, data []byte, env environment, secret func(name, value string)) ([]byte, error) {
+func expandTemplates(ctx context.Context, data []byte, env Lookup, secret func(name, value string)) ([]byte, error) {
 	if !bytes.Contains(data, []byte("{{")) {
 		return data, nil
 	}
@@ -75,7 +75,7 @@ const templateLimit = 10 * time.Second
 
 var errTooSlow = fmt.Errorf("template: not expanded after %s", templateLimit)
 
-func mustEnv(look environment, name string) (string, error) {
+func mustEnv(look Lookup, name string) (string, error) {
 	v, ok := look(name)
 	if !ok {
 		return "", fmt.Errorf("environment variable %q is not set", name)
@@ -83,7 +83,7 @@ func mustEnv(look environment, name string) (string, error) {
 	return v, nil
 }
 
-func firstEnv(look environment, names []string) (string, error) {
+func firstEnv(look Lookup, names []string) (string, error) {
 	if len(names) == 0 {
 		return "", errors.New("env needs the name of a variable")
 	}
@@ -116,15 +116,15 @@ func templateError(err error) error {
 	return err
 }
 
-var errTooLong = fmt.Errorf("template: expands to more than %d bytes", maxManifest)
+var errTooLong = fmt.Errorf("template: expands to more than %d bytes", MaxSize)
 
-// capped is a buffer that refuses to grow beyond maxManifest: a template may
+// capped is a buffer that refuses to grow beyond MaxSize: a template may
 // loop.
 type capped struct{ bytes.Buffer }
 
 // Write refuses what goes beyond the bound.
 func (c *capped) Write(p []byte) (int, error) {
-	if c.Len()+len(p) > maxManifest {
+	if c.Len()+len(p) > MaxSize {
 		return 0, errTooLong
 	}
 	return c.Buffer.Write(p)

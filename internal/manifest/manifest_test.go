@@ -1,4 +1,4 @@
-package main
+package manifest
 
 import (
 	"encoding/hex"
@@ -10,20 +10,55 @@ import (
 	"time"
 
 	"stretcher/internal/fetch/checksum"
-	"stretcher/internal/fetch/store"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/units"
+	"stretcher/internal/text/yamldoc"
 )
+
+// rules are those of the program, but for what may be fetched or shared:
+// the packages that know it have tests of their own.
+func rules() Rules {
+	return Rules{
+		Src: func(url string) error {
+			if strings.HasPrefix(url, "ftp:") {
+				return errors.New("unsupported URL scheme")
+			}
+			return nil
+		},
+		Shared: func(paths []string) error {
+			if slices.Contains(paths, "..") {
+				return errors.New("leads out")
+			}
+			return nil
+		},
+		Kinds: []Kind{
+			{Name: "copy", Default: true},
+			{Name: "swap"},
+			{Name: "diff", Sections: []string{"native"}, Patterns: true, Default: true},
+			{Name: "rows", Sections: []string{"releases", "rollback"}, Patterns: true},
+		},
+	}
+}
+
+// parsed is a manifest without templates, or the error that a loader makes of
+// what is wrong with it.
+func parsed(doc string) (m *Manifest, warnings []*yamldoc.Problem, err error) {
+	m, warnings, problems := parse([]byte(doc), rules())
+	if len(problems) > 0 {
+		err = asError([]byte(doc), problems)
+	}
+	return m, warnings, err
+}
 
 const sha256Hex = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
-func TestParseManifest(t *testing.T) {
+func TestParse(t *testing.T) {
 	const doc = `
 src: [s3://bucket/app.tar.gz, "https://user:pw@host/app.tar.gz?sig=x"]
 checksum: SHA256:` + sha256Hex + `
 dest: /home/app/current/
 dest_mode: 0711
-sync_strategy: mv
+sync_strategy: swap
 excludes: ["*.pid"]
 exclude_from: config/exclude.list
 env: {RAILS_ENV: production, COUNT: 3, PATH: }
@@ -37,7 +72,7 @@ commands:
   success: [cat]
   failure: [cat, cat]
 `
-	m, warnings, err := ParseManifest([]byte(doc), store.Check)
+	m, warnings, err := parsed(doc)
 	if err != nil || len(warnings) > 0 {
 		t.Fatal(err, warnings)
 	}
@@ -46,16 +81,16 @@ commands:
 	production, count := "production", "3"
 	want := &Manifest{
 		Src:      []string{"s3://bucket/app.tar.gz", "https://user:pw@host/app.tar.gz?sig=x"},
-		Checksum: checksum.Checksum{Algorithm: "sha256", Digest: sum}, Dest: "/home/app/current", DestMode: &mode, SyncStrategy: "mv",
+		Checksum: checksum.Checksum{Algorithm: "sha256", Digest: sum}, Dest: "/home/app/current", DestMode: &mode, SyncStrategy: "swap",
 		Excludes: []string{"*.pid"}, ExcludeFrom: "config/exclude.list",
 		Env:  map[string]*string{"RAILS_ENV": &production, "COUNT": &count, "PATH": nil},
 		Name: "app", Version: "1.10", Annotations: map[string]string{"team": "web"},
 		Commands: Commands{
-			Pre:     []CommandLine{{Run: "echo start"}},
-			Post:    []CommandLine{{Run: "systemctl restart app"}, {"sleep 1", units.Duration(90 * time.Second), "/tmp"}},
-			Verify:  []CommandLine{{"curl localhost", units.Duration(2500 * time.Millisecond), ""}},
-			Success: []CommandLine{{Run: "cat"}},
-			Failure: []CommandLine{{Run: "cat"}, {Run: "cat"}},
+			Pre:     []Command{{Run: "echo start"}},
+			Post:    []Command{{Run: "systemctl restart app"}, {"sleep 1", units.Duration(90 * time.Second), "/tmp"}},
+			Verify:  []Command{{"curl localhost", units.Duration(2500 * time.Millisecond), ""}},
+			Success: []Command{{Run: "cat"}},
+			Failure: []Command{{Run: "cat"}, {Run: "cat"}},
 		},
 	}
 	if !reflect.DeepEqual(m, want) {
@@ -64,14 +99,14 @@ commands:
 }
 
 func TestManifestDefaults(t *testing.T) {
-	m, _, err := ParseManifest([]byte("src: file:///a\nchecksum: "+sha256Hex+"\ndest: /srv/app"), store.Check)
+	m, _, err := parsed("src: file:///a\nchecksum: " + sha256Hex + "\ndest: /srv/app")
 	if err != nil || m.Name != "app" || m.SyncStrategy != "" || m.DestMode != nil {
 		t.Errorf("m = %+v, err = %v", m, err)
 	}
-	if m.Releases.keep() != 5 || m.Rollback.Off || !slices.Equal(m.Rollback.rerun(), []string{"post"}) {
+	if m.Releases.KeepCount() != 5 || m.Rollback.Off || !slices.Equal(m.Rollback.Points(), []string{"post"}) {
 		t.Errorf("releases: %+v, rollback: %+v", m.Releases, m.Rollback)
 	}
-	m, _, err = ParseManifest([]byte("src: ''\ncommands: {pre: [true]}"), store.Check)
+	m, _, err = parsed("src: ''\ncommands: {pre: [true]}")
 	if err != nil || len(m.Src) != 0 {
 		t.Errorf("commands only: m = %+v, err = %v", m, err)
 	}
@@ -89,10 +124,13 @@ func TestManifestProblems(t *testing.T) {
 		{"src: file:///a\nchecksum: abcd\ndest: /a", `line 2: checksum: "abcd" has 4 digits: 32 (md5), 40 (sha1), 64 (sha256) or 128 (sha512) expected`},
 		{"src: file:///a\nchecksum: md5:abcd\ndest: /a", `line 2: checksum: "md5:abcd" has 4 digits, md5 has 32`},
 		{"src: file:///a\nchecksum: crc:abcd\ndest: /a", `line 2: checksum: "crc:abcd" names an unknown algorithm: md5, sha1, sha256 or sha512 expected`},
-		{"src: ftp://h/a\nchecksum: " + sha256Hex + "\ndest: /a", `line 1: src: URL "ftp://h/a": unsupported URL scheme "ftp"`},
+		{"src: ftp://h/a\nchecksum: " + sha256Hex + "\ndest: /a", `line 1: src: unsupported URL scheme`},
 		{ok + "dest_mode: 755", `line 4: dest_mode: "755" is not an octal mode such as 0755`},
 		{ok + "dest_mode: 0999", `line 4: dest_mode: "0999" is not an octal mode such as 0755`},
-		{ok + "sync_strategy: copy", `line 4: sync_strategy: "copy" is not `},
+		{ok + "sync_strategy: mv", `line 4: sync_strategy: "mv" is not copy, swap, diff or rows`},
+		{ok + "releases: {shared: [a, ..]}", "line 4: releases.shared: leads out"},
+		{ok + "sync_strategy: rows\nexcludes: [ok, '- ']", "line 5: excludes[1]: "},
+		{ok + "sync_strategy: diff\nexcludes: ['+ ']", "line 5: excludes[0]: "},
 		{ok + "exclude_from: ../x", `line 4: exclude_from: "../x" is not a path inside the archive`},
 		{ok + "exclude_from: /etc/x", `line 4: exclude_from: "/etc/x" is not a path inside the archive`},
 		{ok + "commands: {pre: [{timeout: 3}]}", "line 4: commands.pre[0]: has nothing to run"},
@@ -106,7 +144,7 @@ func TestManifestProblems(t *testing.T) {
 		{ok + "env: {'A=B': c}", `env: "A=B" is not a variable name`},
 		{"src: ftp://u:secret@h/a?k=secret\nchecksum: x\n", `line 2: checksum: "x" is not hexadecimal`},
 	} {
-		m, _, err := ParseManifest([]byte(tc.doc), store.Check)
+		m, _, err := parsed(tc.doc)
 		if !errors.Is(err, failure.ErrMalformed) || !strings.Contains(err.Error(), tc.want) || m != nil {
 			t.Errorf("%q:\ngot  %v\nwant %s", tc.doc, err, tc.want)
 		} else if strings.ContainsAny(err.Error(), "\n") || strings.Contains(err.Error(), "secret") {
@@ -116,18 +154,18 @@ func TestManifestProblems(t *testing.T) {
 }
 
 func TestManifestThatIsAPage(t *testing.T) {
-	_, _, err := ParseManifest([]byte("<!DOCTYPE html>\n<html><body>hi</body></html>"), store.Check)
-	if !errors.Is(err, failure.ErrMalformed) || !strings.Contains(hintOf(err), "HTML page") {
-		t.Errorf("err = %v, hint %q", err, hintOf(err))
+	_, _, err := parsed("<!DOCTYPE html>\n<html><body>hi</body></html>")
+	if !errors.Is(err, failure.ErrMalformed) || !strings.Contains(failure.Hint(err), "HTML page") {
+		t.Errorf("err = %v, hint %q", err, failure.Hint(err))
 	}
 }
 
-func FuzzParseManifest(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	for _, s := range []string{"", "src: file:///a", "commands: {pre: [a, {run: b}]}", "dest_mode: 0755", "env: {A: }", "<html>"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m, _, err := ParseManifest(data, store.Check)
+		m, _, err := parsed(string(data))
 		if (m == nil) == (err == nil) {
 			t.Fatalf("m = %v, err = %v", m, err)
 		}

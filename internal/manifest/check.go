@@ -1,0 +1,189 @@
+package manifest
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"stretcher/internal/text/yamldoc"
+)
+
+// Rules are what a manifest is checked by that others know.
+type Rules struct {
+	Src    func(url string) error     // whether a URL can be fetched at all
+	Shared func(paths []string) error // whether releases can share the paths
+	Kinds  []Kind                     // of sync strategies, as people are told of them
+	Pod    bool                       // a hook pod: it needs no dest, its place is that of the hooks
+}
+
+// Kind is what must be known of a sync strategy.
+type Kind struct {
+	Name     string
+	Sections []string // keys of manifests that it reads and not every other does
+	Patterns bool     // it reads exclude patterns itself, so that each must be one
+	Default  bool     // it may be taken for a manifest that names none
+}
+
+// kind returns the kind of that name, or nil.
+func (r Rules) kind(name string) *Kind {
+	for i := range r.Kinds {
+		if r.Kinds[i].Name == name {
+			return &r.Kinds[i]
+		}
+	}
+	return nil
+}
+
+// names lists the kinds: a, b or c.
+func (r Rules) names() string {
+	names := make([]string, len(r.Kinds))
+	for i, k := range r.Kinds {
+		names[i] = k.Name
+	}
+	return alternatives(names)
+}
+
+func alternatives(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}
+
+// parse reads a manifest whose templates are filled in already, and checks all
+// that can be checked before anything is fetched. Warnings name keys that
+// nobody reads. The manifest is nil when there is a problem.
+func parse(data []byte, rules Rules) (m *Manifest, warnings, problems []*yamldoc.Problem) {
+	m = &Manifest{}
+	warnings, problems = yamldoc.Decode(data, m)
+	if len(problems) > 0 {
+		return nil, warnings, problems
+	}
+	lines := yamldoc.Lines(data)
+	doubts, wrong := m.Hooks.Check("hooks")
+	doubts = append(doubts, m.unused(rules)...)
+	problems = append(m.check(rules), wrong...)
+	for _, p := range slices.Concat(doubts, problems) {
+		p.Line = lineOf(lines, p.Key)
+	}
+	warnings = append(warnings, doubts...)
+	if len(problems) > 0 {
+		return nil, warnings, problems
+	}
+	if filepath.IsAbs(m.Dest) {
+		m.Dest = filepath.Clean(m.Dest) // one name for one dest
+	}
+	if m.Name == "" && m.Dest != "" {
+		m.Name = filepath.Base(m.Dest)
+	}
+	return m, warnings, nil
+}
+
+// lineOf is the line of a key, or of the nearest one above it that has a line
+// of its own: a list of one may stand without its brackets.
+func lineOf(lines func(key string) int, key string) int {
+	for key != "" {
+		if n := lines(key); n > 0 {
+			return n
+		}
+		key = key[:max(0, strings.LastIndexAny(key, ".["))]
+	}
+	return 0
+}
+
+// check returns what is wrong with a manifest whose values are well-formed.
+func (m *Manifest) check(rules Rules) []*yamldoc.Problem {
+	var problems []*yamldoc.Problem
+	add := func(key, value, message string) {
+		problems = append(problems, &yamldoc.Problem{Key: key, Value: value, Message: message})
+	}
+	m.Src = slices.DeleteFunc(m.Src, func(s string) bool { return s == "" })
+	for _, src := range m.Src {
+		if err := rules.Src(src); err != nil {
+			add("src", "", err.Error())
+		}
+	}
+	if len(m.Src) > 0 {
+		m.checkTarget(add, !rules.Pod)
+	}
+	if s := m.SyncStrategy; s != "" && rules.kind(s) == nil {
+		add("sync_strategy", s, "is not "+rules.names())
+	}
+	m.checkReleases(add, rules.Shared)
+	m.checkExcludes(add, rules.kind(m.SyncStrategy))
+	if f := m.ExcludeFrom; f != "" && !filepath.IsLocal(f) {
+		add("exclude_from", f, "is not a path inside the archive")
+	}
+	for name := range m.Env {
+		if name == "" || strings.ContainsAny(name, "=\x00") {
+			add("env", name, "is not a variable name")
+		}
+	}
+	if m.Config.Node != nil && !m.Config.IsMap() {
+		add("config", "", "is not a mapping")
+	}
+	if n := m.Limits.Files; n < 0 {
+		add("limits.files", strconv.FormatInt(n, 10), "is negative")
+	}
+	m.checkCommands(add)
+	m.checkText(add)
+	return problems
+}
+
+// checkTarget checks what a manifest with src needs.
+func (m *Manifest) checkTarget(add func(key, value, message string), needsDest bool) {
+	if m.Checksum.Algorithm == "" {
+		add("checksum", "", "is required with src")
+	}
+	switch {
+	case m.Dest == "" && !needsDest:
+	case m.Dest == "":
+		add("dest", "", "is required with src")
+	case !filepath.IsAbs(m.Dest):
+		add("dest", m.Dest, "is not an absolute path")
+	case filepath.Clean(m.Dest) == "/":
+		add("dest", m.Dest, "is the root of the file system")
+	case strings.ContainsRune(m.Dest, 0):
+		add("dest", m.Dest, "has a NUL in it")
+	}
+}
+
+// checkText refuses NUL where a value becomes an argument or a variable of
+// another program: none can have it.
+func (m *Manifest) checkText(add func(key, value, message string)) {
+	check := func(key, value string) {
+		if strings.ContainsRune(value, 0) {
+			add(key, value, "has a NUL in it")
+		}
+	}
+	check("name", m.Name)
+	check("version", m.Version)
+	check("exclude_from", m.ExcludeFrom)
+	for i, pattern := range m.Excludes {
+		check(fmt.Sprintf("excludes[%d]", i), pattern)
+	}
+	for name, value := range m.Env {
+		if value != nil && strings.ContainsRune(*value, 0) {
+			add("env."+name, "", "has a NUL in it")
+		}
+	}
+	for _, p := range m.Commands.Points() {
+		for i, c := range p.Commands {
+			check(fmt.Sprintf("commands.%s[%d]", p.Name, i), c.Run)
+			check(fmt.Sprintf("commands.%s[%d].cwd", p.Name, i), c.Cwd)
+		}
+	}
+}
+
+func (m *Manifest) checkCommands(add func(key, value, message string)) {
+	for _, p := range m.Commands.Points() {
+		for i, c := range p.Commands {
+			if strings.TrimSpace(c.Run) == "" {
+				add(fmt.Sprintf("commands.%s[%d]", p.Name, i), "", "has nothing to run")
+			}
+		}
+	}
+}

@@ -1,0 +1,20 @@
+package manifest
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+)
+
+// Fingerprint names what a deployment of m puts at dest, and how. It is in the
+// history: what goes into it must stay as it is, or no host knows any more
+// what it has.
+func (m *Manifest) Fingerprint() string {
+	b, err := json.Marshal([]any{
+		m.Checksum.String(), m.SyncStrategy, m.Excludes, m.ExcludeFrom, m.DestMode, m.Extract, m.Releases.Shared,
+	})
+	if err != nil {
+		panic(err) // strings and numbers
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(b))
+}

@@ -1,0 +1,202 @@
+package manifest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"stretcher/internal/policy"
+	"stretcher/internal/text/failure"
+)
+
+// served are the bytes that a test loader finds, by URL; "-> URL" redirects.
+type served map[string]string
+
+// loader returns a loader of what is served, and notes the requests that it
+// makes, the warnings and the secrets.
+func loader(s served, host *policy.Policy, env map[string]string) (l *Loader, requests, warnings *[]string, secrets map[string]string) {
+	requests, warnings, secrets = &[]string{}, &[]string{}, map[string]string{}
+	return &Loader{
+		Policy: host,
+		Fetch: func(_ context.Context, url string, limit int64, allow func(string) error) ([]byte, error) {
+			for {
+				if err := allow(url); err != nil {
+					return nil, err
+				}
+				*requests = append(*requests, url)
+				text, ok := s[url]
+				if to, redirected := strings.CutPrefix(text, "-> "); redirected {
+					url = to
+					continue
+				}
+				if !ok || int64(len(text)) > limit {
+					return nil, errors.New("no such object, or too large")
+				}
+				return []byte(text), nil
+			}
+		},
+		Lookup: func(name string) (string, bool) { v, ok := env[name]; return v, ok },
+		Secret: func(name, value string) { secrets[name] = value },
+		Warn:   func(text string) { *warnings = append(*warnings, text) },
+		Rules:  rules(),
+	}, requests, warnings, secrets
+}
+
+// TestLoad: the policy is asked before each request, and what is refused is
+// not requested.
+func TestLoad(t *testing.T) {
+	s := served{
+		"https://a/app.yml": "name: app", "http://a/app.yml": "name: app", "https://b/app.yml": "name: app",
+		"https://a/to-b": "-> https://b/app.yml", "https://a/to-http": "-> http://a/app.yml", "http://a/to-http": "-> http://a/app.yml",
+		"https://a/to-itself": "-> https://a/app.yml", "http://a/to-https": "-> https://a/app.yml",
+	}
+	onlyA := []string{"https://a/", "http://a/"}
+	for _, tc := range []struct {
+		url      string
+		allow    []string
+		requests []string
+		err      string
+		hint     bool
+	}{
+		{url: "https://a/app.yml", requests: []string{"https://a/app.yml"}},
+		{url: "https://a/app.yml", allow: onlyA, requests: []string{"https://a/app.yml"}},
+		{url: "https://b/app.yml", allow: onlyA, err: "refused by the host policy"},
+		{url: "https://a/to-itself", allow: onlyA, requests: []string{"https://a/to-itself", "https://a/app.yml"}},
+		{url: "https://a/to-b", requests: []string{"https://a/to-b", "https://b/app.yml"}},
+		{url: "https://a/to-b", allow: onlyA, requests: []string{"https://a/to-b"}, err: `manifest "https://b/app.yml" is not allowed`, hint: true},
+		{url: "https://a/to-http", requests: []string{"https://a/to-http"}, err: "is not https"},
+		{url: "https://a/to-http", allow: onlyA, requests: []string{"https://a/to-http"}, err: "is not https"},
+		{url: "http://a/to-http", allow: onlyA, requests: []string{"http://a/to-http", "http://a/app.yml"}},
+		{url: "http://a/to-https", allow: onlyA, requests: []string{"http://a/to-https", "https://a/app.yml"}},
+	} {
+		l, requests, _, _ := loader(s, &policy.Policy{Allow: policy.Allow{Manifests: tc.allow}}, nil)
+		loaded, err := l.Load(t.Context(), tc.url)
+		if !slices.Equal(*requests, tc.requests) {
+			t.Errorf("%s with %q: requests %q, want %q", tc.url, tc.allow, *requests, tc.requests)
+		}
+		switch {
+		case tc.err == "":
+			if err != nil || loaded.Name != "app" || string(loaded.Raw) != "name: app" || loaded.URL != tc.url {
+				t.Errorf("%s with %q: %+v, %v", tc.url, tc.allow, loaded, err)
+			}
+		case err == nil || loaded != nil || !strings.Contains(err.Error(), tc.err) || (failure.Hint(err) != "") != tc.hint:
+			t.Errorf("%s with %q: %v, hint %q", tc.url, tc.allow, err, failure.Hint(err))
+		case !errors.Is(err, policy.ErrRefused) && !errors.Is(err, failure.ErrRefused):
+			t.Errorf("%s with %q: %v is no refusal", tc.url, tc.allow, err)
+		}
+	}
+}
+
+func TestLimitOfTheHost(t *testing.T) {
+	big := "name: " + strings.Repeat("x", 100)
+	for limit, good := range map[int64]bool{0: true, 50: false, 200: true, 2 * MaxSize: true} {
+		host := &policy.Policy{}
+		host.Limits.Manifest = 0
+		if limit > 0 {
+			if err := host.Limits.Manifest.UnmarshalText([]byte(strconv.FormatInt(limit, 10))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l, _, _, _ := loader(served{"s3://b/k": big}, host, nil)
+		if _, err := l.Load(t.Context(), "s3://b/k"); (err == nil) != good {
+			t.Errorf("limit %d: %v", limit, err)
+		}
+		if got := l.limit(); got > MaxSize || got <= 0 {
+			t.Errorf("limit %d counts as %d", limit, got)
+		}
+	}
+}
+
+// TestParseKept: bytes that are here already are under the policy as well.
+func TestParseKept(t *testing.T) {
+	l, requests, _, _ := loader(nil, &policy.Policy{Allow: policy.Allow{Manifests: []string{"s3://a/"}}}, nil)
+	if _, err := l.Parse(t.Context(), []byte("name: app"), "s3://b/k"); !errors.Is(err, policy.ErrRefused) {
+		t.Errorf("err = %v", err)
+	}
+	if loaded, err := l.Parse(t.Context(), []byte("name: app"), "s3://a/k"); err != nil || loaded.Name != "app" {
+		t.Errorf("%+v, %v", loaded, err)
+	}
+	if len(*requests) > 0 {
+		t.Errorf("requests %q", *requests)
+	}
+}
+
+// TestWarnings: a key that nobody reads is told of, or is an error with all
+// the others.
+func TestWarnings(t *testing.T) {
+	doc := []byte("nmae: app\ncomands: {}\nreleases: {keep: 3}\n")
+	l, _, warnings, _ := loader(nil, &policy.Policy{}, nil)
+	if _, err := l.Parse(t.Context(), doc, "s3://b/k"); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`manifest "s3://b/k": line 1: nmae: unknown key, did you mean "name"?`,
+		`manifest "s3://b/k": line 2: comands: unknown key, did you mean "commands"?`,
+		`manifest "s3://b/k": line 3: releases: is read by sync_strategy rows only`,
+	}
+	if !slices.Equal(*warnings, want) {
+		t.Errorf("warnings %q", *warnings)
+	}
+	l.Warn = nil
+	_, err := l.Parse(t.Context(), append(doc, "dest_mode: 755\n"...), "s3://b/k")
+	for _, part := range []string{"line 1: nmae: unknown", `line 2: comands: unknown key, did you mean "commands"?; `, `line 4: dest_mode: "755"`} {
+		if !errors.Is(err, failure.ErrMalformed) || !strings.Contains(err.Error(), part) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("err = %v, want %q in it", err, part)
+		}
+	}
+	if _, err := l.Parse(t.Context(), doc, "s3://b/k"); !errors.Is(err, failure.ErrMalformed) {
+		t.Errorf("err = %v", err)
+	}
+}
+
+// TestSections: a section is warned of when the strategy is one that does not
+// read it, or could not become one that does.
+func TestSections(t *testing.T) {
+	for doc, want := range map[string]string{
+		"native: {checksum: true}":                          "",
+		"sync_strategy: diff\nnative: {checksum: true}":     "",
+		"sync_strategy: copy\nnative: {checksum: true}":     "native: is read by sync_strategy diff only",
+		"sync_strategy: copy\nnative: {checksum: false}":    "",
+		"releases: {keep: 2}":                               "releases: is read by sync_strategy rows only",
+		"sync_strategy: rows\nreleases: {keep: 2}":          "",
+		"sync_strategy: rows\nrollback: false":              "",
+		"sync_strategy: swap\nrollback: {rerun: [verify]}":  "rollback: is read by sync_strategy rows only",
+		"sync_strategy: swap\nreleases: {shared: [a]}":      "releases: is read by sync_strategy rows only",
+		"sync_strategy: swap\nreleases: {link: hard}":       "releases: is read by sync_strategy rows only",
+		"sync_strategy: swap\nreleases: {}\nrollback: true": "",
+	} {
+		_, warnings, err := parsed(doc)
+		got := ""
+		for _, w := range warnings {
+			w.Line = 0
+			got += w.Error()
+		}
+		if err != nil || got != want {
+			t.Errorf("%q: %q, %v, want %q", doc, got, err, want)
+		}
+	}
+}
+
+// TestSecrets: values of env are told of, its own and those that it passes on.
+func TestSecrets(t *testing.T) {
+	l, _, _, secrets := loader(nil, &policy.Policy{}, map[string]string{"PASSED": "from outside", "OTHER": "unused"})
+	if _, err := l.Parse(t.Context(), []byte("env: {A: literal, PASSED: , UNSET: }"), "s3://b/k"); err != nil {
+		t.Fatal(err)
+	}
+	if len(secrets) != 2 || secrets["A"] != "literal" || secrets["PASSED"] != "from outside" {
+		t.Errorf("secrets %q", secrets)
+	}
+}
+
+// TestErrorsNameNoSecretOfTheURL: neither password nor query.
+func TestErrorsNameNoSecretOfTheURL(t *testing.T) {
+	const url = "https://u:sesame@h/app.yml?sig=sesame"
+	l, _, warnings, _ := loader(served{url: "dest_mode: 1\nodd: 1"}, &policy.Policy{}, nil)
+	_, err := l.Load(t.Context(), url)
+	if err == nil || strings.Contains(err.Error()+strings.Join(*warnings, ""), "sesame") || !strings.HasPrefix(err.Error(), `"https://`) {
+		t.Errorf("err = %v, warnings %q", err, *warnings)
+	}
+}

@@ -1,0 +1,135 @@
+// Package manifest is what a deployment is: the keys of a manifest, what can
+// be checked of them before anything is fetched, and the one way to get one.
+//
+// Its words: a manifest is the YAML document that an event names; its
+// templates are filled with values of the environment; a kind is what must be
+// known of a sync strategy to check the manifest; the raw bytes are those
+// that were fetched, which are kept and, where templates stand in them, filled
+// anew each time. Loader is the one way from a URL, or from kept bytes, to a
+// manifest that has been checked.
+//
+// It may import hooks/porter (whose lists are a key), policy, fetch/checksum,
+// strategy/filter and the packages below text. It fetches nothing itself and
+// knows no strategy by name.
+package manifest
+
+import (
+	"fmt"
+
+	"stretcher/internal/fetch/checksum"
+	"stretcher/internal/hooks/porter"
+	"stretcher/internal/policy"
+	"stretcher/internal/text/units"
+	"stretcher/internal/text/yamldoc"
+)
+
+// Manifest is what a deployment is: docs/manifest.md describes every key.
+type Manifest struct {
+	Src          []string           `yaml:"src"` // mirrors, in order; none = commands only
+	Checksum     checksum.Checksum  `yaml:"checksum"`
+	Dest         string             `yaml:"dest"`
+	DestMode     *units.Mode        `yaml:"dest_mode"`
+	SyncStrategy string             `yaml:"sync_strategy"`
+	Excludes     []string           `yaml:"excludes"`
+	ExcludeFrom  string             `yaml:"exclude_from"`
+	Env          map[string]*string `yaml:"env"` // nil = passed through from the caller
+	Commands     Commands           `yaml:"commands"`
+	Hooks        porter.Lists       `yaml:"hooks"`
+	Config       yamldoc.Raw        `yaml:"config"` // for hooks alone; a map
+
+	Name        string            `yaml:"name"`
+	Version     string            `yaml:"version"`
+	Annotations map[string]string `yaml:"annotations"`
+
+	Native   NativeKeys   `yaml:"native"`   // for the strategy of that name
+	Releases ReleaseKeys  `yaml:"releases"` // for the strategy of that name
+	Rollback RollbackKeys `yaml:"rollback"` // for releases
+
+	Extract policy.Extract `yaml:"extract"` // no looser than the host policy's
+	Limits  Limits         `yaml:"limits"`  // no looser than the host policy's
+}
+
+// Title is the deployment's name and version.
+func (m *Manifest) Title() string {
+	if m.Version == "" {
+		return fmt.Sprintf("%q", m.Name)
+	}
+	return fmt.Sprintf("%q version %q", m.Name, m.Version)
+}
+
+// Limits are the largest archive that is accepted; 0 = no limit.
+type Limits struct {
+	Archive  units.Size `yaml:"archive"`  // bytes as fetched
+	Unpacked units.Size `yaml:"unpacked"` // bytes as unpacked
+	Files    int64      `yaml:"files"`    // entries
+}
+
+// Restrict asks the host policy about where the archive is to come from, and
+// tightens what the manifest allows to what the policy does. Whether dest is
+// allowed shows only when it has been opened.
+func (m *Manifest) Restrict(host *policy.Policy) error {
+	for _, src := range m.Src {
+		if err := host.Source(src); err != nil {
+			return err
+		}
+	}
+	m.Extract = host.Extract.Tighter(m.Extract)
+	t := host.Limits.Tightest(policy.Limits{Archive: m.Limits.Archive, Unpacked: m.Limits.Unpacked, Files: m.Limits.Files})
+	m.Limits = Limits{t.Archive, t.Unpacked, t.Files}
+	return nil
+}
+
+// Commands are the user's commands by the point at which they run.
+type Commands struct {
+	Pre     []Command `yaml:"pre"`
+	Post    []Command `yaml:"post"`
+	Verify  []Command `yaml:"verify"`
+	Success []Command `yaml:"success"`
+	Failure []Command `yaml:"failure"`
+}
+
+// Command is one command, run by sh -c.
+type Command struct {
+	Run     string         `yaml:"run"`
+	Timeout units.Duration `yaml:"timeout"` // 0 = none
+	Cwd     string         `yaml:"cwd"`     // "" = the caller's working directory
+}
+
+// FromScalar reads a command written as a plain string.
+func (c *Command) FromScalar(s string) error {
+	c.Run = s
+	return nil
+}
+
+// Point is a point of the process with the commands that run there.
+type Point struct {
+	Name     string
+	Commands []Command
+}
+
+// Points lists the commands in the order in which they may run.
+func (c *Commands) Points() []Point {
+	return []Point{
+		{"pre", c.Pre}, {"post", c.Post}, {"verify", c.Verify}, {"success", c.Success}, {"failure", c.Failure},
+	}
+}
+
+// At returns the commands of one point.
+func (c *Commands) At(point string) []Command {
+	for _, p := range c.Points() {
+		if p.Name == point {
+			return p.Commands
+		}
+	}
+	return nil
+}
+
+// IsPoint reports whether a step is made of commands.
+func IsPoint(step string) bool {
+	for _, p := range new(Commands).Points() {
+		if p.Name == step {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,47 @@
+package manifest
+
+import (
+	"errors"
+	"testing"
+
+	"stretcher/internal/policy"
+)
+
+// TestRestrict: of each limit the tighter counts, and every mirror must be
+// allowed.
+func TestRestrict(t *testing.T) {
+	m := &Manifest{Src: []string{"s3://a/k", "s3://b/k"}, Limits: Limits{Archive: 10, Files: 7}}
+	host := &policy.Policy{Extract: policy.Strict, Limits: policy.Limits{Archive: 20, Unpacked: 30, Files: 5}}
+	if err := m.Restrict(host); err != nil {
+		t.Fatal(err)
+	}
+	if m.Limits != (Limits{10, 30, 5}) || m.Extract != policy.Strict {
+		t.Errorf("limits %+v, extract %s", m.Limits, m.Extract)
+	}
+	host.Allow.Sources = []string{"s3://a/"}
+	if err := m.Restrict(host); !errors.Is(err, policy.ErrRefused) {
+		t.Errorf("err = %v", err)
+	}
+}
+
+// TestPoints: the points are the keys of commands, in the order of the
+// process.
+func TestPoints(t *testing.T) {
+	m, _, err := parsed("commands: {pre: a, post: b, verify: c, success: d, failure: e}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	order := ""
+	for _, p := range m.Commands.Points() {
+		order += p.Name + " " + p.Commands[0].Run + " "
+		if !IsPoint(p.Name) || m.Commands.At(p.Name)[0].Run != p.Commands[0].Run {
+			t.Errorf("point %s", p.Name)
+		}
+	}
+	if order != "pre a post b verify c success d failure e " {
+		t.Errorf("order %q", order)
+	}
+	if IsPoint("sync") || m.Commands.At("sync") != nil {
+		t.Error("sync is no point of commands")
+	}
+}
