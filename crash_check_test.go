@@ -170,7 +170,7 @@ func (w *world) age() {
 	}
 }
 
-// layout is the dest of releases.
+// layout is the dest of releases; the caller closes it.
 func (w *world) layout() *releases.Dir {
 	w.t.Helper()
 	d, err := releases.Open(w.path("srv/app"), releases.Options{})
@@ -187,7 +187,9 @@ func (w *world) checkRelease(r row, want want) {
 	if w.strategy != strategyReleases || w.back || want.result == "" {
 		return
 	}
-	all, err := w.layout().List()
+	d := w.layout()
+	defer d.Close()
+	all, err := d.List()
 	if err != nil {
 		return // dest was made unreadable
 	}
@@ -228,6 +230,7 @@ func (w *world) checkLayout() {
 		return
 	}
 	d := w.layout()
+	defer d.Close()
 	current, _, err := d.Current()
 	if err != nil {
 		w.t.Fatal(err)

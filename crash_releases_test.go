@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"path/filepath"
 	"strconv"
 
 	"stretcher/internal/journal/history"
@@ -21,17 +20,23 @@ const (
 func (w *world) seedReleases() {
 	w.t.Helper()
 	d := w.layout()
+	defer d.Close()
 	dir, err := d.Prepare()
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	in, err := os.OpenRoot(dir)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer in.Close()
 	for i, id := range []string{olderRelease, oldRelease} {
 		w.seedIn("srv/app/releases/staged")
 		if i == 0 {
 			w.writeMany("srv/app/releases/staged/many")
 		}
 		for _, err := range []error{
-			d.Add(w.t.Context(), filepath.Join(dir, "staged"), releases.Release{ID: id}, nil),
+			d.Add(w.t.Context(), in, "staged", releases.Release{ID: id}, nil),
 			d.Switch(id), d.Mark(id, releases.Good, ""),
 		} {
 			if err != nil {
@@ -102,8 +107,13 @@ func markCases() []crash {
 	}
 }
 
-// frozen makes dest read-only from a command until the success commands.
+// frozen makes dest's file system read-only from a command until the success
+// commands.
 func frozen(from string) func(*world) {
-	const freeze = "mount --bind $WORK/srv/app $WORK/srv/app && mount -o remount,bind,ro $WORK/srv/app"
-	return each(mounting("srv/app"), fault(from, freeze), fault("success", "umount $WORK/srv/app"))
+	const freeze, thaw = "mount -o remount,ro $WORK/srv", "mount -o remount,rw $WORK/srv"
+	roomy := func(w *world) {
+		w.tmpfs("srv", 64<<10)
+		w.seed()
+	}
+	return each(roomy, fault(from, freeze), fault("success", thaw))
 }

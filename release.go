@@ -28,8 +28,10 @@ type releaseStrategy struct {
 }
 
 func (s *releaseStrategy) checkLayout(r *run) (err error) {
-	if s.dir, err = releases.Open(r.manifest.Dest, releases.Options{Sync: true}); err != nil {
-		return err
+	if s.dir == nil {
+		if s.dir, err = releases.Open(r.manifest.Dest, releases.Options{Sync: true}); err != nil {
+			return err
+		}
 	}
 	s.id = r.id
 	if err := s.dir.Check(); err != nil {
@@ -41,6 +43,9 @@ func (s *releaseStrategy) checkLayout(r *run) (err error) {
 
 // plainError adds what to do about something that is in the way.
 func plainError(err error) error {
+	if errors.Is(err, releases.ErrForeign) {
+		return failure.Hinted("deploy as its owner, or let it belong to root if you trust what is in it", failure.Refused("%w", err))
+	}
 	var plain *releases.PlainError
 	if !errors.As(err, &plain) {
 		return err
@@ -145,7 +150,12 @@ func (s *releaseStrategy) share(ctx context.Context, r *run, staging string) err
 	if s.before == "" {
 		return nil
 	}
-	saved, err := s.dir.Reuse(ctx, staging, s.before, releases.Link(cmp.Or(r.manifest.Releases.Link, string(releases.Reflink))))
+	tree, err := os.OpenRoot(staging)
+	if err != nil {
+		return err
+	}
+	defer tree.Close()
+	saved, err := s.dir.Reuse(ctx, tree, s.before, releases.Link(cmp.Or(r.manifest.Releases.Link, string(releases.Reflink))))
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
@@ -161,8 +171,13 @@ func (s *releaseStrategy) share(ctx context.Context, r *run, staging string) err
 // sync makes the staged tree a release and switches to it.
 func (s *releaseStrategy) sync(ctx context.Context, r *run) error {
 	m := r.manifest
+	from, err := os.OpenRoot(filepath.Dir(r.staging))
+	if err != nil {
+		return err
+	}
+	defer from.Close()
 	s.added = true // or a part of it
-	err := s.dir.Add(ctx, r.staging, releases.Release{
+	err = s.dir.Add(ctx, from, filepath.Base(r.staging), releases.Release{
 		ID: s.id, Name: r.log.Masked(m.Name), Version: r.log.Masked(m.Version), Checksum: m.Checksum.String(),
 	}, m.Releases.Shared)
 	if err != nil {

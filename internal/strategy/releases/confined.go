@@ -1,10 +1,8 @@
 package releases
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -43,24 +41,111 @@ func descend(root *os.Root, dir string, missing func(at *os.Root, rel string) er
 
 // step opens the directory elem of at.
 func step(at *os.Root, elem string, missing func() error) (*os.Root, error) {
-	info, err := at.Lstat(elem)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := missing(); err != nil {
-			return nil, err
-		}
-		info, err = at.Lstat(elem)
+	dir, err := openDir(at, elem)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return dir, err
 	}
+	if err := missing(); err != nil {
+		return nil, err
+	}
+	return openDir(at, elem)
+}
+
+// openPath opens a directory by its path. It waits for no FIFO.
+func openPath(path string) (*os.Root, error) { return os.OpenRoot(path + "/.") }
+
+// openDir opens a directory in another one, which others may write in: it
+// follows no symlink and waits for no FIFO, whatever is put there meanwhile.
+func openDir(in *os.Root, name string) (*os.Root, error) {
+	info, err := in.Lstat(name)
 	if err != nil {
 		return nil, err
 	}
 	if !info.IsDir() {
 		return nil, notDir(info.Mode())
 	}
-	return at.OpenRoot(elem)
+	dir, err := in.OpenRoot(name + "/.") // a directory, or an error
+	if err != nil {
+		return nil, err
+	}
+	opened, err := dir.Stat(".")
+	if err == nil && !os.SameFile(info, opened) {
+		err = fmt.Errorf("%q has been replaced by somebody", name)
+	}
+	if err != nil {
+		_ = dir.Close()
+		return nil, err
+	}
+	return dir, nil
 }
 
-func notDir(mode fs.FileMode) error {
-	return fmt.Errorf("it is %s, not a directory", kind(mode))
+// openFile opens a regular file of at most size bytes for reading, in the
+// same way.
+func openFile(in *os.Root, name string) (*os.File, fs.FileInfo, error) {
+	info, err := in.Lstat(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, nil, fmt.Errorf("it is %s, not a file", kind(info.Mode()))
+	}
+	f, err := in.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	opened, err := f.Stat()
+	if err == nil && !os.SameFile(info, opened) {
+		err = fmt.Errorf("%q has been replaced by somebody", name)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, nil, err
+	}
+	return f, opened, nil
+}
+
+// makeDir makes a directory with mode 0755, whatever the umask, and opens it.
+// One that exists is opened as it is.
+func makeDir(in *os.Root, name string) (*os.Root, error) {
+	err := in.Mkdir(name, 0o755)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	dir, openErr := openDir(in, name)
+	if openErr != nil || err != nil {
+		return dir, openErr
+	}
+	// Only what nobody has put anything in: it may be another one by now.
+	if entries, err := fs.ReadDir(dir.FS(), "."); err != nil || len(entries) > 0 {
+		return dir, nil
+	}
+	if err := dir.Chmod(".", 0o755); err != nil {
+		_ = dir.Close()
+		return nil, err
+	}
+	return dir, nil
+}
+
+// notDirError says that something else stands where a directory should.
+type notDirError struct{ mode fs.FileMode }
+
+// Error names what it is.
+func (e *notDirError) Error() string { return fmt.Sprintf("it is %s, not a directory", kind(e.mode)) }
+
+func notDir(mode fs.FileMode) error { return &notDirError{mode} }
+
+// at gives the error of a name in an open directory the directory's path.
+func at(dir string, err error) error {
+	var path *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &path):
+		return &fs.PathError{Op: strings.TrimSuffix(path.Op, "at"), Path: filepath.Join(dir, path.Path), Err: path.Err}
+	case errors.As(err, &link):
+		name := filepath.Join(dir, link.New)
+		return &os.LinkError{Op: strings.TrimSuffix(link.Op, "at"), Old: link.Old, New: name, Err: link.Err}
+	}
+	return err
 }
 
 // lookup says what name below root is.
@@ -73,32 +158,57 @@ func lookup(root *os.Root, name string) (fs.FileInfo, error) {
 	return parent.Lstat(path.Base(name))
 }
 
+// openUnlocked is openDir for a directory of the caller's own that it may
+// neither read nor write, perhaps: it may until lock has been called.
+func openUnlocked(in *os.Root, name string) (dir *os.Root, lock func() error, err error) {
+	info, err := in.Lstat(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	was := settable(info.Mode())
+	if !info.IsDir() || was&0o700 == 0o700 {
+		dir, err = openDir(in, name)
+		return dir, func() error { return nil }, err
+	}
+	if err := in.Chmod(name, was|0o700); err != nil {
+		return nil, nil, err
+	}
+	if dir, err = openDir(in, name); err != nil {
+		return nil, nil, err
+	}
+	return dir, func() error { return dir.Chmod(".", was) }, nil
+}
+
 // writable runs f while the caller may write in dir.
 func writable(dir *os.Root, f func() error) error {
-	mode, err := loosen(dir, ".")
+	info, err := dir.Stat(".")
 	if err != nil {
 		return err
 	}
-	err = f()
-	if mode.loose {
-		err = errors.Join(err, dir.Chmod(".", mode.was))
+	was := settable(info.Mode())
+	if was&0o300 == 0o300 {
+		return f()
 	}
-	return err
-}
-
-// removeIn removes a tree in a directory, whatever its directories' modes.
-func removeIn(in *os.Root, name string) error {
-	err := in.RemoveAll(name)
-	if !errors.Is(err, fs.ErrPermission) {
+	if err := dir.Chmod(".", was|0o700); err != nil {
 		return err
 	}
-	_ = fs.WalkDir(in.FS(), name, func(p string, e fs.DirEntry, err error) error {
-		if err == nil && e.IsDir() {
-			_, _ = loosen(in, p) // called before the directory is read
-		}
-		return nil
-	})
-	return in.RemoveAll(name)
+	return errors.Join(f(), dir.Chmod(".", was))
+}
+
+// settable is the part of a mode that chmod sets.
+func settable(mode fs.FileMode) fs.FileMode {
+	return mode & (fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky)
+}
+
+// moveDir renames a directory to a new name in another directory. For that
+// others than root must be allowed to write in it: its ".." changes.
+func moveDir(from *os.Root, name string, to *os.Root, newName string) error {
+	dir, lock, err := openUnlocked(from, name)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return errors.Join(renameIn(from, name, to, newName), lock())
 }
 
 // renameIn renames from one directory to another. The new name must not exist.
@@ -141,120 +251,4 @@ func syncRoot(dir *os.Root) error {
 	}
 	defer f.Close()
 	return syncFS(f)
-}
-
-// copyTo copies a tree under a temporary name, then renames it. What an
-// earlier copy that was killed has left there is removed.
-func (l *linker) copyTo(ctx context.Context, from *os.Root, name string, to *os.Root, newName string, mode fs.FileMode) error {
-	left, err := fs.ReadDir(to.FS(), ".")
-	if err != nil {
-		return err
-	}
-	for _, e := range left {
-		if sharedLeftovers.MatchString(e.Name()) {
-			if err := removeIn(to, e.Name()); err != nil {
-				return err
-			}
-		}
-	}
-	temp := newShared + l.id
-	if err := copyTree(ctx, from, name, to, temp); err != nil {
-		_ = removeIn(to, temp)
-		return copyError(err)
-	}
-	if l.sync {
-		if err := syncRoot(to); err != nil {
-			return err
-		}
-	}
-	if err := to.Rename(temp, newName); err != nil {
-		return err
-	}
-	return to.Chmod(newName, mode)
-}
-
-// copyTree copies a file, a symlink or a directory with all in it, with mode,
-// owner and time.
-func copyTree(ctx context.Context, from *os.Root, name string, to *os.Root, newName string) error {
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
-	info, err := from.Lstat(name)
-	if err != nil {
-		return err
-	}
-	switch mode := info.Mode(); {
-	case mode.IsDir():
-		err = copyDir(ctx, from, name, to, newName)
-	case mode.IsRegular():
-		err = copyFile(from, name, to, newName)
-	case mode&fs.ModeSymlink != 0:
-		var target string
-		if target, err = from.Readlink(name); err == nil {
-			err = to.Symlink(target, newName)
-		}
-	default:
-		return uncopied(name, mode)
-	}
-	if err != nil {
-		return err
-	}
-	return copyMeta(info, to, newName)
-}
-
-// uncopied is the error for what can't be copied.
-func uncopied(name string, mode fs.FileMode) error {
-	return fmt.Errorf("%q is %s", name, kind(mode))
-}
-
-func copyError(err error) error { return fmt.Errorf("copy to %q: %w", sharedName, err) }
-
-func copyDir(ctx context.Context, from *os.Root, name string, to *os.Root, newName string) error {
-	if err := to.Mkdir(newName, 0o700); err != nil {
-		return err
-	}
-	entries, err := fs.ReadDir(from.FS(), name)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if err := copyTree(ctx, from, path.Join(name, e.Name()), to, path.Join(newName, e.Name())); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func copyFile(from *os.Root, name string, to *os.Root, newName string) error {
-	in, err := from.Open(name)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := to.OpenFile(newName, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	if cerr := out.Close(); err == nil {
-		err = cerr
-	}
-	return err
-}
-
-// copyMeta sets owner (as root), mode and time of what was copied.
-func copyMeta(info fs.FileInfo, to *os.Root, name string) error {
-	if os.Geteuid() == 0 {
-		st := info.Sys().(*syscall.Stat_t)
-		if err := to.Lchown(name, int(st.Uid), int(st.Gid)); err != nil {
-			return err
-		}
-	}
-	if info.Mode()&fs.ModeSymlink != 0 {
-		return nil
-	}
-	if err := to.Chmod(name, settable(info.Mode())); err != nil {
-		return err
-	}
-	return to.Chtimes(name, info.ModTime(), info.ModTime())
 }

@@ -55,10 +55,10 @@ func deployOne(dest string, n int) error {
 	if err != nil {
 		return err
 	}
-	if _, err := d.Reuse(ctx, staged, previous.ID, Hard); err != nil {
+	if _, err := reuseAt(d, ctx, staged, previous.ID, Hard); err != nil {
 		return err
 	}
-	if err := d.Add(ctx, staged, Release{ID: run}, []string{"own/" + run, "log/" + run + "/"}); err != nil {
+	if err := addAt(d, ctx, staged, Release{ID: run}, []string{"own/" + run, "log/" + run + "/"}); err != nil {
 		return err
 	}
 	if err := d.Switch(run); err != nil {
@@ -168,9 +168,11 @@ func TestKill(t *testing.T) {
 	}
 	d, err := Open(filepath.Join(t.TempDir(), "dest"), Options{})
 	must(t, err)
-	stop, watched := make(chan struct{}), make(chan error, 1)
+	watched, err := Open(d.path, Options{})
+	must(t, err)
+	stop, done := make(chan struct{}), make(chan error, 1)
 	var reads atomic.Int64
-	go func() { watched <- watch(d, stop, &reads) }()
+	go func() { done <- watch(watched, stop, &reads) }()
 	highest := int64(0)
 	for range kills {
 		killOne(t, d.path, time.Duration(rand.Int63n(int64(120*time.Millisecond))))
@@ -187,7 +189,7 @@ func TestKill(t *testing.T) {
 		}
 	}
 	close(stop)
-	if err := <-watched; err != nil {
+	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("%d kills, %d releases, %d reads", kills, highest-1, reads.Load())
@@ -225,7 +227,7 @@ func checkClean(t *testing.T, d *Dir) {
 		t.Errorf("dest holds %s", got)
 	}
 	staging := regexp.MustCompile(`^\.stretcher-` + idText + `-0$`)
-	for _, name := range strings.Fields(names(t, d.releases())) {
+	for _, name := range strings.Fields(names(t, d.releasesPath())) {
 		id, isMark := markID(name)
 		if isMark {
 			if _, err := os.Lstat(d.Path(id)); err != nil {
@@ -246,7 +248,7 @@ func checkClean(t *testing.T, d *Dir) {
 		}
 	}
 	for _, dir := range []string{"", "own", "log"} {
-		for _, name := range strings.Fields(names(t, filepath.Join(d.shared(), dir))) {
+		for _, name := range strings.Fields(names(t, filepath.Join(d.sharedPath(), dir))) {
 			if strings.HasPrefix(name, ".") {
 				t.Errorf("left in shared: %s/%s", dir, name)
 			}

@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -27,13 +25,12 @@ func (d *Dir) CheckEntries(entries []archive.Entry, shared []string) error {
 		return err
 	}
 	tree := scanned(entries)
-	in := places{dir: d.shared(), own: tree.lookup}
-	root, err := os.OpenRoot(d.shared())
+	in := places{dir: d.sharedPath(), own: tree.lookup}
+	root, err := d.openShared()
 	if err == nil {
-		defer root.Close()
 		in.shared = root
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return fmt.Errorf("%q: %w", d.sharedPath(), err)
 	}
 	for _, p := range shared {
 		name := strings.TrimSuffix(p, "/")
@@ -110,18 +107,21 @@ func (s scanned) checkCopy(name string) error {
 // elsewhere tells whether name in shared is, or would be, on another file
 // system than a staged tree, so that no rename leads there.
 func (d *Dir) elsewhere(name string) bool {
-	to := filepath.Dir(filepath.Join(d.shared(), name))
-	a, aok := d.device(to)
-	b, bok := d.device(d.releases())
-	return aok && bok && a != b
+	return d.found() && d.device(path.Dir(path.Join(sharedName, name))) != d.device(releasesName)
 }
 
 // device is that of a directory below dest, or where it would be made.
-func (d *Dir) device(dir string) (uint64, bool) {
-	for ; len(dir) >= len(d.path); dir = filepath.Dir(dir) {
-		if info, err := os.Stat(dir); err == nil {
-			return uint64(info.Sys().(*syscall.Stat_t).Dev), true // signed on some systems
+func (d *Dir) device(dir string) uint64 {
+	for ; ; dir = path.Dir(dir) {
+		if info, err := d.dest.Stat(dir); err == nil || dir == "." {
+			return deviceOf(info)
 		}
 	}
-	return 0, false
+}
+
+func deviceOf(info fs.FileInfo) uint64 {
+	if info == nil {
+		return 0
+	}
+	return uint64(info.Sys().(*syscall.Stat_t).Dev) // signed on some systems
 }

@@ -94,8 +94,8 @@ func TestCheckEntriesLikeAdd(t *testing.T) {
 		staged := stage(t, d)
 		growRandom(t, rnd, staged, 3)
 		if rnd.Intn(4) > 0 {
-			must(t, os.Mkdir(d.shared(), 0o755))
-			growRandom(t, rnd, d.shared(), 3)
+			must(t, os.Mkdir(d.sharedPath(), 0o755))
+			growRandom(t, rnd, d.sharedPath(), 3)
 		}
 		var paths []string
 		for range 1 + rnd.Intn(3) {
@@ -109,7 +109,7 @@ func TestCheckEntriesLikeAdd(t *testing.T) {
 		if after := listing(t, d.path); after != before {
 			t.Fatalf("seed %d: CheckEntries has made\n%s of\n%s", seed, after, before)
 		}
-		err = d.Add(context.Background(), staged, Release{ID: id(1)}, paths)
+		err = addAt(d, context.Background(), staged, Release{ID: id(1)}, paths)
 		sameError(t, planned, err)
 		if t.Failed() {
 			t.Fatalf("seed %d, paths %q, tree:\n%s", seed, paths, before)
@@ -186,8 +186,10 @@ func TestCheckEntriesNew(t *testing.T) {
 			t.Errorf("%q: %v, want %q", tt.paths, err, tt.want)
 		}
 	}
-	put(t, d.shared(), "a file")
-	if err := d.CheckEntries(entries, []string{"log"}); err == nil || !strings.Contains(err.Error(), d.shared()) {
+	put(t, d.sharedPath(), "a file")
+	d, err = Open(d.path, Options{})
+	must(t, err)
+	if err := d.CheckEntries(entries, []string{"log"}); err == nil || !strings.Contains(err.Error(), d.sharedPath()) {
 		t.Errorf("err = %v", err)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -81,12 +80,16 @@ func reason(err error) string {
 
 // entries reads the directory of releases; none when it isn't there.
 func (d *Dir) entries() ([]fs.DirEntry, error) {
-	entries, err := os.ReadDir(d.releases())
+	in, err := d.openReleases()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list releases: %w", err)
+		return nil, fmt.Errorf("list releases: %w", at(d.releasesPath(), err))
+	}
+	entries, err := fs.ReadDir(in.FS(), ".")
+	if err != nil {
+		return nil, fmt.Errorf("list releases: %w", at(d.releasesPath(), err))
 	}
 	return entries, nil
 }
@@ -150,12 +153,14 @@ func (d *Dir) Leave(id, by string) error {
 	return d.writeMark(r)
 }
 
-func (d *Dir) markPath(id string) string { return d.Path(id) + markSuffix }
-
 // readMark reads a mark and refuses one that makes no sense.
 func (d *Dir) readMark(id string) (Release, error) {
 	var r Release
-	f, err := os.Open(d.markPath(id))
+	in, err := d.openReleases()
+	if err != nil {
+		return r, err
+	}
+	f, _, err := openFile(in, id+markSuffix)
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, errors.New("it has no mark")
 	}
@@ -187,23 +192,30 @@ func parseMark(id string, b []byte) (Release, error) {
 func (d *Dir) writeMark(r Release) error {
 	b, err := json.Marshal(r)
 	if err != nil {
-		return fmt.Errorf("mark release %q: %w", r.ID, err)
+		return fmt.Errorf("mark release %q: %w", r.ID, at(d.releasesPath(), err))
 	}
-	temp := filepath.Join(d.releases(), newMark+r.ID)
-	err = d.writeFile(temp, append(b, '\n'))
+	in, err := d.openReleases()
+	if err != nil {
+		return fmt.Errorf("mark release %q: %w", r.ID, at(d.releasesPath(), err))
+	}
+	temp := newMark + r.ID
+	if err := in.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) { // left by a kill
+		return fmt.Errorf("mark release %q: %w", r.ID, at(d.releasesPath(), err))
+	}
+	err = d.writeFile(in, temp, append(b, '\n'))
 	if err == nil {
-		err = os.Rename(temp, d.markPath(r.ID))
+		err = in.Rename(temp, r.ID+markSuffix)
 	}
 	if err != nil {
-		_ = os.Remove(temp)
-		return fmt.Errorf("mark release %q: %w", r.ID, err)
+		_ = in.Remove(temp)
+		return fmt.Errorf("mark release %q: %w", r.ID, at(d.releasesPath(), err))
 	}
-	return d.syncDir(d.releases())
+	return d.syncDir(in, d.releasesPath())
 }
 
-// writeFile writes a file that everybody may read, whatever the umask.
-func (d *Dir) writeFile(path string, content []byte) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
+// writeFile writes a new file that everybody may read, whatever the umask.
+func (d *Dir) writeFile(in *os.Root, name string, content []byte) error {
+	f, err := in.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644) // follows no symlink
 	if err != nil {
 		return err
 	}

@@ -16,12 +16,12 @@ import (
 func TestList(t *testing.T) {
 	d := layout(t)
 	r := Release{ID: id(9), Name: "app", Version: "1.0", Checksum: "sha256:00", Created: time.Unix(1e9, 0).UTC()}
-	must(t, d.Add(context.Background(), stage(t, d), r, nil))
+	must(t, addAt(d, context.Background(), stage(t, d), r, nil))
 	add(t, d, 3, "")
 	add(t, d, 5, Pending) // later, though its id is older
 	must(t, d.Mark(id(5), Bad, "post failed"))
-	put(t, filepath.Join(d.releases(), "by-hand/file"), "")
-	put(t, filepath.Join(d.releases(), id(1)), "a file")
+	put(t, filepath.Join(d.releasesPath(), "by-hand/file"), "")
+	put(t, filepath.Join(d.releasesPath(), id(1)), "a file")
 	must(t, os.Symlink(id(9), d.Path(id(2))))
 
 	list, err := d.List()
@@ -55,7 +55,7 @@ func TestUnreadableMark(t *testing.T) {
 	must(t, os.Mkdir(d.markPath(id(2)), 0o755))
 	list, err := d.List()
 	must(t, err)
-	for i, want := range []string{"is a directory", "too many levels of symbolic links"} {
+	for i, want := range []string{"it is a directory, not a file", "it is a symlink, not a file"} {
 		if got := list[i].Reason; got != "its mark can't be read: "+want {
 			t.Errorf("release %s: %q", list[i].ID, got)
 		}
@@ -157,7 +157,7 @@ func TestMark(t *testing.T) {
 			t.Errorf("without its mark: %+v", r)
 		}
 	}
-	put(t, filepath.Join(d.releases(), newMark+id(1)), strings.Repeat("left by a kill", 100))
+	put(t, filepath.Join(d.releasesPath(), newMark+id(1)), strings.Repeat("left by a kill", 100))
 	must(t, d.Mark(id(1), Good, ""))
 	must(t, d.Mark(id(2), Bad, "why"))
 	for n, want := range map[int]Release{1: {ID: id(1), Seq: 1, State: Good}, 2: {ID: id(2), Seq: 2, State: Bad, Reason: "why"}} {

@@ -2,9 +2,9 @@ package releases
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"io/fs"
 	"slices"
 
 	"stretcher/internal/disk"
@@ -121,7 +121,7 @@ func (d *Dir) removeAll(ctx context.Context, ids []string, running string) (remo
 			return removed, also(err, fmt.Errorf("prune releases: %w", cause))
 		}
 		if stays := d.remove(id); stays != nil {
-			err = also(err, fmt.Errorf("prune release %q: %w", id, stays))
+			err = also(err, fmt.Errorf("prune release %q: %w", id, at(d.releasesPath(), stays)))
 			continue
 		}
 		removed = append(removed, id)
@@ -143,23 +143,34 @@ func also(err, more error) error {
 // remove removes a release. It loses its name first, so that it never stands
 // half under it.
 func (d *Dir) remove(id string) error {
-	temp := filepath.Join(d.releases(), pruned+id)
-	if err := os.Rename(d.Path(id), temp); err != nil {
+	in, err := d.openReleases()
+	if err != nil {
 		return err
 	}
-	if err := os.Remove(d.markPath(id)); err != nil && !os.IsNotExist(err) {
+	temp := pruned + id
+	if err := in.Rename(id, temp); err != nil {
 		return err
 	}
-	if err := d.syncDir(d.releases()); err != nil {
+	if err := in.Remove(id + markSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return disk.RemovePath(temp)
+	if err := d.syncDir(in, d.releasesPath()); err != nil {
+		return err
+	}
+	return disk.RemoveAll(in, temp)
 }
 
 // sweepAll removes what killed runs left: temporary names, and marks whose
 // release never came to be.
 func (d *Dir) sweepAll(running string) error {
-	left := also(sweep(d.path, currentLeftovers), sweep(d.releases(), releaseLeftovers))
+	in, err := d.openReleases()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	left := also(sweep(d.dest, currentLeftovers), sweep(in, releaseLeftovers))
 	entries, err := d.entries()
 	if err != nil {
 		return also(left, err)
@@ -169,10 +180,10 @@ func (d *Dir) sweepAll(running string) error {
 		if !ok || id == running {
 			continue
 		}
-		if _, err := os.Lstat(d.Path(id)); !os.IsNotExist(err) {
+		if _, err := in.Lstat(id); !errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		left = also(left, os.Remove(d.markPath(id)))
+		left = also(left, in.Remove(id+markSuffix))
 	}
 	return left
 }

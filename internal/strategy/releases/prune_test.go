@@ -136,7 +136,7 @@ func TestPruneBad(t *testing.T) {
 			if tt.running > 0 {
 				running = id(tt.running)
 			}
-			put(t, filepath.Join(d.releases(), newMark+id(77)), "left by a kill")
+			put(t, filepath.Join(d.releasesPath(), newMark+id(77)), "left by a kill")
 			removed, err := d.PruneBad(context.Background(), running)
 			if err != nil || numbers(removed) != tt.want {
 				t.Fatalf("PruneBad = %v, %v, want %v", numbers(removed), err, tt.want)
@@ -145,7 +145,7 @@ func TestPruneBad(t *testing.T) {
 			if gone := len(strings.Fields(tt.want)); err != nil || len(list) != len(tt.states)-gone {
 				t.Errorf("%d releases stay, %v", len(list), err)
 			}
-			if got := names(t, d.releases()); strings.Contains(got, newMark) {
+			if got := names(t, d.releasesPath()); strings.Contains(got, newMark) {
 				t.Errorf("releases holds %s", got)
 			}
 		})
@@ -177,19 +177,19 @@ func TestPruneSweeps(t *testing.T) {
 	add(t, d, 1, Good)
 	must(t, d.Switch(id(1)))
 	must(t, os.Symlink("x", filepath.Join(d.path, newCurrent+id(2))))
-	put(t, filepath.Join(d.releases(), newMark+id(2)), "{")
-	put(t, filepath.Join(d.releases(), pruned+id(2), "file"), "")
+	put(t, filepath.Join(d.releasesPath(), newMark+id(2)), "{")
+	put(t, filepath.Join(d.releasesPath(), pruned+id(2), "file"), "")
 	put(t, d.markPath(id(2)), "{}") // of a release that never came to be
 	put(t, d.markPath(id(3)), "{}") // of one that does now
 	staged := ".stretcher-" + id(4) + "-0"
-	put(t, filepath.Join(d.releases(), staged, "file"), "")
-	put(t, filepath.Join(d.releases(), "notes.json"), "")
+	put(t, filepath.Join(d.releasesPath(), staged, "file"), "")
+	put(t, filepath.Join(d.releasesPath(), "notes.json"), "")
 	_, err := d.Prune(context.Background(), 1, id(3))
 	must(t, err)
 	if got := names(t, d.path); got != "current releases" {
 		t.Errorf("dest holds %s", got)
 	}
-	if got, want := names(t, d.releases()), strings.Join([]string{staged, id(1), id(1) + ".json", id(3) + ".json", "notes.json"}, " "); got != want {
+	if got, want := names(t, d.releasesPath()), strings.Join([]string{staged, id(1), id(1) + ".json", id(3) + ".json", "notes.json"}, " "); got != want {
 		t.Errorf("releases holds\n%s, want\n%s", got, want)
 	}
 }

@@ -70,15 +70,15 @@ func testReflink(t *testing.T, dir string, able bool) {
 	_, err = d.Prepare()
 	must(t, err)
 	ctx := context.Background()
-	must(t, d.Add(ctx, reflinkTree(t, d, 1), Release{ID: id(1)}, nil))
+	must(t, addAt(d, ctx, reflinkTree(t, d, 1), Release{ID: id(1)}, nil))
 	before := used(t, dir)
-	must(t, d.Add(ctx, reflinkTree(t, d, 2), Release{ID: id(2)}, nil))
+	must(t, addAt(d, ctx, reflinkTree(t, d, 2), Release{ID: id(2)}, nil))
 	if grown := used(t, dir) - before; grown < bigSize {
 		t.Errorf("a copy takes %d bytes more: this test proves nothing", grown)
 	}
 	before = used(t, dir)
 	third := reflinkTree(t, d, 3)
-	saved, err := d.Reuse(ctx, third, id(2), Reflink)
+	saved, err := reuseAt(d, ctx, third, id(2), Reflink)
 	must(t, err)
 	want := Saved{}
 	if able {
@@ -88,7 +88,7 @@ func testReflink(t *testing.T, dir string, able bool) {
 		t.Errorf("saved %+v, want %+v", saved, want)
 	}
 	checkReflinkTree(t, third, 3)
-	must(t, d.Add(ctx, third, Release{ID: id(3)}, nil))
+	must(t, addAt(d, ctx, third, Release{ID: id(3)}, nil))
 	if grown := used(t, dir) - before; (grown < bigSize/4) != able {
 		t.Errorf("the third release takes %d bytes more", grown)
 	}

@@ -51,7 +51,7 @@ func layout(t *testing.T) *Dir {
 // stage makes a staged tree of files: path, content, path, content...
 func stage(t *testing.T, d *Dir, files ...string) string {
 	t.Helper()
-	dir := filepath.Join(d.releases(), "staged")
+	dir := filepath.Join(d.releasesPath(), "staged")
 	must(t, os.Mkdir(dir, 0o755))
 	for i := 0; i < len(files); i += 2 {
 		put(t, filepath.Join(dir, files[i]), files[i+1])
@@ -59,10 +59,32 @@ func stage(t *testing.T, d *Dir, files ...string) string {
 	return dir
 }
 
+// addAt adds a staged tree by its path.
+func addAt(d *Dir, ctx context.Context, staged string, r Release, shared []string) error {
+	from, err := os.OpenRoot(filepath.Dir(staged))
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	return d.Add(ctx, from, filepath.Base(staged), r, shared)
+}
+
+// reuseAt shares what is in a staged tree by its path.
+func reuseAt(d *Dir, ctx context.Context, staged, id string, how Link) (Saved, error) {
+	tree, err := os.OpenRoot(staged)
+	if err != nil {
+		return Saved{}, err
+	}
+	defer tree.Close()
+	return d.Reuse(ctx, tree, id, how)
+}
+
+func (d *Dir) markPath(id string) string { return d.Path(id) + markSuffix }
+
 // add adds release n in a state; "" = without a mark.
 func add(t *testing.T, d *Dir, n int, s State) {
 	t.Helper()
-	must(t, d.Add(context.Background(), stage(t, d, "n", fmt.Sprint(n)), Release{ID: id(n)}, nil))
+	must(t, addAt(d, context.Background(), stage(t, d, "n", fmt.Sprint(n)), Release{ID: id(n)}, nil))
 	if s == "" {
 		must(t, os.Remove(d.markPath(id(n))))
 	} else if s != Pending {
@@ -126,6 +148,8 @@ func TestPrepareParent(t *testing.T) {
 		t.Errorf("made %s", got)
 	}
 	must(t, os.MkdirAll(dir+"/a/b", 0o755))
+	d, err = Open(dir+"/a/b/dest", Options{})
+	must(t, err)
 	for range 2 {
 		parent, err := d.Prepare()
 		if err != nil || parent != dir+"/a/b/dest/releases" {
@@ -247,11 +271,11 @@ func TestAddErrors(t *testing.T) {
 		{"cancelled, shared", done, staged, id(2), []string{"log/"}, context.Canceled},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			err := d.Add(tt.ctx, tt.staged, Release{ID: tt.id}, tt.shared)
+			err := addAt(d, tt.ctx, tt.staged, Release{ID: tt.id}, tt.shared)
 			if err == nil || tt.want != nil && !errors.Is(err, tt.want) {
 				t.Errorf("err = %v, want %v", err, tt.want)
 			}
-			if got := names(t, d.releases()); got != id(1)+" "+id(1)+".json staged" {
+			if got := names(t, d.releasesPath()); got != id(1)+" "+id(1)+".json staged" {
 				t.Errorf("releases holds %s", got)
 			}
 			if r, err := d.readMark(id(1)); err != nil || r.State != Good {

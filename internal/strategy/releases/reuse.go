@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"strconv"
 	"syscall"
 	"time"
@@ -42,29 +41,28 @@ type Saved struct {
 // can't be shared stays a full copy, as does everything where the file system
 // can't, or when there is no such release. An error leaves the staged tree
 // unfit for use.
-func (d *Dir) Reuse(ctx context.Context, staged, id string, how Link) (Saved, error) {
+func (d *Dir) Reuse(ctx context.Context, staged *os.Root, id string, how Link) (Saved, error) {
 	none := Saved{}
 	if how == NoLink || !idPattern.MatchString(id) {
 		return none, nil
 	}
-	old, err := os.OpenRoot(d.Path(id))
+	in, err := d.openReleases()
+	if err != nil {
+		return none, ignoreMissing(err)
+	}
+	old, err := openDir(in, id)
 	if err != nil {
 		return none, ignoreMissing(err)
 	}
 	defer old.Close()
-	fresh, err := os.OpenRoot(staged)
-	if err != nil {
-		return none, fmt.Errorf("reuse release %q: %w", id, err)
-	}
-	defer fresh.Close()
 	r := &reuser{ctx: ctx, how: how, a: make([]byte, compareSize), b: make([]byte, compareSize)}
 	if how == Reflink {
-		if r.snapshot = snapshotFile(d.releases()); r.snapshot == nil {
+		if r.snapshot = snapshotFile(in); r.snapshot == nil {
 			return none, nil
 		}
 		defer r.snapshot.Close()
 	}
-	if err := r.dir(old, fresh, "."); err != nil {
+	if err := r.dir(old, staged); err != nil {
 		return r.saved, fmt.Errorf("reuse release %q: %w", id, err)
 	}
 	return r.saved, nil
@@ -79,7 +77,7 @@ func ignoreMissing(err error) error {
 
 // snapshotFile makes the file that holds what is compared, or nil where the
 // file system does not clone: asked once, so that nothing is compared in vain.
-func snapshotFile(dir string) *os.File {
+func snapshotFile(dir *os.Root) *os.File {
 	f, err := scratch(dir)
 	if err != nil {
 		return nil
@@ -109,21 +107,8 @@ type reuser struct {
 	saved    Saved
 }
 
-// dir looks at the directory name of both trees.
-func (r *reuser) dir(oldParent, freshParent *os.Root, name string) error {
-	fresh, err := freshParent.OpenRoot(name)
-	if err != nil {
-		return err
-	}
-	defer fresh.Close()
-	if info, err := oldParent.Lstat(name); err != nil || !info.IsDir() {
-		return nil
-	}
-	old, err := oldParent.OpenRoot(name)
-	if err != nil {
-		return nil // nothing to share with
-	}
-	defer old.Close()
+// dir looks at a directory of both trees.
+func (r *reuser) dir(old, fresh *os.Root) error {
 	entries, err := fs.ReadDir(fresh.FS(), ".")
 	if err != nil {
 		return err
@@ -134,23 +119,39 @@ func (r *reuser) dir(oldParent, freshParent *os.Root, name string) error {
 		}
 		switch {
 		case e.IsDir():
-			err = r.dir(old, fresh, e.Name())
+			err = r.sub(old, fresh, e.Name())
 		case e.Type().IsRegular():
 			err = r.file(old, fresh, e.Name())
 		}
 		if err != nil {
-			return fmt.Errorf("%q: %w", path.Join(name, e.Name()), err)
+			return fmt.Errorf("%q: %w", e.Name(), err)
 		}
 	}
 	return nil
 }
 
-// file shares one file, when it is unchanged.
-func (r *reuser) file(old, fresh *os.Root, name string) error {
-	was, err := old.Lstat(name)
-	if err != nil || !was.Mode().IsRegular() {
+// sub looks at a directory in a directory of both trees.
+func (r *reuser) sub(old, fresh *os.Root, name string) error {
+	was, err := openDir(old, name)
+	if err != nil {
 		return nil // nothing to share with
 	}
+	defer was.Close()
+	is, err := openDir(fresh, name)
+	if err != nil {
+		return err
+	}
+	defer is.Close()
+	return r.dir(was, is)
+}
+
+// file shares one file, when it is unchanged.
+func (r *reuser) file(old, fresh *os.Root, name string) error {
+	before, was, err := openFile(old, name)
+	if err != nil {
+		return nil // nothing to share with
+	}
+	defer before.Close()
 	is, err := fresh.Lstat(name)
 	if err != nil {
 		return err
@@ -160,9 +161,9 @@ func (r *reuser) file(old, fresh *os.Root, name string) error {
 	}
 	shared := false
 	if r.how == Hard {
-		shared, err = r.hard(old, fresh, name, was, is)
+		shared, err = r.hard(old, fresh, name, before, was, is)
 	} else {
-		shared, err = r.reflink(old, fresh, name, is)
+		shared, err = r.reflink(fresh, name, before, is)
 	}
 	if shared {
 		r.saved.Files++
@@ -173,16 +174,11 @@ func (r *reuser) file(old, fresh *os.Root, name string) error {
 
 // hard links an old file to its place in the staged tree. Files that have
 // several names in the staged tree keep them.
-func (r *reuser) hard(old, fresh *os.Root, name string, was, is fs.FileInfo) (bool, error) {
+func (r *reuser) hard(old, fresh *os.Root, name string, before *os.File, was, is fs.FileInfo) (bool, error) {
 	a, b := was.Sys().(*syscall.Stat_t), is.Sys().(*syscall.Stat_t)
 	if was.Mode() != is.Mode() || !was.ModTime().Equal(is.ModTime()) || a.Uid != b.Uid || a.Gid != b.Gid || b.Nlink > 1 {
 		return false, nil
 	}
-	before, err := old.Open(name)
-	if err != nil {
-		return false, nil // nothing to share with
-	}
-	defer before.Close()
 	after, err := fresh.Open(name)
 	if err != nil {
 		return false, err
@@ -197,6 +193,9 @@ func (r *reuser) hard(old, fresh *os.Root, name string, was, is fs.FileInfo) (bo
 		if linkAt(old, name, fresh, temp) != nil {
 			return nil // the owner forbids it, or too many links
 		}
+		if linked, err := fresh.Lstat(temp); err != nil || !os.SameFile(linked, was) {
+			return errors.Join(err, fresh.Remove(temp)) // not the file that was compared
+		}
 		done = true
 		return fresh.Rename(temp, name)
 	})
@@ -204,12 +203,7 @@ func (r *reuser) hard(old, fresh *os.Root, name string, was, is fs.FileInfo) (bo
 }
 
 // reflink lets a staged file share an old file's blocks.
-func (r *reuser) reflink(old, fresh *os.Root, name string, is fs.FileInfo) (bool, error) {
-	before, err := old.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return false, nil // nothing to share with
-	}
-	defer before.Close()
+func (r *reuser) reflink(fresh *os.Root, name string, before *os.File, is fs.FileInfo) (bool, error) {
 	if err := r.snapshot.Truncate(0); err != nil {
 		return false, err
 	}

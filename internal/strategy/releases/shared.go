@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"stretcher/internal/disk"
 )
 
 // ErrShared: a shared path is neither in DEST/shared nor in the release.
@@ -71,6 +73,7 @@ func CheckShared(paths []string) error {
 // may be allowed to write in shared.
 type linker struct {
 	release, shared *os.Root
+	dir             string // DEST/shared
 	id              string // of the release
 	uid, gid        int    // of the release's root
 	sync            bool
@@ -78,21 +81,20 @@ type linker struct {
 }
 
 // linkShared makes each of the paths a symlink in the staged tree.
-func (d *Dir) linkShared(ctx context.Context, staged, id string, paths []string) error {
+func (d *Dir) linkShared(ctx context.Context, staged *os.Root, id string, paths []string) error {
 	if len(paths) == 0 {
 		return nil
 	}
 	if err := CheckShared(paths); err != nil {
 		return err
 	}
-	if err := makeDir(d.shared()); err != nil {
+	if err := d.makeShared(); err != nil {
 		return err
 	}
-	l := &linker{id: id, sync: d.opts.Sync}
-	if err := l.open(staged, d.shared()); err != nil {
+	l, err := d.linker(staged, id)
+	if err != nil {
 		return err
 	}
-	defer l.close()
 	for _, p := range paths {
 		if err := context.Cause(ctx); err != nil {
 			return err
@@ -109,33 +111,33 @@ func (d *Dir) linkShared(ctx context.Context, staged, id string, paths []string)
 	return nil
 }
 
-func (l *linker) open(staged, shared string) (err error) {
-	if l.release, err = os.OpenRoot(staged); err != nil {
-		return err
+// makeShared makes the directory of what releases share where it is missing.
+func (d *Dir) makeShared() error {
+	_, err := d.openShared()
+	if errors.Is(err, fs.ErrNotExist) {
+		d.shared, err = makeDir(d.dest, sharedName)
 	}
-	if l.shared, err = os.OpenRoot(shared); err != nil {
-		_ = l.release.Close()
-		return err
-	}
-	info, err := l.release.Lstat(".")
 	if err != nil {
-		l.close()
-		return err
+		return fmt.Errorf("%q: %w", d.sharedPath(), err)
 	}
-	st := info.Sys().(*syscall.Stat_t)
-	l.uid, l.gid = int(st.Uid), int(st.Gid)
 	return nil
 }
 
-func (l *linker) close() {
-	_ = l.release.Close()
-	_ = l.shared.Close()
+func (d *Dir) linker(staged *os.Root, id string) (*linker, error) {
+	info, err := staged.Stat(".")
+	if err != nil {
+		return nil, err
+	}
+	st := info.Sys().(*syscall.Stat_t)
+	return &linker{
+		release: staged, shared: d.shared, dir: d.sharedPath(), id: id, uid: int(st.Uid), gid: int(st.Gid), sync: d.opts.Sync,
+	}, nil
 }
 
 // fill makes sure that shared has name: what it has, else what the release
 // has, else, for isDir, a new directory.
 func (l *linker) fill(ctx context.Context, name string, isDir bool) error {
-	in := places{dir: l.shared.Name(), shared: l.shared, own: func(name string) (fs.FileMode, error) {
+	in := places{dir: l.dir, shared: l.shared, own: func(name string) (fs.FileMode, error) {
 		info, err := lookup(l.release, name)
 		if err != nil {
 			return 0, err
@@ -274,23 +276,20 @@ func (l *linker) move(ctx context.Context, from *os.Root, name string, to *os.Ro
 	if err := l.flush(); err != nil {
 		return err
 	}
-	mode, err := loosen(from, name)
-	if err != nil {
-		return err
-	}
-	err = writable(from, func() error { return renameIn(from, name, to, newName) })
-	at, left := to, newName
+	err := writable(from, func() error { return move(from, name, to, newName) })
 	if errors.Is(err, syscall.EXDEV) {
-		err = l.copyTo(ctx, from, name, to, newName, mode.was)
-		at, left = from, name
+		return l.copyTo(ctx, from, name, to, newName)
 	}
-	if err != nil {
-		return err
+	return err
+}
+
+// move renames a file or a directory.
+func move(from *os.Root, name string, to *os.Root, newName string) error {
+	err := moveDir(from, name, to, newName)
+	if errors.As(err, new(*notDirError)) {
+		return renameIn(from, name, to, newName)
 	}
-	if mode.loose {
-		return at.Chmod(left, mode.was)
-	}
-	return nil
+	return err
 }
 
 // flush puts what is staged on the disk, once: shared wins over every later
@@ -314,7 +313,7 @@ func (l *linker) point(name string) error {
 	defer parent.Close()
 	base := path.Base(name)
 	return writable(parent, func() error {
-		if err := removeIn(parent, base); err != nil {
+		if err := disk.RemoveAll(parent, base); err != nil {
 			return err
 		}
 		if err := parent.Symlink(sharedTarget(name), base); err != nil {

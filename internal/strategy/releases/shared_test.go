@@ -101,10 +101,10 @@ func TestShared(t *testing.T) {
 			d := layout(t)
 			staged := stage(t, d)
 			grow(t, staged, tt.release)
-			grow(t, d.shared(), tt.shared)
+			grow(t, d.sharedPath(), tt.shared)
 			paths := strings.Fields(tt.paths)
 			planned := d.CheckEntries(scan(t, staged), paths)
-			err := d.Add(context.Background(), staged, Release{ID: id(1)}, paths)
+			err := addAt(d, context.Background(), staged, Release{ID: id(1)}, paths)
 			sameError(t, planned, err)
 			if tt.want != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -116,7 +116,7 @@ func TestShared(t *testing.T) {
 				return
 			}
 			must(t, err)
-			compare(t, d.shared(), tt.inShared)
+			compare(t, d.sharedPath(), tt.inShared)
 			for _, p := range paths {
 				checkLink(t, d, strings.TrimSuffix(p, "/"))
 			}
@@ -133,7 +133,7 @@ func checkLink(t *testing.T, d *Dir, name string) {
 	link := filepath.Join(d.Path(id(1)), name)
 	target, err := os.Readlink(link)
 	must(t, err)
-	if filepath.IsAbs(target) || filepath.Join(filepath.Dir(link), target) != filepath.Join(d.shared(), name) {
+	if filepath.IsAbs(target) || filepath.Join(filepath.Dir(link), target) != filepath.Join(d.sharedPath(), name) {
 		t.Errorf("%q leads to %q", name, target)
 	}
 }
@@ -171,12 +171,12 @@ func compare(t *testing.T, root, tree string) {
 
 func TestErrShared(t *testing.T) {
 	d := layout(t)
-	err := d.Add(context.Background(), stage(t, d), Release{ID: id(1)}, []string{"a/b"})
-	want := fmt.Sprintf("add release %q: shared path %q is neither in the archive nor in %q", id(1), "a/b", d.shared())
+	err := addAt(d, context.Background(), stage(t, d), Release{ID: id(1)}, []string{"a/b"})
+	want := fmt.Sprintf("add release %q: shared path %q is neither in the archive nor in %q", id(1), "a/b", d.sharedPath())
 	if !errors.Is(err, ErrShared) || err.Error() != want {
 		t.Errorf("err  = %v\nwant %s", err, want)
 	}
-	if got := names(t, d.shared()); got != "" {
+	if got := names(t, d.sharedPath()); got != "" {
 		t.Errorf("shared holds %s", got)
 	}
 }
@@ -187,9 +187,9 @@ func TestSharedModes(t *testing.T) {
 	staged := stage(t, d, "config/secret", "x")
 	must(t, os.Chmod(filepath.Join(staged, "config"), 0o750))
 	must(t, os.Chmod(filepath.Join(staged, "config/secret"), 0o640))
-	must(t, d.Add(context.Background(), staged, Release{ID: id(1)}, []string{"config/secret"}))
+	must(t, addAt(d, context.Background(), staged, Release{ID: id(1)}, []string{"config/secret"}))
 	for name, want := range map[string]fs.FileMode{"": 0o755, "config": 0o750, "config/secret": 0o640} {
-		if info, err := os.Lstat(filepath.Join(d.shared(), name)); err != nil || info.Mode().Perm() != want {
+		if info, err := os.Lstat(filepath.Join(d.sharedPath(), name)); err != nil || info.Mode().Perm() != want {
 			t.Errorf("%q: %v, want %v", name, info.Mode(), want)
 		}
 	}

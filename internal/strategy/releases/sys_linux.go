@@ -31,6 +31,6 @@ func clone(to, from *os.File) error {
 
 // scratch makes a file without a name in dir: there is nothing to remove
 // after a kill.
-func scratch(dir string) (*os.File, error) {
-	return os.OpenFile(dir, os.O_RDWR|unix.O_TMPFILE, 0o600)
+func scratch(dir *os.Root) (*os.File, error) {
+	return dir.OpenFile(".", os.O_RDWR|unix.O_TMPFILE, 0o600)
 }

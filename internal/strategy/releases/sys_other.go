@@ -20,4 +20,4 @@ func renameAt(fromDir *os.File, from string, toDir *os.File, to string) error {
 // clone and scratch are not for these systems: nothing is reflinked.
 func clone(_, _ *os.File) error { return errors.ErrUnsupported }
 
-func scratch(string) (*os.File, error) { return nil, errors.ErrUnsupported }
+func scratch(*os.Root) (*os.File, error) { return nil, errors.ErrUnsupported }

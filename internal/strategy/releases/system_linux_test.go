@@ -39,7 +39,7 @@ func TestFull(t *testing.T) {
 	if err := os.WriteFile(filler, make([]byte, 1<<20), 0o644); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("the disk is not full: %v", err)
 	}
-	if err := d.Add(context.Background(), staged, Release{ID: id(2)}, nil); !errors.Is(err, syscall.ENOSPC) {
+	if err := addAt(d, context.Background(), staged, Release{ID: id(2)}, nil); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("Add = %v", err)
 	}
 	if err := d.Mark(id(1), Bad, "x"); !errors.Is(err, syscall.ENOSPC) {
@@ -49,11 +49,11 @@ func TestFull(t *testing.T) {
 		t.Errorf("List = %+v, %v", list, err)
 	}
 	must(t, os.Remove(filler))
-	must(t, d.Add(context.Background(), staged, Release{ID: id(2)}, []string{"config/a"}))
+	must(t, addAt(d, context.Background(), staged, Release{ID: id(2)}, []string{"config/a"}))
 	if _, err := d.Prune(context.Background(), 1, id(2)); err != nil {
 		t.Errorf("Prune = %v", err)
 	}
-	if got, want := names(t, d.releases()), strings.Join([]string{id(1), id(1) + ".json", id(2), id(2) + ".json"}, " "); got != want {
+	if got, want := names(t, d.releasesPath()), strings.Join([]string{id(1), id(1) + ".json", id(2), id(2) + ".json"}, " "); got != want {
 		t.Errorf("releases holds\n%s, want\n%s", got, want)
 	}
 }
@@ -78,8 +78,8 @@ func TestReadOnly(t *testing.T) {
 	readOnly()
 	_, pruneErr := d.Prune(context.Background(), 1, "")
 	for what, err := range map[string]error{
-		"Add":         d.Add(context.Background(), staged, Release{ID: id(4)}, nil),
-		"Add, shared": d.Add(context.Background(), staged, Release{ID: id(4)}, []string{"a"}),
+		"Add":         addAt(d, context.Background(), staged, Release{ID: id(4)}, nil),
+		"Add, shared": addAt(d, context.Background(), staged, Release{ID: id(4)}, []string{"a"}),
 		"Switch":      d.Switch(id(1)),
 		"Mark":        d.Mark(id(1), Bad, ""),
 		"Prune":       pruneErr,
@@ -97,53 +97,53 @@ func TestReadOnly(t *testing.T) {
 // own copies can't be renamed there.
 func TestSharedElsewhere(t *testing.T) {
 	d := layout(t)
-	must(t, os.Mkdir(d.shared(), 0o755))
-	mountTmp(t, d.shared(), "")
+	must(t, os.Mkdir(d.sharedPath(), 0o755))
+	mountTmp(t, d.sharedPath(), "")
 	staged := stage(t, d, "config/a", "1", "log/x/y", "2")
 	must(t, os.Symlink("x/y", filepath.Join(staged, "log/link")))
 	must(t, os.Chmod(filepath.Join(staged, "log/x"), fs.ModeSetgid|0o750))
 	must(t, os.Lchown(filepath.Join(staged, "log/x/y"), 1234, 5678))
 	must(t, os.Chmod(filepath.Join(staged, "log/x/y"), fs.ModeSetuid|0o711))
-	put(t, filepath.Join(d.shared(), newShared+id(7), "half"), "of a copy that was killed")
-	must(t, d.Add(context.Background(), staged, Release{ID: id(1)}, []string{"config/a", "log", "tmp/pids/"}))
-	compare(t, d.shared(), "config/a=1 log/x/y=2 log/link@x/y tmp/pids/")
+	put(t, filepath.Join(d.sharedPath(), newShared+id(7), "half"), "of a copy that was killed")
+	must(t, addAt(d, context.Background(), staged, Release{ID: id(1)}, []string{"config/a", "log", "tmp/pids/"}))
+	compare(t, d.sharedPath(), "config/a=1 log/x/y=2 log/link@x/y tmp/pids/")
 	for _, name := range []string{"config/a", "log", "tmp/pids"} {
 		checkLink(t, d, name)
 	}
-	if info, err := os.Lstat(filepath.Join(d.shared(), "log/x")); err != nil || settable(info.Mode()) != fs.ModeSetgid|0o750 {
+	if info, err := os.Lstat(filepath.Join(d.sharedPath(), "log/x")); err != nil || settable(info.Mode()) != fs.ModeSetgid|0o750 {
 		t.Errorf("log/x: %v, %v", info.Mode(), err)
 	}
-	info, err := os.Lstat(filepath.Join(d.shared(), "log/x/y"))
+	info, err := os.Lstat(filepath.Join(d.sharedPath(), "log/x/y"))
 	must(t, err)
 	if st := info.Sys().(*syscall.Stat_t); settable(info.Mode()) != fs.ModeSetuid|0o711 || st.Uid != 1234 || st.Gid != 5678 {
 		t.Errorf("log/x/y: %v, %d:%d", info.Mode(), st.Uid, st.Gid)
 	}
-	if got := names(t, d.shared()); got != "config log tmp" {
+	if got := names(t, d.sharedPath()); got != "config log tmp" {
 		t.Errorf("shared holds %s", got)
 	}
 
 	staged = stage(t, d, "b/f", "1")
 	must(t, unix.Mkfifo(filepath.Join(staged, "b/fifo"), 0o600))
 	planned := d.CheckEntries(scan(t, staged), []string{"b"})
-	err = d.Add(context.Background(), staged, Release{ID: id(2)}, []string{"b"})
+	err = addAt(d, context.Background(), staged, Release{ID: id(2)}, []string{"b"})
 	if err == nil || !strings.Contains(err.Error(), "special file") {
 		t.Errorf("err = %v", err)
 	}
 	sameError(t, planned, err)
-	if got := names(t, d.shared()); got != "config log tmp" {
+	if got := names(t, d.sharedPath()); got != "config log tmp" {
 		t.Errorf("shared holds %s", got)
 	}
 }
 
 func TestSharedFull(t *testing.T) {
 	d := layout(t)
-	must(t, os.Mkdir(d.shared(), 0o755))
-	mountTmp(t, d.shared(), "size=64k")
+	must(t, os.Mkdir(d.sharedPath(), 0o755))
+	mountTmp(t, d.sharedPath(), "size=64k")
 	staged := stage(t, d, "log/a", "1", "log/b", strings.Repeat("x", 1<<20))
-	if err := d.Add(context.Background(), staged, Release{ID: id(1)}, []string{"log"}); !errors.Is(err, syscall.ENOSPC) {
+	if err := addAt(d, context.Background(), staged, Release{ID: id(1)}, []string{"log"}); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("err = %v", err)
 	}
-	if got := names(t, d.shared()) + " " + names(t, filepath.Join(staged, "log")); got != " a b" {
+	if got := names(t, d.sharedPath()) + " " + names(t, filepath.Join(staged, "log")); got != " a b" {
 		t.Errorf("shared and log hold %s", got)
 	}
 }
@@ -159,6 +159,7 @@ func TestOrdinaryUser(t *testing.T) {
 	asUser(t, func() {
 		d, err := Open(dir+"/dest", Options{Sync: true})
 		must(t, err)
+		d.uid = 65534
 		_, err = d.Prepare()
 		must(t, err)
 		paths := []string{"a/b/own", "a/new/", "a/b/keep"}
@@ -169,9 +170,9 @@ func TestOrdinaryUser(t *testing.T) {
 			for _, p := range []string{"a/b/own", "a/b", "a", ""} {
 				must(t, os.Chmod(filepath.Join(staged, p), 0o555))
 			}
-			_, err := d.Reuse(context.Background(), staged, id(n-1), Hard)
+			_, err := reuseAt(d, context.Background(), staged, id(n-1), Hard)
 			must(t, err)
-			must(t, d.Add(context.Background(), staged, Release{ID: id(n)}, paths))
+			must(t, addAt(d, context.Background(), staged, Release{ID: id(n)}, paths))
 			must(t, d.Switch(id(n)))
 			must(t, d.Mark(id(n), Good, ""))
 			for _, p := range []string{"", "a", "a/b", "a/b/own/"} {
@@ -180,7 +181,7 @@ func TestOrdinaryUser(t *testing.T) {
 				}
 			}
 		}
-		compare(t, d.shared(), "a/b/own/f=1 a/b/keep=2 a/new/")
+		compare(t, d.sharedPath(), "a/b/own/f=1 a/b/keep=2 a/new/")
 		if removed, err := d.Prune(context.Background(), 2, ""); err != nil || len(removed) != 1 {
 			t.Errorf("Prune = %v, %v", removed, err)
 		}
@@ -198,6 +199,7 @@ func TestUnsynced(t *testing.T) {
 	asUser(t, func() {
 		d, err := Open(dir+"/dest", Options{Sync: true})
 		must(t, err)
+		d.uid = 65534
 		_, err = d.Prepare()
 		must(t, err)
 		add(t, d, 1, Good)
@@ -252,14 +254,14 @@ func TestPruneGoesOn(t *testing.T) {
 	if err := unix.Mount("tmpfs", point, "tmpfs", 0, ""); err != nil {
 		t.Skipf("mount: %v", err)
 	}
-	moved := filepath.Join(d.releases(), pruned+id(1), "mounted")
+	moved := filepath.Join(d.releasesPath(), pruned+id(1), "mounted")
 	t.Cleanup(func() { must(t, unix.Unmount(moved, 0)) })
 	removed, err := d.Prune(context.Background(), 3, "")
-	if !errors.Is(err, unix.EBUSY) || strings.Contains(err.Error(), "\n") || len(removed) != 1 || removed[0] != id(2) {
+	if !errors.Is(err, disk.ErrMount) || strings.Contains(err.Error(), "\n") || len(removed) != 1 || removed[0] != id(2) {
 		t.Errorf("Prune = %v, %v", removed, err)
 	}
 	removed, err = d.Prune(context.Background(), 2, "")
-	if !errors.Is(err, unix.EBUSY) || len(removed) != 1 || removed[0] != id(3) {
+	if !errors.Is(err, disk.ErrMount) || len(removed) != 1 || removed[0] != id(3) {
 		t.Errorf("Prune once more = %v, %v", removed, err)
 	}
 }
