@@ -27,9 +27,10 @@ type Wanted struct {
 
 // Private opens the best place where nobody else can rename what is made: the
 // first of the candidates that is private, can be written and has room, else
-// the state directory, else the nearest such directory above dest. Where the
-// device of dest is wanted each of them must be on it, and dest itself is a
-// candidate, after the others. No other place is in dest, which a sync clears.
+// the state directory, else, where a candidate was not private, the nearest
+// such directory above dest. Where the device of dest is wanted each of them
+// must be on it, and dest itself is a candidate, after the others. No other
+// place is in dest, which a sync clears.
 //
 // The error is failure.ErrRefused when others could rename in all of them.
 func Private(w Wanted) (*Dir, error) {
@@ -56,7 +57,7 @@ func Places(w Wanted) ([]*Dir, error) {
 	if w.State != "" {
 		s.try(w.State)
 	}
-	if len(s.found) == 0 && w.Dest != nil {
+	if len(s.found) == 0 && w.Dest != nil && s.exposed != "" {
 		s.above(w.Dest.Parent.Path())
 	}
 	if len(s.found) == 0 {

@@ -43,10 +43,11 @@ type Strategy interface {
 	// it failed or not.
 	Stage(ctx context.Context, archive *os.File) (Staged, error)
 
-	// Sync makes dest what the archive holds. It may consume what is staged.
-	// It stops when ctx ends. Its error says what state dest is in where that
-	// is not "as before".
-	Sync(ctx context.Context, s Staged) error
+	// Sync makes dest what the archive holds. It may consume what is staged,
+	// and notes in s the exclude list that it has read there. It stops when
+	// ctx ends. Its error says what state dest is in where that is not "as
+	// before".
+	Sync(ctx context.Context, s *Staged) error
 
 	// Diff tells what Stage and Sync would do, and changes nothing. It is
 	// asked instead of these, after CheckLayout and Check.
@@ -111,7 +112,7 @@ const (
 // can rename. It stays the caller's to close.
 type Staged struct {
 	Dir      *disk.Dir // nil: nothing is staged
-	Excludes []byte    // the text of the archive's exclude list
+	Excludes []byte    // the text of the archive's exclude list, once it has been read
 }
 
 // Close closes the directory.

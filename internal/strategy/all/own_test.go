@@ -37,7 +37,7 @@ func (s *swap) Stage(ctx context.Context, archive *os.File) (_ strategy.Staged, 
 	return strategy.Staged{Dir: s.tree.Dir}, err
 }
 
-func (s *swap) Sync(ctx context.Context, _ strategy.Staged) error {
+func (s *swap) Sync(ctx context.Context, _ *strategy.Staged) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func (m *mv) Check() error {
 		}
 	}
 	if !there {
-		return nil
+		return staging.CanMake(m.t.Dest)
 	}
 	return failure.Hinted("move it away in a pre command, or use sync_strategy rsync",
 		fmt.Errorf("dest %q exists already, and sync_strategy mv replaces nothing", m.t.Dest.Given))
@@ -63,11 +63,11 @@ func (m *mv) Stage(ctx context.Context, archive *os.File) (strategy.Staged, erro
 }
 
 // Sync renames the tree.
-func (m *mv) Sync(ctx context.Context, s strategy.Staged) error {
+func (m *mv) Sync(ctx context.Context, s *strategy.Staged) (err error) {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	if _, err := staging.ReadExcludeFrom(s.Dir.Root(), m.t.ExcludeFrom); err != nil {
+	if s.Excludes, err = staging.ReadExcludeFrom(s.Dir.Root(), m.t.ExcludeFrom); err != nil {
 		return err
 	}
 	d := m.t.Dest

@@ -67,8 +67,8 @@ func (r *rsync) Stage(ctx context.Context, archive *os.File) (strategy.Staged, e
 }
 
 // Sync runs rsync.
-func (r *rsync) Sync(ctx context.Context, s strategy.Staged) error {
-	list, err := staging.ReadExcludeFrom(s.Dir.Root(), r.t.ExcludeFrom)
+func (r *rsync) Sync(ctx context.Context, s *strategy.Staged) (err error) {
+	s.Excludes, err = staging.ReadExcludeFrom(s.Dir.Root(), r.t.ExcludeFrom)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (r *rsync) Sync(ctx context.Context, s strategy.Staged) error {
 		return err
 	}
 	r.t.Log.Info("rsync " + strings.Join(r.said(s.Dir.Path()), " "))
-	child, err := r.command(s.Dir, dest, list)
+	child, err := r.command(s.Dir, dest, s.Excludes)
 	if err != nil {
 		return err
 	}

@@ -2,8 +2,11 @@ package staging
 
 import (
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"stretcher/internal/disk"
 	"stretcher/internal/strategy"
@@ -24,6 +27,15 @@ func MakeDest(d *disk.Dest) (*disk.Dir, error) {
 	}
 	d.Dir = dir
 	return dir, nil
+}
+
+// CanMake tells whether a dest that is not there could be made by now.
+func CanMake(d *disk.Dest) error {
+	err := unix.Faccessat(int(d.Parent.File().Fd()), ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS)
+	if err != nil {
+		return fmt.Errorf("dest: %w", &fs.PathError{Op: "write", Path: d.Parent.Path(), Err: err})
+	}
+	return nil
 }
 
 // Spares refuses a sync that would delete deployments of another strategy, or

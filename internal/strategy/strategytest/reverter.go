@@ -27,7 +27,7 @@ func (w *World) begin(tree files, change func(*strategy.Target)) strategy.Revert
 	staged, err := s.Stage(w.t.Context(), f)
 	must(w.t, err)
 	defer staged.Close()
-	must(w.t, s.Sync(w.t.Context(), staged))
+	must(w.t, s.Sync(w.t.Context(), &staged))
 	return s.(strategy.Reverter)
 }
 

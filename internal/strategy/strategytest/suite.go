@@ -38,7 +38,7 @@ func Run(t *testing.T, c Case) {
 	for name, test := range map[string]func(*testing.T, *World){
 		"first": testFirst, "second": testSecond, "checks": testChecks, "diff": testDiff, "diff of nothing": testDiffNothing,
 		"excludes": testExcludes, "exclude_from": testExcludeFrom, "bad exclude_from": testBadExcludeFrom,
-		"damaged": testDamaged, "no directory above": testNoParent, "file": testFile, "symlink": testSymlink,
+		"damaged": testDamaged, "no directory above": testNoParent, "read-only": testReadOnly, "file": testFile, "symlink": testSymlink,
 		"foreign symlink": testForeign, "cancelled": testCancelled, "swapped dest": testSwappedDest,
 		"swapped staging": testSwappedStaging, "mode": testMode,
 	} {
@@ -294,6 +294,18 @@ func testNoParent(t *testing.T, w *World) {
 	}
 }
 
+// testReadOnly: a dest that can't be made is told early.
+func testReadOnly(t *testing.T, w *World) {
+	if os.Geteuid() == 0 || !w.Case.Once {
+		t.Skip("root may write anywhere; what replaces nothing must be able to make dest")
+	}
+	must(t, os.Chmod(w.Base, 0o555))
+	t.Cleanup(func() { _ = os.Chmod(w.Base, 0o755) })
+	if err := w.New(nil, nil).Check(); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("err = %v", err)
+	}
+}
+
 // testFile: a dest that is a file stays one.
 func testFile(t *testing.T, w *World) {
 	must(t, os.WriteFile(w.Dest, []byte("file"), 0o644))
@@ -359,7 +371,7 @@ func testCancelled(t *testing.T, w *World) {
 	staged, err := s.Stage(t.Context(), f)
 	must(t, err)
 	defer staged.Close()
-	if err := s.Sync(ctx, staged); err == nil {
+	if err := s.Sync(ctx, &staged); err == nil {
 		t.Error("it was synced")
 	}
 	if _, err := os.Lstat(filepath.Join(s.Live(), "index.html")); err == nil {
@@ -387,7 +399,7 @@ func testSwappedDest(t *testing.T, w *World) {
 		must(t, os.Rename(w.Dest, w.Dest+".away"))
 	}
 	must(t, os.Symlink("victim", w.Dest))
-	err = s.Sync(t.Context(), staged)
+	err = s.Sync(t.Context(), &staged)
 	if w.Case.Once && err == nil {
 		t.Error("there is no error")
 	}
@@ -410,7 +422,7 @@ func testSwappedStaging(t *testing.T, w *World) {
 	must(t, os.Rename(work, work+".away"))
 	must(t, os.Mkdir(work, 0o755))
 	must(t, os.Symlink(victim, staged.Dir.Path()))
-	must(t, s.Sync(t.Context(), staged))
+	must(t, s.Sync(t.Context(), &staged))
 	w.wants(s.Live(), first)
 	w.wants(victim, precious)
 }

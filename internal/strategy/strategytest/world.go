@@ -109,7 +109,7 @@ func (w *World) run(ctx context.Context, s strategy.Strategy, f *os.File) error 
 		return err
 	}
 	defer staged.Close()
-	if err := s.Sync(ctx, staged); err != nil {
+	if err := s.Sync(ctx, &staged); err != nil {
 		return err
 	}
 	if r, ok := s.(strategy.Reverter); ok {
