@@ -38,6 +38,7 @@ func TestRunReportsHowTheChildEnded(t *testing.T) {
 		{"signal", "kill -9 $$", 0, -1, syscall.SIGKILL, false, "killed by signal 9 (killed)"},
 		{"timeout", ": >$0; sleep 600", long, -1, syscall.SIGTERM, true, "timed out after "},
 		{"timeout, graceful", "trap 'exit 4' TERM; : >$0; while :; do sleep 0.01; done", long, 4, 0, true, "timed out after "},
+		{"timeout, exit 0 at TERM", "trap 'exit 0' TERM; : >$0; while :; do sleep 0.01; done", long, 0, 0, true, "timed out after "},
 		{"timeout, TERM ignored", "trap '' TERM; : >$0; while :; do sleep 0.01; done", short, -1, syscall.SIGKILL, true, "timed out after "},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -164,6 +165,44 @@ func TestCancelEndsTheWholeGroup(t *testing.T) {
 			}
 			if !gone(pid) {
 				t.Errorf("grandchild %d is still there", pid)
+			}
+		})
+	}
+}
+
+// TestMembersThatOutliveTheLeader: the leader dies of TERM at once. A member of
+// its group gets the rest of the grace for what it does about TERM, and KILL
+// when it does nothing: it would go on beside the next run.
+func TestMembersThatOutliveTheLeader(t *testing.T) {
+	for _, tc := range []struct {
+		name, trap string
+		grace      time.Duration
+		finishes   bool
+	}{
+		{"ignores TERM", "trap '' TERM", 200 * time.Millisecond, false},
+		{"takes its time", "trap 'sleep 0.5; : >$0.done; exit' TERM", time.Hour, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "pid")
+			member := tc.trap + "; echo $$ >$0; while :; do sleep 0.01; done"
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() {
+				c := Command{Path: "sh", Args: []string{"-c", `sh -c "$1" "$0" & wait`, file, member}, Grace: tc.grace}
+				_, err := Run(ctx, c)
+				done <- err
+			}()
+			pid := waitForPid(t, file)
+			cancel()
+			if err := <-done; !errors.Is(err, context.Canceled) {
+				t.Errorf("err = %v", err)
+			}
+			_, err := os.Stat(file + ".done")
+			if (err == nil) != tc.finishes {
+				t.Errorf("the member has finished what it does: %v, want %v", err == nil, tc.finishes)
+			}
+			if !gone(pid) {
+				t.Errorf("the member %d is still there", pid)
 			}
 		})
 	}
