@@ -13,9 +13,9 @@ const MinMask = 4
 
 type masks struct {
 	clean    func(string) string // applied after the masks; may be nil
-	mu       sync.RWMutex
+	mu       sync.Mutex
 	values   map[string]string // value to name
-	replacer *strings.Replacer
+	replacer *strings.Replacer // nil: to be made of values, when it is needed
 }
 
 func (m *masks) add(name, value string) {
@@ -28,7 +28,15 @@ func (m *masks) add(name, value string) {
 		if v = strings.TrimSpace(v); len(v) >= MinMask {
 			m.values[v] = name
 			m.values[quoted(v)] = name
+			m.replacer = nil
 		}
+	}
+}
+
+// build makes the replacer: once for all values that were added meanwhile.
+func (m *masks) build() *strings.Replacer {
+	if m.replacer != nil || len(m.values) == 0 {
+		return m.replacer
 	}
 	// Longest first: a value that holds another must not be half replaced.
 	order := make([]string, 0, len(m.values))
@@ -46,6 +54,7 @@ func (m *masks) add(name, value string) {
 		pairs = append(pairs, v, "["+m.values[v]+"]")
 	}
 	m.replacer = strings.NewReplacer(pairs...)
+	return m.replacer
 }
 
 // quoted is v as %q shows it, without the quotes.
@@ -55,10 +64,11 @@ func quoted(v string) string {
 }
 
 func (m *masks) apply(s string) string {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	if m.replacer != nil {
-		s = m.replacer.Replace(s) // before clean, which would cut a value up
+	m.mu.Lock()
+	replacer := m.build()
+	m.mu.Unlock()
+	if replacer != nil {
+		s = replacer.Replace(s) // before clean, which would cut a value up
 	}
 	if m.clean != nil {
 		s = m.clean(s)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -99,6 +100,41 @@ func TestMasks(t *testing.T) {
 	}
 	if l.Masked("my secret") != "my [PART]" {
 		t.Errorf("Masked = %q", l.Masked("my secret"))
+	}
+}
+
+// The shortest value that is masked has four bytes, and not three or five.
+func TestMaskBoundary(t *testing.T) {
+	if MinMask != 4 {
+		t.Errorf("docs/manifest.md says 4, MinMask is %d", MinMask)
+	}
+	for value, want := range map[string]string{
+		"abc": "x abc y", "abcd": "x [V] y", "abcde": "x [V] y", " abc ": "x  abc  y", " abcd ": "x  [V]  y", "é1": "x é1 y", "éé": "x [V] y",
+	} {
+		l := New(Options{})
+		l.Mask("V", value)
+		if got := l.Masked("x " + value + " y"); got != want {
+			t.Errorf("%q: %q, want %q", value, got, want)
+		}
+	}
+}
+
+// A manifest may have ten thousand values: adding one must not cost more the
+// more there are. What is asked in between is right all the same.
+func TestManyMasks(t *testing.T) {
+	l := New(Options{})
+	name := func(i int) string { return fmt.Sprintf("value-%05d", i) }
+	for i := range 10_000 {
+		l.Mask("V"+strconv.Itoa(i), name(i))
+		if i%2500 == 0 && l.Masked(name(i)) != "[V"+strconv.Itoa(i)+"]" {
+			t.Errorf("value %d is not masked once it is added", i)
+		}
+	}
+	if n := testing.AllocsPerRun(10, func() { l.Mask("V0", name(0)) }); n > 100 {
+		t.Errorf("one more value takes %v allocations", n)
+	}
+	if got := l.Masked(name(0) + " " + name(9999)); got != "[V0] [V9999]" {
+		t.Errorf("got %q", got)
 	}
 }
 
