@@ -5,15 +5,13 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/url"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
+	"stretcher/internal/cli"
 	"stretcher/internal/event"
 	"stretcher/internal/fetch/store"
 	"stretcher/internal/journal"
@@ -21,20 +19,16 @@ import (
 	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
 	"stretcher/internal/strategy/releases"
-	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
 	"stretcher/internal/text/redact"
 )
 
 // runCheck parses and validates a manifest and prints what would run. An
 // unknown key is an error here.
-func runCheck(ctx context.Context, s *settings) error {
-	if len(s.args) != 1 {
-		return failure.Usage("check expects one URL or file, got %d arguments", len(s.args))
-	}
-	log := runlog.New(runlog.Options{Clean: redact.Text})
-	defer log.Close()
-	r, err := newReader(s, log)
+func runCheck(ctx context.Context, o cli.ManifestOptions) error {
+	log, closeLog := o.Open()
+	defer closeLog()
+	r, err := newReader(o, log)
 	if err != nil {
 		return err
 	}
@@ -48,42 +42,25 @@ func runCheck(ctx context.Context, s *settings) error {
 	if err := r.accept(); err != nil {
 		return err
 	}
-	printPlan(os.Stdout, r.manifest, log.Masked)
+	printPlan(o.Stdout, r.manifest, log.Masked)
 	return nil
 }
 
 // newReader puts together a run that only reads: it claims no event, takes no
-// lock and writes no history. Its URL is the first argument, which may name a
-// file.
-func newReader(s *settings, log *runlog.Log) (*run, error) {
-	url, err := fileURL(s.args[0])
+// lock and writes no history.
+func newReader(o cli.ManifestOptions, log *runlog.Log) (*run, error) {
+	host, err := policy.Load(o.Config, o.ConfigGiven)
 	if err != nil {
 		return nil, err
 	}
-	host, err := policy.Load(s.config, s.flags.Changed("config"))
-	if err != nil {
-		return nil, err
-	}
-	r := &run{event: &event.Event{Source: event.Argument, URL: url}, manifestURL: redact.URL(url), opts: s.Options, policy: host,
-		log: log, screen: progress.New(os.Stderr, false), rec: journal.New(log), tmpdir: tmpdir(),
+	r := &run{event: &event.Event{Source: event.Argument, URL: o.URL}, manifestURL: redact.URL(o.URL), opts: optionsOf(o.Settings), policy: host,
+		log: log, screen: progress.New(o.Stderr, false), rec: journal.New(log), tmpdir: tmpdir(),
 		store: store.NewSet(store.Options{UserAgent: userAgent()})}
 	r.environ, r.lookup = environOf()
-	if path, err := s.statePath(); err == nil {
-		r.rec = journal.Reading(path, log)
+	if o.StateError == nil {
+		r.rec = journal.Reading(o.StateDir, log)
 	}
 	return r, nil
-}
-
-// fileURL makes a URL of a file's name; a URL stays as it is.
-func fileURL(arg string) (string, error) {
-	if strings.Contains(arg, "://") {
-		return arg, nil
-	}
-	abs, err := filepath.Abs(arg)
-	if err != nil {
-		return "", err
-	}
-	return (&url.URL{Scheme: "file", Path: abs}).String(), nil
 }
 
 // oneLine puts joined errors on one line.

@@ -12,8 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/spf13/pflag"
-
+	"stretcher/internal/cli"
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/p2"
 	"stretcher/internal/hooks/porter"
@@ -291,10 +290,8 @@ func tableRows(doc, header string) [][]string {
 
 func TestExitTableIsDocumented(t *testing.T) {
 	var want [][]string
-	for _, e := range exitTable() {
-		if e[0] != "" { // else a note
-			want = append(want, []string{e[0], e[1]})
-		}
+	for _, e := range cli.ExitTable() {
+		want = append(want, []string{e[0], e[1]})
 	}
 	for _, name := range []string{"README.md", "docs/operations.md"} {
 		if got := tableRows(readDoc(t, name), "| exit | meaning |"); !reflect.DeepEqual(got, want) {
@@ -307,18 +304,18 @@ func TestFlagsAreDocumented(t *testing.T) {
 	doc := readDoc(t, "docs/operations.md")
 	_, flags, _ := strings.Cut(doc, "\n## Flags\n")
 	flags, _, _ = strings.Cut(flags, "\n## ")
-	(&settings{}).flagSet().VisitAll(func(f *pflag.Flag) {
-		if !regexp.MustCompile("(?m)^\\| .*`--" + regexp.QuoteMeta(f.Name) + "[ `]").MatchString(flags) {
-			t.Errorf("docs/operations.md does not describe --%s", f.Name)
+	known := cli.Flags()
+	for _, name := range known {
+		if !regexp.MustCompile("(?m)^\\| .*`--" + regexp.QuoteMeta(name) + "[ `]").MatchString(flags) {
+			t.Errorf("docs/operations.md does not describe --%s", name)
 		}
-	})
-	known := (&settings{}).flagSet()
+	}
 	for _, m := range regexp.MustCompile("(?m)^\\| `--([a-z-]+)").FindAllStringSubmatch(flags, -1) {
-		if known.Lookup(m[1]) == nil {
+		if !slices.Contains(known, m[1]) {
 			t.Errorf("docs/operations.md describes --%s, which does not exist", m[1])
 		}
 	}
-	for _, name := range subcommands() {
+	for _, name := range cli.Commands() {
 		if !strings.Contains(doc, "stretcher "+name) {
 			t.Errorf("docs/operations.md does not describe the subcommand %s", name)
 		}
@@ -447,8 +444,8 @@ func TestDocumentedErrors(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), message) {
 			t.Errorf("%s\n\tgot  %v\n\twant %s", text, err, message)
 		}
-		if exitCode(err) != exitMalformed {
-			t.Errorf("%s: exit status %d", text, exitCode(err))
+		if cli.Status(err) != exitMalformed {
+			t.Errorf("%s: exit status %d", text, cli.Status(err))
 		}
 	}
 }

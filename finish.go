@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"stretcher/internal/cli"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/text/failure"
 )
@@ -51,7 +52,7 @@ func (r *run) succeed(ctx context.Context) error {
 func (r *run) fail(ctx context.Context, err error) {
 	r.failed, r.outcome = err, r.log.Masked(failure.Text(err))
 	r.log.Error(failure.Text(err))
-	if hint := hintOf(err); hint != "" {
+	if hint := cli.Hint(err); hint != "" {
 		r.log.Info("hint: " + hint)
 	}
 	if r.manifest == nil {
@@ -63,7 +64,7 @@ func (r *run) fail(ctx context.Context, err error) {
 // record writes the result into the history. An event that could not be
 // tried, since another run held the lock, may be handed over again.
 func (r *run) record(err error) {
-	exit := exitCode(err)
+	exit := cli.Status(err)
 	text := ""
 	if err != nil {
 		text = r.log.Masked(failure.Text(err))
@@ -75,13 +76,13 @@ func (r *run) record(err error) {
 		if err := r.rec.KeepTree(r.recorded, r.manifest.Fingerprint()); err != nil {
 			r.log.Warn(failure.Sayf("the next run will deploy in full: %v", err))
 		}
-	case exit == exitRefused:
+	case exit == cli.ExitRefused:
 		result = history.Refused
 	}
 	if !r.done {
 		r.rec.DropTree()
 	}
-	r.rec.Finish(result, exit, text, exit != exitBusy)
+	r.rec.Finish(result, exit, text, exit != cli.ExitBusy)
 	r.rec.Prune(r.policy.History.KeepFor())
 }
 

@@ -8,11 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
-	"github.com/spf13/pflag"
-	"golang.org/x/term"
-
+	"stretcher/internal/cli"
 	"stretcher/internal/event"
 	"stretcher/internal/fetch/store"
 	"stretcher/internal/hooks"
@@ -28,82 +25,40 @@ import (
 	"stretcher/internal/text/redact"
 )
 
-// hookFlags are those of the hooks subcommand.
-type hookFlags struct {
-	verb    string // list, run or install
-	watch   bool
-	envFile string
-	event   string
-	root    string
-}
-
-func (h *hookFlags) declare(f *pflag.FlagSet) {
-	f.BoolVar(&h.watch, "watch", false, "hooks list: print the list again when it has changed")
-	f.StringVar(&h.envFile, "env-file", "", "hooks run: file of NAME=value lines for the hooks' environment")
-	f.StringVar(&h.event, "event", "", "hooks install: run the pod's hooks at this event ("+strings.Join(p2.Events(), ", ")+")")
-	f.StringVar(&h.root, "hooks-root", "", "hooks install: directory of pods/ and exec/ (default: where the host policy's first hook directory is DIR/exec, DIR; else "+p2.DefaultDir+")")
-}
-
-// verbs maps each verb to the flags that belong to it.
-func (h *hookFlags) verbs() map[string][]string {
-	return map[string][]string{"list": {"json", "watch"}, "run": {"env-file"}, "install": {"event", "hooks-root"}}
-}
-
-// check takes the verb from the arguments and refuses flags where they mean
-// nothing.
-func (h *hookFlags) check(s *settings) error {
-	if s.subcommand == "hooks" {
-		if len(s.args) == 0 || h.verbs()[s.args[0]] == nil {
-			return failure.Usage("hooks expects list, run or install")
-		}
-		h.verb, s.args = s.args[0], s.args[1:]
-	}
-	for verb, names := range h.verbs() {
-		for _, name := range names {
-			if s.flags.Changed(name) && verb != h.verb && (name != "json" || s.subcommand == "hooks") {
-				return failure.Usage("--%s belongs to stretcher hooks %s", name, verb)
-			}
-		}
-	}
-	switch n := len(s.args); {
-	case h.verb == "list" && n > 1:
-		return failure.Usage("hooks list expects at most one URL, got %d arguments", n)
-	case h.verb == "run" && n != 2:
-		return failure.Usage("hooks run expects a NAME and a URL, got %d arguments", n)
-	case h.verb == "install" && n != 1:
-		return failure.Usage("hooks install expects one URL, got %d arguments", n)
-	case h.verb == "install" && !slices.Contains(p2.Events(), h.event):
-		return failure.Usage("invalid --event %q: one of %s expected", h.event, strings.Join(p2.Events(), ", "))
-	}
-	return nil
-}
-
-// runHookCommand is the subcommand hooks. code is what the program exits with.
-func runHookCommand(ctx context.Context, again <-chan struct{}, s *settings) (code int, err error) {
-	url := ""
-	if len(s.args) > 0 {
-		if url, err = fileURL(s.args[len(s.args)-1]); err != nil {
-			return exitFailed, err
-		}
-	}
-	r, done, err := newHookRun(s, url)
+// runListHooks prints which hooks there are.
+func runListHooks(ctx context.Context, o cli.ListHooksOptions) error {
+	r, done, err := newHookRun(o.Settings, o.URL, "")
 	if err != nil {
-		return exitCode(err), err
+		return err
+	}
+	defer done()
+	return r.clean(r.listHooks(ctx, o))
+}
+
+// runHooksByName runs hooks of the manifest and returns the exit status of
+// the first that failed.
+func runHooksByName(ctx context.Context, again <-chan struct{}, o cli.RunHooksOptions) (code int, err error) {
+	r, done, err := newHookRun(o.Settings, o.URL, "hooks run")
+	if err != nil {
+		return cli.Status(err), err
 	}
 	defer done()
 	r.again = again
 	r.rec.ClearDied(r.leftHooks(ctx))
-	switch s.hooks.verb {
-	case "list":
-		err = r.listHooks(ctx, s)
-	case "install":
-		err = r.installPod(ctx, s.hooks)
-	case "run":
-		if code, err = r.runNamedHooks(ctx, s.args[0], s.hooks.envFile); code != exitGood {
-			return code, r.clean(err)
-		}
+	code, err = r.runNamedHooks(ctx, o.Name, o.EnvFile)
+	return code, r.clean(err)
+}
+
+// runInstallHooks lays a hook pod out.
+func runInstallHooks(ctx context.Context, again <-chan struct{}, o cli.InstallHooksOptions) error {
+	r, done, err := newHookRun(o.Settings, o.URL, "hooks install")
+	if err != nil {
+		return err
 	}
-	return exitCode(err), r.clean(err)
+	defer done()
+	r.again = again
+	r.rec.ClearDied(r.leftHooks(ctx))
+	return r.clean(r.installPod(ctx, o))
 }
 
 // clean keeps secrets out of an error that no log says.
@@ -111,32 +66,32 @@ func (r *run) clean(err error) error {
 	if err == nil {
 		return nil
 	}
-	return failure.Hinted(hintOf(err), failure.Retold(r.log.Masked(failure.Text(err)), err))
+	return failure.Hinted(cli.Hint(err), failure.Retold(r.log.Masked(failure.Text(err)), err))
 }
 
 // newHookRun is a run that deploys nothing and leaves no row in the history:
 // status and replay speak of deployments.
-func newHookRun(s *settings, url string) (*run, func(), error) {
-	host, err := policy.Load(s.config, s.flags.Changed("config"))
+//
+// what is the command, for who cleans up after it when it dies; "" = it only
+// looks, and makes nothing.
+func newHookRun(s cli.Settings, url, what string) (*run, func(), error) {
+	host, err := policy.Load(s.Config, s.ConfigGiven)
 	if err != nil {
 		return nil, nil, err
 	}
-	screen := progress.New(os.Stderr, s.progress == "auto" && term.IsTerminal(int(os.Stderr.Fd())))
-	log, closeLog, err := openLog(s, screen)
-	if err != nil {
-		return nil, nil, err
-	}
+	screen := progress.New(s.Stderr, s.Bar)
+	log, closeLog := s.Open(screen)
 	r := &run{
-		id: newRunID(), event: &event.Event{Source: event.Argument, URL: url}, opts: s.Options, policy: host, log: log, screen: screen,
-		manifestURL: redact.URL(url), tmpdir: tmpdir(), stdout: os.Stdout, stderr: screen,
+		id: newRunID(), event: &event.Event{Source: event.Argument, URL: url}, opts: optionsOf(s), policy: host, log: log, screen: screen,
+		manifestURL: redact.URL(url), tmpdir: tmpdir(), stdout: s.Stdout, stderr: screen,
 		store: store.NewSet(store.Options{UserAgent: userAgent()}), rec: journal.New(log),
 	}
 	r.environ, r.lookup = environOf()
-	if path, err := s.statePath(); err == nil && s.hooks.verb != "list" { // who looks makes nothing
-		if r.rec, err = journal.OpenNotes(path, log); err != nil {
+	if s.StateError == nil && what != "" {
+		if r.rec, err = journal.OpenNotes(s.StateDir, log); err != nil {
 			log.Warn(failure.Text(err))
 		}
-		r.rec.BeginCommand(r.id, "hooks "+s.hooks.verb)
+		r.rec.BeginCommand(r.id, what)
 	}
 	r.rec.AuditTo(host.History.JSON)
 	return r, func() {
@@ -177,45 +132,45 @@ func (r *run) runNamedHooks(ctx context.Context, name, envFile string) (code int
 			file, err = porter.ParseEnvFile(data)
 		}
 		if err != nil {
-			return exitUsage, failure.Usage("--env-file: %w", err)
+			return cli.ExitUsage, failure.Usage("--env-file: %w", err)
 		}
 	}
 	if err := r.loadAllowed(ctx, manifestRules()); err != nil {
-		return exitCode(err), err
+		return cli.Status(err), err
 	}
 	set, _ := all.New(r.hookOptions(true))
 	if _, err := set.Named(name, hooks.Deployment{}, nil); err != nil {
-		return exitUsage, failure.Usage("hooks run: %w", err)
+		return cli.ExitUsage, failure.Usage("hooks run: %w", err)
 	}
 	if r.hasSrc() {
 		if err := r.fetchTree(ctx, os.TempDir()); err != nil {
-			return exitCode(err), err
+			return cli.Status(err), err
 		}
 	}
 	if err := set.PrepareNamed(r.hookDir); err != nil {
-		return exitFailed, err
+		return cli.ExitFailed, err
 	}
 	r.rec.Describe(func(row *history.Run) { row.Dest = r.manifest.Dest })
 	d := r.deployment("")
 	d.Tree = r.staging
 	list, err := set.Named(name, d, file)
 	if err != nil {
-		return exitUsage, err
+		return cli.ExitUsage, err
 	}
 	r.rec.Containers(slices.ContainsFunc(list, func(h hooks.Hook) bool { return h.Detached }))
 	runner := r.hookRunner()
-	runner.Stdout = os.Stdout
+	runner.Stdout = r.stdout
 	code, err = porter.RunNamed(ctx, runner, list)
 	if err = asInterrupted(ctx, err); errors.As(err, new(failure.Signal)) {
-		code = exitCode(err)
+		code = cli.Status(err)
 	}
 	return code, err
 }
 
 // installPod lays a hook pod out below the root and prints the links by which
 // its hooks are run.
-func (r *run) installPod(ctx context.Context, h hookFlags) error {
-	root, err := r.hooksRoot(h.root)
+func (r *run) installPod(ctx context.Context, o cli.InstallHooksOptions) error {
+	root, err := r.hooksRoot(o.Root)
 	if err != nil {
 		return err
 	}
@@ -243,13 +198,13 @@ func (r *run) installPod(ctx context.Context, h hookFlags) error {
 	if err := r.fetchTree(ctx, root); err != nil {
 		return err
 	}
-	links, err := p2.Install(p2.Bundle{Root: root, Event: h.event, Pod: m.Name, Version: hex.EncodeToString(m.Checksum.Digest), Tree: r.staging})
+	links, err := p2.Install(p2.Bundle{Root: root, Event: o.Event, Pod: m.Name, Version: hex.EncodeToString(m.Checksum.Digest), Tree: r.staging})
 	if err != nil {
 		return err
 	}
 	exec := p2.ExecDir(root)
 	for _, link := range links {
-		fmt.Println(filepath.Join(exec, h.event, link))
+		fmt.Fprintln(r.stdout, filepath.Join(exec, o.Event, link))
 	}
 	if !slices.Contains(all.Dirs(r.policy.Hooks, p2.DefaultDir), exec) {
 		r.log.Warn(fmt.Sprintf("these hooks are not run: %q is not among the host policy's hooks.dirs", exec))

@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"text/tabwriter"
 	"time"
 
+	"stretcher/internal/cli"
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/all"
 	"stretcher/internal/text/failure"
@@ -21,15 +21,15 @@ const watchPoll = 2 * time.Second
 
 // listHooks prints which hooks would run for the manifest; without one, those
 // of the host. With --watch it goes on until it is interrupted.
-func (r *run) listHooks(ctx context.Context, s *settings) error {
+func (r *run) listHooks(ctx context.Context, o cli.ListHooksOptions) error {
 	if r.event.URL != "" {
 		if err := r.loadAllowed(ctx, manifestRules()); err != nil {
 			return err
 		}
 	}
 	set, _ := all.New(r.hookOptions(false))
-	last, err := r.printHooks(os.Stdout, s.history.json, nil)
-	if !s.hooks.watch {
+	last, err := r.printHooks(o.Stdout, o.JSON, nil)
+	if !o.Watch {
 		return err
 	}
 	changed := make(chan struct{}, 1)
@@ -54,7 +54,7 @@ func (r *run) listHooks(ctx context.Context, s *settings) error {
 		case <-tick.C:
 		}
 		var text []byte
-		if text, err = r.printHooks(os.Stdout, s.history.json, last); bytes.Equal(text, last) {
+		if text, err = r.printHooks(o.Stdout, o.JSON, last); bytes.Equal(text, last) {
 			err = nil // said already
 		}
 		last = text

@@ -3,19 +3,16 @@
 // A Consul watch, a Serf agent, ssh or a person starts it once per deployment.
 //
 // Output: log lines and the progress bar go to stderr, through one
-// progress.Screen; stdout carries what a subcommand was asked for and what
+// progress.Screen; stdout carries what a command was asked for and what
 // success and failure commands print, and nothing else. An error is said
-// once: by the run's log when there is a run, else here.
+// once: by the run's log when there is a run, else by internal/cli.
 package main
 
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"os/signal"
-	"os/user"
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
@@ -23,8 +20,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"golang.org/x/term"
 
+	"stretcher/internal/cli"
 	"stretcher/internal/event"
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/fetch/store"
@@ -66,70 +63,31 @@ const gcPercent = 40
 
 // realMain is main with an exit status, so that deferred calls run.
 func realMain() int {
-	s, err := parseArgs(os.Args[1:])
-	if err != nil && os.Getenv("SERF_EVENT") == "query" {
-		fmt.Println(replyLine("error: " + failure.Text(err))) // Serf hands on stderr too
-		return exitUsage
-	}
-	if err != nil {
-		return report(err)
-	}
 	ctx, again, stop := withSignals(context.Background())
 	defer stop()
-	switch {
-	case s.showHelp:
-		fmt.Print(helpText(s.flags))
-		return exitGood
-	case s.showVersion, s.subcommand == "version":
-		fmt.Printf("stretcher version %s\n", version())
-		return exitGood
-	case s.subcommand == "check":
-		return report(runCheck(ctx, s))
-	case s.subcommand == "history":
-		return report(runHistory(ctx, s))
-	case s.subcommand == "rollback":
-		return exitCode(runRollback(ctx, again, s))
-	case s.subcommand == "plan", s.dryRun:
-		code, err := runPlan(ctx, s)
-		report(err)
-		return code
-	case s.subcommand == "status":
-		code, err := runStatus(ctx, s)
-		report(err)
-		return code
-	case s.subcommand == "hooks":
-		code, err := runHookCommand(ctx, again, s)
-		report(err)
-		return code
-	}
-	if os.Getenv("SERF_EVENT") == "query" && len(s.args) == 0 {
-		return answer(ctx, again, s)
-	}
-	_, err = runDeploy(ctx, again, s, os.Stdout, os.Stderr)
-	if os.Getenv("CONSUL_INDEX") != "" && !s.strictExit && !errors.Is(err, failure.ErrUsage) {
-		return exitGood // a handler that fails ends consul watch; the history has the truth
-	}
-	return exitCode(err)
+	p := cli.Process{Args: os.Args, Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+	return cli.Main(ctx, p, actions(again))
 }
 
-// report says an error that no run has said, and returns its exit status.
-func report(err error) int {
-	if err != nil {
-		reportTo(os.Stderr, err)
-	}
-	return exitCode(err)
-}
-
-// reported reports an error and hands it on.
-func reported(err error) error {
-	report(err)
-	return err
-}
-
-func reportTo(w io.Writer, err error) {
-	fmt.Fprintf(w, "stretcher: %s\n", failure.Text(err))
-	if hint := hintOf(err); hint != "" {
-		fmt.Fprintf(w, "hint: %s\n", hint)
+// actions are what the command line can ask for.
+func actions(again <-chan struct{}) cli.Actions {
+	return cli.Actions{
+		Version: version(),
+		Deploy: func(ctx context.Context, o cli.DeployOptions) (string, error) {
+			return runDeploy(ctx, again, o)
+		},
+		Rollback: func(ctx context.Context, o cli.RollbackOptions) error {
+			return runRollback(ctx, again, o)
+		},
+		Plan:      runPlan,
+		Check:     runCheck,
+		ListHooks: runListHooks,
+		RunHooks: func(ctx context.Context, o cli.RunHooksOptions) (int, error) {
+			return runHooksByName(ctx, again, o)
+		},
+		InstallHooks: func(ctx context.Context, o cli.InstallHooksOptions) error {
+			return runInstallHooks(ctx, again, o)
+		},
 	}
 }
 
@@ -164,42 +122,29 @@ func withSignals(parent context.Context) (context.Context, <-chan struct{}, func
 
 // runDeploy reads the event and deploys. The log goes to stderr and what
 // success and failure commands print to stdout. The outcome is one line for
-// people, without secrets.
-func runDeploy(ctx context.Context, again <-chan struct{}, s *settings, stdout, stderr io.Writer) (outcome string, err error) {
-	defer func() {
-		if outcome == "" && err != nil { // no run has said it
-			outcome = failure.Text(err)
-			reportTo(stderr, err)
-		}
-	}()
-	terminal := term.IsTerminal(int(os.Stdin.Fd()))
-	if s.detach && (len(s.args) > 0 || !terminal) {
-		return detach(os.Args[1:], s.args, os.Stdin, stderr)
-	}
-	e, err := event.Read(ctx, event.Input{Args: s.args, Stdin: os.Stdin, Getenv: os.Getenv, Terminal: terminal})
+// people, without secrets; "" = nobody has said the error yet.
+func runDeploy(ctx context.Context, again <-chan struct{}, o cli.DeployOptions) (outcome string, err error) {
+	e, err := event.Read(ctx, event.Input{Args: o.URLs, Stdin: o.Stdin, Getenv: os.Getenv, Terminal: o.Terminal})
 	if errors.Is(err, failure.ErrUsage) {
 		return "", err
 	}
-	screen := progress.New(stderr, s.progress == "auto" && stderr == os.Stderr && term.IsTerminal(int(os.Stderr.Fd())))
-	log, closeLog, logErr := openLog(s, screen)
-	if logErr != nil {
-		return "", errors.Join(err, logErr)
-	}
+	screen := progress.New(o.Stderr, o.Bar)
+	log, closeLog := o.Open(screen)
 	defer closeLog()
 	if e == nil && err == nil {
 		log.Info("nothing to do: no event")
 		return "nothing to do: no event", nil
 	}
-	r := newRun(ctx, s, e, log, screen)
+	r := newRun(ctx, o.Settings, e, log, screen)
 	defer r.close()
-	r.again, r.stdout = again, stdout
+	r.again = again
 	if err == nil {
-		err = r.prepare(s)
+		err = r.prepare(o.Host)
 	}
 	if err != nil {
 		return r.refuse(err)
 	}
-	if by := r.rec.Begin(r.newRow(r.id, e), s.Force); by != "" {
+	if by := r.rec.Begin(r.newRow(r.id, e), o.Force); by != "" {
 		return by, nil
 	}
 	r.rec.ClearDied(r.leftHooks(ctx))
@@ -209,18 +154,18 @@ func runDeploy(ctx context.Context, again <-chan struct{}, s *settings, stdout, 
 
 // newRun puts together what a run works with. Without an event (nil) there is
 // something to be said of it all the same.
-func newRun(ctx context.Context, s *settings, e *event.Event, log *runlog.Log, screen *progress.Screen) *run {
+func newRun(ctx context.Context, s cli.Settings, e *event.Event, log *runlog.Log, screen *progress.Screen) *run {
 	if e == nil {
 		e = &event.Event{Source: event.Malformed}
 	}
-	r := &run{id: newRunID(), event: e, opts: s.Options, policy: &policy.Policy{}, log: log, screen: screen,
-		manifestURL: redact.URL(e.URL), tmpdir: tmpdir(), stderr: screen, store: store.NewSet(store.Options{UserAgent: userAgent()})}
+	r := &run{id: newRunID(), event: e, opts: optionsOf(s), policy: &policy.Policy{}, log: log, screen: screen,
+		manifestURL: redact.URL(e.URL), tmpdir: tmpdir(), stdout: s.Stdout, stderr: screen, store: store.NewSet(store.Options{UserAgent: userAgent()})}
 	r.environ, r.lookup = environOf()
 	log.Logger = log.With("run", r.id)
 	r.rec = journal.New(log)
-	path, err := s.statePath()
+	err := s.StateError
 	if err == nil {
-		r.rec, err = journal.Open(ctx, path, log)
+		r.rec, err = journal.Open(ctx, s.StateDir, log)
 	}
 	r.stateError = err
 	if dir := r.rec.State(); dir != nil {
@@ -233,9 +178,17 @@ func newRun(ctx context.Context, s *settings, e *event.Event, log *runlog.Log, s
 	return r
 }
 
+// optionsOf are the options of a run as the command line has them.
+func optionsOf(s cli.Settings) Options {
+	return Options{
+		MaxBandwidth: s.MaxBandwidth, Timeout: s.Timeout, Retry: s.Retry, RetryWait: s.RetryWait,
+		RandomDelay: s.RandomDelay, RsyncVerbose: s.RsyncVerbose, LockWait: s.LockWait, Force: s.Force,
+	}
+}
+
 // prepare asks the host policy, and warns when nothing will be remembered.
-func (r *run) prepare(s *settings) (err error) {
-	if r.policy, err = policy.Load(s.config, s.flags.Changed("config")); err != nil {
+func (r *run) prepare(host cli.Host) (err error) {
+	if r.policy, err = policy.Load(host.Config, host.ConfigGiven); err != nil {
 		r.policy = &policy.Policy{}
 		return err
 	}
@@ -255,7 +208,7 @@ func (r *run) refuse(err error) (string, error) {
 	row.EventKey = "" // it may be handed over again, mended
 	r.rec.Begin(row, false)
 	r.log.Error(failure.Text(err))
-	if hint := hintOf(err); hint != "" {
+	if hint := cli.Hint(err); hint != "" {
 		r.log.Info("hint: " + hint)
 	}
 	r.outcome = r.log.Masked(failure.Text(err))
@@ -304,35 +257,6 @@ func userName(getenv func(string) string) string {
 		}
 	}
 	return "uid " + strconv.Itoa(os.Getuid())
-}
-
-// homeDir asks the user database, for callers without HOME.
-func homeDir() (string, error) {
-	u, err := user.Current()
-	if err != nil {
-		return "", err
-	}
-	return u.HomeDir, nil
-}
-
-// openLog opens the log on stderr and, where asked for, in a file.
-func openLog(s *settings, screen io.Writer) (*runlog.Log, func(), error) {
-	opts := runlog.Options{Writers: []io.Writer{screen}, Format: s.logFormat, Clean: redact.Text}
-	var file *os.File
-	if s.logFile != "" {
-		var err error
-		if file, err = os.OpenFile(s.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640); err != nil {
-			return nil, nil, failure.Usage("--log-file: %w", err)
-		}
-		opts.Writers = append(opts.Writers, file)
-	}
-	log := runlog.New(opts)
-	return log, func() {
-		_ = log.Close()
-		if file != nil {
-			_ = file.Close()
-		}
-	}, nil
 }
 
 // userAgent is v1.x's form.

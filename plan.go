@@ -17,13 +17,13 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"stretcher/internal/archive"
+	"stretcher/internal/cli"
 	"stretcher/internal/disk"
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/manifest"
 	"stretcher/internal/strategy/filter"
 	"stretcher/internal/strategy/mirror"
 	"stretcher/internal/text/failure"
-	"stretcher/internal/text/redact"
 )
 
 // plan is what a deployment would do.
@@ -37,31 +37,24 @@ type plan struct {
 
 // runPlan compares what a manifest describes with dest and prints what a
 // deployment would change. It runs nothing and writes nothing.
-func runPlan(ctx context.Context, s *settings) (code int, err error) {
-	if len(s.args) != 1 {
-		return exitUsage, failure.Usage("plan expects one URL or file, got %d arguments", len(s.args))
-	}
-	log := runlog.New(runlog.Options{Writers: []io.Writer{os.Stderr}, Clean: redact.Text, Format: s.logFormat})
-	defer log.Close()
-	r, err := newReader(s, log)
+func runPlan(ctx context.Context, o cli.ManifestOptions) (changes bool, err error) {
+	log, closeLog := o.Open(o.Stderr)
+	defer closeLog()
+	r, err := newReader(o, log)
 	if err != nil {
-		return exitCode(err), err
+		return false, err
 	}
 	defer r.store.Close()
 	p, err := r.plan(ctx)
 	if err != nil {
-		err = maskedFailure(log, err)
-		return exitCode(err), err
+		return false, maskedFailure(log, err)
 	}
-	if s.history.json {
-		err = p.printJSON(os.Stdout)
+	if o.JSON {
+		err = p.printJSON(o.Stdout)
 	} else {
-		p.print(os.Stdout)
+		p.print(o.Stdout)
 	}
-	if err == nil && len(p.changes) > 0 {
-		return exitChanges, nil
-	}
-	return exitCode(err), err
+	return len(p.changes) > 0, err
 }
 
 // plan finds out what a deployment would do.
@@ -351,5 +344,5 @@ func (p *plan) printJSON(w io.Writer) error {
 
 // maskedFailure keeps values of the environment out of an error.
 func maskedFailure(log *runlog.Log, err error) error {
-	return failure.Hinted(hintOf(err), failure.Retold(log.Masked(oneLine(failure.Text(err))), err))
+	return failure.Hinted(cli.Hint(err), failure.Retold(log.Masked(oneLine(failure.Text(err))), err))
 }

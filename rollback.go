@@ -6,13 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"golang.org/x/term"
-
+	"stretcher/internal/cli"
 	"stretcher/internal/event"
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/fetch/checksum"
@@ -35,30 +33,20 @@ type rollback struct {
 
 // runRollback deploys to DEST what was good there before: the release, or
 // the archive that has been kept.
-func runRollback(ctx context.Context, again <-chan struct{}, s *settings) error {
-	if len(s.args) != 1 {
-		return reported(failure.Usage("rollback expects one DEST, got %d arguments", len(s.args)))
-	}
-	dest, err := destArg(s.args)
-	if err != nil {
-		return reported(err)
-	}
-	screen := progress.New(os.Stderr, s.progress == "auto" && term.IsTerminal(int(os.Stderr.Fd())))
-	log, closeLog, err := openLog(s, screen)
-	if err != nil {
-		return reported(err)
-	}
+func runRollback(ctx context.Context, again <-chan struct{}, o cli.RollbackOptions) error {
+	screen := progress.New(o.Stderr, o.Bar)
+	log, closeLog := o.Open(screen)
 	defer closeLog()
-	r := newRun(ctx, s, &event.Event{Source: event.Rollback}, log, screen)
+	r := newRun(ctx, o.Settings, &event.Event{Source: event.Rollback}, log, screen)
 	defer r.close()
-	r.again, r.stdout = again, os.Stdout
-	r.back = &rollback{dest: dest, to: s.to}
-	r.manifest = &manifest.Manifest{Dest: dest}
-	if err := r.prepare(s); err != nil {
+	r.again = again
+	r.back = &rollback{dest: o.Dest, to: o.To}
+	r.manifest = &manifest.Manifest{Dest: o.Dest}
+	if err := r.prepare(o.Host); err != nil {
 		_, err = r.refuse(err)
 		return err
 	}
-	r.rec.Begin(r.newRow(r.id, r.event), s.Force)
+	r.rec.Begin(r.newRow(r.id, r.event), o.Force)
 	r.rec.ClearDied(r.leftHooks(ctx))
 	return r.deploy(ctx)
 }

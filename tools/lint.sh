@@ -36,11 +36,12 @@ shell_syntax() {
     done < <(find . \( -name '*.sh' -o -path './.ci/run' \) -not -path './.tools/*')
 }
 
-# Internal packages know nothing of flags or of the program around them, and
-# what only tests may import stays out of the program.
+# Internal packages know nothing of flags or of the program around them, save
+# for the command line, and what only tests may import stays out of the
+# program.
 imports() {
     go list -tags "$tags" -f '{{range .Imports}}{{$.ImportPath}} imports {{.}}{{"\n"}}{{end}}' ./... |
-        awk '($1 ~ /\/internal\// && $3 ~ /^(flag|github.com\/spf13\/pflag|stretcher)$/) ||
+        awk '($1 ~ /\/internal\// && $1 !~ /\/internal\/cli$/ && $3 ~ /^(flag|github.com\/spf13\/(cobra|pflag)|stretcher(\/internal\/cli)?)$/) ||
              ($3 == "stretcher/internal/testparts")'
 }
 

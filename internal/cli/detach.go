@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bytes"
@@ -13,25 +13,15 @@ import (
 	"stretcher/internal/event"
 )
 
-// detach starts this program again with the same event, in a session of its
+// detached starts this program again with the same event, in a session of its
 // own and without our output, and does not wait: a Serf agent waits for its
 // handlers, and for whoever holds their output.
-//
-// args is the whole command line, positional what of it is no flag.
-func detach(args, positional []string, stdin io.Reader, stderr io.Writer) (outcome string, err error) {
+func (o *rootOptions) detached(urls []string, stderr io.Writer) (outcome string, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", fmt.Errorf("--detach: %w", err)
 	}
-	env := os.Environ()
-	if len(positional) > 0 {
-		// By stdin from here on: everybody may read a process's arguments, and
-		// the URL may hold a password.
-		stdin = strings.NewReader(strings.Join(positional, "\n") + "\n")
-		env = slices.DeleteFunc(env, func(kv string) bool {
-			return strings.HasPrefix(kv, "CONSUL_INDEX=") || strings.HasPrefix(kv, "SERF_EVENT=")
-		})
-	}
+	stdin, env := o.handedOn(urls)
 	payload, err := io.ReadAll(io.LimitReader(stdin, event.MaxSize+1))
 	if err != nil {
 		return "", fmt.Errorf("--detach: read event: %w", err)
@@ -41,8 +31,8 @@ func detach(args, positional []string, stdin io.Reader, stderr io.Writer) (outco
 		return "", fmt.Errorf("--detach: %w", err)
 	}
 	defer in.Close()
-	cmd := exec.Command(self, withoutDetach(args, positional)...)
-	cmd.Args[0], cmd.Env = os.Args[0], env
+	cmd := exec.Command(self, o.line.undetached()...)
+	cmd.Args[0], cmd.Env = o.Args[0], env
 	cmd.Stdin = in // a file: nobody has to stay and feed a pipe
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
@@ -51,6 +41,32 @@ func detach(args, positional []string, stdin io.Reader, stderr io.Writer) (outco
 	outcome = fmt.Sprintf("deploying in the background, process %d", cmd.Process.Pid)
 	fmt.Fprintf(stderr, "stretcher: %s\n", outcome)
 	return outcome, cmd.Process.Release()
+}
+
+// handedOn is the event of the process that deploys. A URL goes by its
+// standard input: everybody may read a process's arguments, and it may hold a
+// password. Then standard input is no event of Consul or Serf any more, and
+// must not be taken for one: it would be known by the key of that event.
+func (a *app) handedOn(urls []string) (stdin io.Reader, env []string) {
+	if len(urls) == 0 {
+		return a.Stdin, a.Environ
+	}
+	env = slices.DeleteFunc(slices.Clone(a.Environ), func(kv string) bool {
+		return strings.HasPrefix(kv, "CONSUL_INDEX=") || strings.HasPrefix(kv, "SERF_EVENT=")
+	})
+	return strings.NewReader(strings.Join(urls, "\n") + "\n"), env
+}
+
+// undetached are the flags of the line, with --detach off: there it wins over
+// STRETCHER_DETACH.
+func (l line) undetached() []string {
+	args := []string{"--detach=false"}
+	for _, w := range l.words {
+		if !w.isArgument() && w.flag != "detach" {
+			args = append(args, w.args()...)
+		}
+	}
+	return args
 }
 
 // unnamedFile returns an open file with the data that nobody else can open.
@@ -69,22 +85,4 @@ func unnamedFile(data []byte) (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
-}
-
-// withoutDetach leaves the flag out, in each of its spellings, and what is no
-// flag.
-func withoutDetach(args, positional []string) []string {
-	var out []string
-	for _, a := range args {
-		if a == "--" {
-			break
-		}
-		if slices.Contains(positional, a) {
-			continue
-		}
-		if name, _, _ := strings.Cut(strings.TrimLeft(a, "-"), "="); name != "detach" || !strings.HasPrefix(a, "-") {
-			out = append(out, a)
-		}
-	}
-	return out
 }

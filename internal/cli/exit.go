@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"errors"
@@ -15,37 +15,52 @@ import (
 
 // Exit statuses, as the README lists them.
 const (
-	exitGood      = 0
-	exitFailed    = 1
-	exitUsage     = 2
-	exitMalformed = 3
-	exitRefused   = 4
-	exitChanges   = 10 // plan
-	exitBusy      = 75
+	ExitGood      = 0
+	ExitFailed    = 1
+	ExitUsage     = 2
+	ExitMalformed = 3
+	ExitRefused   = 4
+	ExitChanges   = 10 // plan
+	ExitBusy      = 75
 	exitSignal    = 128 // plus the signal's number
 )
 
-// exitCode maps an error to the exit status that the README promises.
-func exitCode(err error) int {
+// Status maps an error to the exit status that the README promises.
+func Status(err error) int {
 	var s failure.Signal
 	switch {
 	case err == nil:
-		return exitGood
+		return ExitGood
 	case errors.As(err, &s):
 		if n, ok := s.Signal.(syscall.Signal); ok {
 			return exitSignal + int(n)
 		}
-		return exitFailed
+		return ExitFailed
 	case errors.Is(err, failure.ErrUsage):
-		return exitUsage
+		return ExitUsage
 	case errors.Is(err, lock.ErrHeld):
-		return exitBusy
+		return ExitBusy
 	case isRefusal(err):
-		return exitRefused
+		return ExitRefused
 	case errors.Is(err, failure.ErrMalformed), errors.Is(err, archive.ErrMalformed):
-		return exitMalformed
+		return ExitMalformed
 	default:
-		return exitFailed
+		return ExitFailed
+	}
+}
+
+// ExitTable is the exit statuses as the documents and help list them, and
+// notes, which have no status.
+func ExitTable() [][2]string {
+	return [][2]string{
+		{"0", "deployed, or nothing to do"},
+		{"1", "a step failed"},
+		{"2", "wrong usage"},
+		{"3", "the event, manifest or archive is malformed"},
+		{"4", "refused: checksum, policy, limit or unsafe archive"},
+		{"10", "plan: dest would change"},
+		{"75", "another run holds the lock on dest and the wait is over"},
+		{"129, 130, 143", "interrupted by SIGHUP, SIGINT or SIGTERM, after failure commands and clean-up"},
 	}
 }
 
@@ -62,8 +77,8 @@ func isRefusal(err error) bool {
 	return false
 }
 
-// hintOf returns the hint that goes with err, or "".
-func hintOf(err error) string {
+// Hint returns the hint that goes with err, or "".
+func Hint(err error) string {
 	if hint := failure.Hint(err); hint != "" {
 		return hint
 	}

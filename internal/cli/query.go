@@ -1,15 +1,13 @@
-package main
+package cli
 
 import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"stretcher/internal/journal/history"
 	"stretcher/internal/text/failure"
 )
 
@@ -20,18 +18,18 @@ const maxReply = 1024
 // Serf takes both for the reply. "deploy" deploys the manifest that is the
 // payload, "status" tells of the dest that is. Other queries are not ours.
 // The exit status is 0: the reply says how it went.
-func answer(ctx context.Context, again <-chan struct{}, s *settings) int {
+func (o *rootOptions) answer(ctx context.Context) (int, error) {
 	var reply string
-	switch os.Getenv("SERF_QUERY_NAME") {
+	switch o.Getenv("SERF_QUERY_NAME") {
 	case "deploy":
-		reply = answerDeploy(ctx, again, s)
+		reply = o.answerDeploy(ctx)
 	case "status":
-		reply = answerStatus(ctx, s)
+		reply = o.answerStatus(ctx)
 	default:
-		return exitGood
+		return ExitGood, nil
 	}
-	fmt.Println(replyLine(reply))
-	return exitGood
+	_, err := fmt.Fprintln(o.Stdout, replyLine(reply))
+	return ExitGood, err
 }
 
 // replyLine makes one line of at most maxReply bytes, its end included.
@@ -44,19 +42,20 @@ func replyLine(text string) string {
 	return text
 }
 
-func answerDeploy(ctx context.Context, again <-chan struct{}, s *settings) string {
+func (o *rootOptions) answerDeploy(ctx context.Context) string {
 	began := time.Now()
-	outcome, err := runDeploy(ctx, again, s, io.Discard, io.Discard)
+	d := o.deploy
+	d.Stdout, d.Stderr, d.Bar = io.Discard, io.Discard, false
+	outcome, err := o.start(ctx, d)
+	took := time.Since(began).Round(time.Millisecond)
 	if err != nil {
-		return fmt.Sprintf("failed with exit status %d after %s: %s", exitCode(err), since(began), outcome)
+		return fmt.Sprintf("failed with exit status %d after %s: %s", Status(err), took, outcome)
 	}
-	return fmt.Sprintf("good after %s: %s", since(began), outcome)
+	return fmt.Sprintf("good after %s: %s", took, outcome)
 }
 
-func since(began time.Time) time.Duration { return time.Since(began).Round(time.Millisecond) }
-
-func answerStatus(ctx context.Context, s *settings) (reply string) {
-	payload, err := io.ReadAll(io.LimitReader(os.Stdin, maxReply))
+func (o *rootOptions) answerStatus(ctx context.Context) string {
+	payload, err := io.ReadAll(io.LimitReader(o.Stdin, maxReply))
 	dest := strings.TrimSpace(string(payload))
 	if err != nil || dest == "" {
 		return "error: the query's payload must be a dest"
@@ -64,12 +63,9 @@ func answerStatus(ctx context.Context, s *settings) (reply string) {
 	if dest, err = filepath.Abs(dest); err != nil {
 		return "error: " + failure.Text(err)
 	}
-	err = readHistory(ctx, s, func(db *history.Store) (err error) {
-		reply, _, err = statusOf(ctx, db, dest)
-		return err
-	})
+	v, err := o.verdict(ctx, dest)
 	if err != nil {
 		return "error: " + failure.Text(err)
 	}
-	return reply
+	return v.String()
 }

@@ -1,0 +1,121 @@
+// Package cli is the command line: which command is meant, by which flags and
+// variables, with which streams, and the exit status at the end.
+//
+// Its words: a command is a line of the table below newRoot and has a file of
+// its own, with a constructor (newPlan), its options (planOptions) and what it
+// does (run). The root command deploys. An action is what a command is for,
+// handed in by package main: this package knows no deployment. It reads the
+// history, for who asks what has run.
+//
+// It imports cobra and pflag, the rooms that it reads from (journal) and those
+// whose errors have an exit status of their own. Nothing but package main
+// imports it.
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"stretcher/internal/text/failure"
+)
+
+// Process is what this process was started with.
+type Process struct {
+	Args    []string // with the program's name
+	Environ []string
+	Stdin   *os.File
+	Stdout  io.Writer
+	Stderr  io.Writer
+}
+
+// Getenv returns a variable of the process's environment, or "".
+func (p Process) Getenv(name string) string {
+	for i := len(p.Environ) - 1; i >= 0; i-- { // the last one counts
+		if value, ok := strings.CutPrefix(p.Environ[i], name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// app is one call of the program.
+type app struct {
+	Process
+	actions Actions
+	root    *cobra.Command
+	line    line // the command line as it was read
+	host    Host
+	version bool
+	status  int
+}
+
+// newApp builds the table of commands.
+func newApp(p Process, actions Actions) *app {
+	a := &app{Process: p, actions: actions}
+	a.root = newRoot(a)
+	a.root.AddCommand(newCheck(a), newPlan(a), newRollback(a), newHistory(a), newStatus(a), newHooks(a),
+		newVersion(a), newCompletion(a), newHelp(a))
+	return a
+}
+
+// Main reads the command line, does what it asks for, and returns the exit
+// status.
+func Main(ctx context.Context, p Process, actions Actions) int {
+	a := newApp(p, actions)
+	args, err := a.read(p.Args[1:])
+	if err == nil {
+		a.root.SetArgs(args)
+		err = a.root.ExecuteContext(ctx)
+	}
+	switch {
+	case err == nil:
+		return a.status
+	case a.Getenv("SERF_EVENT") == "query": // Serf hands on stderr too
+		fmt.Fprintln(a.Stdout, replyLine("error: "+failure.Text(err)))
+		return ExitUsage
+	}
+	return a.report(err)
+}
+
+// runs makes of what a command does what cobra calls. An error that cobra gets
+// is one of the command line.
+func (a *app) runs(run func(ctx context.Context, args []string) (status int, err error)) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
+		if err := a.settle(c); err != nil {
+			return err
+		}
+		if a.version {
+			return a.printVersion(false)
+		}
+		status, err := run(c.Context(), args)
+		if a.status = status; err != nil {
+			a.report(err)
+		}
+		return nil
+	}
+}
+
+// report says an error that no run has said, and returns its exit status.
+func (a *app) report(err error) int {
+	reportTo(a.Stderr, err)
+	return Status(err)
+}
+
+func reportTo(w io.Writer, err error) {
+	fmt.Fprintf(w, "stretcher: %s\n", failure.Text(err))
+	if hint := Hint(err); hint != "" {
+		fmt.Fprintf(w, "hint: %s\n", hint)
+	}
+}
+
+// isTerminal tells whether a stream is a terminal.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && f != nil && term.IsTerminal(int(f.Fd()))
+}

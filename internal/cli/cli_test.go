@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+)
+
+// call is one call of the program in a test: what the actions were told and
+// what was printed.
+type call struct {
+	status         int
+	stdout, stderr string
+
+	deploy   *DeployOptions
+	rollback *RollbackOptions
+	plan     *ManifestOptions
+	check    *ManifestOptions
+	list     *ListHooksOptions
+	run      *RunHooksOptions
+	install  *InstallHooksOptions
+}
+
+// callWith calls the program with args, in an environment of env alone.
+func callWith(t *testing.T, env []string, args ...string) *call {
+	t.Helper()
+	c := &call{}
+	var stdout, stderr bytes.Buffer
+	p := Process{Args: append([]string{"stretcher"}, args...), Environ: append([]string{"HOME=/nowhere"}, env...), Stdout: &stdout, Stderr: &stderr}
+	c.status = Main(t.Context(), p, c.actions())
+	c.stdout, c.stderr = stdout.String(), stderr.String()
+	return c
+}
+
+// actions note what they are told, and do nothing.
+func (c *call) actions() Actions {
+	return Actions{
+		Version: "1.2.3",
+		Deploy: func(_ context.Context, o DeployOptions) (string, error) {
+			c.deploy = &o
+			return "deployed", nil
+		},
+		Rollback: func(_ context.Context, o RollbackOptions) error {
+			c.rollback = &o
+			return nil
+		},
+		Plan: func(_ context.Context, o ManifestOptions) (bool, error) {
+			c.plan = &o
+			return strings.HasSuffix(o.URL, "changes"), nil
+		},
+		Check: func(_ context.Context, o ManifestOptions) error {
+			c.check = &o
+			return nil
+		},
+		ListHooks: func(_ context.Context, o ListHooksOptions) error {
+			c.list = &o
+			return nil
+		},
+		RunHooks: func(_ context.Context, o RunHooksOptions) (int, error) {
+			c.run = &o
+			return 7, nil
+		},
+		InstallHooks: func(_ context.Context, o InstallHooksOptions) error {
+			c.install = &o
+			return nil
+		},
+	}
+}
+
+// told tells whether an action was called.
+func (c *call) told() bool {
+	return c.deploy != nil || c.rollback != nil || c.plan != nil || c.check != nil || c.list != nil || c.run != nil || c.install != nil
+}

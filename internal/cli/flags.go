@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"stretcher/internal/journal/runlog"
+	"stretcher/internal/journal/state"
+	"stretcher/internal/policy"
+	"stretcher/internal/text/failure"
+)
+
+// newCommand is a command of the table as all have it: what it prints is
+// printed by this package, and its flags stand in the order in which they are
+// declared.
+func newCommand(c *cobra.Command) *cobra.Command {
+	c.SilenceErrors, c.SilenceUsage = true, true
+	c.Args = cobra.ArbitraryArgs // each counts its own, for messages of its own
+	c.Flags().SortFlags, c.PersistentFlags().SortFlags = false, false
+	return c
+}
+
+// declare declares the flags of all commands.
+func (h *Host) declare(f *pflag.FlagSet) {
+	h.Config = policy.Default
+	f.Var(&textValue{&h.Config, "FILE"}, "config", "host policy")
+	f.Var(&textValue{&h.StateDir, "DIR"}, "state-dir", "where locks, logs and history are (default "+state.System+", or ~/.local/state/stretcher when not root)")
+	asFile(f, "config")
+	asDirectory(f, "state-dir")
+}
+
+// declare declares the flags of commands that fetch.
+func (o *Fetch) declare(f *pflag.FlagSet) {
+	o.RetryWait = 3 * time.Second
+	f.Var((*secondsValue)(&o.Timeout), "timeout", "limit for each fetch, retries included (30 = 30s; 0 = none)")
+	f.Var((*countValue)(&o.Retry), "retry", "how often a failed fetch is tried again")
+	f.Var((*secondsValue)(&o.RetryWait), "retry-wait", "time before the first retry; grows with each (3 = 3s)")
+	f.Var((*bandwidthValue)(&o.MaxBandwidth), "max-bandwidth", "limit for downloading archives, per second (10MB, 512KiB)")
+}
+
+// declare declares the flags of commands that deploy.
+func (o *Run) declare(f *pflag.FlagSet) {
+	o.RsyncVerbose = "-v"
+	f.Var((*secondsValue)(&o.RandomDelay), "random-delay", "wait a random time up to this at start (2.5 = 2.5s)")
+	f.Var((*rsyncValue)(&o.RsyncVerbose), "rsync-verbose", "rsync's verbosity option")
+	o.declareLockWait(f)
+	f.BoolVar(&o.Force, "force", false, "run a replayed event, and deploy in full even when nothing changed")
+}
+
+func (o *Run) declareLockWait(f *pflag.FlagSet) {
+	o.LockWait = 10 * time.Minute
+	f.Var((*secondsValue)(&o.LockWait), "lock-wait", "how long to wait for another run on the same dest")
+}
+
+// declare declares the flags of commands that log.
+func (o *Log) declare(f *pflag.FlagSet) {
+	o.Format, o.Progress = runlog.FormatText, "auto"
+	f.Var(&textValue{&o.File, "FILE"}, "log-file", "append the log to this file too")
+	f.Var(&choiceValue{&o.Format, []string{runlog.FormatText, runlog.FormatJSON}}, "log-format", "log as text or json")
+	f.Var(&choiceValue{&o.Progress, []string{"auto", "never"}}, "progress", "auto shows a bar on a terminal, never does not")
+	asFile(f, "log-file")
+}
+
+// declareJSON declares --json.
+func declareJSON(f *pflag.FlagSet, v *bool) {
+	f.BoolVar(v, "json", false, "print one JSON object per line")
+}
+
+// asFile and asDirectory tell shells what a flag's value is the name of.
+func asFile(f *pflag.FlagSet, name string) { annotate(f, name, cobra.BashCompFilenameExt) }
+
+func asDirectory(f *pflag.FlagSet, name string) { annotate(f, name, cobra.BashCompSubdirsInDir) }
+
+func annotate(f *pflag.FlagSet, name, what string) {
+	_ = f.SetAnnotation(name, what, nil) // it has just been declared
+}
+
+// settings completes what a command was told with what holds for all.
+func (a *app) settings(s Settings) Settings {
+	s.Host, s.Stdout, s.Stderr = a.host, a.Stdout, a.Stderr
+	s.Bar = s.Progress == "auto" && isTerminal(s.Stderr)
+	return s
+}
+
+// destArg is a DEST as manifests name it.
+func destArg(arg string) (string, error) {
+	if arg == "" { // of a variable that is not set, not the current directory
+		return "", failure.Usage("DEST is empty")
+	}
+	return filepath.Abs(arg)
+}

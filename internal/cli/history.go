@@ -1,0 +1,172 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"stretcher/internal/journal/history"
+	"stretcher/internal/journal/state"
+	"stretcher/internal/process"
+	"stretcher/internal/text/failure"
+)
+
+// historyOptions are those of stretcher history.
+type historyOptions struct {
+	*app
+	json  bool
+	html  string
+	id    string // of the run whose steps are asked for
+	log   string // of the run whose log is asked for
+	limit int
+}
+
+func newHistory(a *app) *cobra.Command {
+	o := &historyOptions{app: a}
+	c := newCommand(&cobra.Command{
+		Use:   "history [DEST]",
+		Short: "what ran here: a table, JSON, a page, a run, its log",
+		Long: `Prints what ran here, newest first: all runs, or those that had to do with
+DEST. It reads only.`,
+		Example: `stretcher history /srv/app
+stretcher history --run 01a20418-63d3
+stretcher history --json --limit 1 /srv/app | jq -r .result`,
+		RunE: a.runs(o.run),
+	})
+	f := c.Flags()
+	f.BoolVar(&o.json, "json", false, "print one JSON object per line and run")
+	f.Var(&textValue{&o.html, "FILE"}, "html", "write one self-contained page to this file")
+	f.Var(&textValue{&o.id, "RUN"}, "run", "the steps of the run with this id or beginning of an id")
+	f.Var(&textValue{&o.log, "RUN"}, "log", "print the log of the run with this id or beginning of an id")
+	f.Var((*countValue)(&o.limit), "limit", "the newest so many runs (0 = all)")
+	asFile(f, "html")
+	return c
+}
+
+// check refuses flags that can't be used together.
+func (o *historyOptions) check(args []string) error {
+	switch {
+	case len(args) > 1:
+		return failure.Usage("history expects at most one DEST, got %d arguments", len(args))
+	case o.html != "" && (o.json || o.id != ""), o.log != "" && (o.json || o.html != "" || o.id != "" || o.limit > 0):
+		return failure.Usage("--html, --log and --json or --run can't be used together")
+	}
+	return nil
+}
+
+func (o *historyOptions) run(ctx context.Context, args []string) (int, error) {
+	dest, err := "", o.check(args)
+	if err == nil && len(args) == 1 {
+		dest, err = destArg(args[0])
+	}
+	if err == nil {
+		err = o.readHistory(ctx, func(db *history.Store) error { return o.print(ctx, db, dest) })
+	}
+	return Status(err), err
+}
+
+// readHistory opens the history to be read and calls f with it.
+func (a *app) readHistory(ctx context.Context, f func(*history.Store) error) error {
+	if a.host.StateError != nil {
+		return a.host.StateError
+	}
+	db, err := history.Open(ctx, state.At(a.host.StateDir).History(), history.Options{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return f(db)
+}
+
+// print prints what is asked for.
+func (o *historyOptions) print(ctx context.Context, db *history.Store, dest string) error {
+	switch {
+	case o.log != "":
+		return printLog(ctx, db, o.log, o.Stdout)
+	case o.id != "":
+		return o.printRun(ctx, db)
+	}
+	runs, err := db.List(ctx, history.Filter{Dest: dest, Limit: o.limit})
+	if err != nil {
+		return err
+	}
+	history.Judge(runs, process.Alive)
+	return o.printRuns(ctx, db, runs)
+}
+
+func (o *historyOptions) printRuns(ctx context.Context, db *history.Store, runs []history.Run) error {
+	switch {
+	case o.html != "":
+		details, err := db.Details(ctx, runs)
+		if err != nil {
+			return err
+		}
+		return writePage(o.html, details)
+	case o.json:
+		return history.WriteJSON(o.Stdout, runs)
+	default:
+		return history.WriteTable(o.Stdout, runs)
+	}
+}
+
+// writePage writes the page completely or not at all.
+func writePage(name string, details []history.Detail) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(name), ".stretcher-page-*")
+	if err != nil {
+		return fmt.Errorf("--html: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name())
+		}
+	}()
+	host, _ := os.Hostname()
+	err = errors.Join(history.WriteHTML(f, host, details, time.Now()), f.Chmod(0o644), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return fmt.Errorf("--html: %w", err)
+	}
+	return nil
+}
+
+func (o *historyOptions) printRun(ctx context.Context, db *history.Store) error {
+	r, err := db.Run(ctx, o.id)
+	if err != nil {
+		return err
+	}
+	one := []history.Run{r}
+	history.Judge(one, process.Alive)
+	details, err := db.Details(ctx, one)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return history.WriteDetailJSON(o.Stdout, details[0])
+	}
+	return history.WriteDetail(o.Stdout, details[0])
+}
+
+func printLog(ctx context.Context, db *history.Store, id string, w io.Writer) error {
+	r, err := db.Run(ctx, id)
+	if err != nil {
+		return err
+	}
+	if r.Log == "" {
+		return fmt.Errorf("run %s has no log", r.ID)
+	}
+	f, err := os.Open(r.Log)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(w, f)
+	return err
+}

@@ -1,0 +1,42 @@
+package cli
+
+import (
+	"io"
+	"os"
+
+	"stretcher/internal/journal/runlog"
+	"stretcher/internal/text/failure"
+	"stretcher/internal/text/redact"
+)
+
+// Log is where the log of a command goes, beside standard error.
+type Log struct {
+	File     string // "" = none
+	Format   string
+	Progress string // auto or never
+	Bar      bool   // show a bar on standard error
+}
+
+// Open opens the log on screen and, where asked for, in a file. A file that
+// can't be opened is a warning: a deployment, and the watch that started it,
+// must not end for it.
+func (o Log) Open(screen ...io.Writer) (*runlog.Log, func()) {
+	opts := runlog.Options{Writers: screen, Format: o.Format, Clean: redact.Text}
+	var file *os.File
+	var err error
+	if o.File != "" {
+		if file, err = os.OpenFile(o.File, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640); err == nil {
+			opts.Writers = append(opts.Writers, file)
+		}
+	}
+	log := runlog.New(opts)
+	if err != nil {
+		log.Warn(failure.Sayf("--log-file: %v", err))
+	}
+	return log, func() {
+		_ = log.Close()
+		if file != nil {
+			_ = file.Close()
+		}
+	}
+}

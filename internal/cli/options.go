@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// Actions are what commands do that need more than this package knows. Each
+// gets all that the command line says of it as a value.
+type Actions struct {
+	Version string // what the program calls itself
+
+	// Deploy reads the event and deploys. The outcome is one line for people,
+	// without secrets; it is "" when the error has not been said yet.
+	Deploy func(context.Context, DeployOptions) (outcome string, err error)
+	// Rollback deploys what was good before. It has said its error.
+	Rollback func(context.Context, RollbackOptions) error
+	// Plan prints what a deployment would change, and whether it would.
+	Plan func(context.Context, ManifestOptions) (changes bool, err error)
+	// Check prints what a deployment would run.
+	Check func(context.Context, ManifestOptions) error
+	// ListHooks prints which hooks there are.
+	ListHooks func(context.Context, ListHooksOptions) error
+	// RunHooks runs hooks by their name, and returns the exit status of the
+	// first that failed.
+	RunHooks func(context.Context, RunHooksOptions) (status int, err error)
+	// InstallHooks lays a hook pod out.
+	InstallHooks func(context.Context, InstallHooksOptions) error
+}
+
+// Host is where the program finds what the host says and remembers.
+type Host struct {
+	Config      string // the host policy
+	ConfigGiven bool   // it must be there
+	StateDir    string // an absolute path; "" = none, see StateError
+	StateError  error
+}
+
+// Fetch is how manifests and archives are fetched.
+type Fetch struct {
+	Timeout      time.Duration // for each; 0 = none
+	Retry        int           // attempts after one that failed
+	RetryWait    time.Duration // before the first of them
+	MaxBandwidth int64         // bytes per second for archives; 0 = no limit
+}
+
+// Run is how a deployment runs, whatever it deploys.
+type Run struct {
+	RandomDelay  time.Duration // upper bound of the delay at start
+	LockWait     time.Duration // for another run on the same dest; 0 = none
+	RsyncVerbose string        // rsync's verbosity option
+	Force        bool          // deploy in full, replayed or current as it may be
+}
+
+// Settings are what all commands that work by a manifest are told.
+type Settings struct {
+	Host
+	Fetch
+	Run
+	Log
+	Stdout io.Writer // what was asked for, and what success and failure commands print
+	Stderr io.Writer // the log, and the bar
+}
+
+// DeployOptions are those of a deployment.
+type DeployOptions struct {
+	Settings
+	URLs     []string  // as arguments; none: the event is on Stdin
+	Stdin    io.Reader // of the process
+	Terminal bool      // Stdin is a terminal: nobody pipes an event
+}
+
+// RollbackOptions are those of stretcher rollback.
+type RollbackOptions struct {
+	Settings
+	Dest string // absolute
+	To   string // a run id or its beginning; "" = the one before
+}
+
+// ManifestOptions are those of commands that only look.
+type ManifestOptions struct {
+	Settings
+	URL  string
+	JSON bool
+}
+
+// ListHooksOptions are those of stretcher hooks list.
+type ListHooksOptions struct {
+	Settings
+	URL   string // "" = the hooks of the host
+	JSON  bool
+	Watch bool // print the list again when it has changed
+}
+
+// RunHooksOptions are those of stretcher hooks run.
+type RunHooksOptions struct {
+	Settings
+	Name    string
+	URL     string
+	EnvFile string // NAME=value lines for the hooks' environment
+}
+
+// InstallHooksOptions are those of stretcher hooks install.
+type InstallHooksOptions struct {
+	Settings
+	URL   string
+	Event string // p2's word for the point
+	Root  string // directory of pods/ and exec/; "" = the host's
+}

@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"stretcher/internal/journal/history"
+	"stretcher/internal/process"
+	"stretcher/internal/text/failure"
+)
+
+// statusOptions are those of stretcher status.
+type statusOptions struct {
+	*app
+	json bool
+}
+
+func newStatus(a *app) *cobra.Command {
+	o := &statusOptions{app: a}
+	c := newCommand(&cobra.Command{
+		Use:   "status DEST",
+		Short: "how the last run on DEST went, for monitoring",
+		Long: `Says in one line how the last run on DEST that has ended went.
+
+exit status:
+  0  good
+  1  the last run failed or was refused, or the history can't be read
+  2  never deployed, or wrong usage
+  3  the last run died`,
+		Example: `stretcher status /srv/app
+stretcher status --json /srv/app | jq -r .run`,
+		RunE: a.runs(o.run),
+	})
+	declareJSON(c.Flags(), &o.json)
+	return c
+}
+
+// Exit statuses of stretcher status.
+const (
+	statusGood   = 0
+	statusFailed = 1
+	statusNever  = 2
+	statusDied   = 3
+)
+
+func (o *statusOptions) run(ctx context.Context, args []string) (int, error) {
+	if len(args) != 1 {
+		return ExitUsage, failure.Usage("status expects one DEST, got %d arguments", len(args))
+	}
+	dest, err := destArg(args[0])
+	if err != nil {
+		return Status(err), err
+	}
+	v, err := o.verdict(ctx, dest)
+	if err != nil {
+		return statusFailed, err // what can't be known must not look good
+	}
+	if o.json {
+		err = v.printJSON(o.Stdout)
+	} else {
+		_, err = fmt.Fprintln(o.Stdout, v)
+	}
+	if err != nil {
+		return statusFailed, err
+	}
+	return v.status(), nil
+}
+
+// verdict is how things stand with a dest.
+type verdict struct {
+	dest  string
+	last  *history.Run // that has ended; nil = none
+	going *history.Run // that goes on; nil = none
+}
+
+// verdict judges the last run on dest that has ended; one that goes on is
+// mentioned.
+func (a *app) verdict(ctx context.Context, dest string) (v verdict, err error) {
+	v.dest = dest
+	err = a.readHistory(ctx, func(db *history.Store) error {
+		// The lock orders runs by their ends: one that gave up waiting for it
+		// started after the one that it waited for.
+		runs, err := db.List(ctx, history.Filter{Dest: dest, ByEnd: true})
+		history.Judge(runs, process.Alive)
+		for i := range runs {
+			switch runs[i].Result {
+			case history.Running:
+				v.going = &runs[i]
+			case history.Good, history.Died, history.Failed, history.Refused:
+				if v.last == nil {
+					v.last = &runs[i]
+				}
+			}
+		}
+		return err
+	})
+	return v, err
+}
+
+// status is what stretcher status exits with.
+func (v verdict) status() int {
+	switch {
+	case v.last == nil:
+		return statusNever
+	case v.last.Result == history.Good:
+		return statusGood
+	case v.last.Result == history.Died:
+		return statusDied
+	default:
+		return statusFailed
+	}
+}
+
+// String is the verdict for people.
+func (v verdict) String() string {
+	going := ""
+	if v.going != nil {
+		going = fmt.Sprintf("; run %s is in step %q", v.going.ID, v.going.Step)
+	}
+	switch r := v.last; v.status() {
+	case statusNever:
+		return fmt.Sprintf("never deployed: %q%s", v.dest, going)
+	case statusGood:
+		return fmt.Sprintf("good: %q version %q, run %s at %s%s", r.Name, r.Version, r.ID, stamp(r), going)
+	case statusDied:
+		return fmt.Sprintf("died: run %s in step %q at %s%s", r.ID, r.Step, stamp(r), going)
+	default:
+		return fmt.Sprintf("%s: run %s at %s: %s%s", r.Result, r.ID, stamp(r), r.Error, going)
+	}
+}
+
+func stamp(r *history.Run) string { return r.Finished.Local().Format(time.DateTime) }
+
+// printJSON prints one object on one line: dest, result, last and running,
+// each of them a run as history --json has it, or null.
+func (v verdict) printJSON(w io.Writer) error {
+	out := struct {
+		Dest    string          `json:"dest"`
+		Status  string          `json:"status"`
+		Last    json.RawMessage `json:"last"`
+		Running json.RawMessage `json:"running"`
+	}{Dest: v.dest, Status: "never"}
+	if v.last != nil {
+		out.Status = string(v.last.Result)
+	}
+	for to, r := range map[*json.RawMessage]*history.Run{&out.Last: v.last, &out.Running: v.going} {
+		if r == nil {
+			*to = json.RawMessage("null")
+			continue
+		}
+		var b bytes.Buffer
+		if err := history.WriteJSON(&b, []history.Run{*r}); err != nil {
+			return err
+		}
+		*to = b.Bytes()
+	}
+	return json.NewEncoder(w).Encode(out)
+}

@@ -1,0 +1,236 @@
+package cli
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/agext/levenshtein"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"stretcher/internal/text/failure"
+)
+
+// line is the command line as it was read.
+type line struct {
+	command *cobra.Command
+	words   []word
+}
+
+// word is an argument, or a flag with its value.
+type word struct {
+	text  string
+	flag  string   // the flag's name; "" = an argument
+	value []string // what follows the flag as its value: none or one
+	after bool     // an argument behind "--"
+}
+
+// args are what the word stands for, as pflag reads it.
+func (w word) args() []string { return append([]string{w.text}, w.value...) }
+
+// has tells whether the flag is on the command line.
+func (l line) has(flag string) bool {
+	return slices.ContainsFunc(l.words, func(w word) bool { return w.flag == flag })
+}
+
+// read finds the command and makes of the command line what cobra reads: the
+// command first, flags of v1.x with their second dash. The flags of all
+// commands are known here, so that a command may stand behind its flags.
+func (a *app) read(args []string) ([]string, error) {
+	if len(args) > 1 && (args[0] == cobra.ShellCompRequestCmd || args[0] == cobra.ShellCompNoDescRequestCmd) {
+		last := len(args) - 1 // not typed in full
+		a.line = a.find(a.split(args[1:last]))
+		return slices.Concat(args[:1], a.line.args(), args[last:]), nil
+	}
+	a.line = a.find(a.split(args))
+	return a.line.args(), a.checkFlags()
+}
+
+// split tells flags from arguments. Only words that stand where a flag can
+// stand are taken for one, not the values of flags and nothing after "--".
+func (a *app) split(args []string) (words []word) {
+	known := a.flags()
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
+		if arg == "--" {
+			for _, rest := range args[i+1:] {
+				words = append(words, word{text: rest, after: true})
+			}
+			break
+		}
+		name, value, hasValue := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		if !strings.HasPrefix(arg, "-") || arg == "-" {
+			words = append(words, word{text: arg})
+			continue
+		}
+		if name == "max-band-width" { // as some of v1.x's documents spell it
+			name = "max-bandwidth"
+		}
+		flag := known[name]
+		if flag == nil || len(name) == 1 {
+			words = append(words, word{text: arg, flag: name})
+			continue
+		}
+		w := word{text: "--" + name, flag: name}
+		if hasValue {
+			w.text += "=" + value
+		} else if flag.NoOptDefVal == "" && i+1 < len(args) {
+			i++
+			w.value = args[i : i+1]
+		}
+		words = append(words, w)
+	}
+	return words
+}
+
+// find takes the words of the command out of the others.
+func (a *app) find(words []word) line {
+	l := line{command: a.root}
+	for _, w := range words {
+		if w.flag == "" && !w.after && !slices.ContainsFunc(l.words, word.isArgument) {
+			if c := child(l.command, w.text); c != nil {
+				l.command = c
+				continue
+			}
+		}
+		l.words = append(l.words, w)
+	}
+	return l
+}
+
+func (w word) isArgument() bool { return w.flag == "" }
+
+func child(c *cobra.Command, name string) *cobra.Command {
+	for _, sub := range c.Commands() {
+		if sub.Name() == name {
+			return sub
+		}
+	}
+	return nil
+}
+
+// args is the line with its command first.
+func (l line) args() []string {
+	out := append([]string{}, path(l.command)...)
+	for i, w := range l.words {
+		if w.after && (i == 0 || !l.words[i-1].after) {
+			out = append(out, "--")
+		}
+		out = append(out, w.args()...)
+	}
+	return out
+}
+
+// path is the words of a command; the root command has none.
+func path(c *cobra.Command) (words []string) {
+	for ; c.HasParent(); c = c.Parent() {
+		words = append([]string{c.Name()}, words...)
+	}
+	return words
+}
+
+// flags are the flags of all commands by their names. A name means the same
+// wherever it is declared.
+func (a *app) flags() map[string]*pflag.Flag {
+	all := map[string]*pflag.Flag{}
+	for _, c := range a.commands() {
+		c.Flags().VisitAll(func(f *pflag.Flag) { all[f.Name] = f })
+		c.PersistentFlags().VisitAll(func(f *pflag.Flag) { all[f.Name] = f })
+	}
+	return all
+}
+
+// commands are all commands, the root command first.
+func (a *app) commands() []*cobra.Command {
+	all := []*cobra.Command{a.root}
+	for i := 0; i < len(all); i++ {
+		all = append(all, all[i].Commands()...)
+	}
+	return all
+}
+
+// checkFlags refuses flags that do not exist, or not for this command.
+func (a *app) checkFlags() error {
+	own := map[string]bool{}
+	note := func(f *pflag.Flag) { own[f.Name], own[f.Shorthand] = true, true }
+	a.line.command.Flags().VisitAll(note)
+	a.root.PersistentFlags().VisitAll(note)
+	for _, w := range a.line.words {
+		switch {
+		case w.flag == "" && w.isArgument() || own[w.flag] || isShort(w.text, own):
+		case a.flags()[w.flag] != nil:
+			return a.belongs(w.flag)
+		default:
+			return a.unknownFlag(w, own)
+		}
+	}
+	return nil
+}
+
+// isShort tells whether a word is one-letter flags alone.
+func isShort(text string, own map[string]bool) bool {
+	letters, _, _ := strings.Cut(text, "=")
+	letters, ok := strings.CutPrefix(letters, "-")
+	for _, c := range letters {
+		ok = ok && own[string(c)]
+	}
+	return ok && letters != ""
+}
+
+// belongs is the error of a flag that means nothing here.
+func (a *app) belongs(flag string) error {
+	var owners []string
+	for _, c := range a.commands() {
+		switch {
+		case c.Hidden || c.Flags().Lookup(flag) == nil:
+		case c == a.root && flag == "json":
+			owners = append(owners, "--dry-run")
+		case c == a.root:
+			owners = append(owners, "[URL]")
+		default:
+			owners = append(owners, strings.Join(path(c), " "))
+		}
+	}
+	text := owners[len(owners)-1]
+	if rest := owners[:len(owners)-1]; len(rest) > 0 {
+		text = strings.Join(rest, ", ") + " and " + text
+	}
+	return failure.Usage("--%s belongs to stretcher %s", flag, text)
+}
+
+// unknownFlag is the error of a flag that no command has.
+func (a *app) unknownFlag(w word, own map[string]bool) error {
+	text, _, _ := strings.Cut(w.text, "=")
+	dashes := text[:len(text)-len(strings.TrimLeft(text, "-"))]
+	err := failure.Usage("unknown flag: %s", text)
+	var all, here []string
+	for name := range a.flags() {
+		all = append(all, name)
+		if own[name] {
+			here = append(here, name)
+		}
+	}
+	for _, names := range [][]string{here, all} {
+		if near := nearest(w.flag, names); near != "" {
+			return didYouMean(dashes+near, err)
+		}
+	}
+	return err
+}
+
+// didYouMean adds a hint at what may have been meant.
+func didYouMean(what string, err error) error {
+	return failure.Hinted("did you mean "+what+"? see stretcher --help", err)
+}
+
+// nearest is the name that word most probably is a mistake for, or "".
+func nearest(word string, names []string) (near string) {
+	slices.Sort(names)
+	best := max(2, len(word)/3) + 1
+	for _, name := range names {
+		if d := levenshtein.Distance(word, name, nil); d < best && d < len(word) {
+			best, near = d, name
+		}
+	}
+	return near
+}
