@@ -21,11 +21,10 @@ func (w *world) seedReleases() {
 	w.t.Helper()
 	d := w.layout()
 	defer d.Close()
-	dir, err := d.Prepare()
-	if err != nil {
+	if err := d.Prepare(); err != nil {
 		w.t.Fatal(err)
 	}
-	in, err := os.OpenRoot(dir)
+	in, err := os.OpenRoot(w.path("srv/app/releases"))
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ type releaseStrategy struct {
 func (s *releaseStrategy) checkLayout(r *run) (err error) {
 	if s.dir == nil {
 		if s.dir, err = releases.Open(r.manifest.Dest, releases.Options{Sync: true}); err != nil {
-			return err
+			return cmp.Or(checkDir(r.manifest.Dest), err)
 		}
 	}
 	s.id = r.id
@@ -96,11 +96,10 @@ func (s *releaseStrategy) isLive(m *manifest.Manifest) bool {
 func (*releaseStrategy) live(r *run) string { return filepath.Join(r.manifest.Dest, "current") }
 
 func (s *releaseStrategy) stage(ctx context.Context, r *run, archive string) (string, error) {
-	parent, err := s.dir.Prepare()
-	if err != nil {
+	if err := s.dir.Prepare(); err != nil {
 		return "", err
 	}
-	staging, err := r.unpack(ctx, archive, []string{parent})
+	staging, err := r.unpack(ctx, archive, []string{filepath.Join(r.manifest.Dest, "releases")})
 	if err != nil {
 		return "", err
 	}

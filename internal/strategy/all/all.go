@@ -11,6 +11,7 @@ import (
 	"stretcher/internal/disk"
 	"stretcher/internal/strategy"
 	"stretcher/internal/strategy/mv"
+	"stretcher/internal/strategy/releases"
 	"stretcher/internal/strategy/rsync"
 )
 
@@ -19,6 +20,7 @@ func List() Set {
 	return Set{
 		rsync.Definition(),
 		mv.Definition(),
+		releases.Definition(),
 	}
 }
 

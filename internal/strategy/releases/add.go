@@ -67,7 +67,7 @@ func (d *Dir) addTree(ctx context.Context, tree *os.Root, move func() error, r R
 	}
 	if err := move(); err != nil {
 		if !errors.Is(err, fs.ErrExist) {
-			_ = d.releases.Remove(r.ID + markSuffix)
+			_ = d.releases.Root().Remove(r.ID + markSuffix)
 		}
 		return err
 	}
@@ -78,5 +78,5 @@ func (d *Dir) addTree(ctx context.Context, tree *os.Root, move func() error, r R
 	if err := syncRoot(tree); err != nil {
 		return err
 	}
-	return d.syncDir(d.releases, d.releasesPath())
+	return d.syncDir(d.releases.Root(), d.releasesPath())
 }

@@ -51,9 +51,6 @@ func step(at *os.Root, elem string, missing func() error) (*os.Root, error) {
 	return openDir(at, elem)
 }
 
-// openPath opens a directory by its path. It waits for no FIFO.
-func openPath(path string) (*os.Root, error) { return os.OpenRoot(path + "/.") }
-
 // openDir opens a directory in another one, which others may write in: it
 // follows no symlink and waits for no FIFO, whatever is put there meanwhile.
 func openDir(in *os.Root, name string) (*os.Root, error) {
@@ -102,28 +99,6 @@ func openFile(in *os.Root, name string) (*os.File, fs.FileInfo, error) {
 		return nil, nil, err
 	}
 	return f, opened, nil
-}
-
-// makeDir makes a directory with mode 0755, whatever the umask, and opens it.
-// One that exists is opened as it is.
-func makeDir(in *os.Root, name string) (*os.Root, error) {
-	err := in.Mkdir(name, 0o755)
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
-	}
-	dir, openErr := openDir(in, name)
-	if openErr != nil || err != nil {
-		return dir, openErr
-	}
-	// Only what nobody has put anything in: it may be another one by now.
-	if entries, err := fs.ReadDir(dir.FS(), "."); err != nil || len(entries) > 0 {
-		return dir, nil
-	}
-	if err := dir.Chmod(".", 0o755); err != nil {
-		_ = dir.Close()
-		return nil, err
-	}
-	return dir, nil
 }
 
 // notDirError says that something else stands where a directory should.

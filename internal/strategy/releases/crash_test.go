@@ -41,12 +41,11 @@ func deployOne(dest string, n int) error {
 	if err != nil {
 		return err
 	}
-	parent, err := d.Prepare()
-	if err != nil {
+	if err := d.Prepare(); err != nil {
 		return err
 	}
 	run := uuid.Must(uuid.NewV7()).String()
-	staged := filepath.Join(parent, ".stretcher-"+run+"-0")
+	staged := filepath.Join(d.releasesPath(), ".stretcher-"+run+"-0")
 	if err := stageSummed(staged, run); err != nil {
 		return err
 	}
@@ -166,16 +165,18 @@ func TestKill(t *testing.T) {
 	if testing.Short() {
 		kills = 10
 	}
-	d, err := Open(filepath.Join(t.TempDir(), "dest"), Options{})
+	dest := filepath.Join(t.TempDir(), "dest")
+	must(t, os.Mkdir(dest, 0o755))
+	d, err := Open(dest, Options{})
 	must(t, err)
-	watched, err := Open(d.path, Options{})
+	watched, err := Open(d.at.Given, Options{})
 	must(t, err)
 	stop, done := make(chan struct{}), make(chan error, 1)
 	var reads atomic.Int64
 	go func() { done <- watch(watched, stop, &reads) }()
 	highest := int64(0)
 	for range kills {
-		killOne(t, d.path, time.Duration(rand.Int63n(int64(120*time.Millisecond))))
+		killOne(t, d.at.Given, time.Duration(rand.Int63n(int64(120*time.Millisecond))))
 		seq, err := d.nextSeq()
 		must(t, err)
 		if seq < highest {
@@ -196,7 +197,7 @@ func TestKill(t *testing.T) {
 	if reads.Load() == 0 || highest < 3 {
 		t.Errorf("nothing happened: %d reads, %d releases", reads.Load(), highest-1)
 	}
-	must(t, deployOne(d.path, 0))
+	must(t, deployOne(d.at.Given, 0))
 	checkClean(t, d)
 }
 
@@ -223,7 +224,7 @@ func killOne(t *testing.T, dest string, after time.Duration) {
 // current is left. Staging directories are their owner's to sweep.
 func checkClean(t *testing.T, d *Dir) {
 	t.Helper()
-	if got := names(t, d.path); got != "current releases shared" {
+	if got := names(t, d.at.Given); got != "current releases shared" {
 		t.Errorf("dest holds %s", got)
 	}
 	staging := regexp.MustCompile(`^\.stretcher-` + idText + `-0$`)

@@ -89,8 +89,7 @@ func TestCheckEntriesLikeAdd(t *testing.T) {
 		rnd := rand.New(rand.NewSource(seed))
 		d, err := Open(filepath.Join(t.TempDir(), "dest"), Options{})
 		must(t, err)
-		_, err = d.Prepare()
-		must(t, err)
+		must(t, d.Prepare())
 		staged := stage(t, d)
 		growRandom(t, rnd, staged, 3)
 		if rnd.Intn(4) > 0 {
@@ -104,9 +103,9 @@ func TestCheckEntriesLikeAdd(t *testing.T) {
 				paths = append(paths, p)
 			}
 		}
-		before := listing(t, d.path)
+		before := listing(t, d.at.Given)
 		planned := d.CheckEntries(scan(t, staged), paths)
-		if after := listing(t, d.path); after != before {
+		if after := listing(t, d.at.Given); after != before {
 			t.Fatalf("seed %d: CheckEntries has made\n%s of\n%s", seed, after, before)
 		}
 		err = addAt(d, context.Background(), staged, Release{ID: id(1)}, paths)
@@ -169,7 +168,7 @@ func listing(t *testing.T, dir string) string {
 // TestCheckEntriesNew: dest need not be there, and the rules for shared paths
 // come first.
 func TestCheckEntriesNew(t *testing.T) {
-	d, err := Open(filepath.Join(t.TempDir(), "none/dest"), Options{})
+	d, err := Open(filepath.Join(t.TempDir(), "dest"), Options{})
 	must(t, err)
 	entries := []archive.Entry{{Mode: fs.ModeDir | 0o755}, {Path: "log", Mode: fs.ModeDir | 0o755}, {Path: "log-x", Mode: 0o644}, {Path: "log/x", Mode: fs.ModeNamedPipe}}
 	for _, tt := range []struct{ paths, want string }{
@@ -187,7 +186,7 @@ func TestCheckEntriesNew(t *testing.T) {
 		}
 	}
 	put(t, d.sharedPath(), "a file")
-	d, err = Open(d.path, Options{})
+	d, err = Open(d.at.Given, Options{})
 	must(t, err)
 	if err := d.CheckEntries(entries, []string{"log"}); err == nil || !strings.Contains(err.Error(), d.sharedPath()) {
 		t.Errorf("err = %v", err)

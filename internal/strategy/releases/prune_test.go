@@ -176,7 +176,7 @@ func TestPruneSweeps(t *testing.T) {
 	d := layout(t)
 	add(t, d, 1, Good)
 	must(t, d.Switch(id(1)))
-	must(t, os.Symlink("x", filepath.Join(d.path, newCurrent+id(2))))
+	must(t, os.Symlink("x", filepath.Join(d.at.Given, newCurrent+id(2))))
 	put(t, filepath.Join(d.releasesPath(), newMark+id(2)), "{")
 	put(t, filepath.Join(d.releasesPath(), pruned+id(2), "file"), "")
 	put(t, d.markPath(id(2)), "{}") // of a release that never came to be
@@ -186,7 +186,7 @@ func TestPruneSweeps(t *testing.T) {
 	put(t, filepath.Join(d.releasesPath(), "notes.json"), "")
 	_, err := d.Prune(context.Background(), 1, id(3))
 	must(t, err)
-	if got := names(t, d.path); got != "current releases" {
+	if got := names(t, d.at.Given); got != "current releases" {
 		t.Errorf("dest holds %s", got)
 	}
 	if got, want := names(t, d.releasesPath()), strings.Join([]string{staged, id(1), id(1) + ".json", id(3) + ".json", "notes.json"}, " "); got != want {

@@ -67,8 +67,7 @@ const bigSize = 8 << 20
 func testReflink(t *testing.T, dir string, able bool) {
 	d, err := Open(dir+"/dest", Options{Sync: true})
 	must(t, err)
-	_, err = d.Prepare()
-	must(t, err)
+	must(t, d.Prepare())
 	ctx := context.Background()
 	must(t, addAt(d, ctx, reflinkTree(t, d, 1), Release{ID: id(1)}, nil))
 	before := used(t, dir)

@@ -1,5 +1,6 @@
 // Package releases keeps every deployed tree of a dest beside the others and
-// switches between them at once.
+// switches between them at once. Dir is the layout on the disk and what can be
+// done with it; Definition is the strategy that works with it.
 //
 // Its words: a release is one deployed tree, DEST/releases/RUN_ID; current is
 // the symlink DEST/current, which always leads to one whole release; a mark is
@@ -17,8 +18,8 @@
 // run id; the next Prune removes it. Whoever calls what changes the layout
 // holds the lock of dest.
 //
-// It may import internal/disk, internal/archive (what an archive holds) and
-// golang.org/x/sys, and nothing else of this module.
+// Dir imports disk, archive (what an archive holds) and golang.org/x/sys; the
+// strategy what strategies import.
 package releases
 
 import (
@@ -99,50 +100,41 @@ type Options struct {
 // their names may lead elsewhere the next moment, since dest may belong to
 // another user.
 type Dir struct {
-	path     string   // dest, absolute: for messages and for who must be told a name
-	above    *os.Root // the directory that dest is in; nil = it isn't there
-	dest     *os.Root // nil = it isn't there
-	releases *os.Root // nil = it isn't there, or has not been needed
-	shared   *os.Root // the same
-	uid      int      // whom the caller is
+	at       *disk.Dest
+	releases *disk.Dir // nil = it isn't there, or has not been needed
+	shared   *disk.Dir // the same
+	own      bool      // at is its own to close
+	uid      int       // whom the caller is
 	opts     Options
 }
 
-// Open returns the layout at dest, which may be a symlink to a directory and
-// need not exist. It creates nothing; Check judges what is there.
-func Open(dest string, opts Options) (*Dir, error) {
-	path, err := filepath.Abs(dest)
+// Open opens the layout at the path of a dest, which need not exist. It
+// creates nothing; Check judges what is there.
+func Open(path string, opts Options) (*Dir, error) {
+	at, err := disk.OpenDest(path)
 	if err != nil {
-		return nil, fmt.Errorf("releases: %w", err)
+		return nil, err
 	}
-	d := &Dir{path: path, uid: os.Geteuid(), opts: opts}
-	d.above, err = openPath(filepath.Dir(path))
-	if err == nil {
-		d.dest, err = openPath(path)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
-		d.Close()
-		return nil, fmt.Errorf("dest: %w", err)
-	}
+	d := In(at, opts)
+	d.own = true
 	return d, nil
 }
 
-// Close closes dest and the directories of the layout.
-func (d *Dir) Close() {
-	d.forget()
-	closeAll(&d.above, &d.dest)
+// In returns the layout at an open dest, which stays the caller's to close.
+func In(at *disk.Dest, opts Options) *Dir {
+	return &Dir{at: at, uid: os.Geteuid(), opts: opts}
 }
 
-// forget closes the directories of the layout: a command may have put others
-// in their place.
-func (d *Dir) forget() { closeAll(&d.releases, &d.shared) }
-
-func closeAll(dirs ...**os.Root) {
-	for _, dir := range dirs {
+// Close closes the directories of the layout.
+func (d *Dir) Close() {
+	for _, dir := range []**disk.Dir{&d.releases, &d.shared} {
 		if *dir != nil {
 			_ = (*dir).Close()
 			*dir = nil
 		}
+	}
+	if d.own {
+		_ = d.at.Close()
 	}
 }
 
@@ -150,10 +142,10 @@ func closeAll(dirs ...**os.Root) {
 func (d *Dir) Path(id string) string { return filepath.Join(d.releasesPath(), id) }
 
 // CurrentPath is where the symlink to the current release is, or would be.
-func (d *Dir) CurrentPath() string { return filepath.Join(d.path, currentName) }
+func (d *Dir) CurrentPath() string { return filepath.Join(d.at.Given, currentName) }
 
-func (d *Dir) releasesPath() string { return filepath.Join(d.path, releasesName) }
-func (d *Dir) sharedPath() string   { return filepath.Join(d.path, sharedName) }
+func (d *Dir) releasesPath() string { return filepath.Join(d.at.Given, releasesName) }
+func (d *Dir) sharedPath() string   { return filepath.Join(d.at.Given, sharedName) }
 
 // openReleases returns the directory of releases; fs.ErrNotExist when there
 // is none.
@@ -164,30 +156,32 @@ func (d *Dir) openShared() (*os.Root, error) { return d.open(&d.shared, sharedNa
 
 // open opens a directory of the layout, once. Not through a symlink: the links
 // from a release to shared are relative, and would lead elsewhere.
-func (d *Dir) open(dir **os.Root, name string) (*os.Root, error) {
+func (d *Dir) open(dir **disk.Dir, name string) (*os.Root, error) {
 	if *dir != nil {
-		return *dir, nil
+		return (*dir).Root(), nil
 	}
-	if !d.found() {
-		return nil, &fs.PathError{Op: "open", Path: filepath.Join(d.path, name), Err: fs.ErrNotExist}
+	if d.at.Dir == nil {
+		return nil, &fs.PathError{Op: "open", Path: filepath.Join(d.at.Given, name), Err: fs.ErrNotExist}
 	}
-	opened, err := openDir(d.dest, name)
+	info, err := d.at.Dir.Root().Lstat(name)
+	if err != nil {
+		return nil, at(d.at.Given, err)
+	}
+	if !info.IsDir() {
+		return nil, notDir(info.Mode())
+	}
+	opened, err := d.at.Dir.Sub(name)
 	if err != nil {
 		return nil, err
 	}
 	*dir = opened
-	return opened, nil
+	return opened.Root(), nil
 }
 
 // Check returns a *PlainError that names the path where something other than
 // the layout's own stands, and ErrForeign when root works in somebody else's
-// directory of releases. What does not exist yet is fine. The directories that
-// Check opens are those that everything works in until it is called again.
+// directory of releases. What does not exist yet is fine.
 func (d *Dir) Check() error {
-	if !d.found() {
-		return d.checkMissing()
-	}
-	d.forget()
 	for _, place := range []struct {
 		open func() (*os.Root, error)
 		path string
@@ -208,39 +202,13 @@ func (d *Dir) Check() error {
 	return err
 }
 
-// checkMissing tells a dest that isn't there from one that can't be one.
-func (d *Dir) checkMissing() error {
-	if d.above == nil {
-		return nil // Prepare says so
-	}
-	info, err := d.above.Lstat(filepath.Base(d.path))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return fmt.Errorf("dest: %w", err)
-	case info.Mode()&fs.ModeSymlink != 0:
-		return plain(d.path, "is a symlink to nothing")
-	default:
-		return plain(d.path, "is not a directory")
-	}
-}
-
-// found tells whether dest is there. A command may have made it.
-func (d *Dir) found() bool {
-	if d.dest == nil && d.above != nil {
-		d.dest, _ = openDir(d.above, filepath.Base(d.path))
-	}
-	return d.dest != nil
-}
-
 // checkOwner refuses a directory of releases that another user may fill: the
 // marks in it say what is live and what to go back to.
 func (d *Dir) checkOwner() error {
 	if d.releases == nil || d.uid != 0 {
 		return nil
 	}
-	info, err := d.releases.Stat(".")
+	info, err := d.releases.Root().Stat(".")
 	if err != nil {
 		return fmt.Errorf("dest: %w", err)
 	}
@@ -264,52 +232,47 @@ func kind(mode fs.FileMode) string {
 	}
 }
 
-// Prepare makes dest and the directory of releases (0755) where missing, and
-// returns the name of the latter: the place to stage a release, since it is on
-// the releases' file system. The directory above dest must be there: it may be
-// where a file system is to be mounted, or misspelt.
-func (d *Dir) Prepare() (string, error) {
-	if err := d.makeDest(); err != nil {
-		return "", err
-	}
-	if err := d.Check(); err != nil {
-		return "", err
-	}
-	if d.releases == nil {
-		made, err := makeDir(d.dest, releasesName)
-		if err != nil {
-			return "", fmt.Errorf("make directory of releases: %w", err)
+// Prepare makes dest and the directory of releases (0755) where missing.
+func (d *Dir) Prepare() (err error) {
+	if d.at.Dir == nil {
+		if d.at.Dir, err = d.at.Parent.Make(d.at.Name, dirMode); err != nil {
+			return fmt.Errorf("make dest: %w", err)
 		}
-		d.releases = made
 	}
-	return d.releasesPath(), d.checkOwner()
-}
-
-// makeDest makes dest where it is missing.
-func (d *Dir) makeDest() (err error) {
-	if d.found() {
-		return nil
-	}
-	if err := d.checkMissing(); err != nil {
+	if err := d.Check(); err != nil || d.releases != nil {
 		return err
 	}
-	if d.above == nil {
-		return fmt.Errorf("make dest: the directory above it, %q, is not there: %w", filepath.Dir(d.path), fs.ErrNotExist)
-	}
-	if d.dest, err = makeDir(d.above, filepath.Base(d.path)); err != nil {
-		return fmt.Errorf("make dest: %w", err)
+	if d.releases, err = d.make(releasesName); err != nil {
+		return fmt.Errorf("make directory of releases: %w", err)
 	}
 	return nil
+}
+
+// dirMode is the mode of the directories of the layout.
+const dirMode = 0o755
+
+// make makes a directory of the layout, with its mode whatever the umask.
+func (d *Dir) make(name string) (*disk.Dir, error) {
+	dir, err := d.at.Dir.Make(name, dirMode)
+	if err != nil {
+		return nil, err
+	}
+	if err := dir.File().Chmod(dirMode); err != nil {
+		_ = dir.Close()
+		return nil, err
+	}
+	return dir, nil
 }
 
 // Current returns the id of the release that current leads to, which need not
 // be there any more; ok is false when there is no current. A current that is
 // no symlink into releases is a *PlainError.
 func (d *Dir) Current() (id string, ok bool, err error) {
-	if !d.found() {
+	if d.at.Dir == nil {
 		return "", false, nil
 	}
-	info, err := d.dest.Lstat(currentName)
+	dest := d.at.Dir.Root()
+	info, err := dest.Lstat(currentName)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", false, nil
@@ -318,7 +281,7 @@ func (d *Dir) Current() (id string, ok bool, err error) {
 	case info.Mode()&fs.ModeSymlink == 0:
 		return "", false, plain(d.CurrentPath(), "is %s, not a symlink into %q", kind(info.Mode()), releasesName)
 	}
-	target, err := d.dest.Readlink(currentName)
+	target, err := dest.Readlink(currentName)
 	if err != nil {
 		return "", false, fmt.Errorf("current release: %w", err)
 	}
@@ -332,11 +295,7 @@ func (d *Dir) Current() (id string, ok bool, err error) {
 // isReleases tells whether the directory part of current's target means the
 // releases. Absolute ones are other programs' or people's.
 func (d *Dir) isReleases(dir string) bool {
-	if dir == releasesName || dir == d.releasesPath() {
-		return true
-	}
-	real, err := filepath.EvalSymlinks(d.path)
-	return err == nil && dir == filepath.Join(real, releasesName)
+	return dir == releasesName || dir == d.releasesPath() || dir == filepath.Join(d.at.Real(), releasesName)
 }
 
 // Switch makes current lead to the release id, which must exist, by one
@@ -346,7 +305,7 @@ func (d *Dir) Switch(id string) error {
 	if err := d.switchTo(id); err != nil {
 		return fmt.Errorf("switch: %w", err)
 	}
-	if err := d.syncDir(d.dest, d.path); err != nil {
+	if err := d.syncDir(d.at.Dir.Root(), d.at.Given); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnsynced, err)
 	}
 	return nil
@@ -359,18 +318,18 @@ func (d *Dir) switchTo(id string) error {
 	if err := d.exists(id); err != nil {
 		return err
 	}
-	temp := newCurrent + id
-	if err := d.dest.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return at(d.path, err)
+	dest, temp := d.at.Dir.Root(), newCurrent+id
+	if err := dest.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return at(d.at.Given, err)
 	}
-	if err := d.dest.Symlink(filepath.Join(releasesName, id), temp); err != nil {
-		return at(d.path, err)
+	if err := dest.Symlink(filepath.Join(releasesName, id), temp); err != nil {
+		return at(d.at.Given, err)
 	}
-	if err := d.dest.Rename(temp, currentName); err != nil {
-		_ = d.dest.Remove(temp)
+	if err := dest.Rename(temp, currentName); err != nil {
+		_ = dest.Remove(temp)
 		// On NFS a rename whose answer was lost is tried again, and fails.
 		if now, _, _ := d.Current(); now != id {
-			return at(d.path, err)
+			return at(d.at.Given, err)
 		}
 	}
 	return nil

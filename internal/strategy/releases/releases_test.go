@@ -43,8 +43,7 @@ func layout(t *testing.T) *Dir {
 	t.Helper()
 	d, err := Open(filepath.Join(t.TempDir(), "dest"), Options{Sync: true})
 	must(t, err)
-	_, err = d.Prepare()
-	must(t, err)
+	must(t, d.Prepare())
 	return d
 }
 
@@ -108,11 +107,10 @@ func TestDeploy(t *testing.T) {
 	d, err := Open(filepath.Join(t.TempDir(), "dest"), Options{Sync: true})
 	must(t, err)
 	must(t, d.Check())
-	if _, err := os.Lstat(d.path); err == nil {
+	if _, err := os.Lstat(d.at.Given); err == nil {
 		t.Fatal("opening made dest")
 	}
-	_, err = d.Prepare()
-	must(t, err)
+	must(t, d.Prepare())
 	if _, ok, err := d.Current(); ok || err != nil {
 		t.Fatalf("Current = %v, %v", ok, err)
 	}
@@ -123,38 +121,16 @@ func TestDeploy(t *testing.T) {
 		if target, err := os.Readlink(d.CurrentPath()); err != nil || target != "releases/"+id(n) {
 			t.Errorf("current leads to %q, %v", target, err)
 		}
-		if got := get(t, filepath.Join(d.path, "current/n")); got != fmt.Sprint(n) {
+		if got := get(t, filepath.Join(d.at.Given, "current/n")); got != fmt.Sprint(n) {
 			t.Errorf("current/n = %q, want %d", got, n)
 		}
 	}
 	must(t, d.Check())
-	if got := names(t, d.path); got != "current releases" {
+	if got := names(t, d.at.Given); got != "current releases" {
 		t.Errorf("dest holds %s", got)
 	}
 	if info, err := os.Stat(d.markPath(id(1))); err != nil || info.Mode().Perm() != 0o644 {
 		t.Errorf("mark: %v, %v", info.Mode(), err)
-	}
-}
-
-// TestPrepareParent: only dest itself is made.
-func TestPrepareParent(t *testing.T) {
-	dir := t.TempDir()
-	d, err := Open(dir+"/a/b/dest", Options{})
-	must(t, err)
-	if _, err := d.Prepare(); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), fmt.Sprintf("%q", dir+"/a/b")) {
-		t.Errorf("err = %v", err)
-	}
-	if got := names(t, dir); got != "" {
-		t.Errorf("made %s", got)
-	}
-	must(t, os.MkdirAll(dir+"/a/b", 0o755))
-	d, err = Open(dir+"/a/b/dest", Options{})
-	must(t, err)
-	for range 2 {
-		parent, err := d.Prepare()
-		if err != nil || parent != dir+"/a/b/dest/releases" {
-			t.Errorf("Prepare = %q, %v", parent, err)
-		}
 	}
 }
 
@@ -171,8 +147,6 @@ func TestCheck(t *testing.T) {
 		{name: "symlink", build: func(d string) error {
 			return errors.Join(os.MkdirAll(d+"2/releases/x", 0o755), os.Symlink(d+"2", d), os.Symlink(d+"2/releases/x", d+"2/current"))
 		}, id: "x"},
-		{name: "dangling dest", build: func(d string) error { return os.Symlink("nowhere", d) }, want: `dest" is a symlink to nothing`},
-		{name: "dest a file", build: func(d string) error { return os.WriteFile(d, nil, 0o644) }, want: `dest" is not a directory`},
 		{name: "releases a file", build: inDest(func(d string) error { return os.WriteFile(d+"/releases", nil, 0o644) }), want: `releases" is a file`},
 		{name: "releases a symlink", build: inDest(func(d string) error { return os.Symlink("/tmp", d+"/releases") }), want: `releases" is a symlink`},
 		{name: "shared a symlink", build: inDest(func(d string) error { return os.Symlink("/tmp", d+"/shared") }), want: `shared" is a symlink`},
@@ -201,7 +175,7 @@ func TestCheck(t *testing.T) {
 				if !errors.As(err, &plain) || !strings.HasPrefix(err.Error(), fmt.Sprintf("%q ", plain.Path)) || !strings.HasPrefix(plain.Path, dest) {
 					t.Errorf("%#v is in the way, err = %v", plain, err)
 				}
-				if _, err := d.Prepare(); !errors.Is(err, ErrPlain) {
+				if err := d.Prepare(); !errors.Is(err, ErrPlain) {
 					t.Errorf("Prepare = %v", err)
 				}
 				return
@@ -235,14 +209,14 @@ func TestSwitchErrors(t *testing.T) {
 	if got, _, err := d.Current(); got != id(1) || err != nil {
 		t.Errorf("current = %q, %v", got, err)
 	}
-	must(t, os.Symlink("left by a kill", filepath.Join(d.path, newCurrent+id(1))))
+	must(t, os.Symlink("left by a kill", filepath.Join(d.at.Given, newCurrent+id(1))))
 	must(t, d.Switch(id(1)))
 	must(t, os.Remove(d.CurrentPath()))
 	put(t, filepath.Join(d.CurrentPath(), "file"), "x")
 	if err := d.Switch(id(1)); !errors.Is(err, ErrPlain) || get(t, filepath.Join(d.CurrentPath(), "file")) != "x" {
 		t.Errorf("err = %v", err)
 	}
-	if got := names(t, d.path); got != "current releases" {
+	if got := names(t, d.at.Given); got != "current releases" {
 		t.Errorf("dest holds %s", got)
 	}
 }

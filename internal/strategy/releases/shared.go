@@ -115,7 +115,7 @@ func (d *Dir) linkShared(ctx context.Context, staged *os.Root, id string, paths 
 func (d *Dir) makeShared() error {
 	_, err := d.openShared()
 	if errors.Is(err, fs.ErrNotExist) {
-		d.shared, err = makeDir(d.dest, sharedName)
+		d.shared, err = d.make(sharedName)
 	}
 	if err != nil {
 		return fmt.Errorf("%q: %w", d.sharedPath(), err)
@@ -130,7 +130,7 @@ func (d *Dir) linker(staged *os.Root, id string) (*linker, error) {
 	}
 	st := info.Sys().(*syscall.Stat_t)
 	return &linker{
-		release: staged, shared: d.shared, dir: d.sharedPath(), id: id, uid: int(st.Uid), gid: int(st.Gid), sync: d.opts.Sync,
+		release: staged, shared: d.shared.Root(), dir: d.sharedPath(), id: id, uid: int(st.Uid), gid: int(st.Gid), sync: d.opts.Sync,
 	}, nil
 }
 

@@ -120,7 +120,7 @@ func TestShared(t *testing.T) {
 			for _, p := range paths {
 				checkLink(t, d, strings.TrimSuffix(p, "/"))
 			}
-			if left, _ := filepath.Glob(filepath.Join(d.path, "*/.*")); len(left) > 0 {
+			if left, _ := filepath.Glob(filepath.Join(d.at.Given, "*/.*")); len(left) > 0 {
 				t.Errorf("left behind: %v", left)
 			}
 		})

@@ -30,8 +30,7 @@ func TestFull(t *testing.T) {
 	mountTmp(t, dir, "size=256k")
 	d, err := Open(dir, Options{Sync: true})
 	must(t, err)
-	_, err = d.Prepare()
-	must(t, err)
+	must(t, d.Prepare())
 	add(t, d, 1, Good)
 	must(t, d.Switch(id(1)))
 	staged := stage(t, d, "config/a", "1")
@@ -65,12 +64,11 @@ func TestReadOnly(t *testing.T) {
 	must(t, err)
 	readOnly := func() { must(t, unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, "")) }
 	readOnly()
-	if _, err := d.Prepare(); !errors.Is(err, syscall.EROFS) {
+	if err := d.Prepare(); !errors.Is(err, syscall.EROFS) {
 		t.Errorf("Prepare = %v", err)
 	}
 	must(t, unix.Mount("", dir, "", unix.MS_REMOUNT, ""))
-	_, err = d.Prepare()
-	must(t, err)
+	must(t, d.Prepare())
 	for n := 1; n <= 3; n++ {
 		add(t, d, n, Good)
 	}
@@ -157,11 +155,8 @@ func TestOrdinaryUser(t *testing.T) {
 		must(t, os.Chmod(dir, 0o777))
 	}
 	asUser(t, func() {
-		d, err := Open(dir+"/dest", Options{Sync: true})
-		must(t, err)
-		d.uid = 65534
-		_, err = d.Prepare()
-		must(t, err)
+		d := layoutOf(t, dir+"/dest")
+		must(t, d.Prepare())
 		paths := []string{"a/b/own", "a/new/", "a/b/keep"}
 		for n := 1; n <= 3; n++ {
 			staged := stage(t, d, "a/b/own/f", "1", "a/b/keep", "2")
@@ -197,21 +192,18 @@ func TestUnsynced(t *testing.T) {
 		must(t, os.Chmod(dir, 0o777))
 	}
 	asUser(t, func() {
-		d, err := Open(dir+"/dest", Options{Sync: true})
-		must(t, err)
-		d.uid = 65534
-		_, err = d.Prepare()
-		must(t, err)
+		d := layoutOf(t, dir+"/dest")
+		must(t, d.Prepare())
 		add(t, d, 1, Good)
-		must(t, os.Chmod(d.path, 0o300))
-		err = d.Switch(id(1))
+		must(t, os.Chmod(d.at.Given, 0o300))
+		err := d.Switch(id(1))
 		if !errors.Is(err, ErrUnsynced) || !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("err = %v", err)
 		}
 		if got, _, err := d.Current(); got != id(1) || err != nil {
 			t.Errorf("Current = %q, %v", got, err)
 		}
-		must(t, os.Chmod(d.path, 0o500))
+		must(t, os.Chmod(d.at.Given, 0o500))
 		add(t, d, 2, Good)
 		if err := d.Switch(id(2)); err == nil || errors.Is(err, ErrUnsynced) {
 			t.Errorf("err = %v", err)
@@ -219,9 +211,24 @@ func TestUnsynced(t *testing.T) {
 		if got, _, err := d.Current(); got != id(1) || err != nil {
 			t.Errorf("Current = %q, %v", got, err)
 		}
-		must(t, os.Chmod(d.path, 0o700))
+		must(t, os.Chmod(d.at.Given, 0o700))
 	})
 }
+
+// layoutOf is a layout of the user that a thread has become: the process is
+// still root.
+func layoutOf(t *testing.T, dest string) *Dir {
+	t.Helper()
+	for _, dir := range []string{releasesName, sharedName} {
+		must(t, os.MkdirAll(filepath.Join(dest, dir), 0o755))
+	}
+	d, err := Open(dest, Options{Sync: true})
+	must(t, err)
+	d.uid = nobody
+	return d
+}
+
+const nobody = 65534
 
 // asUser runs f with the file system rights of an ordinary user.
 func asUser(t *testing.T, f func()) {
@@ -234,7 +241,6 @@ func asUser(t *testing.T, f func()) {
 	go func() { // its own thread, which ends with the goroutine
 		defer close(done)
 		runtime.LockOSThread()
-		const nobody = 65534
 		must(t, unix.Setfsuid(nobody)) // the capabilities over files go with it: credentials(7)
 		f()
 	}()
