@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,10 +58,13 @@ func quoteCommand(s string) string {
 // its stdin and writes to our stdout and stderr. One that fails is logged and
 // does not keep the next from running: the deployment is decided already.
 func (r *run) notify(ctx context.Context, point string, lines []manifest.Command) {
+	r.notifyWithin(ctx, point, lines, notifyTimeout)
+}
+
+// notifyWithin is notify with another limit for commands that have none.
+func (r *run) notifyWithin(ctx context.Context, point string, lines []manifest.Command, limit time.Duration) {
 	for i, c := range lines {
-		if c.Timeout == 0 {
-			c.Timeout = units.Duration(notifyTimeout)
-		}
+		c.Timeout = cmp.Or(c.Timeout, units.Duration(limit))
 		err := r.runCommand(ctx, point, c, r.log.SoFar(), unread{r.stdout}, unread{r.stderr})
 		if err != nil {
 			r.log.Error(failure.Sayf("%s command %d %s: %v", point, i+1, quoteCommand(c.Run), err))
