@@ -70,7 +70,7 @@ has() {
 absent() {
     for pair in rsync:rsync serf:serf nginx:nginx-light tar:tar xz:xz-utils \
         bzip2:bzip2 zstd:zstd ps:procps gcc:gcc setpriv:util-linux sshd:openssh-server ssh:openssh-client \
-        podman:podman runc:runc git:git; do
+        podman:podman runc:runc git:git zsh:zsh fish:fish; do
         has "${pair%%:*}" || printf '%s ' "${pair#*:}"
     done
     # Only root can mount what these make.
@@ -82,6 +82,10 @@ absent() {
     # Large, and one test's: people may do without it.
     if [ "${CI:-}" = true ] && ! has chromium; then
         printf 'chromium '
+    fi
+    # No program, but what the script for bash completes by.
+    if [ ! -e /usr/share/bash-completion/bash_completion ]; then
+        printf 'bash-completion '
     fi
     # The race detector links with the C library.
     if [ "$(uname -s)" = Linux ] && [ ! -e /usr/include/stdlib.h ]; then

@@ -1,18 +1,18 @@
 package cli
 
 import (
+	"context"
 	"io"
 	"testing"
 )
 
-// BenchmarkTable is what the table of commands costs each start.
-func BenchmarkTable(b *testing.B) {
+// BenchmarkDeploy is what the command line costs each deployment.
+func BenchmarkDeploy(b *testing.B) {
+	p := Process{Args: []string{"stretcher", "-timeout", "30", "s3://b/k"}, Environ: []string{"HOME=/nowhere"}, Stdout: io.Discard, Stderr: io.Discard}
+	nothing := Actions{Deploy: func(context.Context, DeployOptions) (string, error) { return "", nil }}
 	for b.Loop() {
-		a := newApp(Process{Stdout: io.Discard, Stderr: io.Discard}, Actions{})
-		args, err := a.read([]string{"-timeout", "30", "s3://b/k"})
-		if err != nil {
-			b.Fatal(err)
+		if status := Main(b.Context(), p, nothing); status != ExitGood {
+			b.Fatal(status)
 		}
-		a.root.SetArgs(args)
 	}
 }

@@ -1,15 +1,17 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"stretcher/internal/journal/history"
 )
@@ -27,7 +29,7 @@ func (a *app) completeDest(c *cobra.Command, args []string, typed string) ([]cob
 	}
 	var found []cobra.Completion
 	for _, r := range a.recentRuns(c, "") {
-		if r.Dest != "" && strings.HasPrefix(r.Dest, typed) && !slices.Contains(found, r.Dest) {
+		if isPlain(r.Dest) && strings.HasPrefix(r.Dest, typed) && !slices.Contains(found, r.Dest) {
 			found = append(found, r.Dest)
 		}
 	}
@@ -43,11 +45,30 @@ func (a *app) completeRun(c *cobra.Command, args []string, typed string) ([]cobr
 	var found []cobra.Completion
 	for _, r := range a.recentRuns(c, dest) {
 		if strings.HasPrefix(r.ID, typed) {
-			what := fmt.Sprintf("%s %s %s, %s", cmp.Or(r.Name, "-"), r.Version, r.Result, r.Started.Local().Format(time.DateTime))
+			what := fmt.Sprintf("%s, %s, %s", r.Started.Local().Format(time.DateTime), r.Result, printable(r.Name+" "+r.Version))
 			found = append(found, cobra.CompletionWithDesc(r.ID, what))
 		}
 	}
 	return found, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+}
+
+// isPlain tells whether a word means itself in a shell. The scripts evaluate
+// what stands on the line, and a dest is what a manifest has named.
+func isPlain(word string) bool {
+	odd := func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("/._-+@%,", r)
+	}
+	return word != "" && !strings.ContainsFunc(word, odd)
+}
+
+// printable leaves out what would drive a terminal.
+func printable(text string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || r == utf8.RuneError {
+			return -1
+		}
+		return r
+	}, text))
 }
 
 // recentRuns are the newest runs of the history; none when it can't be read.
@@ -57,7 +78,7 @@ func (a *app) recentRuns(c *cobra.Command, dest string) (runs []history.Run) {
 	}
 	ctx, cancel := context.WithTimeout(c.Context(), completeTime)
 	defer cancel()
-	_ = a.readHistory(ctx, func(db *history.Store) (err error) {
+	_ = a.readHistory(ctx, history.Options{ReadOnly: true, Traceless: true}, func(db *history.Store) (err error) {
 		runs, err = db.List(ctx, history.Filter{Dest: dest, Limit: completeLimit})
 		return err
 	})
@@ -65,7 +86,7 @@ func (a *app) recentRuns(c *cobra.Command, dest string) (runs []history.Run) {
 }
 
 // completeCommands completes the words of a command.
-func (a *app) completeCommands(_ *cobra.Command, args []string, _ string) (found []cobra.Completion, _ cobra.ShellCompDirective) {
+func (a *app) completeCommands(_ *cobra.Command, args []string, typed string) (found []cobra.Completion, _ cobra.ShellCompDirective) {
 	c := a.root
 	for _, arg := range args {
 		if c = child(c, arg); c == nil {
@@ -77,7 +98,41 @@ func (a *app) completeCommands(_ *cobra.Command, args []string, _ string) (found
 			found = append(found, cobra.CompletionWithDesc(sub.Name(), sub.Short))
 		}
 	}
-	return found, cobra.ShellCompDirectiveNoFileComp
+	return startingWith(typed, found), cobra.ShellCompDirectiveNoFileComp
+}
+
+// oneOf completes by words.
+func oneOf(words []string) cobra.CompletionFunc {
+	return func(_ *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return startingWith(typed, words), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// startingWith are the completions that begin with what is typed.
+func startingWith(typed string, all []cobra.Completion) (found []cobra.Completion) {
+	for _, c := range all {
+		if strings.HasPrefix(c, typed) {
+			found = append(found, c)
+		}
+	}
+	return found
+}
+
+// completes prepares the table for a shell's question. Commands are named
+// behind flags, too, and a first word may be a file. Flags whose values are
+// one of some words are completed by these.
+func (a *app) completes() {
+	a.root.TraverseChildren = true
+	a.root.ValidArgsFunction = func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	for _, c := range a.commands() {
+		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			if v, ok := f.Value.(*choiceValue); ok {
+				completeBy(c, f.Name, oneOf(v.words))
+			}
+		})
+	}
 }
 
 // completeBy completes a flag of c by f.

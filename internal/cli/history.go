@@ -39,6 +39,7 @@ stretcher history --run 01a20418-63d3
 stretcher history --json --limit 1 /srv/app | jq -r .result`,
 		RunE: a.runs(o.run),
 	})
+	c.ValidArgsFunction = a.completeDest
 	f := c.Flags()
 	f.BoolVar(&o.json, "json", false, "print one JSON object per line and run")
 	f.Var(&textValue{&o.html, "FILE"}, "html", "write one self-contained page to this file")
@@ -46,6 +47,8 @@ stretcher history --json --limit 1 /srv/app | jq -r .result`,
 	f.Var(&textValue{&o.log, "RUN"}, "log", "print the log of the run with this id or beginning of an id")
 	f.Var((*countValue)(&o.limit), "limit", "the newest so many runs (0 = all)")
 	asFile(f, "html")
+	completeBy(c, "run", a.completeRun)
+	completeBy(c, "log", a.completeRun)
 	return c
 }
 
@@ -66,17 +69,17 @@ func (o *historyOptions) run(ctx context.Context, args []string) (int, error) {
 		dest, err = destArg(args[0])
 	}
 	if err == nil {
-		err = o.readHistory(ctx, func(db *history.Store) error { return o.print(ctx, db, dest) })
+		err = o.readHistory(ctx, history.Options{ReadOnly: true}, func(db *history.Store) error { return o.print(ctx, db, dest) })
 	}
 	return Status(err), err
 }
 
 // readHistory opens the history to be read and calls f with it.
-func (a *app) readHistory(ctx context.Context, f func(*history.Store) error) error {
+func (a *app) readHistory(ctx context.Context, opts history.Options, f func(*history.Store) error) error {
 	if a.host.StateError != nil {
 		return a.host.StateError
 	}
-	db, err := history.Open(ctx, state.At(a.host.StateDir).History(), history.Options{ReadOnly: true})
+	db, err := history.Open(ctx, state.At(a.host.StateDir).History(), opts)
 	if err != nil {
 		return err
 	}

@@ -32,6 +32,7 @@ exec/EVENT, from where its hooks are run.`,
 	f.Var(&textValue{&o.pod.Root, "DIR"}, "hooks-root",
 		"directory of pods/ and exec/ (default: where the host policy's first hook directory is DIR/exec, DIR; else "+p2.DefaultDir+")")
 	asDirectory(f, "hooks-root")
+	completeBy(c, "event", oneOf(p2.Events()))
 	o.pod.declareLockWait(f)
 	o.pod.Fetch.declare(f)
 	o.pod.Log.declare(f)

@@ -25,11 +25,13 @@ the archive that has been kept. It is a run like any other, with its commands.`,
 stretcher rollback /srv/app --to 01a20418-63d3`,
 		RunE: a.runs(o.run),
 	})
+	c.ValidArgsFunction = a.completeDest
 	f := c.Flags()
 	f.Var(&textValue{&o.rollback.To, "RUN"}, "to", "to what the run with this id or beginning of an id deployed")
 	o.rollback.Fetch.declare(f)
 	o.rollback.Run.declare(f)
 	o.rollback.Log.declare(f)
+	completeBy(c, "to", a.completeRun)
 	return c
 }
 

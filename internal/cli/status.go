@@ -37,6 +37,7 @@ exit status:
 stretcher status --json /srv/app | jq -r .run`,
 		RunE: a.runs(o.run),
 	})
+	c.ValidArgsFunction = a.completeDest
 	declareJSON(c.Flags(), &o.json)
 	return c
 }
@@ -83,7 +84,7 @@ type verdict struct {
 // mentioned.
 func (a *app) verdict(ctx context.Context, dest string) (v verdict, err error) {
 	v.dest = dest
-	err = a.readHistory(ctx, func(db *history.Store) error {
+	err = a.readHistory(ctx, history.Options{ReadOnly: true}, func(db *history.Store) error {
 		// The lock orders runs by their ends: one that gave up waiting for it
 		// started after the one that it waited for.
 		runs, err := db.List(ctx, history.Filter{Dest: dest, ByEnd: true})

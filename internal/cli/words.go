@@ -38,6 +38,7 @@ func (l line) has(flag string) bool {
 // commands are known here, so that a command may stand behind its flags.
 func (a *app) read(args []string) ([]string, error) {
 	if len(args) > 1 && (args[0] == cobra.ShellCompRequestCmd || args[0] == cobra.ShellCompNoDescRequestCmd) {
+		a.completes()
 		last := len(args) - 1 // not typed in full
 		a.line = a.find(a.split(args[1:last]))
 		return slices.Concat(args[:1], a.line.args(), args[last:]), nil

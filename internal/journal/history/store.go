@@ -26,6 +26,9 @@ type Options struct {
 	// writes; a database that does not exist reads as an empty one, and one that
 	// an older program wrote as it is at Open: the next run brings it up to date.
 	ReadOnly bool
+	// Traceless, with ReadOnly, leaves no files of SQLite's beside a database
+	// that nobody has open. A run that begins meanwhile may spoil what is read.
+	Traceless bool
 	// BusyTimeout is how long to wait for another process; 0 means 5 s.
 	BusyTimeout time.Duration
 	// Warn is told, on the goroutine of the call that met it, of a damaged
@@ -163,15 +166,17 @@ func (s *Store) openRead(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	mode := "ro"
+	const ro, alone = "ro", "ro&immutable=1"
+	mode := ro
+	if s.opts.Traceless && !s.hasWAL() {
+		mode = alone
+	}
 	v, err := s.connectRead(ctx, mode)
-	if hasCode(err, codeCantOpen) || hasCode(err, codeReadOnly) {
+	if mode == ro && (hasCode(err, codeCantOpen) || hasCode(err, codeReadOnly)) && !s.hasWAL() {
 		// A reader that can't write beside the database can't make the shared
 		// memory of a WAL. When no WAL is left, the file alone is the truth.
-		if _, e := os.Stat(s.path + "-wal"); errors.Is(e, fs.ErrNotExist) {
-			mode = "ro&immutable=1"
-			v, err = s.connectRead(ctx, mode)
-		}
+		mode = alone
+		v, err = s.connectRead(ctx, mode)
 	}
 	switch {
 	case err != nil:
@@ -182,6 +187,11 @@ func (s *Store) openRead(ctx context.Context) error {
 		return errors.Join(s.db.Close(), s.readOld(ctx, v, dsn(s.path, s.opts.BusyTimeout, mode)))
 	}
 	return nil
+}
+
+func (s *Store) hasWAL() bool {
+	_, err := os.Stat(s.path + "-wal")
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 func (s *Store) connectRead(ctx context.Context, mode string) (version int, err error) {

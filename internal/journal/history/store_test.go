@@ -295,3 +295,32 @@ func TestCancelledCall(t *testing.T) {
 		t.Errorf("the store is of no use after a cancelled call: %v", err)
 	}
 }
+
+// TestTraceless: a reader that leaves no trace sees what a run has written and
+// nobody has open, and what a run writes at this moment.
+func TestTraceless(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "history.db")
+	w, err := Open(t.Context(), path, Options{})
+	must(t, err)
+	look := func() int {
+		s, err := Open(t.Context(), path, Options{ReadOnly: true, Traceless: true})
+		must(t, err)
+		defer s.Close()
+		runs, err := s.List(t.Context(), Filter{})
+		must(t, err)
+		return len(runs)
+	}
+	write(t, w, sample()[1], true)
+	if n := look(); n != 1 {
+		t.Errorf("%d runs while it is open", n)
+	}
+	must(t, w.Close())
+	for range 2 {
+		if n := look(); n != 1 {
+			t.Errorf("%d runs", n)
+		}
+		if all, _ := filepath.Glob(path + "*"); len(all) != 1 {
+			t.Errorf("left behind: %q", all)
+		}
+	}
+}
