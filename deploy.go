@@ -61,7 +61,7 @@ type run struct {
 	back        *rollback // nil for a deployment
 	manifest    *manifest.Manifest
 	raw         []byte // the manifest's text as fetched
-	text        []byte // the same, templates expanded
+	text        []byte // the same, templates filled in
 	manifestURL string // redacted
 	src         string // redacted; the mirror in use
 	archive     string // the verified local file

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -96,7 +95,7 @@ func TestDocumentedManifests(t *testing.T) {
 // that fits everywhere.
 func parseDocumented(text string) error {
 	lookup := func(string) (string, bool) { return strings.Repeat("ab", 32), true }
-	_, err := strictLoader(lookup).Parse(context.Background(), []byte(text), "file:///doc.yml")
+	_, err := strictLoader(lookup).Parse([]byte(text), "file:///doc.yml")
 	return err
 }
 
@@ -440,7 +439,7 @@ func TestDocumentedErrors(t *testing.T) {
 	none := func(string) (string, bool) { return "", false }
 	for _, row := range rows {
 		text, message := strings.Trim(row[0], "`"), strings.Trim(row[1], "`")
-		_, err := strictLoader(none).Parse(t.Context(), []byte(text+"\n"), "file:///doc.yml")
+		_, err := strictLoader(none).Parse([]byte(text+"\n"), "file:///doc.yml")
 		if err == nil || !strings.Contains(err.Error(), message) {
 			t.Errorf("%s\n\tgot  %v\n\twant %s", text, err, message)
 		}

@@ -229,7 +229,7 @@ func (r *run) parseKept(ctx context.Context) error {
 	}
 	r.manifestURL = e.ManifestURL
 	r.rec.Describe(func(row *history.Run) { row.URL = r.manifestURL })
-	loaded, err := r.loader(manifestRules()).Parse(ctx, raw, e.ManifestURL)
+	loaded, err := r.loader(manifestRules()).Parse(raw, e.ManifestURL)
 	if errors.Is(err, failure.ErrMalformed) {
 		err = failure.Hinted("templates are expanded anew: set the variables that the deployment had", err)
 	}

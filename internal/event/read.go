@@ -81,7 +81,8 @@ func fromStdin(in Input) (*Event, error) {
 		e = Event{Source: Serf, Name: in.Getenv("SERF_USER_EVENT"), LTime: in.Getenv("SERF_USER_LTIME")}
 	}
 	if in.Getenv("SERF_EVENT") == "query" {
-		e = Event{Source: Serf, Query: true, Name: "query " + in.Getenv("SERF_QUERY_NAME"), LTime: in.Getenv("SERF_QUERY_LTIME")}
+		name, ltime := in.Getenv("SERF_QUERY_NAME"), in.Getenv("SERF_QUERY_LTIME")
+		e = Event{Source: Serf, Query: true, Name: "query " + name, LTime: ltime}
 	}
 	line, _ := bufio.NewReader(bytes.NewReader(data)).ReadString('\n')
 	return fromLine(line, e)

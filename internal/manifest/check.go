@@ -56,13 +56,13 @@ func alternatives(names []string) string {
 // parse reads a manifest whose templates are filled in already, and checks all
 // that can be checked before anything is fetched. Warnings name keys that
 // nobody reads. The manifest is nil when there is a problem.
-func parse(data []byte, rules Rules) (m *Manifest, warnings, problems []*yamldoc.Problem) {
+func parse(doc *yamldoc.Document, rules Rules) (m *Manifest, warnings, problems []*yamldoc.Problem) {
 	m = &Manifest{}
-	warnings, problems = yamldoc.Decode(data, m)
+	warnings, problems = doc.Decode(m)
 	if len(problems) > 0 {
 		return nil, warnings, problems
 	}
-	lines := yamldoc.Lines(data)
+	lines := doc.Lines()
 	doubts, wrong := m.Hooks.Check("hooks")
 	doubts = append(doubts, m.unused(rules)...)
 	problems = append(m.check(rules), wrong...)

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -41,15 +42,15 @@ func (l *Loader) Load(ctx context.Context, url string) (*Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.read(ctx, raw, url)
+	return l.read(raw, url)
 }
 
 // Parse is Load for bytes that have been fetched from url before.
-func (l *Loader) Parse(ctx context.Context, raw []byte, url string) (*Loaded, error) {
+func (l *Loader) Parse(raw []byte, url string) (*Loaded, error) {
 	if err := l.Policy.Manifest(url); err != nil {
 		return nil, err
 	}
-	return l.read(ctx, raw, url)
+	return l.read(raw, url)
 }
 
 // limit is the largest manifest that is accepted.
@@ -77,21 +78,52 @@ func (l *Loader) allow(first string) func(string) error {
 }
 
 // read makes a manifest of bytes.
-func (l *Loader) read(ctx context.Context, raw []byte, url string) (*Loaded, error) {
-	url = redact.URL(url)
-	text, err := expandTemplates(ctx, raw, l.Lookup, l.Secret)
-	if err != nil {
-		return nil, fmt.Errorf("%q: %w", url, err)
+func (l *Loader) read(raw []byte, url string) (*Loaded, error) {
+	loaded := &Loaded{Raw: raw, URL: redact.URL(url)}
+	doc, text, problems := filled(raw, l.lookup)
+	if len(problems) == 0 {
+		var warnings []*yamldoc.Problem
+		loaded.Manifest, warnings, problems = parse(doc, l.Rules)
+		if loaded.Manifest != nil {
+			l.keepSecret(loaded.Manifest)
+		}
+		problems = append(l.warn(loaded.URL, warnings), problems...)
 	}
-	m, warnings, problems := parse(text, l.Rules)
-	if m != nil {
-		l.keepSecret(m)
-	}
-	problems = append(l.warn(url, warnings), problems...)
 	if len(problems) > 0 {
-		return nil, fmt.Errorf("%q: %w", url, asError(text, problems))
+		return nil, fmt.Errorf("%q: %w", loaded.URL, asError(raw, problems))
 	}
-	return &Loaded{Manifest: m, Raw: raw, Text: text, URL: url}, nil
+	loaded.Text = text
+	return loaded, nil
+}
+
+// filled parses a document and puts the values of its templates into it. text
+// is what it is then.
+func filled(raw []byte, look Lookup) (doc *yamldoc.Document, text []byte, problems []*yamldoc.Problem) {
+	t := findTemplates(raw)
+	doc, problem := yamldoc.Parse(t.text)
+	if problem != nil {
+		problem.Message = t.restored(problem.Message)
+		return nil, nil, append(t.wrong(), problem)
+	}
+	if problems = t.fill(doc, look); len(problems) > 0 {
+		return nil, nil, problems
+	}
+	if len(t.list) == 0 {
+		return doc, raw, nil
+	}
+	if text, err := doc.Text(); err == nil {
+		return doc, text, nil
+	}
+	return nil, nil, []*yamldoc.Problem{{Message: "template: the manifest can't be written with its values"}}
+}
+
+// lookup looks variables up and tells of the values that it finds.
+func (l *Loader) lookup(name string) (string, bool) {
+	v, ok := l.Lookup(name)
+	if ok {
+		l.Secret(name, v)
+	}
+	return v, ok
 }
 
 // warn tells of warnings, or makes problems of them.
@@ -132,8 +164,12 @@ func asError(data []byte, problems []*yamldoc.Problem) error {
 			hint = p.Hint
 		}
 	}
-	if strings.HasPrefix(strings.TrimSpace(string(data)), "<") {
+	switch first := text[0]; {
+	case bytes.HasPrefix(bytes.TrimSpace(data), []byte("<")):
 		hint = "this looks like an HTML page: does the URL lead to the manifest itself?"
+	case hint == "" && bytes.Contains(data, []byte("{{")) &&
+		(strings.Contains(first, "mapping") || strings.Contains(first, "not YAML")):
+		hint = "only env and must_env are templates; a value that begins with {{ must be quoted"
 	}
 	return failure.Hinted(hint, failure.Malformed("%s", strings.Join(text, "; ")))
 }

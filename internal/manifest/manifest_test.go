@@ -43,7 +43,11 @@ func rules() Rules {
 // parsed is a manifest without templates, or the error that a loader makes of
 // what is wrong with it.
 func parsed(doc string) (m *Manifest, warnings []*yamldoc.Problem, err error) {
-	m, warnings, problems := parse([]byte(doc), rules())
+	tree, problem := yamldoc.Parse([]byte(doc))
+	if problem != nil {
+		return nil, nil, asError([]byte(doc), []*yamldoc.Problem{problem})
+	}
+	m, warnings, problems := parse(tree, rules())
 	if len(problems) > 0 {
 		err = asError([]byte(doc), problems)
 	}

@@ -1,67 +1,290 @@
 package manifest
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
+	"gopkg.in/yaml.v3"
+
+	"stretcher/internal/policy"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/yamldoc"
 )
 
-func TestExpandTemplates(t *testing.T) {
+func lookupIn(env map[string]string) Lookup {
+	return func(name string) (string, bool) { v, ok := env[name]; return v, ok }
+}
+
+// firstValue is the text of the first value of a document.
+func firstValue(t *testing.T, text []byte) string {
+	t.Helper()
+	var n yaml.Node
+	if err := yaml.Unmarshal(text, &n); err != nil || len(n.Content) == 0 {
+		t.Fatalf("%q: %v", text, err)
+	}
+	return n.Content[0].Content[1].Value
+}
+
+// TestTemplates: which text is a template, and what it stands for.
+func TestTemplates(t *testing.T) {
 	env := map[string]string{"SET": "value", "EMPTY": "", "OTHER": "second"}
-	look := func(k string) (string, bool) { v, ok := env[k]; return v, ok }
-	for _, tc := range []struct{ in, want, err string }{
-		{"plain: {a: b}", "plain: {a: b}", ""},
-		{`a: {{ must_env "SET" }}`, "a: value", ""},
-		{"a: {{ must_env `SET` }}", "a: value", ""},
-		{`a: "{{ must_env "EMPTY" }}"`, `a: ""`, ""},
-		{`a: {{ env "SET" "default" }}`, "a: value", ""},
-		{`a: {{ env "UNSET" "default" }}`, "a: default", ""},
-		{`a: {{ env "EMPTY" "default" }}`, "a: default", ""},
-		{`a: {{ env "UNSET" "OTHER" "default" }}`, "a: second", ""},
-		{`a: {{ env "UNSET" }}`, "a: ", ""},
-		{`a: {{ env "SET" }}`, "a: value", ""},
-		{"\na: {{ must_env \"UNSET\" }}", "", `line 2: template: environment variable "UNSET" is not set`},
-		{`a: {{ nope }}`, "", `line 1: template: function "nope" not defined`},
-		{"a: b\nc: {{ env }}", "", "line 2: template: env needs the name of a variable"},
-		{`a: {{ "open`, "", "line 1: template: unterminated quoted string"},
-		{`{{ range 10000000 }}xxxxxxxxxxxxxxxx{{ end }}`, "", "template: expands to more than 1048576 bytes"},
+	for _, tc := range []struct{ in, want string }{
+		{`a: plain`, "plain"},
+		{`a: {{ must_env "SET" }}`, "value"},
+		{`a: {{must_env "SET"}}`, "value"},
+		{"a: {{\tmust_env   `SET`\t}}", "value"},
+		{`a: "{{ must_env "EMPTY" }}"`, ""},
+		{`a: {{ must_env "EMPTY" }}`, "null"},
+		{`a: {{ env "SET" "default" }}`, "value"},
+		{`a: {{ env "UNSET" "default" }}`, "default"},
+		{`a: {{ env "EMPTY" "default" }}`, "default"},
+		{`a: {{ env "UNSET" "OTHER" "default" }}`, "second"},
+		{`a: {{ env "UNSET" "EMPTY" "default" }}`, "default"},
+		{`a: '{{ env "UNSET" }}'`, ""},
+		{`a: {{ env "SET" }}`, "value"},
+		{`a: "{{ env "UNSET" "say \"}}\" to {{ env }}" }}"`, `say "}}" to {{ env }}`},
+		{`a: x{{ env "SET" }}y{{ env "OTHER" }}z`, "xvalueysecondz"},
+		{`a: {{ env "SET" }}{{ env "OTHER" }}`, "valuesecond"},
+		{"a: |-\n  one {{ env \"SET\" }}\n  two {{ env \"OTHER\" }}", "one value\ntwo second"},
+		{"a: >-\n  one\n  {{ env \"SET\" }}", "one value"},
+		{`a: "x {{- env "SET" }} y"`, "xvalue y"},
+		{`a: "x {{ env "SET" -}} y"`, "x valuey"},
+		{`a: "x {{- env "SET" -}} {{- env "OTHER" -}} y"`, "xvaluesecondy"},
+		{"a: |-\n  x\n  {{- env \"SET\" -}}\n  y", "xvaluey"},
+		{`a: {{- env "SET" }}`, "value"},
+
+		// Text of the user's own.
+		{`a: docker ps --format '{{.Names}}'`, `docker ps --format '{{.Names}}'`},
+		{`a: "{{ range . }}{{ end }}"`, `{{ range . }}{{ end }}`},
+		{`a: x {{ env.HOME }} ${{ env.X }}`, `x {{ env.HOME }} ${{ env.X }}`},
+		{`a: x {{ environment }} {{ envs "x" }} {{ (env "SET") }}`, `x {{ environment }} {{ envs "x" }} {{ (env "SET") }}`},
+		{`a: x {{`, `x {{`},
+		{`a: x {{ }} }}`, `x {{ }} }}`},
+		{`a: x {{.A}} {{ env "SET" }} {{.B}}`, `x {{.A}} value {{.B}}`},
+		{`a: x {{/* comment */}}`, `x {{/* comment */}}`},
+		{`a: x {{"{{"}} y`, `x {{"{{"}} y`},
+		{"a: x # {{ must_env \"UNSET\" }} {{ env }}", "x"},
+		{"# {{ must_env \"UNSET\" }}\na: x\n# {{ env", "x"},
 	} {
-		out, err := expandTemplates(t.Context(), []byte(tc.in), look, func(string, string) {})
-		if tc.err == "" {
-			if err != nil || string(out) != tc.want {
-				t.Errorf("%q: got %q, %v", tc.in, out, err)
-			}
+		_, text, problems := filled([]byte(tc.in), lookupIn(env))
+		if len(problems) > 0 {
+			t.Errorf("%q: %v", tc.in, problems)
 			continue
 		}
-		if !errors.Is(err, failure.ErrMalformed) || err.Error() != tc.err {
-			t.Errorf("%q: err = %v, want %s", tc.in, err, tc.err)
+		if got := firstValue(t, text); got != tc.want {
+			t.Errorf("%q: got %q, want %q", tc.in, got, tc.want)
 		}
 	}
 }
 
+// TestTemplateProblems: all are named, each with its line.
+func TestTemplateProblems(t *testing.T) {
+	const forms = `template: {{ must_env "NAME" }} or {{ env "NAME" "text" }} is expected`
+	for _, tc := range []struct{ in, want string }{
+		{"\na: {{ must_env \"UNSET\" }}", `line 2: template: environment variable "UNSET" is not set`},
+		{"a: {{ must_env \"A\" }}\nb: |\n  x\n  {{ must_env \"B\" }} {{ env \"C\" }}\nc: [{{ must_env \"D\" }}]",
+			`line 1: template: environment variable "A" is not set; line 4: template: environment variable "B" is not set; line 5: template: environment variable "D" is not set`},
+		{"a: b\nc: {{ env }}", "line 2: template: env needs the name of a variable"},
+		{`a: {{ must_env }}`, "line 1: template: must_env needs the name of one variable"},
+		{`a: {{ must_env "A" "B" }}`, "line 1: template: must_env needs the name of one variable"},
+		{`a: {{ must_env "A" > x`, "line 1: " + forms},
+		{`a: "{{ must_env "A }}"`, "line 1: " + forms},
+		{`a: '{{ env \"A\" "x" }}'`, "line 1: " + forms},
+		{`a: '{{ env "A""x" }}'`, "line 1: " + forms},
+		{`a: '{{ env "A" | print }}'`, "line 1: " + forms},
+		{`a: '{{ env NAME }}'`, "line 1: " + forms},
+		{"a: |\n  {{ env\n  \"A\" }}", "line 2: " + forms},
+		{`{{ env "SET" }}: x`, `line 1: template: {{ env "SET" }} stands in a key`},
+		{`a: {b-{{ must_env "UNSET" }}: x}`, `line 1: template: {{ must_env "UNSET" }} stands in a key`},
+		{"? [a, {{ env \"SET\" }}]\n: x", `line 1: template: {{ env "SET" }} stands in a key`},
+		{"a: {{ env \"BINARY\" }}", `line 1: template: environment variable "BINARY" is not UTF-8`},
+		{"a: *{{ env \"SET\" }}", `not YAML: unknown anchor '{{ env "SET" }}' referenced`},
+		{"a: [{{ env \"SET\" }}\nb: c", "not YAML"},
+	} {
+		l, _, _, _ := loader(nil, &policy.Policy{}, map[string]string{"SET": "value", "BINARY": "\xff"})
+		loaded, err := l.Parse([]byte(tc.in), "s3://b/k")
+		if loaded != nil || !errors.Is(err, failure.ErrMalformed) || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q:\ngot  %v\nwant %s", tc.in, err, tc.want)
+		}
+	}
+}
+
+// TestTemplateValuesAreSecrets: those that were read, and no defaults.
 func TestTemplateValuesAreSecrets(t *testing.T) {
-	got := map[string]string{}
-	_, err := expandTemplates(t.Context(), []byte(`{{ must_env "A" }} {{ env "B" "x" }} {{ env "C" "x" }}`),
-		func(k string) (string, bool) { return k + "-value", k != "C" },
-		func(k, v string) { got[k] = v })
-	if err != nil || len(got) != 2 || got["A"] != "A-value" || got["B"] != "B-value" {
-		t.Errorf("secrets = %v, err = %v", got, err)
+	l, _, _, secrets := loader(nil, &policy.Policy{}, map[string]string{"A": "A-value", "B": "B-value", "COMMENTED": "x"})
+	_, err := l.Parse([]byte("# {{ env \"COMMENTED\" }}\nname: {{ must_env \"A\" }} {{ env \"B\" \"x\" }} {{ env \"C\" \"x\" }}"), "s3://b/k")
+	if err != nil || len(secrets) != 2 || secrets["A"] != "A-value" || secrets["B"] != "B-value" {
+		t.Errorf("secrets = %v, err = %v", secrets, err)
 	}
 }
 
-func FuzzExpandTemplates(f *testing.F) {
-	for _, s := range []string{`{{ env "A" "b" }}`, `{{ must_env "A" }}`, "{{", "{{ range 3 }}{{ end }}", "{{ define \"x\" }}{{ template \"x\" }}{{ end }}"} {
-		f.Add(s)
+// TestTypesOfValues: numbers, booleans and times that templates stand for are
+// what they would be if they were written.
+func TestTypesOfValues(t *testing.T) {
+	doc := `
+src: file:///a
+checksum: {{ must_env "SUM" }}
+dest: /srv/{{ must_env "APP" }}
+dest_mode: {{ env "MODE" "0711" }}
+sync_strategy: {{ env "STRATEGY" "rows" }}
+releases: {keep: {{ env "KEEP" "5" }}, shared: [{{ env "LOG" "log" }}]}
+rollback: {{ env "BACK" "false" }}
+limits: {files: 1{{ env "ZEROS" "000" }}, archive: {{ env "SIZE" "2GiB" }}}
+extract: {{ env "EXTRACT" "" }}
+config: {port: {{ env "PORT" "80" }}, quoted: "{{ env "PORT" "80" }}"}
+commands: {post: [{run: "x {{ env "APP" }}", timeout: {{ env "LIMIT" "1m" }}}]}
+`
+	l, _, _, _ := loader(nil, &policy.Policy{}, map[string]string{"SUM": sha256Hex, "APP": "shop"})
+	m, err := l.Parse([]byte(doc), "s3://b/k")
+	if err != nil {
+		t.Fatal(err)
 	}
-	f.Fuzz(func(t *testing.T, in string) {
-		if strings.Contains(in, "range") {
-			t.Skip("loops are bounded by their output only")
+	var config map[string]any
+	if err := m.Config.Node.Decode(&config); err != nil || config["port"] != 80 || config["quoted"] != "80" {
+		t.Errorf("config %v, %v", config, err)
+	}
+	if m.Dest != "/srv/shop" || m.Name != "shop" || *m.DestMode != 0o711 || m.Releases.KeepCount() != 5 || !m.Rollback.Off ||
+		m.Limits.Files != 1000 || m.Limits.Archive != 2<<30 || m.Extract != "" || m.Commands.Post[0].Run != "x shop" || m.Commands.Post[0].Timeout != 60e9 {
+		t.Errorf("%+v", m.Manifest)
+	}
+	l.Lookup = lookupIn(map[string]string{"SUM": sha256Hex, "APP": "shop", "KEEP": "many"})
+	if _, err := l.Parse([]byte(doc), "s3://b/k"); err == nil || !strings.Contains(err.Error(), `line 7: releases.keep: "many" is not a whole number`) {
+		t.Errorf("err = %v", err)
+	}
+}
+
+// hostile are values that were YAML of their own when they were put into the
+// text of a manifest.
+func hostile() []string {
+	return []string{
+		"1\ncommands: {post: [\"touch ran\"]}", "x\n- y", "a: b", "a #b", "# a", "- a", "'", `"`, `'"'"`, "x', y: 'z", `x", y: "z`,
+		"[a]", "{a: b}", "*a", "&a b", "!!int 5", "|", "--- a", "\n", "a\nb\n", "  a\n b", "}}", `{{ env "B" "c" }}`, "\x00", "\x1b", "\t",
+		"x]\nhooks: {a: [b]}", "\u0085", "\u2028x", strings.Repeat("a b\n", 3000),
+	}
+}
+
+// TestValuesAddNothing: whatever a value holds, it arrives as it is where it
+// stands, and the manifest that hooks are handed has the keys and lists that it
+// was written with.
+func TestValuesAddNothing(t *testing.T) {
+	doc := `
+version: {{ env "X" "" }}
+annotations: {plain: {{ env "X" "" }}, in: a {{ env "X" "" }} b, double: "{{ env "X" "" }}", single: '{{ env "X" "" }}'}
+excludes: [{{ env "X" "" }}, "{{ env "X" "" }}"]
+commands:
+  pre:
+  - {{ env "X" "" }}
+  - 'echo {{ env "X" "" }}'
+  - run: |
+      first {{ env "X" "" }}
+      last
+  - run: >-
+      {{ env "X" "" }} # {{ env "X" "" }}
+`
+	for _, value := range hostile() {
+		_, text, problems := filled([]byte(doc), lookupIn(map[string]string{"X": value}))
+		if len(problems) > 0 {
+			t.Errorf("%q: %v", value, problems)
+			continue
 		}
-		out, err := expandTemplates(t.Context(), []byte(in), func(string) (string, bool) { return "v", true }, func(string, string) {})
-		if err == nil && len(out) > max(MaxSize, len(in)) {
-			t.Errorf("%d bytes", len(out))
+		tree, problem := yamldoc.Parse(text)
+		if problem != nil {
+			t.Errorf("%q: %v", value, problem)
+			continue
+		}
+		var m Manifest
+		if warnings, problems := tree.Decode(&m); len(warnings)+len(problems) > 0 {
+			t.Errorf("%q: %v, %v", value, warnings, problems)
+			continue
+		}
+		pre := m.Commands.Pre
+		if len(pre) != 4 || len(m.Excludes) != 2 || len(m.Annotations) != 4 || len(m.Commands.Post) > 0 || len(m.Hooks) > 0 {
+			t.Errorf("%q: %+v", value, m)
+			continue
+		}
+		got := []string{m.Version, m.Annotations["plain"], m.Annotations["double"], m.Annotations["single"], m.Excludes[0], m.Excludes[1], pre[0].Run}
+		for i, s := range got {
+			if s != value {
+				t.Errorf("%q: value %d is %q", value, i, s)
+			}
+		}
+		if m.Annotations["in"] != "a "+value+" b" || pre[1].Run != "echo "+value || pre[2].Run != "first "+value+"\nlast\n" || pre[3].Run != value+" # "+value {
+			t.Errorf("%q: %q, %+v", value, m.Annotations["in"], pre)
+		}
+	}
+}
+
+// TestTemplatesExpandToNoMore: many templates of a large variable are refused.
+func TestTemplatesExpandToNoMore(t *testing.T) {
+	doc := "version: \"" + strings.Repeat(`{{ env "X" }}`, 50) + `"`
+	_, _, problems := filled([]byte(doc), lookupIn(map[string]string{"X": strings.Repeat("x", 100_000)}))
+	if len(problems) != 1 || problems[0].Error() != "template: expands to more than 1048576 bytes" {
+		t.Errorf("problems %v", problems)
+	}
+	if _, text, problems := filled([]byte(doc), lookupIn(map[string]string{"X": strings.Repeat("x", 20_000)})); len(problems) > 0 || len(text) < 1_000_000 {
+		t.Errorf("%d bytes, problems %v", len(text), problems)
+	}
+}
+
+// TestTextWithoutTemplates: a manifest without templates stays as it is
+// written.
+func TestTextWithoutTemplates(t *testing.T) {
+	doc := []byte("# {{.x}}\nname:   app   # comment\nexcludes: [\n  a,\n]\n")
+	if _, text, problems := filled(doc, lookupIn(nil)); len(problems) > 0 || !bytes.Equal(text, doc) {
+		t.Errorf("%q, %v", text, problems)
+	}
+}
+
+// shapeOf is the structure of a document: kinds, lengths and keys.
+func shapeOf(t *testing.T, text []byte) string {
+	var root yaml.Node
+	if err := yaml.Unmarshal(text, &root); err != nil {
+		t.Fatalf("%q: %v", text, err)
+	}
+	var b strings.Builder
+	var write func(n *yaml.Node, key bool)
+	write = func(n *yaml.Node, key bool) {
+		fmt.Fprintf(&b, "%d(", n.Kind)
+		if key || n.Kind == yaml.AliasNode {
+			b.WriteString(n.Value)
+		}
+		for i, child := range n.Content {
+			write(child, key || n.Kind == yaml.MappingNode && i%2 == 0)
+		}
+		b.WriteString(")")
+	}
+	write(&root, false)
+	return b.String()
+}
+
+// FuzzTemplates: whatever the manifest, its structure does not depend on the
+// environment, and nothing panics.
+func FuzzTemplates(f *testing.F) {
+	docs := []string{
+		`a: {{ env "A" "b" }}`, `a: "{{ must_env "A" }}"`, "{{", "a: |\n  {{ env \"A\" }}\n", `{{ env "A" }}: b`, `[{{ env "A" "" }}, 'x {{env "A"}}']`,
+		"# {{ env \"A\" }}\na: &x {{- env \"A\" -}} # {{ env \"A\" }}\nb: *x\n", "a: {{ env \"A", "? {{ env \"A\" }}\n: b", "<<: {{ env \"A\" }}\nb: !!str {{ env \"A\" }}",
+	}
+	for i, value := range hostile() {
+		f.Add(docs[i%len(docs)], value)
+	}
+	f.Fuzz(func(t *testing.T, doc, value string) {
+		if !utf8.ValidString(value) {
+			t.Skip("refused")
+		}
+		_, one, problems := filled([]byte(doc), func(string) (string, bool) { return "value", true })
+		_, other, others := filled([]byte(doc), func(string) (string, bool) { return value, true })
+		if len(problems) > 0 || len(others) > 0 {
+			if len(others) == 0 || len(problems) == 0 {
+				t.Errorf("%q with %q: %v, but %v", doc, value, others, problems)
+			}
+			return
+		}
+		if got, want := shapeOf(t, other), shapeOf(t, one); got != want {
+			t.Errorf("%q with %q: %q, not %q", doc, value, other, one)
 		}
 	})
 }

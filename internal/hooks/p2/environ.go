@@ -42,7 +42,7 @@ type Files struct {
 
 // Content is what WriteFiles writes.
 type Content struct {
-	Manifest []byte            // as it was fetched, templates expanded
+	Manifest []byte            // as it was fetched, or with the values of its templates
 	Config   any               // the manifest's config map; nil = an empty one
 	Env      map[string]string // the manifest's env
 }

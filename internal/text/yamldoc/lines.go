@@ -6,14 +6,13 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Lines returns a function that tells on which line of data a key (a dotted
-// path, as in Problem.Key) stands; 0 for a key that does not stand there.
-// It is for checks that span several keys and so come after Decode.
-func Lines(data []byte) func(key string) int {
+// Lines returns a function that tells on which line of the document a key (a
+// dotted path, as in Problem.Key) stands; 0 for a key that does not stand
+// there. It is for checks that span several keys and so come after Decode.
+func (doc *Document) Lines() func(key string) int {
 	lines := map[string]int{}
-	var doc yaml.Node
-	if yaml.Unmarshal(data, &doc) == nil && len(doc.Content) > 0 {
-		record(doc.Content[0], "", lines)
+	if root := doc.root(); root != nil {
+		record(root, "", lines)
 	}
 	return func(key string) int { return lines[key] }
 }

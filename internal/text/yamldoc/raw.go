@@ -21,7 +21,7 @@ func (d *decoder) raw(n *yaml.Node, into *Raw, key string) {
 		return // Decode says so
 	}
 	var v any
-	if err := c.Decode(&v); err != nil {
+	if err := guarded(func() error { return c.Decode(&v) }); err != nil {
 		text := strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), "\n", " ")
 		d.problem(&yaml.Node{Line: n.Line}, key, "can't be read: %s", text)
 		return

@@ -5,18 +5,18 @@
 // warning is a key nobody reads, with the nearest key that exists. Scalars
 // are taken as they are written ("1.10" stays "1.10", "yes" stays "yes"):
 // types come from the struct, not from YAML's guesses. A list may be written
-// as its only element. Anchors, aliases and merge keys work, bounded.
+// as its only element. Anchors, aliases and merge keys work, bounded. A document
+// is filled when scalars of it are replaced after it was parsed, which changes
+// no structure.
 //
 // It imports no other package of this module and knows no keys of its own.
 package yamldoc
 
 import (
-	"bytes"
 	"encoding"
 	"errors"
 	"fmt"
 	"reflect"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -76,51 +76,35 @@ type ListForm interface{ FromList([]string) error }
 const maxNodes = 100_000
 
 // Decode reads the first document of data into the struct that into points
-// to, by its yaml tags. It returns warnings and problems in document order;
-// into is only to be used when there is no problem.
+// to: see Document.Decode.
+func Decode(data []byte, into any) (warnings, problems []*Problem) {
+	doc, problem := Parse(data)
+	if problem != nil {
+		return nil, []*Problem{problem}
+	}
+	return doc.Decode(into)
+}
+
+// Decode reads the document into the struct that into points to, by its yaml
+// tags. It returns warnings and problems in document order; into is only to be
+// used when there is no problem.
 //
 // Field types: string, bool, signed integers, encoding.TextUnmarshaler, Raw,
 // structs, slices, pointers to and maps from string to any of these, and what
-// implements ShortForm or ListForm. A null
-// leaves its field as it is, and is a nil pointer in a map of pointers.
-func Decode(data []byte, into any) (warnings, problems []*Problem) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
-		return nil, []*Problem{syntax(err)}
-	}
+// implements ShortForm or ListForm. A null leaves its field as it is, and is a
+// nil pointer in a map of pointers.
+func (doc *Document) Decode(into any) (warnings, problems []*Problem) {
 	d := &decoder{}
-	d.more(data)
-	if len(doc.Content) == 0 || isNull(doc.Content[0]) {
+	if doc.second > 0 {
+		d.warnings = append(d.warnings, &Problem{Line: doc.second, Message: "a second document begins here and is not read"})
+	}
+	if root := doc.root(); root == nil || isNull(root) {
 		d.problem(nil, "", "the document is empty")
-	} else if d.node(doc.Content[0], reflect.ValueOf(into).Elem(), ""); d.visited > maxNodes {
-		d.problems = []*Problem{{Message: fmt.Sprintf("the document has more than %d values when its aliases are expanded", maxNodes)}}
+	} else if d.node(root, reflect.ValueOf(into).Elem(), ""); d.visited > maxNodes {
+		tooMany := fmt.Sprintf("the document has more than %d values when its aliases are expanded", maxNodes)
+		d.problems = []*Problem{{Message: tooMany}}
 	}
 	return d.warnings, d.problems
-}
-
-// more warns of a second document, which nobody reads.
-func (d *decoder) more(data []byte) {
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	var first, second yaml.Node
-	if dec.Decode(&first) == nil && dec.Decode(&second) == nil && len(second.Content) > 0 {
-		d.warnings = append(d.warnings, &Problem{Line: second.Content[0].Line, Message: "a second document begins here and is not read"})
-	}
-}
-
-var syntaxLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
-
-// syntax turns the parser's error into a problem.
-func syntax(err error) *Problem {
-	m := syntaxLine.FindStringSubmatch(strings.ReplaceAll(err.Error(), "\n", " "))
-	if m == nil {
-		return &Problem{Message: "not YAML: " + err.Error()}
-	}
-	line, _ := strconv.Atoi(m[1])
-	p := &Problem{Line: line, Message: "not YAML: " + m[2]}
-	if strings.Contains(m[2], "tab character") || strings.Contains(m[2], "cannot start any token") {
-		p.Hint = "YAML is indented with spaces; a tab is not allowed there"
-	}
-	return p
 }
 
 type decoder struct {
@@ -132,7 +116,7 @@ func (d *decoder) problem(n *yaml.Node, key, format string, args ...any) {
 	p := &Problem{Key: key, Message: fmt.Sprintf(format, args...)}
 	if n != nil {
 		p.Line = n.Line
-		if n.Kind == yaml.ScalarNode {
+		if n.Kind == yaml.ScalarNode && !isNull(n) {
 			p.Value = n.Value
 		}
 	}

@@ -232,12 +232,16 @@ func show(s set) string {
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, s := range []string{"name: x", "a: &a [*a]", "<<: {name: x}", "jobs: [{run: x}, y]", "? [a]\n: b", "env: {A: }", "\xff", "&a\n<<: *a"} {
+	for _, s := range []string{"name: x", "a: &a [*a]", "<<: {name: x}", "jobs: [{run: x}, y]", "? [a]\n: b", "env: {A: }", "\xff", "&a\n<<: *a",
+		"config: {1: one, <<: {? [1] : b}}", "config: {? {a: b} : c}", "config: !!float x", "config: [&a {b: *a}]"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var c config
 		warnings, problems := Decode(data, &c)
+		var r withRaw
+		_, odd := Decode(data, &r)
+		problems = append(problems, odd...)
 		for _, p := range append(warnings, problems...) {
 			if p.Error() == "" || strings.Contains(p.Error(), "\n") {
 				t.Errorf("problem is not one line: %q", p.Error())

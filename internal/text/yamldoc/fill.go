@@ -1,0 +1,128 @@
+package yamldoc
+
+import (
+	"bytes"
+	"errors"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Filler says what is to stand in a document in place of what stands there.
+// What its functions return unchanged stays as it is written.
+type Filler struct {
+	Value   func(text string) string // of a scalar that is a value or an element of a list
+	Key     func(text string) string // of a scalar in a key; a key stays what it is
+	Comment func(text string) string
+}
+
+// Fill replaces scalars of the document, whose structure stays as it is: a
+// scalar becomes another one, whatever its new text holds. A plain scalar that
+// is replaced has the type that its new text has as a plain scalar: a number,
+// a boolean, null when it is empty, or else text. A quoted one or a block
+// stays text.
+func (doc *Document) Fill(f Filler) { fill(&doc.node, f, false) }
+
+func fill(n *yaml.Node, f Filler, key bool) {
+	for _, c := range []*string{&n.HeadComment, &n.LineComment, &n.FootComment} {
+		*c = f.Comment(*c)
+	}
+	switch {
+	case n.Kind == yaml.ScalarNode && key:
+		f.Key(n.Value)
+	case n.Kind == yaml.ScalarNode:
+		fillScalar(n, f.Value(n.Value))
+	}
+	for i, child := range n.Content {
+		fill(child, f, key || n.Kind == yaml.MappingNode && i%2 == 0)
+	}
+}
+
+// quoted are the styles of scalars that are text whatever they hold.
+const quoted = yaml.DoubleQuotedStyle | yaml.SingleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
+
+// fillScalar gives n its new text. Text is written in double quotes from here
+// on: they hold every text, in a list of one line too.
+func fillScalar(n *yaml.Node, text string) {
+	if text == n.Value {
+		return
+	}
+	n.Value = text
+	if n.Style&(quoted|yaml.TaggedStyle) == 0 {
+		n.Tag = "" // or the library would stay with the old one
+		switch n.Tag = n.ShortTag(); n.Tag {
+		case "!!str":
+		case "!!merge":
+			n.Tag = "!!str" // it is no key
+		case "!!null":
+			n.Value = "null" // to be seen in a list
+			return
+		default:
+			return
+		}
+	}
+	n.Style = n.Style&^quoted | yaml.DoubleQuotedStyle
+}
+
+// Text is the document as YAML, without further documents. It holds the same
+// values, and in most documents the comments.
+func (doc *Document) Text() ([]byte, error) {
+	if doc.root() == nil {
+		return nil, nil
+	}
+	// The library misplaces some comments and block scalars.
+	for _, dress := range []func(*yaml.Node){func(*yaml.Node) {}, plain} {
+		dress(&doc.node)
+		text, err := encode(&doc.node)
+		if err != nil {
+			continue
+		}
+		if again, problem := Parse(text); problem == nil && same(&doc.node, &again.node) {
+			return text, nil
+		}
+	}
+	return nil, errors.New("can't be written as YAML")
+}
+
+func encode(n *yaml.Node) ([]byte, error) {
+	var b bytes.Buffer
+	enc := yaml.NewEncoder(&b)
+	enc.SetIndent(2)
+	err := guarded(func() error {
+		if err := enc.Encode(n); err != nil {
+			return err
+		}
+		return enc.Close()
+	})
+	return b.Bytes(), err
+}
+
+// plain takes away all that is no value: comments, and styles but those of
+// text.
+func plain(n *yaml.Node) {
+	n.HeadComment, n.LineComment, n.FootComment = "", "", ""
+	switch {
+	case n.Kind == yaml.ScalarNode && n.ShortTag() == "!!str":
+		n.Style = n.Style&yaml.TaggedStyle | yaml.DoubleQuotedStyle
+	default:
+		n.Style &= yaml.TaggedStyle
+	}
+	for _, child := range n.Content {
+		plain(child)
+	}
+}
+
+// same tells whether two documents hold the same values.
+func same(a, b *yaml.Node) bool {
+	if a.Kind != b.Kind || a.Value != b.Value || a.Anchor != b.Anchor || len(a.Content) != len(b.Content) {
+		return false
+	}
+	if a.Kind == yaml.ScalarNode && a.ShortTag() != b.ShortTag() {
+		return false
+	}
+	for i := range a.Content {
+		if !same(a.Content[i], b.Content[i]) {
+			return false
+		}
+	}
+	return true
+}
