@@ -92,34 +92,6 @@ type Where struct {
 	Full       []uint64 // not on these file systems: they have no room
 }
 
-// Kind is what happens to a path.
-type Kind int
-
-// The kinds of changes.
-const (
-	Add Kind = iota
-	Modify
-	Delete
-)
-
-// String is "add", "change" or "delete".
-func (k Kind) String() string { return [...]string{"add", "change", "delete"}[k] }
-
-// Change is what happens to one path of what is live.
-type Change struct {
-	Path  string   // relative; "" = the tree's root
-	Kind  Kind     // what happens
-	What  []string // of Modify, what differs: "type", "size", "time", "content", "mode", "owner", "link"
-	Dir   bool     // it is a directory, or was one if it is deleted
-	Bytes int64    // of content to be written
-}
-
-// Changes are what a sync would do.
-type Changes struct {
-	List  []Change
-	Bytes int64 // of content to be written
-}
-
 // Definition is what is known of a strategy before there is a run: a line in
 // package all.
 type Definition struct {

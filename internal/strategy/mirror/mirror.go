@@ -22,11 +22,12 @@
 // All work is done below directories that the caller has opened; no name is
 // looked up from the root of the file system.
 //
-// It may import archive, for the table of a tree, filter, for the excludes, and
-// disk. It knows nothing of manifests, strategies or releases.
+// It may import archive, for the table of a tree, filter, for the excludes,
+// disk, and text/printable. It knows nothing of manifests, strategies or releases.
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,7 @@ import (
 
 	"stretcher/internal/archive"
 	"stretcher/internal/strategy/filter"
+	"stretcher/internal/text/printable"
 )
 
 // Errors that those of Apply wrap.
@@ -115,6 +117,19 @@ type Change struct {
 	What  []string // of Modify, what differs: "type", "size", "time", "content", "mode", "owner", "link"
 	Dir   bool     // it is a directory, or was one if it is deleted
 	Bytes int64    // of content to be written
+}
+
+// String is the change in one line: "change bin/app (size, time)".
+func (c Change) String() string {
+	name := cmp.Or(c.Path, ".")
+	if c.Dir {
+		name += "/"
+	}
+	text := fmt.Sprintf("%s %s", c.Kind, printable.Text(name))
+	if c.Kind == Modify {
+		text += " (" + strings.Join(c.What, ", ") + ")"
+	}
+	return text
 }
 
 // op is what a step does.

@@ -83,20 +83,11 @@ func (p *preview) diff(ctx context.Context) (changes strategy.Changes, err error
 	if err != nil {
 		return changes, err
 	}
-	changes = Changes(plan)
+	changes = strategy.Changes{List: plan.Changes(), Bytes: plan.Bytes()}
 	if p.opts.Whole && len(changes.List) > 0 {
 		changes.Bytes = size(entries)
 	}
 	return changes, nil
-}
-
-// Changes are those of a plan.
-func Changes(plan *mirror.Plan) strategy.Changes {
-	c := strategy.Changes{Bytes: plan.Bytes()}
-	plan.Each(func(m mirror.Change) {
-		c.List = append(c.List, strategy.Change{Path: m.Path, Kind: strategy.Kind(m.Kind), What: m.What, Dir: m.Dir, Bytes: m.Bytes})
-	})
-	return c
 }
 
 func size(entries []archive.Entry) (n int64) {
