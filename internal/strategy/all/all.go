@@ -11,6 +11,7 @@ import (
 	"stretcher/internal/disk"
 	"stretcher/internal/strategy"
 	"stretcher/internal/strategy/mv"
+	"stretcher/internal/strategy/native"
 	"stretcher/internal/strategy/releases"
 	"stretcher/internal/strategy/rsync"
 )
@@ -19,6 +20,7 @@ import (
 func List() Set {
 	return Set{
 		rsync.Definition(),
+		native.Definition(),
 		mv.Definition(),
 		releases.Definition(),
 	}
@@ -100,8 +102,5 @@ func (s Set) Settle() (name, why string) {
 	if rsync.Installed() == nil {
 		return rsync.Name, ""
 	}
-	return standIn, "rsync is not installed: sync_strategy is " + standIn
+	return native.Name, "rsync is not installed: sync_strategy is " + native.Name
 }
-
-// standIn does what rsync does without it.
-const standIn = "native"

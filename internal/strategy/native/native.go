@@ -1,0 +1,203 @@
+// Package native makes dest what `rsync -a --delete` makes of it, without
+// rsync and without a second copy: of the archive only what differs from dest
+// is staged, and renamed into place. Killed at any moment, it leaves each path
+// old or new, and the next run finishes the job.
+//
+// Package mirror does the work; this one joins it to a run.
+//
+// Its words are those of packages strategy and mirror.
+package native
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+
+	"stretcher/internal/archive"
+	"stretcher/internal/strategy"
+	"stretcher/internal/strategy/mirror"
+	"stretcher/internal/strategy/preview"
+	"stretcher/internal/strategy/staging"
+	"stretcher/internal/text/failure"
+)
+
+// Name is what manifests call the strategy, and their key for its options.
+const Name = "native"
+
+// Definition is the strategy's line in the list of all.
+func Definition() strategy.Definition {
+	return strategy.Definition{
+		Name:     Name,
+		New:      func(t strategy.Target) (strategy.Strategy, error) { return &native{t: t}, nil },
+		Sections: []string{Name},
+		Patterns: true,
+	}
+}
+
+type native struct {
+	t       strategy.Target
+	tree    *staging.Tree          // nil before Stage
+	entries []archive.Entry        // of the archive
+	differs func(path string) bool // in content; nil = to be found out
+}
+
+// CheckLayout refuses to delete what another strategy has deployed.
+func (n *native) CheckLayout() error { return staging.Spares(&n.t) }
+
+// Check looks for dest.
+func (n *native) Check() error { return n.t.NoDest }
+
+// Live is dest.
+func (n *native) Live() string { return n.t.Dest.Given }
+
+// Skip tells what is excluded.
+func (n *native) Skip(list []byte) (func(string, bool) bool, error) { return staging.Skip(&n.t, list) }
+
+// Keeps is the archive: what was in dest before is gone.
+func (*native) Keeps() strategy.Keeps { return strategy.Archive }
+
+// Stage reads the archive once and writes what dest does not have, or all of
+// it where others want to look. It stages on dest's mount, so that Sync need
+// only rename.
+func (n *native) Stage(ctx context.Context, archive *os.File) (strategy.Staged, error) {
+	stage := n.differences
+	if n.t.Whole {
+		stage = n.whole
+	}
+	if err := stage(ctx, archive); err != nil {
+		if n.tree != nil {
+			_ = n.tree.Close()
+		}
+		return strategy.Staged{}, err
+	}
+	return strategy.Staged{Dir: n.tree.Dir}, nil
+}
+
+func (n *native) whole(ctx context.Context, archive *os.File) (err error) {
+	if n.tree, err = staging.Unpack(ctx, &n.t, archive, true); err != nil {
+		return err
+	}
+	n.entries, err = mirror.FromDir(ctx, n.tree.Dir.Root())
+	return err
+}
+
+func (n *native) differences(ctx context.Context, f *os.File) (err error) {
+	if n.tree, err = staging.NewTree(&n.t, strategy.Where{SameDevice: true}); err != nil {
+		return err
+	}
+	opts, err := n.options(nil)
+	if err != nil {
+		return err
+	}
+	if n.t.ExcludeFrom != "" {
+		opts.Excludes = nil // not known before the archive's own are read
+	}
+	stage := mirror.NewStage(preview.PlaceOf(n.t.Dest).Dir, n.tree.Dir.Root(), opts)
+	defer stage.Close()
+	if n.t.ExcludeFrom != "" {
+		stage.Always(path.Clean(n.t.ExcludeFrom))
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	entries, res, err := archive.Scan(ctx, f, n.t.Archive, stage)
+	if err != nil {
+		return staging.ArchiveError(&n.t, err)
+	}
+	if !res.HasRoot {
+		entries[0].Mode = fs.ModeDir | n.t.Mode()
+	}
+	n.entries, n.differs = entries, stage.Differs
+	n.t.Log.Info(fmt.Sprintf("read %d entries", res.Entries), "entries", res.Entries, "bytes", res.Bytes)
+	return stage.Close()
+}
+
+// options say what of dest is left alone, and how it is compared. list is the
+// text of the archive's exclude list.
+func (n *native) options(list []byte) (mirror.Options, error) {
+	excludes, err := staging.Excludes(&n.t, list)
+	if err != nil {
+		return mirror.Options{}, err
+	}
+	return mirror.Options{
+		Excludes: excludes,
+		Checksum: n.t.Native.Checksum,
+		Owners:   os.Geteuid() == 0,
+		Protect:  strategy.IsTemp, // runs stage in dest where they must
+	}, nil
+}
+
+// Sync compares and carries out what is to be done.
+func (n *native) Sync(ctx context.Context, s *strategy.Staged) (err error) {
+	if s.Excludes, err = n.excludeFrom(s); err != nil {
+		return err
+	}
+	opts, err := n.options(s.Excludes)
+	if err != nil {
+		return err
+	}
+	opts.TempName = strategy.TempPrefix(n.t.Run) + "0"
+	opts.Warn = func(msg string) { n.t.Log.Warn(msg) }
+	opts.Differs, opts.Tree = n.differs, s.Dir.Root()
+	plan, err := mirror.Compare(ctx, n.entries, preview.PlaceOf(n.t.Dest), opts)
+	if err != nil {
+		return err
+	}
+	n.say(plan)
+	err = plan.Apply(ctx, mirror.Place{Path: s.Dir.Path(), Parent: n.tree.Work.Root(), Name: n.tree.Name, Dir: s.Dir.Root()})
+	if errors.Is(err, mirror.ErrStale) {
+		return failure.Hinted("something else writes there: exclude that, or deploy again", err)
+	}
+	if err != nil {
+		return fmt.Errorf("sync to %q: %w", n.t.Dest.Given, err)
+	}
+	n.entries, n.differs = nil, nil
+	return n.tree.Work.Close()
+}
+
+// excludeFrom is the text of exclude_from. It may be reached through symlinks,
+// which are not staged where they differ not, so that the file may be in dest
+// alone: unchanged then.
+func (n *native) excludeFrom(s *strategy.Staged) ([]byte, error) {
+	name := n.t.ExcludeFrom
+	if n.t.Whole || name == "" {
+		return staging.ReadExcludeFrom(s.Dir.Root(), name)
+	}
+	name, err := staging.Resolve(n.entries, path.Clean(name))
+	if err != nil {
+		return nil, err
+	}
+	text, err := staging.ReadExcludeFrom(s.Dir.Root(), name)
+	if !errors.Is(err, failure.ErrMalformed) || n.t.Dest.Dir == nil {
+		return text, err
+	}
+	return staging.ReadExcludeFrom(n.t.Dest.Dir.Root(), name)
+}
+
+// maxNamed is how many changed paths the log names.
+const maxNamed = 20
+
+// say says what a sync is about to do.
+func (n *native) say(plan *mirror.Plan) {
+	tally, all := strategy.Tally{Bytes: plan.Bytes()}, 0
+	plan.Each(func(c strategy.Change) {
+		tally.Count(c.Kind)
+		if all++; all <= maxNamed {
+			n.t.Log.Info("sync: " + c.String())
+		}
+	})
+	if all > maxNamed {
+		n.t.Log.Info(fmt.Sprintf("sync: and %d more", all-maxNamed))
+	}
+	n.t.Log.Info(fmt.Sprintf("sync to %q: %s", n.t.Dest.Given, tally),
+		"added", tally.Added, "changed", tally.Changed, "deleted", tally.Deleted, "bytes", tally.Bytes)
+}
+
+// Diff compares the archive with dest.
+func (n *native) Diff(ctx context.Context, archive *os.File) (strategy.Changes, error) {
+	return preview.Diff(ctx, &n.t, archive, preview.Options{Excludes: true, Checksum: n.t.Native.Checksum})
+}
