@@ -3,7 +3,10 @@ package strategy
 import "testing"
 
 func TestTally(t *testing.T) {
-	changes := Changes{List: []Change{{Kind: Add}, {Kind: Modify}, {Kind: Add}, {Kind: Delete}, {Kind: Add}, {Kind: Modify}}, Bytes: 3 << 10}
+	changes := Changes{Bytes: 3 << 10}
+	for _, k := range []Kind{Add, Modify, Add, Delete, Add, Modify} {
+		changes.List = append(changes.List, Change{Kind: k})
+	}
 	got := changes.Tally()
 	if got != (Tally{Added: 3, Changed: 2, Deleted: 1, Bytes: 3 << 10}) {
 		t.Errorf("%+v", got)

@@ -148,7 +148,9 @@ func (n *native) Sync(ctx context.Context, s *strategy.Staged) (err error) {
 		return err
 	}
 	n.say(plan)
-	err = plan.Apply(ctx, mirror.Place{Path: s.Dir.Path(), Parent: n.tree.Work.Root(), Name: n.tree.Name, Dir: s.Dir.Root()})
+	err = plan.Apply(ctx, mirror.Place{
+		Path: s.Dir.Path(), Parent: n.tree.Work.Root(), Name: n.tree.Name, Dir: s.Dir.Root(),
+	})
 	if errors.Is(err, mirror.ErrStale) {
 		return failure.Hinted("something else writes there: exclude that, or deploy again", err)
 	}

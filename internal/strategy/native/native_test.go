@@ -54,7 +54,9 @@ func (w *world) Private(what string, where strategy.Where) (*disk.Dir, error) {
 		return nil, err
 	}
 	defer dest.Close()
-	place, err := disk.Private(disk.Wanted{What: what, Size: -1, Dest: dest, SameDevice: where.SameDevice, Candidates: []string{w.top}})
+	place, err := disk.Private(disk.Wanted{
+		What: what, Size: -1, Dest: dest, SameDevice: where.SameDevice, Candidates: []string{w.top},
+	})
 	if err != nil {
 		return nil, err
 	}
