@@ -16,6 +16,8 @@ import (
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"stretcher/internal/testparts"
 )
 
 // fixtureCmds are commands that scripts have beside those of TestScript:
@@ -64,7 +66,7 @@ func cmdFails(ts *testscript.TestScript, neg bool, args []string) {
 	cmd := command(ts, append([]string{"stretcher"}, args...))
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	got := exitStatus(cmd.Run())
+	got := testparts.ExitStatus(cmd.Run())
 	show(ts, stdout.Bytes(), stderr.Bytes())
 	if strconv.Itoa(got) != code {
 		ts.Fatalf("exit status %d, want %s", got, code)

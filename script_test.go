@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -37,7 +36,7 @@ func TestMain(m *testing.M) {
 //	waitfor FILE                  wait until FILE is there
 //	subst FILE...                 replace @NAME@ by the variable NAME
 //	sum ALGORITHM FILE NAME       put FILE's checksum into the variable NAME
-//	serve DIR                     serve DIR and some broken ways to do it (see serve_test.go); sets HTTP
+//	serve DIR                     serve DIR and some broken ways to do it (see testparts.Server); sets HTTP
 //	clean                         no temporary file and no process has been left behind
 //	need PROGRAM                  skip, or in CI fail, without PROGRAM
 //
@@ -124,22 +123,6 @@ func scriptEnv(ts *testscript.TestScript) []string {
 	return strings.Split(strings.TrimRight(out.String(), "\x00"), "\x00")
 }
 
-// exitStatus is the status a shell would show.
-func exitStatus(err error) int {
-	var exit *exec.ExitError
-	switch {
-	case err == nil:
-		return 0
-	case !errors.As(err, &exit):
-		return -1
-	}
-	ws := exit.Sys().(syscall.WaitStatus)
-	if ws.Signaled() {
-		return 128 + int(ws.Signal())
-	}
-	return ws.ExitStatus()
-}
-
 func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE PROGRAM [ARG...]")
@@ -149,7 +132,7 @@ func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 	cmd := command(ts, args[1:])
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	got := exitStatus(cmd.Run())
+	got := testparts.ExitStatus(cmd.Run())
 	show(ts, stdout.Bytes(), stderr.Bytes())
 	if got != want {
 		ts.Fatalf("exit status %d, want %d", got, want)
@@ -209,34 +192,23 @@ func cmdEnded(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	select {
 	case err = <-s.done:
-	case <-time.After(2 * time.Minute):
+	case <-time.After(testparts.Limit(2 * time.Minute)):
 		_ = s.cmd.Process.Signal(syscall.SIGQUIT) // shows the goroutines
 		<-s.done
 		show(ts, s.stdout.Bytes(), s.stderr.Bytes())
 		ts.Fatalf("%s did not end", args[0])
 	}
 	show(ts, s.stdout.Bytes(), s.stderr.Bytes())
-	if got := exitStatus(err); got != want {
+	if got := testparts.ExitStatus(err); got != want {
 		ts.Fatalf("exit status %d, want %d", got, want)
 	}
-}
-
-// eventually polls cond for up to a minute.
-func eventually(cond func() bool) bool {
-	for range 6000 {
-		if cond() {
-			return true
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	return false
 }
 
 func cmdWaitFor(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: waitfor FILE")
 	}
-	if !eventually(func() bool { _, err := os.Stat(ts.MkAbs(args[0])); return err == nil }) {
+	if !testparts.Eventually(func() bool { _, err := os.Stat(ts.MkAbs(args[0])); return err == nil }) {
 		for _, s := range ts.Value("spawned").(map[string]*spawned) {
 			ts.Logf("a spawned program is running or has said: %s", s.cmd)
 		}
@@ -291,26 +263,11 @@ func cmdClean(ts *testscript.TestScript, neg bool, args []string) {
 		return nil
 	})
 	ts.Check(err)
-	left := processesOf(work)
+	left := testparts.ProcessesOf(work)
 	// A killed process may take a moment to be reaped by init.
-	if !eventually(func() bool { left = processesOf(work); return len(left) == 0 }) {
+	if !testparts.Eventually(func() bool { left = testparts.ProcessesOf(work); return len(left) == 0 }) {
 		ts.Fatalf("processes left behind: %q", left)
 	}
-}
-
-// processesOf lists the live processes that were started with WORK=work.
-func processesOf(work string) []string {
-	var left []string
-	environs, _ := filepath.Glob("/proc/[0-9]*/environ")
-	for _, name := range environs {
-		env, err := os.ReadFile(name)
-		if err != nil || !bytes.Contains(append(append([]byte{0}, env...), 0), []byte("\x00WORK="+work+"\x00")) {
-			continue
-		}
-		cmdline, _ := os.ReadFile(filepath.Join(filepath.Dir(name), "cmdline"))
-		left = append(left, filepath.Base(filepath.Dir(name))+" "+string(bytes.ReplaceAll(cmdline, []byte{0}, []byte{' '})))
-	}
-	return left
 }
 
 // cmdServe starts a server for the script.
@@ -318,10 +275,7 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: serve DIR")
 	}
-	url, stop := serve(ts.MkAbs(args[0]), ts.MkAbs("requests"))
+	url, stop := testparts.Serve(ts.MkAbs(args[0]), ts.MkAbs("requests"))
 	ts.Defer(stop)
 	ts.Setenv("HTTP", url)
 }
-
-// needs is for tests outside scripts.
-func needs(t *testing.T, program string) string { return testparts.Need(t, program) }

@@ -11,37 +11,46 @@ import (
 	"time"
 )
 
-// waitLimit bounds every wait. It is far above what any part needs, since it
-// only decides how long a broken test takes to say so.
+// waitLimit bounds every wait, on a quiet machine. It is far above what any part
+// needs, since it only decides how long a broken test takes to say so.
 const waitLimit = 2 * time.Minute
 
 // WaitFor polls cond until it is true, and fails the test with what was waited
-// for when that takes longer than 2 min. It must be called from the test's own
-// goroutine.
+// for when that takes longer than 2 min, or what a busy machine makes of them.
+// It must be called from the test's own goroutine.
 func WaitFor(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	if !poll(cond, nil) {
+	if !Eventually(cond) {
 		t.Fatalf("gave up waiting for %s", what)
 	}
 }
 
-// poll calls cond until it is true; false when the limit passed or stop closed.
-func poll(cond func() bool, stop <-chan struct{}) bool {
-	limit := time.NewTimer(waitLimit)
-	defer limit.Stop()
-	tick := time.NewTicker(10 * time.Millisecond)
+// Eventually polls cond until it is true; false when that takes longer than
+// WaitFor waits.
+func Eventually(cond func() bool) bool { return Poll(cond, nil, 10*time.Millisecond) }
+
+// Poll calls cond every so often until it is true; false when the time of
+// WaitFor has passed, or stop was closed.
+func Poll(cond func() bool, stop <-chan struct{}, every time.Duration) bool {
+	began := time.Now()
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for !cond() {
 		select {
 		case <-tick.C:
 		case <-stop:
 			return false
-		case <-limit.C:
+		}
+		// The machine may have become busy meanwhile.
+		if waited := time.Since(began); waited > waitLimit && waited > Limit(waitLimit) {
 			return false
 		}
 	}
 	return true
 }
+
+// poll is Poll for what is not in a hurry.
+func poll(cond func() bool, stop <-chan struct{}) bool { return Poll(cond, stop, 10*time.Millisecond) }
 
 // UntilReady calls try with a time limit for the program that it runs, and with
 // the name of the file that the program makes when it has come to where the
