@@ -21,7 +21,14 @@ import (
 	"stretcher/internal/testparts/again"
 )
 
-func TestMain(m *testing.M) { os.Exit(again.Main(m, deployAll)) }
+func TestMain(m *testing.M) {
+	os.Exit(again.Main(m, func(args []string) error {
+		if len(args) > 1 {
+			return attackForever(args)
+		}
+		return deployAll(args)
+	}))
+}
 
 // deployAll is a program that deploys to the dest it is given until it is
 // killed.

@@ -151,15 +151,28 @@ func (r *runs) begin(n int, change func(*strategy.Target)) *deployment {
 
 // archive is an archive of one file, which holds n.
 func (r *runs) archive(n int) *os.File {
+	return r.archiveOf(0, func(string) string { return fmt.Sprint(n) }, "n")
+}
+
+// archiveOf is an archive of a user's files.
+func (r *runs) archiveOf(uid int, text func(name string) string, names ...string) *os.File {
 	r.t.Helper()
 	f, err := os.CreateTemp(r.t.TempDir(), "archive")
 	must(r.t, err)
 	r.t.Cleanup(func() { _ = f.Close() })
 	w := tar.NewWriter(f)
-	text := fmt.Sprint(n)
-	must(r.t, w.WriteHeader(&tar.Header{Name: "n", Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(text))}))
-	_, err = w.Write([]byte(text))
-	must(r.t, errors.Join(err, w.Close()))
+	dirs := map[string]bool{".": uid == 0} // the tree's root is of the user, too
+	for _, name := range names {
+		for dir := filepath.Dir(name); !dirs[dir]; dir = filepath.Dir(dir) {
+			dirs[dir] = true
+			must(r.t, w.WriteHeader(&tar.Header{Name: dir, Typeflag: tar.TypeDir, Mode: 0o755, Uid: uid, Gid: uid}))
+		}
+		content := text(name)
+		must(r.t, w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Uid: uid, Gid: uid, Size: int64(len(content))}))
+		_, err := w.Write([]byte(content))
+		must(r.t, err)
+	}
+	must(r.t, w.Close())
 	return f
 }
 
