@@ -245,6 +245,14 @@ func (r *run) begin() {
 	r.log.Info(fmt.Sprintf("stretcher %s: run %s: %s", version(), r.id, what))
 }
 
+// firstStep is the first step of a deployment.
+func (r *run) firstStep() string {
+	if r.isDelayed() {
+		return "delay"
+	}
+	return "manifest"
+}
+
 // isDelayed tells whether hosts of a fleet shall not all ask at once.
 func (r *run) isDelayed() bool { return r.opts.RandomDelay > 0 }
 

@@ -148,7 +148,9 @@ func runDeploy(ctx context.Context, again <-chan struct{}, o cli.DeployOptions) 
 	if err != nil {
 		return r.refuse(err)
 	}
-	if by := r.rec.Begin(r.newRow(r.id, e), o.Force); by != "" {
+	row := r.newRow(r.id, e)
+	row.Step = r.firstStep()
+	if by := r.rec.Begin(row, o.Force); by != "" {
 		return by, nil
 	}
 	r.rec.ClearDied(r.leftHooks(ctx))

@@ -27,7 +27,7 @@ func (j *Journal) ClearDied(hooks Hooks) {
 	j.clearCommands(hooks)
 	var reported, died []history.Run
 	j.try(func(ctx context.Context, db *history.Store) (err error) {
-		if reported, err = db.List(ctx, history.Filter{Results: []history.Result{history.Died}}); err == nil {
+		if reported, err = db.Reported(ctx); err == nil {
 			died, err = db.Died(ctx, process.Alive)
 		}
 		return err

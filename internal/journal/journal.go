@@ -40,7 +40,9 @@ type Journal struct {
 	db    *history.Store // nil without a usable history
 	lost  bool           // a call to the history has failed
 	run   history.Run
-	audit string // file for auditors; "" = none
+	steps []history.Step // of the run, not written yet
+	dirty bool           // there is more that is not written yet
+	audit string         // file for auditors; "" = none
 
 	cleared  map[string]bool // runs that died and that this one has cleaned up after
 	ended    string          // the last of them that had left processes
@@ -107,10 +109,13 @@ func (j *Journal) try(call func(context.Context, *history.Store) error) {
 	}
 }
 
-// Begin begins the run's record. When its event has been handled or is being
+// Begin begins the run's record, in the step that run names. When its event has been handled or is being
 // handled, it says so and returns what it said. With force it is handled once
 // more.
 func (j *Journal) Begin(run history.Run, force bool) (taken string) {
+	if j.dir != nil {
+		run.Log = j.dir.Log(run.ID)
+	}
 	j.run = run
 	j.try(func(ctx context.Context, db *history.Store) error {
 		by, begun, err := db.Claim(ctx, run, force, process.Alive)
@@ -143,10 +148,10 @@ func (j *Journal) keepLog() {
 	f, err := os.OpenFile(j.dir.Log(j.run.ID), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
 		j.log.Warn(failure.Sayf("log of this run: %v", err))
+		j.Describe(func(run *history.Run) { run.Log = "" })
 		return
 	}
 	j.log.Keep(f)
-	j.Describe(func(run *history.Run) { run.Log = f.Name() })
 }
 
 // BeginCommand begins the notes of a command that has no row: its id and what
@@ -175,10 +180,18 @@ func (j *Journal) EndCommand() {
 	}
 }
 
-// Describe writes what is known of the run by now.
+// Describe notes what is known of the run by now. It is written with what
+// comes next.
 func (j *Journal) Describe(change func(*history.Run)) {
 	change(&j.run)
-	j.try(func(ctx context.Context, db *history.Store) error { return db.Update(ctx, j.run) })
+	j.dirty = true
+}
+
+// write writes all that is known of the run and has not been written.
+func (j *Journal) write() {
+	steps := j.steps
+	j.steps, j.dirty = nil, false
+	j.try(func(ctx context.Context, db *history.Store) error { return db.Update(ctx, j.run, steps...) })
 }
 
 // Skip notes an event that gave way to this run's. It returns false for one
@@ -196,8 +209,11 @@ func (j *Journal) Skip(run history.Run) bool {
 
 // Enter notes the step that the run is in.
 func (j *Journal) Enter(step string) {
+	if j.run.Step == step && !j.dirty && len(j.steps) == 0 {
+		return // Begin has written it
+	}
 	j.run.Step = step
-	j.try(func(ctx context.Context, db *history.Store) error { return db.SetStep(ctx, j.run.ID, step) })
+	j.write()
 }
 
 // Step is the step that the run is in.
@@ -208,15 +224,19 @@ func (j *Journal) Step() string { return j.run.Step }
 func (j *Journal) Aside(step string, do func()) {
 	before := j.run.Step
 	j.Enter(step)
-	defer func() { j.run.Step = before }() // written by the next call
+	defer func() { j.Describe(func(run *history.Run) { run.Step = before }) }()
 	do()
 }
 
-// Add notes a step that has ended.
+// Add notes a step that has ended. One of the process itself is written with
+// what comes next, which is at once.
 func (j *Journal) Add(s history.Step) {
 	s.Run = j.run.ID
 	j.appendAudit(s)
-	j.try(func(ctx context.Context, db *history.Store) error { return db.AddStep(ctx, s) })
+	j.steps = append(j.steps, s)
+	if s.Dialect != DialectSelf {
+		j.write()
+	}
 }
 
 // Finish notes how the run ended. With handled, its event will not run again.
@@ -226,7 +246,9 @@ func (j *Journal) Finish(result history.Result, exit int, text string, handled b
 	// Worth another attempt, since the disk may have room again: without its
 	// end the run would count as dead, and its event would run once more.
 	j.lost = false
-	j.try(func(ctx context.Context, db *history.Store) error { return db.Finish(ctx, j.run, handled) })
+	steps := j.steps
+	j.steps = nil
+	j.try(func(ctx context.Context, db *history.Store) error { return db.Finish(ctx, j.run, handled, steps...) })
 }
 
 // Prune forgets runs older than keep.

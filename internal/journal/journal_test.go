@@ -281,3 +281,42 @@ func TestStarting(t *testing.T) {
 		t.Error("two commands have the same mark")
 	}
 }
+
+// What is described and the steps of the process itself are written with what
+// comes next, a command's at once: it may have changed something.
+func TestWrittenTogether(t *testing.T) {
+	j := open(t, "")
+	j.Begin(aRun(true), false)
+	id := j.run.ID
+	steps := func() int {
+		all, err := j.db.Steps(t.Context(), id)
+		must(t, err)
+		return len(all)
+	}
+	if log := row(t, j, id).Log; log != j.dir.Log(id) || !exists(log) {
+		t.Errorf("the log is %q", log)
+	}
+	j.Describe(func(run *history.Run) { run.Dest = "/srv/app" })
+	j.Add(history.Step{Point: "manifest", Dialect: DialectSelf})
+	if n := steps(); n != 0 {
+		t.Errorf("%d steps are written before anything else is", n)
+	}
+	j.Enter("pre")
+	if r := row(t, j, id); r.Dest != "/srv/app" || r.Step != "pre" || steps() != 1 {
+		t.Errorf("on entering the next step: %+v, %d steps", r, steps())
+	}
+	j.Add(history.Step{Point: "pre", Dialect: DialectCommand})
+	if n := steps(); n != 2 {
+		t.Errorf("after a command: %d steps", n)
+	}
+	j.Add(history.Step{Point: "pre", Dialect: DialectSelf})
+	j.Leave("/tmp/" + TempPrefix(id) + "0")
+	if r := row(t, j, id); len(r.Staging) != 1 || steps() != 3 {
+		t.Errorf("before a directory is made: %+v, %d steps", r, steps())
+	}
+	j.Add(history.Step{Point: "sync", Dialect: DialectSelf})
+	j.Finish(history.Failed, 1, "sync: no", true)
+	if n := steps(); n != 4 {
+		t.Errorf("at the end: %d steps", n)
+	}
+}

@@ -108,12 +108,10 @@ func dirsOf(d history.Run) []string {
 
 // Leave notes a temporary directory that is about to be made.
 func (j *Journal) Leave(dir string) {
-	if j.db != nil {
-		j.Describe(func(run *history.Run) { run.Staging = append(run.Staging, dir) })
-		return
-	}
 	j.run.Staging = append(j.run.Staging, dir)
-	if j.dir != nil {
+	if j.db != nil {
+		j.write()
+	} else if j.dir != nil {
 		_ = j.dir.AddOwned(j.run.ID, dir)
 	}
 }

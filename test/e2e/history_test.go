@@ -41,7 +41,7 @@ func pastRuns(t *testing.T, dir string, n int) {
 		}
 		for _, point := range []string{"fetch", "pre", "sync", "post"} {
 			s := history.Step{Run: r.ID, Point: point, Dialect: "command", Name: "do " + point, Started: r.Started, Duration: time.Second}
-			if err := db.AddStep(ctx, s); err != nil {
+			if err := db.Update(ctx, r, s); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -20,6 +20,9 @@ func (s *Store) do(ctx context.Context, what string, fn func(*sql.DB) error) err
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err := fn(s.db)
+	if err == nil {
+		err = s.settle(ctx)
+	}
 	if isCorrupt(err) && !s.opts.ReadOnly {
 		if err = s.replace(ctx, err); err == nil {
 			err = fn(s.db)

@@ -77,6 +77,8 @@ CREATE INDEX runs_begun ON runs (begun);
 CREATE INDEX runs_moved ON runs (moved);
 CREATE INDEX runs_dest_begun ON runs (dest, begun);
 CREATE INDEX runs_dest_moved ON runs (dest, moved);
+`, `
+CREATE INDEX runs_died ON runs (begun) WHERE result = 'died';
 `}
 
 // userVersion is 0 for a database that holds nothing yet.

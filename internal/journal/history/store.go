@@ -52,6 +52,7 @@ type Store struct {
 	db      *sql.DB
 	file    fs.FileInfo    // the database when it was opened; nil in memory
 	current map[string]Run // begun here and not finished
+	calm    bool           // the first write needs no sync, see connect
 }
 
 // querier is what *sql.DB and *sql.Tx have in common.
@@ -106,6 +107,12 @@ func (s *Store) openWrite(ctx context.Context) error {
 }
 
 // connect opens the database that is there now, or a new one.
+//
+// SQLite syncs the head of a WAL that it begins, and its directory, and the
+// first command would wait for the disk. That is for the sake of a WAL that
+// holds older frames, which a lost head would bring back. One that is not there
+// yet holds none: until somebody syncs it, a crash of the machine leaves the
+// database as it was. So the first write does without.
 func (s *Store) connect(ctx context.Context) error {
 	if err := create(s.path); err != nil {
 		return err
@@ -114,7 +121,9 @@ func (s *Store) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	db, err := dial(dsn(s.path, s.opts.BusyTimeout, "rwc"))
+	_, err = os.Lstat(s.path + "-wal")
+	s.calm = info.Size() > 0 && errors.Is(err, fs.ErrNotExist)
+	db, err := dial(dsn(s.path, s.opts.BusyTimeout, "rwc", s.synchronous()))
 	if err != nil {
 		return err
 	}
@@ -122,6 +131,26 @@ func (s *Store) connect(ctx context.Context) error {
 	if err := s.prepare(ctx); err != nil {
 		return errors.Join(err, s.db.Close())
 	}
+	return nil
+}
+
+func (s *Store) synchronous() string {
+	if s.calm {
+		return "OFF"
+	}
+	return "NORMAL"
+}
+
+// settle ends what connect has begun: from the second write on, SQLite syncs as
+// it does by default.
+func (s *Store) settle(ctx context.Context) error {
+	if !s.calm {
+		return nil
+	}
+	if _, err := s.db.ExecContext(ctx, "PRAGMA synchronous = NORMAL"); err != nil {
+		return fmt.Errorf("sync again: %w", err)
+	}
+	s.calm = false
 	return nil
 }
 
@@ -184,7 +213,7 @@ func (s *Store) openRead(ctx context.Context) error {
 	case v == 0: // another process is about to make it
 		return errors.Join(s.db.Close(), s.openEmpty(ctx))
 	case v < len(migrations):
-		return errors.Join(s.db.Close(), s.readOld(ctx, v, dsn(s.path, s.opts.BusyTimeout, mode)))
+		return errors.Join(s.db.Close(), s.readOld(ctx, v, dsn(s.path, s.opts.BusyTimeout, mode, "NORMAL")))
 	}
 	return nil
 }
@@ -195,7 +224,7 @@ func (s *Store) hasWAL() bool {
 }
 
 func (s *Store) connectRead(ctx context.Context, mode string) (version int, err error) {
-	if s.db, err = dial(dsn(s.path, s.opts.BusyTimeout, mode)); err != nil {
+	if s.db, err = dial(dsn(s.path, s.opts.BusyTimeout, mode, "NORMAL")); err != nil {
 		return 0, err
 	}
 	if version, err = userVersion(ctx, s.db); err != nil {
@@ -252,12 +281,12 @@ func (s *Store) queryOnly(ctx context.Context) error {
 	return err
 }
 
-func dsn(path string, busy time.Duration, mode string) string {
+func dsn(path string, busy time.Duration, mode, synchronous string) string {
 	u := url.URL{Scheme: "file", Path: path}
 	return u.String() + "?mode=" + mode +
 		"&_busy_timeout=" + strconv.FormatInt(busy.Milliseconds(), 10) +
 		"&_txlock=immediate" + // a read that turns into a write can't wait for its turn
-		"&_synchronous=NORMAL&_foreign_keys=1&_dqs=0&_defensive=1&_error_rc=1"
+		"&_synchronous=" + synchronous + "&_foreign_keys=1&_dqs=0&_defensive=1&_error_rc=1"
 }
 
 // dial opens no file yet. One connection serves all: it keeps the pragmas that

@@ -124,7 +124,7 @@ func TestPragmas(t *testing.T) {
 	s := newStore(t)
 	write(t, s, sample()[1], true) // Finish changes synchronous for its own commit
 	for pragma, want := range map[string]string{
-		"journal_mode": "wal", "synchronous": "1", "foreign_keys": "1", "busy_timeout": "5000", "user_version": "2",
+		"journal_mode": "wal", "synchronous": "1", "foreign_keys": "1", "busy_timeout": "5000", "user_version": "3",
 	} {
 		var got string
 		must(t, s.db.QueryRow("PRAGMA "+pragma).Scan(&got))

@@ -22,60 +22,48 @@ func (s *Store) Begin(ctx context.Context, run Run) error {
 }
 
 // Update writes all fields of a run that has begun here, as more of them are
-// known: name, dest, staging paths, ...
-func (s *Store) Update(ctx context.Context, run Run) error {
-	return s.change(ctx, "update run", run.ID, func(r *Run) {
-		step := r.Step
-		*r = run
-		if r.Step == "" {
-			r.Step = step
-		}
-		r.Result = Running
-	})
-}
-
-// SetStep writes which step the run id is in.
-func (s *Store) SetStep(ctx context.Context, id, step string) error {
-	return s.change(ctx, "set step", id, func(r *Run) { r.Step = step })
-}
-
-func (s *Store) change(ctx context.Context, what, id string, edit func(*Run)) error {
-	return s.do(ctx, what, func(db *sql.DB) error {
-		r, ok := s.current[id]
+// known, and the steps of it that have ended since, each of which gets the
+// next Seq: all or nothing. An empty Step leaves the one that is written.
+func (s *Store) Update(ctx context.Context, run Run, steps ...Step) error {
+	return s.do(ctx, "update run", func(db *sql.DB) error {
+		r, ok := s.current[run.ID]
 		if !ok {
-			return fmt.Errorf("%w: %q has not begun here", ErrNotFound, id)
+			return fmt.Errorf("%w: %q has not begun here", ErrNotFound, run.ID)
 		}
-		edit(&r)
-		s.current[id] = r
-		return putRun(ctx, db, r)
+		if run.Step == "" {
+			run.Step = r.Step
+		}
+		run.Result = Running
+		s.current[run.ID] = run
+		if len(steps) == 0 {
+			return putRun(ctx, db, run)
+		}
+		return inTx(ctx, db, func(tx *sql.Tx) error { return putWith(ctx, tx, run, steps) })
 	})
 }
 
-// AddStep writes a step that has ended, of a run that has begun here and is
-// not finished, and gives it the next Seq.
-func (s *Store) AddStep(ctx context.Context, step Step) error {
-	return s.do(ctx, "add step", func(db *sql.DB) error {
-		r, ok := s.current[step.Run]
-		if !ok {
-			return fmt.Errorf("%w: %q has not begun here", ErrNotFound, step.Run)
+// putWith writes a run and steps of it.
+func putWith(ctx context.Context, tx querier, run Run, steps []Step) error {
+	if err := putRun(ctx, tx, run); err != nil {
+		return err
+	}
+	for _, step := range steps {
+		step.Run = run.ID
+		if err := insertStep(ctx, tx, step); err != nil {
+			return err
 		}
-		return inTx(ctx, db, func(tx *sql.Tx) error {
-			if err := putRun(ctx, tx, r); err != nil { // a sign of life, too
-				return err
-			}
-			return insertStep(ctx, tx, step)
-		})
-	})
+	}
+	return nil
 }
 
 // Finish writes the end of the run: all fields, of which the caller has set
-// Result, Exit and Error; a zero Finished becomes now. With handled, its
-// EventKey is remembered as one that need not run again.
+// Result, Exit and Error, and its last steps; a zero Finished becomes now. With
+// handled, its EventKey is remembered as one that need not run again.
 //
 // It is on disk when Finish returns, even if the machine loses power then:
 // a forgotten key would deploy the event once more after the reboot, and a
 // forgotten end would be reported as a death.
-func (s *Store) Finish(ctx context.Context, run Run, handled bool) error {
+func (s *Store) Finish(ctx context.Context, run Run, handled bool, steps ...Step) error {
 	if run.Finished.IsZero() {
 		run.Finished = time.Now()
 	}
@@ -84,7 +72,7 @@ func (s *Store) Finish(ctx context.Context, run Run, handled bool) error {
 			run.Step = cur.Step
 		}
 		err := durably(ctx, db, func(tx *sql.Tx) error {
-			if err := putRun(ctx, tx, run); err != nil || !handled {
+			if err := putWith(ctx, tx, run, steps); err != nil || !handled {
 				return err
 			}
 			return putHandled(ctx, tx, run.EventKey, run.ID)
@@ -112,6 +100,16 @@ func (s *Store) Skip(ctx context.Context, run Run) error {
 			return putHandled(ctx, tx, run.EventKey, run.ID)
 		})
 	})
+}
+
+// Reported returns the runs that Died has returned to somebody, those that
+// started last first.
+func (s *Store) Reported(ctx context.Context) (runs []Run, err error) {
+	err = s.do(ctx, "list died runs", func(db *sql.DB) (err error) {
+		runs, err = queryRuns(ctx, db, "WHERE result = 'died' ORDER BY begun DESC") // as its index has it
+		return err
+	})
+	return runs, err
 }
 
 // Died finds the running runs whose process is gone, writes that they died at
