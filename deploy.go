@@ -60,12 +60,12 @@ type run struct {
 	event       *event.Event
 	back        *rollback // nil for a deployment
 	manifest    *manifest.Manifest
-	raw         []byte // the manifest's text as fetched
-	text        []byte // the same, templates filled in
-	manifestURL string // redacted
-	src         string // redacted; the mirror in use
-	archive     string // the verified local file
-	fetched     bool   // by this run
+	raw         []byte   // the manifest's text as fetched
+	text        []byte   // the same, templates filled in
+	manifestURL string   // redacted
+	src         string   // redacted; the mirror in use
+	archive     *os.File // that was verified; nil = not here
+	fetched     bool     // by this run
 	staging     string
 	strategy    syncStrategy
 	excludeText []byte       // of the archive's exclude list
@@ -304,7 +304,7 @@ func (r *run) bring(ctx context.Context) error {
 // fetchVerified fetches the archive. When it is not what the manifest says,
 // the hooks for that run.
 func (r *run) fetchVerified(ctx context.Context) (err error) {
-	r.archive, err = r.fetchArchive(ctx)
+	err = r.fetchArchive(ctx)
 	r.fetched = err == nil
 	if errors.Is(err, failure.ErrRefused) {
 		if hook := r.runHooks(ctx, hooks.AuthFail, true); hook != nil {

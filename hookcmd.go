@@ -112,11 +112,11 @@ func (r *run) loadAllowed(ctx context.Context, rules manifest.Rules) error {
 
 // fetchTree fetches the archive, verifies it and unpacks it in one of parents.
 func (r *run) fetchTree(ctx context.Context, parents ...string) error {
-	archive, err := r.fetchArchive(ctx)
+	err := r.fetchArchive(ctx)
 	if err != nil {
 		return fmt.Errorf("fetch: %w", err)
 	}
-	if r.staging, err = r.unpack(ctx, archive, parents); err != nil {
+	if r.staging, err = r.unpack(ctx, r.archive, parents); err != nil {
 		return fmt.Errorf("extract: %w", err)
 	}
 	return nil

@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"io"
 	"os"
 
 	"stretcher/internal/fetch/cache"
-	"stretcher/internal/fetch/checksum"
 	"stretcher/internal/text/failure"
 )
 
@@ -17,13 +15,15 @@ func (r *run) keepsArchive() bool {
 	return r.kept != nil && (s == strategyRsync || s == strategyNative) && r.policy.Cache.KeepArchives() > 0
 }
 
-// dropArchive removes an archive that has been unpacked: its room may be
+// dropArchive gives an archive up that has been unpacked: its room may be
 // needed for the sync.
 func (r *run) dropArchive() error {
-	if !r.fetched || r.keepsArchive() {
+	if r.archive == nil || r.fetched && r.keepsArchive() {
 		return nil
 	}
-	return os.Remove(r.archive)
+	err := r.archive.Close()
+	r.archive = nil
+	return err
 }
 
 // keep keeps what a good run has deployed, and by which manifest, for a
@@ -46,7 +46,8 @@ func (r *run) keep(ctx context.Context) {
 	if r.isRollback() {
 		e.Origin = r.back.kept.Seq
 	}
-	archive, archives := "", 0
+	archives := 0
+	var archive *os.File
 	if r.keepsArchive() {
 		archives = r.policy.Cache.KeepArchives()
 		if r.fetched {
@@ -54,9 +55,9 @@ func (r *run) keep(ctx context.Context) {
 		}
 	}
 	err := r.kept.Put(ctx, e, r.raw, archive)
-	if err != nil && archive != "" {
+	if err != nil && archive != nil {
 		r.log.Warn(failure.Sayf("a rollback to this run will have to fetch: %v", err))
-		err = r.kept.Put(ctx, e, r.raw, "")
+		err = r.kept.Put(ctx, e, r.raw, nil)
 	}
 	if err != nil {
 		r.log.Warn(failure.Sayf("a rollback to this run is not possible: %v", err))
@@ -66,24 +67,12 @@ func (r *run) keep(ctx context.Context) {
 	}
 }
 
-// Of a dest whose archives are not kept, the manifests of so many different
-// deployments are, and of so many runs: a rollback fetches the archive again.
-const (
-	maxDeployments = 5
-	maxManifests   = 20
-)
-
 // keepsManifest tells which manifests stay: those of all releases that are
 // there, else the newest.
 func (r *run) keepsManifest() func(cache.Entry) bool {
 	s, ok := r.released()
 	if !ok {
-		n, seen := 0, map[string]bool{}
-		return func(e cache.Entry) bool {
-			n++
-			seen[e.Fingerprint] = true
-			return n <= maxManifests && len(seen) <= maxDeployments
-		}
+		return cache.Newest()
 	}
 	there := map[string]bool{}
 	all, err := s.dir.List()
@@ -91,32 +80,4 @@ func (r *run) keepsManifest() func(cache.Entry) bool {
 		there[rel.ID] = true
 	}
 	return func(e cache.Entry) bool { return err != nil || there[e.Run] }
-}
-
-// hashFile returns the digest of a file.
-func hashFile(ctx context.Context, name, algorithm string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	h := checksum.New(algorithm)
-	if _, err := io.Copy(h, &contextReader{ctx, f}); err != nil {
-		return nil, err
-	}
-	return h.Sum(nil), nil
-}
-
-// contextReader is a reader that ends with ctx.
-type contextReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-// Read reads unless the context has ended.
-func (c *contextReader) Read(p []byte) (int, error) {
-	if err := context.Cause(c.ctx); err != nil {
-		return 0, err
-	}
-	return c.r.Read(p)
 }

@@ -225,6 +225,9 @@ func (r *run) refuse(err error) (string, error) {
 func (r *run) close() {
 	r.store.Close()
 	r.rec.Close()
+	if r.kept != nil {
+		_ = r.kept.Close()
+	}
 }
 
 // tmpdir is what TMPDIR names, or "". It is absolute: the next run may be

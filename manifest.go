@@ -39,7 +39,7 @@ func (r *run) use(loaded *manifest.Loaded, err error) error {
 func (r *run) loader(rules manifest.Rules) *manifest.Loader {
 	return &manifest.Loader{
 		Policy: r.policy,
-		Fetch:  r.fetchManifest,
+		Fetch:  r.fetcher(r.archivePlaces).Document,
 		Lookup: r.lookup,
 		Secret: r.log.Mask,
 		Warn:   func(text string) { r.log.Warn(text) },

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -41,9 +42,9 @@ func (*nativeStrategy) live(r *run) string { return r.manifest.Dest }
 
 // stage reads the archive once and writes what dest does not have. Hooks that
 // run before the sync may look at the tree, and get all of it.
-func (n *nativeStrategy) stage(ctx context.Context, r *run, name string) (dir string, err error) {
+func (n *nativeStrategy) stage(ctx context.Context, r *run, f *os.File) (dir string, err error) {
 	if n.whole = r.hasHooksAt(hooks.PostExtract, hooks.PreSync); n.whole {
-		if dir, err = r.unpack(ctx, name, nativeParents(r.manifest.Dest)); err == nil {
+		if dir, err = r.unpack(ctx, f, nativeParents(r.manifest.Dest)); err == nil {
 			n.entries, err = readTree(ctx, dir)
 		}
 		return dir, err
@@ -51,15 +52,13 @@ func (n *nativeStrategy) stage(ctx context.Context, r *run, name string) (dir st
 	if dir, err = r.stagingDir(nativeParents(r.manifest.Dest)); err != nil {
 		return "", err
 	}
-	return dir, n.stageDifferences(ctx, r, name, dir)
+	return dir, n.stageDifferences(ctx, r, f, dir)
 }
 
-func (n *nativeStrategy) stageDifferences(ctx context.Context, r *run, name, dir string) error {
-	f, err := os.Open(name)
-	if err != nil {
+func (n *nativeStrategy) stageDifferences(ctx context.Context, r *run, f *os.File, dir string) error {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	defer f.Close()
 	opts, err := mirrorOptions(r.manifest, nil)
 	if err != nil {
 		return err

@@ -18,7 +18,6 @@ import (
 
 	"stretcher/internal/archive"
 	"stretcher/internal/cli"
-	"stretcher/internal/disk"
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/manifest"
 	"stretcher/internal/strategy/filter"
@@ -79,46 +78,16 @@ func (r *run) plan(ctx context.Context) (*plan, error) {
 	if err := cmp.Or(r.strategy.checkLayout(r), r.strategy.check(r)); err != nil {
 		return nil, err
 	}
-	f, err := r.fetchUnnamed(ctx)
+	f, err := r.fetcher(r.planPlaces).Archive(ctx, m.Src, m.Checksum, int64(m.Limits.Archive))
 	if err != nil {
 		return nil, fmt.Errorf("fetch: %w", err)
 	}
 	defer f.Close()
-	return p, r.compare(ctx, f, p)
+	return p, r.compare(ctx, f.File, p)
 }
 
-// fetchUnnamed fetches the archive to a file that has no name: nobody finds
-// it, whatever happens.
-func (r *run) fetchUnnamed(ctx context.Context) (f *os.File, err error) {
-	err = r.eachMirror(ctx, func(ctx context.Context, src string) error {
-		d := &download{create: r.unnamed}
-		if err := r.fetchMirror(ctx, src, d); err != nil {
-			if d.file != nil {
-				_ = d.file.Close()
-			}
-			return err
-		}
-		if d.file == nil { // an empty archive
-			return d.open()
-		}
-		f = d.file
-		return nil
-	})
-	return f, err
-}
-
-// unnamed makes the file in the first place that has room.
-func (r *run) unnamed(size int64) (f *os.File, err error) {
-	for _, parent := range append([]string{os.TempDir()}, r.tempParents()...) {
-		if err = disk.Room(parent, size); err != nil {
-			continue
-		}
-		if f, err = disk.UnnamedAt(parent); err == nil {
-			return f, nil
-		}
-	}
-	return nil, fmt.Errorf("no place for the archive: %w", err)
-}
+// planPlaces are those that may hold an archive that is looked at only.
+func (r *run) planPlaces(int64) []string { return append([]string{os.TempDir()}, r.tempParents()...) }
 
 // compare fills in what differs between the archive and what is deployed.
 func (r *run) compare(ctx context.Context, f *os.File, p *plan) error {

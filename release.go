@@ -95,7 +95,7 @@ func (s *releaseStrategy) isLive(m *manifest.Manifest) bool {
 
 func (*releaseStrategy) live(r *run) string { return filepath.Join(r.manifest.Dest, "current") }
 
-func (s *releaseStrategy) stage(ctx context.Context, r *run, archive string) (string, error) {
+func (s *releaseStrategy) stage(ctx context.Context, r *run, archive *os.File) (string, error) {
 	if err := s.dir.Prepare(); err != nil {
 		return "", err
 	}

@@ -1,19 +1,19 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"stretcher/internal/cli"
 	"stretcher/internal/event"
+	"stretcher/internal/fetch"
 	"stretcher/internal/fetch/cache"
-	"stretcher/internal/fetch/checksum"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/manifest"
 	"stretcher/internal/strategy/releases"
@@ -242,26 +242,23 @@ func (r *run) fetchKept(ctx context.Context) error {
 	if r.back.id != "" {
 		return nil // the release is there
 	}
-	name, ok := r.kept.Archive(r.back.kept.Run)
+	file, ok := r.kept.Archive(r.back.kept.Run)
 	if !ok { // a later run may have deployed the same
-		name, ok = r.kept.Find(r.back.kept.Checksum)
+		file, ok = r.kept.Find(r.back.kept.Checksum)
 	}
 	if !ok {
 		r.log.Info(fmt.Sprintf("the archive of run %s is not kept: fetching it again", r.back.kept.Run))
 		return r.fetchVerified(ctx)
 	}
-	sum, err := hashFile(ctx, name, r.manifest.Checksum.Algorithm)
-	if cause := context.Cause(ctx); cause != nil {
-		return cause
-	}
-	if err == nil && !bytes.Equal(sum, r.manifest.Checksum.Digest) {
-		err = fmt.Errorf("its checksum is %s", checksum.Checksum{Algorithm: r.manifest.Checksum.Algorithm, Digest: sum})
-	}
-	if err != nil {
+	if err := fetch.Verify(ctx, file, r.manifest.Checksum); err != nil {
+		_ = file.Close()
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
 		r.log.Warn(failure.Sayf("the archive kept of run %s is damaged, fetching it again: %v", r.back.kept.Run, err))
 		return r.fetchVerified(ctx)
 	}
-	r.archive, r.src = name, "the archive kept of run "+r.back.kept.Run
+	r.archive, r.src = file, "the archive kept of run "+r.back.kept.Run
 	r.log.Info(fmt.Sprintf("taking %s, %s is right", r.src, r.manifest.Checksum.Algorithm))
 	return nil
 }
@@ -280,7 +277,7 @@ func (s *releaseSwitch) check(r *run) error {
 
 func (s *releaseSwitch) checkLayout(r *run) error { return s.check(r) }
 
-func (s *releaseSwitch) stage(_ context.Context, r *run, _ string) (string, error) {
+func (s *releaseSwitch) stage(_ context.Context, r *run, _ *os.File) (string, error) {
 	return s.dir.Path(s.target), nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -88,7 +89,10 @@ func (r *run) cleanUp() {
 	for _, hold := range r.holds {
 		_ = hold.Close()
 	}
-	r.temp, r.holds = nil, nil
+	if r.archive != nil {
+		_ = r.archive.Close()
+	}
+	r.temp, r.holds, r.archive = nil, nil, nil
 }
 
 // removeQuietly removes a tree and leaves the time of the directory that it
@@ -103,11 +107,11 @@ func removeQuietly(dir string) error {
 	return err
 }
 
-// unpack unpacks the archive's file into a new staging directory in the first
+// unpack unpacks the archive into a new staging directory in the first
 // of parents that has room for it, and gives its root the mode it shall have.
-func (r *run) unpack(ctx context.Context, name string, parents []string) (dir string, err error) {
+func (r *run) unpack(ctx context.Context, file *os.File, parents []string) (dir string, err error) {
 	for i := range parents {
-		dir, err = r.unpackIn(ctx, name, parents[i:])
+		dir, err = r.unpackIn(ctx, file, parents[i:])
 		if dir == "" || !errors.Is(err, syscall.ENOSPC) || i == len(parents)-1 {
 			return dir, err
 		}
@@ -123,22 +127,20 @@ func (r *run) unpack(ctx context.Context, name string, parents []string) (dir st
 	return "", errors.New("no place to unpack in")
 }
 
-func (r *run) unpackIn(ctx context.Context, name string, parents []string) (string, error) {
+func (r *run) unpackIn(ctx context.Context, file *os.File, parents []string) (string, error) {
 	dir, err := r.stagingDir(parents)
 	if err != nil {
 		return "", err
 	}
-	f, err := os.Open(name)
-	if err != nil {
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return "", err
 	}
-	defer f.Close()
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return "", err
 	}
 	defer root.Close()
-	res, err := archive.Extract(ctx, f, root, r.archiveOptions())
+	res, err := archive.Extract(ctx, file, root, r.archiveOptions())
 	if err != nil {
 		return dir, r.archiveError(err)
 	}

@@ -31,7 +31,7 @@ import (
 type syncStrategy interface {
 	checkLayout(r *run) error
 	check(r *run) error
-	stage(ctx context.Context, r *run, archive string) (staging string, err error)
+	stage(ctx context.Context, r *run, archive *os.File) (staging string, err error)
 	sync(ctx context.Context, r *run) error
 	live(r *run) string
 }
@@ -75,7 +75,7 @@ func settleStrategy(m *manifest.Manifest, say func(string)) {
 // leaves dest a mixture of old and new files.
 type rsyncStrategy struct{}
 
-func (rsyncStrategy) stage(ctx context.Context, r *run, archive string) (string, error) {
+func (rsyncStrategy) stage(ctx context.Context, r *run, archive *os.File) (string, error) {
 	return r.unpack(ctx, archive, r.tempParents())
 }
 
@@ -153,7 +153,7 @@ func rsyncArgs(m *manifest.Manifest, verbose, staging string) []string {
 type mvStrategy struct{}
 
 // stage has one place only, since a rename can't cross file systems.
-func (mvStrategy) stage(ctx context.Context, r *run, archive string) (string, error) {
+func (mvStrategy) stage(ctx context.Context, r *run, archive *os.File) (string, error) {
 	return r.unpack(ctx, archive, []string{filepath.Dir(r.manifest.Dest)})
 }
 

@@ -26,11 +26,11 @@ type Wanted struct {
 }
 
 // Private opens the best place where nobody else can rename what is made: the
-// first of the candidates that is private, can be written and has room, else
-// the state directory, else, where a candidate was not private, the nearest
-// such directory above dest. Where the device of dest is wanted each of them
-// must be on it, and dest itself is a candidate, after the others. No other
-// place is in dest, which a sync clears.
+// first of the candidates that is private, can be written and has room; else,
+// unless one of them lacked nothing but room, the state directory; else, where
+// a candidate was not private, the nearest such directory above dest. Where the
+// device of dest is wanted each of them must be on it, and dest itself is a
+// candidate, after the others. No other place is in dest, which a sync clears.
 //
 // The error is failure.ErrRefused when others could rename in all of them.
 func Private(w Wanted) (*Dir, error) {
@@ -54,7 +54,7 @@ func Places(w Wanted) ([]*Dir, error) {
 	if w.Dest != nil && w.Dest.Dir != nil && w.SameDevice {
 		s.try(w.Dest.Real())
 	}
-	if w.State != "" {
+	if w.State != "" && !s.crowded {
 		s.try(w.State)
 	}
 	if len(s.found) == 0 && w.Dest != nil && s.exposed != "" {
@@ -72,6 +72,7 @@ type search struct {
 	found   []*Dir
 	seen    []string
 	reasons []error
+	crowded bool   // a place would do, but has no room
 	exposed string // why the first place that would do otherwise is not private
 }
 
@@ -127,9 +128,6 @@ func (s *search) judge(d *Dir) error {
 	if s.Dest != nil && s.SameDevice && !sameMount(int(d.file.Fd()), s.target()) {
 		return fmt.Errorf("%q %w", d.Path(), errDevice)
 	}
-	if slices.Contains(s.Full, d.Device()) {
-		return fmt.Errorf("%q: %w", d.Path(), ErrNoRoom)
-	}
 	if err := unix.Faccessat(int(d.file.Fd()), ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
 		return &fs.PathError{Op: "write", Path: d.Path(), Err: err}
 	}
@@ -139,7 +137,12 @@ func (s *search) judge(d *Dir) error {
 		}
 		return errors.New(d.Exposed())
 	}
-	return d.Room(s.Size)
+	err := d.Room(s.Size)
+	if slices.Contains(s.Full, d.Device()) {
+		err = fmt.Errorf("%q: %w", d.Path(), ErrNoRoom)
+	}
+	s.crowded = s.crowded || err != nil
+	return err
 }
 
 // inDest tells whether a sync would clear the place.

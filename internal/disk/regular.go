@@ -28,20 +28,42 @@ func OpenRegular(path string, flag int, perm fs.FileMode) (*os.File, error) {
 		return nil, err
 	}
 	defer w.close()
-	name := filepath.Join(w.path(), base)
+	return openIn(w.last().fd, base, filepath.Join(w.path(), base), flag, perm, exposedOn(w.way) != "")
+}
+
+// OpenRegularIn is OpenRegular for a name in an open directory, and follows no
+// symlink at all.
+func OpenRegularIn(dir *os.Root, name string, flag int, perm fs.FileMode) (*os.File, error) {
+	if err := component(name); err != nil {
+		return nil, err
+	}
+	d, err := opened(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(d.Fd()), &st); err != nil {
+		return nil, &fs.PathError{Op: "stat", Path: dir.Name(), Err: err}
+	}
+	return openIn(int(d.Fd()), name, name, flag, perm, newStep(&st).exposed("") != "")
+}
+
+// openIn opens a file in a directory, where others can rename if it is exposed.
+func openIn(dir int, base, path string, flag int, perm fs.FileMode, exposed bool) (*os.File, error) {
 	flags := flag&^os.O_TRUNC | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
-	fd, err := retry(func() (int, error) { return unix.Openat(w.last().fd, base, flags, uint32(perm.Perm())) })
+	fd, err := retry(func() (int, error) { return unix.Openat(dir, base, flags, uint32(perm.Perm())) })
 	if errors.Is(err, unix.ENXIO) { // a FIFO that nobody reads, or a socket
 		err = ErrIrregular
 	}
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	if err := regular(fd, flag, exposedOn(w.way) != ""); err != nil {
+	if err := regular(fd, flag, exposed); err != nil {
 		_ = unix.Close(fd)
-		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	file := os.NewFile(uintptr(fd), name)
+	file := os.NewFile(uintptr(fd), path)
 	if flag&os.O_TRUNC != 0 { // only now: the file has been judged
 		if err := file.Truncate(0); err != nil {
 			_ = file.Close()

@@ -83,3 +83,27 @@ func TestOpenRegularForeign(t *testing.T) {
 		t.Errorf("it holds %q, %v", text, err)
 	}
 }
+
+func TestOpenRegularIn(t *testing.T) {
+	top := tempDir(t)
+	root := rootAt(t, top)
+	must(t, root.WriteFile("file", []byte("text"), 0o600))
+	must(t, root.Symlink("file", "link"))
+	must(t, root.Link("file", "second"))
+	must(t, unix.Mkfifo(filepath.Join(top, "fifo"), 0o600))
+	for name, want := range map[string]error{
+		"file": nil, "second": nil, "link": unix.ELOOP, "fifo": ErrIrregular, "none": fs.ErrNotExist, "../a": unix.EINVAL,
+	} {
+		f, err := OpenRegularIn(root, name, os.O_WRONLY, 0)
+		if !errors.Is(err, want) {
+			t.Errorf("%q: %v, want %v", name, err, want)
+		}
+		if err == nil {
+			_ = f.Close()
+		}
+	}
+	must(t, os.Chmod(top, 0o777))
+	if _, err := OpenRegularIn(root, "second", os.O_WRONLY, 0); err == nil {
+		t.Error("a second name was opened for writing where others can rename")
+	}
+}

@@ -3,6 +3,7 @@ package disk
 import (
 	"errors"
 	"os"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,4 +20,31 @@ func unnamedIn(d *os.File, root *os.Root) (*os.File, error) {
 		return nil, &os.PathError{Op: "open", Path: root.Name(), Err: err}
 	}
 	return os.NewFile(uintptr(fd), "a file without a name"), nil
+}
+
+// Link gives a file that Unnamed made a name in an open directory on the same
+// file system. It fails when the name is there, or the file system has no files
+// without a name.
+func Link(file *os.File, dir *os.Root, name string) error {
+	if err := component(name); err != nil {
+		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
+		return &os.PathError{Op: "stat", Path: file.Name(), Err: err}
+	}
+	if st.Nlink > 0 { // a second name would leave it to whoever has the first
+		return &os.LinkError{Op: "link", Old: file.Name(), New: name, Err: unix.EMLINK}
+	}
+	d, err := opened(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	// AT_EMPTY_PATH needs a capability; the name in /proc does not: open(2).
+	old := "/proc/self/fd/" + strconv.Itoa(int(file.Fd()))
+	if err := unix.Linkat(unix.AT_FDCWD, old, int(d.Fd()), name, unix.AT_SYMLINK_FOLLOW); err != nil {
+		return &os.LinkError{Op: "link", Old: file.Name(), New: name, Err: err}
+	}
+	return nil
 }

@@ -2,6 +2,15 @@
 
 package disk
 
-import "os"
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
 
 func unnamedIn(_ *os.File, root *os.Root) (*os.File, error) { return unlinked(root) }
+
+// Link gives a file that Unnamed made a name, where the system can.
+func Link(file *os.File, _ *os.Root, name string) error {
+	return &os.LinkError{Op: "link", Old: file.Name(), New: name, Err: unix.ENOTSUP}
+}

@@ -318,7 +318,7 @@ func stops(strategy, code string) []crash {
 		{name: "delay/%s", args: []string{"--random-delay", "100000000"}, stop: stop{at: said("waiting ")}, want: at("delay")},
 		{name: "manifest/%s", set: kind("manifest.yml", "stall"), stop: stop{at: requested("/stall/manifest.yml")}, want: at("manifest")},
 		{name: "lock/%s", set: (*world).holdLock, stop: stop{at: said("waiting for the lock")}, want: at("lock")},
-		{name: "fetch/%s", set: kind("app.tar.gz", "stall"), stop: stop{at: found("tmp/.stretcher-*/archive.unverified")}, want: at("fetch")},
+		{name: "fetch/%s", set: kind("app.tar.gz", "stall"), stop: stop{at: requested("/stall/app.tar.gz")}, want: at("fetch")},
 		{name: "extract/%s", set: sendArchive("many"), stop: stop{at: extracting, passing: unextracted}, want: at("extract")},
 	}
 	for _, step := range []string{"pre", "post", "verify", "success"} {

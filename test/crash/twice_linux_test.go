@@ -15,7 +15,7 @@ func TestCrashTwice(t *testing.T) {
 	w.writeManifest()
 	const most = 200 // calls before the clean-up is done
 	for n := 1; n <= most; n++ {
-		left := w.killInPre()
+		left := w.killInPost()
 		child := w.prepare("second", "", w.manifestURL())
 		status, sent := (&tracer{n: n, signal: syscall.SIGKILL}).run(t, child.cmd)
 		child.closeOut()
@@ -38,11 +38,11 @@ func TestCrashTwice(t *testing.T) {
 	t.Errorf("after %d calls the second run has not cleaned up", most)
 }
 
-// killInPre kills a run in its commands, when it has fetched the archive, and returns the directory
-// that it has left.
-func (w *world) killInPre() string {
+// killInPost kills a run in its commands, when it has staged the tree, and
+// returns the directory that it has left.
+func (w *world) killInPost() string {
 	w.t.Helper()
-	w.fault("pre", hangExec)
+	w.fault("post", hangExec)
 	w.removeAll("mark")
 	child := w.start("first", "", "--force", w.manifestURL())
 	if !child.await(func() bool { return w.exists("mark") }) {
@@ -50,7 +50,7 @@ func (w *world) killInPre() string {
 	}
 	child.signal(syscall.SIGKILL)
 	child.wait()
-	left, _ := filepath.Glob(w.path("tmp/.stretcher-*"))
+	left, _ := filepath.Glob(w.path("*/.stretcher-*"))
 	if len(left) != 1 {
 		w.t.Fatalf("the first run has left %q", left)
 	}

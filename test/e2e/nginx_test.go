@@ -203,7 +203,7 @@ func TestE2ENginxSlow(t *testing.T) {
 			s := newSite(t, crawl)
 			s.write("dest/file", "old")
 			d := s.start(nil, s.publish(s.base+"/app.tgz", large, failureCommand))
-			testparts.WaitFor(t, "the archive to arrive", func() bool { return s.unverified() })
+			testparts.WaitFor(t, "the archive to arrive", func() bool { return arriving(d.cmd.Process.Pid) })
 			if err := d.cmd.Process.Signal(sig); err != nil {
 				t.Fatal(err)
 			}
@@ -215,12 +215,15 @@ func TestE2ENginxSlow(t *testing.T) {
 	}
 }
 
-// unverified tells whether an archive is on its way.
-func (s *site) unverified() bool {
-	dirs, _ := os.ReadDir(s.path("tmp"))
-	for _, d := range dirs {
-		info, err := os.Stat(s.path("tmp/" + d.Name() + "/archive.unverified"))
-		if err == nil && info.Size() > 0 {
+// arriving tells whether a process has an archive on its way: a file without
+// a name that is not empty.
+func arriving(pid int) bool {
+	dir := fmt.Sprintf("/proc/%d/fd/", pid)
+	files, _ := os.ReadDir(dir)
+	for _, f := range files {
+		name, _ := os.Readlink(dir + f.Name())
+		info, err := os.Stat(dir + f.Name())
+		if err == nil && strings.HasSuffix(name, " (deleted)") && info.Mode().IsRegular() && info.Size() > 0 {
 			return true
 		}
 	}

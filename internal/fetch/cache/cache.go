@@ -13,9 +13,8 @@
 // told by the archive's size here and by its checksum, which the caller
 // verifies before it deploys an archive again.
 //
-// Several processes may use one cache at once. Calls that write for a dest,
-// and the use of a path that Archive gave, belong under the dest's lock, which
-// is the caller's: Prune removes archives.
+// Several processes may use one cache at once. Calls that write for a dest
+// belong under the dest's lock, which is the caller's.
 //
 // The package may import internal/disk, and nothing else of this module. It
 // knows nothing of what a manifest says.
@@ -73,9 +72,11 @@ type Entry struct {
 	Size        int64     `json:"size"` // of the archive, in bytes, also when it is not here any more; 0 when there never was one
 }
 
-// Store is an open cache. It holds nothing open, and is safe for concurrent use.
+// Store is an open cache. It is safe for concurrent use.
 type Store struct {
-	dir string
+	dir   string // for messages
+	place *disk.Dir
+	root  *os.Root
 
 	// Warn is told of entries that can't be read and are left out. It must be
 	// set before the first call; nil means nobody is told.
@@ -88,29 +89,48 @@ func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open cache: %w", err)
 	}
-	info, err := os.Stat(dir)
+	place, err := openOwn(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open cache: %w", err)
 	}
-	if !info.IsDir() || !own(info) || info.Mode().Perm()&0o022 != 0 {
-		return nil, fmt.Errorf("open cache: %q must be a directory that only its owner can write, you or root", dir)
-	}
-	return &Store{dir: dir}, nil
+	return &Store{dir: dir, place: place, root: place.Root()}, nil
 }
+
+func openOwn(dir string) (*disk.Dir, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	place, err := disk.Open(abs)
+	if err != nil {
+		return nil, err
+	}
+	info, err := place.File().Stat()
+	if err == nil && (!own(info) || info.Mode().Perm()&0o022 != 0) {
+		err = fmt.Errorf("%q must be a directory that only its owner can write, you or root", dir)
+	}
+	if err != nil {
+		return nil, errors.Join(err, place.Close())
+	}
+	return place, nil
+}
+
+// Close closes the cache.
+func (s *Store) Close() error { return s.place.Close() }
 
 // List returns dest's entries, the newest first; those of all dests when dest
 // is "". Entries that can't be read are left out and told to Warn.
 func (s *Store) List(dest string) ([]Entry, error) {
-	names, err := os.ReadDir(s.dir)
+	names, err := s.names()
 	if err != nil {
 		return nil, fmt.Errorf("read cache: %w", err)
 	}
 	var all []Entry
-	for _, d := range names {
-		if !isRun(d.Name()) {
+	for _, name := range names {
+		if !isRun(name) {
 			continue
 		}
-		e, err := s.read(d.Name())
+		e, err := s.read(name)
 		switch {
 		case errors.Is(err, ErrNotFound): // gone since, or somebody else's
 		case err != nil:
@@ -132,39 +152,78 @@ func (s *Store) Get(run string) (Entry, error) {
 	return s.read(run)
 }
 
+func (s *Store) names() ([]string, error) {
+	dir, err := s.root.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return dir.Readdirnames(-1)
+}
+
 // Manifest returns the manifest of the run's entry. Errors are those of Get.
 func (s *Store) Manifest(run string) ([]byte, error) {
 	if _, err := s.Get(run); err != nil {
 		return nil, err
 	}
-	return s.content(run, manifestName, maxManifest)
-}
-
-// Archive returns the path of the archive in the run's entry, if it has one.
-// An older entry may have given it up to a newer one, see Prune; then Find
-// knows it. It stays there while the caller holds the dest's lock.
-func (s *Store) Archive(run string) (path string, ok bool) {
-	e, err := s.Get(run)
-	if err != nil || !e.HasArchive {
-		return "", false
+	dir, err := s.entry(run)
+	if err != nil {
+		return nil, err
 	}
-	return s.path(run, archiveName), true
+	defer dir.Close()
+	return readFile(dir, manifestName, maxManifest)
 }
 
-// Find returns the path of an archive with this checksum, that of the newest
-// entry of any dest. The caller opens it at once: the lock on its own dest
-// does not keep other dests' archives.
-func (s *Store) Find(checksum string) (path string, ok bool) {
+// Archive opens the archive in the run's entry, if it has one. An older entry
+// may have given it up to a newer one, see Prune; then Find knows it. The file
+// stays whatever happens to the entry. The caller closes it.
+func (s *Store) Archive(run string) (*os.File, bool) {
+	e, err := s.Get(run)
+	if err != nil {
+		return nil, false
+	}
+	return s.archive(e)
+}
+
+// Find opens an archive with this checksum, that of the newest entry of any
+// dest. The caller closes it.
+func (s *Store) Find(checksum string) (*os.File, bool) {
 	all, err := s.List("")
 	if err != nil || checksum == "" {
-		return "", false
+		return nil, false
 	}
 	for _, e := range all {
-		if e.Checksum == checksum && e.HasArchive {
-			return s.path(e.Run, archiveName), true
+		if e.Checksum != checksum {
+			continue
+		}
+		if f, ok := s.archive(e); ok {
+			return f, true
 		}
 	}
-	return "", false
+	return nil, false
+}
+
+// archive opens the archive of an entry. What was opened is judged, not what
+// was seen before.
+func (s *Store) archive(e Entry) (*os.File, bool) {
+	dir, err := s.entry(e.Run)
+	if err != nil {
+		return nil, false
+	}
+	defer dir.Close()
+	f, err := disk.OpenRegularIn(dir.Root(), archiveName, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, false
+	}
+	if info, err := f.Stat(); err != nil || !isArchive(info, e) {
+		_ = f.Close()
+		return nil, false
+	}
+	return f, true
+}
+
+func isArchive(info fs.FileInfo, e Entry) bool {
+	return info.Mode().IsRegular() && own(info) && info.Size() == e.Size
 }
 
 // temporary are the names of entries that are prepared or removed.
@@ -172,7 +231,7 @@ var temporary = regexp.MustCompile(`^\.[0-9A-Za-z_-]+\.[0-9]+$`)
 
 // Sweep removes what killed runs have left, and nothing that a live one is
 // about to make an entry of. It can't fail: what stays is swept the next time.
-func (s *Store) Sweep() { disk.SweepPath(s.dir, temporary) }
+func (s *Store) Sweep() { disk.Sweep(s.place, temporary) }
 
 // runID is what a run's id may be made of: it is a file name here, and may
 // come from a command line.
@@ -188,16 +247,32 @@ func (s *Store) warn(err error) {
 	}
 }
 
+// entry opens the entry of a run whose name is checked.
+func (s *Store) entry(run string) (*disk.Dir, error) {
+	dir, err := s.place.Sub(run)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+		return nil, fmt.Errorf("%w: %q", ErrNotFound, run)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if info, err := dir.File().Stat(); err != nil || !own(info) {
+		return nil, errors.Join(fmt.Errorf("%w: %q", ErrNotFound, run), err, dir.Close())
+	}
+	return dir, nil
+}
+
 // read reads the entry of a run whose name is checked.
 func (s *Store) read(run string) (e Entry, err error) {
-	info, err := os.Lstat(filepath.Join(s.dir, run))
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !(info.IsDir() && own(info)) {
-		return Entry{}, fmt.Errorf("%w: %q", ErrNotFound, run)
-	}
+	dir, err := s.entry(run)
 	if err != nil {
 		return Entry{}, err
 	}
-	text, err := s.content(run, metaName, maxMeta)
+	defer dir.Close()
+	text, err := readFile(dir, metaName, maxMeta)
+	if errors.Is(err, fs.ErrNotExist) && !s.has(run) {
+		return Entry{}, fmt.Errorf("%w: %q", ErrNotFound, run)
+	}
 	if err != nil {
 		return Entry{}, err
 	}
@@ -207,30 +282,32 @@ func (s *Store) read(run string) (e Entry, err error) {
 	if e.Run != run || e.Seq < 1 {
 		return Entry{}, fmt.Errorf("read %q: it is of run %q, number %d", s.path(run, metaName), e.Run, e.Seq)
 	}
-	info, err = os.Lstat(s.path(run, archiveName))
-	e.HasArchive = err == nil && info.Mode().IsRegular() && own(info) && info.Size() == e.Size
+	info, err := dir.Root().Lstat(archiveName)
+	e.HasArchive = err == nil && isArchive(info, e)
 	return e, nil
 }
 
-// content reads a file of an entry. One that is not there is ErrNotFound when
-// the whole entry has gone meanwhile.
-func (s *Store) content(run, name string, limit int64) ([]byte, error) {
-	f, err := os.OpenFile(s.path(run, name), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, gone := os.Lstat(filepath.Join(s.dir, run)); errors.Is(gone, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%w: %q", ErrNotFound, run)
-		}
-	}
+// has tells whether there is an entry by that name now: the one that is open
+// may be going.
+func (s *Store) has(run string) bool {
+	_, err := s.root.Lstat(run)
+	return err == nil
+}
+
+// readFile reads a file of an open entry.
+func readFile(dir *disk.Dir, name string, limit int64) ([]byte, error) {
+	path := filepath.Join(dir.Path(), name)
+	f, err := disk.OpenRegularIn(dir.Root(), name, os.O_RDONLY, 0)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read %q: %w", path, err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() || !own(info) || info.Size() > limit {
-		return nil, fmt.Errorf("read %q: not a file of yours or root's of at most %d bytes", f.Name(), limit)
+	if !own(info) || info.Size() > limit {
+		return nil, fmt.Errorf("read %q: not a file of yours or root's of at most %d bytes", path, limit)
 	}
 	return io.ReadAll(io.LimitReader(f, limit))
 }

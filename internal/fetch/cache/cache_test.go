@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -32,22 +33,74 @@ func newStore(t *testing.T) *Store {
 	return s
 }
 
-// file makes a file as a run has it before it is kept.
-func file(t *testing.T, content string) string {
+// file is an open file with a name elsewhere.
+func file(t *testing.T, content string) *os.File {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "verified")
 	must(t, os.WriteFile(name, []byte(content), 0o640))
-	return name
+	f, err := os.Open(name)
+	must(t, err)
+	t.Cleanup(func() { _ = f.Close() })
+	return f
+}
+
+// unnamed is a file as a run has it before it is kept, read to its end.
+func unnamed(t *testing.T, s *Store, content string) *os.File {
+	t.Helper()
+	f, err := disk.Unnamed(s.root)
+	must(t, err)
+	t.Cleanup(func() { _ = f.Close() })
+	_, err = f.WriteString(content)
+	must(t, err)
+	return f
 }
 
 // put keeps a run on dest, with an archive of content if that isn't "".
 func put(t *testing.T, s *Store, run, dest, checksum, content string) {
 	t.Helper()
-	archive := ""
+	var archive *os.File
 	if content != "" {
-		archive = file(t, content)
+		archive = unnamed(t, s, content)
+		defer archive.Close()
 	}
 	must(t, s.Put(t.Context(), Entry{Run: run, Dest: dest, Checksum: checksum}, []byte("manifest of "+run), archive))
+}
+
+// text is what the archive of a run holds, "" when it has none.
+func text(t *testing.T, f *os.File, ok bool) string {
+	t.Helper()
+	if !ok {
+		if f != nil {
+			t.Errorf("not found, but open: %q", f.Name())
+		}
+		return ""
+	}
+	defer f.Close()
+	b, err := io.ReadAll(f)
+	must(t, err)
+	return string(b)
+}
+
+// isOf fails unless the file is the archive in the run's entry.
+func isOf(t *testing.T, s *Store, run string, f *os.File, ok bool) {
+	t.Helper()
+	if run == "" {
+		if ok || f != nil {
+			t.Errorf("found %v, %v; want none", f, ok)
+		}
+		return
+	}
+	if !ok {
+		t.Errorf("found none, want that of %q", run)
+		return
+	}
+	defer f.Close()
+	got, err := f.Stat()
+	must(t, err)
+	want, err := os.Stat(filepath.Join(s.dir, run, archiveName))
+	if err != nil || !os.SameFile(got, want) {
+		t.Errorf("found another than that of %q, %v", run, err)
+	}
 }
 
 // names are all files of the cache, sorted.
@@ -90,7 +143,7 @@ func TestEntryComesBack(t *testing.T) {
 		}
 	}
 	manifest := []byte("src: \x00\xff {{ env }}\r\n")
-	archive := file(t, "0123456789")
+	archive := unnamed(t, s, "0123456789")
 	must(t, s.Put(t.Context(), want, manifest, archive))
 	want.Seq, want.Size = 1, 10
 	got, err := s.Get(want.Run)
@@ -100,13 +153,11 @@ func TestEntryComesBack(t *testing.T) {
 	if text, err := s.Manifest(want.Run); err != nil || !bytes.Equal(text, manifest) {
 		t.Errorf("manifest %q, %v", text, err)
 	}
-	path, ok := s.Archive(want.Run)
-	if text, err := os.ReadFile(path); !ok || err != nil || string(text) != "0123456789" {
-		t.Errorf("archive %q: %q, %v", path, text, err)
+	f, ok := s.Archive(want.Run)
+	if got := text(t, f, ok); got != "0123456789" {
+		t.Errorf("archive: %q", got)
 	}
-	if _, err := os.Lstat(archive); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the archive was copied, not moved: %v", err)
-	}
+	isOf(t, s, want.Run, archive, true) // it was linked, not copied
 	for name, want := range map[string]fs.FileMode{"": 0o700, "meta.json": 0o600, "manifest": 0o600, "archive": 0o600} {
 		info, err := os.Stat(filepath.Join(s.dir, got.Run, name))
 		if err != nil || info.Mode().Perm() != want {
@@ -117,8 +168,26 @@ func TestEntryComesBack(t *testing.T) {
 	if e, err := s.Get("b"); err != nil || e.Seq != 2 || e.HasArchive || time.Since(e.Finished) > time.Hour || e.Finished.IsZero() {
 		t.Errorf("entry without an archive: %+v, %v", e, err)
 	}
-	if path, ok := s.Archive("b"); ok || path != "" {
-		t.Errorf("archive %q of an entry that has none", path)
+	f, ok = s.Archive("b")
+	isOf(t, s, "", f, ok)
+}
+
+// TestArchiveIsCopied: a file that has a name elsewhere may be changed by who
+// has that.
+func TestArchiveIsCopied(t *testing.T) {
+	s := newStore(t)
+	archive := file(t, "0123456789")
+	_, err := archive.Seek(5, io.SeekStart)
+	must(t, err)
+	must(t, s.Put(t.Context(), Entry{Run: "a", Dest: "/d"}, nil, archive))
+	f, ok := s.Archive("a")
+	if got := text(t, f, ok); got != "0123456789" {
+		t.Errorf("archive: %q", got)
+	}
+	kept, err := os.Stat(filepath.Join(s.dir, "a", archiveName))
+	must(t, err)
+	if info, err := archive.Stat(); err != nil || os.SameFile(info, kept) || kept.Mode() != 0o600 {
+		t.Errorf("it is %v, %v", kept.Mode(), err)
 	}
 }
 
@@ -135,15 +204,12 @@ func TestListAndFind(t *testing.T) {
 		}
 	}
 	for checksum, want := range map[string]string{"sum-1": "z", "sum-2": "c", "sum-3": "", "": ""} {
-		path, ok := s.Find(checksum)
-		if got := filepath.Base(filepath.Dir(path)); ok != (want != "") || ok && got != want {
-			t.Errorf("Find(%q) = %q, %v; want that of %q", checksum, path, ok, want)
-		}
+		f, ok := s.Find(checksum)
+		isOf(t, s, want, f, ok)
 	}
 	must(t, os.Truncate(filepath.Join(s.dir, "z", "archive"), 2))
-	if path, ok := s.Find("sum-1"); !ok || filepath.Base(filepath.Dir(path)) != "m" {
-		t.Errorf("Find gives %q, %v; the other has lost its end", path, ok)
-	}
+	f, ok := s.Find("sum-1")
+	isOf(t, s, "m", f, ok) // the other has lost its end
 }
 
 func TestNamesThatAreNoRuns(t *testing.T) {
@@ -156,7 +222,7 @@ func TestNamesThatAreNoRuns(t *testing.T) {
 		if _, err := s.Manifest(run); !errors.Is(err, ErrNotFound) {
 			t.Errorf("Manifest(%q): %v", run, err)
 		}
-		if err := s.Put(t.Context(), Entry{Run: run}, nil, ""); err == nil {
+		if err := s.Put(t.Context(), Entry{Run: run}, nil, nil); err == nil {
 			t.Errorf("Put(%q) did it", run)
 		}
 	}
@@ -172,34 +238,34 @@ func TestPutFails(t *testing.T) {
 		ctx      context.Context
 		run      string
 		manifest []byte
-		archive  func(t *testing.T) string
+		archive  func(t *testing.T) *os.File
 		is       error
 	}{
-		"there already":       {t.Context(), "there", nil, nil, fs.ErrExist},
-		"cancelled":           {ended, "new", nil, nil, context.Canceled},
-		"manifest too long":   {t.Context(), "new", make([]byte, maxManifest+1), nil, nil},
-		"archive missing":     {t.Context(), "new", nil, func(*testing.T) string { return "/none/at/all" }, fs.ErrNotExist},
-		"archive a directory": {t.Context(), "new", nil, func(t *testing.T) string { return t.TempDir() }, nil},
-		"archive a symlink": {t.Context(), "new", nil, func(t *testing.T) string {
-			link := filepath.Join(t.TempDir(), "link")
-			must(t, os.Symlink(file(t, "x"), link))
-			return link
+		"there already":     {t.Context(), "there", nil, nil, fs.ErrExist},
+		"cancelled":         {ended, "new", nil, nil, context.Canceled},
+		"manifest too long": {t.Context(), "new", make([]byte, maxManifest+1), nil, nil},
+		"archive closed": {t.Context(), "new", nil, func(t *testing.T) *os.File {
+			f := file(t, "x")
+			must(t, f.Close())
+			return f
+		}, os.ErrClosed},
+		"archive a directory": {t.Context(), "new", nil, func(t *testing.T) *os.File {
+			f, err := os.Open(t.TempDir())
+			must(t, err)
+			t.Cleanup(func() { _ = f.Close() })
+			return f
 		}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStore(t)
 			put(t, s, "there", "/a", "sum", "old")
-			archive := file(t, "new")
+			archive := unnamed(t, s, "new")
 			if c.archive != nil {
 				archive = c.archive(t)
 			}
-			before, _ := os.Lstat(archive)
 			err := s.Put(c.ctx, Entry{Run: c.run, Dest: "/a"}, c.manifest, archive)
 			if err == nil || c.is != nil && !errors.Is(err, c.is) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("err = %v, want %v", err, c.is)
-			}
-			if after, _ := os.Lstat(archive); before != nil && (after == nil || after.Mode() != before.Mode()) {
-				t.Errorf("the archive was %v and is %v", before.Mode(), after)
 			}
 			if got := fmt.Sprint(names(t, s)); got != "[there/archive there/manifest there/meta.json]" {
 				t.Errorf("left %s", got)
@@ -241,9 +307,8 @@ func TestUnreadableEntries(t *testing.T) {
 			if _, err := s.Get("bad"); err == nil || errors.Is(err, ErrNotFound) == c.warns {
 				t.Errorf("Get: %v", err)
 			}
-			if path, ok := s.Find("sum"); !ok || !strings.HasSuffix(path, "good/archive") {
-				t.Errorf("Find: %q, %v", path, ok)
-			}
+			f, ok := s.Find("sum")
+			isOf(t, s, "good", f, ok)
 			// What can't be read stands in nobody's way.
 			put(t, s, "next", "/a", "sum", "three")
 			must(t, s.Prune("/a", 1, nil))
@@ -274,7 +339,7 @@ func TestManifestGone(t *testing.T) {
 func TestManifestSymlink(t *testing.T) {
 	s := newStore(t)
 	put(t, s, "a", "/a", "", "")
-	must(t, relink(file(t, "secret"), filepath.Join(s.dir, "a", "manifest")))
+	must(t, relink(file(t, "secret").Name(), filepath.Join(s.dir, "a", "manifest")))
 	if text, err := s.Manifest("a"); err == nil || text != nil {
 		t.Errorf("manifest %q, %v", text, err)
 	}
@@ -296,12 +361,14 @@ func TestSweep(t *testing.T) {
 	s := newStore(t)
 	put(t, s, "kept", "/a", "sum", "one")
 	old := time.Now().Add(-time.Hour)
-	left, err := s.temp("left")
-	must(t, err)
+	left, live := filepath.Join(s.dir, temporaryName("left")), filepath.Join(s.dir, temporaryName("live"))
+	must(t, os.Mkdir(left, 0o700))
 	must(t, os.WriteFile(filepath.Join(left, "archive"), []byte("half"), 0o600))
-	live, err := s.temp("live")
+	must(t, os.Mkdir(live, 0o700))
+	held, err := s.place.Sub(filepath.Base(live))
 	must(t, err)
-	hold, err := disk.HoldPath(live)
+	defer held.Close()
+	hold, err := disk.Hold(held.Root())
 	must(t, err)
 	defer hold.Close()
 	for _, name := range []string{left, live, filepath.Join(s.dir, "kept")} {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"stretcher/internal/disk"
 	"stretcher/internal/testparts/again"
 )
 
@@ -35,18 +35,23 @@ func child(args []string) error {
 			return err
 		}
 	}
-	verified := dir + "-verified-" + prefix
 	for i := range n {
 		run, sum := fmt.Sprintf("%s-%d", prefix, i), fmt.Sprint(i%3)
-		archive := verified
-		if i%2 == 1 {
-			archive = ""
-		} else if err := os.WriteFile(verified, content(sum), 0o600); err != nil {
-			return err
+		var archive *os.File
+		if i%2 == 0 {
+			if archive, err = disk.Unnamed(s.root); err != nil {
+				return err
+			}
+			if _, err := archive.Write(content(sum)); err != nil {
+				return err
+			}
 		}
 		e := Entry{Run: run, Dest: dest, Checksum: sum}
 		if err := s.Put(context.Background(), e, []byte("manifest of "+run), archive); err != nil {
 			return err
+		}
+		if archive != nil {
+			_ = archive.Close()
 		}
 		if err := s.Prune(dest, 2, nil); err != nil {
 			return err
@@ -74,9 +79,9 @@ func checkWhole(t *testing.T, s *Store) (all []Entry) {
 		if text, err := s.Manifest(e.Run); string(text) != "manifest of "+e.Run || err != nil {
 			t.Errorf("manifest of %s: %q, %v", e.Run, text, err)
 		}
-		if path, ok := s.Archive(e.Run); ok {
-			if text, err := os.ReadFile(path); !bytes.Equal(text, content(e.Checksum)) || err != nil {
-				t.Errorf("archive of %s: %d bytes, %v", e.Run, len(text), err)
+		if f, ok := s.Archive(e.Run); ok {
+			if got := text(t, f, ok); got != string(content(e.Checksum)) {
+				t.Errorf("archive of %s: %d bytes", e.Run, len(got))
 			}
 		}
 	}
@@ -97,7 +102,7 @@ func TestManyWriters(t *testing.T) {
 		all.Go(func() {
 			for k := range n {
 				run := fmt.Sprintf("g%d-%d", i, k)
-				err := s.Put(t.Context(), Entry{Run: run, Dest: fmt.Sprint("/g", i)}, []byte("manifest of "+run), "")
+				err := s.Put(t.Context(), Entry{Run: run, Dest: fmt.Sprint("/g", i)}, []byte("manifest of "+run), nil)
 				if err != nil {
 					t.Error(err)
 				}
@@ -161,10 +166,10 @@ func TestKilled(t *testing.T) {
 
 // ageWhatIsPrepared waits until the archive is in a prepared entry, and makes
 // that look as if it had been left.
-func (s *Store) ageWhatIsPrepared(t *testing.T, archive string) {
+func (s *Store) ageWhatIsPrepared(t *testing.T) {
 	t.Helper()
 	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Millisecond) {
-		if _, err := os.Stat(archive); errors.Is(err, fs.ErrNotExist) {
+		if taken, _ := filepath.Glob(s.dir + "/.*/" + archiveName); len(taken) == 1 {
 			break
 		}
 		if time.Now().After(end) {
@@ -185,18 +190,15 @@ func TestLockIsWaitedFor(t *testing.T) {
 	s := newStore(t)
 	unlock, err := s.lock(t.Context())
 	must(t, err)
-	archive := file(t, "x")
+	archive := unnamed(t, s, "x")
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := s.Put(ctx, Entry{Run: "a"}, nil, archive); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("err = %v", err)
 	}
-	if _, err := os.Stat(archive); err != nil {
-		t.Errorf("the archive has gone: %v", err)
-	}
 	done := make(chan error)
 	go func() { done <- s.Put(t.Context(), Entry{Run: "a"}, nil, archive) }()
-	s.ageWhatIsPrepared(t, archive)
+	s.ageWhatIsPrepared(t)
 	s.Sweep() // leaves what a live run prepares, how slow it may be
 	unlock()
 	must(t, <-done)

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -48,7 +46,7 @@ func (s *Store) Prune(dest string, keepArchives int, keepManifest func(Entry) bo
 		case keepManifest == nil || !keepManifest(e):
 			err = s.remove(e.Run)
 		default:
-			err = removeFile(s.path(e.Run, archiveName)) // half of one, too
+			err = s.removeFile(filepath.Join(e.Run, archiveName)) // half of one, too
 		}
 		errs = append(errs, err)
 	}
@@ -56,6 +54,24 @@ func (s *Store) Prune(dest string, keepArchives int, keepManifest func(Entry) bo
 		return fmt.Errorf("prune cache: %w", err)
 	}
 	return nil
+}
+
+// Of a dest whose archives are not kept, the manifests of so many different
+// deployments are, and of so many runs: a rollback fetches the archive again.
+const (
+	maxDeployments = 5
+	maxManifests   = 20
+)
+
+// Newest is for Prune, which asks it about the newest entry first: it wants
+// the manifests of the newest runs, a bounded number, and serves one call.
+func Newest() func(Entry) bool {
+	n, seen := 0, map[string]bool{}
+	return func(e Entry) bool {
+		n++
+		seen[e.Fingerprint] = true
+		return n <= maxManifests && len(seen) <= maxDeployments
+	}
 }
 
 // gather leaves each archive of the entries, newest first, in the newest entry
@@ -87,7 +103,7 @@ func (s *Store) gather(all []Entry) error {
 // one's is removed.
 func (s *Store) give(from, to Entry) error {
 	if to.HasArchive {
-		return os.Remove(s.path(from.Run, archiveName))
+		return s.root.Remove(filepath.Join(from.Run, archiveName))
 	}
 	// The size first: whoever reads in between finds no archive there.
 	if to.Size != from.Size {
@@ -96,25 +112,25 @@ func (s *Store) give(from, to Entry) error {
 			return err
 		}
 	}
-	return os.Rename(s.path(from.Run, archiveName), s.path(to.Run, archiveName))
+	return s.root.Rename(filepath.Join(from.Run, archiveName), filepath.Join(to.Run, archiveName))
 }
 
 // rewrite replaces what is known of an entry. The caller has the lock.
 func (s *Store) rewrite(e Entry) error {
-	name := s.path(e.Run, metaName)
+	name := filepath.Join(e.Run, metaName)
 	next := name + ".new"
-	if err := removeFile(next); err != nil { // of a killed process
+	if err := s.removeFile(next); err != nil { // of a killed process
 		return err
 	}
-	if err := writeMeta(next, e); err != nil {
+	if err := writeMeta(s.root, next, e); err != nil {
 		return err
 	}
-	return os.Rename(next, name)
+	return s.root.Rename(next, name)
 }
 
 // removeFile removes a file that may not be there.
-func removeFile(name string) error {
-	if err := os.Remove(name); !errors.Is(err, fs.ErrNotExist) {
+func (s *Store) removeFile(name string) error {
+	if err := s.root.Remove(name); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
@@ -123,9 +139,9 @@ func removeFile(name string) error {
 // remove removes an entry: at once by name, then from the disk. It makes
 // nothing, since the disk may be full.
 func (s *Store) remove(run string) error {
-	temp := filepath.Join(s.dir, fmt.Sprintf(".%s.%d", run, rand.Uint64()))
-	if err := disk.RenamePath(filepath.Join(s.dir, run), temp); err != nil {
+	temp := temporaryName(run)
+	if err := disk.RenameNew(s.root, run, s.root, temp); err != nil {
 		return err
 	}
-	return disk.RemovePath(temp)
+	return disk.RemoveAll(s.root, temp)
 }

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -79,7 +80,7 @@ func checkFiles(t *testing.T, s *Store) {
 		if text, err := s.Manifest(e.Run); string(text) != "manifest of "+e.Run || err != nil {
 			t.Errorf("manifest of %s: %q, %v", e.Run, text, err)
 		}
-		path, ok := s.Archive(e.Run)
+		f, ok := s.Archive(e.Run)
 		if ok != e.HasArchive {
 			t.Errorf("archive of %s: %v, listed %v", e.Run, ok, e.HasArchive)
 		}
@@ -87,8 +88,8 @@ func checkFiles(t *testing.T, s *Store) {
 			continue
 		}
 		want++
-		if text, err := os.ReadFile(path); string(text) != "archive "+e.Checksum || err != nil {
-			t.Errorf("archive of %s: %q, %v", e.Run, text, err)
+		if got := text(t, f, ok); got != "archive "+e.Checksum {
+			t.Errorf("archive of %s: %q", e.Run, got)
 		}
 	}
 	if got := names(t, s); len(got) != want {
@@ -121,9 +122,8 @@ func TestPruneGoesOn(t *testing.T) {
 	if _, ok := s.Archive("b"); ok {
 		t.Error("an archive that is not there yet")
 	}
-	if path, ok := s.Find("1"); !ok || !strings.HasSuffix(path, "a/archive") {
-		t.Errorf("the archive between two entries: %q, %v", path, ok)
-	}
+	f, ok := s.Find("1")
+	isOf(t, s, "a", f, ok) // it is between two entries
 	must(t, os.Remove(filepath.Join(s.dir, "b", "meta.json.new")))
 	must(t, s.Prune("/d", 1, nil))
 	if got := listed(t, s, "/d"); got != "b+" {
@@ -155,4 +155,34 @@ func TestPruneDamagedArchive(t *testing.T) {
 		t.Errorf("left %q", got)
 	}
 	checkFiles(t, s)
+}
+
+// TestNewest: the manifests that stay are bounded, by deployments that differ
+// and by runs.
+func TestNewest(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		runs     int
+		distinct int // different deployments in turn
+		want     int
+	}{
+		{"all different", 30, 30, maxDeployments},
+		{"all alike", 30, 1, maxManifests},
+		{"two in turn", 30, 2, maxManifests},
+		{"few", 4, 4, 4},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStore(t)
+			for i := range c.runs {
+				e := Entry{Run: fmt.Sprintf("r%02d", i), Dest: "/d", Fingerprint: fmt.Sprint(i % c.distinct)}
+				must(t, s.Put(t.Context(), e, []byte("manifest of "+e.Run), nil))
+			}
+			must(t, s.Prune("/d", 0, Newest()))
+			all, err := s.List("/d")
+			must(t, err)
+			if len(all) != c.want || all[0].Run != fmt.Sprintf("r%02d", c.runs-1) {
+				t.Errorf("%d are left, from %s", len(all), all[0].Run)
+			}
+		})
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"time"
@@ -29,22 +30,23 @@ const (
 	poll = 10 * time.Millisecond
 )
 
-// Put makes the entry e.Run of a manifest and an archive ("" for none), whose
+// Put makes the entry e.Run of a manifest and an archive (nil for none), whose
 // checksum the caller has verified. Put sets Seq and Size, and Finished when
-// that is zero. The archive is moved into the entry, or copied when it lies on
-// another file system; the caller's name for it may be gone afterwards.
+// that is zero. An archive without a name gets one in the entry, if it is on
+// the cache's file system and was made by disk.Unnamed; any other is copied.
+// The file stays the caller's, and open; where it is read next is not said.
 //
-// After an error there is no new entry, and the archive is where it was. The
-// error wraps disk.ErrNoRoom when too little would stay free, fs.ErrExist when
-// the run has an entry, ctx's error or the cause.
-func (s *Store) Put(ctx context.Context, e Entry, manifest []byte, archive string) error {
+// After an error there is no new entry. The error wraps disk.ErrNoRoom when too
+// little would stay free, fs.ErrExist when the run has an entry, ctx's error or
+// the cause.
+func (s *Store) Put(ctx context.Context, e Entry, manifest []byte, archive *os.File) error {
 	if err := s.put(ctx, e, manifest, archive); err != nil {
 		return fmt.Errorf("keep what run %q deployed: %w", e.Run, err)
 	}
 	return nil
 }
 
-func (s *Store) put(ctx context.Context, e Entry, manifest []byte, archive string) (err error) {
+func (s *Store) put(ctx context.Context, e Entry, manifest []byte, archive *os.File) (err error) {
 	e.Size = 0
 	switch {
 	case !isRun(e.Run):
@@ -55,83 +57,65 @@ func (s *Store) put(ctx context.Context, e Entry, manifest []byte, archive strin
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	if err := disk.Room(s.dir, int64(len(manifest))+small); err != nil {
+	if err := s.place.Room(int64(len(manifest)) + small); err != nil {
 		return err
 	}
-	temp, err := s.temp(e.Run)
+	temp := temporaryName(e.Run)
+	dir, err := s.place.Make(temp, 0o700)
 	if err != nil {
 		return err
 	}
+	defer dir.Close()
 	defer func() {
 		if err != nil {
-			_ = disk.RemovePath(temp) // or Sweep does
+			_ = disk.RemoveAll(s.root, temp) // or Sweep does
 		}
 	}()
-	hold, err := disk.HoldPath(temp) // against Sweep
+	hold, err := disk.Hold(dir.Root()) // against Sweep
 	if err != nil {
 		return err
 	}
 	defer hold.Close()
-	if err := write(filepath.Join(temp, manifestName), manifest); err != nil {
+	if err := write(dir.Root(), manifestName, manifest); err != nil {
 		return err
 	}
-	if archive != "" {
-		var giveBack func()
-		if e.Size, giveBack, err = s.take(ctx, archive, filepath.Join(temp, archiveName)); err != nil {
+	if archive != nil {
+		if e.Size, err = s.take(ctx, archive, dir); err != nil {
 			return err
 		}
-		defer func() { // before the removal of temp
-			if err != nil {
-				giveBack()
-			}
-		}()
 	}
-	return s.publish(ctx, e, temp)
+	return s.publish(ctx, e, temp, dir)
 }
 
-// temp makes a directory whose name is no entry's.
-func (s *Store) temp(run string) (string, error) { return os.MkdirTemp(s.dir, "."+run+".*") }
+// temporaryName is a directory's name that is no entry's.
+func temporaryName(run string) string { return fmt.Sprintf(".%s.%d", run, rand.Uint64()) }
 
-// take moves or copies the file from to the name to. giveBack undoes a move.
-func (s *Store) take(ctx context.Context, from, to string) (size int64, giveBack func(), err error) {
-	info, err := os.Lstat(from)
+// take links or copies the archive into an entry.
+func (s *Store) take(ctx context.Context, archive *os.File, to *disk.Dir) (size int64, err error) {
+	info, err := archive.Stat()
 	if err != nil {
-		return 0, nil, err
+		return 0, err
 	}
 	if !info.Mode().IsRegular() {
-		return 0, nil, fmt.Errorf("archive %q: not a file", from)
+		return 0, errors.New("the archive is not a file")
 	}
-	err = os.Rename(from, to)
-	if errors.Is(err, unix.EXDEV) {
-		return info.Size(), func() {}, s.copy(ctx, from, to, info.Size())
+	if disk.Link(archive, to.Root(), archiveName) == nil {
+		return info.Size(), archive.Chmod(0o600)
 	}
-	if err != nil {
-		return 0, nil, err
-	}
-	giveBack = func() {
-		_ = os.Chmod(to, info.Mode().Perm())
-		_ = os.Rename(to, from)
-	}
-	if err := os.Chmod(to, 0o600); err != nil {
-		giveBack()
-		return 0, nil, err
-	}
-	return info.Size(), giveBack, nil
+	return info.Size(), s.copy(ctx, archive, to.Root(), info.Size())
 }
 
 // copy copies size bytes. io.Copy uses copy_file_range(2) where there is one,
 // which shares the blocks on file systems that can. Nothing waits for the disk:
 // see the package comment.
-func (s *Store) copy(ctx context.Context, from, to string, size int64) error {
-	if err := disk.Room(s.dir, size+margin); err != nil {
+func (s *Store) copy(ctx context.Context, src *os.File, to *os.Root, size int64) error {
+	if err := s.place.Room(size + margin); err != nil {
 		return err
 	}
-	src, err := os.Open(from)
-	if err != nil {
+	if _, err := src.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	defer src.Close()
-	dst, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	dst, err := to.OpenFile(archiveName, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -140,16 +124,16 @@ func (s *Store) copy(ctx context.Context, from, to string, size int64) error {
 			break
 		}
 		if _, err = io.CopyN(dst, src, min(left, chunk)); err != nil {
-			err = fmt.Errorf("copy %q: %w", from, err)
+			err = fmt.Errorf("copy the archive: %w", err)
 			break
 		}
 	}
 	return errors.Join(err, dst.Close())
 }
 
-// publish gives the entry prepared in temp its number and its name. The name
-// is on disk when publish returns.
-func (s *Store) publish(ctx context.Context, e Entry, temp string) error {
+// publish gives the entry prepared in temp, open as dir, its number and its
+// name. The name is on disk when publish returns.
+func (s *Store) publish(ctx context.Context, e Entry, temp string, dir *disk.Dir) error {
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return err
@@ -166,26 +150,25 @@ func (s *Store) publish(ctx context.Context, e Entry, temp string) error {
 	if e.Finished.IsZero() {
 		e.Finished = time.Now()
 	}
-	if err := writeMeta(filepath.Join(temp, metaName), e); err != nil {
+	if err := writeMeta(dir.Root(), metaName, e); err != nil {
 		return err
 	}
-	if err := syncDir(temp); err != nil {
+	if err := disk.SyncDir(dir.Root()); err != nil {
 		return err
 	}
-	name := filepath.Join(s.dir, e.Run)
-	if err := disk.RenamePath(temp, name); err != nil {
+	if err := disk.RenameNew(s.root, temp, s.root, e.Run); err != nil {
 		if errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("%q: %w", name, fs.ErrExist)
+			return fmt.Errorf("%q: %w", filepath.Join(s.dir, e.Run), fs.ErrExist)
 		}
 		return err
 	}
-	_ = syncDir(s.dir) // the entry is there, and whole, should only its name be lost
+	_ = disk.SyncDir(s.root) // the entry is there, and whole, should only its name be lost
 	return nil
 }
 
 // lock keeps other processes from numbering and moving entries until unlock.
 func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
-	dir, err := os.Open(s.dir)
+	dir, err := s.root.Open(".")
 	if err != nil {
 		return nil, err
 	}
@@ -205,17 +188,17 @@ func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
 	}
 }
 
-func writeMeta(name string, e Entry) error {
+func writeMeta(dir *os.Root, name string, e Entry) error {
 	text, err := json.Marshal(e)
 	if err != nil {
 		return err
 	}
-	return write(name, append(text, '\n'))
+	return write(dir, name, append(text, '\n'))
 }
 
 // write writes a file that is on disk when write returns.
-func write(name string, content []byte) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+func write(dir *os.Root, name string, content []byte) error {
+	f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -224,12 +207,4 @@ func write(name string, content []byte) error {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())
-}
-
-func syncDir(name string) error {
-	dir, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
