@@ -13,13 +13,16 @@ export FUZZTIME
 # tests; CI must not.
 RACE := $(if $(or $(shell command -v gcc 2>/dev/null),$(filter true,$(CI))),-race)
 
-.PHONY: help build demo test test-tools lint fuzz bench clean distclean
+.PHONY: help build man demo test test-tools lint fuzz bench clean distclean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 14
 
 build: ## build ./stretcher, a static binary
 	CGO_ENABLED=0 go build -tags $(TAGS) -trimpath -ldflags "-s -w -X main.versionString=$(VERSION)" -o stretcher .
+
+man: build ## write manual pages to dist/man
+	./stretcher man dist/man
 
 demo: build ## deploy a sample application, by all that it takes, visibly
 	@bash testdata/demo/run.sh ./stretcher

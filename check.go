@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -42,8 +43,66 @@ func runCheck(ctx context.Context, o cli.ManifestOptions) error {
 	if err := r.accept(); err != nil {
 		return err
 	}
+	if o.JSON {
+		return printCheckJSON(o.Stdout, r.manifest, log.Masked)
+	}
 	printPlan(o.Stdout, r.manifest, log.Masked)
 	return nil
+}
+
+// checked is a manifest as check --json tells of it.
+type checked struct {
+	Name     string            `json:"name"`
+	Version  string            `json:"version"`
+	Src      []string          `json:"src"`
+	Checksum string            `json:"checksum"`
+	Dest     string            `json:"dest"`
+	Strategy string            `json:"sync_strategy"` // "" = commands only
+	Options  map[string]string `json:"options"`       // of the strategy, as check prints them
+	Commands []checkedCommand  `json:"commands"`
+	Hooks    []checkedHook     `json:"hooks"`
+}
+
+type checkedCommand struct {
+	Point   string  `json:"point"`
+	Run     string  `json:"run"`
+	Timeout float64 `json:"timeout_s"` // 0 = none of its own
+	Cwd     string  `json:"cwd"`
+}
+
+type checkedHook struct {
+	Name string `json:"name"`
+	What string `json:"what"`
+}
+
+// printCheckJSON prints one object on one line. Values of env are not in it.
+func printCheckJSON(w io.Writer, m *manifest.Manifest, mask func(string) string) error {
+	c := checked{
+		Name: mask(m.Name), Version: mask(m.Version), Src: []string{}, Dest: mask(m.Dest),
+		Options: map[string]string{}, Commands: []checkedCommand{}, Hooks: []checkedHook{},
+	}
+	for _, src := range m.Src {
+		c.Src = append(c.Src, mask(redact.URL(src)))
+	}
+	if len(m.Src) > 0 {
+		c.Checksum, c.Strategy = m.Checksum.String(), m.SyncStrategy
+		for _, r := range strategyRows(m) {
+			c.Options[r[0]] = mask(r[1])
+		}
+	}
+	for _, p := range m.Commands.Points() {
+		for _, line := range p.Commands {
+			c.Commands = append(c.Commands, checkedCommand{p.Name, mask(line.Run), time.Duration(line.Timeout).Seconds(), mask(line.Cwd)})
+		}
+	}
+	for _, name := range m.Hooks.Sorted() {
+		for _, e := range m.Hooks[name] {
+			c.Hooks = append(c.Hooks, checkedHook{name, mask(e.What())})
+		}
+	}
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(c)
 }
 
 // newReader puts together a run that only reads: it claims no event, takes no

@@ -80,7 +80,7 @@ func actions(again <-chan struct{}) cli.Actions {
 		Deploy: func(ctx context.Context, o cli.DeployOptions) (string, error) {
 			return runDeploy(ctx, again, o)
 		},
-		Rollback: func(ctx context.Context, o cli.RollbackOptions) error {
+		Rollback: func(ctx context.Context, o cli.RollbackOptions) (history.Run, error) {
 			return runRollback(ctx, again, o)
 		},
 		Plan:      runPlan,

@@ -33,7 +33,7 @@ type rollback struct {
 
 // runRollback deploys to DEST what was good there before: the release, or
 // the archive that has been kept.
-func runRollback(ctx context.Context, again <-chan struct{}, o cli.RollbackOptions) error {
+func runRollback(ctx context.Context, again <-chan struct{}, o cli.RollbackOptions) (history.Run, error) {
 	screen := progress.New(o.Stderr, o.Bar)
 	log, closeLog := o.Open(screen)
 	defer closeLog()
@@ -44,11 +44,12 @@ func runRollback(ctx context.Context, again <-chan struct{}, o cli.RollbackOptio
 	r.manifest = &manifest.Manifest{Dest: o.Dest}
 	if err := r.prepare(o.Host); err != nil {
 		_, err = r.refuse(err)
-		return err
+		return r.rec.Run(), err
 	}
 	r.rec.Begin(r.newRow(r.id, r.event), o.Force)
 	r.rec.ClearDied(r.leftHooks(ctx))
-	return r.deploy(ctx)
+	err := r.deploy(ctx)
+	return r.rec.Run(), err
 }
 
 // recall finds what to go back to, and makes its manifest that of the run.

@@ -5,6 +5,8 @@ import (
 	"context"
 	"strings"
 	"testing"
+
+	"stretcher/internal/journal/history"
 )
 
 // call is one call of the program in a test: what the actions were told and
@@ -41,9 +43,9 @@ func (c *call) actions() Actions {
 			c.deploy = &o
 			return "deployed", nil
 		},
-		Rollback: func(_ context.Context, o RollbackOptions) error {
+		Rollback: func(_ context.Context, o RollbackOptions) (history.Run, error) {
 			c.rollback = &o
-			return nil
+			return history.Run{ID: "1", Dest: o.Dest, Result: history.Good}, nil
 		},
 		Plan: func(_ context.Context, o ManifestOptions) (bool, error) {
 			c.plan = &o

@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"time"
+
+	"stretcher/internal/journal/history"
 )
 
 // Actions are what commands do that need more than this package knows. Each
@@ -14,8 +16,9 @@ type Actions struct {
 	// Deploy reads the event and deploys. The outcome is one line for people,
 	// without secrets; it is "" when the error has not been said yet.
 	Deploy func(context.Context, DeployOptions) (outcome string, err error)
-	// Rollback deploys what was good before. It has said its error.
-	Rollback func(context.Context, RollbackOptions) error
+	// Rollback deploys what was good before, and returns its row of the
+	// history. It has said its error.
+	Rollback func(context.Context, RollbackOptions) (history.Run, error)
 	// Plan prints what a deployment would change, and whether it would.
 	Plan func(context.Context, ManifestOptions) (changes bool, err error)
 	// Check prints what a deployment would run.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"stretcher/internal/journal/history"
 	"stretcher/internal/text/failure"
 )
 
@@ -12,6 +13,7 @@ import (
 type rollbackOptions struct {
 	*app
 	rollback RollbackOptions
+	json     bool
 }
 
 func newRollback(a *app) *cobra.Command {
@@ -31,6 +33,7 @@ stretcher rollback /srv/app --to 01a20418-63d3`,
 	o.rollback.Fetch.declare(f)
 	o.rollback.Run.declare(f)
 	o.rollback.Log.declare(f)
+	f.BoolVar(&o.json, "json", false, "at the end, print the run as history --json does")
 	completeBy(c, "to", a.completeRun)
 	return c
 }
@@ -46,5 +49,12 @@ func (o *rollbackOptions) run(ctx context.Context, args []string) (_ int, err er
 		return Status(err), err
 	}
 	o.rollback.Settings = o.settings(o.rollback.Settings)
-	return Status(o.actions.Rollback(ctx, o.rollback)), nil
+	if o.json { // stdout is the object's; what commands print goes to the log's side
+		o.rollback.Stdout = o.Stderr
+	}
+	row, err := o.actions.Rollback(ctx, o.rollback)
+	if o.json {
+		return Status(err), history.WriteJSON(o.Stdout, []history.Run{row})
+	}
+	return Status(err), nil
 }

@@ -180,6 +180,10 @@ func (j *Journal) EndCommand() {
 	}
 }
 
+// Run is the row of this run as far as it is known, also where there is no
+// history to write it to.
+func (j *Journal) Run() history.Run { return j.run }
+
 // Describe notes what is known of the run by now. It is written with what
 // comes next.
 func (j *Journal) Describe(change func(*history.Run)) {
@@ -241,7 +245,7 @@ func (j *Journal) Add(s history.Step) {
 
 // Finish notes how the run ended. With handled, its event will not run again.
 func (j *Journal) Finish(result history.Result, exit int, text string, handled bool) {
-	j.run.Result, j.run.Exit, j.run.Error = result, exit, text
+	j.run.Result, j.run.Exit, j.run.Error, j.run.Finished = result, exit, text, time.Now()
 	j.EndCommand()
 	// Worth another attempt, since the disk may have room again: without its
 	// end the run would count as dead, and its event would run once more.
