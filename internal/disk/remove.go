@@ -47,12 +47,17 @@ func RemoveAll(parent *os.Root, name string) error {
 		return err
 	}
 	defer dir.Close()
-	m, err := mountOf(int(dir.Fd()))
+	return RemoveAt(int(dir.Fd()), name)
+}
+
+// RemoveAt is RemoveAll by the descriptor of the open directory.
+func RemoveAt(fd int, name string) error {
+	m, err := mountOf(fd)
 	if err != nil {
 		return err
 	}
 	r := &removal{mount: m, slots: make(chan struct{}, min(removers, runtime.GOMAXPROCS(0))-1)}
-	return r.entry(int(dir.Fd()), name, name)
+	return r.entry(fd, name, name)
 }
 
 // removal is one call of RemoveAll.

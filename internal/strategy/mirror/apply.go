@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stretcher/internal/archive"
+	"stretcher/internal/disk/confined"
 )
 
 // application carries out a plan. from is staging.
@@ -16,9 +17,9 @@ type application struct {
 	*Plan
 	ctx     context.Context
 	staging Place
-	from    *walk
-	to      *walk // nil: there is no dest
-	changed bool  // something in dest is no longer as it was
+	from    *confined.Walk
+	to      *confined.Walk // nil: there is no dest
+	changed bool           // something in dest is no longer as it was
 }
 
 // Apply makes dest equal to the entries, taking content from staging, where it
@@ -55,18 +56,18 @@ func (p *Plan) Apply(ctx context.Context, staging Place) error {
 
 func (a *application) open() error {
 	var err error
-	if a.from, err = newWalk(a.staging.Dir); err != nil {
+	if a.from, err = confined.NewWalk(a.staging.Dir); err != nil {
 		return fmt.Errorf("open staging directory: %w", err)
 	}
 	if !a.fresh {
-		a.to, err = newWalk(a.dest.Dir)
+		a.to, err = confined.NewWalk(a.dest.Dir)
 	}
 	return err
 }
 
 func (a *application) close() {
-	a.from.close()
-	a.to.close()
+	a.from.Close()
+	a.to.Close()
 }
 
 func (a *application) run() error {
@@ -104,8 +105,8 @@ func (a *application) ready(s *step) error {
 	if e.Mode.IsDir() {
 		return a.complete(int(s.entry))
 	}
-	dir, name := split(e.Path)
-	fd, err := a.from.at(dir, true)
+	dir, name := confined.Split(e.Path)
+	fd, err := a.from.At(dir, true)
 	if err != nil {
 		return fmt.Errorf("open staged %q: %w", dir, err)
 	}
@@ -119,27 +120,17 @@ func (a *application) prepare(s *step) error {
 	if s.op != opDir || s.what&(isMode|isOwner) == 0 {
 		return nil
 	}
-	fd, err := a.to.at(s.path, false)
+	fd, err := a.to.At(s.path, false)
 	if err != nil {
 		return fmt.Errorf("open %q: %w", s.path, err)
 	}
-	e := a.table[s.entry]
-	e.Mode |= 0o500
-	if err := a.own(fd, &e, s.what); err != nil {
+	m := metaOf(&a.table[s.entry])
+	m.Mode |= 0o500
+	if err := confined.SetOpen(fd, m, s.what.parts()&^confined.Time); err != nil {
 		return fmt.Errorf("change %q: %w", s.path, err)
 	}
 	a.changed = true
 	return nil
-}
-
-// own sets owner and mode of an open directory; chown may clear the setgid bit.
-func (a *application) own(fd int, e *archive.Entry, w what) error {
-	if w&isOwner != 0 {
-		if err := unix.Fchown(fd, int(e.UID), int(e.GID)); err != nil {
-			return err
-		}
-	}
-	return unix.Fchmod(fd, perm(e.Mode))
 }
 
 // put moves new content to its place: files, symlinks, and directories that
@@ -149,12 +140,12 @@ func (a *application) put(s *step) error {
 		return nil
 	}
 	e := &a.table[s.entry]
-	dir, name := split(e.Path)
-	from, err := a.from.at(dir, false)
+	dir, name := confined.Split(e.Path)
+	from, err := a.from.At(dir, false)
 	if err != nil {
 		return fmt.Errorf("open staged %q: %w", dir, err)
 	}
-	to, err := a.to.at(dir, false)
+	to, err := a.to.At(dir, false)
 	if err != nil {
 		return fmt.Errorf("open %q: %w", dir, err)
 	}
@@ -172,12 +163,12 @@ func (a *application) mend(s *step) error {
 		return nil
 	}
 	e := &a.table[s.entry]
-	dir, name := split(e.Path)
-	fd, err := a.to.at(dir, false)
+	dir, name := confined.Split(e.Path)
+	fd, err := a.to.At(dir, false)
 	if err != nil {
 		return fmt.Errorf("open %q: %w", dir, err)
 	}
-	if err = setMeta(fd, name, e, s.what); err != nil {
+	if err = confined.Set(fd, name, metaOf(e), s.what.parts()); err != nil {
 		return fmt.Errorf("change %q: %w", e.Path, err)
 	}
 	a.changed = true
@@ -190,14 +181,14 @@ func (a *application) remove(s *step) error {
 	if s.op != opDelete {
 		return nil
 	}
-	dir, name := split(s.path)
+	dir, name := confined.Split(s.path)
 	flags := 0
 	if s.what&isDir != 0 {
 		flags = unix.AT_REMOVEDIR
 	}
-	fd, err := a.to.at(dir, false)
+	fd, err := a.to.At(dir, false)
 	if err == nil {
-		err = a.writable(fd, func() error { return unix.Unlinkat(fd, name, flags) })
+		err = confined.Writable(fd, func() error { return unix.Unlinkat(fd, name, flags) })
 	}
 	switch {
 	case errors.Is(err, unix.ENOENT):
@@ -222,12 +213,12 @@ func (a *application) finish(s *step) error {
 		return nil
 	}
 	e := &a.table[s.entry]
-	fd, err := a.to.at(s.path, false)
+	fd, err := a.to.At(s.path, false)
 	if err == nil && s.what&(isMode|isOwner) != 0 && e.Mode&0o500 != 0o500 {
-		err = unix.Fchmod(fd, perm(e.Mode))
+		err = confined.SetOpen(fd, metaOf(e), confined.Mode)
 	}
 	if err == nil && !e.Implied && s.what&(isTime|isWithin) != 0 {
-		err = setTime(fd, ".", e.MTime)
+		err = confined.SetOpen(fd, metaOf(e), confined.Time)
 		a.changed = true
 	}
 	if err != nil {
@@ -238,36 +229,12 @@ func (a *application) finish(s *step) error {
 
 // setDir sets everything of a directory that is complete and open.
 func (a *application) setDir(fd int, e *archive.Entry) error {
-	if a.opts.Owners && hasOwner(e) {
-		if err := unix.Fchown(fd, int(e.UID), int(e.GID)); err != nil {
-			return fmt.Errorf("change owner of %q: %w", e.Path, err)
-		}
+	parts := a.opts.parts()
+	if e.Implied {
+		parts &^= confined.Time
 	}
-	if !e.Implied {
-		if err := setTime(fd, ".", e.MTime); err != nil {
-			return fmt.Errorf("change time of %q: %w", e.Path, err)
-		}
-	}
-	if err := unix.Fchmod(fd, perm(e.Mode)); err != nil {
-		return fmt.Errorf("change mode of %q: %w", e.Path, err)
+	if err := confined.SetOpen(fd, metaOf(e), parts); err != nil {
+		return fmt.Errorf("change owner, time or mode of %q: %w", e.Path, err)
 	}
 	return nil
-}
-
-// writable runs f, and once more with the directory open at fd made writable
-// if it is the caller's and was not: root needs none of this.
-func (a *application) writable(fd int, f func() error) error {
-	err := f()
-	if !errors.Is(err, unix.EACCES) {
-		return err
-	}
-	var st unix.Stat_t
-	if serr := unix.Fstat(fd, &st); serr != nil || st.Mode&0o700 == 0o700 {
-		return err
-	}
-	if unix.Fchmod(fd, uint32(st.Mode)&permMask|0o700) != nil {
-		return err
-	}
-	err = f()
-	return errors.Join(err, unix.Fchmod(fd, uint32(st.Mode)&permMask))
 }

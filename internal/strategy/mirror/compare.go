@@ -10,15 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stretcher/internal/archive"
+	"stretcher/internal/disk/confined"
 )
 
 // comparison makes a plan, directory by directory.
 type comparison struct {
 	*Plan
 	ctx  context.Context
-	walk *walk
+	walk *confined.Walk
 	pair pair
-	buf  [maxTarget]byte
+	buf  [confined.MaxTarget]byte
 }
 
 // later is a directory to go into when the one that holds it is done.
@@ -34,14 +35,14 @@ func (c *comparison) run() error {
 		c.add(0)
 		return nil
 	}
-	w, err := newWalk(c.dest.Dir)
+	w, err := confined.NewWalk(c.dest.Dir)
 	if err != nil {
 		return err
 	}
 	c.walk = w
-	defer w.close()
+	defer w.Close()
 	var st unix.Stat_t
-	if err := unix.Fstat(w.root(), &st); err != nil {
+	if err := unix.Fstat(w.Root(), &st); err != nil {
 		return err
 	}
 	return c.dir(0, c.meta(&c.table[0], &st))
@@ -65,11 +66,11 @@ func (c *comparison) dir(i int, w what) error {
 		return err
 	}
 	path := c.table[i].Path
-	fd, err := c.walk.at(path, false)
+	fd, err := c.walk.At(path, false)
 	if err != nil {
 		return fmt.Errorf("open %q: %w", path, err)
 	}
-	names, err := c.walk.list(fd)
+	names, err := c.walk.List(fd)
 	if err != nil {
 		return fmt.Errorf("read %q: %w", path, err)
 	}
@@ -118,7 +119,7 @@ func (c *comparison) child(k, fd int, dir, name string, found bool, todo *[]late
 		return nil
 	}
 	var st unix.Stat_t
-	err := lstat(fd, name, &st)
+	err := confined.Lstat(fd, name, &st)
 	if errors.Is(err, unix.ENOENT) { // gone since
 		c.add(k)
 		return nil
@@ -130,8 +131,8 @@ func (c *comparison) child(k, fd int, dir, name string, found bool, todo *[]late
 	if err != nil {
 		return fmt.Errorf("compare %q: %w", e.Path, err)
 	}
-	inTheWay := fileType(&st) == fs.ModeDir && w&isType != 0
-	if inTheWay && isMount(fd, name) {
+	inTheWay := confined.FileType(&st) == fs.ModeDir && w&isType != 0
+	if inTheWay && confined.IsMount(fd, name) {
 		return fmt.Errorf("%q must replace a mount point", e.Path)
 	}
 	if inTheWay || e.Mode.IsDir() && w&isType == 0 {
@@ -154,17 +155,17 @@ func (c *comparison) change(k int, w what) {
 
 // extra plans the removal of what only dest has.
 func (c *comparison) extra(fd int, dir, name string, todo *[]later) error {
-	path := join(dir, name)
+	path := confined.Join(dir, name)
 	var st unix.Stat_t
-	if err := lstat(fd, name, &st); errors.Is(err, unix.ENOENT) {
+	if err := confined.Lstat(fd, name, &st); errors.Is(err, unix.ENOENT) {
 		return nil
 	} else if err != nil {
 		return fmt.Errorf("stat %q: %w", path, err)
 	}
-	isDirectory := fileType(&st) == fs.ModeDir
+	isDirectory := confined.FileType(&st) == fs.ModeDir
 	switch {
 	case c.opts.excluded(path, isDirectory):
-	case isDirectory && isMount(fd, name):
+	case isDirectory && confined.IsMount(fd, name):
 		c.opts.warn("directory %q is a mount point and stays, with all in it", path)
 	case isDirectory:
 		*todo = append(*todo, later{path, -1, 0})
@@ -205,26 +206,26 @@ func (c *comparison) gone(dir string, op op) (stays *stay, err error) {
 	if err := context.Cause(c.ctx); err != nil {
 		return nil, err
 	}
-	fd, err := c.walk.at(dir, false)
+	fd, err := c.walk.At(dir, false)
 	if err != nil {
 		return nil, fmt.Errorf("open %q: %w", dir, err)
 	}
-	names, err := c.walk.list(fd)
+	names, err := c.walk.List(fd)
 	if err != nil {
 		return nil, fmt.Errorf("read %q: %w", dir, err)
 	}
 	var dirs []string
 	for _, name := range names {
-		path := join(dir, name)
+		path := confined.Join(dir, name)
 		var st unix.Stat_t
-		if err := lstat(fd, name, &st); err != nil {
+		if err := confined.Lstat(fd, name, &st); err != nil {
 			return nil, fmt.Errorf("stat %q: %w", path, err)
 		}
-		isDirectory := fileType(&st) == fs.ModeDir
+		isDirectory := confined.FileType(&st) == fs.ModeDir
 		switch {
 		case c.opts.excluded(path, isDirectory):
 			stays = &stay{path, "excluded"}
-		case isDirectory && isMount(fd, name):
+		case isDirectory && confined.IsMount(fd, name):
 			if stays = (&stay{path, "mount point"}); op == opDelete {
 				c.opts.warn("directory %q is a mount point and stays, with all in it", path)
 			}
@@ -250,7 +251,7 @@ func (c *comparison) gone(dir string, op op) (stays *stay, err error) {
 
 // diff tells how an entry and what dest has differ.
 func (c *comparison) diff(e *archive.Entry, fd int, name string, st *unix.Stat_t) (what, error) {
-	if e.Mode.Type() != fileType(st) {
+	if e.Mode.Type() != confined.FileType(st) {
 		return isType | isWrite, nil
 	}
 	w := c.meta(e, st)
@@ -260,7 +261,7 @@ func (c *comparison) diff(e *archive.Entry, fd int, name string, st *unix.Stat_t
 		w, err = c.content(e, fd, name, st, w)
 	case fs.ModeSymlink:
 		var target []byte
-		if target, err = readlink(fd, name, c.buf[:]); err == nil && string(target) != e.Link {
+		if target, err = confined.Readlink(fd, name, c.buf[:]); err == nil && string(target) != e.Link {
 			w |= isLink | isWrite
 		}
 	}
@@ -270,13 +271,13 @@ func (c *comparison) diff(e *archive.Entry, fd int, name string, st *unix.Stat_t
 // meta compares what can be mended in place.
 func (c *comparison) meta(e *archive.Entry, st *unix.Stat_t) what {
 	var w what
-	if e.Mode&fs.ModeSymlink == 0 && perm(e.Mode) != uint32(st.Mode)&permMask {
+	if e.Mode&fs.ModeSymlink == 0 && confined.Perm(e.Mode) != uint32(st.Mode)&permMask {
 		w |= isMode
 	}
 	if c.opts.Owners && !owned(e, st) {
 		w |= isOwner
 	}
-	if !e.Implied && !sameSecond(e.MTime, mtime(st)) {
+	if !e.Implied && !sameSecond(e.MTime, st.Mtim.Nano()) {
 		w |= isTime
 	}
 	return w
@@ -291,7 +292,7 @@ func (c *comparison) content(e *archive.Entry, fd int, name string, st *unix.Sta
 		return w | isWrite, nil
 	case !c.opts.Checksum:
 		return w, nil
-	case e.MTime != mtime(st): // here rsync looks at the fraction too
+	case e.MTime != st.Mtim.Nano(): // here rsync looks at the fraction too
 		w |= isTime
 	}
 	differs, err := c.differs(e.Path, fd, name)
@@ -305,7 +306,7 @@ func (c *comparison) differs(path string, fd int, name string) (bool, error) {
 	if c.opts.Differs != nil {
 		return c.opts.Differs(path), nil
 	}
-	f, err := openFile(fd, name)
+	f, err := confined.OpenFile(fd, name)
 	if err != nil {
 		return false, err
 	}

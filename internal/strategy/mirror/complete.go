@@ -9,6 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stretcher/internal/archive"
+	"stretcher/internal/disk"
+	"stretcher/internal/disk/confined"
 )
 
 // finished makes sure that what is no directory stands ready in staging.
@@ -33,20 +35,20 @@ func (a *application) finished(fd int, name string, e *archive.Entry) error {
 // not staged, because dest had it then.
 func (a *application) checkFile(fd int, name string, e *archive.Entry) error {
 	var st unix.Stat_t
-	if err := lstat(fd, name, &st); errors.Is(err, unix.ENOENT) {
+	if err := confined.Lstat(fd, name, &st); errors.Is(err, unix.ENOENT) {
 		return ErrStale
 	} else if err != nil {
 		return err
 	}
-	if fileType(&st) != 0 || st.Size != e.Size {
+	if confined.FileType(&st) != 0 || st.Size != e.Size {
 		return errors.New("it is not what the table says")
 	}
 	if st.Nlink == 1 {
 		return nil
 	}
 	temp := a.opts.temp()
-	return a.writable(fd, func() error {
-		if err := copyAs(fd, name, fd, temp); err != nil {
+	return confined.Writable(fd, func() error {
+		if err := a.copyAs(fd, name, fd, temp); err != nil {
 			return err
 		}
 		return unix.Renameat(fd, temp, fd, name)
@@ -59,19 +61,19 @@ func (a *application) special(fd int, name string, e *archive.Entry) error {
 		if e.Mode&fs.ModeSymlink != 0 {
 			return unix.Symlinkat(e.Link, fd, name)
 		}
-		return mkfifo(fd, name)
+		return confined.Mkfifo(fd, name, 0o600)
 	}
-	return a.writable(fd, func() error {
+	return confined.Writable(fd, func() error {
 		err := create()
 		if errors.Is(err, unix.EEXIST) {
-			if err = unlink(fd, name); err == nil {
+			if err = confined.Unlink(fd, name); err == nil {
 				err = create()
 			}
 		}
 		if err != nil {
 			return err
 		}
-		return setAll(fd, name, e, a.opts.Owners)
+		return confined.Set(fd, name, metaOf(e), a.opts.parts())
 	})
 }
 
@@ -82,11 +84,11 @@ func (a *application) complete(i int) error {
 		return err
 	}
 	e := &a.table[i]
-	fd, err := a.from.at(e.Path, true)
+	fd, err := a.from.At(e.Path, true)
 	if err != nil {
 		return fmt.Errorf("open staged %q: %w", e.Path, err)
 	}
-	names, err := a.from.list(fd)
+	names, err := a.from.List(fd)
 	if err != nil {
 		return fmt.Errorf("read staged %q: %w", e.Path, err)
 	}
@@ -99,7 +101,7 @@ func (a *application) complete(i int) error {
 			return err
 		}
 	}
-	if fd, err = a.from.at(e.Path, false); err != nil {
+	if fd, err = a.from.At(e.Path, false); err != nil {
 		return fmt.Errorf("open staged %q: %w", e.Path, err)
 	}
 	return a.setDir(fd, e)
@@ -127,7 +129,7 @@ func (a *application) fill(i, fd int, names []string) (dirs []int, err error) {
 }
 
 func (a *application) discard(fd int, name string) error {
-	err := a.writable(fd, func() error { return removeNode(fd, name) })
+	err := confined.Writable(fd, func() error { return disk.RemoveAt(fd, name) })
 	if err != nil {
 		return fmt.Errorf("remove staged %q: %w", name, err)
 	}

@@ -11,21 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stretcher/internal/archive"
+	"stretcher/internal/disk/confined"
 )
-
-// maxTarget is what the target of a symlink may have, with one to spare.
-const maxTarget = 4097
 
 // FromDir reads a tree as a table of entries: a staged tree that Apply can
 // take everything from. With Options.Checksum, it is Options.Tree.
 func FromDir(ctx context.Context, dir *os.Root) ([]archive.Entry, error) {
-	w, err := newWalk(dir)
+	w, err := confined.NewWalk(dir)
 	if err != nil {
 		return nil, fmt.Errorf("read tree: %w", err)
 	}
-	defer w.close()
+	defer w.Close()
 	var st unix.Stat_t
-	if err := unix.Fstat(w.root(), &st); err != nil {
+	if err := unix.Fstat(w.Root(), &st); err != nil {
 		return nil, fmt.Errorf("read tree: %w", err)
 	}
 	r := &reader{ctx: ctx, walk: w, list: []archive.Entry{entryOf("", &st)}}
@@ -39,26 +37,26 @@ func FromDir(ctx context.Context, dir *os.Root) ([]archive.Entry, error) {
 // reader fills a table.
 type reader struct {
 	ctx  context.Context
-	walk *walk
+	walk *confined.Walk
 	list []archive.Entry
-	buf  [maxTarget]byte
+	buf  [confined.MaxTarget]byte
 }
 
 func (r *reader) read(dir string) error {
 	if err := context.Cause(r.ctx); err != nil {
 		return err
 	}
-	fd, err := r.walk.at(dir, false)
+	fd, err := r.walk.At(dir, false)
 	if err != nil {
 		return fmt.Errorf("open %q: %w", dir, err)
 	}
-	names, err := r.walk.list(fd)
+	names, err := r.walk.List(fd)
 	if err != nil {
 		return fmt.Errorf("read %q: %w", dir, err)
 	}
 	first := len(r.list)
 	for _, name := range names {
-		if err := r.add(fd, join(dir, name), name); err != nil {
+		if err := r.add(fd, confined.Join(dir, name), name); err != nil {
 			return err
 		}
 	}
@@ -74,7 +72,7 @@ func (r *reader) read(dir string) error {
 
 func (r *reader) add(fd int, path, name string) error {
 	var st unix.Stat_t
-	if err := lstat(fd, name, &st); err != nil {
+	if err := confined.Lstat(fd, name, &st); err != nil {
 		return fmt.Errorf("stat %q: %w", path, err)
 	}
 	e := entryOf(path, &st)
@@ -82,7 +80,7 @@ func (r *reader) add(fd int, path, name string) error {
 	case fs.ModeIrregular:
 		return fmt.Errorf("%q is a device or a socket", path)
 	case fs.ModeSymlink:
-		target, err := readlink(fd, name, r.buf[:])
+		target, err := confined.Readlink(fd, name, r.buf[:])
 		if err != nil {
 			return fmt.Errorf("read link %q: %w", path, err)
 		}

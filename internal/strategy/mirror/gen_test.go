@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stretcher/internal/disk"
+	"stretcher/internal/disk/confined"
 )
 
 // node is a path of a tree made for a test.
@@ -69,7 +70,7 @@ func random(rnd *rand.Rand, dest bool) node {
 // grow adds random nodes below dir.
 func grow(rnd *rand.Rand, tree []node, dir string, depth int, dest bool) []node {
 	for range 1 + rnd.IntN(5) {
-		path := join(dir, randomName(rnd))
+		path := confined.Join(dir, randomName(rnd))
 		if slices.ContainsFunc(tree, func(n node) bool { return n.path == path }) {
 			continue
 		}
@@ -125,7 +126,7 @@ func mutated(rnd *rand.Rand, src []node) []node {
 	}
 	dirs := map[string]bool{"": true}
 	for _, n := range src[1:] {
-		dir, _ := split(n.path)
+		dir, _ := confined.Split(n.path)
 		if !dirs[dir] {
 			continue
 		}
@@ -189,7 +190,7 @@ func randomPatterns(rnd *rand.Rand, trees ...[]node) []string {
 	for range 1 + rnd.IntN(3) {
 		tree := trees[rnd.IntN(len(trees))]
 		p := tree[rnd.IntN(len(tree))].path
-		dir, name := split(p)
+		dir, name := confined.Split(p)
 		switch rnd.IntN(8) {
 		case 0:
 			p = "/" + p
@@ -244,7 +245,7 @@ func plant(t testing.TB, dir string, tree []node) {
 		if n.link == "" {
 			check(t, os.Chmod(path, n.mode))
 		}
-		check(t, setTime(unix.AT_FDCWD, path, n.mtime))
+		check(t, confined.SetTime(unix.AT_FDCWD, path, unix.NsecToTimespec(n.mtime)))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stretcher/internal/archive"
+	"stretcher/internal/disk/confined"
 )
 
 var _ archive.Sink = (*Stage)(nil)
@@ -27,8 +28,8 @@ type Stage struct {
 	opts    Options
 	to, dir *os.Root
 	opened  bool
-	dest    *walk // nil: nothing there
-	out     *walk // nil: nothing is written
+	dest    *confined.Walk // nil: nothing there
+	out     *confined.Walk // nil: nothing is written
 	always  []string
 	differs map[string]bool // with Checksum: of dest's size, but not its content; all that differ when nothing is written
 	last    string          // the directory asked for last,
@@ -52,8 +53,8 @@ func (s *Stage) Differs(path string) bool { return s.differs[path] }
 
 // Close gives back what the stage holds open. What it wrote stays.
 func (s *Stage) Close() error {
-	s.dest.close()
-	s.out.close()
+	s.dest.Close()
+	s.out.Close()
 	s.dest, s.out = nil, nil
 	return nil
 }
@@ -65,14 +66,14 @@ func (s *Stage) open() error {
 	s.opened = true
 	var err error
 	if s.dir != nil {
-		if s.out, err = newWalk(s.dir); err != nil {
+		if s.out, err = confined.NewWalk(s.dir); err != nil {
 			return fmt.Errorf("open staging directory: %w", err)
 		}
 	}
 	if s.to == nil {
 		return nil
 	}
-	if s.dest, err = newWalk(s.to); err != nil {
+	if s.dest, err = confined.NewWalk(s.to); err != nil {
 		return fmt.Errorf("open dest: %w", err)
 	}
 	return nil
@@ -107,24 +108,24 @@ func (s *Stage) look(e *archive.Entry) (same bool, old *os.File, err error) {
 	if slices.Contains(s.always, e.Path) || s.excluded(e.Path) {
 		return false, nil, nil
 	}
-	dir, name := split(e.Path)
-	fd, err := s.dest.lookup(dir)
+	dir, name := confined.Split(e.Path)
+	fd, err := s.dest.Lookup(dir)
 	var st unix.Stat_t
 	if err == nil {
-		err = lstat(fd, name, &st)
+		err = confined.Lstat(fd, name, &st)
 	}
 	switch {
-	case isMissing(err):
+	case confined.IsMissing(err):
 		return false, nil, nil
 	case err != nil:
 		return false, nil, err
-	case fileType(&st) != 0 || st.Size != e.Size:
+	case confined.FileType(&st) != 0 || st.Size != e.Size:
 		return false, nil, nil
 	case !s.opts.Checksum:
-		return sameSecond(mtime(&st), e.MTime), nil, nil
+		return sameSecond(st.Mtim.Nano(), e.MTime), nil, nil
 	}
 	delete(s.differs, e.Path)
-	old, err = openFile(fd, name)
+	old, err = confined.OpenFile(fd, name)
 	return false, old, err
 }
 
@@ -133,7 +134,7 @@ func (s *Stage) excluded(path string) bool {
 	if s.opts.Excludes == nil && s.opts.Protect == nil {
 		return false
 	}
-	if dir, _ := split(path); dir != s.last {
+	if dir, _ := confined.Split(path); dir != s.last {
 		s.last, s.skipped = dir, false
 		for i := range len(dir) + 1 {
 			if (i == len(dir) || dir[i] == '/') && s.opts.excluded(dir[:i], true) {
@@ -153,36 +154,24 @@ func (s *Stage) write(e *archive.Entry, fill func(*os.File) error) error {
 		}
 		return nil
 	}
-	dir, name := split(e.Path)
-	fd, err := s.out.at(dir, true)
+	dir, name := confined.Split(e.Path)
+	fd, err := s.out.At(dir, true)
 	if err != nil {
 		return err
 	}
-	f, err := createFile(fd, name)
+	f, err := confined.Create(fd, name, 0o600)
 	if errors.Is(err, unix.EEXIST) {
-		if err = unlink(fd, name); err == nil {
-			f, err = createFile(fd, name)
+		if err = confined.Unlink(fd, name); err == nil {
+			f, err = confined.Create(fd, name, 0o600)
 		}
 	}
 	if err != nil {
 		return err
 	}
 	if err = fill(f); err == nil {
-		err = setFile(f, fd, name, e, s.opts.Owners)
+		err = confined.SetFile(f, fd, name, metaOf(e), s.opts.parts())
 	}
 	return errors.Join(err, f.Close())
-}
-
-// unlink removes a file or an empty directory.
-func unlink(fd int, name string) error {
-	err := unix.Unlinkat(fd, name, 0)
-	if !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.EPERM) { // EPERM: POSIX, and so macOS
-		return err
-	}
-	if derr := unix.Unlinkat(fd, name, unix.AT_REMOVEDIR); !errors.Is(derr, unix.ENOTDIR) {
-		err = derr
-	}
-	return err
 }
 
 // compare reads content along with dest's file, and writes it from the first
@@ -232,7 +221,7 @@ func (s *Stage) link(e *archive.Entry, old string, was *os.File) error {
 		return s.write(e, nil)
 	}
 	src, err := s.source(old)
-	if isMissing(err) && s.out == nil {
+	if confined.IsMissing(err) && s.out == nil {
 		return s.write(e, nil)
 	}
 	if err != nil {
@@ -258,10 +247,10 @@ func (s *Stage) link(e *archive.Entry, old string, was *os.File) error {
 // dest, which it then was found equal to. When nothing is written, it may be
 // nowhere.
 func (s *Stage) source(path string) (*os.File, error) {
-	dir, name := split(path)
+	dir, name := confined.Split(path)
 	if s.out != nil {
-		if fd, err := s.out.at(dir, false); err == nil {
-			if f, err := openFile(fd, name); err == nil {
+		if fd, err := s.out.At(dir, false); err == nil {
+			if f, err := confined.OpenFile(fd, name); err == nil {
 				return f, nil
 			}
 		}
@@ -269,11 +258,11 @@ func (s *Stage) source(path string) (*os.File, error) {
 	if s.out == nil && s.differs[path] {
 		return nil, unix.ENOENT
 	}
-	fd, err := s.dest.lookup(dir)
+	fd, err := s.dest.Lookup(dir)
 	if err != nil {
 		return nil, err
 	}
-	return openFile(fd, name)
+	return confined.OpenFile(fd, name)
 }
 
 // Drop removes the staged file at path, if there is one.
@@ -281,12 +270,12 @@ func (s *Stage) Drop(path string) error {
 	if s.out == nil {
 		return nil
 	}
-	dir, name := split(path)
-	fd, err := s.out.at(dir, false)
+	dir, name := confined.Split(path)
+	fd, err := s.out.At(dir, false)
 	if err == nil {
 		err = unix.Unlinkat(fd, name, 0)
 	}
-	if isMissing(err) {
+	if confined.IsMissing(err) {
 		return nil
 	}
 	return stageError(path, err)

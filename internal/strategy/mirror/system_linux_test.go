@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"stretcher/internal/disk/confined"
 )
 
 // mount puts a tmpfs at dir.
@@ -123,23 +125,6 @@ func mountAs(t *testing.T, kind, dir, other string) {
 	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
 }
 
-// TestRemoveMount has a mount point in what is removed from staging.
-func TestRemoveMount(t *testing.T) {
-	for _, kind := range []string{"tmpfs", "bind"} {
-		top := tempDir(t)
-		mnt := filepath.Join(top, "x/y/m")
-		mountAs(t, kind, mnt, filepath.Join(top, "other"))
-		plant(t, mnt, parse(t, "f=precious"))
-		w, err := newWalk(rootAt(t, top))
-		check(t, err)
-		defer w.close()
-		if err := removeNode(w.root(), "x"); err == nil || !strings.Contains(err.Error(), `"m" is a mount point`) {
-			t.Errorf("err = %v", err)
-		}
-		same(t, mnt, parse(t, "f=precious"))
-	}
-}
-
 func TestNoSpaceInMount(t *testing.T) {
 	top := tempDir(t)
 	mount(t, filepath.Join(top, "dest/m"), "size=64k")
@@ -243,7 +228,7 @@ func TestNeverMissing(t *testing.T) {
 	plant(t, dest, trees[0])
 	probe := filepath.Join(top, "probe")
 	plant(t, probe, parse(t, "a= b="))
-	if err := exchange(unix.AT_FDCWD, probe+"/a", unix.AT_FDCWD, probe+"/b"); err != nil {
+	if err := confined.Exchange(unix.AT_FDCWD, probe+"/a", unix.AT_FDCWD, probe+"/b"); err != nil {
 		t.Skip("no exchange here:", err)
 	}
 	stop, done := make(chan struct{}), make(chan error, 1)
@@ -278,21 +263,21 @@ func TestExchangeSlow(t *testing.T) {
 	top := tempDir(t)
 	plant(t, filepath.Join(top, "staging"), parse(t, "a=new"))
 	plant(t, filepath.Join(top, "dest"), parse(t, "a/ a/f=old"))
-	from, err := newWalk(rootAt(t, filepath.Join(top, "staging")))
+	from, err := confined.NewWalk(rootAt(t, filepath.Join(top, "staging")))
 	check(t, err)
-	defer from.close()
-	to, err := newWalk(rootAt(t, filepath.Join(top, "dest")))
+	defer from.Close()
+	to, err := confined.NewWalk(rootAt(t, filepath.Join(top, "dest")))
 	check(t, err)
-	defer to.close()
+	defer to.Close()
 	a := &application{Plan: &Plan{}}
-	check(t, a.exchangeSlow(from.root(), "a", to.root(), "a"))
+	check(t, a.exchangeSlow(from.Root(), "a", to.Root(), "a"))
 	if data, err := os.ReadFile(filepath.Join(top, "dest/a")); err != nil || string(data) != "new" {
 		t.Errorf("new %q, %v", data, err)
 	}
 	if data, err := os.ReadFile(filepath.Join(top, "staging/a/f")); err != nil || string(data) != "old" {
 		t.Errorf("old %q, %v", data, err)
 	}
-	if err := a.exchangeSlow(from.root(), "missing", to.root(), "a"); !errors.Is(err, unix.ENOENT) {
+	if err := a.exchangeSlow(from.Root(), "missing", to.Root(), "a"); !errors.Is(err, unix.ENOENT) {
 		t.Errorf("err = %v", err)
 	}
 	if data, err := os.ReadFile(filepath.Join(top, "dest/a")); err != nil || string(data) != "new" {

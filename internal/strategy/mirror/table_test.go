@@ -10,13 +10,14 @@ import (
 	"testing"
 
 	"stretcher/internal/archive"
+	"stretcher/internal/disk/confined"
 )
 
 // tableOf is a table of directories with those above them.
 func tableOf(paths []string) table {
 	all := map[string]bool{"": true}
 	for _, p := range paths {
-		for p = strings.Trim(p, "/"); p != ""; p, _ = split(p) {
+		for p = strings.Trim(p, "/"); p != ""; p, _ = confined.Split(p) {
 			if !strings.Contains(p, "//") {
 				all[p] = true
 			}
@@ -38,17 +39,17 @@ func checkTable(t *testing.T, tab table) {
 	for i := range tab {
 		var got, want []string
 		for k, name := range tab.children(i) {
-			if tab[k].Path != join(tab[i].Path, name) {
+			if tab[k].Path != confined.Join(tab[i].Path, name) {
 				t.Errorf("child %q of %q is called %q", tab[k].Path, tab[i].Path, name)
 			}
 			got = append(got, tab[k].Path)
 		}
 		below := 0
 		for _, e := range tab[1:] {
-			if dir, _ := split(e.Path); dir == tab[i].Path {
+			if dir, _ := confined.Split(e.Path); dir == tab[i].Path {
 				want = append(want, e.Path)
 			}
-			if e.Path != tab[i].Path && within(e.Path, tab[i].Path) {
+			if e.Path != tab[i].Path && confined.Within(e.Path, tab[i].Path) {
 				below++
 			}
 		}

@@ -1,0 +1,90 @@
+package confined
+
+import (
+	"errors"
+	"io/fs"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// utimeNow stands for the current time in a Timespec's Nsec.
+const utimeNow = unix.UTIME_NOW
+
+// Exchange swaps two names in one step. The error is unix.EINVAL or
+// unix.ENOSYS where the system or the file system can't.
+func Exchange(a int, name string, b int, other string) error {
+	return unix.Renameat2(a, name, b, other, unix.RENAME_EXCHANGE)
+}
+
+// RenameNew renames to a name that must have nothing, not even an empty
+// directory, which rename(2) replaces.
+func RenameNew(from int, name string, to int, newName string) error {
+	err := unix.Renameat2(from, name, to, newName, unix.RENAME_NOREPLACE)
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL) {
+		return renameChecked(from, name, to, newName) // a file system without it
+	}
+	return err
+}
+
+// Mkfifo makes a FIFO. mode is before the umask.
+func Mkfifo(fd int, name string, mode fs.FileMode) error {
+	return unix.Mkfifoat(fd, name, Perm(mode))
+}
+
+// Set sets parts of what stands at a name where somebody else may be able to
+// rename: on what it has opened, which is of m's type. A time is all that it
+// sets by name.
+func Set(fd int, name string, m Meta, w What) error {
+	if w&(Owner|Mode) != 0 {
+		n, err := openat(fd, name, unix.O_PATH)
+		if err != nil {
+			return err
+		}
+		err = setPath(n, m, w)
+		_ = unix.Close(n)
+		if err != nil {
+			return err
+		}
+	}
+	if w&Time == 0 {
+		return nil
+	}
+	return SetTime(fd, name, unix.NsecToTimespec(m.MTime))
+}
+
+// setPath is for a descriptor by which a file can't be read.
+func setPath(fd int, m Meta, w What) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if FileType(&st) != m.Mode.Type() {
+		return ErrReplaced
+	}
+	if w&Owner != 0 && m.hasOwner() {
+		if err := unix.Fchownat(fd, "", int(m.UID), int(m.GID), unix.AT_EMPTY_PATH); err != nil {
+			return err
+		}
+	}
+	if w&Mode == 0 || m.Mode&fs.ModeSymlink != 0 { // which has no mode of its own
+		return nil
+	}
+	err := unix.Fchmodat(fd, "", Perm(m.Mode), unix.AT_EMPTY_PATH)
+	if errors.Is(err, unix.EOPNOTSUPP) { // before 6.6
+		err = unix.Chmod("/proc/self/fd/"+strconv.Itoa(fd), Perm(m.Mode))
+	}
+	return err
+}
+
+// IsMount tells whether the directory at name is a mount point. Bind mounts may
+// have one device with what they lie in; kernels since 5.8 know them all the
+// same.
+func IsMount(fd int, name string) bool {
+	var st unix.Statx_t
+	err := unix.Statx(fd, name, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, 0, &st)
+	if err != nil || st.Attributes_mask&unix.STATX_ATTR_MOUNT_ROOT == 0 {
+		return otherDevice(fd, name)
+	}
+	return st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
+}

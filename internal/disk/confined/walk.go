@@ -1,0 +1,190 @@
+package confined
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// maxOpen bounds the descriptors that a walk keeps.
+	maxOpen = 64
+	// listSize is the buffer for reading a directory, in bytes.
+	listSize = 32 << 10
+)
+
+// Walk opens directories below a root, never through a symlink, and keeps
+// those on the way to the last one open, so that a file costs no walk. Paths
+// are slash-separated and relative; "" is the root.
+type Walk struct {
+	// Mode is that of directories that At makes, before the umask.
+	Mode    fs.FileMode
+	open    []level // from the root down, each a parent of the next
+	missing string  // a directory that was not there; "" = none known
+	buf     []byte
+	names   []string
+}
+
+type level struct {
+	path string // "" for the root
+	fd   int
+}
+
+// NewWalk starts at an open directory, which stays the caller's to close. What
+// it makes is for the caller alone.
+func NewWalk(root *os.Root) (*Walk, error) {
+	fd, err := Open(root)
+	if err != nil {
+		return nil, err
+	}
+	return &Walk{Mode: 0o700, open: []level{{fd: fd}}}, nil
+}
+
+// Open gives a descriptor of a root, with a position of its own.
+func Open(root *os.Root) (int, error) {
+	f, err := root.Open(".")
+	if err != nil {
+		return -1, err
+	}
+	defer f.Close()
+	return retry(func() (int, error) { return unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0) })
+}
+
+// Close closes what is open. A nil walk has nothing.
+func (w *Walk) Close() {
+	if w != nil {
+		w.cut(0)
+	}
+}
+
+func (w *Walk) cut(n int) {
+	for _, l := range w.open[n:] {
+		_ = unix.Close(l.fd)
+	}
+	w.open = w.open[:n]
+}
+
+// Root is the descriptor of the root.
+func (w *Walk) Root() int { return w.open[0].fd }
+
+// At gives the descriptor of a directory, good until the next call. With
+// create, missing directories are made.
+func (w *Walk) At(path string, create bool) (int, error) {
+	n := len(w.open)
+	for n > 1 && !Within(path, w.open[n-1].path) {
+		n--
+	}
+	w.cut(n)
+	for {
+		last := w.open[len(w.open)-1]
+		if len(last.path) == len(path) {
+			return last.fd, nil
+		}
+		if err := w.descend(last, path, create); err != nil {
+			return -1, err
+		}
+	}
+}
+
+// Reached is the last directory on the way to the one that At was asked for:
+// after an error, what failed is in it.
+func (w *Walk) Reached() (path string, fd int) {
+	last := w.open[len(w.open)-1]
+	return last.path, last.fd
+}
+
+// Lookup is At for directories that may be missing, and remembers the last one
+// that was: it is taken to be missing until another one is asked for.
+func (w *Walk) Lookup(path string) (int, error) {
+	if w == nil || w.missing != "" && Within(path, w.missing) {
+		return -1, unix.ENOENT
+	}
+	fd, err := w.At(path, false)
+	if IsMissing(err) {
+		w.missing = path
+	}
+	return fd, err
+}
+
+// descend opens one more directory on the way to path.
+func (w *Walk) descend(from level, path string, create bool) error {
+	start := len(from.path)
+	if start > 0 {
+		start++
+	}
+	end := len(path)
+	if i := strings.IndexByte(path[start:], '/'); i >= 0 {
+		end = start + i
+	}
+	name := path[start:end]
+	fd, err := OpenDir(from.fd, name)
+	if create && errors.Is(err, unix.ENOENT) {
+		if err = unix.Mkdirat(from.fd, name, Perm(w.Mode)); err == nil {
+			fd, err = OpenDir(from.fd, name)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if len(w.open) >= maxOpen {
+		w.cut(len(w.open) - 1)
+	}
+	w.open = append(w.open, level{path[:end], fd})
+	return nil
+}
+
+// List gives the sorted names in an open directory, good until the next call.
+func (w *Walk) List(fd int) ([]string, error) {
+	names, err := w.read(fd, w.names[:0])
+	w.names = names
+	return names, err
+}
+
+func (w *Walk) read(fd int, names []string) ([]string, error) {
+	if w.buf == nil {
+		w.buf = make([]byte, listSize)
+	}
+	if _, err := unix.Seek(fd, 0, 0); err != nil {
+		return nil, err
+	}
+	for {
+		n, err := unix.ReadDirent(fd, w.buf)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if n <= 0 {
+			slices.Sort(names)
+			return names, nil
+		}
+		_, _, names = unix.ParseDirent(w.buf[:n], -1, names)
+	}
+}
+
+// Within tells whether path is dir or below it.
+func Within(path, dir string) bool {
+	return dir == "" || strings.HasPrefix(path, dir) && (len(path) == len(dir) || path[len(dir)] == '/')
+}
+
+// Split gives the directory of a path ("" for the root) and its last name.
+func Split(path string) (dir, name string) {
+	i := strings.LastIndexByte(path, '/')
+	if i < 0 {
+		return "", path
+	}
+	return path[:i], path[i+1:]
+}
+
+// Join is the path of a name in a directory.
+func Join(dir, name string) string {
+	if dir == "" {
+		return name
+	}
+	return dir + "/" + name
+}
