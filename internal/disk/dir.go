@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"stretcher/internal/disk/confined"
 )
 
 // Dir is an open directory. What lies below it is reached through its
@@ -84,7 +86,7 @@ func (d *Dir) Sub(name string) (*Dir, error) {
 		return nil, err
 	}
 	path := filepath.Join(d.path, name)
-	fd, err := openDirAt(int(d.file.Fd()), name)
+	fd, err := confined.OpenDir(int(d.file.Fd()), name)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
@@ -147,13 +149,6 @@ func component(name string) error {
 		return &fs.PathError{Op: "open", Path: name, Err: unix.EINVAL}
 	}
 	return nil
-}
-
-// openDirAt opens a directory that can be read, never by a symlink.
-func openDirAt(dir int, name string) (int, error) {
-	return retry(func() (int, error) {
-		return unix.Openat(dir, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	})
 }
 
 // retry repeats a call that a signal has interrupted.

@@ -10,7 +10,7 @@
 // why what lies below a directory is reached by its descriptor: an os.Root, or
 // the calls of this package that take one.
 //
-// Of this module it imports internal/text/failure alone.
+// Of this module it imports internal/text/failure, and confined below it.
 package disk
 
 import (

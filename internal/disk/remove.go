@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"stretcher/internal/disk/confined"
 )
 
 // ErrMount: a file system is mounted there, and it stays.
@@ -194,9 +196,9 @@ func (r *removal) all(dir *os.File, path string, names []string) error {
 // openToEmpty opens a directory, never by a symlink, and makes it readable
 // where its owner has not left it so.
 func openToEmpty(dir int, name string) (int, error) {
-	fd, err := openDirAt(dir, name)
-	if errors.Is(err, unix.EACCES) && chmodAt(dir, name, 0o700) == nil {
-		return openDirAt(dir, name)
+	fd, err := confined.OpenDir(dir, name)
+	if errors.Is(err, unix.EACCES) && makeReadable(dir, name) == nil {
+		return confined.OpenDir(dir, name)
 	}
 	return fd, err
 }
@@ -204,4 +206,9 @@ func openToEmpty(dir int, name string) (int, error) {
 func unlinkat(dir int, name string, flags int) error {
 	_, err := retry(func() (int, error) { return 0, unix.Unlinkat(dir, name, flags) })
 	return err
+}
+
+// makeReadable lets the owner of a directory open it.
+func makeReadable(dir int, name string) error {
+	return confined.Set(dir, name, confined.Meta{Mode: fs.ModeDir | 0o700}, confined.Mode)
 }

@@ -5,6 +5,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"stretcher/internal/disk/confined"
 )
 
 // Rename renames an entry of one open directory to an entry of another, which
@@ -17,13 +19,13 @@ func Rename(from *os.Root, name string, to *os.Root, newName string) error {
 // happens and the error is fs.ErrExist. rename(2) by itself replaces an empty
 // directory.
 func RenameNew(from *os.Root, name string, to *os.Root, newName string) error {
-	return between(from, name, to, newName, renameNewAt)
+	return between(from, name, to, newName, confined.RenameNew)
 }
 
 // Exchange swaps two entries in one step. The error is unix.EINVAL or
 // unix.ENOSYS where the system or the file system can't.
 func Exchange(a *os.Root, name string, b *os.Root, other string) error {
-	return between(a, name, b, other, exchangeAt)
+	return between(a, name, b, other, confined.Exchange)
 }
 
 type renameCall func(from int, name string, to int, newName string) error
@@ -48,19 +50,9 @@ func between(from *os.Root, name string, to *os.Root, newName string, call renam
 	return nil
 }
 
-// renameChecked looks before it renames, for systems that can't do both in
-// one.
-func renameChecked(from int, name string, to int, newName string) error {
-	var st unix.Stat_t
-	if unix.Fstatat(to, newName, &st, unix.AT_SYMLINK_NOFOLLOW) == nil {
-		return unix.EEXIST
-	}
-	return unix.Renameat(from, name, to, newName)
-}
-
 // RenamePath is RenameNew by paths.
 func RenamePath(from, to string) error {
-	err := renameNewAt(unix.AT_FDCWD, from, unix.AT_FDCWD, to)
+	err := confined.RenameNew(unix.AT_FDCWD, from, unix.AT_FDCWD, to)
 	if err != nil {
 		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"stretcher/internal/disk/confined"
 )
 
 // ErrForeignLink: a symlink on the way belongs to neither root nor the caller.
@@ -187,7 +189,7 @@ func (w *walker) open() (*Dir, error) { return openPlace(w.way) }
 // openPlace opens the last directory of a way for reading, by its descriptor.
 func openPlace(way []place) (*Dir, error) {
 	path := pathOf(way)
-	fd, err := openDirAt(way[len(way)-1].fd, ".")
+	fd, err := confined.OpenDir(way[len(way)-1].fd, ".")
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
