@@ -147,41 +147,6 @@ func TestGSTokenRefused(t *testing.T) {
 	}
 }
 
-// TestGSAuthorization: where the request goes, and what it says of the caller.
-func TestGSAuthorization(t *testing.T) {
-	asked := 0
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked++
-		w.Header().Set("Content-Type", "application/json")
-		w.Write([]byte(`{"access_token":"T0KEN","token_type":"Bearer","expires_in":3600}`))
-	}))
-	defer srv.Close()
-	t.Setenv("STORAGE_EMULATOR_HOST", "")
-	t.Setenv("GOOGLE_CLOUD_QUOTA_PROJECT", "payer")
-	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", serviceAccount(t, srv.URL))
-	g := newGS(Options{}).(*bucketGS)
-	for range 2 {
-		u, creds, err := g.endpoint(t.Context())
-		if err != nil || u.String() != "https://storage.googleapis.com" {
-			t.Fatalf("endpoint %v, %v", u, err)
-		}
-		req := httptest.NewRequest(http.MethodGet, u.String(), nil)
-		if err := authorize(t.Context(), req, creds); err != nil {
-			t.Fatal(err)
-		}
-		if h := req.Header; h.Get("Authorization") != "Bearer T0KEN" || h.Get("X-Goog-User-Project") != "payer" {
-			t.Errorf("the request has %v", h)
-		}
-	}
-	if asked != 1 {
-		t.Errorf("asked %d times for a token", asked)
-	}
-	t.Setenv("STORAGE_EMULATOR_HOST", "https://127.0.0.1:99/any")
-	if u, creds, err := g.endpoint(t.Context()); err != nil || u.String() != "https://127.0.0.1:99" || creds != nil {
-		t.Errorf("emulator %v, %v, %v", u, creds, err)
-	}
-}
-
 // serviceAccount writes a key file that sends for its tokens to url.
 func serviceAccount(t *testing.T, url string) string {
 	t.Helper()
@@ -243,8 +208,7 @@ func TestGSAnswers(t *testing.T) {
 	}
 }
 
-// TestGSBreakOff: package transfer counts, waits and goes on; one Open is one
-// request.
+// TestGSBreakOff holds the storage library to one request per Open.
 func TestGSBreakOff(t *testing.T) {
 	requests := 0
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

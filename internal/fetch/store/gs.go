@@ -1,21 +1,24 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"cloud.google.com/go/auth"
 	"cloud.google.com/go/auth/credentials"
-
-	"stretcher/internal/text/redact"
+	"cloud.google.com/go/auth/httptransport"
+	"cloud.google.com/go/storage"
+	"google.golang.org/api/googleapi"
+	"google.golang.org/api/option"
 )
 
 const (
@@ -26,144 +29,95 @@ const (
 // bucketGS serves gs://bucket/name, with ?generation= for one version of it.
 // Credentials are Google's application default credentials;
 // STORAGE_EMULATOR_HOST names a server that wants none.
-//
-// One GET of https://cloud.google.com/storage/docs/xml-api/get-object-download
-// is all there is to it. Google's library for it brings a gRPC with it, of which
-// each start of the program would pay the initialization.
 type bucketGS struct {
 	opts   Options
-	client func() *http.Client
 	mu     sync.Mutex
-	creds  *auth.Credentials // found by the first Open that needs them
+	client *storage.Client // made by the first Open that succeeds in it
+	base   *http.Transport
 }
 
-func newGS(opts Options) Store {
-	return &bucketGS{opts: opts, client: sync.OnceValue(func() *http.Client {
-		return &http.Client{Transport: transport(opts), CheckRedirect: stay}
-	})}
-}
+func newGS(opts Options) Store { return &bucketGS{opts: opts} }
 
 // Open sends one request, pinned to a generation to resume.
 func (g *bucketGS) Open(ctx context.Context, u *url.URL, from Position) (*Object, error) {
-	resume := from.Offset > 0 && from.Version != ""
-	resp, err := g.get(ctx, u, from, resume)
+	client, err := g.connect(ctx)
 	if err != nil {
 		return nil, gsError(ctx, u, err)
 	}
-	obj, err := gsAnswer(u, resp, from, resume)
+	object := client.Bucket(u.Host).Object(key(u)).ReadCompressed(true).
+		Retryer(storage.WithPolicy(storage.RetryNever)) // package transfer retries
+	version := u.Query().Get("generation")
+	var offset int64
+	if from.Offset > 0 && from.Version != "" {
+		offset, version = from.Offset, from.Version
+	}
+	if version != "" {
+		gen, err := strconv.ParseInt(version, 10, 64)
+		if err != nil {
+			return nil, failure(ctx, "get", u, fmt.Errorf("generation %q is no number", version))
+		}
+		object = object.Generation(gen)
+	}
+	r, err := object.NewRangeReader(withOneAnswer(ctx), offset, -1)
 	if err != nil {
-		resp.Body.Close()
+		err = gsError(ctx, u, err)
+		if offset > 0 && (errors.Is(err, ErrNotFound) || errors.Is(err, errNoRange)) {
+			err = changed(err)
+		}
 		return nil, err
+	}
+	obj := &Object{Body: r, Offset: offset, Size: r.Attrs.Size}
+	if r.Attrs.Generation > 0 {
+		obj.Version = strconv.FormatInt(r.Attrs.Generation, 10)
 	}
 	return obj, nil
 }
 
-// get sends the request.
-func (g *bucketGS) get(ctx context.Context, u *url.URL, from Position, resume bool) (*http.Response, error) {
-	target, creds, err := g.endpoint(ctx)
-	if err != nil {
-		return nil, err
-	}
-	target.Path = "/" + u.Host + "/" + key(u)
-	target.RawPath = "/" + u.Host + "/" + url.PathEscape(key(u))
-	version := u.Query().Get("generation")
-	if resume {
-		version = from.Version
-	}
-	if version != "" {
-		if _, err := strconv.ParseInt(version, 10, 64); err != nil {
-			return nil, fmt.Errorf("generation %q is no number", version)
-		}
-		target.RawQuery = "generation=" + version
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-	if g.opts.UserAgent != "" {
-		req.Header.Set("User-Agent", g.opts.UserAgent)
-	}
-	req.Header.Set("Accept-Encoding", "gzip") // as it is stored
-	if resume {
-		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from.Offset))
-	}
-	if err := authorize(ctx, req, creds); err != nil {
-		return nil, err
-	}
-	return g.client().Do(req)
-}
-
-// endpoint is the server, and what it wants to see; creds are nil for an
-// emulator.
-func (g *bucketGS) endpoint(ctx context.Context) (*url.URL, *auth.Credentials, error) {
-	if host := os.Getenv("STORAGE_EMULATOR_HOST"); host != "" {
-		if !strings.Contains(host, "://") {
-			host = "http://" + host
-		}
-		u, err := url.Parse(host)
-		if err != nil {
-			return nil, nil, fmt.Errorf("STORAGE_EMULATOR_HOST: %w", err)
-		}
-		return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil, nil
-	}
-	creds, err := g.credentials(ctx)
-	if err != nil {
-		return nil, nil, errNoCredentials{err}
-	}
-	domain, err := creds.UniverseDomain(ctx)
-	return &url.URL{Scheme: "https", Host: "storage." + cmp.Or(domain, "googleapis.com")}, creds, err
-}
-
-// authorize adds a token to a request.
-func authorize(ctx context.Context, req *http.Request, creds *auth.Credentials) error {
-	if creds == nil {
-		return nil
-	}
-	token, err := creds.Token(ctx)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Authorization", cmp.Or(token.Type, "Bearer")+" "+token.Value)
-	project, err := creds.QuotaProjectID(ctx)
-	if project != "" {
-		req.Header.Set("X-Goog-User-Project", project)
-	}
-	return err
-}
-
-// gsAnswer makes an object of an answer, or an error.
-func gsAnswer(u *url.URL, resp *http.Response, from Position, resume bool) (*Object, error) {
-	version := resp.Header.Get("X-Goog-Generation")
-	switch {
-	case resp.StatusCode == http.StatusOK && resume:
-		return nil, changed(&Error{Op: "get", URL: redact.URL(u.String()), Err: errNoRange})
-	case resp.StatusCode == http.StatusOK:
-		return &Object{Body: resp.Body, Size: resp.ContentLength, Version: version}, nil
-	case resp.StatusCode == http.StatusPartialContent && resume:
-		return partial(u, resp, from, version)
-	}
-	e := status("get", u, resp.StatusCode, "")
-	if errors.Is(e, ErrDenied) {
-		e.Hint = gsHint
-	}
-	if resume && errors.Is(e, ErrNotFound) {
-		return nil, changed(e)
-	}
-	return nil, e
-}
-
-// credentials finds the credentials once.
-func (g *bucketGS) credentials(ctx context.Context) (*auth.Credentials, error) {
+// connect makes the client once.
+func (g *bucketGS) connect(ctx context.Context) (*storage.Client, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.creds != nil {
-		return g.creds, nil
+	if g.client != nil {
+		return g.client, nil
 	}
-	creds, err := detect(ctx)
-	if err == nil {
-		g.creds = creds
+	base := transport(g.opts)
+	opts, err := g.access(ctx, onlyOne{base})
+	if err != nil {
+		return nil, err
 	}
-	return creds, err
+	// Not ctx: the client outlives this call.
+	client, err := storage.NewClient(context.WithoutCancel(ctx), opts...)
+	if err != nil {
+		return nil, err
+	}
+	g.client, g.base = client, base
+	return client, nil
+}
+
+// access gives the options for a client on top of base.
+func (g *bucketGS) access(ctx context.Context, base http.RoundTripper) ([]option.ClientOption, error) {
+	head := http.Header{}
+	if g.opts.UserAgent != "" {
+		head.Set("User-Agent", g.opts.UserAgent)
+	}
+	topts := &httptransport.Options{BaseRoundTripper: base, Headers: head, DisableTelemetry: true}
+	var opts []option.ClientOption
+	if os.Getenv("STORAGE_EMULATOR_HOST") != "" {
+		topts.DisableAuthentication = true
+	} else {
+		creds, err := detect(ctx)
+		if err != nil {
+			return nil, errNoCredentials{err}
+		}
+		topts.Credentials = creds
+		opts = append(opts, option.WithAuthCredentials(creds))
+	}
+	hc, err := httptransport.NewClient(topts)
+	if err != nil {
+		return nil, err
+	}
+	hc.CheckRedirect = stay
+	return append(opts, option.WithHTTPClient(hc)), nil
 }
 
 // detect looks for default credentials. Off Google's cloud it waits some
@@ -186,14 +140,21 @@ func detect(ctx context.Context) (*auth.Credentials, error) {
 	}
 }
 
-func (g *bucketGS) closeIdle() { g.client().CloseIdleConnections() }
+func (g *bucketGS) closeIdle() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.base != nil {
+		g.base.CloseIdleConnections()
+	}
+}
 
 type errNoCredentials struct{ error }
 
 // Unwrap gives errors.Is the cause.
 func (e errNoCredentials) Unwrap() error { return e.error }
 
-// gsError is the error of a request that got no answer.
+// gsError reads what
+// https://cloud.google.com/storage/docs/json_api/v1/status-codes says.
 func gsError(ctx context.Context, u *url.URL, err error) error {
 	fail := failure(ctx, "get", u, err)
 	var e *Error
@@ -203,6 +164,7 @@ func gsError(ctx context.Context, u *url.URL, err error) error {
 	var (
 		none  errNoCredentials
 		token *auth.Error
+		api   *googleapi.Error
 	)
 	switch {
 	case errors.As(err, &none):
@@ -214,6 +176,14 @@ func gsError(ctx context.Context, u *url.URL, err error) error {
 	case strings.Contains(err.Error(), "cannot fetch token"): // the metadata server is out of reach
 		e.Hint = gsHint
 		e.Err = mark(ErrDenied, fmt.Errorf("no Google Cloud access token: %w", e.Err))
+	case errors.Is(err, storage.ErrObjectNotExist), errors.Is(err, storage.ErrBucketNotExist):
+		return status("get", u, http.StatusNotFound, "")
+	case errors.As(err, &api):
+		e = status("get", u, api.Code, "")
+		if errors.Is(e, ErrDenied) {
+			e.Hint = gsHint
+		}
+		return e
 	}
 	return e
 }
@@ -235,3 +205,36 @@ func changed(err error) error {
 }
 
 var errNoRange = errors.New("the server ignores the range")
+
+// onlyOne lets each Open have one answer with a body. The storage library goes
+// on by itself when a body breaks off, at once and without end, where package
+// transfer is to count, wait and log.
+type onlyOne struct{ base http.RoundTripper }
+
+type answerKey struct{}
+
+// withOneAnswer marks the requests of one Open.
+func withOneAnswer(ctx context.Context) context.Context {
+	return context.WithValue(ctx, answerKey{}, new(atomic.Bool))
+}
+
+// RoundTrip sends a request, but no second one for the same body.
+func (o onlyOne) RoundTrip(req *http.Request) (*http.Response, error) {
+	used, ok := req.Context().Value(answerKey{}).(*atomic.Bool)
+	if !ok {
+		return o.base.RoundTrip(req)
+	}
+	if used.Load() {
+		return nil, io.ErrUnexpectedEOF
+	}
+	resp, err := o.base.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	used.Store(resp.StatusCode/100 == 2)
+	if resp.StatusCode == http.StatusOK && req.Header.Get("Range") != "" {
+		resp.Body.Close()
+		return nil, errNoRange
+	}
+	return resp, nil
+}
