@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"stretcher/internal/disk"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/process"
@@ -90,11 +92,12 @@ var TempPattern = regexp.MustCompile(`^\.stretcher-[0-9a-f]{8}(-[0-9a-f]{4}){3}-
 // follows.
 func TempPrefix(run string) string { return ".stretcher-" + run + "-" }
 
-var runPattern = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
-
 // isRun tells whether id is one that this program gives. It becomes a file's
 // name.
-func isRun(id string) bool { return runPattern.MatchString(id) }
+func isRun(id string) bool {
+	parsed, err := uuid.Parse(id)
+	return err == nil && parsed.String() == id
+}
 
 // dirsOf are a run's temporary directories, as far as they have names that
 // this program gives to that run's.

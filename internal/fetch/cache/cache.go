@@ -31,6 +31,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -233,11 +234,22 @@ var temporary = regexp.MustCompile(`^\.[0-9A-Za-z_-]+\.[0-9]+$`)
 // about to make an entry of. It can't fail: what stays is swept the next time.
 func (s *Store) Sweep() { disk.Sweep(s.place, temporary) }
 
-// runID is what a run's id may be made of: it is a file name here, and may
-// come from a command line.
-var runID = regexp.MustCompile(`^[0-9A-Za-z_-]{1,100}$`)
+// maxRun bounds a run's id, in bytes.
+const maxRun = 100
 
-func isRun(name string) bool { return runID.MatchString(name) }
+// isRun tells whether name may be a run's id: it is a file name here, and may
+// come from a command line.
+func isRun(name string) bool {
+	return name != "" && len(name) <= maxRun && strings.IndexFunc(name, isForeign) < 0
+}
+
+func isForeign(c rune) bool {
+	switch {
+	case '0' <= c && c <= '9', 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z', c == '_', c == '-':
+		return false
+	}
+	return true
+}
 
 func (s *Store) path(run, name string) string { return filepath.Join(s.dir, run, name) }
 

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -41,11 +40,14 @@ type Plugins struct {
 // ErrNoRef: the repository has no tag, branch or commit of that name.
 var ErrNoRef = errors.New("no such tag, branch or commit")
 
-// fullCommit is a commit by all its digits; nothing else names the same thing
-// for ever.
-var fullCommit = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+// isFullCommit tells whether ref is a commit by all its digits; nothing else
+// names the same thing for ever.
+func isFullCommit(ref string) bool { return isShortCommit(ref) && (len(ref) == 40 || len(ref) == 64) }
 
-var shortCommit = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
+// isShortCommit tells whether ref may be the beginning of a commit.
+func isShortCommit(ref string) bool {
+	return len(ref) >= 7 && len(ref) <= 64 && strings.Trim(ref, "0123456789abcdef") == ""
+}
 
 // Checkout returns a directory with the files of the repository at ref, a
 // tag, branch or commit, and the commit it is. The directory belongs to the
@@ -69,7 +71,7 @@ func (p *Plugins) Checkout(ctx context.Context, s hooks.Streams, repo, ref strin
 		return "", "", err
 	}
 	defer unlock()
-	if fullCommit.MatchString(ref) && touch(filepath.Join(trees, ref)) {
+	if isFullCommit(ref) && touch(filepath.Join(trees, ref)) {
 		return filepath.Join(trees, ref), ref, nil
 	}
 	commit, err = c.fetch(ctx, ref)
@@ -138,10 +140,10 @@ func (c *clone) fetch(ctx context.Context, ref string) (string, error) {
 		return "", err
 	}
 	names := []string{"refs/tags/" + ref, "refs/heads/" + ref}
-	if shortCommit.MatchString(ref) {
+	if isShortCommit(ref) {
 		names = append(names, ref)
 	}
-	if fullCommit.MatchString(ref) {
+	if isFullCommit(ref) {
 		names = []string{ref}
 	}
 	for _, name := range names {

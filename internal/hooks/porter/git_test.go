@@ -282,3 +282,16 @@ func TestPruneKeepsWhatIsUsed(t *testing.T) {
 		t.Errorf("left: %q", left)
 	}
 }
+
+func TestCommitsByTheirDigits(t *testing.T) {
+	digits := strings.Repeat("0123456789abcdef", 5)
+	for ref, want := range map[string][2]bool{ // a beginning of one, all of one
+		digits[:40]: {true, true}, digits[:64]: {true, true}, digits[:7]: {true, false}, digits[:41]: {true, false},
+		digits[:6]: {}, digits[:65]: {}, "": {}, "v1.2.3": {}, "ABCDEF0": {}, digits[:20] + "x" + digits[:19]: {},
+		digits[:39] + "\n": {},
+	} {
+		if got := [2]bool{isShortCommit(ref), isFullCommit(ref)}; got != want {
+			t.Errorf("%q: %v, want %v", ref, got, want)
+		}
+	}
+}
