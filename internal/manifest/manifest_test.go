@@ -138,6 +138,7 @@ func TestManifestProblems(t *testing.T) {
 		{ok + "exclude_from: ../x", `line 4: exclude_from: "../x" is not a path inside the archive`},
 		{ok + "exclude_from: /etc/x", `line 4: exclude_from: "/etc/x" is not a path inside the archive`},
 		{ok + "commands: {pre: [{timeout: 3}]}", "line 4: commands.pre[0]: has nothing to run"},
+		{ok + "commands:\n  post: ' '", "line 5: commands.post[0]: has nothing to run"},
 		{ok + "commands: {post: ['  ']}", "line 4: commands.post[0]: has nothing to run"},
 		{ok + "commands: {post: [{run: x, timeout: -1}]}", `line 4: commands.post[0].timeout: "-1" is not a number of seconds`},
 		{ok + "commands: {post: [{run: x, timeout: soon}]}", `line 4: commands.post[0].timeout: "soon" is not a duration such as 30, 90s or 5m`},
@@ -157,10 +158,47 @@ func TestManifestProblems(t *testing.T) {
 	}
 }
 
-func TestManifestThatIsAPage(t *testing.T) {
-	_, _, err := parsed("<!DOCTYPE html>\n<html><body>hi</body></html>")
-	if !errors.Is(err, failure.ErrMalformed) || !strings.Contains(failure.Hint(err), "HTML page") {
-		t.Errorf("err = %v, hint %q", err, failure.Hint(err))
+// TestHints: what mistakes may come from, where it can be told.
+func TestHints(t *testing.T) {
+	for doc, want := range map[string]string{
+		"<!DOCTYPE html>\n<html><body>hi</body></html>":        "HTML page",
+		"  <html>{{ x }}</html>":                               "HTML page",
+		"name: {{ x }}":                                        "must be quoted",
+		"name: {{ if x }}a{{ end }}":                           "must be quoted",
+		"name: {a: b}":                                         "",
+		"dest_mode: '{{ x }}'":                                 "",
+		"name:\n\t- {{ x }}":                                   "spaces",
+		"src: file:///a\ndest: /a\n" + "checksum: [{a: b}]\n#": "",
+	} {
+		_, _, err := parsed(doc)
+		if got := failure.Hint(err); !errors.Is(err, failure.ErrMalformed) || (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("%q: err = %v, hint %q, want %q", doc, err, got, want)
+		}
+	}
+}
+
+// TestPod: a hook pod needs no dest, but one that is given must be a dest.
+func TestPod(t *testing.T) {
+	ok := "src: file:///a\nchecksum: " + sha256Hex + "\n"
+	for doc, want := range map[string]string{
+		ok: "", ok + "dest: /srv": "", ok + "dest: srv": "is not an absolute path", ok + "dest: /": "is the root",
+		"src: file:///a\n": "checksum: is required",
+	} {
+		tree, _ := yamldoc.Parse([]byte(doc))
+		r := rules()
+		r.Pod = true
+		m, _, problems := parse(tree, r)
+		if (m != nil) != (want == "") || want != "" && (len(problems) != 1 || !strings.Contains(problems[0].Error(), want)) {
+			t.Errorf("%q: %v, want %q", doc, problems, want)
+		}
+	}
+}
+
+func TestAlternatives(t *testing.T) {
+	for want, names := range map[string][]string{"": nil, "a": {"a"}, "a or b": {"a", "b"}, "a, b or c": {"a", "b", "c"}} {
+		if got := alternatives(names); got != want {
+			t.Errorf("%q: %q", names, got)
+		}
 	}
 }
 

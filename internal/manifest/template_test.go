@@ -98,6 +98,7 @@ func TestTemplateProblems(t *testing.T) {
 		{`a: '{{ env "A" | print }}'`, "line 1: " + forms},
 		{`a: '{{ env NAME }}'`, "line 1: " + forms},
 		{"a: |\n  {{ env\n  \"A\" }}", "line 2: " + forms},
+		{"a: |\n  {{ env `A\n  B` }}", "line 2: " + forms},
 		{`{{ env "SET" }}: x`, `line 1: template: {{ env "SET" }} stands in a key`},
 		{`a: {b-{{ must_env "UNSET" }}: x}`, `line 1: template: {{ must_env "UNSET" }} stands in a key`},
 		{"? [a, {{ env \"SET\" }}]\n: x", `line 1: template: {{ env "SET" }} stands in a key`},
@@ -227,6 +228,29 @@ func TestTemplatesExpandToNoMore(t *testing.T) {
 	}
 	if _, text, problems := filled([]byte(doc), lookupIn(map[string]string{"X": strings.Repeat("x", 20_000)})); len(problems) > 0 || len(text) < 1_000_000 {
 		t.Errorf("%d bytes, problems %v", len(text), problems)
+	}
+}
+
+// TestExactlyTheMost: the bound itself is allowed.
+func TestExactlyTheMost(t *testing.T) {
+	for size, good := range map[int]bool{MaxSize: true, MaxSize + 1: false} {
+		_, _, problems := filled([]byte(`version: {{ env "X" }}`), lookupIn(map[string]string{"X": strings.Repeat("x", size)}))
+		if (len(problems) == 0) != good {
+			t.Errorf("%d bytes: %v", size, problems)
+		}
+	}
+}
+
+// TestMarks: what looks like a mark and is none stays.
+func TestMarks(t *testing.T) {
+	templates := findTemplates([]byte(`a: {{ env "A" }}`))
+	for _, i := range []int{1, 2} {
+		if mark := templates.mark(i); templates.of(mark) != nil || templates.restored(mark) != mark {
+			t.Errorf("mark %d is one of a template", i)
+		}
+	}
+	if templates.restored("x "+templates.mark(0)) != `x {{ env "A" }}` || templates.of(templates.prefix+"99999999999999999999_") != nil {
+		t.Error("marks are not told apart")
 	}
 }
 
