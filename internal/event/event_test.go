@@ -45,6 +45,8 @@ func TestRead(t *testing.T) {
 		{name: "nothing", stdin: "", class: failure.ErrMalformed},
 		{name: "blank", stdin: " \r\n", class: failure.ErrMalformed},
 		{name: "control characters", stdin: "s3://b/\x1b[2J\n", class: failure.ErrMalformed},
+		{name: "spaces within", stdin: "s3://b/a b\n", want: "s3://b/a b", event: "stdin"},
+		{name: "as much as can be", stdin: url + strings.Repeat("\n", MaxSize-len(url)), want: url, event: "stdin"},
 		{name: "too much", stdin: strings.Repeat("x", MaxSize+1), class: failure.ErrMalformed},
 
 		{name: "consul, empty array", stdin: "[]", env: watch},
@@ -52,13 +54,18 @@ func TestRead(t *testing.T) {
 		{name: "consul, empty array without the variable", stdin: "[]\n"},
 		{name: "consul, one", stdin: "[" + consul("u1", good) + "]\n", env: watch, want: url, event: "consul deploy u1"},
 		{name: "consul without the variable", stdin: "\n [" + consul("u1", good) + "]", want: url, event: "consul deploy u1"},
-		{name: "consul, newest last", stdin: "[" + consul("u1", `"`+payload("s3://old/x")+`"`) + "," + consul("u2", good) + "]", env: watch, want: url, event: "consul deploy u2"},
-		{name: "consul, bad old event", stdin: "[" + consul("u1", `"!"`) + "," + consul("u2", good) + "]", env: watch, want: url, event: "consul deploy u2"},
-		{name: "consul, odd old LTime", stdin: `[{"ID":"u1","Payload":"","LTime":"x"},` + consul("u2", good) + "]", env: watch, want: url, event: "consul deploy u2"},
-		{name: "consul, CRLF in payload", stdin: "[" + consul("u1", `"`+payload(" "+url+"\r\n")+`"`) + "]", want: url, event: "consul deploy u1"},
+		{name: "consul, newest last", stdin: "[" + consul("u1", `"`+payload("s3://old/x")+`"`) + "," + consul("u2", good) +
+			"]", env: watch, want: url, event: "consul deploy u2"},
+		{name: "consul, bad old event", stdin: "[" + consul("u1", `"!"`) + "," + consul("u2", good) + "]", env: watch,
+			want: url, event: "consul deploy u2"},
+		{name: "consul, odd old LTime", stdin: `[{"ID":"u1","Payload":"","LTime":"x"},` + consul("u2", good) + "]",
+			env: watch, want: url, event: "consul deploy u2"},
+		{name: "consul, CRLF in payload", stdin: "[" + consul("u1", `"`+payload(" "+url+"\r\n")+`"`) + "]", want: url,
+			event: "consul deploy u1"},
 		{name: "consul, null payload", stdin: "[" + consul("u1", "null") + "]", env: watch, class: failure.ErrMalformed},
 		{name: "consul, empty payload", stdin: "[" + consul("u1", `""`) + "]", env: watch, class: failure.ErrMalformed},
-		{name: "consul, payload not base64", stdin: "[" + consul("u1", `"%%"`) + "]", env: watch, class: failure.ErrMalformed},
+		{name: "consul, payload not base64", stdin: "[" + consul("u1", `"%%"`) + "]", env: watch,
+			class: failure.ErrMalformed},
 		{name: "consul, payload a number", stdin: "[" + consul("u1", "7") + "]", env: watch, class: failure.ErrMalformed},
 		{name: "consul, an object", stdin: "{}", env: watch, class: failure.ErrMalformed},
 		{name: "consul, nothing", stdin: "", env: watch, class: failure.ErrMalformed},
@@ -67,9 +74,11 @@ func TestRead(t *testing.T) {
 		{name: "serf", stdin: url, env: serf, want: url, event: "serf deploy 9"},
 		{name: "serf, no payload", stdin: "", env: serf, class: failure.ErrMalformed},
 		{name: "serf, members", stdin: "node\t127.0.0.1\n", env: map[string]string{"SERF_EVENT": "member-join"}},
-		{name: "serf, query", stdin: url, env: map[string]string{"SERF_EVENT": "query", "SERF_QUERY_NAME": "deploy", "SERF_QUERY_LTIME": "4"}, want: url, event: "serf query deploy 4"},
+		{name: "serf, query", stdin: url, env: map[string]string{"SERF_EVENT": "query", "SERF_QUERY_NAME": "deploy",
+			"SERF_QUERY_LTIME": "4"}, want: url, event: "serf query deploy 4"},
 		{name: "serf, another query", stdin: url, env: map[string]string{"SERF_EVENT": "query", "SERF_QUERY_NAME": "load"}},
-		{name: "serf, members, from a terminal", terminal: true, env: map[string]string{"SERF_EVENT": "member-leave"}, class: failure.ErrUsage},
+		{name: "serf, members, from a terminal", terminal: true, env: map[string]string{"SERF_EVENT": "member-leave"},
+			class: failure.ErrUsage},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			e, err := Read(t.Context(), Input{Args: tc.args, Stdin: strings.NewReader(tc.stdin), Terminal: tc.terminal,
@@ -103,7 +112,8 @@ func TestSkippedEventsAreNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(e.Skipped) != 2 || e.Skipped[0].ID != "a" || e.Skipped[0].URL != "s3://b/1" || e.Skipped[1].ID != "b" || e.Skipped[1].URL != "" {
+	if len(e.Skipped) != 2 || e.Skipped[0].ID != "a" || e.Skipped[0].URL != "s3://b/1" || e.Skipped[1].ID != "b" ||
+		e.Skipped[1].URL != "" {
 		t.Errorf("skipped = %+v", e.Skipped)
 	}
 	if e.ID != "c" || e.LTime != "3" {
@@ -118,20 +128,46 @@ func TestKeys(t *testing.T) {
 		a, b string
 		same bool
 	}{
-		{"consul", Event{Source: Consul, ID: "u1", URL: "a"}.Key("boot"), Event{Source: Consul, ID: "u1", URL: "b"}.Key("other"), true},
-		{"consul, another id", Event{Source: Consul, ID: "u1"}.Key("boot"), Event{Source: Consul, ID: "u2"}.Key("boot"), false},
+		{"consul", Event{Source: Consul, ID: "u1", URL: "a"}.Key("boot"), Event{Source: Consul, ID: "u1",
+			URL: "b"}.Key("other"), true},
+		{"consul, another id", Event{Source: Consul, ID: "u1"}.Key("boot"), Event{Source: Consul, ID: "u2"}.Key("boot"),
+			false},
 		{"serf", serf.Key("boot"), serf.Key("boot"), true},
 		{"serf, another boot", serf.Key("boot"), serf.Key("other"), false},
-		{"serf, another time", serf.Key("boot"), Event{Source: Serf, Name: "deploy", LTime: "10", URL: "s3://b/k"}.Key("boot"), false},
-		{"serf, another payload", serf.Key("boot"), Event{Source: Serf, Name: "deploy", LTime: "9", URL: "s3://b/k2"}.Key("boot"), false},
+		{"serf, another time", serf.Key("boot"), Event{Source: Serf, Name: "deploy", LTime: "10",
+			URL: "s3://b/k"}.Key("boot"), false},
+		{"serf, another payload", serf.Key("boot"), Event{Source: Serf, Name: "deploy", LTime: "9",
+			URL: "s3://b/k2"}.Key("boot"), false},
 	} {
 		if (tc.a == tc.b) != tc.same || tc.a == "" {
 			t.Errorf("%s: %q, %q", tc.name, tc.a, tc.b)
 		}
 	}
-	for _, source := range []string{Argument, Stdin} {
-		if key := (Event{Source: source, URL: "s3://b/k"}).Key("boot"); key != "" {
-			t.Errorf("%s has key %q", source, key)
+	for _, e := range []Event{
+		{Source: Argument}, {Source: Stdin}, {Source: Rollback}, {Source: Malformed}, {Source: Consul}, {Source: Consul,
+			LTime: "3"},
+		{Source: Serf}, {Source: Serf, ID: "u1"}, {Source: Stdin, ID: "u1", LTime: "3"},
+	} {
+		if key := e.Key("boot"); key != "" {
+			t.Errorf("%+v has key %q", e, key)
+		}
+	}
+}
+
+// TestMessages: what is wrong with an event is said without what is in it.
+func TestMessages(t *testing.T) {
+	for stdin, want := range map[string]string{
+		"":                          "consul events: standard input is empty, expected a JSON array",
+		"{}":                        "consul events: a JSON object where an array of events is expected",
+		`[{"ID":"u1"}]`:             `consul event "u1" has no usable payload: a manifest URL is expected`,
+		`[{"ID":"u1","Payload":7}]`: `consul event "u1": payload is not a string`,
+		"s3://b/k?secret":           "consul events: invalid character 's' looking for beginning of value",
+	} {
+		_, err := Read(t.Context(), Input{Stdin: strings.NewReader(stdin), Getenv: func(k string) string {
+			return map[string]string{"CONSUL_INDEX": "1"}[k]
+		}})
+		if err == nil || err.Error() != want {
+			t.Errorf("%q:\ngot  %v\nwant %s", stdin, err, want)
 		}
 	}
 }
@@ -157,7 +193,8 @@ func FuzzSerf(f *testing.F) {
 	f.Add("member-join", "", "", "node\t127.0.0.1\n")
 	f.Add("user", "a:b", "x", "[")
 	f.Fuzz(func(t *testing.T, kind, name, ltime, payload string) {
-		env := map[string]string{"SERF_EVENT": kind, "SERF_USER_EVENT": name, "SERF_QUERY_NAME": name, "SERF_USER_LTIME": ltime, "SERF_QUERY_LTIME": ltime}
+		env := map[string]string{"SERF_EVENT": kind, "SERF_USER_EVENT": name, "SERF_QUERY_NAME": name,
+			"SERF_USER_LTIME": ltime, "SERF_QUERY_LTIME": ltime}
 		e, err := Read(t.Context(), Input{Stdin: strings.NewReader(payload), Getenv: func(k string) string { return env[k] }})
 		if e == nil || err != nil {
 			return
@@ -174,7 +211,8 @@ func FuzzSerf(f *testing.F) {
 }
 
 func FuzzRead(f *testing.F) {
-	for _, s := range []string{"", "[]", "null", "s3://b/k\r\n", `[{"ID":"a","Payload":"czM6Ly9iL2s="}]`, `[{"Payload":{}}]`, "\xef\xbb\xbf[", "\x00"} {
+	for _, s := range []string{"", "[]", "null", "s3://b/k\r\n", `[{"ID":"a","Payload":"czM6Ly9iL2s="}]`,
+		`[{"Payload":{}}]`, "\xef\xbb\xbf[", "\x00"} {
 		f.Add(s, true)
 		f.Add(s, false)
 	}

@@ -15,7 +15,8 @@ func TestFingerprint(t *testing.T) {
 		return m.Fingerprint()
 	}
 	const want = "628b94177a63d4cb38e2b804efe4771b8e05b0ee323330d7d003e60b89aab12d"
-	full := of(base + "excludes: ['*.pid']\nexclude_from: list\ndest_mode: 0711\nextract: strict\nreleases: {shared: [log]}\n")
+	full := of(base + "excludes: ['*.pid']\nexclude_from: list\ndest_mode: 0711\n" +
+		"extract: strict\nreleases: {shared: [log]}\n")
 	if full != want {
 		t.Errorf("got %s, want %s", full, want)
 	}
@@ -26,7 +27,8 @@ func TestFingerprint(t *testing.T) {
 			t.Errorf("%s makes no difference", key)
 		}
 	}
-	for _, key := range []string{"version: 2", "commands: {post: [x]}", "env: {A: b}", "releases: {keep: 3}", "limits: {files: 9}"} {
+	for _, key := range []string{"version: 2", "commands: {post: [x]}", "env: {A: b}", "releases: {keep: 3}",
+		"limits: {files: 9}"} {
 		if of(base+key) != of(base) {
 			t.Errorf("%s makes a difference", key)
 		}

@@ -17,7 +17,8 @@ type served map[string]string
 
 // loader returns a loader of what is served, and notes the requests that it
 // makes, the warnings and the secrets.
-func loader(s served, host *policy.Policy, env map[string]string) (l *Loader, requests, warnings *[]string, secrets map[string]string) {
+func loader(s served, host *policy.Policy, env map[string]string) (l *Loader, requests, warnings *[]string,
+	secrets map[string]string) {
 	requests, warnings, secrets = &[]string{}, &[]string{}, map[string]string{}
 	return &Loader{
 		Policy: host,
@@ -50,7 +51,8 @@ func loader(s served, host *policy.Policy, env map[string]string) (l *Loader, re
 func TestLoad(t *testing.T) {
 	s := served{
 		"https://a/app.yml": "name: app", "http://a/app.yml": "name: app", "https://b/app.yml": "name: app",
-		"https://a/to-b": "-> https://b/app.yml", "https://a/to-http": "-> http://a/app.yml", "http://a/to-http": "-> http://a/app.yml",
+		"https://a/to-b": "-> https://b/app.yml", "https://a/to-http": "-> http://a/app.yml",
+		"http://a/to-http":    "-> http://a/app.yml",
 		"https://a/to-itself": "-> https://a/app.yml", "http://a/to-https": "-> https://a/app.yml",
 	}
 	onlyA := []string{"https://a/", "http://a/"}
@@ -66,7 +68,8 @@ func TestLoad(t *testing.T) {
 		{url: "https://b/app.yml", allow: onlyA, err: "refused by the host policy"},
 		{url: "https://a/to-itself", allow: onlyA, requests: []string{"https://a/to-itself", "https://a/app.yml"}},
 		{url: "https://a/to-b", requests: []string{"https://a/to-b", "https://b/app.yml"}},
-		{url: "https://a/to-b", allow: onlyA, requests: []string{"https://a/to-b"}, err: `manifest "https://b/app.yml" is not allowed`, hint: true},
+		{url: "https://a/to-b", allow: onlyA, requests: []string{"https://a/to-b"},
+			err: `manifest "https://b/app.yml" is not allowed`, hint: true},
 		{url: "https://a/to-http", requests: []string{"https://a/to-http"}, err: "is not https"},
 		{url: "https://a/to-http", allow: onlyA, requests: []string{"https://a/to-http"}, err: "is not https"},
 		{url: "http://a/to-http", allow: onlyA, requests: []string{"http://a/to-http", "http://a/app.yml"}},
@@ -142,8 +145,10 @@ func TestWarnings(t *testing.T) {
 	}
 	l.Warn = nil
 	_, err := l.Parse(append(doc, "dest_mode: 755\n"...), "s3://b/k")
-	for _, part := range []string{"line 1: nmae: unknown", `line 2: comands: unknown key, did you mean "commands"?; `, `line 4: dest_mode: "755"`} {
-		if !errors.Is(err, failure.ErrMalformed) || !strings.Contains(err.Error(), part) || strings.Contains(err.Error(), "\n") {
+	for _, part := range []string{"line 1: nmae: unknown", `line 2: comands: unknown key, did you mean "commands"?; `,
+		`line 4: dest_mode: "755"`} {
+		if !errors.Is(err, failure.ErrMalformed) || !strings.Contains(err.Error(), part) || strings.Contains(err.Error(),
+			"\n") {
 			t.Errorf("err = %v, want %q in it", err, part)
 		}
 	}
@@ -196,7 +201,8 @@ func TestErrorsNameNoSecretOfTheURL(t *testing.T) {
 	const url = "https://u:sesame@h/app.yml?sig=sesame"
 	l, _, warnings, _ := loader(served{url: "dest_mode: 1\nodd: 1"}, &policy.Policy{}, nil)
 	_, err := l.Load(t.Context(), url)
-	if err == nil || strings.Contains(err.Error()+strings.Join(*warnings, ""), "sesame") || !strings.HasPrefix(err.Error(), `"https://`) {
+	if err == nil || strings.Contains(err.Error()+strings.Join(*warnings, ""), "sesame") ||
+		!strings.HasPrefix(err.Error(), `"https://`) {
 		t.Errorf("err = %v, warnings %q", err, *warnings)
 	}
 }

@@ -85,8 +85,9 @@ commands:
 	production, count := "production", "3"
 	want := &Manifest{
 		Src:      []string{"s3://bucket/app.tar.gz", "https://user:pw@host/app.tar.gz?sig=x"},
-		Checksum: checksum.Checksum{Algorithm: "sha256", Digest: sum}, Dest: "/home/app/current", DestMode: &mode, SyncStrategy: "swap",
-		Excludes: []string{"*.pid"}, ExcludeFrom: "config/exclude.list",
+		Checksum: checksum.Checksum{Algorithm: "sha256", Digest: sum}, Dest: "/home/app/current", DestMode: &mode,
+		SyncStrategy: "swap",
+		Excludes:     []string{"*.pid"}, ExcludeFrom: "config/exclude.list",
 		Env:  map[string]*string{"RAILS_ENV": &production, "COUNT": &count, "PATH": nil},
 		Name: "app", Version: "1.10", Annotations: map[string]string{"team": "web"},
 		Commands: Commands{
@@ -125,9 +126,11 @@ func TestManifestProblems(t *testing.T) {
 		{"src: file:///a\nchecksum: " + sha256Hex + "\ndest: srv", `line 3: dest: "srv" is not an absolute path`},
 		{"src: file:///a\nchecksum: " + sha256Hex + "\ndest: //", `line 3: dest: "//" is the root of the file system`},
 		{"src: file:///a\nchecksum: abc\ndest: /a", `line 2: checksum: "abc" is not hexadecimal`},
-		{"src: file:///a\nchecksum: abcd\ndest: /a", `line 2: checksum: "abcd" has 4 digits: 32 (md5), 40 (sha1), 64 (sha256) or 128 (sha512) expected`},
+		{"src: file:///a\nchecksum: abcd\ndest: /a",
+			`line 2: checksum: "abcd" has 4 digits: 32 (md5), 40 (sha1), 64 (sha256) or 128 (sha512) expected`},
 		{"src: file:///a\nchecksum: md5:abcd\ndest: /a", `line 2: checksum: "md5:abcd" has 4 digits, md5 has 32`},
-		{"src: file:///a\nchecksum: crc:abcd\ndest: /a", `line 2: checksum: "crc:abcd" names an unknown algorithm: md5, sha1, sha256 or sha512 expected`},
+		{"src: file:///a\nchecksum: crc:abcd\ndest: /a",
+			`line 2: checksum: "crc:abcd" names an unknown algorithm: md5, sha1, sha256 or sha512 expected`},
 		{"src: ftp://h/a\nchecksum: " + sha256Hex + "\ndest: /a", `line 1: src: unsupported URL scheme`},
 		{ok + "dest_mode: 755", `line 4: dest_mode: "755" is not an octal mode such as 0755`},
 		{ok + "dest_mode: 0999", `line 4: dest_mode: "0999" is not an octal mode such as 0755`},
@@ -140,8 +143,10 @@ func TestManifestProblems(t *testing.T) {
 		{ok + "commands: {pre: [{timeout: 3}]}", "line 4: commands.pre[0]: has nothing to run"},
 		{ok + "commands:\n  post: ' '", "line 5: commands.post[0]: has nothing to run"},
 		{ok + "commands: {post: ['  ']}", "line 4: commands.post[0]: has nothing to run"},
-		{ok + "commands: {post: [{run: x, timeout: -1}]}", `line 4: commands.post[0].timeout: "-1" is not a number of seconds`},
-		{ok + "commands: {post: [{run: x, timeout: soon}]}", `line 4: commands.post[0].timeout: "soon" is not a duration such as 30, 90s or 5m`},
+		{ok + "commands: {post: [{run: x, timeout: -1}]}",
+			`line 4: commands.post[0].timeout: "-1" is not a number of seconds`},
+		{ok + "commands: {post: [{run: x, timeout: soon}]}",
+			`line 4: commands.post[0].timeout: "soon" is not a duration such as 30, 90s or 5m`},
 		{ok + `name: "a\0b"`, `line 4: name: "a\x00b" has a NUL in it`},
 		{ok + `env: {A: "a\0b"}`, "line 4: env.A: has a NUL in it"},
 		{ok + `excludes: ["a\0b"]`, `line 4: excludes[0]: "a\x00b" has a NUL in it`},
@@ -171,7 +176,8 @@ func TestHints(t *testing.T) {
 		"src: file:///a\ndest: /a\n" + "checksum: [{a: b}]\n#": "",
 	} {
 		_, _, err := parsed(doc)
-		if got := failure.Hint(err); !errors.Is(err, failure.ErrMalformed) || (got == "") != (want == "") || !strings.Contains(got, want) {
+		if got := failure.Hint(err); !errors.Is(err, failure.ErrMalformed) || (got == "") != (want == "") ||
+			!strings.Contains(got, want) {
 			t.Errorf("%q: err = %v, hint %q, want %q", doc, err, got, want)
 		}
 	}
@@ -203,7 +209,8 @@ func TestAlternatives(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"", "src: file:///a", "commands: {pre: [a, {run: b}]}", "dest_mode: 0755", "env: {A: }", "<html>"} {
+	for _, s := range []string{"", "src: file:///a", "commands: {pre: [a, {run: b}]}", "dest_mode: 0755", "env: {A: }",
+		"<html>"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

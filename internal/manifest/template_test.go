@@ -87,7 +87,8 @@ func TestTemplateProblems(t *testing.T) {
 	for _, tc := range []struct{ in, want string }{
 		{"\na: {{ must_env \"UNSET\" }}", `line 2: template: environment variable "UNSET" is not set`},
 		{"a: {{ must_env \"A\" }}\nb: |\n  x\n  {{ must_env \"B\" }} {{ env \"C\" }}\nc: [{{ must_env \"D\" }}]",
-			`line 1: template: environment variable "A" is not set; line 4: template: environment variable "B" is not set; line 5: template: environment variable "D" is not set`},
+			`line 1: template: environment variable "A" is not set; ` +
+				`line 4: template: environment variable "B" is not set; line 5: template: environment variable "D" is not set`},
 		{"a: b\nc: {{ env }}", "line 2: template: env needs the name of a variable"},
 		{`a: {{ must_env }}`, "line 1: template: must_env needs the name of one variable"},
 		{`a: {{ must_env "A" "B" }}`, "line 1: template: must_env needs the name of one variable"},
@@ -108,7 +109,8 @@ func TestTemplateProblems(t *testing.T) {
 	} {
 		l, _, _, _ := loader(nil, &policy.Policy{}, map[string]string{"SET": "value", "BINARY": "\xff"})
 		loaded, err := l.Parse([]byte(tc.in), "s3://b/k")
-		if loaded != nil || !errors.Is(err, failure.ErrMalformed) || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "\n") {
+		if loaded != nil || !errors.Is(err, failure.ErrMalformed) || !strings.Contains(err.Error(), tc.want) ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q:\ngot  %v\nwant %s", tc.in, err, tc.want)
 		}
 	}
@@ -117,7 +119,8 @@ func TestTemplateProblems(t *testing.T) {
 // TestTemplateValuesAreSecrets: those that were read, and no defaults.
 func TestTemplateValuesAreSecrets(t *testing.T) {
 	l, _, _, secrets := loader(nil, &policy.Policy{}, map[string]string{"A": "A-value", "B": "B-value", "COMMENTED": "x"})
-	_, err := l.Parse([]byte("# {{ env \"COMMENTED\" }}\nname: {{ must_env \"A\" }} {{ env \"B\" \"x\" }} {{ env \"C\" \"x\" }}"), "s3://b/k")
+	_, err := l.Parse([]byte("# {{ env \"COMMENTED\" }}\nname: {{ must_env \"A\" }} "+
+		"{{ env \"B\" \"x\" }} {{ env \"C\" \"x\" }}"), "s3://b/k")
 	if err != nil || len(secrets) != 2 || secrets["A"] != "A-value" || secrets["B"] != "B-value" {
 		t.Errorf("secrets = %v, err = %v", secrets, err)
 	}
@@ -148,12 +151,15 @@ commands: {post: [{run: "x {{ env "APP" }}", timeout: {{ env "LIMIT" "1m" }}}]}
 	if err := m.Config.Node.Decode(&config); err != nil || config["port"] != 80 || config["quoted"] != "80" {
 		t.Errorf("config %v, %v", config, err)
 	}
-	if m.Dest != "/srv/shop" || m.Name != "shop" || *m.DestMode != 0o711 || m.Releases.KeepCount() != 5 || !m.Rollback.Off ||
-		m.Limits.Files != 1000 || m.Limits.Archive != 2<<30 || m.Extract != "" || m.Commands.Post[0].Run != "x shop" || m.Commands.Post[0].Timeout != 60e9 {
+	if m.Dest != "/srv/shop" || m.Name != "shop" || *m.DestMode != 0o711 || m.Releases.KeepCount() != 5 ||
+		!m.Rollback.Off ||
+		m.Limits.Files != 1000 || m.Limits.Archive != 2<<30 || m.Extract != "" || m.Commands.Post[0].Run != "x shop" ||
+		m.Commands.Post[0].Timeout != 60e9 {
 		t.Errorf("%+v", m.Manifest)
 	}
 	l.Lookup = lookupIn(map[string]string{"SUM": sha256Hex, "APP": "shop", "KEEP": "many"})
-	if _, err := l.Parse([]byte(doc), "s3://b/k"); err == nil || !strings.Contains(err.Error(), `line 7: releases.keep: "many" is not a whole number`) {
+	if _, err := l.Parse([]byte(doc), "s3://b/k"); err == nil || !strings.Contains(err.Error(),
+		`line 7: releases.keep: "many" is not a whole number`) {
 		t.Errorf("err = %v", err)
 	}
 }
@@ -162,8 +168,10 @@ commands: {post: [{run: "x {{ env "APP" }}", timeout: {{ env "LIMIT" "1m" }}}]}
 // text of a manifest.
 func hostile() []string {
 	return []string{
-		"1\ncommands: {post: [\"touch ran\"]}", "x\n- y", "a: b", "a #b", "# a", "- a", "'", `"`, `'"'"`, "x', y: 'z", `x", y: "z`,
-		"[a]", "{a: b}", "*a", "&a b", "!!int 5", "|", "--- a", "\n", "a\nb\n", "  a\n b", "}}", `{{ env "B" "c" }}`, "\x00", "\x1b", "\t",
+		"1\ncommands: {post: [\"touch ran\"]}", "x\n- y", "a: b", "a #b", "# a", "- a", "'", `"`, `'"'"`, "x', y: 'z",
+		`x", y: "z`,
+		"[a]", "{a: b}", "*a", "&a b", "!!int 5", "|", "--- a", "\n", "a\nb\n", "  a\n b", "}}", `{{ env "B" "c" }}`,
+		"\x00", "\x1b", "\t",
 		"x]\nhooks: {a: [b]}", "\u0085", "\u2028x", strings.Repeat("a b\n", 3000),
 	}
 }
@@ -207,13 +215,15 @@ commands:
 			t.Errorf("%q: %+v", value, m)
 			continue
 		}
-		got := []string{m.Version, m.Annotations["plain"], m.Annotations["double"], m.Annotations["single"], m.Excludes[0], m.Excludes[1], pre[0].Run}
+		got := []string{m.Version, m.Annotations["plain"], m.Annotations["double"], m.Annotations["single"], m.Excludes[0],
+			m.Excludes[1], pre[0].Run}
 		for i, s := range got {
 			if s != value {
 				t.Errorf("%q: value %d is %q", value, i, s)
 			}
 		}
-		if m.Annotations["in"] != "a "+value+" b" || pre[1].Run != "echo "+value || pre[2].Run != "first "+value+"\nlast\n" || pre[3].Run != value+" # "+value {
+		if m.Annotations["in"] != "a "+value+" b" || pre[1].Run != "echo "+value ||
+			pre[2].Run != "first "+value+"\nlast\n" || pre[3].Run != value+" # "+value {
 			t.Errorf("%q: %q, %+v", value, m.Annotations["in"], pre)
 		}
 	}
@@ -226,7 +236,8 @@ func TestTemplatesExpandToNoMore(t *testing.T) {
 	if len(problems) != 1 || problems[0].Error() != "template: expands to more than 1048576 bytes" {
 		t.Errorf("problems %v", problems)
 	}
-	if _, text, problems := filled([]byte(doc), lookupIn(map[string]string{"X": strings.Repeat("x", 20_000)})); len(problems) > 0 || len(text) < 1_000_000 {
+	if _, text, problems := filled([]byte(doc), lookupIn(map[string]string{"X": strings.Repeat("x",
+		20_000)})); len(problems) > 0 || len(text) < 1_000_000 {
 		t.Errorf("%d bytes, problems %v", len(text), problems)
 	}
 }
@@ -234,7 +245,8 @@ func TestTemplatesExpandToNoMore(t *testing.T) {
 // TestExactlyTheMost: the bound itself is allowed.
 func TestExactlyTheMost(t *testing.T) {
 	for size, good := range map[int]bool{MaxSize: true, MaxSize + 1: false} {
-		_, _, problems := filled([]byte(`version: {{ env "X" }}`), lookupIn(map[string]string{"X": strings.Repeat("x", size)}))
+		_, _, problems := filled([]byte(`version: {{ env "X" }}`), lookupIn(map[string]string{"X": strings.Repeat("x",
+			size)}))
 		if (len(problems) == 0) != good {
 			t.Errorf("%d bytes: %v", size, problems)
 		}
@@ -249,7 +261,8 @@ func TestMarks(t *testing.T) {
 			t.Errorf("mark %d is one of a template", i)
 		}
 	}
-	if templates.restored("x "+templates.mark(0)) != `x {{ env "A" }}` || templates.of(templates.prefix+"99999999999999999999_") != nil {
+	if templates.restored("x "+templates.mark(0)) != `x {{ env "A" }}` ||
+		templates.of(templates.prefix+"99999999999999999999_") != nil {
 		t.Error("marks are not told apart")
 	}
 }
@@ -289,8 +302,10 @@ func shapeOf(t *testing.T, text []byte) string {
 // environment, and nothing panics.
 func FuzzTemplates(f *testing.F) {
 	docs := []string{
-		`a: {{ env "A" "b" }}`, `a: "{{ must_env "A" }}"`, "{{", "a: |\n  {{ env \"A\" }}\n", `{{ env "A" }}: b`, `[{{ env "A" "" }}, 'x {{env "A"}}']`,
-		"# {{ env \"A\" }}\na: &x {{- env \"A\" -}} # {{ env \"A\" }}\nb: *x\n", "a: {{ env \"A", "? {{ env \"A\" }}\n: b", "<<: {{ env \"A\" }}\nb: !!str {{ env \"A\" }}",
+		`a: {{ env "A" "b" }}`, `a: "{{ must_env "A" }}"`, "{{", "a: |\n  {{ env \"A\" }}\n", `{{ env "A" }}: b`,
+		`[{{ env "A" "" }}, 'x {{env "A"}}']`,
+		"# {{ env \"A\" }}\na: &x {{- env \"A\" -}} # {{ env \"A\" }}\nb: *x\n", "a: {{ env \"A", "? {{ env \"A\" }}\n: b",
+		"<<: {{ env \"A\" }}\nb: !!str {{ env \"A\" }}",
 	}
 	for i, value := range hostile() {
 		f.Add(docs[i%len(docs)], value)

@@ -8,7 +8,8 @@ import (
 func TestChecksumIsGuessedByLength(t *testing.T) {
 	for algorithm, size := range map[string]int{"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128} {
 		digits := strings.Repeat("Ab", size/2)
-		for _, text := range []string{digits, algorithm + ":" + digits, strings.ToUpper(algorithm) + ":" + digits, " " + digits + "\n"} {
+		for _, text := range []string{digits, algorithm + ":" + digits, strings.ToUpper(algorithm) + ":" + digits, " " +
+			digits + "\n"} {
 			var c Checksum
 			if err := c.UnmarshalText([]byte(text)); err != nil || c.String() != algorithm+":"+strings.ToLower(digits) {
 				t.Errorf("%q: %v, %v", text, c, err)
@@ -28,7 +29,8 @@ func TestWhatIsNoChecksum(t *testing.T) {
 		":" + strings.Repeat("ab", 16): "names an unknown algorithm",
 	} {
 		c := Checksum{"kept", nil}
-		if err := c.UnmarshalText([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), want) || c.Algorithm != "kept" {
+		if err := c.UnmarshalText([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), want) ||
+			c.Algorithm != "kept" {
 			t.Errorf("%q: %v, %v, want %s", text, c, err, want)
 		}
 	}
@@ -65,7 +67,8 @@ func FuzzUnmarshalText(f *testing.F) {
 		if c.UnmarshalText(text) != nil {
 			return
 		}
-		if err := again.UnmarshalText([]byte(c.String())); err != nil || again.String() != c.String() || c.New().Size() != len(c.Digest) {
+		if err := again.UnmarshalText([]byte(c.String())); err != nil || again.String() != c.String() ||
+			c.New().Size() != len(c.Digest) {
 			t.Errorf("%q: %s, then %s, %v", text, c, again, err)
 		}
 	})

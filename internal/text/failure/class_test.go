@@ -19,15 +19,20 @@ func TestClasses(t *testing.T) {
 		hint, text  string
 		losesItsWhy bool
 	}{
-		{name: "usage", err: Usage("x: %w", cause), class: ErrUsage, hint: "see stretcher --help", text: "x: permission denied"},
+		{name: "usage", err: Usage("x: %w", cause), class: ErrUsage, hint: "see stretcher --help",
+			text: "x: permission denied"},
 		{name: "malformed", err: Malformed("x: %w", cause), class: ErrMalformed, text: "x: permission denied"},
 		{name: "refused", err: Refused("x: %w", cause), class: ErrRefused, text: "x: permission denied"},
 		{name: "no class", err: Hinted("wait", cause), class: cause, hint: "wait", text: "permission denied"},
-		{name: "hint within", err: Malformed("x: %w", Hinted("wait", cause)), class: ErrMalformed, hint: "wait", text: "x: permission denied"},
-		{name: "hint without", err: Hinted("outer", Hinted("inner", Refused("x: %w", cause))), class: ErrRefused, hint: "outer", text: "x: permission denied"},
+		{name: "hint within", err: Malformed("x: %w", Hinted("wait", cause)), class: ErrMalformed, hint: "wait",
+			text: "x: permission denied"},
+		{name: "hint without", err: Hinted("outer", Hinted("inner", Refused("x: %w", cause))), class: ErrRefused,
+			hint: "outer", text: "x: permission denied"},
 		{name: "empty hint", err: Hinted("", Hinted("inner", cause)), class: cause, hint: "inner", text: "permission denied"},
-		{name: "wrapped", err: fmt.Errorf("step: %w", Hinted("wait", Refused("x: %w", cause))), class: ErrRefused, hint: "wait", text: "step: x: permission denied"},
-		{name: "retold", err: Retold("no", Hinted("wait", Refused("x"))), class: ErrRefused, hint: "wait", text: "no", losesItsWhy: true},
+		{name: "wrapped", err: fmt.Errorf("step: %w", Hinted("wait", Refused("x: %w", cause))), class: ErrRefused,
+			hint: "wait", text: "step: x: permission denied"},
+		{name: "retold", err: Retold("no", Hinted("wait", Refused("x"))), class: ErrRefused, hint: "wait", text: "no",
+			losesItsWhy: true},
 	} {
 		if !errors.Is(tc.err, tc.class) || Hint(tc.err) != tc.hint || tc.err.Error() != tc.text {
 			t.Errorf("%s: class %v, hint %q, text %q", tc.name, Class(tc.err), Hint(tc.err), tc.err)

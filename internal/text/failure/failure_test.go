@@ -24,9 +24,11 @@ func TestText(t *testing.T) {
 		`sync: open "/a b": permission denied`:                           fmt.Errorf("sync: %w", open),
 		`open "/a b": permission denied; open "/a b": permission denied`: fmt.Errorf("%w; %w", open, open),
 		"open \"/a b\": permission denied\nwalk \"/x\": " + Text(open):   errors.Join(open, inner),
-		`lock: open "/a b": permission denied, and "/c": no`:             Hinted("wait", fmt.Errorf("lock: %w, and %q: no", open, "/c")),
-		`refused: open "/a b": permission denied`:                        Refused("refused: %w", open),
-		`get "http://xxxxx@h/": open "/a b": permission denied`:          redact.Error(fmt.Errorf("get %q: %w", "http://u:secret@h/", open)),
+		`lock: open "/a b": permission denied, and "/c": no`: Hinted("wait", fmt.Errorf("lock: %w, and %q: no",
+			open, "/c")),
+		`refused: open "/a b": permission denied`: Refused("refused: %w", open),
+		`get "http://xxxxx@h/": open "/a b": permission denied`: redact.Error(fmt.Errorf("get %q: %w",
+			"http://u:secret@h/", open)),
 		"nothing of files": errors.New("nothing of files"),
 	} {
 		if got := Text(err); got != want {

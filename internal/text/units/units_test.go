@@ -7,7 +7,8 @@ import (
 )
 
 func TestMode(t *testing.T) {
-	for text, want := range map[string]fs.FileMode{"0755": 0o755, "0o711": 0o711, "0": 0, "02750": 0o750 | fs.ModeSetgid, "07777": 0o777 | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky} {
+	for text, want := range map[string]fs.FileMode{"0755": 0o755, "0o711": 0o711, "0": 0, "02750": 0o750 | fs.ModeSetgid,
+		"07777": 0o777 | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky} {
 		var m Mode
 		if err := m.UnmarshalText([]byte(text)); err != nil || fs.FileMode(m) != want {
 			t.Errorf("%s: %v, %v", text, fs.FileMode(m), err)
@@ -22,14 +23,15 @@ func TestMode(t *testing.T) {
 
 func TestDuration(t *testing.T) {
 	for text, want := range map[string]time.Duration{
-		"0": 0, "30": 30 * time.Second, "2.5": 2500 * time.Millisecond, "90s": 90 * time.Second, "5m": 5 * time.Minute, "1h30m": 90 * time.Minute,
+		"0": 0, "0s": 0, "30": 30 * time.Second, "2.5": 2500 * time.Millisecond, "90s": 90 * time.Second,
+		"5m": 5 * time.Minute, "1h30m": 90 * time.Minute,
 	} {
 		var d Duration
 		if err := d.UnmarshalText([]byte(text)); err != nil || time.Duration(d) != want {
 			t.Errorf("%s: %v, %v", text, time.Duration(d), err)
 		}
 	}
-	for _, text := range []string{"", "-1", "-1s", "soon", "1e10", "NaN", "Inf", "5 m", "5d"} {
+	for _, text := range []string{"", "-1", "-1s", "soon", "1e9", "1e10", "NaN", "Inf", "5 m", "5d"} {
 		d := Duration(7)
 		if err := d.UnmarshalText([]byte(text)); err == nil || d != 7 {
 			t.Errorf("%q was accepted: %v", text, d)
@@ -38,7 +40,8 @@ func TestDuration(t *testing.T) {
 }
 
 func TestSize(t *testing.T) {
-	for text, want := range map[string]Size{"0": 0, "1000": 1000, "500MB": 500e6, "2GiB": 2 << 30, "1.5 KiB": 1536, "4EiB": 1 << 62} {
+	for text, want := range map[string]Size{"0": 0, "1000": 1000, "500MB": 500e6, "2GiB": 2 << 30, "1.5 KiB": 1536,
+		"4EiB": 1 << 62} {
 		var s Size
 		if err := s.UnmarshalText([]byte(text)); err != nil || s != want {
 			t.Errorf("%s: %d, %v", text, s, err)

@@ -14,9 +14,11 @@ import (
 func values() []string {
 	return []string{
 		"", "value", "5", "1.10", "true", "null", "~", "<<", "2026-01-01", "0x1F", "a b", " lead", "trail ", "\tTab",
-		"a: b", "a #b", "#", "- a", "[1]", "{a: b}", "*a", "&a", "!t", "!!int 5", "|", ">", "%", "@", "`", "?", "'", `"`, `it's "so"`, `\n`,
+		"a: b", "a #b", "#", "- a", "[1]", "{a: b}", "*a", "&a", "!t", "!!int 5", "|", ">", "%", "@",
+		"`", "?", "'", `"`, `it's "so"`, `\n`,
 		"two\nlines", "end\n", "\n", "\nlead", "a\n\n\nb", "\r\n", "a\rb", "---", "...", "--- |\n  a",
-		"1\ncommands: {post: [\"touch ran\"]}", "1\n- b\n", "x'\ny: \"z", "\x00", "\x1b[2J", "\u0085", "\u2028", "\ufeff", "ü…💥", "\\x41",
+		"1\ncommands: {post: [\"touch ran\"]}", "1\n- b\n", "x'\ny: \"z",
+		"\x00", "\x1b[2J", "\u0085", "\u2028", "\ufeff", "ü…💥", "\\x41",
 		strings.Repeat("long ", 50), strings.Repeat("x", 5000), "  two\n    deep\n", "a:\n  b",
 	}
 }
@@ -113,10 +115,13 @@ func TestFill(t *testing.T) {
 // text.
 func TestFillTypes(t *testing.T) {
 	for value, tag := range map[string]string{
-		"5": "!!int", "1.5": "!!float", "true": "!!bool", "null": "!!null", "~": "!!null", "": "!!null", "2026-01-01": "!!timestamp",
-		"x": "!!str", "5x": "!!str", "<<": "!!str", "a: b": "!!str", "[1]": "!!str", "two\nlines": "!!str",
+		"5": "!!int", "1.5": "!!float", "true": "!!bool", "null": "!!null", "~": "!!null", "": "!!null",
+		"2026-01-01": "!!timestamp",
+		"x":          "!!str", "5x": "!!str", "<<": "!!str", "a: b": "!!str", "[1]": "!!str", "two\nlines": "!!str",
 	} {
-		for form, want := range map[string]string{"v: HOLE": tag, "v: 'HOLE'": "!!str", "v: \"HOLE\"": "!!str", "v: |-\n  HOLE": "!!str", "v: !!str HOLE": "!!str"} {
+		for form, want := range map[string]string{
+			"v: HOLE": tag, "v: 'HOLE'": "!!str", "v: \"HOLE\"": "!!str", "v: |-\n  HOLE": "!!str", "v: !!str HOLE": "!!str",
+		} {
 			doc := filled(t, form, value)
 			if got := doc.root().Content[1].ShortTag(); got != want {
 				t.Errorf("%q with %q is %s, want %s", form, value, got, want)
@@ -149,7 +154,8 @@ func TestFillKeys(t *testing.T) {
 // always.
 func TestText(t *testing.T) {
 	for _, doc := range []string{
-		"", "# only\n", "a: 1 # one\n# two\nb: [x, 'y']\n", "a: |2\n    deep\n  less\n", "a: &x {b: 1}\nc: {<<: *x}\n", "[a, # one\n b]\n",
+		"", "# only\n", "a: 1 # one\n# two\nb: [x, 'y']\n", "a: |2\n    deep\n  less\n", "a: &x {b: 1}\nc: {<<: *x}\n",
+		"[a, # one\n b]\n",
 		"a: >\n  folded\n  text\n\nb: 1\n", "a: \"\\x00\"\n", "--- a\n--- b\n", "? [a]\n: b\n", "a: !t {b: !u c}\n",
 	} {
 		parsed, problem := Parse([]byte(doc))
@@ -166,6 +172,52 @@ func TestText(t *testing.T) {
 	parsed, _ := Parse([]byte("a: 1 # one\n"))
 	if text, err := parsed.Text(); err != nil || string(text) != "a: 1 # one\n" {
 		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// TestPlain: a document without its dress holds the same values.
+func TestPlain(t *testing.T) {
+	doc := "# one\na: &x |\n  two\n  lines # three\nb: [1, '1', *x, {c: !t d}] # four\nc: !!str 5\nd: 2026-01-01\n"
+	before, problem := Parse([]byte(doc))
+	after, _ := Parse([]byte(doc))
+	if problem != nil {
+		t.Fatal(problem)
+	}
+	plain(&after.node)
+	text, err := encode(&after.node)
+	again, problem := Parse(text)
+	if err != nil || problem != nil || !same(&before.node, &again.node) {
+		t.Fatalf("%q: %v, %v", text, err, problem)
+	}
+	for _, gone := range []string{"# one", "# four", "|", "["} {
+		if strings.Contains(string(text), gone) {
+			t.Errorf("%q is in %q", gone, text)
+		}
+	}
+	if !strings.Contains(string(text), "\n  - 1\n") {
+		t.Errorf("a number is in quotes: %q", text)
+	}
+}
+
+// TestSame: what differs in any value, type or length is not the same.
+func TestSame(t *testing.T) {
+	docs := []string{
+		"a: 1", "a: 2", "a: '1'", "a: &x 1", "a: &y 1", "b: 1", "[a, 1]", "[a]", "a: [1]", "a: {b: 1}",
+		"a: &x [1]\nb: *x", "a: &x [1]\nb: [1]", "a: !t 1",
+	}
+	for i, one := range docs {
+		for k, other := range docs {
+			a, _ := Parse([]byte(one))
+			b, _ := Parse([]byte(other))
+			if same(&a.node, &b.node) != (i == k) {
+				t.Errorf("%q and %q", one, other)
+			}
+		}
+	}
+	a, _ := Parse([]byte("a: '1'\nb: [x]"))
+	b, _ := Parse([]byte("# other dress\na: \"1\"\nb:\n- x"))
+	if !same(&a.node, &b.node) {
+		t.Error("dress makes a difference")
 	}
 }
 

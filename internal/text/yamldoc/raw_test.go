@@ -35,7 +35,8 @@ func TestRaw(t *testing.T) {
 		})
 	}
 	var v withRaw
-	if _, problems := Decode([]byte("config:\nbase: {a: 1}"), &v); len(problems) > 0 || v.Config.Node != nil || v.Config.IsMap() {
+	if _, problems := Decode([]byte("config:\nbase: {a: 1}"), &v); len(problems) > 0 || v.Config.Node != nil ||
+		v.Config.IsMap() {
 		t.Errorf("null: %v, %+v", problems, v.Config)
 	}
 }

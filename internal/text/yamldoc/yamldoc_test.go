@@ -150,7 +150,8 @@ func TestUnknownKeysAreWarnings(t *testing.T) {
 func TestSecondDocumentIsAWarning(t *testing.T) {
 	var c config
 	warnings, problems := Decode([]byte("name: x\n---\nname: y\n"), &c)
-	if problems != nil || len(warnings) != 1 || !strings.Contains(warnings[0].Error(), "line 3: a second document") || c.Name != "x" {
+	if problems != nil || len(warnings) != 1 || !strings.Contains(warnings[0].Error(), "line 3: a second document") ||
+		c.Name != "x" {
 		t.Errorf("warnings %v, problems %v, name %q", warnings, problems, c.Name)
 	}
 	if warnings, problems = Decode([]byte("---\nname: x\n...\n"), &c); warnings != nil || problems != nil {
@@ -232,7 +233,8 @@ func show(s set) string {
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, s := range []string{"name: x", "a: &a [*a]", "<<: {name: x}", "jobs: [{run: x}, y]", "? [a]\n: b", "env: {A: }", "\xff", "&a\n<<: *a",
+	for _, s := range []string{"name: x", "a: &a [*a]", "<<: {name: x}", "jobs: [{run: x}, y]", "? [a]\n: b",
+		"env: {A: }", "\xff", "&a\n<<: *a",
 		"config: {1: one, <<: {? [1] : b}}", "config: {? {a: b} : c}", "config: !!float x", "config: [&a {b: *a}]"} {
 		f.Add([]byte(s))
 	}
