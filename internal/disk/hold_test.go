@@ -10,9 +10,11 @@ import (
 	"time"
 )
 
+// tempName matches what TestSweep and the attacks call temporary.
+var tempName = regexp.MustCompile(`^\.temp-[0-9]+$`)
+
 func TestSweep(t *testing.T) {
 	parent := t.TempDir()
-	pattern := regexp.MustCompile(`^\.temp-[0-9]+$`)
 	old := time.Now().Add(-time.Hour)
 	make := func(name string) string {
 		dir := filepath.Join(parent, name)
@@ -30,7 +32,7 @@ func TestSweep(t *testing.T) {
 	if _, err := Hold(rootAt(t, held)); err == nil {
 		t.Error("a held directory was held again")
 	}
-	Sweep(dirAt(t, parent), pattern)
+	Sweep(dirAt(t, parent), tempName)
 	for name, want := range map[string]bool{held: true, left: false, other: true, young: true, link: true} {
 		if _, err := os.Lstat(name); (err == nil) != want {
 			t.Errorf("%s: %v, want it there: %v", filepath.Base(name), err, want)
@@ -38,7 +40,7 @@ func TestSweep(t *testing.T) {
 	}
 	must(t, hold.Close())
 	must(t, os.Chtimes(held, old, old))
-	Sweep(dirAt(t, parent), pattern)
+	Sweep(dirAt(t, parent), tempName)
 	if _, err := os.Lstat(held); err == nil {
 		t.Error("a directory that is no longer held was left")
 	}
@@ -53,7 +55,7 @@ func TestSweepExposed(t *testing.T) {
 	old := time.Now().Add(-time.Hour)
 	must(t, os.Chtimes(dir, old, old))
 	must(t, os.Chmod(parent, 0o777))
-	Sweep(dirAt(t, parent), regexp.MustCompile(`^\.temp-`))
+	Sweep(dirAt(t, parent), tempName)
 	if _, err := os.Lstat(dir); err != nil {
 		t.Error(err)
 	}
