@@ -10,7 +10,7 @@
 // entries, name length or depth, counted as they are read and not as headers
 // claim.
 //
-// Of this module it may import gunzip alone. It knows nothing of manifests,
+// Of this module it may import gunzip and disk/confined alone. It knows nothing of manifests,
 // checksums or destinations.
 package archive
 
@@ -74,13 +74,15 @@ var (
 // directories without write permission.
 func Extract(ctx context.Context, r io.Reader, root *os.Root, opts Options) (Result, error) {
 	rules := newRules(opts.Mode)
-	tree := newTree(root, rules.implied)
+	tree, err := newTree(root, rules.implied)
+	if err != nil {
+		return Result{}, err
+	}
 	defer tree.close()
 	if err := checkEmpty(root); err != nil {
 		return Result{}, err
 	}
 	if !rules.exact {
-		var err error
 		if rules.umask, err = probeUmask(root); err != nil {
 			return Result{}, err
 		}

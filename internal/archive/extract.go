@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
-	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"stretcher/internal/disk/confined"
 )
 
 // disk is the target that writes below a directory. dirs holds the metadata of
@@ -20,31 +22,31 @@ type disk struct {
 }
 
 // parent opens the directory an entry goes into.
-func (x *disk) parent(path string) (*level, string, error) {
-	dir, base := splitPath(path)
-	l, err := x.tree.at(dir, true)
-	return l, base, err
+func (x *disk) parent(path string) (fd int, base string, err error) {
+	dir, base := confined.Split(path)
+	fd, err = x.tree.at(dir, true)
+	return fd, base, err
 }
 
 // place runs create, and once more after removing what is in its way: a later
 // entry replaces an earlier one, save for a directory with something in it.
-func (x *disk) place(path string, create func(l *level, base string) error) error {
-	l, base, err := x.parent(path)
+func (x *disk) place(path string, create func(fd int, base string) error) error {
+	fd, base, err := x.parent(path)
 	if err != nil {
 		return err
 	}
-	if err = create(l, base); !errors.Is(err, fs.ErrExist) {
+	if err = create(fd, base); !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	err = l.root.Remove(base)
-	if errors.Is(err, fs.ErrExist) || errors.Is(err, syscall.ENOTEMPTY) {
+	err = confined.Unlink(fd, base)
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, unix.ENOTEMPTY) {
 		return notEmpty()
 	}
 	if err != nil {
 		return err
 	}
 	delete(x.dirs, path) // the tree holds only the parent and above open
-	return create(l, base)
+	return create(fd, base)
 }
 
 func (x *disk) dir(path string, m meta) error {
@@ -52,20 +54,21 @@ func (x *disk) dir(path string, m meta) error {
 		x.dirs[path] = m
 		return nil
 	}
-	l, base, err := x.parent(path)
+	fd, base, err := x.parent(path)
 	if err != nil {
 		return err
 	}
-	if fi, lerr := l.root.Lstat(base); lerr != nil || !fi.IsDir() {
-		err = x.place(path, func(l *level, base string) error { return l.root.Mkdir(base, 0o700) })
+	var st unix.Stat_t
+	if confined.Lstat(fd, base, &st) != nil || confined.FileType(&st) != fs.ModeDir {
+		err = x.place(path, func(fd int, base string) error { return unix.Mkdirat(fd, base, 0o700) })
 	}
 	x.dirs[path] = m
 	return err
 }
 
 func (x *disk) file(path string, m meta, content *Content) error {
-	return x.place(path, func(l *level, base string) error {
-		f, err := l.root.OpenFile(base, os.O_CREATE|os.O_EXCL|os.O_WRONLY, x.rules.openMode(m))
+	return x.place(path, func(fd int, base string) error {
+		f, err := confined.Create(fd, base, x.rules.openMode(m))
 		if err != nil {
 			return err
 		}
@@ -79,29 +82,21 @@ func (x *disk) file(path string, m meta, content *Content) error {
 		if err != nil {
 			return err
 		}
-		return x.touch(l, base, m)
+		return confined.SetTime(fd, base, m.mtime)
 	})
 }
 
-func (x *disk) touch(l *level, base string, m meta) error {
-	d, err := l.dir()
-	if err != nil {
-		return err
-	}
-	return setTime(d, base, m.mtime)
-}
-
 func (x *disk) symlink(path, to string, m meta) error {
-	return x.place(path, func(l *level, base string) error {
-		if err := l.root.Symlink(to, base); err != nil {
+	return x.place(path, func(fd int, base string) error {
+		if err := unix.Symlinkat(to, fd, base); err != nil {
 			return err
 		}
 		if x.rules.owners {
-			if err := l.root.Lchown(base, m.uid, m.gid); err != nil {
+			if err := unix.Fchownat(fd, base, m.uid, m.gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 				return err
 			}
 		}
-		return x.touch(l, base, m)
+		return confined.SetTime(fd, base, m.mtime)
 	})
 }
 
@@ -109,37 +104,26 @@ func (x *disk) hardlink(path, old string) error {
 	if err := x.tree.regular(old); err != nil || old == path {
 		return err
 	}
-	return x.place(path, func(*level, string) error {
-		return x.tree.open[0].root.Link(old, path)
-	})
+	return x.place(path, func(int, string) error { return x.tree.root.Link(old, path) })
 }
 
 func (x *disk) fifo(path string, m meta) error {
-	return x.place(path, func(l *level, base string) error {
-		d, err := l.dir()
-		if err != nil {
+	return x.place(path, func(fd int, base string) error {
+		if err := confined.Mkfifo(fd, base, x.rules.openMode(m)); err != nil {
 			return err
 		}
-		if err := mkfifo(d, base, x.rules.openMode(m)); err != nil {
+		to, parts := confined.Meta{Mode: fs.ModeNamedPipe | m.mode, UID: uint32(m.uid), GID: uint32(m.gid)}, confined.What(0)
+		if x.rules.owners {
+			parts |= confined.Owner
+		}
+		if x.rules.exact {
+			parts |= confined.Mode
+		}
+		if err := confined.Set(fd, base, to, parts); err != nil {
 			return err
 		}
-		if err := x.applyFIFO(l, base, m); err != nil {
-			return err
-		}
-		return setTime(d, base, m.mtime)
+		return confined.SetTime(fd, base, m.mtime)
 	})
-}
-
-func (x *disk) applyFIFO(l *level, base string, m meta) error {
-	if !x.rules.exact {
-		return nil
-	}
-	f, err := l.root.OpenFile(base, os.O_RDONLY|syscall.O_NONBLOCK, 0) // there is no writer to wait for
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return x.rules.applyFile(f, m)
 }
 
 // finish applies the directories' metadata, the deepest first: a child sorts
@@ -154,13 +138,9 @@ func (x *disk) finish(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("extract: %w", err)
 		}
-		l, err := x.tree.at(p, false)
-		if err != nil {
-			return fmt.Errorf("archive entry %q: %w", p, err)
-		}
-		f, err := l.dir()
+		fd, err := x.tree.at(p, false)
 		if err == nil {
-			err = x.rules.applyDir(f, x.dirs[p])
+			err = x.rules.applyDir(fd, x.dirs[p])
 		}
 		if err != nil {
 			return fmt.Errorf("archive entry %q: %w", p, err)

@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"stretcher/internal/disk/confined"
 )
 
 // FuzzExtract holds that nothing panics, nothing but the root changes, and no
@@ -115,7 +117,7 @@ func strictTree(t *testing.T, dir string) {
 		fi, err := d.Info()
 		check(t, err)
 		if fi.Mode().Type() == os.ModeSymlink {
-			if to, err := filepath.EvalSymlinks(p); err == nil && !within(to, real) {
+			if to, err := filepath.EvalSymlinks(p); err == nil && !confined.Within(to, real) {
 				t.Errorf("%q leads to %q", p, to)
 			}
 			return nil

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"stretcher/internal/disk/confined"
 )
 
 // memory is the target of a scan. Nothing in it ever goes away: an entry only
@@ -41,7 +43,7 @@ func (t *memory) parent(path string) (int32, error) {
 	if i, ok := t.nodes.find(path); ok {
 		return i, checkParent(path, t.nodes.at(i).Mode)
 	}
-	dir, _ := splitPath(path)
+	dir, _ := confined.Split(path)
 	i, err := t.parent(dir)
 	if err != nil {
 		return 0, err
@@ -52,7 +54,7 @@ func (t *memory) parent(path string) (int32, error) {
 
 // place makes room for e, whose path it takes over, and puts it there.
 func (t *memory) place(e Entry) (Entry, error) {
-	dir, _ := splitPath(e.Path)
+	dir, _ := confined.Split(e.Path)
 	up, err := t.parent(dir)
 	if err != nil {
 		return e, err
@@ -86,7 +88,7 @@ func (t *memory) nanos(ts unix.Timespec) int64 {
 	sec, nsec := int64(ts.Sec), int64(ts.Nsec)
 	const most = math.MaxInt64 / int64(time.Second)
 	switch {
-	case nsec == utimeNow:
+	case nsec == confined.TimeNow:
 		return t.now
 	case sec >= most:
 		return math.MaxInt64

@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"stretcher/internal/disk/confined"
 )
 
 // meta is what an entry says of itself besides its content.
@@ -72,7 +74,7 @@ func (r *rules) of(h *tar.Header) (meta, error) {
 	m := meta{mode: r.mode(h.Mode, isDirType(h)), uid: -1, gid: -1}
 	ts, err := unix.TimeToTimespec(h.ModTime)
 	if err != nil {
-		ts.Nsec = utimeNow
+		ts.Nsec = confined.TimeNow
 	}
 	m.mtime = ts
 	if !r.owners {
@@ -142,34 +144,24 @@ func (r *rules) applyFile(f *os.File, m meta) error {
 
 // applyDir sets everything of a finished directory. The mode comes last, as
 // it may take away the right to do the rest.
-func (r *rules) applyDir(f *os.File, m meta) error {
+func (r *rules) applyDir(fd int, m meta) error {
 	if r.owners {
-		if err := f.Chown(m.uid, m.gid); err != nil {
+		if err := unix.Fchown(fd, m.uid, m.gid); err != nil {
 			return err
 		}
 	}
-	if err := setTime(f, ".", m.mtime); err != nil {
+	if err := confined.SetTime(fd, ".", m.mtime); err != nil {
 		return err
 	}
 	mode := m.mode
 	if !r.exact {
-		fi, err := f.Stat()
-		if err != nil {
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err != nil {
 			return err
 		}
-		mode = mode&^r.umask | fi.Mode()&os.ModeSetgid // inherited from above the root
+		mode = mode&^r.umask | confined.FileMode(&st)&os.ModeSetgid // inherited from above the root
 	}
-	return f.Chmod(mode)
-}
-
-// setTime sets the modification time of name in dir, of a symlink itself.
-func setTime(dir *os.File, name string, mtime unix.Timespec) error {
-	now := unix.Timespec{Nsec: utimeNow}
-	err := unix.UtimesNanoAt(int(dir.Fd()), name, []unix.Timespec{now, mtime}, unix.AT_SYMLINK_NOFOLLOW)
-	if err != nil {
-		return &os.PathError{Op: "utimensat", Path: name, Err: err}
-	}
-	return nil
+	return unix.Fchmod(fd, confined.Perm(mode))
 }
 
 // idCache turns owner names into ids, as GNU tar does: the name when this

@@ -56,14 +56,5 @@ func strictTarget(target string, depth int) error {
 	return nil
 }
 
-// splitPath gives the parent directory ("" for the root) and the last name.
-func splitPath(path string) (dir, base string) {
-	i := strings.LastIndexByte(path, '/')
-	if i < 0 {
-		return "", path
-	}
-	return path[:i], path[i+1:]
-}
-
 // depthOf counts the directories above path.
 func depthOf(path string) int { return strings.Count(path, "/") }

@@ -18,6 +18,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"stretcher/internal/disk/confined"
 )
 
 func TestScanSequences(t *testing.T) {
@@ -242,7 +244,7 @@ func heap() int64 {
 func TestScanTimes(t *testing.T) {
 	m := &memory{now: 42}
 	for _, c := range []struct{ sec, nsec, want int64 }{
-		{0, utimeNow, 42}, {0, 0, 0}, {5, 7, 5e9 + 7}, {-5, 7, -5e9 + 7},
+		{0, confined.TimeNow, 42}, {0, 0, 0}, {5, 7, 5e9 + 7}, {-5, 7, -5e9 + 7},
 		{9223372035, 999999999, 9223372035999999999}, {9223372036, 0, math.MaxInt64}, {math.MaxInt64, 1, math.MaxInt64},
 		{-9223372036, 0, -9223372036e9}, {-9223372037, 999999999, math.MinInt64}, {math.MinInt64, 1, math.MinInt64},
 	} {

@@ -117,11 +117,8 @@ func SetFile(f *os.File, fd int, name string, m Meta, w What) error {
 	return SetTime(fd, name, unix.NsecToTimespec(m.MTime))
 }
 
-// Now stands for the current time in a call of SetTime.
-func Now() unix.Timespec { return unix.Timespec{Nsec: utimeNow} }
-
 // SetTime sets the modification time, of a symlink itself, and the access time
-// to now.
+// to now. TimeNow as nanoseconds stands for now.
 func SetTime(fd int, name string, mtime unix.Timespec) error {
-	return unix.UtimesNanoAt(fd, name, []unix.Timespec{Now(), mtime}, unix.AT_SYMLINK_NOFOLLOW)
+	return unix.UtimesNanoAt(fd, name, []unix.Timespec{{Nsec: TimeNow}, mtime}, unix.AT_SYMLINK_NOFOLLOW)
 }

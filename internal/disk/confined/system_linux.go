@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// utimeNow stands for the current time in a Timespec's Nsec.
-const utimeNow = unix.UTIME_NOW
+// TimeNow stands for the current time in a Timespec's Nsec.
+const TimeNow = unix.UTIME_NOW
 
 // Exchange swaps two names in one step. The error is unix.EINVAL or
 // unix.ENOSYS where the system or the file system can't.

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// utimeNow stands for the current time in a Timespec's Nsec (sys/stat.h).
-const utimeNow = -1
+// TimeNow stands for the current time in a Timespec's Nsec (sys/stat.h).
+const TimeNow = -1
 
 // Exchange swaps two names in one step. This system is not asked to: the
 // caller does it in several.
