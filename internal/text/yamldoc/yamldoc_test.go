@@ -7,6 +7,8 @@ import (
 	"sort"
 	"strings"
 	"testing"
+
+	"gopkg.in/yaml.v3"
 )
 
 type even int
@@ -244,6 +246,9 @@ func FuzzDecode(f *testing.F) {
 		var r withRaw
 		_, odd := Decode(data, &r)
 		problems = append(problems, odd...)
+		if len(odd) == 0 && r.Config.Node != nil {
+			_, _ = yaml.Marshal(r.Config.Node) // as hooks are told of it
+		}
 		for _, p := range append(warnings, problems...) {
 			if p.Error() == "" || strings.Contains(p.Error(), "\n") {
 				t.Errorf("problem is not one line: %q", p.Error())
