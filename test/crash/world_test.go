@@ -106,7 +106,11 @@ func gzipped(t *testing.T, files map[string]string, seconds ...int64) []byte {
 	z := gzip.NewWriter(&buf)
 	tw := tar.NewWriter(z)
 	for name, text := range files {
-		h := &tar.Header{Name: name, Mode: 0o644, Size: int64(len(text)), ModTime: mtime, Typeflag: tar.TypeReg}
+		mode := int64(0o644)
+		if strings.HasPrefix(name, "bin/") {
+			mode = 0o755
+		}
+		h := &tar.Header{Name: name, Mode: mode, Size: int64(len(text)), ModTime: mtime, Typeflag: tar.TypeReg}
 		if err := tw.WriteHeader(h); err != nil {
 			t.Fatal(err)
 		}
@@ -371,10 +375,12 @@ func (w *world) mend() {
 }
 
 // holdLock runs a deployment whose pre command goes on until mend.
-func (w *world) holdLock() {
+func (w *world) holdLock() { w.hold(w.path("srv/app")) }
+
+func (w *world) hold(dest string) {
 	w.t.Helper()
 	w.write("hold", "")
-	w.write("www/holder.yml", "dest: "+w.path("srv/app")+"\ncommands: {pre: [\"touch $WORK/held; while test -e $WORK/hold; do sleep 0.05; done\"]}\n")
+	w.write("www/holder.yml", "dest: "+dest+"\ncommands: {pre: [\"touch $WORK/held; while test -e $WORK/hold; do sleep 0.05; done\"]}\n")
 	w.holder = w.start("holder", "", w.url+"/holder.yml")
 	if !w.holder.await(func() bool { return w.exists("held") }) {
 		w.t.Fatal("the lock is not held")
