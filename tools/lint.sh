@@ -7,15 +7,26 @@ cd "$(dirname "$0")/.."
 tags=disable_grpc_modules
 status=0
 
-# check WHAT COMMAND...: the command succeeds and prints nothing.
+# check WHAT COMMAND...: the command succeeds and prints nothing. What it prints,
+# or its exit status when it prints nothing, is why it failed.
 check() {
-    local what=$1 out
+    local what=$1 out code=0
     shift
-    if out=$("$@" 2>&1) && [ -z "$out" ]; then
+    out=$("$@" 2>&1) || code=$?
+    if [ "$code" = 0 ] && [ -z "$out" ]; then
         echo "lint: $what: ok"
     else
-        printf 'lint: %s: FAILED\n%s\n' "$what" "$out"
+        printf 'lint: %s: FAILED\n%s\n' "$what" "${out:-exit status $code of: $*}"
         status=1
+    fi
+}
+
+# download GOOS GOARCH: the modules that the checks for this system need. What
+# can't be downloaded is no failed check: nothing is checked then.
+download() {
+    if ! GOOS=$1 GOARCH=$2 tools/download.sh . -test -tags "$tags" ./...; then
+        echo "lint: nothing checked: the modules can't be downloaded" >&2
+        exit 1
     fi
 }
 
@@ -34,15 +45,6 @@ shell_syntax() {
         esac
         if command -v shellcheck >/dev/null; then shellcheck "$f"; fi
     done < <(find . \( -name '*.sh' -o -path './.ci/run' \) -not -path './.tools/*')
-}
-
-# Internal packages know nothing of flags or of the program around them, save
-# for the command line, and what only tests may import stays out of the
-# program.
-imports() {
-    go list -tags "$tags" -f '{{range .Imports}}{{$.ImportPath}} imports {{.}}{{"\n"}}{{end}}' ./... |
-        awk '($1 ~ /\/internal\// && $1 !~ /\/internal\/cli$/ && $3 ~ /^(flag|github.com\/spf13\/(cobra|pflag)|stretcher(\/internal\/cli)?)$/) ||
-             ($3 == "stretcher/internal/testparts")'
 }
 
 # What has hidden effects: one exit in main.go, no change of the process's own
@@ -65,13 +67,19 @@ sizes() {
         /^}/ && start { if (FNR - start + 1 > 100) print FILENAME ":" start ": over 100 lines: " name; start = 0 }'
 }
 
+# The measures, and tools/layers.txt. They say by themselves how it went.
+measures() { (cd tools && go vet ./measure && go run ./measure) || status=1; }
+
+download "$(go env GOOS)" "$(go env GOARCH)"
+download linux arm64
+download darwin arm64
 check 'gofmt' format
 check 'go vet' go vet -tags "$tags" ./...
 check 'build for linux/arm64' build_for linux arm64
 check 'build for darwin/arm64' build_for darwin arm64
 check 'staticcheck' .tools/staticcheck -tags "$tags" ./...
 check 'shell scripts' shell_syntax
-check 'imports' imports
 check 'hidden effects' hidden_effects
 check 'sizes' sizes
+measures
 exit "$status"

@@ -45,7 +45,7 @@ build() {
 # compile DIRECTORY PACKAGE FILE: FILE has another name until it's complete,
 # for a broken build must not count as one.
 compile() {
-    mkdir -p "$(dirname "$3")" &&
+    mkdir -p "$(dirname "$3")" && tools/download.sh "$1" "$2" &&
         (cd "$1" && CGO_ENABLED=0 GOFLAGS=-buildvcs=false \
             go build -trimpath -ldflags '-s -w' -o "$3.new" "$2") &&
         mv "$3.new" "$3"
