@@ -169,7 +169,9 @@ func newAttack(t *testing.T, top string) *attack {
 		_ = unix.Unmount(top+"/home/dest/shared", unix.MNT_DETACH)
 		must(t, os.RemoveAll(filepath.Join(top, dir)))
 	}
-	for dir, mode := range map[string]fs.FileMode{"/home": 0o755, "/home/dest": 0o755, "/private": 0o700, "/victim": 0o755, "/victim/dir": 0o700} {
+	for dir, mode := range map[string]fs.FileMode{
+		"/home": 0o755, "/home/dest": 0o755, "/private": 0o700, "/victim": 0o755, "/victim/dir": 0o700,
+	} {
 		must(t, os.MkdirAll(top+dir, 0o755))
 		must(t, os.Chmod(top+dir, mode))
 	}

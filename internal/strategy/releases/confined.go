@@ -76,8 +76,8 @@ func openDir(in *os.Root, name string) (*os.Root, error) {
 	return dir, nil
 }
 
-// openFile opens a regular file of at most size bytes for reading, in the
-// same way.
+// openFile opens a regular file for reading in the same way, and tells what it
+// is.
 func openFile(in *os.Root, name string) (*os.File, fs.FileInfo, error) {
 	info, err := in.Lstat(name)
 	if err != nil {

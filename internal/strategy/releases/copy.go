@@ -37,6 +37,11 @@ func (l *linker) copyTo(ctx context.Context, from *os.Root, name string, to *os.
 
 func copyError(err error) error { return fmt.Errorf("copy to %q: %w", sharedName, err) }
 
+// isCopied tells whether a file of that type can be copied.
+func isCopied(mode fs.FileMode) bool {
+	return mode.IsDir() || mode.IsRegular() || mode&fs.ModeSymlink != 0
+}
+
 // uncopied is the error for what can't be copied.
 func uncopied(name string, mode fs.FileMode) error {
 	return fmt.Errorf("%q is %s", name, kind(mode))

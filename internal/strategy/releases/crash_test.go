@@ -103,7 +103,8 @@ func stageSummed(dir, run string) error {
 		}
 		fmt.Fprintf(&list, "%x %s\n", sha256.Sum256([]byte(text)), name)
 		path := filepath.Join(dir, name)
-		if err := errors.Join(os.WriteFile(path, []byte(text), 0o644), os.Chtimes(path, time.Time{}, time.Unix(1e9, 0))); err != nil {
+		err := errors.Join(os.WriteFile(path, []byte(text), 0o644), os.Chtimes(path, time.Time{}, time.Unix(1e9, 0)))
+		if err != nil {
 			return err
 		}
 	}

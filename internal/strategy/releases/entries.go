@@ -95,10 +95,9 @@ func (s scanned) checkCopy(name string) error {
 		if !strings.HasPrefix(e.Path, name) {
 			return nil
 		}
-		mode := e.Mode
-		if in := e.Path == name || e.Path[len(name)] == '/'; in && !mode.IsDir() && !mode.IsRegular() && mode&fs.ModeSymlink == 0 {
+		if in := e.Path == name || e.Path[len(name)] == '/'; in && !isCopied(e.Mode) {
 			rel := strings.TrimPrefix(e.Path, path.Dir(name)+"/")
-			return copyError(uncopied(rel, mode))
+			return copyError(uncopied(rel, e.Mode))
 		}
 	}
 	return nil

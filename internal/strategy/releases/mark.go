@@ -121,7 +121,8 @@ func find(list []Release, id string) int {
 }
 
 // Mark sets the state of the release id, which must exist; reason says why it
-// is bad. It is not rolled back from any more. Killed in the middle, it leaves the old mark or the new one.
+// is bad. It is not rolled back from any more. Killed in the middle, Mark leaves
+// the old mark or the new one.
 func (d *Dir) Mark(id string, s State, reason string) error {
 	if err := d.exists(id); err != nil {
 		return fmt.Errorf("mark: %w", err)

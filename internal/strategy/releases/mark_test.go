@@ -27,8 +27,11 @@ func TestList(t *testing.T) {
 	list, err := d.List()
 	must(t, err)
 	r.Seq, r.State = 1, Pending
-	if len(list) != 3 || list[0].ID != id(5) || list[0].Seq != 2 || list[0].State != Bad || list[0].Reason != "post failed" {
+	if len(list) != 3 {
 		t.Fatalf("list = %+v", list)
+	}
+	if l := list[0]; l.ID != id(5) || l.Seq != 2 || l.State != Bad || l.Reason != "post failed" {
+		t.Errorf("got %+v", l)
 	}
 	if !reflect.DeepEqual(list[1], r) {
 		t.Errorf("got  %+v\nwant %+v", list[1], r)
@@ -160,7 +163,9 @@ func TestMark(t *testing.T) {
 	put(t, filepath.Join(d.releasesPath(), newMark+id(1)), strings.Repeat("left by a kill", 100))
 	must(t, d.Mark(id(1), Good, ""))
 	must(t, d.Mark(id(2), Bad, "why"))
-	for n, want := range map[int]Release{1: {ID: id(1), Seq: 1, State: Good}, 2: {ID: id(2), Seq: 2, State: Bad, Reason: "why"}} {
+	for n, want := range map[int]Release{
+		1: {ID: id(1), Seq: 1, State: Good}, 2: {ID: id(2), Seq: 2, State: Bad, Reason: "why"},
+	} {
 		if r, err := d.readMark(id(n)); err != nil || r != want {
 			t.Errorf("got %+v, %v, want %+v", r, err, want)
 		}
@@ -196,7 +201,8 @@ func FuzzParseMark(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r2, err := parseMark(id(1), again); err != nil || !r2.Created.Equal(r.Created) || r2.Seq != r.Seq || r2.State != r.State {
+		r2, err := parseMark(id(1), again)
+		if err != nil || !r2.Created.Equal(r.Created) || r2.Seq != r.Seq || r2.State != r.State {
 			t.Fatalf("%+v, %v, want %+v", r2, err, r)
 		}
 	})
@@ -206,7 +212,9 @@ func TestParseMarkSeeds(t *testing.T) {
 	if _, err := parseMark(id(1), []byte(`{"id":"`+id(1)+`","seq":1,"state":"good"}`)); err != nil {
 		t.Error(err)
 	}
-	for _, s := range []string{`{"seq":1,"state":"good"}`, `{"id":"` + id(1) + `","seq":-1,"state":"good"}`, `{"id":"` + id(1) + `","seq":1}`} {
+	for _, s := range []string{
+		`{"seq":1,"state":"good"}`, `{"id":"` + id(1) + `","seq":-1,"state":"good"}`, `{"id":"` + id(1) + `","seq":1}`,
+	} {
 		if r, err := parseMark(id(1), []byte(s)); err == nil {
 			t.Errorf("%s gives %+v", s, r)
 		}

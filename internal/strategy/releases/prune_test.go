@@ -189,7 +189,8 @@ func TestPruneSweeps(t *testing.T) {
 	if got := names(t, d.at.Given); got != "current releases" {
 		t.Errorf("dest holds %s", got)
 	}
-	if got, want := names(t, d.releasesPath()), strings.Join([]string{staged, id(1), id(1) + ".json", id(3) + ".json", "notes.json"}, " "); got != want {
+	want := strings.Join([]string{staged, id(1), id(1) + ".json", id(3) + ".json", "notes.json"}, " ")
+	if got := names(t, d.releasesPath()); got != want {
 		t.Errorf("releases holds\n%s, want\n%s", got, want)
 	}
 }

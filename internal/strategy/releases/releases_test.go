@@ -145,13 +145,16 @@ func TestCheck(t *testing.T) {
 		{name: "nothing", build: func(string) error { return nil }},
 		{name: "empty directory", build: func(d string) error { return os.Mkdir(d, 0o755) }},
 		{name: "symlink", build: func(d string) error {
-			return errors.Join(os.MkdirAll(d+"2/releases/x", 0o755), os.Symlink(d+"2", d), os.Symlink(d+"2/releases/x", d+"2/current"))
+			return errors.Join(os.MkdirAll(d+"2/releases/x", 0o755), os.Symlink(d+"2", d),
+				os.Symlink(d+"2/releases/x", d+"2/current"))
 		}, id: "x"},
-		{name: "releases a file", build: inDest(func(d string) error { return os.WriteFile(d+"/releases", nil, 0o644) }), want: `releases" is a file`},
-		{name: "releases a symlink", build: inDest(func(d string) error { return os.Symlink("/tmp", d+"/releases") }), want: `releases" is a symlink`},
-		{name: "shared a symlink", build: inDest(func(d string) error { return os.Symlink("/tmp", d+"/shared") }), want: `shared" is a symlink`},
-		{name: "current a directory", build: inDest(func(d string) error { return os.Mkdir(d+"/current", 0o755) }), want: `current" is a directory, not`},
-		{name: "current a file", build: inDest(func(d string) error { return os.WriteFile(d+"/current", nil, 0o644) }), want: `current" is a file, not`},
+		{name: "releases a file", build: file("releases"), want: `releases" is a file`},
+		{name: "releases a symlink", build: symlink("releases"), want: `releases" is a symlink`},
+		{name: "shared a symlink", build: symlink("shared"), want: `shared" is a symlink`},
+		{name: "current a directory", want: `current" is a directory, not`, build: inDest(func(d string) error {
+			return os.Mkdir(d+"/current", 0o755)
+		})},
+		{name: "current a file", build: file("current"), want: `current" is a file, not`},
 		{name: "current elsewhere", build: current("../other"), want: `current" leads to "../other", not`},
 		{name: "current too deep", build: current("releases/x/y"), want: "leads to"},
 		{name: "current to releases", build: current("releases"), want: "leads to"},
@@ -159,7 +162,9 @@ func TestCheck(t *testing.T) {
 		{name: "current out again", build: current("releases/.."), want: "leads to"},
 		{name: "current dangling", build: current("releases/gone"), id: "gone"},
 		{name: "current by hand", build: current("./releases/x/"), id: "x"},
-		{name: "current absolute", build: inDest(func(d string) error { return os.Symlink(d+"/releases/x", d+"/current") }), id: "x"},
+		{name: "current absolute", id: "x", build: inDest(func(d string) error {
+			return os.Symlink(d+"/releases/x", d+"/current")
+		})},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dest := filepath.Join(t.TempDir(), "dest")
@@ -172,7 +177,8 @@ func TestCheck(t *testing.T) {
 					t.Fatalf("err = %v, want %q", err, tt.want)
 				}
 				var plain *PlainError
-				if !errors.As(err, &plain) || !strings.HasPrefix(err.Error(), fmt.Sprintf("%q ", plain.Path)) || !strings.HasPrefix(plain.Path, dest) {
+				named := errors.As(err, &plain) && strings.HasPrefix(err.Error(), fmt.Sprintf("%q ", plain.Path))
+				if !named || !strings.HasPrefix(plain.Path, dest) {
 					t.Errorf("%#v is in the way, err = %v", plain, err)
 				}
 				if err := d.Prepare(); !errors.Is(err, ErrPlain) {
@@ -190,6 +196,14 @@ func TestCheck(t *testing.T) {
 
 func inDest(f func(string) error) func(string) error {
 	return func(d string) error { return errors.Join(os.Mkdir(d, 0o755), f(d)) }
+}
+
+func file(name string) func(string) error {
+	return inDest(func(d string) error { return os.WriteFile(filepath.Join(d, name), nil, 0o644) })
+}
+
+func symlink(name string) func(string) error {
+	return inDest(func(d string) error { return os.Symlink("/tmp", filepath.Join(d, name)) })
 }
 
 func current(target string) func(string) error {

@@ -38,11 +38,13 @@ func stat(t *testing.T, path string) (fs.FileInfo, *syscall.Stat_t) {
 func TestReuseHard(t *testing.T) {
 	d := layout(t)
 	ctx := context.Background()
-	first := reuseTree(t, d, "same", "1", "dir/same", "22", "changed", "1", "size", "1", "mode", "1", "time", "1", "gone", "1", "empty", "", "pair", "1", "wasdir/f", "1")
+	first := reuseTree(t, d, "same", "1", "dir/same", "22", "changed", "1", "size", "1", "mode", "1", "time", "1",
+		"gone", "1", "empty", "", "pair", "1", "wasdir/f", "1")
 	must(t, os.Symlink("same", filepath.Join(first, "waslink")))
 	must(t, os.Symlink("dir", filepath.Join(first, "linkdir")))
 	must(t, addAt(d, ctx, first, Release{ID: id(1)}, nil))
-	second := reuseTree(t, d, "same", "1", "dir/same", "22", "changed", "2", "size", "11", "mode", "1", "time", "1", "new", "1", "empty", "", "pair", "1", "wasdir", "1", "waslink", "1", "linkdir/same", "22")
+	second := reuseTree(t, d, "same", "1", "dir/same", "22", "changed", "2", "size", "11", "mode", "1", "time", "1",
+		"new", "1", "empty", "", "pair", "1", "wasdir", "1", "waslink", "1", "linkdir/same", "22")
 	must(t, os.Chmod(filepath.Join(second, "mode"), 0o600))
 	must(t, os.Chtimes(filepath.Join(second, "time"), time.Time{}, time.Unix(2e9, 0)))
 	must(t, os.Link(filepath.Join(second, "pair"), filepath.Join(second, "pair2")))
@@ -51,7 +53,10 @@ func TestReuseHard(t *testing.T) {
 		t.Errorf("Reuse = %+v, %v", saved, err)
 	}
 	must(t, addAt(d, ctx, second, Release{ID: id(2)}, nil))
-	for name, want := range map[string]bool{"same": true, "dir/same": true, "changed": false, "size": false, "mode": false, "time": false, "empty": false, "pair": false, "waslink": false, "linkdir/same": false} {
+	for name, want := range map[string]bool{
+		"same": true, "dir/same": true, "changed": false, "size": false, "mode": false, "time": false, "empty": false,
+		"pair": false, "waslink": false, "linkdir/same": false,
+	} {
 		info, st := stat(t, filepath.Join(d.Path(id(2)), name))
 		old, err := os.Stat(filepath.Join(d.Path(id(1)), name))
 		must(t, err)

@@ -135,7 +135,8 @@ func (r *runs) begin(n int, change func(*strategy.Target)) *deployment {
 	must(r.t, err)
 	r.t.Cleanup(func() { _ = dest.Close() })
 	target := strategy.Target{
-		Run: id(n), Dest: dest, Log: &r.log, Place: r, Checksum: fmt.Sprint("sha256:", n), Releases: strategy.ReleasesOptions{Keep: 5},
+		Run: id(n), Dest: dest, Log: &r.log, Place: r, Checksum: fmt.Sprint("sha256:", n),
+		Releases: strategy.ReleasesOptions{Keep: 5},
 	}
 	if change != nil {
 		change(&target)
@@ -168,7 +169,8 @@ func (r *runs) archiveOf(uid int, text func(name string) string, names ...string
 			must(r.t, w.WriteHeader(&tar.Header{Name: dir, Typeflag: tar.TypeDir, Mode: 0o755, Uid: uid, Gid: uid}))
 		}
 		content := text(name)
-		must(r.t, w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Uid: uid, Gid: uid, Size: int64(len(content))}))
+		h := &tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Uid: uid, Gid: uid, Size: int64(len(content))}
+		must(r.t, w.WriteHeader(h))
 		_, err := w.Write([]byte(content))
 		must(r.t, err)
 	}
@@ -217,8 +219,10 @@ func TestRevertAfterRollback(t *testing.T) {
 	// Neither when nothing tells what was live before.
 	must(t, os.Remove(filepath.Join(r.dest, currentName)))
 	r.fails(r.begin(6, nil), 2)
-	if list, err := r.begin(7, nil).dir.List(); err != nil || list[len(list)-3].ID != id(3) || !list[len(list)-3].RolledBack {
-		t.Errorf("releases: %+v, %v", list, err)
+	list, err := r.begin(7, nil).dir.List()
+	must(t, err)
+	if third := list[len(list)-3]; third.ID != id(3) || !third.RolledBack {
+		t.Errorf("releases: %+v", list)
 	}
 }
 
@@ -267,7 +271,7 @@ func TestNothingToRevert(t *testing.T) {
 	dest, err := disk.OpenDest(r.dest)
 	must(t, err)
 	defer dest.Close()
-	d := newDeployment(strategy.Target{Run: id(2), Dest: dest, Log: &r.log, Place: r, Releases: strategy.ReleasesOptions{Keep: 5}})
+	d := newDeployment(strategy.Target{Run: id(2), Dest: dest, Log: &r.log, Place: r})
 	must(t, d.CheckLayout())
 	if to, err := d.Revert(t.Context(), "it failed"); to != "" || err != nil {
 		t.Errorf("reverted to %q, %v", to, err)
@@ -314,7 +318,10 @@ func TestDeployments(t *testing.T) {
 	for _, one := range found.All {
 		all = append(all, fmt.Sprint(numbers([]string{one.Run}), " ", one.Good, " ", one.State))
 	}
-	want := []string{"4 false bad", "3 true good: rolled back by run " + id(99), "2 true good", "1 true good", "5 false bad: it has no mark"}
+	want := []string{
+		"4 false bad", "3 true good: rolled back by run " + id(99), "2 true good", "1 true good",
+		"5 false bad: it has no mark",
+	}
 	if !slices.Equal(all, want) || found.Live != id(2) || found.Previous != id(1) || !found.Sure {
 		t.Errorf("%q, live %q, previous %q, sure %v", all, found.Live, found.Previous, found.Sure)
 	}
@@ -356,7 +363,8 @@ func TestHolds(t *testing.T) {
 		t.Errorf("a release that has failed is taken for deployed, err = %v", err)
 	}
 	none := newDeployment(strategy.Target{Run: id(9), Dest: &disk.Dest{Given: r.dest}, NoDest: errors.New("no dest")})
-	if err := none.CheckLayout(); err != nil || none.Holds() || none.Check() == nil || none.Live() != filepath.Join(r.dest, "current") {
-		t.Errorf("without a dest: %v", err)
+	must(t, none.CheckLayout())
+	if live := none.Live(); none.Holds() || none.Check() == nil || live != filepath.Join(r.dest, "current") {
+		t.Errorf("without a dest, %q is live", live)
 	}
 }

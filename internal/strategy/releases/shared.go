@@ -130,7 +130,8 @@ func (d *Dir) linker(staged *os.Root, id string) (*linker, error) {
 	}
 	st := info.Sys().(*syscall.Stat_t)
 	return &linker{
-		release: staged, shared: d.shared.Root(), dir: d.sharedPath(), id: id, uid: int(st.Uid), gid: int(st.Gid), sync: d.opts.Sync,
+		release: staged, shared: d.shared.Root(), dir: d.sharedPath(), id: id,
+		uid: int(st.Uid), gid: int(st.Gid), sync: d.opts.Sync,
 	}, nil
 }
 

@@ -92,10 +92,13 @@ func TestShared(t *testing.T) {
 		{name: "file for a directory in shared", shared: "log=1", paths: "log/", want: "is a file, not a directory"},
 		{name: "release leads out", release: "a@/tmp", paths: "a/b/", want: `in the release: "a": it is a symlink`},
 		{name: "release leads in", release: "b/f=1 a@b", paths: "a/f", want: `in the release: "a": it is a symlink`},
-		{name: "release leads out, shared there", release: "a@/tmp", shared: "a/b=0", paths: "a/b", want: `in the release: "a": it is a symlink`},
+		{name: "release leads out, shared there", release: "a@/tmp", shared: "a/b=0", paths: "a/b",
+			want: `in the release: "a": it is a symlink`},
 		{name: "file in the way", release: "a=1", shared: "a/b=0", paths: "a/b", want: `"a": it is a file`},
-		{name: "shared leads out", release: "a/b=1", shared: "a@/tmp", paths: "a/b", want: `in "shared": "a": it is a symlink`},
-		{name: "file in the way in shared", release: "a/b=1", shared: "a=0", paths: "a/b", want: `in "shared": "a": it is a file`},
+		{name: "shared leads out", release: "a/b=1", shared: "a@/tmp", paths: "a/b",
+			want: `in "shared": "a": it is a symlink`},
+		{name: "file in the way in shared", release: "a/b=1", shared: "a=0", paths: "a/b",
+			want: `in "shared": "a": it is a file`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := layout(t)

@@ -70,11 +70,15 @@ func explained(err error) error {
 	var plain *PlainError
 	switch {
 	case errors.As(err, &plain):
-		return failure.Hinted(fmt.Sprintf("move it away, for example: mv %[1]s %[1]s.old", plain.Path), failure.Refused("%w", err))
+		hint := fmt.Sprintf("move it away, for example: mv %[1]s %[1]s.old", plain.Path)
+		return failure.Hinted(hint, failure.Refused("%w", err))
 	case errors.Is(err, ErrForeign):
-		return failure.Hinted("deploy as its owner, or let it belong to root if you trust what is in it", failure.Refused("%w", err))
+		hint := "deploy as its owner, or let it belong to root if you trust what is in it"
+		return failure.Hinted(hint, failure.Refused("%w", err))
 	case errors.Is(err, ErrShared):
-		return failure.Hinted(`a shared path is taken from the first release that has it; write "log/" for a directory that starts empty`, err)
+		hint := `a shared path is taken from the first release that has it; ` +
+			`write "log/" for a directory that starts empty`
+		return failure.Hinted(hint, err)
 	}
 	return err
 }
@@ -156,7 +160,8 @@ func (d *deployment) share(ctx context.Context, tree *os.Root) error {
 		return err // the staged tree can't be relied upon any more
 	}
 	if saved.Files > 0 {
-		d.t.Log.Info(fmt.Sprintf("%d unchanged files share %s with release %s", saved.Files, humanize.IBytes(uint64(saved.Bytes)), d.before))
+		size := humanize.IBytes(uint64(saved.Bytes))
+		d.t.Log.Info(fmt.Sprintf("%d unchanged files share %s with release %s", saved.Files, size, d.before))
 	}
 	return nil
 }

@@ -52,7 +52,8 @@ func TestFull(t *testing.T) {
 	if _, err := d.Prune(context.Background(), 1, id(2)); err != nil {
 		t.Errorf("Prune = %v", err)
 	}
-	if got, want := names(t, d.releasesPath()), strings.Join([]string{id(1), id(1) + ".json", id(2), id(2) + ".json"}, " "); got != want {
+	want := strings.Join([]string{id(1), id(1) + ".json", id(2), id(2) + ".json"}, " ")
+	if got := names(t, d.releasesPath()); got != want {
 		t.Errorf("releases holds\n%s, want\n%s", got, want)
 	}
 }
@@ -108,12 +109,14 @@ func TestSharedElsewhere(t *testing.T) {
 	for _, name := range []string{"config/a", "log", "tmp/pids"} {
 		checkLink(t, d, name)
 	}
-	if info, err := os.Lstat(filepath.Join(d.sharedPath(), "log/x")); err != nil || settable(info.Mode()) != fs.ModeSetgid|0o750 {
+	info, err := os.Lstat(filepath.Join(d.sharedPath(), "log/x"))
+	if err != nil || settable(info.Mode()) != fs.ModeSetgid|0o750 {
 		t.Errorf("log/x: %v, %v", info.Mode(), err)
 	}
-	info, err := os.Lstat(filepath.Join(d.sharedPath(), "log/x/y"))
+	info, err = os.Lstat(filepath.Join(d.sharedPath(), "log/x/y"))
 	must(t, err)
-	if st := info.Sys().(*syscall.Stat_t); settable(info.Mode()) != fs.ModeSetuid|0o711 || st.Uid != 1234 || st.Gid != 5678 {
+	st := info.Sys().(*syscall.Stat_t)
+	if settable(info.Mode()) != fs.ModeSetuid|0o711 || st.Uid != 1234 || st.Gid != 5678 {
 		t.Errorf("log/x/y: %v, %d:%d", info.Mode(), st.Uid, st.Gid)
 	}
 	if got := names(t, d.sharedPath()); got != "config log tmp" {
@@ -138,7 +141,8 @@ func TestSharedFull(t *testing.T) {
 	must(t, os.Mkdir(d.sharedPath(), 0o755))
 	mountTmp(t, d.sharedPath(), "size=64k")
 	staged := stage(t, d, "log/a", "1", "log/b", strings.Repeat("x", 1<<20))
-	if err := addAt(d, context.Background(), staged, Release{ID: id(1)}, []string{"log"}); !errors.Is(err, syscall.ENOSPC) {
+	err := addAt(d, context.Background(), staged, Release{ID: id(1)}, []string{"log"})
+	if !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("err = %v", err)
 	}
 	if got := names(t, d.sharedPath()) + " " + names(t, filepath.Join(staged, "log")); got != " a b" {
