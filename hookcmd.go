@@ -5,11 +5,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 
 	"stretcher/internal/cli"
+	"stretcher/internal/disk"
 	"stretcher/internal/event"
 	"stretcher/internal/fetch/store"
 	"stretcher/internal/hooks"
@@ -122,16 +124,31 @@ func (r *run) fetchTree(ctx context.Context, parents ...string) error {
 	return nil
 }
 
+// maxEnvFile bounds an environment file, in bytes.
+const maxEnvFile = 1 << 20
+
+func readEnvFile(name string) (porter.Environment, error) {
+	f, err := disk.OpenRegular(name, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxEnvFile+1))
+	if err == nil && len(data) > maxEnvFile {
+		err = fmt.Errorf("larger than %d bytes", maxEnvFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return porter.ParseEnvFile(data)
+}
+
 // runNamedHooks runs the hooks that the manifest has under name, in the tree
 // of its src, and returns the exit status of the first that failed.
 func (r *run) runNamedHooks(ctx context.Context, name, envFile string) (code int, err error) {
 	var file porter.Environment
 	if envFile != "" {
-		data, err := os.ReadFile(envFile)
-		if err == nil {
-			file, err = porter.ParseEnvFile(data)
-		}
-		if err != nil {
+		if file, err = readEnvFile(envFile); err != nil {
 			return cli.ExitUsage, failure.Usage("--env-file: %w", err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 
+	"stretcher/internal/disk"
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/redact"
@@ -25,7 +26,7 @@ func (o Log) Open(screen ...io.Writer) (*runlog.Log, func()) {
 	var file *os.File
 	var err error
 	if o.File != "" {
-		if file, err = os.OpenFile(o.File, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640); err == nil {
+		if file, err = disk.OpenRegular(o.File, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640); err == nil {
 			opts.Writers = append(opts.Writers, file)
 		}
 	}

@@ -35,7 +35,7 @@ func OpenDest(path string) (*Dest, error) {
 	}
 	defer w.close()
 	switch {
-	case w.missing != "" && w.linked:
+	case w.missing != "" && w.inTarget:
 		return nil, fmt.Errorf("dest %q %w", path, ErrDangling)
 	case w.missing == "" && len(w.way) == 1:
 		return nil, fmt.Errorf("dest %q is %q", path, "/")

@@ -15,10 +15,20 @@ var ErrIrregular = errors.New("not a regular file")
 
 // OpenRegular opens a file as os.OpenFile does, at a path that somebody named.
 // A FIFO does not hang it (ErrIrregular), and symlinks are followed as Open
-// follows them (ErrForeignLink). In a directory where others can rename, a file
-// that has another name too is not opened for writing: they may have given it
-// this one.
+// follows them (ErrForeignLink). A symlink that leads nowhere is ErrDangling,
+// and not fs.ErrNotExist: something was meant to be there. In a directory where
+// others can rename, a file that has another name too is not opened for
+// writing: they may have given it this one.
 func OpenRegular(path string, flag int, perm fs.FileMode) (*os.File, error) {
+	f, err := openRegular(path, flag, perm)
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = &fs.PathError{Op: "open", Path: path, Err: at.Err}
+	}
+	return f, err
+}
+
+func openRegular(path string, flag int, perm fs.FileMode) (*os.File, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -28,7 +38,11 @@ func OpenRegular(path string, flag int, perm fs.FileMode) (*os.File, error) {
 		return nil, err
 	}
 	defer w.close()
-	return openIn(w.last().fd, base, filepath.Join(w.path(), base), flag, perm, exposedOn(w.way) != "")
+	f, err := openIn(w.last().fd, base, path, flag, perm, exposedOn(w.way) != "")
+	if errors.Is(err, fs.ErrNotExist) && w.inTarget {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: ErrDangling}
+	}
+	return f, err
 }
 
 // OpenRegularIn is OpenRegular for a name in an open directory, and follows no
@@ -100,6 +114,9 @@ func walkToFile(path string) (w *walker, base string, err error) {
 	if err = w.start(); err == nil {
 		base, err = w.toLast()
 	}
+	if errors.Is(err, fs.ErrNotExist) && w.inTarget {
+		err = &fs.PathError{Op: "open", Path: path, Err: ErrDangling}
+	}
 	if err != nil {
 		w.close()
 		return nil, "", err
@@ -113,8 +130,7 @@ func (w *walker) toLast() (string, error) {
 		if len(w.todo) == 0 {
 			return "", fmt.Errorf("%q: %w", w.given, ErrIrregular)
 		}
-		name := w.todo[0]
-		w.todo = w.todo[1:]
+		name := w.next()
 		if len(w.todo) == 0 && name != "." && name != ".." && !isLink(w.last().fd, name) {
 			return name, nil
 		}

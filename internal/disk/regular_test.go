@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -20,7 +21,8 @@ func TestOpenRegular(t *testing.T) {
 	must(t, unix.Mkfifo(in("fifo"), 0o600))
 	must(t, os.Mkdir(in("dir"), 0o755))
 	for name, target := range map[string]string{
-		"link": "file", "dir/link": "../link", "tofifo": "fifo", "tonew": "dir/new", "loop": "loop",
+		"link": "file", "dir/link": "../link", "tofifo": "fifo", "tonew": "dir/new", "loop": "loop", "todir": "dir",
+		"dangling": "nowhere", "danglingdir": "nowhere/at/all",
 	} {
 		must(t, os.Symlink(target, in(name)))
 	}
@@ -36,6 +38,11 @@ func TestOpenRegular(t *testing.T) {
 		{"file", os.O_WRONLY | os.O_APPEND, nil},
 		{"new", os.O_RDONLY, fs.ErrNotExist},
 		{"none/new", os.O_WRONLY | os.O_CREATE, fs.ErrNotExist},
+		{"dangling", os.O_RDONLY, ErrDangling},
+		{"danglingdir", os.O_RDONLY, ErrDangling},
+		{"danglingdir/file", os.O_RDONLY, ErrDangling},
+		{"dir/link/none", os.O_RDONLY, unix.ENOTDIR},
+		{"todir/none", os.O_RDONLY, fs.ErrNotExist},
 		{"tonew", os.O_WRONLY | os.O_CREATE, nil},
 		{"fifo", os.O_RDONLY, ErrIrregular},
 		{"fifo", os.O_WRONLY, ErrIrregular},
@@ -47,6 +54,9 @@ func TestOpenRegular(t *testing.T) {
 		f, err := OpenRegular(in(c.name), c.flag, 0o600)
 		if !errors.Is(err, c.err) {
 			t.Errorf("OpenRegular(%q, %o): %v, want %v", c.name, c.flag, err, c.err)
+		}
+		if err != nil && !strings.Contains(err.Error(), in(c.name)) {
+			t.Errorf("OpenRegular(%q): %v", c.name, err)
 		}
 		if err == nil {
 			_ = f.Close()

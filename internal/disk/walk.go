@@ -57,9 +57,11 @@ type walker struct {
 	given   string
 	way     []place
 	todo    []string // names still to go
-	links   int
-	linked  bool   // the last name is from a symlink
-	missing string // the last name, when nothing is there
+	missing string   // the last name, when nothing is there
+
+	links    int
+	targets  int  // so many of the first names to go are of a symlink's target
+	inTarget bool // the name that it went to last was
 }
 
 // walk goes to path. It does without the last name when nothing is there. After
@@ -71,14 +73,20 @@ func walk(path string) (*walker, error) {
 	w := &walker{given: path, todo: names(path)}
 	err := w.start()
 	for err == nil && len(w.todo) > 0 && w.missing == "" {
-		name := w.todo[0]
-		w.todo = w.todo[1:]
-		err = w.enter(name)
+		err = w.enter(w.next())
 	}
 	if err != nil {
 		w.close()
 	}
 	return w, err
+}
+
+// next takes the next name to go to.
+func (w *walker) next() string {
+	name := w.todo[0]
+	w.todo, w.inTarget = w.todo[1:], w.targets > 0
+	w.targets = max(w.targets-1, 0)
+	return name
 }
 
 func names(path string) []string {
@@ -143,8 +151,8 @@ func (w *walker) follow(name string) error {
 	if w.links++; w.links > maxLinks {
 		return w.fail(name, unix.ELOOP)
 	}
-	w.linked = w.linked || len(w.todo) == 0
-	w.todo = append(names(target), w.todo...)
+	more := names(target)
+	w.todo, w.targets = append(more, w.todo...), w.targets+len(more)
 	if filepath.IsAbs(target) {
 		return w.start()
 	}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 
+	"stretcher/internal/disk"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/text/failure"
 )
@@ -63,7 +64,7 @@ func appendLine(name string, line auditLine) error {
 	if err := enc.Encode(line); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	f, err := disk.OpenRegular(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,7 @@
 // prefix allows the URL or path itself and what is below it. A manifest may
 // tighten a limit, never loosen it.
 //
-// It may import internal/text/yamldoc, internal/text/redact and
+// It may import internal/disk, internal/text/yamldoc, internal/text/redact and
 // internal/text/units. It decides; it fetches, unpacks and deploys nothing.
 package policy
 
@@ -23,6 +23,7 @@ import (
 	"syscall"
 	"time"
 
+	"stretcher/internal/disk"
 	"stretcher/internal/text/redact"
 	"stretcher/internal/text/units"
 	"stretcher/internal/text/yamldoc"
@@ -132,11 +133,11 @@ func (e *Extract) UnmarshalText(b []byte) error {
 }
 
 // Load reads the host policy at name. Without the file there are no
-// restrictions, unless must says that it has been asked for by name. Any
-// doubt about the file is an error that wraps ErrRefused: a policy that is
+// restrictions, unless must says that it has been asked for by name; a symlink
+// that leads nowhere is no missing file. Any doubt about the file is an error that wraps ErrRefused: a policy that is
 // not understood must not be taken for one that allows.
 func Load(name string, must bool) (*Policy, error) {
-	f, err := os.Open(name)
+	f, err := disk.OpenRegular(name, os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) && !must {
 		return &Policy{}, nil
 	}
@@ -169,8 +170,6 @@ func trusted(f *os.File, uid int) error {
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
 	switch {
-	case !info.Mode().IsRegular():
-		return errors.New("not a regular file")
 	case ok && st.Uid != 0 && int(st.Uid) != uid:
 		return fmt.Errorf("owned by user %d, neither root nor the caller", st.Uid)
 	case info.Mode().Perm()&0o022 != 0:
