@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"time"
+
+	"stretcher/internal/disk"
 )
 
 // Add makes the staged tree name in the directory from, which must be on the
@@ -43,7 +45,7 @@ func (d *Dir) add(ctx context.Context, from *os.Root, name string, r Release, sh
 		return err
 	}
 	defer tree.Close()
-	return errors.Join(d.addTree(ctx, tree, func() error { return renameIn(from, name, in, r.ID) }, r, shared), lock())
+	return errors.Join(d.addTree(ctx, tree, func() error { return disk.RenameNew(from, name, in, r.ID) }, r, shared), lock())
 }
 
 // addTree makes an open tree a release, which move renames to its place.

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"stretcher/internal/disk"
 )
 
 // descend opens a directory below root, "." for root itself, and follows no
@@ -183,17 +185,7 @@ func moveDir(from *os.Root, name string, to *os.Root, newName string) error {
 		return err
 	}
 	defer dir.Close()
-	return errors.Join(renameIn(from, name, to, newName), lock())
-}
-
-// renameIn renames from one directory to another. The new name must not exist.
-func renameIn(from *os.Root, name string, to *os.Root, newName string) error {
-	return inBoth(from, to, func(f, t *os.File) error {
-		if err := renameAt(f, name, t, newName); err != nil {
-			return &os.LinkError{Op: "rename", Old: filepath.Join(from.Name(), name), New: newName, Err: err}
-		}
-		return nil
-	})
+	return errors.Join(disk.RenameNew(from, name, to, newName), lock())
 }
 
 // linkAt hard-links a file of one directory into another.

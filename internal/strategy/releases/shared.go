@@ -288,7 +288,7 @@ func (l *linker) move(ctx context.Context, from *os.Root, name string, to *os.Ro
 func move(from *os.Root, name string, to *os.Root, newName string) error {
 	err := moveDir(from, name, to, newName)
 	if errors.As(err, new(*notDirError)) {
-		return renameIn(from, name, to, newName)
+		return disk.RenameNew(from, name, to, newName)
 	}
 	return err
 }

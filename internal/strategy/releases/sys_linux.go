@@ -1,7 +1,6 @@
 package releases
 
 import (
-	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -13,15 +12,6 @@ func syncFS(f *os.File) error {
 		return &os.PathError{Op: "syncfs", Path: f.Name(), Err: err}
 	}
 	return nil
-}
-
-// renameAt renames from one directory to another, where the name must be new.
-func renameAt(fromDir *os.File, from string, toDir *os.File, to string) error {
-	err := unix.Renameat2(int(fromDir.Fd()), from, int(toDir.Fd()), to, unix.RENAME_NOREPLACE)
-	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL) { // a file system without the flag
-		return unix.Renameat(int(fromDir.Fd()), from, int(toDir.Fd()), to)
-	}
-	return err
 }
 
 // clone makes an empty file share all blocks of another: ioctl_ficlone(2).

@@ -12,11 +12,6 @@ import (
 // syncFS asks for everything to be put on the disk; these systems don't wait.
 func syncFS(*os.File) error { return unix.Sync() }
 
-// renameAt renames from one directory to another.
-func renameAt(fromDir *os.File, from string, toDir *os.File, to string) error {
-	return unix.Renameat(int(fromDir.Fd()), from, int(toDir.Fd()), to)
-}
-
 // clone and scratch are not for these systems: nothing is reflinked.
 func clone(_, _ *os.File) error { return errors.ErrUnsupported }
 
