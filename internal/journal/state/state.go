@@ -69,15 +69,24 @@ func layOut(path string) error {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return err
 	}
-	if err := trusted(path); err != nil {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	dir, err := disk.Open(abs)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if err := trusted(path, dir.File()); err != nil {
 		return err
 	}
 	for _, sub := range []string{"locks", "logs", "trees", "running"} {
-		if err := os.Mkdir(filepath.Join(path, sub), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		if err := dir.Root().Mkdir(sub, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 			return err
 		}
 	}
-	probe, err := disk.UnnamedAt(path) // a kill leaves nothing of it
+	probe, err := disk.Unnamed(dir.Root()) // a kill leaves nothing of it
 	if err != nil {
 		return err
 	}
@@ -86,8 +95,8 @@ func layOut(path string) error {
 
 // trusted refuses a directory in which others can write: what its files say is
 // believed, and what they name is removed.
-func trusted(path string) error {
-	info, err := os.Stat(path)
+func trusted(path string, dir *os.File) error {
+	info, err := dir.Stat()
 	if err != nil {
 		return err
 	}

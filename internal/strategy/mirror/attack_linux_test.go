@@ -15,8 +15,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"stretcher/internal/disk"
 )
 
 const (
@@ -179,7 +177,7 @@ func attackRound(t *testing.T, top, name string) (ok bool, attacked int) {
 // attackPlaces makes and opens a dest and a staging directory.
 func attackPlaces(s *scope, top, name string) (to, from Place) {
 	for _, dir := range []string{"/home", "/private", "/victim"} {
-		check(s, disk.RemovePath(top+dir))
+		check(s, removeAll(top+dir))
 		check(s, os.Mkdir(top+dir, 0o755))
 	}
 	dest, private := top+"/home/dest", top+"/private"

@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"stretcher/internal/archive"
-	"stretcher/internal/disk"
 )
 
 // manyFiles is a tree of n files of 2 KiB, ten to a directory. Of each
@@ -80,9 +79,9 @@ func BenchmarkDeploy(b *testing.B) {
 			for i := range b.N {
 				b.StopTimer()
 				if x.fresh {
-					check(b, disk.RemovePath(dest))
+					check(b, removeAll(dest))
 				}
-				check(b, disk.RemovePath(dir))
+				check(b, removeAll(dir))
 				b.StartTimer()
 				deployment(b, x.tar(i), dest, dir, x.opts)
 			}

@@ -17,7 +17,6 @@ import (
 	"testing"
 
 	"stretcher/internal/archive"
-	"stretcher/internal/disk"
 	"stretcher/internal/strategy/filter"
 	"stretcher/internal/testparts"
 )
@@ -113,7 +112,7 @@ func (tr *trial) honest() {
 func (tr *trial) run(rsync string, c *counts) {
 	top, err := os.MkdirTemp("", "mirror")
 	check(tr.t, err)
-	defer disk.RemovePath(top)
+	defer removeAll(top)
 	defer tr.t.close()
 	tr.top = top
 	plant(tr.t, tr.path("src"), tr.src)

@@ -394,8 +394,18 @@ func tempDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "mirror")
 	check(t, err)
-	t.Cleanup(func() { _ = disk.RemovePath(dir) })
+	t.Cleanup(func() { _ = removeAll(dir) })
 	return dir
+}
+
+// removeAll removes a tree whatever modes are in it.
+func removeAll(path string) error {
+	parent, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	return disk.RemoveAll(parent, filepath.Base(path))
 }
 
 func check(t testing.TB, err error) {

@@ -184,7 +184,10 @@ func TestOrdinaryUser(t *testing.T) {
 		if removed, err := d.Prune(context.Background(), 2, ""); err != nil || len(removed) != 1 {
 			t.Errorf("Prune = %v, %v", removed, err)
 		}
-		must(t, disk.RemovePath(filepath.Join(dir, "dest"))) // others than root could not clean up after the test
+		top, err := os.OpenRoot(dir)
+		must(t, err)
+		defer top.Close()
+		must(t, disk.RemoveAll(top, "dest")) // others than root could not clean up after the test
 	})
 }
 
