@@ -6,11 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"stretcher/internal/cli"
 	"stretcher/internal/event"
@@ -19,7 +17,9 @@ import (
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
+	allstrategies "stretcher/internal/strategy/all"
 	"stretcher/internal/strategy/releases"
+	"stretcher/internal/text/printable"
 	"stretcher/internal/text/progress"
 	"stretcher/internal/text/redact"
 )
@@ -130,7 +130,7 @@ func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }
 func printPlan(w io.Writer, m *manifest.Manifest, mask func(string) string) {
 	row := func(key, value string) {
 		if value != "" {
-			fmt.Fprintf(w, "%-14s %s\n", key, printable(mask(value)))
+			fmt.Fprintf(w, "%-14s %s\n", key, printable.Text(mask(value)))
 		}
 	}
 	row("name", m.Name)
@@ -161,34 +161,25 @@ func printPlan(w io.Writer, m *manifest.Manifest, mask func(string) string) {
 }
 
 // strategyRows say how the strategy's own keys are set.
-func strategyRows(m *manifest.Manifest) [][2]string {
-	switch m.SyncStrategy {
-	case strategyNative:
-		if m.Native.Checksum {
-			return [][2]string{{"native", "compares by content"}}
-		}
-	case strategyReleases:
+func strategyRows(m *manifest.Manifest) (rows [][2]string) {
+	d, _ := allstrategies.List().Find(m.SyncStrategy)
+	reads := func(section string) bool { return slices.Contains(d.Sections, section) }
+	if reads("native") && m.Native.Checksum {
+		rows = append(rows, [2]string{"native", "compares by content"})
+	}
+	if reads("releases") {
+		rows = append(rows,
+			[2]string{"releases", fmt.Sprintf("keep %d, link %s", m.Releases.KeepCount(), cmp.Or(m.Releases.Link, string(releases.Reflink)))},
+			[2]string{"shared", strings.Join(m.Releases.Shared, " ")})
+	}
+	if reads("rollback") {
 		back := "no"
 		if !m.Rollback.Off {
 			back = strings.Join(append([]string{"after a failure, then:"}, m.Rollback.Points()...), " ")
 		}
-		return [][2]string{
-			{"releases", fmt.Sprintf("keep %d, link %s", m.Releases.KeepCount(), cmp.Or(m.Releases.Link, string(releases.Reflink)))},
-			{"shared", strings.Join(m.Releases.Shared, " ")},
-			{"rollback", back},
-		}
+		rows = append(rows, [2]string{"rollback", back})
 	}
-	return nil
-}
-
-// printable quotes a value that would move the cursor of a terminal, or that
-// can't be told from another by its looks.
-func printable(s string) string {
-	odd := func(r rune) bool { return !unicode.IsPrint(r) }
-	if strings.ContainsFunc(s, odd) || !utf8.ValidString(s) || strings.TrimSpace(s) != s {
-		return strconv.Quote(s)
-	}
-	return s
+	return rows
 }
 
 func describe(c manifest.Command) string {

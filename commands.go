@@ -143,7 +143,7 @@ func (r *run) runEnv(point string) []string {
 		"STRETCHER_SRC=" + r.src,
 		"STRETCHER_CHECKSUM=" + r.checksum(),
 		"STRETCHER_DEST=" + m.Dest,
-		"STRETCHER_STAGING=" + r.staging,
+		"STRETCHER_STAGING=" + r.stagedPath(),
 		"STRETCHER_POINT=" + point,
 		"STRETCHER_STATUS=" + status,
 		"STRETCHER_ERROR=" + failed,

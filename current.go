@@ -7,8 +7,7 @@ import (
 	"strings"
 
 	"stretcher/internal/disk/tree"
-	"stretcher/internal/journal"
-	"stretcher/internal/manifest"
+	"stretcher/internal/strategy"
 	"stretcher/internal/text/failure"
 )
 
@@ -23,8 +22,8 @@ func (r *run) isCurrent(ctx context.Context) bool {
 	if !ok || good.Tree == "" || good.Fingerprint != r.manifest.Fingerprint() {
 		return false
 	}
-	if s, ok := r.strategy.(*releaseStrategy); ok {
-		if !s.isLive(r.manifest) {
+	if s, ok := r.strategy.(strategy.Reverter); ok {
+		if !s.Holds() {
 			return false
 		}
 	} else if !r.rec.IsLast(good) {
@@ -32,7 +31,7 @@ func (r *run) isCurrent(ctx context.Context) bool {
 		return false
 	}
 	drifts, err := tree.Check(ctx, r.rec.TreeOf(good.ID), r.live(), func(excludes []byte) (tree.Skip, error) {
-		return skipExcluded(r.manifest, excludes)
+		return r.strategy.Skip(excludes)
 	})
 	switch {
 	case errors.Is(err, tree.ErrRecord):
@@ -60,45 +59,4 @@ func describeDrift(drifts tree.Drifts) string {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text
-}
-
-// skipExcluded applies excludes as rsync does for its caller. The mv strategy
-// knows none. What runs keep in dest for a while is no part of it.
-func skipExcluded(m *manifest.Manifest, excludeFrom []byte) (tree.Skip, error) {
-	if m.SyncStrategy == strategyMv {
-		return nil, nil
-	}
-	list, err := excludeList(m, excludeFrom)
-	if err != nil {
-		return nil, err
-	}
-	return func(path string, isDir bool) bool {
-		return list.Excluded(path, isDir) || journal.TempPattern.MatchString(path)
-	}, nil
-}
-
-// remember records dest as it is after the sync, before anything else
-// changes it.
-func (r *run) remember(ctx context.Context) {
-	name := r.rec.Tree()
-	if name == "" {
-		return
-	}
-	skip, err := skipExcluded(r.manifest, r.excludeText)
-	if err == nil {
-		err = tree.Save(ctx, r.live(), skip, r.excludeText, name)
-	}
-	if err != nil {
-		r.log.Warn(failure.Sayf("dest can't be recorded, so the next run will deploy in full: %v", err))
-		return
-	}
-	r.recorded = name
-}
-
-// live is the directory that the deployed tree is in.
-func (r *run) live() string {
-	if r.strategy == nil {
-		return r.manifest.Dest
-	}
-	return r.strategy.live(r)
 }

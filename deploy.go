@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"stretcher/internal/disk"
 	"stretcher/internal/event"
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/fetch/store"
@@ -22,6 +23,7 @@ import (
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
+	"stretcher/internal/strategy"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
 	"stretcher/internal/text/redact"
@@ -60,27 +62,28 @@ type run struct {
 	event       *event.Event
 	back        *rollback // nil for a deployment
 	manifest    *manifest.Manifest
-	raw         []byte   // the manifest's text as fetched
-	text        []byte   // the same, templates filled in
-	manifestURL string   // redacted
-	src         string   // redacted; the mirror in use
-	archive     *os.File // that was verified; nil = not here
-	fetched     bool     // by this run
-	staging     string
-	strategy    syncStrategy
-	excludeText []byte       // of the archive's exclude list
+	raw         []byte            // the manifest's text as fetched
+	text        []byte            // the same, templates filled in
+	manifestURL string            // redacted
+	src         string            // redacted; the mirror in use
+	archive     *os.File          // that was verified; nil = not here
+	fetched     bool              // by this run
+	dest        *disk.Dest        // as it was opened; nil before
+	strategy    strategy.Strategy // nil before dest was opened
+	staged      strategy.Staged
 	kept        *cache.Store // what earlier runs have deployed; nil = nothing is kept
 	current     bool         // dest is what it shall be: nothing is fetched or synced
+	begun       bool         // a sync was
 	synced      bool         // dest has become what it shall be
-	accepted    bool         // a release has passed all that judges it
+	accepted    bool         // what is live has passed all that judges it
 	hooks       *all.Set     // nil = none, or none yet
 	recorded    string       // the file that says how the sync left dest; "" = none
 	unlock      func() error
-	temp        []string   // directories to remove at the end
-	holds       []*os.File // that say they are in use
-	failed      error      // why the deployment failed
-	outcome     string     // what is to be said of the run in one line, without secrets
-	done        bool       // it succeeded
+	temp        []workDir // to remove at the end
+	made        int       // how many there were
+	failed      error     // why the deployment failed
+	outcome     string    // what is to be said of the run in one line, without secrets
+	done        bool      // it succeeded
 }
 
 // step is one step of the process. It is taken when it is needed.
@@ -134,10 +137,10 @@ func (r *run) deploy(ctx context.Context) (err error) {
 			{"post", r.hasCommands("post"), r.commands("post")},
 			{"verify", r.hasCommands("verify"), r.commands("verify")},
 		}},
-		{needed: r.hasRelease, steps: []step{
-			{"release", always, r.release},
+		{needed: r.hasReverter, steps: []step{
+			{"release", always, r.acceptLive},
 		}},
-		{needed: r.hasOldReleases, before: hooks.PrePrune, after: hooks.PostPrune, steps: []step{
+		{needed: r.hasOld, before: hooks.PrePrune, after: hooks.PostPrune, steps: []step{
 			{"prune", always, r.prune},
 		}},
 	} {
@@ -189,7 +192,7 @@ func (r *run) hasDest() bool { return filepath.IsAbs(r.manifest.Dest) }
 // hasSrc tells whether there is something to deploy. A rollback always has,
 // if only a release whose manifest is not known.
 func (r *run) hasSrc() bool   { return len(r.manifest.Src) > 0 || r.isRollback() }
-func (r *run) isStaged() bool { return r.staging != "" }
+func (r *run) isStaged() bool { return r.staged.Dir != nil }
 
 func (r *run) hasCommands(point string) func() bool {
 	return func() bool { return len(r.manifest.Commands.At(point)) > 0 }
@@ -279,7 +282,10 @@ func (r *run) lock(ctx context.Context) (err error) {
 
 // fetch brings the archive here, unless dest has its content already.
 func (r *run) fetch(ctx context.Context) (err error) {
-	if err := r.strategy.checkLayout(r); err != nil {
+	if err := r.chooseStrategy(); err != nil {
+		return err
+	}
+	if err := r.strategy.CheckLayout(); err != nil {
 		return err
 	}
 	if r.current = r.canBeCurrent() && r.isCurrent(ctx); r.current {
@@ -291,7 +297,7 @@ func (r *run) fetch(ctx context.Context) (err error) {
 
 // canBeCurrent is false for a rollback to a release: to switch is all there is
 // to do.
-func (r *run) canBeCurrent() bool { return !r.isRollback() || r.back.id == "" }
+func (r *run) canBeCurrent() bool { return !r.isSwitch() }
 
 // bring gets the archive from where it is.
 func (r *run) bring(ctx context.Context) error {
@@ -312,35 +318,4 @@ func (r *run) fetchVerified(ctx context.Context) (err error) {
 		}
 	}
 	return err
-}
-
-// stage unpacks the archive. A dest that was current when the run began is
-// looked at again if commands have run since.
-func (r *run) stage(ctx context.Context) (err error) {
-	if r.current && (len(r.manifest.Commands.Pre) == 0 || r.isCurrent(ctx)) {
-		return nil
-	}
-	if r.current {
-		r.current = false
-		if err := r.bring(ctx); err != nil {
-			return err
-		}
-	}
-	if err := r.strategy.check(r); err != nil {
-		return err
-	}
-	if r.staging, err = r.strategy.stage(ctx, r, r.archive); err != nil {
-		return err
-	}
-	return r.dropArchive()
-}
-
-// sync makes dest equal to the staged tree.
-func (r *run) sync(ctx context.Context) error {
-	if err := r.strategy.sync(ctx, r); err != nil {
-		return err
-	}
-	r.synced = true
-	r.remember(ctx)
-	return nil
 }

@@ -67,15 +67,9 @@ func (r *run) archivePlaces(size int64) []string {
 
 // unnamed makes a file without a name for an archive.
 func (r *run) unnamed(size int64, candidates []string) (*os.File, error) {
-	w := disk.Wanted{What: "archive", Size: size, Candidates: candidates}
-	if state := r.rec.State(); state != nil {
-		w.State = state.Path()
-	}
-	if r.hasDest() {
-		if dest, err := disk.OpenDest(r.manifest.Dest); err == nil { // what is wrong with it is said elsewhere
-			defer dest.Close()
-			w.Dest = dest
-		}
+	w := disk.Wanted{What: "archive", Size: size, Candidates: candidates, State: r.statePath()}
+	if r.dest != nil && r.dest.Parent != nil { // what is wrong with it is said elsewhere
+		w.Dest = r.dest
 	}
 	place, err := disk.Private(w)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 // and records the result. late goes on for a while when ctx is interrupted.
 func (r *run) finish(ctx, late context.Context, err error) error {
 	if err != nil {
-		err = r.goBack(ctx, late, err)
+		err = r.revert(ctx, late, err)
 		r.fail(late, err)
 		if s, ok := failure.Interrupted(ctx); ok && !errors.As(err, new(failure.Signal)) {
 			err = fmt.Errorf("failure: %w (%w)", s, err)
@@ -25,6 +25,7 @@ func (r *run) finish(ctx, late context.Context, err error) error {
 	}
 	r.runLastHooks(late)
 	r.keep(late)
+	r.closeDest()
 	r.cleanUp()
 	r.record(err)
 	if r.unlock != nil {

@@ -118,7 +118,7 @@ func (r *run) fetchTree(ctx context.Context, parents ...string) error {
 	if err != nil {
 		return fmt.Errorf("fetch: %w", err)
 	}
-	if r.staging, err = r.unpack(ctx, r.archive, parents); err != nil {
+	if r.staged, err = r.unpack(ctx, r.archive, parents); err != nil {
 		return fmt.Errorf("extract: %w", err)
 	}
 	return nil
@@ -169,7 +169,7 @@ func (r *run) runNamedHooks(ctx context.Context, name, envFile string) (code int
 	}
 	r.rec.Describe(func(row *history.Run) { row.Dest = r.manifest.Dest })
 	d := r.deployment("")
-	d.Tree = r.staging
+	d.Tree = r.stagedPath()
 	list, err := set.Named(name, d, file)
 	if err != nil {
 		return cli.ExitUsage, err
@@ -215,7 +215,7 @@ func (r *run) installPod(ctx context.Context, o cli.InstallHooksOptions) error {
 	if err := r.fetchTree(ctx, root); err != nil {
 		return err
 	}
-	links, err := p2.Install(p2.Bundle{Root: root, Event: o.Event, Pod: m.Name, Version: hex.EncodeToString(m.Checksum.Digest), Tree: r.staging})
+	links, err := p2.Install(p2.Bundle{Root: root, Event: o.Event, Pod: m.Name, Version: hex.EncodeToString(m.Checksum.Digest), Tree: r.stagedPath()})
 	if err != nil {
 		return err
 	}

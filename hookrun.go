@@ -173,8 +173,8 @@ func (r *run) tree() string {
 	switch {
 	case r.synced || r.current:
 		return r.live()
-	case r.staging != "":
-		return r.staging
+	case r.staged.Dir != nil:
+		return r.stagedPath()
 	case r.hasSrc() || !r.hasDest():
 		return ""
 	}

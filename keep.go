@@ -5,14 +5,23 @@ import (
 	"os"
 
 	"stretcher/internal/fetch/cache"
+	"stretcher/internal/strategy"
+	allstrategies "stretcher/internal/strategy/all"
 	"stretcher/internal/text/failure"
 )
+
+// keeps is what a rollback to this deployment will need.
+func (r *run) keeps() strategy.Keeps {
+	if r.strategy == nil {
+		return strategy.Nothing
+	}
+	return r.strategy.Keeps()
+}
 
 // keepsArchive tells whether the archive shall stay for a rollback. Releases
 // are their own; mv replaces nothing, so that there is no way back.
 func (r *run) keepsArchive() bool {
-	s := r.manifest.SyncStrategy
-	return r.kept != nil && (s == strategyRsync || s == strategyNative) && r.policy.Cache.KeepArchives() > 0
+	return r.kept != nil && r.keeps() == strategy.Archive && r.policy.Cache.KeepArchives() > 0
 }
 
 // dropArchive gives an archive up that has been unpacked: its room may be
@@ -33,15 +42,15 @@ func (r *run) keep(ctx context.Context) {
 		r.kept.Sweep()
 	}
 	m := r.manifest
-	if !(r.done || r.accepted) || r.kept == nil || len(r.raw) == 0 || !r.hasSrc() || m.SyncStrategy == strategyMv || context.Cause(ctx) != nil {
+	if !(r.done || r.accepted) || r.kept == nil || len(r.raw) == 0 || !r.hasSrc() || r.keeps() == strategy.Nothing || context.Cause(ctx) != nil {
 		return
 	}
 	e := cache.Entry{
 		Run: r.id, Dest: m.Dest, Strategy: m.SyncStrategy, ManifestURL: r.manifestURL, Name: m.Name, Version: m.Version,
 		Checksum: m.Checksum.String(), Fingerprint: m.Fingerprint(),
 	}
-	if s, ok := r.released(); m.SyncStrategy == strategyReleases && (!ok || s.id != r.id) {
-		return // a release that was there has its own
+	if r.keeps() == strategy.Itself && (!r.synced || r.isSwitch()) {
+		return // a deployment that was there has its own
 	}
 	if r.isRollback() {
 		e.Origin = r.back.kept.Seq
@@ -70,14 +79,13 @@ func (r *run) keep(ctx context.Context) {
 // keepsManifest tells which manifests stay: those of all releases that are
 // there, else the newest.
 func (r *run) keepsManifest() func(cache.Entry) bool {
-	s, ok := r.released()
-	if !ok {
+	if r.keeps() != strategy.Itself {
 		return cache.Newest()
 	}
 	there := map[string]bool{}
-	all, err := s.dir.List()
-	for _, rel := range all {
-		there[rel.ID] = true
+	found, err := allstrategies.List().Deployments(r.dest)
+	for _, d := range found.All {
+		there[d.Run] = true
 	}
 	return func(e cache.Entry) bool { return err != nil || there[e.Run] }
 }

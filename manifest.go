@@ -8,6 +8,7 @@ import (
 	"stretcher/internal/journal/history"
 	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
+	allstrategies "stretcher/internal/strategy/all"
 	"stretcher/internal/strategy/releases"
 	"stretcher/internal/text/failure"
 )
@@ -49,23 +50,17 @@ func (r *run) loader(rules manifest.Rules) *manifest.Loader {
 
 // manifestRules are what others know of a manifest's values.
 func manifestRules() manifest.Rules {
-	return manifest.Rules{
-		Src:    store.Check,
-		Shared: releases.CheckShared,
-		Kinds: []manifest.Kind{
-			{Name: strategyRsync, Default: true},
-			{Name: strategyMv},
-			{Name: strategyNative, Sections: []string{"native"}, Patterns: true, Default: true},
-			{Name: strategyReleases, Sections: []string{"releases", "rollback"}, Patterns: true},
-		},
+	rules := manifest.Rules{Src: store.Check, Shared: releases.CheckShared}
+	for _, d := range allstrategies.List() {
+		rules.Kinds = append(rules.Kinds, manifest.Kind{Name: d.Name, Sections: d.Sections, Patterns: d.Patterns, Default: d.Default})
 	}
+	return rules
 }
 
 // accept settles how the manifest is deployed, if the host policy lets it.
 func (r *run) accept() error {
 	m := r.manifest
 	settleStrategy(m, func(msg string) { r.log.Info(msg) })
-	r.strategy = newStrategy(m)
 	r.rec.Describe(func(row *history.Run) {
 		row.Name, row.Version, row.Dest = r.log.Masked(m.Name), r.log.Masked(m.Version), m.Dest
 	})

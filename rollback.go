@@ -5,18 +5,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"stretcher/internal/cli"
+
+	"stretcher/internal/disk"
 	"stretcher/internal/event"
 	"stretcher/internal/fetch"
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/manifest"
-	"stretcher/internal/strategy/releases"
+	"stretcher/internal/strategy"
+	allstrategies "stretcher/internal/strategy/all"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
 )
@@ -26,9 +28,10 @@ type rollback struct {
 	dest string
 	to   string // a run id or its beginning; "" = the one before
 	kept cache.Entry
-	id   string // the release; "" = dest has none
+	id   string // the run whose deployment stands at dest; "" = none does
 
-	release releases.Release
+	strategy   string // that made it
+	deployment strategy.Deployment
 }
 
 // runRollback deploys to DEST what was good there before: the release, or
@@ -58,14 +61,14 @@ func (r *run) recall(ctx context.Context) error {
 	if err := r.policy.Dest(b.dest); err != nil {
 		return err
 	}
-	dir, err := releases.Open(b.dest, releases.Options{Sync: true})
+	there, err := r.deployments(b.dest)
 	if err != nil {
 		return err
 	}
-	if all, lerr := dir.List(); lerr == nil && len(all) > 0 && !r.wasSynced(b.dest) {
-		current, _, _ := dir.Current() // broken or gone, there still are the others
-		err = b.chooseRelease(dir, current)
-	} else { // a tree of its own may have a current, too
+	// A tree of its own may have directories that look like releases, too.
+	if len(there.All) > 0 && !r.wasSynced(there.Strategy) {
+		err = b.chooseStanding(there)
+	} else {
 		err = r.chooseKept()
 	}
 	if err != nil {
@@ -74,42 +77,71 @@ func (r *run) recall(ctx context.Context) error {
 	return r.recallManifest(ctx)
 }
 
-// wasSynced tells whether the last good run on dest made it a tree of its
-// own, not one of releases.
-func (r *run) wasSynced(dest string) bool {
+// deployments are those that stand beside one another at dest. What can't be
+// listed is none.
+func (r *run) deployments(path string) (strategy.Deployments, error) {
+	dest, err := disk.OpenDest(path)
+	if err != nil {
+		if errors.Is(err, disk.ErrForeignLink) {
+			return strategy.Deployments{}, explainDest(path, err)
+		}
+		return strategy.Deployments{}, nil // the sync will say what is wrong
+	}
+	defer dest.Close()
+	if err := r.policy.Dest(dest.Real()); err != nil {
+		return strategy.Deployments{}, err
+	}
+	there, err := allstrategies.List().Deployments(dest)
+	if err != nil {
+		return strategy.Deployments{}, nil
+	}
+	return there, nil
+}
+
+// wasSynced tells whether the last good run on dest made it by a strategy
+// that lays it out otherwise than the one named.
+func (r *run) wasSynced(name string) bool {
 	if r.kept == nil {
 		return false
 	}
-	all, err := r.kept.List(dest)
-	return err == nil && len(all) > 0 && all[0].Strategy != strategyReleases
+	kept, err := r.kept.List(r.back.dest)
+	return err == nil && len(kept) > 0 && !allstrategies.List().Alike(kept[0].Strategy, name)
 }
 
-// chooseRelease finds the release to go back to.
-func (b *rollback) chooseRelease(dir *releases.Dir, current string) error {
+// chooseStanding finds the deployment to go back to.
+func (b *rollback) chooseStanding(there strategy.Deployments) error {
+	b.strategy = there.Strategy
 	if b.to == "" {
-		rel, ok, err := dir.Previous(current)
-		if err == nil && !ok {
-			err = failure.Hinted("stretcher rollback DEST --to RUN goes to any that is there", fmt.Errorf("%q has no good release older than %s", b.dest, cmp.Or(current, "the current one")))
+		if there.Previous == "" {
+			return failure.Hinted("stretcher rollback DEST --to RUN goes to any that is there",
+				fmt.Errorf("%q has no good release older than %s", b.dest, cmp.Or(there.Live, "the current one")))
 		}
-		b.id, b.release = rel.ID, rel
-		return err
-	}
-	all, err := dir.List()
-	if err != nil {
-		return err
+		b.take(there, there.Previous)
+		return nil
 	}
 	var found []string
-	for _, rel := range all {
-		if !strings.HasPrefix(rel.ID, b.to) {
+	for _, d := range there.All {
+		if !strings.HasPrefix(d.Run, b.to) {
 			continue
 		}
-		if rel.State != releases.Good {
-			return fmt.Errorf("release %s is not good, but %s", rel.ID, strings.TrimSuffix(fmt.Sprintf("%s: %s", rel.State, rel.Reason), ": "))
+		if !d.Good {
+			return fmt.Errorf("release %s is not good, but %s", d.Run, d.State)
 		}
-		found, b.release = append(found, rel.ID), rel
+		found = append(found, d.Run)
 	}
-	b.id, err = theOne(found, b.to, b.dest)
+	id, err := theOne(found, b.to, b.dest)
+	b.take(there, id)
 	return err
+}
+
+// take makes the deployment of a run the one to go back to.
+func (b *rollback) take(there strategy.Deployments, run string) {
+	b.id = run
+	for _, d := range there.All {
+		if d.Run == run {
+			b.deployment = d
+		}
+	}
 }
 
 // theOne is the only element of found.
@@ -165,8 +197,8 @@ func alike(all []cache.Entry) []cache.Entry {
 	if len(all) == 0 {
 		return all
 	}
-	layered := all[0].Strategy == strategyReleases
-	return slices.DeleteFunc(all, func(e cache.Entry) bool { return (e.Strategy == strategyReleases) != layered })
+	newest := all[0].Strategy
+	return slices.DeleteFunc(all, func(e cache.Entry) bool { return !allstrategies.List().Alike(e.Strategy, newest) })
 }
 
 // isLive tells whether dest holds what the newest of entries deployed: the
@@ -193,7 +225,7 @@ func older(all []cache.Entry) []cache.Entry {
 // recallManifest reads the manifest that the chosen run deployed by.
 func (r *run) recallManifest(ctx context.Context) error {
 	b := r.back
-	m := &manifest.Manifest{Dest: b.dest, SyncStrategy: strategyReleases, Name: cmp.Or(b.release.Name, filepath.Base(b.dest)), Version: b.release.Version}
+	m := &manifest.Manifest{Dest: b.dest, Name: cmp.Or(b.deployment.Name, filepath.Base(b.dest)), Version: b.deployment.Version}
 	known := r.kept != nil
 	if b.id != "" && known {
 		var err error
@@ -209,14 +241,14 @@ func (r *run) recallManifest(ctx context.Context) error {
 		m = r.manifest
 	}
 	r.manifest = m
+	if b.id != "" {
+		m.SyncStrategy = b.strategy
+	}
 	if m.Dest != b.dest {
 		return fmt.Errorf("the manifest of run %s names another dest by now: %q", b.kept.Run, m.Dest)
 	}
 	if err := r.accept(); err != nil {
 		return err
-	}
-	if b.id != "" {
-		r.strategy = &releaseSwitch{target: b.id}
 	}
 	r.log.Info(fmt.Sprintf("going back to what run %s deployed: %s", cmp.Or(b.id, b.kept.Run), m.Title()))
 	return nil
@@ -264,22 +296,6 @@ func (r *run) fetchKept(ctx context.Context) error {
 	return nil
 }
 
-// releaseSwitch goes back to a release that is there.
-type releaseSwitch struct {
-	releaseStrategy
-	target string
-}
-
-func (s *releaseSwitch) check(r *run) error {
-	err := s.releaseStrategy.check(r)
-	s.id = s.target
-	return err
-}
-
-func (s *releaseSwitch) checkLayout(r *run) error { return s.check(r) }
-
-func (s *releaseSwitch) stage(_ context.Context, r *run, _ *os.File) (string, error) {
-	return s.dir.Path(s.target), nil
-}
-
-func (s *releaseSwitch) sync(ctx context.Context, r *run) error { return s.switchTo(r, s.target) }
+// isSwitch tells whether the run goes back to a deployment that stands at dest:
+// there is nothing to fetch.
+func (r *run) isSwitch() bool { return r.isRollback() && r.back.id != "" }

@@ -4,21 +4,57 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
-	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"stretcher/internal/archive"
 	"stretcher/internal/disk"
 	"stretcher/internal/journal"
 	"stretcher/internal/policy"
+	"stretcher/internal/strategy"
+	"stretcher/internal/strategy/staging"
 	"stretcher/internal/text/failure"
 )
+
+// workDir is a private directory of the run, known by the open directory that
+// it was made in.
+type workDir struct {
+	parent *disk.Dir
+	name   string
+	hold   *os.File // says that it is in use; nil where the file system knows no locks
+}
+
+func (w workDir) path() string { return filepath.Join(w.parent.Path(), w.name) }
+
+// remove removes it and leaves the time of the directory that it was in: that
+// may be dest.
+func (w workDir) remove() error {
+	info, statErr := w.parent.File().Stat()
+	err := disk.RemoveAll(w.parent.Root(), w.name)
+	if statErr == nil { // not ours to change, perhaps
+		_ = setTime(w.parent.File(), info.ModTime())
+	}
+	return err
+}
+
+// setTime sets the time of an open directory.
+func setTime(dir *os.File, modified time.Time) error {
+	return unix.UtimesNanoAt(int(dir.Fd()), ".", []unix.Timespec{
+		{Nsec: unix.UTIME_OMIT}, unix.NsecToTimespec(modified.UnixNano()),
+	}, 0)
+}
+
+func (w workDir) close() {
+	if w.hold != nil {
+		_ = w.hold.Close()
+	}
+	_ = w.parent.Close()
+}
 
 // tempParents are the places where a run may keep files, best first: what
 // TMPDIR names, since somebody asked for it; the directory that holds dest,
@@ -39,131 +75,119 @@ func (r *run) tempParents() []string {
 }
 
 // workDirIn makes a private directory in the first of parents that has room
-// for size bytes (-1 = unknown). It is removed when the run ends.
+// for size bytes (-1 = unknown), or where there is a better place. It is
+// removed when the run ends.
 func (r *run) workDirIn(parents []string, what string, size int64) (string, error) {
-	var reasons []string
-	var last error
-	for _, parent := range parents {
-		dir, err := r.makeDir(parent, size)
-		if err == nil {
-			return dir, nil
-		}
-		reasons, last = append(reasons, failure.Text(err)), err
+	dir, err := r.private(disk.Wanted{What: what, Size: size, Candidates: parents, State: r.statePath()})
+	if err != nil {
+		return "", err
 	}
-	if len(reasons) == 1 {
-		return "", fmt.Errorf("no place for the %s: %w", what, last)
-	}
-	return "", fmt.Errorf("no place for the %s: %s; %w", what, strings.Join(reasons[:len(reasons)-1], "; "), last)
+	return dir.Path(), dir.Close()
 }
 
-func (r *run) makeDir(parent string, size int64) (string, error) {
-	if err := disk.Room(parent, size); err != nil {
-		return "", err
+// statePath is the state directory, "" where there is none.
+func (r *run) statePath() string {
+	if dir := r.rec.State(); dir != nil {
+		return dir.Path()
 	}
-	dir := filepath.Join(parent, journal.TempPrefix(r.id)+strconv.Itoa(len(r.temp)))
+	return ""
+}
+
+// private makes a private directory in the best place that is wanted.
+func (r *run) private(w disk.Wanted) (*disk.Dir, error) {
+	places, err := disk.Places(w)
+	if err != nil {
+		return nil, err
+	}
+	for i, place := range places {
+		var dir *disk.Dir
+		if dir, err = r.makeWorkDir(place); err == nil {
+			for _, other := range places[i+1:] {
+				_ = other.Close()
+			}
+			return dir, nil
+		}
+	}
+	return nil, err
+}
+
+// makeWorkDir makes a directory, and keeps the one that it is in.
+func (r *run) makeWorkDir(parent *disk.Dir) (*disk.Dir, error) {
+	w := workDir{parent: parent, name: journal.TempPrefix(r.id) + strconv.Itoa(r.made)}
+	r.made++
 	// Noted before it is made, so that there is no moment at which a kill
 	// leaves a directory that nobody knows of.
-	r.temp = append(r.temp, dir)
-	r.rec.Leave(dir)
-	disk.SweepPath(parent, journal.TempPattern)
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return "", err
+	r.rec.Leave(w.path())
+	disk.Sweep(parent, journal.TempPattern)
+	dir, err := parent.Make(w.name, 0o700)
+	if err != nil {
+		_ = parent.Close()
+		return nil, err
 	}
 	// Says that the directory is in use, to runs that have no history to ask.
-	if hold, err := disk.HoldPath(dir); err == nil { // some file systems know no locks
-		r.holds = append(r.holds, hold)
+	if hold, err := disk.Hold(dir.Root()); err == nil { // some file systems know no locks
+		w.hold = hold
 	}
+	r.temp = append(r.temp, w)
 	return dir, nil
 }
 
 // cleanUp removes every temporary directory of the run.
 func (r *run) cleanUp() {
-	for _, dir := range r.temp {
-		if _, err := os.Lstat(dir); errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err := removeQuietly(dir); err != nil {
+	for _, w := range r.temp {
+		if err := w.remove(); err != nil {
 			r.log.Warn(failure.Sayf("clean-up: %v", err))
 		}
-	}
-	for _, hold := range r.holds {
-		_ = hold.Close()
+		w.close()
 	}
 	if r.archive != nil {
 		_ = r.archive.Close()
 	}
-	r.temp, r.holds, r.archive = nil, nil, nil
+	r.temp, r.archive = nil, nil
 }
 
-// removeQuietly removes a tree and leaves the time of the directory that it
-// was in: that may be dest.
-func removeQuietly(dir string) error {
-	parent := filepath.Dir(dir)
-	info, statErr := os.Stat(parent)
-	err := disk.RemovePath(dir)
-	if statErr == nil {
-		_ = os.Chtimes(parent, time.Time{}, info.ModTime()) // not ours to change, perhaps
+// runPlaces makes the private directories of a strategy.
+type runPlaces struct {
+	r          *run
+	candidates []string   // the best first
+	dest       *disk.Dest // nil where there is none
+}
+
+// Private makes a directory.
+func (p runPlaces) Private(what string, w strategy.Where) (*disk.Dir, error) {
+	wanted := disk.Wanted{What: what, Size: -1, Dest: p.dest, SameDevice: w.SameDevice, Full: w.Full,
+		Candidates: p.candidates, State: p.r.statePath()}
+	if w.SameDevice && p.dest != nil {
+		wanted.Candidates = []string{p.dest.Parent.Path()}
 	}
-	return err
+	return p.r.private(wanted)
 }
 
-// unpack unpacks the archive into a new staging directory in the first
-// of parents that has room for it, and gives its root the mode it shall have.
-func (r *run) unpack(ctx context.Context, file *os.File, parents []string) (dir string, err error) {
-	for i := range parents {
-		dir, err = r.unpackIn(ctx, file, parents[i:])
-		if dir == "" || !errors.Is(err, syscall.ENOSPC) || i == len(parents)-1 {
-			return dir, err
-		}
-		work := filepath.Dir(dir)
-		if filepath.Dir(work) != filepath.Clean(parents[i]) {
-			continue // this one could not be used at all
-		}
-		r.log.Warn(fmt.Sprintf("%q has no room for what is in the archive: trying elsewhere", parents[i]))
-		if err := disk.RemovePath(work); err != nil {
-			return "", err
-		}
+// Drop removes a directory.
+func (p runPlaces) Drop(dir *disk.Dir) error {
+	i := slices.IndexFunc(p.r.temp, func(w workDir) bool { return w.path() == dir.Path() })
+	if i < 0 {
+		return fmt.Errorf("%q is no directory of this run", dir.Path())
 	}
-	return "", errors.New("no place to unpack in")
+	w := p.r.temp[i]
+	p.r.temp = slices.Delete(p.r.temp, i, i+1)
+	defer w.close()
+	return w.remove()
 }
 
-func (r *run) unpackIn(ctx context.Context, file *os.File, parents []string) (string, error) {
-	dir, err := r.stagingDir(parents)
+// unpack unpacks the archive in the first of parents that has room for it.
+func (r *run) unpack(ctx context.Context, f *os.File, parents []string) (strategy.Staged, error) {
+	t := r.target(nil, errNoDest)
+	t.Place = runPlaces{r: r, candidates: parents}
+	tree, err := staging.Unpack(ctx, &t, f, false)
 	if err != nil {
-		return "", err
+		return strategy.Staged{}, err
 	}
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return "", err
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return "", err
-	}
-	defer root.Close()
-	res, err := archive.Extract(ctx, file, root, r.archiveOptions())
-	if err != nil {
-		return dir, r.archiveError(err)
-	}
-	if !res.HasRoot {
-		if err := os.Chmod(dir, r.destMode()); err != nil {
-			return "", err
-		}
-	}
-	r.log.Info(fmt.Sprintf("extracted %d entries", res.Entries), "entries", res.Entries, "bytes", res.Bytes)
-	return dir, nil
+	return strategy.Staged{Dir: tree.Dir}, tree.Work.Close()
 }
 
-// stagingDir makes an empty directory to stage a tree in.
-func (r *run) stagingDir(parents []string) (string, error) {
-	work, err := r.workDirIn(parents, "staging directory", -1)
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(work, "tree")
-	return dir, os.Mkdir(dir, 0o755)
-}
-
-func (r *run) archiveError(err error) error { return fmt.Errorf("archive from %q: %w", r.src, err) }
+// errNoDest: what is unpacked is not deployed.
+var errNoDest = errors.New("there is no dest")
 
 // archiveOptions say how the manifest and the host want archives read.
 func (r *run) archiveOptions() archive.Options {
@@ -175,47 +199,9 @@ func (r *run) archiveOptions() archive.Options {
 	}
 }
 
-const defaultDestMode = 0o755
-
-// destMode is the mode of dest when the archive does not tell it.
-func (r *run) destMode() os.FileMode {
-	if r.manifest.DestMode != nil {
-		return os.FileMode(*r.manifest.DestMode)
-	}
-	return defaultDestMode
-}
-
 func extractMode(e policy.Extract) archive.Mode {
 	if e == policy.Strict {
 		return archive.Strict
 	}
 	return archive.Compat
-}
-
-// maxExcludeFrom bounds an exclude list, in bytes.
-const maxExcludeFrom = 16 << 20
-
-// readExcludeFrom returns the text of exclude_from, a file inside the tree at
-// dir, however the tree's symlinks lie. "" is none.
-func readExcludeFrom(dir, name string) ([]byte, error) {
-	if name == "" {
-		return nil, nil
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	info, err := root.Stat(name)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return nil, failure.Malformed("exclude_from %q is not in the archive", name)
-	case err != nil:
-		return nil, failure.Refused("exclude_from %q leads out of the archive: %v", name, errors.Unwrap(err))
-	case !info.Mode().IsRegular():
-		return nil, failure.Malformed("exclude_from %q is not a regular file", name)
-	case info.Size() > maxExcludeFrom:
-		return nil, failure.Refused("exclude_from %q is larger than %d bytes", name, maxExcludeFrom)
-	}
-	return root.ReadFile(name)
 }

@@ -3,187 +3,178 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 
 	"stretcher/internal/disk"
+	"stretcher/internal/disk/tree"
+	"stretcher/internal/hooks"
 	"stretcher/internal/manifest"
 	"stretcher/internal/process"
+	"stretcher/internal/strategy"
+	allstrategies "stretcher/internal/strategy/all"
 	"stretcher/internal/text/failure"
 )
 
-// syncStrategy is a way by which an archive becomes what is deployed. A value
-// serves one run.
-//
-// checkLayout runs before anything is fetched and refuses a dest whose layout
-// the strategy would not find its way in, or would destroy: no command is
-// meant to mend that. check runs before anything is staged and says early what
-// would stop sync.
-// stage unpacks the archive's file into a new private directory, and tells
-// its name: all of the tree, or what of it differs from dest. sync makes dest
-// what the manifest says; it may consume what is staged. Both stop when ctx
-// ends; an error from sync says what state dest is in where that is not "as
-// before". live is the directory that the deployed tree is in, or will be.
-type syncStrategy interface {
-	checkLayout(r *run) error
-	check(r *run) error
-	stage(ctx context.Context, r *run, archive *os.File) (staging string, err error)
-	sync(ctx context.Context, r *run) error
-	live(r *run) string
-}
-
-// Strategies by which a staged tree becomes the destination.
-const (
-	strategyRsync    = "rsync"
-	strategyMv       = "mv"
-	strategyNative   = "native"
-	strategyReleases = "releases"
-)
-
-// newStrategy returns the strategy of a checked manifest.
-func newStrategy(m *manifest.Manifest) syncStrategy {
-	switch m.SyncStrategy {
-	case strategyMv:
-		return mvStrategy{}
-	case strategyNative:
-		return &nativeStrategy{}
-	case strategyReleases:
-		return &releaseStrategy{}
-	default:
-		return rsyncStrategy{}
-	}
-}
-
-// settleStrategy chooses a strategy for a manifest that names none: rsync, as
-// v1.x, or what does the same without it where it is not installed.
+// settleStrategy chooses a strategy for a manifest that names none.
 func settleStrategy(m *manifest.Manifest, say func(string)) {
 	if m.SyncStrategy != "" {
 		return
 	}
-	m.SyncStrategy = strategyRsync
-	if _, err := exec.LookPath("rsync"); err != nil && len(m.Src) > 0 {
-		m.SyncStrategy = strategyNative
-		say("rsync is not installed: sync_strategy is native")
+	name, why := allstrategies.List().Settle()
+	if m.SyncStrategy = name; why != "" && len(m.Src) > 0 {
+		say(why)
 	}
 }
 
-// rsyncStrategy syncs by rsync(1), as v1.x does. Stopped in the middle, it
-// leaves dest a mixture of old and new files.
-type rsyncStrategy struct{}
-
-func (rsyncStrategy) stage(ctx context.Context, r *run, archive *os.File) (string, error) {
-	return r.unpack(ctx, archive, r.tempParents())
-}
-
-func (rsyncStrategy) live(r *run) string { return r.manifest.Dest }
-
-func (rsyncStrategy) checkLayout(r *run) error { return r.sparesReleases() }
-
-func (rsyncStrategy) check(r *run) error {
-	if _, err := exec.LookPath("rsync"); err != nil {
-		return failure.Hinted("install rsync, or use another sync_strategy", fmt.Errorf("sync_strategy rsync: %w", err))
+// chooseStrategy opens dest, lets the host policy judge what has been opened,
+// and makes the strategy of the run for it. It is done before anything is
+// fetched, and again before anything is staged: commands may have made dest,
+// or moved it away. From then on nothing looks dest up by its name.
+//
+// A dest that can't be opened is told by the strategy's Check.
+func (r *run) chooseStrategy() error {
+	r.closeDest()
+	dest, missing := disk.OpenDest(r.manifest.Dest)
+	if missing != nil {
+		dest, missing = &disk.Dest{Given: r.manifest.Dest}, explainDest(r.manifest.Dest, missing)
 	}
-	return checkDir(r.manifest.Dest)
+	s, err := allstrategies.List().New(r.manifest.SyncStrategy, r.target(dest, missing))
+	if err == nil && missing == nil {
+		err = r.policy.Dest(dest.Real())
+	}
+	r.dest, r.strategy = dest, s
+	return err
 }
 
-// checkDir refuses a dest that is there and not a directory.
-func checkDir(dest string) error {
-	info, err := os.Stat(dest)
+func (r *run) closeDest() {
+	_ = r.staged.Close()
+	if r.dest != nil && r.dest.Parent != nil {
+		_ = r.dest.Close()
+	}
+	r.dest, r.staged = nil, strategy.Staged{}
+}
+
+// explainDest adds what to do about a dest that can't be opened.
+func explainDest(dest string, err error) error {
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if _, err := os.Lstat(dest); err == nil {
-			return fmt.Errorf("dest %q is a symlink that leads nowhere", dest)
-		}
-		return checkAbove(dest)
-	case err != nil:
-		return fmt.Errorf("dest: %w", err)
-	case !info.IsDir():
-		return fmt.Errorf("dest %q is not a directory", dest)
+	case errors.Is(err, disk.ErrNoParent):
+		return failure.Hinted("make it, for example in a pre command: mkdir -p "+filepath.Dir(dest), err)
+	case errors.Is(err, disk.ErrForeignLink):
+		return failure.Hinted("name in dest where it leads, or let it belong to root: chown -h root LINK", failure.Refused("%w", err))
 	}
-	return nil
+	return err
 }
 
-// checkAbove makes sure that dest can be made: only the last directory of it
-// is, so that a mistyped dest makes no path.
-func checkAbove(dest string) error {
-	above := filepath.Dir(dest)
-	if info, err := os.Stat(above); err != nil || !info.IsDir() {
-		return failure.Hinted(fmt.Sprintf("make it, for example in a pre command: mkdir -p %s", above), fmt.Errorf("dest: there is no directory %q", above))
+// target is all that a strategy is told of the run.
+func (r *run) target(dest *disk.Dest, missing error) strategy.Target {
+	m := r.manifest
+	t := strategy.Target{
+		Run: r.id, Dest: dest, NoDest: missing,
+		Excludes: m.Excludes, ExcludeFrom: m.ExcludeFrom,
+		Archive: r.archiveOptions(), Origin: func() string { return r.src }, Checksum: m.Checksum.String(),
+		Name: r.log.Masked(m.Name), Version: r.log.Masked(m.Version),
+		Whole: r.hasHooksAt(hooks.PostExtract, hooks.PreSync),
+		Log:   r.log, Child: r.child,
+		RsyncVerbose: r.opts.RsyncVerbose,
+		Native:       strategy.NativeOptions{Checksum: m.Native.Checksum},
+		Releases: strategy.ReleasesOptions{
+			Keep: m.Releases.KeepCount(), Shared: m.Releases.Shared, Link: m.Releases.Link, Stay: m.Rollback.Off,
+		},
 	}
-	return nil
+	if missing == nil {
+		t.Place = runPlaces{r: r, candidates: r.tempParents(), dest: dest}
+	}
+	if m.DestMode != nil {
+		mode := fs.FileMode(*m.DestMode)
+		t.DestMode = &mode
+	}
+	if r.isRollback() {
+		t.Releases.Back = r.back.id
+	}
+	return t
 }
 
-func (rsyncStrategy) sync(ctx context.Context, r *run) (err error) {
-	if r.excludeText, err = readExcludeFrom(r.staging, r.manifest.ExcludeFrom); err != nil {
-		return err
-	}
-	args := rsyncArgs(r.manifest, r.opts.RsyncVerbose, r.staging)
-	r.log.Info("rsync " + strings.Join(args, " "))
+// child runs a child process of the strategy as a command of step sync.
+func (r *run) child(ctx context.Context, c process.Command) error {
 	out := r.log.Output("")
 	defer out.Close()
-	_, err = process.Run(ctx, process.Command{Path: "rsync", Args: args, Env: r.rec.Starting(r.commandEnv("sync")), Stdout: out, Stderr: out, Started: r.rec.Started})
+	c.Env, c.Stdout, c.Stderr = r.rec.Starting(r.commandEnv("sync")), out, out
+	c.Started = r.rec.Started
+	_, err := process.Run(ctx, c)
 	r.rec.Started(0)
-	if err != nil {
-		return fmt.Errorf("rsync to %q: %w; it may be a mixture of old and new files now", r.manifest.Dest, err)
-	}
-	return nil
+	return err
 }
 
-// rsyncArgs are v1.x's arguments in v1.x's order.
-func rsyncArgs(m *manifest.Manifest, verbose, staging string) []string {
-	args := []string{"-a", "--delete"}
-	if verbose != "" {
-		args = append(args, verbose)
-	}
-	if m.ExcludeFrom != "" {
-		args = append(args, "--exclude-from", filepath.Join(staging, m.ExcludeFrom))
-	}
-	for _, pattern := range m.Excludes {
-		args = append(args, "--exclude", pattern)
-	}
-	return append(args, staging+"/", m.Dest+"/")
-}
-
-// mvStrategy renames the staged tree to dest, which must not exist: dest is
-// there completely or not at all.
-type mvStrategy struct{}
-
-// stage has one place only, since a rename can't cross file systems.
-func (mvStrategy) stage(ctx context.Context, r *run, archive *os.File) (string, error) {
-	return r.unpack(ctx, archive, []string{filepath.Dir(r.manifest.Dest)})
-}
-
-func (mvStrategy) live(r *run) string { return r.manifest.Dest }
-
-func (mvStrategy) checkLayout(*run) error { return nil }
-
-func (mvStrategy) check(r *run) error {
-	_, err := os.Lstat(r.manifest.Dest)
-	switch {
-	case err == nil:
-		return failure.Hinted("move it away in a pre command, or use sync_strategy rsync",
-			fmt.Errorf("dest %q exists already, and sync_strategy mv replaces nothing", r.manifest.Dest))
-	case errors.Is(err, fs.ErrNotExist):
+// stage unpacks the archive. A dest that was current when the run began is
+// looked at again if commands have run since.
+func (r *run) stage(ctx context.Context) (err error) {
+	if r.current && (len(r.manifest.Commands.Pre) == 0 || r.isCurrent(ctx)) {
 		return nil
-	default:
-		return fmt.Errorf("dest: %w", err)
 	}
+	if r.current {
+		r.current = false
+		if err := r.bring(ctx); err != nil {
+			return err
+		}
+	}
+	if err := r.chooseStrategy(); err != nil {
+		return err
+	}
+	if err := r.strategy.CheckLayout(); err != nil {
+		return err
+	}
+	if err := r.strategy.Check(); err != nil {
+		return err
+	}
+	if r.staged, err = r.strategy.Stage(ctx, r.archive); err != nil {
+		return err
+	}
+	return r.dropArchive()
 }
 
-func (mvStrategy) sync(ctx context.Context, r *run) error {
-	if err := context.Cause(ctx); err != nil {
+// sync makes dest equal to the staged tree.
+func (r *run) sync(ctx context.Context) error {
+	r.begun = true
+	if err := r.strategy.Sync(ctx, &r.staged); err != nil {
 		return err
 	}
-	if _, err := readExcludeFrom(r.staging, r.manifest.ExcludeFrom); err != nil {
-		return err
-	}
-	if err := disk.RenamePath(r.staging, r.manifest.Dest); err != nil {
-		return fmt.Errorf("move to dest: %w", err)
-	}
-	r.log.Info(fmt.Sprintf("moved to %q", r.manifest.Dest))
+	r.synced = true
+	r.remember(ctx)
 	return nil
+}
+
+// remember records dest as it is after the sync, before anything else
+// changes it.
+func (r *run) remember(ctx context.Context) {
+	name := r.rec.Tree()
+	if name == "" {
+		return
+	}
+	skip, err := r.strategy.Skip(r.staged.Excludes)
+	if err == nil {
+		err = tree.Save(ctx, r.live(), skip, r.staged.Excludes, name)
+	}
+	if err != nil {
+		r.log.Warn(failure.Sayf("dest can't be recorded, so the next run will deploy in full: %v", err))
+		return
+	}
+	r.recorded = name
+}
+
+// live is the directory that the deployed tree is in.
+func (r *run) live() string {
+	if r.strategy == nil {
+		return r.manifest.Dest
+	}
+	return r.strategy.Live()
+}
+
+// stagedPath is the directory of the staged tree, for messages and for
+// programs; "" before there is one.
+func (r *run) stagedPath() string {
+	if r.staged.Dir == nil {
+		return ""
+	}
+	return r.staged.Dir.Path()
 }

@@ -38,6 +38,7 @@ type Journal struct {
 	log   *runlog.Log
 	dir   *state.Dir     // nil without a usable state directory
 	db    *history.Store // nil without a usable history
+	old   *history.Store // to look at alone, instead of db; mostly nil
 	lost  bool           // a call to the history has failed
 	run   history.Run
 	steps []history.Step // of the run, not written yet
@@ -57,6 +58,14 @@ func New(log *runlog.Log) *Journal { return &Journal{log: log, cleared: map[stri
 func Reading(path string, log *runlog.Log) *Journal {
 	j := New(log)
 	j.dir = state.At(path)
+	return j
+}
+
+// OpenReading is Reading of a journal that also knows of earlier runs, where
+// there is a history. It writes nothing.
+func OpenReading(ctx context.Context, path string, log *runlog.Log) *Journal {
+	j := Reading(path, log)
+	j.old, _ = history.Open(ctx, j.dir.History(), history.Options{ReadOnly: true, Traceless: true})
 	return j
 }
 
@@ -89,8 +98,10 @@ func OpenNotes(path string, log *runlog.Log) (*Journal, error) {
 
 // Close closes the history.
 func (j *Journal) Close() {
-	if j.db != nil {
-		_ = j.db.Close()
+	for _, db := range []*history.Store{j.db, j.old} {
+		if db != nil {
+			_ = db.Close()
+		}
 	}
 }
 
@@ -268,9 +279,18 @@ func (j *Journal) Prune(keep time.Duration) {
 	})
 }
 
+// look is try for calls that change nothing.
+func (j *Journal) look(call func(context.Context, *history.Store) error) {
+	if j.old == nil {
+		j.try(call)
+		return
+	}
+	_ = call(context.Background(), j.old) // who only looks can do without
+}
+
 // LastGood is the last good run on dest.
 func (j *Journal) LastGood(dest string) (good history.Run, ok bool) {
-	j.try(func(ctx context.Context, db *history.Store) (err error) {
+	j.look(func(ctx context.Context, db *history.Store) (err error) {
 		good, err = db.LastGood(ctx, dest)
 		if ok = err == nil; errors.Is(err, history.ErrNotFound) {
 			return nil
@@ -284,7 +304,7 @@ func (j *Journal) LastGood(dest string) (good history.Run, ok bool) {
 // failed may have left files there that look like the good run's.
 func (j *Journal) IsLast(good history.Run) bool {
 	last := false
-	j.try(func(ctx context.Context, db *history.Store) error {
+	j.look(func(ctx context.Context, db *history.Store) error {
 		later, err := db.After(ctx, good)
 		last = err == nil && !slices.ContainsFunc(later, func(l history.Run) bool {
 			return l.Result != history.Running && mayHaveSynced(l.Step)

@@ -25,7 +25,7 @@ type Target struct {
 	ExcludeFrom string   // a file in the archive with more of them; "" = none
 
 	Archive  archive.Options // how archives are read
-	Origin   string          // where the archive is from, for messages
+	Origin   func() string   // where the archive is from, for messages
 	Checksum string          // of the archive, ALGORITHM:HEX
 
 	Name    string // of the deployment, without secrets
@@ -100,6 +100,7 @@ type Definition struct {
 
 	Sections []string // keys of manifests that only this strategy reads
 	Patterns bool     // it reads exclude patterns itself, so that each must be one
+	Default  bool     // package all may choose it for a manifest that names none
 
 	// Deployments lists what a Reverter finds at dest. nil: its deployments
 	// do not stand beside one another.

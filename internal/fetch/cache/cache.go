@@ -90,6 +90,11 @@ func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open cache: %w", err)
 	}
+	return OpenReading(dir)
+}
+
+// OpenReading is Open of a cache that is there, to be looked at alone.
+func OpenReading(dir string) (*Store, error) {
 	place, err := openOwn(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open cache: %w", err)

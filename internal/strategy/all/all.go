@@ -20,8 +20,8 @@ import (
 func List() Set {
 	return Set{
 		rsync.Definition(),
-		native.Definition(),
 		mv.Definition(),
+		native.Definition(),
 		releases.Definition(),
 	}
 }

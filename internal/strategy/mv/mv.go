@@ -8,8 +8,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
+	"path/filepath"
 
 	"stretcher/internal/disk"
 	"stretcher/internal/strategy"
@@ -72,8 +72,9 @@ func (m *mv) Sync(ctx context.Context, s *strategy.Staged) (err error) {
 	}
 	d := m.t.Dest
 	if err := disk.RenameNew(m.tree.Work.Root(), m.tree.Name, d.Parent.Root(), d.Name); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			err = fmt.Errorf("%q: %w", d.Given, fs.ErrExist)
+		var link *os.LinkError
+		if errors.As(err, &link) { // which knows the last names alone
+			link.Old, link.New = filepath.Join(m.tree.Work.Path(), link.Old), d.Given
 		}
 		return fmt.Errorf("move to dest: %w", err)
 	}

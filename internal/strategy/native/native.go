@@ -35,6 +35,7 @@ func Definition() strategy.Definition {
 		New:      func(t strategy.Target) (strategy.Strategy, error) { return &native{t: t}, nil },
 		Sections: []string{Name},
 		Patterns: true,
+		Default:  true,
 	}
 }
 

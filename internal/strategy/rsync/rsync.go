@@ -32,7 +32,7 @@ const Name = "rsync"
 
 // Definition is the strategy's line in the list of all.
 func Definition() strategy.Definition {
-	return strategy.Definition{Name: Name, New: func(t strategy.Target) (strategy.Strategy, error) { return &rsync{t: t}, nil }}
+	return strategy.Definition{Name: Name, Default: true, New: func(t strategy.Target) (strategy.Strategy, error) { return &rsync{t: t}, nil }}
 }
 
 // Installed tells whether there is an rsync to run.
@@ -53,7 +53,10 @@ func (r *rsync) Check() error {
 	if err := Installed(); err != nil {
 		return failure.Hinted("install rsync, or use another sync_strategy", fmt.Errorf("sync_strategy rsync: %w", err))
 	}
-	return r.t.NoDest
+	if r.t.NoDest != nil || r.t.Dest.Dir != nil {
+		return r.t.NoDest
+	}
+	return staging.CanMake(r.t.Dest)
 }
 
 // Stage unpacks all of the archive, anywhere.

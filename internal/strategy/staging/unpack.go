@@ -107,5 +107,5 @@ func fill(ctx context.Context, t *strategy.Target, f *os.File, dir *disk.Dir) er
 
 // ArchiveError says which archive an error speaks of.
 func ArchiveError(t *strategy.Target, err error) error {
-	return fmt.Errorf("archive from %q: %w", t.Origin, err)
+	return fmt.Errorf("archive from %q: %w", t.Origin(), err)
 }

@@ -60,7 +60,7 @@ func (w *World) Target(archive *os.File, change func(*strategy.Target)) strategy
 	w.runs++
 	t := strategy.Target{
 		Strategy: w.Case.Definition.Name, Run: fmt.Sprintf("01900000-0000-7000-8000-%012d", w.runs),
-		Origin: "test", Name: "app", Log: &w.Log, Place: &places{dir: w.t.TempDir(), run: w.runs, t: w.t},
+		Origin: func() string { return "test" }, Name: "app", Log: &w.Log, Place: &places{dir: w.t.TempDir(), run: w.runs, t: w.t},
 		Child: child, Others: func() []strategy.Deployments { return nil },
 		Releases: strategy.ReleasesOptions{Keep: 2},
 	}
