@@ -91,7 +91,7 @@ func (a *app) readHistory(ctx context.Context, opts history.Options, f func(*his
 func (o *historyOptions) print(ctx context.Context, db *history.Store, dest string) error {
 	switch {
 	case o.log != "":
-		return printLog(ctx, db, o.log, o.Stdout)
+		return printLog(ctx, db, state.At(o.host.StateDir), o.log, o.Stdout)
 	case o.id != "":
 		return o.printRun(ctx, db)
 	}
@@ -157,7 +157,7 @@ func (o *historyOptions) printRun(ctx context.Context, db *history.Store) error 
 	return history.WriteDetail(o.Stdout, details[0])
 }
 
-func printLog(ctx context.Context, db *history.Store, id string, w io.Writer) error {
+func printLog(ctx context.Context, db *history.Store, dir *state.Dir, id string, w io.Writer) error {
 	r, err := db.Run(ctx, id)
 	if err != nil {
 		return err
@@ -165,7 +165,7 @@ func printLog(ctx context.Context, db *history.Store, id string, w io.Writer) er
 	if r.Log == "" {
 		return fmt.Errorf("run %s has no log", r.ID)
 	}
-	f, err := os.Open(r.Log)
+	f, err := os.Open(dir.Log(r.ID)) // and not what the row says: anything may stand there
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ type Owner struct {
 	Dirs  []string `json:"-"`     // temporary directories
 }
 
-func (d *Dir) owner(run string) string { return filepath.Join(d.path, "running", run+ownerSuffix) }
+func (d *Dir) owner(run string) string { return d.file("running", run, ownerSuffix) }
 
 // SetOwner begins the note of the process that is run, with a line about it.
 // Each directory gets a line of its own, quoted: it keeps every byte.

@@ -120,10 +120,15 @@ func (d *Dir) History() string { return filepath.Join(d.path, "history.db") }
 func (d *Dir) Locks() string { return filepath.Join(d.path, "locks") }
 
 // Log is the path of a run's log.
-func (d *Dir) Log(run string) string { return filepath.Join(d.path, "logs", run+".log") }
+func (d *Dir) Log(run string) string { return d.file("logs", run, ".log") }
 
 // Tree is the path of what a run has recorded of dest.
-func (d *Dir) Tree(run string) string { return filepath.Join(d.path, "trees", run) }
+func (d *Dir) Tree(run string) string { return d.file("trees", run, "") }
+
+// file is what a run has in a directory. Whatever it is called, it is there.
+func (d *Dir) file(sub, run, suffix string) string {
+	return filepath.Join(d.path, sub, filepath.Base(run+suffix))
+}
 
 // Forget removes the log and the recorded tree of a run.
 func (d *Dir) Forget(run string) {
@@ -131,7 +136,7 @@ func (d *Dir) Forget(run string) {
 	_ = os.Remove(d.Tree(run))
 }
 
-func (d *Dir) group(run string) string { return filepath.Join(d.path, "running", run) }
+func (d *Dir) group(run string) string { return d.file("running", run, "") }
 
 // Cache is the directory of what past runs have deployed, kept for a rollback.
 func (d *Dir) Cache() string { return filepath.Join(d.path, "cache") }
@@ -173,7 +178,7 @@ func (d *Dir) Groups(run string) (pgids []int) {
 	return pgids
 }
 
-func (d *Dir) starting(run string) string { return filepath.Join(d.path, "running", run+".starting") }
+func (d *Dir) starting(run string) string { return d.file("running", run, ".starting") }
 
 // SetStarting notes the id of a command that a run is about to start, whose
 // process group nobody knows yet; "" when it has been noted.
@@ -193,9 +198,7 @@ func (d *Dir) Starting(run string) string {
 	return string(b)
 }
 
-func (d *Dir) containers(run string) string {
-	return filepath.Join(d.path, "running", run+".containers")
-}
+func (d *Dir) containers(run string) string { return d.file("running", run, ".containers") }
 
 // SetContainers notes whether a run may have containers.
 func (d *Dir) SetContainers(run string, may bool) error {

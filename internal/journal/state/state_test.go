@@ -219,3 +219,15 @@ func TestOpenJudges(t *testing.T) {
 		t.Error("that of somebody else is trusted")
 	}
 }
+
+// A run's files are in the state directory, whatever its row calls it.
+func TestFilesStayInside(t *testing.T) {
+	d := At("/state")
+	for _, run := range []string{"../../etc/passwd", "/etc/passwd", "..", "a/b"} {
+		for _, name := range []string{d.Log(run), d.Tree(run), d.group(run), d.starting(run), d.containers(run), d.owner(run)} {
+			if rel, err := filepath.Rel("/state", name); err != nil || !filepath.IsLocal(rel) {
+				t.Errorf("%q leads to %q", run, name)
+			}
+		}
+	}
+}
