@@ -17,15 +17,26 @@ var ErrRecord = errors.New("unreadable record")
 // at the end.
 type header struct{ Excludes []byte }
 
-// Save records the tree at dir in the file name, completely or not at all.
-// excludes is the text of the exclude list that was in the archive.
+// Save is SaveIn by the path of a directory, or of a symlink to one.
 func Save(ctx context.Context, dir string, skip Skip, excludes []byte, name string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return fmt.Errorf("record tree: %w", err)
+	}
+	defer root.Close()
+	return SaveIn(ctx, root, skip, excludes, name)
+}
+
+// SaveIn records the tree below an open directory in the file name, completely
+// or not at all. excludes is the text of the exclude list that was in the
+// archive.
+func SaveIn(ctx context.Context, root *os.Root, skip Skip, excludes []byte, name string) error {
 	tmp := name + ".new"
 	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("record tree: %w", err)
 	}
-	err = errors.Join(write(ctx, f, dir, skip, excludes), f.Close())
+	err = errors.Join(write(ctx, f, root, skip, excludes), f.Close())
 	if err == nil {
 		err = os.Rename(tmp, name)
 	}
@@ -36,13 +47,13 @@ func Save(ctx context.Context, dir string, skip Skip, excludes []byte, name stri
 	return nil
 }
 
-func write(ctx context.Context, f io.Writer, dir string, skip Skip, excludes []byte) error {
+func write(ctx context.Context, f io.Writer, root *os.Root, skip Skip, excludes []byte) error {
 	w := bufio.NewWriterSize(f, 64<<10)
 	enc := gob.NewEncoder(w)
 	if err := enc.Encode(header{excludes}); err != nil {
 		return err
 	}
-	if err := walk(ctx, dir, skip, func(e Entry) error { return enc.Encode(&e) }); err != nil {
+	if err := walk(ctx, root, skip, func(e Entry) error { return enc.Encode(&e) }); err != nil {
 		return err
 	}
 	return errors.Join(enc.Encode(&Entry{}), w.Flush())
@@ -69,10 +80,20 @@ func (d *Drifts) add(path, what string) {
 	}
 }
 
-// Check compares the tree at dir with what Save has recorded in the file
-// name; skip makes its function of the recorded excludes. The error is
-// ErrRecord when the record is the trouble, not the tree.
+// Check is CheckIn by the path of a directory, or of a symlink to one.
 func Check(ctx context.Context, name, dir string, skip func(excludes []byte) (Skip, error)) (Drifts, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return Drifts{}, fmt.Errorf("read tree: %w", err)
+	}
+	defer root.Close()
+	return CheckIn(ctx, name, root, skip)
+}
+
+// CheckIn compares the tree below an open directory with what was recorded in
+// the file name; skip makes its function of the recorded excludes. The error
+// is ErrRecord when the record is the trouble, not the tree.
+func CheckIn(ctx context.Context, name string, root *os.Root, skip func(excludes []byte) (Skip, error)) (Drifts, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return Drifts{}, broken(err)
@@ -90,7 +111,7 @@ func Check(ctx context.Context, name, dir string, skip func(excludes []byte) (Sk
 	if err := c.next(); err != nil {
 		return Drifts{}, err
 	}
-	if err := walk(ctx, dir, leaveOut, c.found); err != nil {
+	if err := walk(ctx, root, leaveOut, c.found); err != nil {
 		return Drifts{}, err
 	}
 	return c.drifts, c.upTo("")

@@ -11,7 +11,7 @@
 // A tree is never held in memory: it is written while it is read, and compared
 // while both are.
 //
-// It imports no other package of this module.
+// Of this module it imports disk/confined alone.
 package tree
 
 import (
@@ -19,9 +19,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"strings"
-	"syscall"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"stretcher/internal/disk/confined"
 )
 
 // Entry is one path of a tree.
@@ -38,59 +40,94 @@ type Entry struct {
 // Skip tells whether a path (as in Entry.Path) and all below it is left out.
 type Skip func(path string, isDir bool) bool
 
-// walk calls found for each entry of the tree at dir, or where dir leads to
-// when it is a symlink, in walking order. A nil skip leaves nothing out.
-func walk(ctx context.Context, dir string, skip Skip, found func(Entry) error) error {
-	dir, err := filepath.EvalSymlinks(dir)
+// walk calls found for each entry of the tree below an open directory, in
+// walking order. A nil skip leaves nothing out.
+func walk(ctx context.Context, root *os.Root, skip Skip, found func(Entry) error) error {
+	w, err := confined.NewWalk(root)
 	if err != nil {
 		return fmt.Errorf("read tree: %w", err)
 	}
-	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
-		rel := "."
-		if path != dir {
-			rel = strings.TrimPrefix(path[len(dir):], "/") // dir may be "/"
-		}
-		if rel != "." && skip != nil && skip(rel, d.IsDir()) {
-			if d.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		e, err := entry(rel, path, d)
-		if err != nil {
-			return err
-		}
-		return found(e)
-	})
+	defer w.Close()
+	r := &reader{ctx: ctx, walk: w, skip: skip, found: found}
+	var st unix.Stat_t
+	if err = unix.Fstat(w.Root(), &st); err == nil {
+		err = r.tell(w.Root(), ".", ".", &st)
+	}
+	if err == nil {
+		err = r.dir("")
+	}
 	if err != nil {
 		return fmt.Errorf("read tree: %w", err)
 	}
 	return nil
 }
 
-func entry(rel, path string, d fs.DirEntry) (Entry, error) {
-	info, err := d.Info()
+// reader is one call of walk.
+type reader struct {
+	ctx   context.Context
+	walk  *confined.Walk
+	skip  Skip
+	found func(Entry) error
+	buf   [confined.MaxTarget]byte
+}
+
+// dir tells of all that is in a directory; "" is the root.
+func (r *reader) dir(path string) error {
+	if err := context.Cause(r.ctx); err != nil {
+		return err
+	}
+	fd, err := r.walk.At(path, false)
 	if err != nil {
-		return Entry{}, err
+		return &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	e := Entry{Path: rel, Mode: info.Mode()}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		e.UID, e.GID = st.Uid, st.Gid
+	names, err := r.walk.List(fd)
+	if err != nil {
+		return &fs.PathError{Op: "read", Path: path, Err: err}
 	}
-	if !d.IsDir() {
-		e.MTime = info.ModTime().UnixNano()
+	for _, name := range slices.Clone(names) { // good until the next List
+		if err := r.name(path, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// name tells of one name in a directory, and of what is below it.
+func (r *reader) name(dir, name string) error {
+	path := confined.Join(dir, name)
+	fd, err := r.walk.At(dir, false)
+	var st unix.Stat_t
+	if err == nil {
+		err = confined.Lstat(fd, name, &st)
+	}
+	if err != nil {
+		return &fs.PathError{Op: "lstat", Path: path, Err: err}
+	}
+	isDir := confined.FileType(&st) == fs.ModeDir
+	if r.skip != nil && r.skip(path, isDir) {
+		return nil
+	}
+	if err := r.tell(fd, name, path, &st); err != nil || !isDir {
+		return err
+	}
+	return r.dir(path)
+}
+
+// tell tells of what stands at a name in the directory open at fd.
+func (r *reader) tell(fd int, name, path string, st *unix.Stat_t) error {
+	e := Entry{Path: path, Mode: confined.FileMode(st), UID: st.Uid, GID: st.Gid}
+	if !e.Mode.IsDir() {
+		e.MTime = st.Mtim.Nano()
 	}
 	switch {
-	case info.Mode().IsRegular():
-		e.Size = info.Size()
-	case info.Mode()&fs.ModeSymlink != 0:
-		e.Link, err = os.Readlink(path)
+	case e.Mode.IsRegular():
+		e.Size = st.Size
+	case e.Mode&fs.ModeSymlink != 0:
+		target, err := confined.Readlink(fd, name, r.buf[:])
+		if err != nil {
+			return &fs.PathError{Op: "readlink", Path: path, Err: err}
+		}
+		e.Link = string(target)
 	}
-	return e, err
+	return r.found(e)
 }

@@ -116,7 +116,10 @@ func TestOrder(t *testing.T) {
 	}
 	last := ""
 	n := 0
-	must(t, walk(t.Context(), dir, nil, func(e Entry) error {
+	root, err := os.OpenRoot(dir)
+	must(t, err)
+	defer root.Close()
+	must(t, walk(t.Context(), root, nil, func(e Entry) error {
 		if last != "" && (!before(last, e.Path) || before(e.Path, last)) {
 			t.Errorf("%q comes before %q", last, e.Path)
 		}
