@@ -83,9 +83,12 @@ func Main(ctx context.Context, p Process, actions Actions) int {
 	return a.report(err)
 }
 
+// runFunc is what a command does. Its error has not been said yet.
+type runFunc func(ctx context.Context, args []string) (status int, err error)
+
 // runs makes of what a command does what cobra calls. An error that cobra gets
 // is one of the command line.
-func (a *app) runs(run func(ctx context.Context, args []string) (status int, err error)) func(*cobra.Command, []string) error {
+func (a *app) runs(run runFunc) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) error {
 		if err := a.settle(c); err != nil {
 			return err

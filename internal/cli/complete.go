@@ -22,12 +22,19 @@ const completeLimit = 200
 // completeTime ends a look into a history that others hold.
 const completeTime = 2 * time.Second
 
+// completions are what may stand at the end of the line, and directive what
+// else the shell may offer.
+type (
+	completions = []cobra.Completion
+	directive   = cobra.ShellCompDirective
+)
+
 // completeDest completes the first argument by the dests of the history.
-func (a *app) completeDest(c *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func (a *app) completeDest(c *cobra.Command, args []string, typed string) (completions, directive) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	var found []cobra.Completion
+	var found completions
 	for _, r := range a.recentRuns(c, "") {
 		if isPlain(r.Dest) && strings.HasPrefix(r.Dest, typed) && !slices.Contains(found, r.Dest) {
 			found = append(found, r.Dest)
@@ -37,12 +44,12 @@ func (a *app) completeDest(c *cobra.Command, args []string, typed string) ([]cob
 }
 
 // completeRun completes a flag by the ids of runs, on DEST where it is known.
-func (a *app) completeRun(c *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func (a *app) completeRun(c *cobra.Command, args []string, typed string) (completions, directive) {
 	dest := ""
 	if len(args) > 0 {
 		dest, _ = filepath.Abs(args[0])
 	}
-	var found []cobra.Completion
+	var found completions
 	for _, r := range a.recentRuns(c, dest) {
 		if strings.HasPrefix(r.ID, typed) {
 			what := fmt.Sprintf("%s, %s, %s", r.Started.Local().Format(time.DateTime), r.Result, printable(r.Name+" "+r.Version))
@@ -86,7 +93,7 @@ func (a *app) recentRuns(c *cobra.Command, dest string) (runs []history.Run) {
 }
 
 // completeCommands completes the words of a command.
-func (a *app) completeCommands(_ *cobra.Command, args []string, typed string) (found []cobra.Completion, _ cobra.ShellCompDirective) {
+func (a *app) completeCommands(_ *cobra.Command, args []string, typed string) (found completions, _ directive) {
 	c := a.root
 	for _, arg := range args {
 		if c = child(c, arg); c == nil {
@@ -103,13 +110,13 @@ func (a *app) completeCommands(_ *cobra.Command, args []string, typed string) (f
 
 // oneOf completes by words.
 func oneOf(words []string) cobra.CompletionFunc {
-	return func(_ *cobra.Command, _ []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return func(_ *cobra.Command, _ []string, typed string) (completions, directive) {
 		return startingWith(typed, words), cobra.ShellCompDirectiveNoFileComp
 	}
 }
 
 // startingWith are the completions that begin with what is typed.
-func startingWith(typed string, all []cobra.Completion) (found []cobra.Completion) {
+func startingWith(typed string, all completions) (found completions) {
 	for _, c := range all {
 		if strings.HasPrefix(c, typed) {
 			found = append(found, c)
@@ -123,7 +130,7 @@ func startingWith(typed string, all []cobra.Completion) (found []cobra.Completio
 // one of some words are completed by these.
 func (a *app) completes() {
 	a.root.TraverseChildren = true
-	a.root.ValidArgsFunction = func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	a.root.ValidArgsFunction = func(*cobra.Command, []string, string) (completions, directive) {
 		return nil, cobra.ShellCompDirectiveDefault
 	}
 	for _, c := range a.commands() {

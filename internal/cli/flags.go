@@ -23,11 +23,13 @@ func newCommand(c *cobra.Command) *cobra.Command {
 	return c
 }
 
+const stateUsage = "where locks, logs and history are (default " + state.System + ", or ~/.local/state/stretcher when not root)"
+
 // declare declares the flags of all commands.
 func (h *Host) declare(f *pflag.FlagSet) {
 	h.Config = policy.Default
 	f.Var(&textValue{&h.Config, "FILE"}, "config", "host policy")
-	f.Var(&textValue{&h.StateDir, "DIR"}, "state-dir", "where locks, logs and history are (default "+state.System+", or ~/.local/state/stretcher when not root)")
+	f.Var(&textValue{&h.StateDir, "DIR"}, "state-dir", stateUsage)
 	asFile(f, "config")
 	asDirectory(f, "state-dir")
 }
@@ -60,7 +62,8 @@ func (o *Log) declare(f *pflag.FlagSet) {
 	o.Format, o.Progress = runlog.FormatText, "auto"
 	f.Var(&textValue{&o.File, "FILE"}, "log-file", "append the log to this file too")
 	f.Var(&choiceValue{&o.Format, []string{runlog.FormatText, runlog.FormatJSON}}, "log-format", "log as text or json")
-	f.Var(&choiceValue{&o.Progress, []string{"auto", "never"}}, "progress", "auto shows a bar on a terminal, never does not")
+	f.Var(&choiceValue{&o.Progress, []string{"auto", "never"}}, "progress",
+		"auto shows a bar on a terminal, never does not")
 	asFile(f, "log-file")
 }
 

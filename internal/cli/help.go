@@ -153,4 +153,5 @@ func writeExits(b *strings.Builder) {
 	}
 }
 
-const exitNote = `Under consul watch (CONSUL_INDEX is set) it is 0 whatever happened, save for 2; --strict-exit turns that off.`
+const exitNote = "Under consul watch (CONSUL_INDEX is set) it is 0 whatever happened, save for 2; " +
+	"--strict-exit turns that off."

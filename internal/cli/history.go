@@ -69,7 +69,9 @@ func (o *historyOptions) run(ctx context.Context, args []string) (int, error) {
 		dest, err = destArg(args[0])
 	}
 	if err == nil {
-		err = o.readHistory(ctx, history.Options{ReadOnly: true}, func(db *history.Store) error { return o.print(ctx, db, dest) })
+		err = o.readHistory(ctx, history.Options{ReadOnly: true}, func(db *history.Store) error {
+			return o.print(ctx, db, dest)
+		})
 	}
 	return Status(err), err
 }

@@ -28,9 +28,11 @@ exec/EVENT, from where its hooks are run.`,
 		RunE:    a.runs(o.run),
 	})
 	f := c.Flags()
-	f.Var(&textValue{&o.pod.Event, "EVENT"}, "event", "run the pod's hooks at this event ("+strings.Join(p2.Events(), ", ")+")")
+	f.Var(&textValue{&o.pod.Event, "EVENT"}, "event",
+		"run the pod's hooks at this event ("+strings.Join(p2.Events(), ", ")+")")
 	f.Var(&textValue{&o.pod.Root, "DIR"}, "hooks-root",
-		"directory of pods/ and exec/ (default: where the host policy's first hook directory is DIR/exec, DIR; else "+p2.DefaultDir+")")
+		"directory of pods/ and exec/ (default: where the host policy's first hook directory is DIR/exec, DIR; else "+
+			p2.DefaultDir+")")
 	asDirectory(f, "hooks-root")
 	completeBy(c, "event", oneOf(p2.Events()))
 	o.pod.declareLockWait(f)
@@ -44,7 +46,8 @@ func (o *hooksInstallOptions) run(ctx context.Context, args []string) (_ int, er
 	case len(args) != 1:
 		return ExitUsage, failure.Usage("hooks install expects one URL, got %d arguments", len(args))
 	case !slices.Contains(p2.Events(), o.pod.Event):
-		return ExitUsage, failure.Usage("invalid --event %q: one of %s expected", o.pod.Event, strings.Join(p2.Events(), ", "))
+		known := strings.Join(p2.Events(), ", ")
+		return ExitUsage, failure.Usage("invalid --event %q: one of %s expected", o.pod.Event, known)
 	}
 	o.pod.Settings = o.settings(o.pod.Settings)
 	if o.pod.URL, err = fileURL(args[0]); err == nil {

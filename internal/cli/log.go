@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"errors"
 	"io"
 	"os"
+	"strings"
+	"syscall"
 
 	"stretcher/internal/disk"
 	"stretcher/internal/journal/runlog"
@@ -26,7 +29,7 @@ func (o Log) Open(screen ...io.Writer) (*runlog.Log, func()) {
 	var file *os.File
 	var err error
 	if o.File != "" {
-		if file, err = disk.OpenRegular(o.File, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640); err == nil {
+		if file, err = openLogFile(o.File); err == nil {
 			opts.Writers = append(opts.Writers, file)
 		}
 	}
@@ -40,4 +43,15 @@ func (o Log) Open(screen ...io.Writer) (*runlog.Log, func()) {
 			_ = file.Close()
 		}
 	}
+}
+
+// openLogFile opens a file to append to it. Where others can write it may lead
+// elsewhere, or be a FIFO that nobody reads: that is refused. What root has
+// made below /dev is no file, and meant: /dev/stderr.
+func openLogFile(name string) (*os.File, error) {
+	f, err := disk.OpenRegular(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	if errors.Is(err, disk.ErrIrregular) && strings.HasPrefix(name, "/dev/") {
+		return os.OpenFile(name, os.O_APPEND|os.O_WRONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+	}
+	return f, err
 }

@@ -40,7 +40,8 @@ func (a *app) writePages(dir string) error {
 		if c.Hidden {
 			continue
 		}
-		if err := os.WriteFile(filepath.Join(dir, pageName(c)+".1"), []byte(manPage(c, a.actions.Version)), 0o644); err != nil {
+		page := []byte(manPage(c, a.actions.Version))
+		if err := os.WriteFile(filepath.Join(dir, pageName(c)+".1"), page, 0o644); err != nil {
 			return err
 		}
 	}

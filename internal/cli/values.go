@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -100,7 +99,20 @@ func (v *bandwidthValue) Set(s string) error {
 // rsyncValue is one option that changes what rsync prints, and nothing else.
 type rsyncValue string
 
-var rsyncVerbosity = regexp.MustCompile(`^(-[vqhi]+|--(verbose|quiet|stats|progress|itemize-changes|human-readable|(info|debug|out-format)=.+))?$`)
+// isVerbosity tells whether an option changes what rsync prints. It has no
+// expression that each start of the program would compile.
+func isVerbosity(option string) bool {
+	if letters, ok := strings.CutPrefix(option, "-"); ok && letters != "" && strings.Trim(letters, "vqhi") == "" {
+		return true
+	}
+	name, value, _ := strings.Cut(option, "=")
+	switch name {
+	case "--info", "--debug", "--out-format":
+		return value != ""
+	}
+	plain := []string{"", "--verbose", "--quiet", "--stats", "--progress", "--itemize-changes", "--human-readable"}
+	return slices.Contains(plain, option)
+}
 
 // Type is what the help text calls the value.
 func (v *rsyncValue) Type() string { return "option" }
@@ -110,7 +122,7 @@ func (v *rsyncValue) String() string { return string(*v) }
 
 // Set accepts an option that changes what rsync prints.
 func (v *rsyncValue) Set(s string) error {
-	if !rsyncVerbosity.MatchString(s) {
+	if !isVerbosity(s) {
 		return errors.New("it is not an rsync option for verbosity, such as -v, -vv, -q, --stats or --info=FLAGS")
 	}
 	*v = rsyncValue(s)

@@ -47,7 +47,8 @@ type versionJSON struct {
 
 func (a *app) printVersion(asJSON bool) error {
 	if asJSON {
-		return json.NewEncoder(a.Stdout).Encode(versionJSON{a.actions.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH})
+		v := versionJSON{a.actions.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH}
+		return json.NewEncoder(a.Stdout).Encode(v)
 	}
 	_, err := fmt.Fprintf(a.Stdout, "stretcher version %s\n", a.actions.Version)
 	return err

@@ -237,3 +237,17 @@ func TestFlagsAgree(t *testing.T) {
 		}
 	}
 }
+
+// TestIsVerbosity: what changes what rsync prints, and nothing that does more.
+func TestIsVerbosity(t *testing.T) {
+	for option, want := range map[string]bool{
+		"": true, "-v": true, "-vv": true, "-q": true, "-vhi": true, "--stats": true, "--info=FLIST2": true, "--out-format=%n": true,
+		"--debug=ALL": true, "--verbose": true, "--quiet": true, "--progress": true, "--itemize-changes": true, "--human-readable": true,
+		"-": false, "--": false, "v": false, "-e": false, "-ve": false, "--info": false, "--info=": false, "--rsh=x": false,
+		"-v --rsh=x": false, "--stats=1": false, "--delete": false, "-v\n": false,
+	} {
+		if got := isVerbosity(option); got != want {
+			t.Errorf("%q: %v", option, got)
+		}
+	}
+}

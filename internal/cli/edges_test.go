@@ -1,0 +1,166 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"stretcher/internal/journal/history"
+	"stretcher/internal/text/failure"
+)
+
+// TestHandedOn: a URL goes to the process in the background by its standard
+// input, and is no event of Consul or Serf there. Without a URL all stays.
+func TestHandedOn(t *testing.T) {
+	env := []string{"A=1", "SERF_EVENT=user", "SERF_USER_LTIME=5", "CONSUL_INDEX=7", "CONSUL_INDEXES=8"}
+	a := &app{Process: Process{Environ: env, Stdin: os.Stdin}}
+	stdin, got := a.handedOn([]string{"s3://b/k"})
+	text, err := io.ReadAll(stdin)
+	if err != nil || string(text) != "s3://b/k\n" || !slices.Equal(got, []string{"A=1", "SERF_USER_LTIME=5", "CONSUL_INDEXES=8"}) {
+		t.Errorf("%q, %v, %q", text, err, got)
+	}
+	if stdin, got = a.handedOn(nil); stdin != os.Stdin || !slices.Equal(got, env) {
+		t.Errorf("%v, %q", stdin, got)
+	}
+	if len(a.Environ) != 5 || a.Environ[1] != "SERF_EVENT=user" {
+		t.Errorf("the process's own environment has become %q", a.Environ)
+	}
+}
+
+// TestUndetached: the flags go on as they were, but for --detach, and without
+// the URL, also when a flag has its value.
+func TestUndetached(t *testing.T) {
+	a := newApp(Process{}, Actions{})
+	for args, want := range map[string]string{
+		"--detach s3://b/k": "--detach=false",
+		"-detach=true -timeout 30 s3://b/k --log-file f": "--detach=false --timeout 30 --log-file f",
+		"--log-file s3://b/k s3://b/k --detach --force":  "--detach=false --log-file s3://b/k --force",
+		"--detach -- s3://b/k":                           "--detach=false",
+	} {
+		if _, err := a.read(strings.Fields(args)); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(a.line.undetached(), " "); got != want {
+			t.Errorf("%q: %q, want %q", args, got, want)
+		}
+	}
+}
+
+// asked is one call as Serf's handler, with text on its standard input.
+func asked(t *testing.T, deploy func(context.Context, DeployOptions) (string, error), name, text, dir string, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "stdin")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stdin, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdin.Close()
+	var out, errs bytes.Buffer
+	p := Process{
+		Args:    append([]string{"stretcher"}, args...),
+		Environ: []string{"SERF_EVENT=query", "SERF_QUERY_NAME=" + name, "STRETCHER_STATE_DIR=" + dir},
+		Stdin:   stdin, Stdout: &out, Stderr: &errs,
+	}
+	status = Main(t.Context(), p, Actions{Deploy: deploy})
+	return status, out.String(), errs.String()
+}
+
+// TestAnswers: one line on stdout, nothing on stderr, status 0, whatever the
+// deployment says and prints.
+func TestAnswers(t *testing.T) {
+	dir := newState(t, "/srv/app")
+	noisy := func(outcome string, err error) func(context.Context, DeployOptions) (string, error) {
+		return func(_ context.Context, o DeployOptions) (string, error) {
+			_, _ = io.WriteString(o.Stdout, "noise")
+			_, _ = io.WriteString(o.Stderr, "noise")
+			return outcome, err
+		}
+	}
+	for _, tc := range []struct {
+		name, stdin string
+		deploy      func(context.Context, DeployOptions) (string, error)
+		want        string
+	}{
+		{"deploy", "s3://b/k", noisy("deployed\nall", nil), "good after "},
+		{"deploy", "s3://b/k", noisy("post: no", errors.New("post: no")), "failed with exit status 1 after "},
+		{"deploy", "s3://b/k", noisy("", failure.Malformed("no event")), "failed with exit status 3 after "},
+		{"status", "/srv/app\n", nil, `good: "app`},
+		{"status", "/srv/other", nil, `never deployed: "/srv/other"`},
+		{"status", "", nil, "error: the query's payload must be a dest"},
+		{"uptime", "x", nil, ""},
+	} {
+		status, stdout, stderr := asked(t, tc.deploy, tc.name, tc.stdin, dir)
+		if status != ExitGood || stderr != "" || !strings.HasPrefix(stdout, tc.want) || strings.Contains(stdout, "noise") ||
+			strings.Count(stdout, "\n") != min(len(tc.want), 1) {
+			t.Errorf("%s %q: status %d, answered %q, said %q", tc.name, tc.stdin, status, stdout, stderr)
+		}
+	}
+	status, stdout, stderr := asked(t, nil, "deploy", "s3://b/k", dir, "--tiemout", "3")
+	if status != ExitUsage || stdout != "error: unknown flag: --tiemout\n" || stderr != "" {
+		t.Errorf("status %d, answered %q, said %q", status, stdout, stderr)
+	}
+	if status, stdout, _ := asked(t, noisy("deployed", nil), "deploy", "", dir, "s3://b/k"); status != ExitGood || stdout != "noise" {
+		t.Errorf("with a URL it is no query: status %d, printed %q", status, stdout)
+	}
+}
+
+// TestConsulStatus: a handler that fails ends the watch, so it does not, but
+// for wrong usage.
+func TestConsulStatus(t *testing.T) {
+	for _, tc := range []struct {
+		err  error
+		args []string
+		want int
+	}{
+		{errors.New("post"), nil, ExitGood},
+		{failure.Refused("no"), nil, ExitGood},
+		{failure.Usage("two URLs"), nil, ExitUsage},
+		{errors.New("post"), []string{"--strict-exit"}, ExitFailed},
+	} {
+		p := Process{
+			Args:    append([]string{"stretcher"}, tc.args...),
+			Environ: []string{"CONSUL_INDEX=7", "HOME=/nowhere"}, Stdout: io.Discard, Stderr: io.Discard,
+		}
+		deploy := func(context.Context, DeployOptions) (string, error) { return "said", tc.err }
+		if got := Main(t.Context(), p, Actions{Deploy: deploy}); got != tc.want {
+			t.Errorf("%v %q: status %d, want %d", tc.err, tc.args, got, tc.want)
+		}
+	}
+}
+
+// TestVerdict: the last run that has ended counts, one that goes on is
+// mentioned.
+func TestVerdict(t *testing.T) {
+	at := time.Date(2026, 11, 22, 16, 0, 0, 0, time.Local)
+	run := func(result history.Result) *history.Run {
+		return &history.Run{ID: "1", Name: "app", Version: "7", Result: result, Step: "post", Error: "post: no", Finished: at}
+	}
+	for _, tc := range []struct {
+		v      verdict
+		status int
+		want   string
+	}{
+		{verdict{dest: "/d"}, statusNever, `never deployed: "/d"`},
+		{verdict{dest: "/d", going: run(history.Running)}, statusNever, `never deployed: "/d"; run 1 is in step "post"`},
+		{verdict{last: run(history.Good)}, statusGood, `good: "app" version "7", run 1 at 2026-11-22 16:00:00`},
+		{verdict{last: run(history.Good), going: run(history.Running)}, statusGood,
+			`good: "app" version "7", run 1 at 2026-11-22 16:00:00; run 1 is in step "post"`},
+		{verdict{last: run(history.Failed)}, statusFailed, "failed: run 1 at 2026-11-22 16:00:00: post: no"},
+		{verdict{last: run(history.Refused)}, statusFailed, "refused: run 1 at 2026-11-22 16:00:00: post: no"},
+		{verdict{last: run(history.Died)}, statusDied, `died: run 1 in step "post" at 2026-11-22 16:00:00`},
+	} {
+		if tc.v.status() != tc.status || tc.v.String() != tc.want {
+			t.Errorf("status %d, said %q; want %d, %q", tc.v.status(), tc.v, tc.status, tc.want)
+		}
+	}
+}
