@@ -144,7 +144,8 @@ func TestOddities(t *testing.T) {
 		}
 	}
 	n := 0
-	_, _, err := unpack(t, tarOf(slices.Repeat([]ent{{name: "/f", typ: 'Q'}}, 100)...), Options{Warn: func(string) { n++ }})
+	_, _, err := unpack(t, tarOf(slices.Repeat([]ent{{name: "/f", typ: 'Q'}}, 100)...),
+		Options{Warn: func(string) { n++ }})
 	if err != nil || n != maxWarnings {
 		t.Errorf("%v, %d warnings", err, n)
 	}

@@ -20,39 +20,59 @@ var long = strings.Repeat("long-directory-name/", 12) + strings.Repeat("f", 200)
 // benign is what safety checks elsewhere wrongly refuse, and what GNU tar
 // does with oddities.
 var benign = map[string][]ent{
-	"plain":           {{name: "f", data: "hello"}, {name: "empty"}, {name: "d/", typ: '5', mode: 0o755}, {name: "d/x", data: strings.Repeat("x", 70000), mode: 0o600}},
-	"dot slash":       {{name: "./", typ: '5', mode: 0o711}, {name: "./a", data: "1"}, {name: "./d/", typ: '5', mode: 0o750}, {name: "./d/b", data: "2"}},
-	"lone ./bar":      {{name: "./bar", data: "x"}},
-	"dot components":  {{name: "a/./b//c", data: "x"}, {name: "..a/...", data: "y"}},
-	"dirs last":       {{name: "d/e/f", data: "x"}, {name: "d/e", typ: '5', mode: 0o700}, {name: "d", typ: '5', mode: 0o711}},
-	"dir twice":       {{name: "d", typ: '5', mode: 0o755}, {name: "d/f"}, {name: "d", typ: '5', mode: 0o700, mtime: 5e8}},
-	"read-only dirs":  {{name: "r", typ: '5', mode: 0o555}, {name: "r/s", typ: '5', mode: 0o500}, {name: "r/s/f", mode: 0o400, data: "x"}, {name: "z", typ: '5', mode: -1}, {name: "z/y", typ: '5', mode: 0o711}},
-	"hard links":      {{name: "d/a", data: "x", mode: 0o640}, {name: "b", typ: '1', link: "d/a"}, {name: "e/c", typ: '1', link: "./b"}, {name: "d/a", typ: '1', link: "d/a"}},
+	"plain": {{name: "f", data: "hello"}, {name: "empty"}, {name: "d/", typ: '5', mode: 0o755},
+		{name: "d/x", data: strings.Repeat("x", 70000), mode: 0o600}},
+	"dot slash": {{name: "./", typ: '5', mode: 0o711}, {name: "./a", data: "1"},
+		{name: "./d/", typ: '5', mode: 0o750}, {name: "./d/b", data: "2"}},
+	"lone ./bar":     {{name: "./bar", data: "x"}},
+	"dot components": {{name: "a/./b//c", data: "x"}, {name: "..a/...", data: "y"}},
+	"dirs last": {{name: "d/e/f", data: "x"}, {name: "d/e", typ: '5', mode: 0o700},
+		{name: "d", typ: '5', mode: 0o711}},
+	"dir twice": {{name: "d", typ: '5', mode: 0o755}, {name: "d/f"}, {name: "d", typ: '5', mode: 0o700, mtime: 5e8}},
+	"read-only dirs": {{name: "r", typ: '5', mode: 0o555}, {name: "r/s", typ: '5', mode: 0o500},
+		{name: "r/s/f", mode: 0o400, data: "x"}, {name: "z", typ: '5', mode: -1}, {name: "z/y", typ: '5', mode: 0o711}},
+	"hard links": {{name: "d/a", data: "x", mode: 0o640}, {name: "b", typ: '1', link: "d/a"},
+		{name: "e/c", typ: '1', link: "./b"}, {name: "d/a", typ: '1', link: "d/a"}},
 	"hard link slash": {{name: "/a", data: "x"}, {name: "/b", typ: '1', link: "/a"}},
-	"symlinks":        {{name: "a/b/up", typ: '2', link: "../../c/x"}, {name: "c/x", data: "x"}, {name: "c/across", typ: '2', link: "../a"}, {name: "dangling", typ: '2', link: "no/where"}, {name: "abs", typ: '2', link: "/etc/passwd"}, {name: "out", typ: '2', link: "../../../x", uid: 12, gid: 13}},
-	"long names":      {{name: long, data: "gnu"}, {name: "l", typ: '2', link: long}, {name: "x", data: "pax", pax: map[string]string{"path": "pax/" + long}}, {name: "h", typ: '1', link: long}},
-	"odd names":       {{name: "caf\xe9\xff", data: "1"}, {name: "new\nline", data: "2"}, {name: "\x01 *?\\\"'", data: "3"}, {name: "BZh", data: "4"}},
-	"first name BZh":  {{name: "BZh91AY&SY", data: "4"}},
-	"absolute":        {{name: "/abs/f", data: "x"}, {name: "//abs//g", data: "y"}, {name: "/", typ: '5', mode: 0o751}},
-	"modes":           {{name: "suid", mode: 0o4755}, {name: "sgid", mode: 0o2711}, {name: "world", mode: 0o666}, {name: "none", mode: -1}, {name: "sticky", typ: '5', mode: 0o1777}, {name: "sg", typ: '5', mode: 0o2775}, {name: "sg/in"}, {name: "implied/f", mode: 0o7777}},
-	"owners":          {{name: "byname", uname: "daemon", gname: "daemon", uid: 4242, gid: 4242, mode: 0o6755}, {name: "unknown", uname: "no-such-user", gname: "no-such-group", uid: 1234, gid: 1235}, {name: "dir", typ: '5', uid: 77, gid: 78, mode: 0o755}, {name: "dir/l", typ: '2', link: "x", uid: 9, gid: 10}, {name: "big", pax: map[string]string{"uid": "3000000", "gid": "3000001"}}},
-	"times":           {{name: "frac", pax: map[string]string{"mtime": "1234567890.987654321"}}, {name: "old", mtime: -86400}, {name: "link", typ: '2', link: "x", pax: map[string]string{"mtime": "99.5"}}, {name: "d", typ: '5', mode: 0o755, pax: map[string]string{"mtime": "98.25"}}},
-	"FIFO":            {{name: "p", typ: '6', mode: 0o622, uid: 5}, {name: "d/q", typ: '6', mode: 0o200}},
-	"types":           {{name: "cont", typ: '7', data: "c"}, {name: "unknown", typ: 'Q', data: "u", mode: 0o755}, {name: "label", typ: 'V'}, {name: "slash/", mode: 0o755}, {name: "after", data: "a"}},
-	"v7":              {{name: "old", data: "x", v7: true, typ: 0}, {name: "d/", v7: true, mode: 0o755}},
-	"global header":   {{name: "g", typ: 'g', data: paxRecord("comment", "0123456789abcdef")}, {name: "f", data: "x"}},
-	"base-256 size":   {{name: "f", data: "12345", base256: true}},
-	"PAX size":        {{name: "f", data: "12345", size: -1, pax: map[string]string{"size": "5"}}, {name: "after", data: "y"}},
+	"symlinks": {{name: "a/b/up", typ: '2', link: "../../c/x"}, {name: "c/x", data: "x"},
+		{name: "c/across", typ: '2', link: "../a"}, {name: "dangling", typ: '2', link: "no/where"},
+		{name: "abs", typ: '2', link: "/etc/passwd"}, {name: "out", typ: '2', link: "../../../x", uid: 12, gid: 13}},
+	"long names": {{name: long, data: "gnu"}, {name: "l", typ: '2', link: long},
+		{name: "x", data: "pax", pax: map[string]string{"path": "pax/" + long}}, {name: "h", typ: '1', link: long}},
+	"odd names": {{name: "caf\xe9\xff", data: "1"}, {name: "new\nline", data: "2"},
+		{name: "\x01 *?\\\"'", data: "3"}, {name: "BZh", data: "4"}},
+	"first name BZh": {{name: "BZh91AY&SY", data: "4"}},
+	"absolute":       {{name: "/abs/f", data: "x"}, {name: "//abs//g", data: "y"}, {name: "/", typ: '5', mode: 0o751}},
+	"modes": {{name: "suid", mode: 0o4755}, {name: "sgid", mode: 0o2711}, {name: "world", mode: 0o666},
+		{name: "none", mode: -1}, {name: "sticky", typ: '5', mode: 0o1777}, {name: "sg", typ: '5', mode: 0o2775},
+		{name: "sg/in"}, {name: "implied/f", mode: 0o7777}},
+	"owners": {{name: "byname", uname: "daemon", gname: "daemon", uid: 4242, gid: 4242, mode: 0o6755},
+		{name: "unknown", uname: "no-such-user", gname: "no-such-group", uid: 1234, gid: 1235},
+		{name: "dir", typ: '5', uid: 77, gid: 78, mode: 0o755}, {name: "dir/l", typ: '2', link: "x", uid: 9, gid: 10},
+		{name: "big", pax: map[string]string{"uid": "3000000", "gid": "3000001"}}},
+	"times": {{name: "frac", pax: map[string]string{"mtime": "1234567890.987654321"}},
+		{name: "old", mtime: -86400}, {name: "link", typ: '2', link: "x", pax: map[string]string{"mtime": "99.5"}},
+		{name: "d", typ: '5', mode: 0o755, pax: map[string]string{"mtime": "98.25"}}},
+	"FIFO": {{name: "p", typ: '6', mode: 0o622, uid: 5}, {name: "d/q", typ: '6', mode: 0o200}},
+	"types": {{name: "cont", typ: '7', data: "c"}, {name: "unknown", typ: 'Q', data: "u", mode: 0o755},
+		{name: "label", typ: 'V'}, {name: "slash/", mode: 0o755}, {name: "after", data: "a"}},
+	"v7":            {{name: "old", data: "x", v7: true, typ: 0}, {name: "d/", v7: true, mode: 0o755}},
+	"global header": {{name: "g", typ: 'g', data: paxRecord("comment", "0123456789abcdef")}, {name: "f", data: "x"}},
+	"base-256 size": {{name: "f", data: "12345", base256: true}},
+	"PAX size": {{name: "f", data: "12345", size: -1, pax: map[string]string{"size": "5"}},
+		{name: "after", data: "y"}},
 	"link with size":  {{name: "a", data: "x"}, {name: "b", typ: '1', link: "a", size: 9999}, {name: "c", data: "y"}},
 	"file twice":      {{name: "f", data: "longer than the next", mode: 0o755}, {name: "f", data: "x"}},
 	"replace linked":  {{name: "a", data: "one"}, {name: "b", typ: '1', link: "a"}, {name: "a", data: "two"}},
 	"file on symlink": {{name: "t", data: "t"}, {name: "s", typ: '2', link: "t"}, {name: "s", data: "new"}},
 	"symlink on file": {{name: "s", data: "old"}, {name: "s", typ: '2', link: "t"}},
-	"dir on symlink":  {{name: "d", typ: '5', mode: 0o755}, {name: "l", typ: '2', link: "d"}, {name: "l", typ: '5', mode: 0o750}, {name: "l/f", data: "x"}},
-	"dir on file":     {{name: "l", data: "x"}, {name: "l", typ: '5', mode: 0o750}},
-	"on empty dir":    {{name: "a", typ: '5', mode: 0o700}, {name: "a", data: "x"}, {name: "b", typ: '5', mode: 0o700}, {name: "b", typ: '2', link: "a"}},
-	"link on file":    {{name: "a", data: "a"}, {name: "b", data: "b"}, {name: "b", typ: '1', link: "a"}},
-	"no entries":      {},
+	"dir on symlink": {{name: "d", typ: '5', mode: 0o755}, {name: "l", typ: '2', link: "d"},
+		{name: "l", typ: '5', mode: 0o750}, {name: "l/f", data: "x"}},
+	"dir on file": {{name: "l", data: "x"}, {name: "l", typ: '5', mode: 0o750}},
+	"on empty dir": {{name: "a", typ: '5', mode: 0o700}, {name: "a", data: "x"}, {name: "b", typ: '5', mode: 0o700},
+		{name: "b", typ: '2', link: "a"}},
+	"link on file": {{name: "a", data: "a"}, {name: "b", data: "b"}, {name: "b", typ: '1', link: "a"}},
+	"no entries":   {},
 }
 
 func TestSameAsGNUTar(t *testing.T) {
@@ -77,7 +97,8 @@ func TestSparseSameAsGNUTar(t *testing.T) {
 	}
 	check(t, f.Truncate(10<<20))
 	check(t, f.Close())
-	for _, args := range [][]string{{"--format=gnu"}, {"--format=pax", "--sparse-version=0.0"}, {"--format=pax", "--sparse-version=0.1"}, {"--format=pax", "--sparse-version=1.0"}} {
+	for _, args := range [][]string{{"--format=gnu"}, {"--format=pax", "--sparse-version=0.0"},
+		{"--format=pax", "--sparse-version=0.1"}, {"--format=pax", "--sparse-version=1.0"}} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			b, err := exec.Command(gnu, append(args, "-S", "-c", "-C", src, "sparse")...).Output()
 			check(t, err)
@@ -188,7 +209,8 @@ func TestAsNobody(t *testing.T) {
 	exe := filepath.Join(dir, "archive.test")
 	check(t, os.WriteFile(exe, self, 0o755))
 	for _, umask := range []string{"022", "027", "002"} {
-		cmd := exec.Command("sh", "-c", `umask `+umask+`; exec "$0" "$@"`, exe, "-test.run", "SameAsGNUTar|TestRefused|TestStrict|TestScan(Seq|Impl|Umask)")
+		cmd := exec.Command("sh", "-c", `umask `+umask+`; exec "$0" "$@"`, exe, "-test.run",
+			"SameAsGNUTar|TestRefused|TestStrict|TestScan(Seq|Impl|Umask)")
 		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), "TMPDIR="+dir)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}

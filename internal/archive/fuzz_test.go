@@ -34,8 +34,11 @@ func FuzzExtract(f *testing.F) {
 		f.Add(compress(f, format, tarOf(benign["plain"]...)), byte(0))
 	}
 	f.Add(tarOf(ent{name: "l", typ: '2', link: ".."}, ent{name: "l/canary", data: "x"}), byte(fuzzReseal))
-	f.Add(tarOf(ent{name: "d", typ: '5'}, ent{name: "d", typ: '2', link: "../canary"}, ent{name: "h", typ: '1', link: "d"}), byte(fuzzReseal))
-	f.Add(tarOf(ent{name: "s", data: "x", pax: map[string]string{"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.numblocks": "1", "GNU.sparse.map": "0,1", "GNU.sparse.size": "100000"}}), byte(fuzzReseal|fuzzStrict))
+	f.Add(tarOf(ent{name: "d", typ: '5'}, ent{name: "d", typ: '2', link: "../canary"},
+		ent{name: "h", typ: '1', link: "d"}), byte(fuzzReseal))
+	f.Add(tarOf(ent{name: "s", data: "x",
+		pax: map[string]string{"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.numblocks": "1",
+			"GNU.sparse.map": "0,1", "GNU.sparse.size": "100000"}}), byte(fuzzReseal|fuzzStrict))
 	if seeds == 0 {
 		f.Fatal("no seeds")
 	}
@@ -132,7 +135,8 @@ func strictTree(t *testing.T, dir string) {
 func BenchmarkExtract(b *testing.B) {
 	var ents []ent
 	for i := range 1500 {
-		ents = append(ents, ent{name: filepath.Join("d", string(rune('a'+i%20)), "f"+string(rune('0'+i%10))+string(rune(0x100+i))), data: string(bytes.Repeat([]byte{byte(i), 7, 9}, 9000))})
+		ents = append(ents, ent{name: filepath.Join("d", string(rune('a'+i%20)),
+			"f"+string(rune('0'+i%10))+string(rune(0x100+i))), data: string(bytes.Repeat([]byte{byte(i), 7, 9}, 9000))})
 	}
 	plain := tarOf(ents...)
 	for _, format := range []string{"tar", "gzip", "zstd"} {

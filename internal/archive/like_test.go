@@ -126,7 +126,8 @@ func (k *keeper) Drop(path string) error {
 func (k *keeper) compare(list []Entry, dir string) {
 	k.t.Helper()
 	want := readTree(k.t, dir)
-	if len(list) != len(want) || !slices.IsSortedFunc(list, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) }) {
+	if len(list) != len(want) || !slices.IsSortedFunc(list,
+		func(a, b Entry) int { return strings.Compare(a.Path, b.Path) }) {
 		k.t.Errorf("%d entries on disk, scanned %+v", len(want), list)
 	}
 	regular := 0
@@ -163,7 +164,8 @@ func comparable(e Entry) Entry {
 	if e.UID == NoID {
 		e.UID, e.GID = uint32(os.Geteuid()), uint32(os.Getegid())
 	}
-	if now := time.Now().UnixNano(); e.Implied || e.MTime > now-int64(time.Hour) || e.MTime < math.MinInt32*int64(time.Second) {
+	if now := time.Now().UnixNano(); e.Implied || e.MTime > now-int64(time.Hour) ||
+		e.MTime < math.MinInt32*int64(time.Second) {
 		e.MTime = 0 // also what file systems clamp
 	}
 	e.Implied = false
@@ -229,7 +231,8 @@ func sequence(b []byte) []ent {
 	types := []byte("00000555555222111166")
 	var out []ent
 	for ; len(b) >= 4; b = b[4:] {
-		e := ent{name: names[int(b[0])%len(names)], typ: types[int(b[1])%len(types)], mode: int64(b[3])<<4 | int64(b[1]>>4), uid: int64(b[2] % 3), mtime: 1 + int64(b[3])<<16}
+		e := ent{name: names[int(b[0])%len(names)], typ: types[int(b[1])%len(types)], mode: int64(b[3])<<4 | int64(b[1]>>4),
+			uid: int64(b[2] % 3), mtime: 1 + int64(b[3])<<16}
 		if b[0] < 200 { // the last ones end the extraction: keep them rare
 			e.name = names[int(b[0])%10]
 		}

@@ -19,11 +19,14 @@ import (
 )
 
 func TestLimits(t *testing.T) {
-	three := tarOf(ent{name: "a", data: strings.Repeat("x", 1000)}, ent{name: "b/c/d", data: strings.Repeat("y", 1000)}, ent{name: "e"})
+	three := tarOf(ent{name: "a", data: strings.Repeat("x", 1000)},
+		ent{name: "b/c/d", data: strings.Repeat("y", 1000)}, ent{name: "e"})
 	bomb := tarOf(ent{name: "z", data: strings.Repeat("\x00", 8<<20)})
 	globals := bytes.Repeat(members(ent{name: "g", typ: 'g', data: paxRecord("comment", "x")}), 50)
 	chain := bytes.Repeat(members(ent{name: "l", typ: 'L', data: strings.Repeat("x", 100_000)}), 100)
-	sparse := tarOf(ent{name: "s", data: "x", pax: map[string]string{"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.numblocks": "1", "GNU.sparse.map": "0,1", "GNU.sparse.size": "1000000000000"}})
+	sparse := tarOf(ent{name: "s", data: "x",
+		pax: map[string]string{"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.numblocks": "1",
+			"GNU.sparse.map": "0,1", "GNU.sparse.size": "1000000000000"}})
 	for _, c := range []struct {
 		name string
 		b    []byte
@@ -167,7 +170,8 @@ func (c *cycle) Read(p []byte) (int, error) {
 }
 
 func TestTruncated(t *testing.T) {
-	whole := tarOf(ent{name: "d", typ: '5', mode: 0o755}, ent{name: "d/f", data: strings.Repeat("x", 1500)}, ent{name: strings.Repeat("l", 150), data: "y"},
+	whole := tarOf(ent{name: "d", typ: '5', mode: 0o755}, ent{name: "d/f", data: strings.Repeat("x", 1500)},
+		ent{name: strings.Repeat("l", 150), data: "y"},
 		ent{name: "p", data: "z", pax: map[string]string{"path": "q"}})
 	bounds := []int{512, len(whole) - 512} // between entries, and in between the end marker
 	for n := range len(whole) {
@@ -175,7 +179,8 @@ func TestTruncated(t *testing.T) {
 			continue
 		}
 		_, _, err := unpack(t, whole[:n], Options{})
-		legal := slices.Contains(bounds, n) || n >= 2524 && n <= 2560 || n >= 4097 && n <= 4608 || n >= 6145 && n <= 6656 // or in the padding
+		legal := slices.Contains(bounds, n) || n >= 2524 && n <= 2560 || n >= 4097 && n <= 4608 ||
+			n >= 6145 && n <= 6656 // or in the padding
 		if err == nil && !legal || err != nil && !errors.Is(err, ErrMalformed) {
 			t.Errorf("cut at %d: %v", n, err)
 		}

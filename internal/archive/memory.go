@@ -30,7 +30,8 @@ func newMemory(r *rules, sink Sink, now int64) *memory {
 }
 
 func (t *memory) implied(path string) Entry {
-	return Entry{Path: path, Mode: fs.ModeDir | t.rules.implied&^t.rules.umask, UID: NoID, GID: NoID, MTime: t.now, Implied: true}
+	return Entry{Path: path, Mode: fs.ModeDir | t.rules.implied&^t.rules.umask, UID: NoID, GID: NoID,
+		MTime: t.now, Implied: true}
 }
 
 func (t *memory) add(e Entry) int32 {
@@ -80,7 +81,8 @@ func (t *memory) place(e Entry) (Entry, error) {
 
 // entry is m as the entry at path; an id of -1 becomes NoID.
 func (t *memory) entry(path string, kind fs.FileMode, m meta) Entry {
-	return Entry{Path: path, Mode: kind | t.rules.finalMode(m), UID: uint32(m.uid), GID: uint32(m.gid), MTime: t.nanos(m.mtime)}
+	return Entry{Path: path, Mode: kind | t.rules.finalMode(m), UID: uint32(m.uid), GID: uint32(m.gid),
+		MTime: t.nanos(m.mtime)}
 }
 
 // nanos is ts as int64 has it.

@@ -36,7 +36,8 @@ func TestNodes(t *testing.T) {
 		sum += e.MTime
 		delete(want, e.Path)
 	}
-	if len(want) > 0 || sum != 20000 || !slices.IsSortedFunc(list, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) }) {
+	if len(want) > 0 || sum != 20000 ||
+		!slices.IsSortedFunc(list, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) }) {
 		t.Errorf("%d paths are lost, %d of 20000 changes are there, or they are not sorted", len(want), sum)
 	}
 }

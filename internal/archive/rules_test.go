@@ -31,43 +31,67 @@ func TestRefused(t *testing.T) {
 		{"char device", ErrUnsafe, ErrUnsafe, "device node", []ent{{name: "null", typ: '3'}}},
 		{"block device", ErrUnsafe, ErrUnsafe, "device node", []ent{{name: "sda", typ: '4'}}},
 		{"FIFO", nil, ErrUnsafe, "FIFO", []ent{{name: "p", typ: '6'}}},
-		{"write through symlink", ErrUnsafe, ErrUnsafe, `its parent "l" is a symlink`, []ent{{name: "l", typ: '2', link: "d"}, {name: "d", typ: '5', mode: 0o755}, {name: "l/f"}}},
-		{"write through outer symlink", ErrUnsafe, ErrUnsafe, "", []ent{{name: "l", typ: '2', link: ".."}, {name: "l/canary", data: "x"}}},
-		{"write through absolute symlink", ErrUnsafe, ErrUnsafe, "", []ent{{name: "l", typ: '2', link: "/tmp"}, {name: "l/d", typ: '5'}}},
-		{"mkdir through symlink", ErrUnsafe, ErrUnsafe, "", []ent{{name: "a", typ: '5', mode: 0o755}, {name: "a/l", typ: '2', link: "../.."}, {name: "a/l/b/c"}}},
-		{"dir replaced by symlink", ErrUnsafe, ErrUnsafe, `its parent "d" is a symlink`, []ent{{name: "d", typ: '5', mode: 0o755}, {name: "d", typ: '2', link: "."}, {name: "d/f", data: "x"}}},
-		{"dir replaced by outer symlink", ErrUnsafe, ErrUnsafe, "", []ent{{name: "d", typ: '5', mode: 0o755}, {name: "d", typ: '2', link: ".."}, {name: "d/canary", data: "x"}}},
-		{"full dir replaced by symlink", ErrMalformed, ErrMalformed, "not empty", []ent{{name: "d/f"}, {name: "d", typ: '2', link: "x"}}},
+		{"write through symlink", ErrUnsafe, ErrUnsafe, `its parent "l" is a symlink`,
+			[]ent{{name: "l", typ: '2', link: "d"}, {name: "d", typ: '5', mode: 0o755}, {name: "l/f"}}},
+		{"write through outer symlink", ErrUnsafe, ErrUnsafe, "",
+			[]ent{{name: "l", typ: '2', link: ".."}, {name: "l/canary", data: "x"}}},
+		{"write through absolute symlink", ErrUnsafe, ErrUnsafe, "",
+			[]ent{{name: "l", typ: '2', link: "/tmp"}, {name: "l/d", typ: '5'}}},
+		{"mkdir through symlink", ErrUnsafe, ErrUnsafe, "",
+			[]ent{{name: "a", typ: '5', mode: 0o755}, {name: "a/l", typ: '2', link: "../.."}, {name: "a/l/b/c"}}},
+		{"dir replaced by symlink", ErrUnsafe, ErrUnsafe, `its parent "d" is a symlink`,
+			[]ent{{name: "d", typ: '5', mode: 0o755}, {name: "d", typ: '2', link: "."}, {name: "d/f", data: "x"}}},
+		{"dir replaced by outer symlink", ErrUnsafe, ErrUnsafe, "",
+			[]ent{{name: "d", typ: '5', mode: 0o755}, {name: "d", typ: '2', link: ".."}, {name: "d/canary", data: "x"}}},
+		{"full dir replaced by symlink", ErrMalformed, ErrMalformed, "not empty",
+			[]ent{{name: "d/f"}, {name: "d", typ: '2', link: "x"}}},
 		{"full dir replaced by file", ErrMalformed, ErrMalformed, "not empty", []ent{{name: "d/f"}, {name: "d"}}},
-		{"chmod through symlinked dir", nil, ErrUnsafe, "", []ent{{name: "root", typ: '5', mode: 0o7777}, {name: "root", typ: '2', link: "../canary"}}},
+		{"chmod through symlinked dir", nil, ErrUnsafe, "",
+			[]ent{{name: "root", typ: '5', mode: 0o7777}, {name: "root", typ: '2', link: "../canary"}}},
 		{"symlink chain", nil, nil, "", chain},
-		{"file as parent", ErrMalformed, ErrMalformed, `its parent "f" is not a directory`, []ent{{name: "f"}, {name: "f/g"}}},
+		{"file as parent", ErrMalformed, ErrMalformed, `its parent "f" is not a directory`,
+			[]ent{{name: "f"}, {name: "f/g"}}},
 		{"link outside", ErrUnsafe, ErrUnsafe, "leaves the root", []ent{{name: "h", typ: '1', link: "../canary"}}},
-		{"link to nothing", ErrUnsafe, ErrUnsafe, "not an earlier regular file", []ent{{name: "h", typ: '1', link: "later"}, {name: "later"}}},
+		{"link to nothing", ErrUnsafe, ErrUnsafe, "not an earlier regular file",
+			[]ent{{name: "h", typ: '1', link: "later"}, {name: "later"}}},
 		{"link to absolute", ErrUnsafe, ErrUnsafe, "", []ent{{name: "h", typ: '1', link: "/etc/passwd"}}},
-		{"link to symlink", ErrUnsafe, ErrUnsafe, "", []ent{{name: "s", typ: '2', link: "../canary"}, {name: "h", typ: '1', link: "s"}, {name: "h", data: "x"}}},
-		{"link through symlink", ErrUnsafe, ErrUnsafe, "", []ent{{name: "s", typ: '2', link: ".."}, {name: "h", typ: '1', link: "s/canary"}}},
+		{"link to symlink", ErrUnsafe, ErrUnsafe, "",
+			[]ent{{name: "s", typ: '2', link: "../canary"}, {name: "h", typ: '1', link: "s"}, {name: "h", data: "x"}}},
+		{"link through symlink", ErrUnsafe, ErrUnsafe, "",
+			[]ent{{name: "s", typ: '2', link: ".."}, {name: "h", typ: '1', link: "s/canary"}}},
 		{"link to dir", ErrUnsafe, ErrUnsafe, "", []ent{{name: "d", typ: '5'}, {name: "h", typ: '1', link: "d"}}},
 		{"link to root", ErrUnsafe, ErrUnsafe, "", []ent{{name: "h", typ: '1', link: "/"}}},
 		{"link without target", ErrMalformed, ErrMalformed, "name is empty", []ent{{name: "h", typ: '1'}}},
 		{"symlink without target", ErrMalformed, ErrMalformed, "without a target", []ent{{name: "s", typ: '2'}}},
 		{"symlink absolute", nil, ErrUnsafe, `target "/etc" is absolute`, []ent{{name: "s", typ: '2', link: "/etc"}}},
 		{"symlink outside", nil, ErrUnsafe, "may leave the root", []ent{{name: "a/s", typ: '2', link: "../../x"}}},
-		{"symlink by symlink outside", nil, ErrUnsafe, "may leave the root", []ent{{name: "d/l", typ: '2', link: ".."}, {name: "m", typ: '2', link: "d/l/../x"}}},
-		{"symlink by deep symlink outside", nil, ErrUnsafe, "may leave the root", []ent{{name: "a/b/l", typ: '2', link: "../.."}, {name: "a/b/m", typ: '2', link: "l/../x"}}},
+		{"symlink by symlink outside", nil, ErrUnsafe, "may leave the root",
+			[]ent{{name: "d/l", typ: '2', link: ".."}, {name: "m", typ: '2', link: "d/l/../x"}}},
+		{"symlink by deep symlink outside", nil, ErrUnsafe, "may leave the root",
+			[]ent{{name: "a/b/l", typ: '2', link: "../.."}, {name: "a/b/m", typ: '2', link: "l/../x"}}},
 		{"symlink up and across", nil, nil, "", []ent{{name: "a/b/s", typ: '2', link: "../../c/./d"}}},
 		{"root as file", ErrMalformed, ErrMalformed, "root is not a directory", []ent{{name: "./", typ: '2', link: "x"}}},
 		{"empty name", ErrMalformed, ErrMalformed, "name is empty", []ent{{name: ""}}},
-		{"NUL in PAX path", ErrMalformed, ErrMalformed, "", []ent{{name: "f", pax: map[string]string{"path": "a\x00/../../x"}}}},
-		{"NUL in PAX target", ErrMalformed, ErrMalformed, "", []ent{{name: "f", typ: '2', pax: map[string]string{"linkpath": "a\x00b"}}}},
+		{"NUL in PAX path", ErrMalformed, ErrMalformed, "",
+			[]ent{{name: "f", pax: map[string]string{"path": "a\x00/../../x"}}}},
+		{"NUL in PAX target", ErrMalformed, ErrMalformed, "",
+			[]ent{{name: "f", typ: '2', pax: map[string]string{"linkpath": "a\x00b"}}}},
 		{"negative PAX size", ErrMalformed, ErrMalformed, "", []ent{{name: "f", pax: map[string]string{"size": "-1"}}}},
-		{"PAX size over ustar size", ErrMalformed, ErrMalformed, "truncated", []ent{{name: "f", data: "x", pax: map[string]string{"size": "99999"}}}},
-		{"sparse map past the end", ErrMalformed, ErrMalformed, "", []ent{{name: "f", data: "1234", pax: map[string]string{"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.numblocks": "2", "GNU.sparse.map": "0,4,9223372036854775800,4", "GNU.sparse.size": "10"}}}},
-		{"sparse map of overlaps", ErrMalformed, ErrMalformed, "", []ent{{name: "f", data: "1234", pax: map[string]string{"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.numblocks": "2", "GNU.sparse.map": "4,2,0,2", "GNU.sparse.size": "10"}}}},
+		{"PAX size over ustar size", ErrMalformed, ErrMalformed, "truncated",
+			[]ent{{name: "f", data: "x", pax: map[string]string{"size": "99999"}}}},
+		{"sparse map past the end", ErrMalformed, ErrMalformed, "",
+			[]ent{{name: "f", data: "1234",
+				pax: map[string]string{"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.numblocks": "2",
+					"GNU.sparse.map": "0,4,9223372036854775800,4", "GNU.sparse.size": "10"}}}},
+		{"sparse map of overlaps", ErrMalformed, ErrMalformed, "",
+			[]ent{{name: "f", data: "1234",
+				pax: map[string]string{"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.numblocks": "2",
+					"GNU.sparse.map": "4,2,0,2", "GNU.sparse.size": "10"}}}},
 		{"multi-volume", ErrMalformed, ErrMalformed, "another volume", []ent{{name: "f", typ: 'M'}}},
 		{"Solaris header", ErrMalformed, ErrMalformed, "Solaris", []ent{{name: "f", typ: 'X'}}},
 		{"name too long", ErrLimit, ErrLimit, "longer than 4096", []ent{{name: strings.Repeat("abc/", 1025)}}},
-		{"target too long", ErrLimit, ErrLimit, "longer than 4096", []ent{{name: "s", typ: '2', link: strings.Repeat("abc/", 1025)}}},
+		{"target too long", ErrLimit, ErrLimit, "longer than 4096",
+			[]ent{{name: "s", typ: '2', link: strings.Repeat("abc/", 1025)}}},
 		{"component too long", ErrLimit, ErrLimit, "", []ent{{name: strings.Repeat("a", 300)}}},
 		{"too deep", ErrLimit, ErrLimit, "deeper than 1000", []ent{{name: deep}}},
 		{"nearly too deep", nil, nil, "", []ent{{name: deep[2:]}}},
@@ -103,15 +127,17 @@ func TestOwnerRange(t *testing.T) {
 }
 
 func TestStrictModes(t *testing.T) {
-	b := tarOf(ent{name: ".", typ: '5', mode: 0o7777}, ent{name: "suid", mode: 0o7777, uid: 12}, ent{name: "noexec", mode: 0o655},
-		ent{name: "none", mode: -1}, ent{name: "d", typ: '5', mode: 0o1577}, ent{name: "private", typ: '5', mode: 0o700, uid: 12})
+	b := tarOf(ent{name: ".", typ: '5', mode: 0o7777}, ent{name: "suid", mode: 0o7777, uid: 12},
+		ent{name: "noexec", mode: 0o655}, ent{name: "none", mode: -1}, ent{name: "d", typ: '5', mode: 0o1577},
+		ent{name: "private", typ: '5', mode: 0o700, uid: 12})
 	dir, res, err := unpack(t, b, Options{Mode: Strict})
 	check(t, err)
 	if !res.HasRoot || res.Entries != 6 {
 		t.Errorf("got %+v", res)
 	}
 	umask := umaskOf(t)
-	for name, want := range map[string]os.FileMode{".": 0o755, "suid": 0o755, "noexec": 0o644, "none": 0o600, "d": 0o755, "private": 0o700} {
+	for name, want := range map[string]os.FileMode{".": 0o755, "suid": 0o755, "noexec": 0o644, "none": 0o600, "d": 0o755,
+		"private": 0o700} {
 		fi, err := os.Lstat(filepath.Join(dir, name))
 		check(t, err)
 		if got := fi.Mode() &^ os.ModeDir; got != want&^umask {
@@ -138,7 +164,8 @@ func umaskOf(t *testing.T) os.FileMode {
 
 func TestLocalName(t *testing.T) {
 	for name, want := range map[string]string{
-		"a": "a", "./a/": "a", "a//./b": "a/b", ".": "", "/": "", "./": "", "/a": "a", "...": "...", "a/..b": "a/..b", "~": "~", `a\..\b`: `a\..\b`,
+		"a": "a", "./a/": "a", "a//./b": "a/b", ".": "", "/": "", "./": "", "/a": "a",
+		"...": "...", "a/..b": "a/..b", "~": "~", `a\..\b`: `a\..\b`,
 	} {
 		got, abs, err := localName(name, Limits{}.withDefaults())
 		if got != want || err != nil || abs != (name[0] == '/') {

@@ -18,9 +18,9 @@ const NoID = math.MaxUint32
 type Entry struct {
 	Path    string      // relative, slash-separated, without "." and ".."; "" = the root
 	Link    string      // target of a symlink
-	MTime   int64       // nanoseconds since 1970, clamped to what fits (1677 to 2262); the time of the scan where the archive has none
+	MTime   int64       // nanoseconds since 1970, clamped to what fits (1677 to 2262); where there is none, the scan's
 	Size    int64       // of a regular file, in bytes, holes included
-	Mode    fs.FileMode // type, permissions, setuid, setgid and sticky, as they are to be set (the umask is applied for others than root)
+	Mode    fs.FileMode // type, permissions, setuid, setgid and sticky, as they are to be set: for root without the umask
 	UID     uint32      // or NoID
 	GID     uint32      // or NoID
 	Implied bool        // a directory that entries lie in and that the archive has no entry for: MTime says nothing

@@ -79,8 +79,10 @@ func TestScanImplied(t *testing.T) {
 	for _, e := range list {
 		got = append(got, fmt.Sprint(e.Path, " ", e.Mode|0o022, " ", e.Implied)) // whatever the umask
 	}
-	want := []string{" drwxrwxrwx true", "d drwx-w--w- false", "d-e -rw-rw-rw- false", "d/e drwxrwxrwx true", "d/e/f -rw-rw-rw- false"}
-	if !reflect.DeepEqual(got, want) && processUmask() == 0o022 || res.HasRoot || list[4].MTime != 5e9 || list[1].MTime != 6e9 {
+	want := []string{" drwxrwxrwx true", "d drwx-w--w- false", "d-e -rw-rw-rw- false", "d/e drwxrwxrwx true",
+		"d/e/f -rw-rw-rw- false"}
+	if !reflect.DeepEqual(got, want) && processUmask() == 0o022 || res.HasRoot || list[4].MTime != 5e9 ||
+		list[1].MTime != 6e9 {
 		t.Errorf("got %q, %+v", got, list)
 	}
 }
@@ -101,7 +103,8 @@ func TestScanSinkErrors(t *testing.T) {
 	for i, name := range []string{"a", "b", "a", "a"} {
 		list, _, err := Scan(context.Background(), bytes.NewReader(b), Options{}, &failing{t: t, at: i})
 		var own *sinkError
-		if list != nil || !errors.As(err, &own) || isOurs(err) || err.Error() != fmt.Sprintf("archive entry %q: sink is full", name) {
+		if list != nil || !errors.As(err, &own) || isOurs(err) ||
+			err.Error() != fmt.Sprintf("archive entry %q: sink is full", name) {
 			t.Errorf("call %d: %v", i, err)
 		}
 	}
@@ -133,13 +136,14 @@ func TestScanSwallowed(t *testing.T) {
 	b := members(ent{name: "f", data: "x", size: 5000})
 	for _, own := range []error{nil, errors.New("cannot close")} {
 		var c *Content
-		_, _, err := Scan(context.Background(), bytes.NewReader(b), Options{}, sinkFunc(func(_ Entry, content *Content) error {
-			c = content
-			if _, err := io.Copy(io.Discard, c); !errors.Is(err, ErrMalformed) {
-				t.Errorf("sink reads %v", err)
-			}
-			return own
-		}))
+		_, _, err := Scan(context.Background(), bytes.NewReader(b), Options{},
+			sinkFunc(func(_ Entry, content *Content) error {
+				c = content
+				if _, err := io.Copy(io.Discard, c); !errors.Is(err, ErrMalformed) {
+					t.Errorf("sink reads %v", err)
+				}
+				return own
+			}))
 		if !errors.Is(err, ErrMalformed) || errors.Is(err, own) {
 			t.Errorf("got %v", err)
 		}
@@ -214,7 +218,8 @@ func TestScanMemory(t *testing.T) {
 	const files, most, mostAfter = 100_000, 18 << 20, 14 << 20
 	var plain bytes.Buffer
 	for i := range files {
-		plain.Write(members(ent{name: fmt.Sprintf("some/directory/%03d/and/one/more/%s/file-%06d", i%200, strings.Repeat("x", 16), i)}))
+		plain.Write(members(ent{name: fmt.Sprintf("some/directory/%03d/and/one/more/%s/file-%06d", i%200,
+			strings.Repeat("x", 16), i)}))
 	}
 	b := compress(t, "gzip", append(plain.Bytes(), make([]byte, 1024)...))
 	plain = bytes.Buffer{}

@@ -47,7 +47,8 @@ func fixedCases() []blockCase {
 		{"fixed", end(begin("ab\x90")), "ab\x90", nil},
 		{"fixed, repeats", end(begin("ab").match(lits, dists, 5, 2).match(lits, dists, 3, 7)), "abababaaba", nil},
 		{"fixed, longest", end(begin("x").match(lits, dists, maxLength, 1)), strings.Repeat("x", 259), nil},
-		{"fixed, 258 by extra bits", end(begin("x").symbol(lits, 284).put(31, 5).symbol(dists, 0)), strings.Repeat("x", 259), nil},
+		{"fixed, 258 by extra bits", end(begin("x").symbol(lits, 284).put(31, 5).symbol(dists, 0)),
+			strings.Repeat("x", 259), nil},
 		{"too far at the start", end(begin("").match(lits, dists, 3, 1)), "", ErrData},
 		{"too far by one", end(begin("abc").match(lits, dists, 3, 4)), "abc", ErrData},
 		{"too far by all", end(begin("abc").match(lits, dists, 3, window)), "abc", ErrData},
@@ -61,7 +62,8 @@ func fixedCases() []blockCase {
 		cases = append(cases, blockCase{"fixed, symbol", end(begin("abc").symbol(lits, s).symbol(dists, 0)), "abc", ErrData})
 	}
 	for _, s := range []int{30, 31} {
-		cases = append(cases, blockCase{"fixed, distance", end(begin("abc").symbol(lits, 257).symbol(dists, s)), "abc", ErrData})
+		cases = append(cases, blockCase{"fixed, distance",
+			end(begin("abc").symbol(lits, 257).symbol(dists, s)), "abc", ErrData})
 	}
 	return cases
 }
@@ -83,7 +85,8 @@ func dynamicCases() []blockCase {
 		{"no distances, literals only", end(begin(lits, none)), "ab", nil},
 		{"no distances, a repetition", end(repeat(begin(lits, none)).put(0, 1)), "ab", ErrData},
 		{"only an end", (&bitWriter{}).dynamic(1, lengths(257, map[int]uint8{256: 1}), none).put(0, 99), "", nil},
-		{"only an end, the other bit", (&bitWriter{}).dynamic(1, lengths(257, map[int]uint8{256: 1}), none).put(1, 99), "", ErrData},
+		{"only an end, the other bit", (&bitWriter{}).dynamic(1, lengths(257, map[int]uint8{256: 1}), none).put(1, 99),
+			"", ErrData},
 		{"no end", begin(lengths(257, map[int]uint8{'a': 1, 'b': 1}), none).put(0, 99), "", ErrData},
 		{"no literals", (&bitWriter{}).dynamic(1, lengths(257, nil), none).put(0, 99), "", ErrData},
 		{"literals, incomplete", end(begin(lengths(257, map[int]uint8{'a': 2, 'b': 2, endSymbol: 2}), none)), "", ErrData},
@@ -115,7 +118,8 @@ func lengthCases() []blockCase {
 		{"repeat of the one before", text(begin(9).length(1, 1, 1, 16).put(0, 2).length(17).put(1, 3)), "", ErrData},
 		{"repeat of zeros before", text(begin(7).length(1, 1, 0, 16).put(2, 2)), "a", nil},
 		{"repeat of zeros, more", text(begin(13).length(1, 1, 0, 18).put(0, 7)), "a", nil},
-		{"repeat from the literals", text(to(to(open(3), 18, 97).length(1), 18, 138).length(18).put(9, 7).length(1, 16).put(0, 2)), "", ErrData},
+		{"repeat from the literals",
+			text(to(to(open(3), 18, 97).length(1), 18, 138).length(18).put(9, 7).length(1, 16).put(0, 2)), "", ErrData},
 		{"repeat without one before", text(open(1).length(16).put(0, 2)), "", ErrData},
 		{"repeat beyond the end by one", text(begin(4).length(1, 1, 0, 17).put(0, 3)), "", ErrData},
 		{"repeat to the end", text(begin(4).length(1, 1, 17).put(0, 3)), "a", nil},

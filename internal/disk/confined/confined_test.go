@@ -53,7 +53,8 @@ func TestWalk(t *testing.T) {
 	must(t, os.Symlink("b", top+"/a/link"))
 	w := walkAt(t, top)
 	for path, want := range map[string]error{
-		"": nil, "a": nil, "a/b/c": nil, "a/d": nil, "a/none": unix.ENOENT, "a/file": unix.ENOTDIR, "a/link": unix.ENOTDIR, "a/link/c": unix.ENOTDIR,
+		"": nil, "a": nil, "a/b/c": nil, "a/d": nil, "a/none": unix.ENOENT,
+		"a/file": unix.ENOTDIR, "a/link": unix.ENOTDIR, "a/link/c": unix.ENOTDIR,
 	} {
 		fd, err := w.At(path, false)
 		if !errors.Is(err, want) {
@@ -163,7 +164,9 @@ func TestFiles(t *testing.T) {
 }
 
 func TestRenameNew(t *testing.T) {
-	for what, rename := range map[string]func(int, string, int, string) error{"RenameNew": RenameNew, "renameChecked": renameChecked} {
+	for what, rename := range map[string]func(int, string, int, string) error{
+		"RenameNew": RenameNew, "renameChecked": renameChecked,
+	} {
 		top := t.TempDir()
 		must(t, os.Mkdir(top+"/from", 0o755))
 		must(t, os.Mkdir(top+"/empty", 0o755))
@@ -192,7 +195,8 @@ func TestSet(t *testing.T) {
 		t.Errorf("%v, %v", info, err)
 	}
 	must(t, Set(fd, "f", m, All()))
-	if info, err := os.Stat(top + "/f"); err != nil || info.Mode() != 0o755|fs.ModeSetuid || info.ModTime().UnixNano() != 1e18 {
+	if info, err := os.Stat(top + "/f"); err != nil || info.Mode() != 0o755|fs.ModeSetuid ||
+		info.ModTime().UnixNano() != 1e18 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
 	m.Mode = fs.ModeSymlink

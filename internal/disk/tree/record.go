@@ -93,7 +93,7 @@ func Check(ctx context.Context, name, dir string, skip func(excludes []byte) (Sk
 // CheckIn compares the tree below an open directory with what was recorded in
 // the file name; skip makes its function of the recorded excludes. The error
 // is ErrRecord when the record is the trouble, not the tree.
-func CheckIn(ctx context.Context, name string, root *os.Root, skip func(excludes []byte) (Skip, error)) (Drifts, error) {
+func CheckIn(ctx context.Context, name string, root *os.Root, skip func(list []byte) (Skip, error)) (Drifts, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return Drifts{}, broken(err)

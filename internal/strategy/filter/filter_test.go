@@ -212,7 +212,8 @@ func TestRoot(t *testing.T) {
 }
 
 func BenchmarkExcluded(b *testing.B) {
-	rules, err := ParseFile(strings.NewReader("*.pid\n/log/\n*~\n.git/\nnode_modules/**/test\n/tmp/***\n**/cache/*.tmp\n[._]*.sw?\n"))
+	const list = "*.pid\n/log/\n*~\n.git/\nnode_modules/**/test\n/tmp/***\n**/cache/*.tmp\n[._]*.sw?\n"
+	rules, err := ParseFile(strings.NewReader(list))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -54,7 +54,8 @@ func randomRule(rnd *rand.Rand, paths []string) string {
 	prefix := pick(rnd, []string{"", "", "", "", "- ", "+ ", "+ ", "+", "-", "- +", "!"})
 	switch rnd.IntN(20) {
 	case 0:
-		return pick(rnd, []string{"!", "! ", "", "+ ", "- ", "- !", "/", "//", "*", "**", "***", "/*", "/**", "/***", "*/", "**/", ".", "./", "./*"})
+		return pick(rnd, []string{"!", "! ", "", "+ ", "- ", "- !", "/", "//", "*", "**", "***", "/*", "/**", "/***", "*/",
+			"**/", ".", "./", "./*"})
 	case 1, 2, 3, 4, 5, 6:
 		return prefix + randomPattern(rnd)
 	}
@@ -65,9 +66,11 @@ func randomPattern(rnd *rand.Rand) string {
 	parts := []string{
 		"a", "b", "c", "a", "b", "c", "/", "/", "*", "*", "**", "***", "?",
 		"[ab]", "[!a]", "[^b]", "[a-c]", "[b-]", "[]a]", "[!]a]", "[-a]", "[a-b-c]", "[c-a]", `[\]a]`, `[a\-c]`, `[a-\c]`,
-		"[[:alpha:]]", "[[:upper:]x]", "[![:punct:]]", "[[:digit:]-a]", "[[:space:]]", "[[:print:]]", "[[:graph:]]", "[[:cntrl:]]",
+		"[[:alpha:]]", "[[:upper:]x]", "[![:punct:]]", "[[:digit:]-a]", "[[:space:]]", "[[:print:]]", "[[:graph:]]",
+		"[[:cntrl:]]",
 		"[[:xdigit:]]", "[[:alnum:]]", "[[:blank:]]", "[[:lower:]]",
-		"[[:foo:]]", "[[::]]", "[[:]", "[[:a]", "[a-[:alpha:]]", "[a/b]", "[", "]", `\`, `\*`, `\a`, "[!", "[a-", "[\xc0-\xff]", "\xff",
+		"[[:foo:]]", "[[::]]", "[[:]", "[[:a]", "[a-[:alpha:]]", "[a/b]", "[", "]", `\`, `\*`, `\a`, "[!", "[a-",
+		"[\xc0-\xff]", "\xff",
 	}
 	var b strings.Builder
 	for range 1 + rnd.IntN(5) {

@@ -17,7 +17,8 @@ func TestParseErrors(t *testing.T) {
 		{"+ ", `bad exclude pattern: "+ " has nothing after its prefix`, false},
 		{"- ", `bad exclude pattern: "- " has nothing after its prefix`, false},
 		{"a\x00b", `bad exclude pattern: "a\x00b" has a NUL`, false},
-		{"- " + strings.Repeat("x", 4096), `bad exclude pattern: "` + strings.Repeat("x", 40) + `"... is longer than 4095 bytes`, false},
+		{"- " + strings.Repeat("x", 4096),
+			`bad exclude pattern: "` + strings.Repeat("x", 40) + `"... is longer than 4095 bytes`, false},
 		{"- " + strings.Repeat("x", 4095), "", true},
 		{strings.Repeat("x", 4095), "", true},
 		{"!", "", true},
@@ -78,11 +79,14 @@ func TestParseFileErrors(t *testing.T) {
 		r          io.Reader
 		is         error
 	}{
-		{"rule", `line 3: bad exclude pattern: "- " has nothing after its prefix`, strings.NewReader("a\r\nb\r#x\n- \nc"), ErrPattern},
+		{"rule", `line 3: bad exclude pattern: "- " has nothing after its prefix`,
+			strings.NewReader("a\r\nb\r#x\n- \nc"), ErrPattern},
 		{"last line", `line 1: bad exclude pattern: "+ " has nothing after its prefix`, strings.NewReader("+ "), ErrPattern},
 		{"long", "line 2: bad exclude pattern: ", strings.NewReader("a\n" + strings.Repeat("x", 4096)), ErrPattern},
-		{"endless", "line 2: bad exclude pattern: longer than 1048576 bytes", io.MultiReader(strings.NewReader("a\n"), endless{}), ErrPattern},
-		{"reading", "read exclude patterns: cut", io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(errCut)), errCut},
+		{"endless", "line 2: bad exclude pattern: longer than 1048576 bytes",
+			io.MultiReader(strings.NewReader("a\n"), endless{}), ErrPattern},
+		{"reading", "read exclude patterns: cut",
+			io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(errCut)), errCut},
 	}
 	for _, tt := range tests {
 		rules, err := ParseFile(tt.r)

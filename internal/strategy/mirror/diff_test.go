@@ -139,7 +139,8 @@ func (tr *trial) run(rsync string, c *counts) {
 func (tr *trial) path(name string) string { return filepath.Join(tr.top, name) }
 
 func (tr *trial) fail(format string, args ...any) {
-	tr.t.Errorf("%s, patterns %q, checksum %v, archive %v: %s", tr.name, tr.patterns, tr.checksum, tr.archive, fmt.Sprintf(format, args...))
+	tr.t.Errorf("%s, patterns %q, checksum %v, archive %v: %s", tr.name, tr.patterns, tr.checksum, tr.archive,
+		fmt.Sprintf(format, args...))
 }
 
 func (tr *trial) rsync(rsync string) error {
@@ -162,7 +163,8 @@ func (tr *trial) rsync(rsync string) error {
 // refused tells that both must refuse, rsync when it has done the rest.
 func (tr *trial) refused(rsync, ours error, before map[string]seen) {
 	var exit *exec.ExitError
-	if !errors.As(rsync, &exit) || exit.ExitCode() != 23 || ours == nil || !strings.Contains(ours.Error(), "must replace a directory") {
+	if !errors.As(rsync, &exit) || exit.ExitCode() != 23 || ours == nil ||
+		!strings.Contains(ours.Error(), "must replace a directory") {
 		tr.fail("rsync %v, ours %v", rsync, ours)
 	}
 	if d := differences(before, snapshot(tr.t, tr.path("B")), true); len(d) > 0 {
@@ -283,7 +285,10 @@ func (tr *trial) count(c *counts, before map[string]seen, plan *Plan, err error)
 	for _, f := range []struct {
 		n  *atomic.Int64
 		is bool
-	}{{&c.archives, tr.archive}, {&c.checksums, tr.checksum}, {&c.excludes, tr.patterns != nil}, {&c.refused, err != nil}} {
+	}{
+		{&c.archives, tr.archive}, {&c.checksums, tr.checksum},
+		{&c.excludes, tr.patterns != nil}, {&c.refused, err != nil},
+	} {
 		if f.is {
 			f.n.Add(1)
 		}

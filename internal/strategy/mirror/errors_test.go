@@ -43,8 +43,10 @@ func TestCompareErrors(t *testing.T) {
 		{"order", []archive.Entry{root, file("b"), file("a")}, Options{}, `entry "a" is not in order`},
 		{"twice", []archive.Entry{root, file("a"), file("a")}, Options{}, `entry "a" is not in order`},
 		{"checksum", []archive.Entry{root}, Options{Checksum: true}, "without contents"},
-		{"in the way", []archive.Entry{root, file("d")}, Options{Excludes: excludes(t, "keep")}, `"d" must replace a directory that holds the excluded "d/e/keep"`},
-		{"tree without the file", []archive.Entry{root, file("f")}, Options{Checksum: true, Tree: rootAt(t, t.TempDir())}, `compare "f": `},
+		{"in the way", []archive.Entry{root, file("d")}, Options{Excludes: excludes(t, "keep")},
+			`"d" must replace a directory that holds the excluded "d/e/keep"`},
+		{"tree without the file", []archive.Entry{root, file("f")}, Options{Checksum: true, Tree: rootAt(t, t.TempDir())},
+			`compare "f": `},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			top := tempDir(t)
@@ -147,7 +149,8 @@ func TestStale(t *testing.T) {
 			check(t, x.change(dest))
 			plan, err := Compare(context.Background(), entries, place(t, dest), Options{})
 			check(t, err)
-			err = failure(t, top, `"`+x.want+`" has changed in dest`, func() error { return plan.Apply(context.Background(), place(t, dir)) })
+			err = failure(t, top, `"`+x.want+`" has changed in dest`,
+				func() error { return plan.Apply(context.Background(), place(t, dir)) })
 			if !errors.Is(err, ErrStale) || errors.Is(err, ErrMixed) {
 				t.Errorf("err = %v", err)
 			}
@@ -228,10 +231,11 @@ func TestCancelCompare(t *testing.T) {
 		opts := Options{}
 		entries, err := scan(t, tarball(t, parse(t, "a/ a/f=xx")), filepath.Join(top, "dest"), "", &opts)
 		check(t, err)
-		if _, err := Compare(&ticking{context.Background(), left}, entries, place(t, filepath.Join(top, "dest")), opts); !errors.Is(err, context.Canceled) {
+		at := place(t, filepath.Join(top, "dest"))
+		if _, err := Compare(&ticking{context.Background(), left}, entries, at, opts); !errors.Is(err, context.Canceled) {
 			t.Errorf("after %d: %v", left, err)
 		}
-		if _, err := FromDir(&ticking{context.Background(), left}, rootAt(t, filepath.Join(top, "dest"))); !errors.Is(err, context.Canceled) {
+		if _, err := FromDir(&ticking{context.Background(), left}, at.Dir); !errors.Is(err, context.Canceled) {
 			t.Errorf("FromDir after %d: %v", left, err)
 		}
 	}
@@ -268,7 +272,8 @@ func TestSince(t *testing.T) {
 func TestFromDirRefuses(t *testing.T) {
 	dir := tempDir(t)
 	plant(t, dir, []node{{path: "s", mode: fs.ModeSocket | 0o600}})
-	if _, err := FromDir(context.Background(), rootAt(t, dir)); err == nil || !strings.Contains(err.Error(), `"s" is a device or a socket`) {
+	if _, err := FromDir(context.Background(), rootAt(t, dir)); err == nil ||
+		!strings.Contains(err.Error(), `"s" is a device or a socket`) {
 		t.Errorf("err = %v", err)
 	}
 }
@@ -279,7 +284,8 @@ func TestOwners(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root changes owners")
 	}
-	old, src := parse(t, "f=x:4755 g=old d/:2755 l->x"), parse(t, "f=x:4755 g=newer:6711 d/:2755 l->x m->x n= e/ e/n=:4700")
+	old := parse(t, "f=x:4755 g=old d/:2755 l->x")
+	src := parse(t, "f=x:4755 g=newer:6711 d/:2755 l->x m->x n= e/ e/n=:4700")
 	for i := range src {
 		src[i].uid, src[i].gid = 12, 34
 	}
@@ -288,7 +294,8 @@ func TestOwners(t *testing.T) {
 			top := tempDir(t)
 			plant(t, filepath.Join(top, "dest"), old)
 			plan := prepare(t, top, src, Options{Owners: owners}, tarred)
-			want := "change / (owner), change d/ (owner), add e/, add e/n, change f (owner), change g (size mode owner), change l (owner), add m, add n"
+			want := "change / (owner), change d/ (owner), add e/, add e/n, change f (owner), " +
+				"change g (size mode owner), change l (owner), add m, add n"
 			if !owners {
 				want = "add e/, add e/n, change g (size mode), add m, add n"
 			}

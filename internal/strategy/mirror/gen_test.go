@@ -44,7 +44,8 @@ var (
 func random(rnd *rand.Rand, dest bool) node {
 	const day = 86400 * int64(time.Second)
 	n := node{
-		mode:  pick[fs.FileMode](rnd, 0o644, 0o644, 0o600, 0o755, 0o444, unreadable(), 0o755|fs.ModeSetuid, 0o711|fs.ModeSetgid),
+		mode: pick[fs.FileMode](rnd, 0o644, 0o644, 0o600, 0o755, 0o444, unreadable(), 0o755|fs.ModeSetuid,
+			0o711|fs.ModeSetgid),
 		mtime: 11000*day + pick[int64](rnd, 0, 0, 5e8, 123456789, 1e9, 2*day, -20000*day-1),
 	}
 	if os.Getuid() == 0 {
@@ -52,7 +53,8 @@ func random(rnd *rand.Rand, dest bool) node {
 	}
 	switch k := rnd.IntN(40); {
 	case k < 14:
-		n.mode = fs.ModeDir | pick[fs.FileMode](rnd, 0o755, 0o755, 0o700, 0o555|own(), 0o777|fs.ModeSticky, 0o750|fs.ModeSetgid)
+		n.mode = fs.ModeDir | pick[fs.FileMode](rnd, 0o755, 0o755, 0o700, 0o555|own(), 0o777|fs.ModeSticky,
+			0o750|fs.ModeSetgid)
 	case k < 19:
 		n.mode, n.link = fs.ModeSymlink|0o777, pick(rnd, ".", "a", "..", "no/where", "/etc/passwd")
 	case k < 21:

@@ -21,7 +21,8 @@ func (a *application) move(m move, isDirectory bool) error {
 	run := func() error { return a.rename(m) }
 	if isDirectory || m.swap {
 		run = func() error {
-			return a.loosened(m.from, m.name, func() error { return a.loosened(m.to, m.name, func() error { return a.rename(m) }) })
+			return a.loosened(m.from, m.name,
+				func() error { return a.loosened(m.to, m.name, func() error { return a.rename(m) }) })
 		}
 	}
 	err := confined.Writable(m.from, func() error { return confined.Writable(m.to, run) })

@@ -88,25 +88,34 @@ var rules = []struct {
 	{name: "time of directories", src: "d/@9", dest: "d/"},
 	{name: "link", src: "l->a", dest: "l->b", changes: "change l (link)"},
 	{name: "time of links", src: "l->a@3", dest: "l->a", changes: "change l (time)"},
-	{name: "new", src: "d/ d/e/ d/e/f=x l->a p| n=", dest: "", changes: "add d/, add d/e/, add d/e/f, add l, add n, add p"},
-	{name: "gone", src: "", dest: "d/ d/e/ d/e/f=x l->a p| n=", changes: "delete d/, delete d/e/, delete d/e/f, delete l, delete n, delete p"},
-	{name: "order of names", src: "a/ a/x= a-b= a.c/ a.c/y=", dest: "a/ a/z= a.c=", changes: "add a-b, change a.c/ (type), add a.c/y, add a/x, delete a/z"},
+	{name: "new", src: "d/ d/e/ d/e/f=x l->a p| n=", dest: "",
+		changes: "add d/, add d/e/, add d/e/f, add l, add n, add p"},
+	{name: "gone", src: "", dest: "d/ d/e/ d/e/f=x l->a p| n=",
+		changes: "delete d/, delete d/e/, delete d/e/f, delete l, delete n, delete p"},
+	{name: "order of names", src: "a/ a/x= a-b= a.c/ a.c/y=", dest: "a/ a/z= a.c=",
+		changes: "add a-b, change a.c/ (type), add a.c/y, add a/x, delete a/z"},
 	{name: "file to directory", src: "a/ a/b=x", dest: "a=x", changes: "change a/ (type), add a/b"},
-	{name: "directory to file", src: "a=x", dest: "a/ a/b/ a/b/c=x", changes: "change a (type), delete a/b/, delete a/b/c"},
+	{name: "directory to file", src: "a=x", dest: "a/ a/b/ a/b/c=x",
+		changes: "change a (type), delete a/b/, delete a/b/c"},
 	{name: "directory to link", src: "a->b", dest: "a/ a/b=x", changes: "change a (type), delete a/b"},
 	{name: "link to directory", src: "a/ a/f=x b/", dest: "b/ a->b", changes: "change a/ (type), add a/f"},
 	{name: "link to FIFO", src: "a|", dest: "a->b", changes: "change a (type)"},
 	{name: "hard links", src: "a=x b==a", dest: "a=x", changes: "add b", want: "a=x b=x"},
 	{name: "hard links that are there", src: "a=x b==a", dest: "a=x b=x", want: "a=x b=x"},
-	{name: "hard links by checksum", checksum: true, src: "a=x b==a c==a", dest: "a=y b=x c=z", changes: "change a (content), change c (content)", want: "a=x b=x c=x"},
+	{name: "hard links by checksum", checksum: true, src: "a=x b==a c==a", dest: "a=y b=x c=z",
+		changes: "change a (content), change c (content)", want: "a=x b=x c=x"},
 	{name: "hard link to what is excluded", src: "a=x b==a", dest: "", excludes: "a", changes: "add b", want: "b=x"},
-	{name: "excluded in source", src: "a=x d/ d/a=x d/b=y", dest: "", excludes: "a", changes: "add d/, add d/b", want: "d/ d/b=y"},
+	{name: "excluded in source", src: "a=x d/ d/a=x d/b=y", dest: "", excludes: "a", changes: "add d/, add d/b",
+		want: "d/ d/b=y"},
 	{name: "excluded in dest", src: "b=x", dest: "a=x b=x c=x", excludes: "a", changes: "delete c", want: "a=x b=x"},
 	{name: "excluded in both", src: "a=new", dest: "a=x", excludes: "a", want: "a=x"},
 	{name: "excluded directory", src: "a/ a/f=new:600 a/g=x", dest: "a/ a/f=x a/h=", excludes: "a", want: "a/ a/f=x a/h="},
-	{name: "excluded in what is gone", src: "", dest: "d/ d/e/ d/e/a=x d/b=", excludes: "a", changes: "delete d/b", want: "d/ d/e/ d/e/a=x"},
-	{name: "only directories are excluded", src: "a/ b=", dest: "a=x", excludes: "a/", changes: "delete a, add b", want: "b="},
-	{name: "excluded directory makes way", src: "a=x", dest: "a/ a/b=", excludes: "a/", changes: "change a (type), delete a/b"},
+	{name: "excluded in what is gone", src: "", dest: "d/ d/e/ d/e/a=x d/b=", excludes: "a", changes: "delete d/b",
+		want: "d/ d/e/ d/e/a=x"},
+	{name: "only directories are excluded", src: "a/ b=", dest: "a=x", excludes: "a/",
+		changes: "delete a, add b", want: "b="},
+	{name: "excluded directory makes way", src: "a=x", dest: "a/ a/b=", excludes: "a/",
+		changes: "change a (type), delete a/b"},
 }
 
 func TestRules(t *testing.T) {
@@ -317,9 +326,11 @@ func TestStageWrites(t *testing.T) {
 				plant(t, dest, parse(t, x.dest))
 			}
 			check(t, os.Mkdir(dir, 0o700))
-			stage := NewStage(rootAt(t, dest), rootAt(t, dir), Options{Checksum: x.checksum, Excludes: excludes(t, strings.Fields(x.excludes)...)})
+			stage := NewStage(rootAt(t, dest), rootAt(t, dir),
+				Options{Checksum: x.checksum, Excludes: excludes(t, strings.Fields(x.excludes)...)})
 			stage.Always(x.always)
-			_, _, err := archive.Scan(context.Background(), bytes.NewReader(tarball(t, parse(t, "d/ d/f=x g=y h==g"))), archive.Options{}, stage)
+			_, _, err := archive.Scan(context.Background(), bytes.NewReader(tarball(t, parse(t, "d/ d/f=x g=y h==g"))),
+				archive.Options{}, stage)
 			check(t, errors.Join(err, stage.Close()))
 			staged, err := FromDir(context.Background(), rootAt(t, dir))
 			check(t, err)
@@ -363,7 +374,8 @@ func TestPlanOnly(t *testing.T) {
 		check(t, err)
 		want := map[bool]string{
 			false: "change a (time), change c (time), add d, add e, change h (time), change i (time), change j (size time)",
-			true:  "change a (time content), change c (time), add d, add e, change g (content), change h (time content), change i (time content), change j (size time)",
+			true: "change a (time content), change c (time), add d, add e, change g (content), " +
+				"change h (time content), change i (time content), change j (size time)",
 		}
 		if got := show(plan.Changes()); got != want[checksum] {
 			t.Errorf("checksum %v: changes %s, want %s", checksum, got, want[checksum])

@@ -34,7 +34,8 @@ func TestNoSpaceForStaging(t *testing.T) {
 	top := tempDir(t)
 	mount(t, top, "size=64k")
 	opts := Options{}
-	_, err := scan(t, tarball(t, parse(t, "d/ d/f="+strings.Repeat("x", 1<<17))), filepath.Join(top, "dest"), filepath.Join(top, "staging"), &opts)
+	_, err := scan(t, tarball(t, parse(t, "d/ d/f="+strings.Repeat("x", 1<<17))), filepath.Join(top, "dest"),
+		filepath.Join(top, "staging"), &opts)
 	if !errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), `stage "d/f"`) {
 		t.Errorf("err = %v", err)
 	}
@@ -98,7 +99,8 @@ func TestMountInTheWay(t *testing.T) {
 				mountAs(t, kind, mnt, filepath.Join(top, "other"))
 				plant(t, mnt, parse(t, "f=precious"))
 				var opts Options
-				entries, err := scan(t, tarball(t, parse(t, "d=file")), filepath.Join(top, "dest"), filepath.Join(top, "staging"), &opts)
+				entries, err := scan(t, tarball(t, parse(t, "d=file")), filepath.Join(top, "dest"),
+					filepath.Join(top, "staging"), &opts)
 				check(t, err)
 				failure(t, top, want, func() error {
 					_, err := Compare(context.Background(), entries, place(t, filepath.Join(top, "dest")), opts)
@@ -130,7 +132,8 @@ func TestNoSpaceInMount(t *testing.T) {
 	mount(t, filepath.Join(top, "dest/m"), "size=64k")
 	plant(t, filepath.Join(top, "dest"), parse(t, "m/ m/f=old"))
 	plan := prepare(t, top, parse(t, "m/ m/f="+strings.Repeat("x", 1<<17)), Options{}, true)
-	err := failure(t, top, `put "m/f" into place`, func() error { return plan.Apply(context.Background(), place(t, filepath.Join(top, "staging"))) })
+	err := failure(t, top, `put "m/f" into place`,
+		func() error { return plan.Apply(context.Background(), place(t, filepath.Join(top, "staging"))) })
 	if !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("err = %v", err)
 	}
@@ -143,7 +146,8 @@ func TestReadOnlyDest(t *testing.T) {
 	plant(t, dest, parse(t, "f=old"))
 	check(t, unix.Mount("", dest, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
 	plan := prepare(t, top, parse(t, "f=newer"), Options{}, true)
-	err := failure(t, top, `put "f" into place`, func() error { return plan.Apply(context.Background(), place(t, filepath.Join(top, "staging"))) })
+	err := failure(t, top, `put "f" into place`,
+		func() error { return plan.Apply(context.Background(), place(t, filepath.Join(top, "staging"))) })
 	if !errors.Is(err, unix.EROFS) || errors.Is(err, ErrMixed) {
 		t.Errorf("err = %v", err)
 	}
@@ -191,7 +195,8 @@ func TestAsNobody(t *testing.T) {
 func TestUnwritable(t *testing.T) {
 	for _, tarred := range []bool{false, true} {
 		top := tempDir(t)
-		plant(t, filepath.Join(top, "dest"), parse(t, "a/:555 a/f=old a/gone= b/:500 b/c/:500 b/c/f= x/:555 x/y= k/:555 k/keep= k/gone= z=file"))
+		plant(t, filepath.Join(top, "dest"),
+			parse(t, "a/:555 a/f=old a/gone= b/:500 b/c/:500 b/c/f= x/:555 x/y= k/:555 k/keep= k/gone= z=file"))
 		src := parse(t, "a/:555 a/f=newer a/new= x=file z/:555 z/w/:500 z/w/f=x")
 		plan := prepare(t, top, src, Options{Excludes: excludes(t, "keep")}, tarred)
 		check(t, plan.Apply(context.Background(), place(t, filepath.Join(top, "staging"))))

@@ -87,7 +87,9 @@ func (t table) children(i int) iter.Seq2[int, string] {
 // along goes through the children of the directory at index i and the sorted
 // names that a directory has, in one order: extra gets each name that only the
 // latter has, child each child, and whether its name was found.
-func (t table) along(i int, names []string, extra func(name string) error, child func(k int, name string, found bool) error) error {
+func (t table) along(
+	i int, names []string, extra func(name string) error, child func(k int, name string, found bool) error,
+) error {
 	for k, name := range t.children(i) {
 		for len(names) > 0 && names[0] < name {
 			if err := extra(names[0]); err != nil {

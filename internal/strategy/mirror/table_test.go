@@ -94,7 +94,8 @@ func TestNames(t *testing.T) {
 		what what
 		want string
 	}{
-		{0, "[]"}, {isType | isWrite, "[type]"}, {isLink, "[link]"}, {isSize | isTime | isContent | isMode | isOwner | isWithin | isDir, "[size time content mode owner]"},
+		{0, "[]"}, {isType | isWrite, "[type]"}, {isLink, "[link]"},
+		{isSize | isTime | isContent | isMode | isOwner | isWithin | isDir, "[size time content mode owner]"},
 	} {
 		if got := fmt.Sprint(x.what.names()); got != x.want {
 			t.Errorf("%b: %s, want %s", x.what, got, x.want)
