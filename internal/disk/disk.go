@@ -29,17 +29,6 @@ var ErrNoRoom = errors.New("not enough room")
 // reserve is left free on every file system, in bytes: others write there too.
 const reserve = 1 << 20
 
-// Room returns an error when dir's file system has no room for size bytes
-// (ErrNoRoom) or dir can't be looked at. A negative size, unknown, needs only
-// the directory.
-func Room(dir string, size int64) error {
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return &fs.PathError{Op: "statfs", Path: dir, Err: err}
-	}
-	return room(dir, &st, size)
-}
-
 // Room returns ErrNoRoom when the directory's file system has no room for size
 // bytes. A negative size is unknown.
 func (d *Dir) Room(size int64) error {
@@ -47,13 +36,9 @@ func (d *Dir) Room(size int64) error {
 	if err := unix.Fstatfs(int(d.file.Fd()), &st); err != nil {
 		return &fs.PathError{Op: "statfs", Path: d.path, Err: err}
 	}
-	return room(d.path, &st, size)
-}
-
-func room(name string, st *unix.Statfs_t, size int64) error {
 	free := int64(st.Bavail) * int64(st.Bsize)
 	if size >= 0 && free < size+reserve {
-		return fmt.Errorf("%q: %w: %s needed, %s free", name, ErrNoRoom,
+		return fmt.Errorf("%q: %w: %s needed, %s free", d.path, ErrNoRoom,
 			humanize.IBytes(uint64(size)), humanize.IBytes(uint64(free)))
 	}
 	return nil

@@ -16,17 +16,14 @@ import (
 )
 
 func TestRoom(t *testing.T) {
-	dir := t.TempDir()
+	dir := dirAt(t, t.TempDir())
 	for _, size := range []int64{-1, 0, 1} {
-		if err := Room(dir, size); err != nil {
+		if err := dir.Room(size); err != nil {
 			t.Errorf("Room(%d) = %v", size, err)
 		}
 	}
-	err := Room(dir, 1<<60)
+	err := dir.Room(1 << 60)
 	if !errors.Is(err, ErrNoRoom) || !strings.Contains(err.Error(), "1.0 EiB needed") {
-		t.Errorf("err = %v", err)
-	}
-	if err := Room(dir+"/missing", 0); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("err = %v", err)
 	}
 }

@@ -1,10 +1,7 @@
 package disk
 
 import (
-	"errors"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"regexp"
 	"time"
 
@@ -27,16 +24,6 @@ func Hold(dir *os.Root) (*os.File, error) {
 		return nil, &os.PathError{Op: "flock", Path: dir.Name(), Err: err}
 	}
 	return f, nil
-}
-
-// HoldPath is Hold by the directory's path.
-func HoldPath(dir string) (*os.File, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	return Hold(root)
 }
 
 // Sweep removes the caller's own directories in parent whose name matches and
@@ -76,29 +63,4 @@ func sweep(parent *Dir, name string) {
 	}
 	defer hold.Close()
 	_ = RemoveAll(parent.Root(), name)
-}
-
-// SweepPath is Sweep by the directory's path.
-func SweepPath(parent string, name *regexp.Regexp) {
-	abs, err := filepath.Abs(parent)
-	if err != nil {
-		return
-	}
-	if d, err := Open(abs); err == nil {
-		Sweep(d, name)
-		_ = d.Close()
-	}
-}
-
-// RemovePath is RemoveAll by path.
-func RemovePath(dir string) error {
-	root, err := os.OpenRoot(filepath.Dir(dir))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	return RemoveAll(root, filepath.Base(dir))
 }

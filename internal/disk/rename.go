@@ -49,12 +49,3 @@ func between(from *os.Root, name string, to *os.Root, newName string, call renam
 	}
 	return nil
 }
-
-// RenamePath is RenameNew by paths.
-func RenamePath(from, to string) error {
-	err := confined.RenameNew(unix.AT_FDCWD, from, unix.AT_FDCWD, to)
-	if err != nil {
-		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
-	}
-	return nil
-}

@@ -31,16 +31,6 @@ func unlinked(dir *os.Root) (*os.File, error) {
 	return f, nil
 }
 
-// UnnamedAt is Unnamed by the directory's path.
-func UnnamedAt(dir string) (*os.File, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	return Unnamed(root)
-}
-
 // WriteFile makes or replaces a file in an open directory. Whoever reads it
 // finds all of the old content or all of the new, also after a crash.
 func WriteFile(dir *os.Root, name string, content []byte, mode fs.FileMode) (err error) {
