@@ -109,9 +109,19 @@ func readOnlyCases(strategy string) []crash {
 		cases = append(cases, crash{name: "extract/readonly", set: readOnly("srv/app"), mend: unmount("srv/app"), want: at("extract")})
 		cases = append(cases, markCases()...)
 	default:
-		cases = append(cases, crash{name: "sync/readonly", set: readOnly("srv/app"), mend: unmount("srv/app"), want: at("sync")})
+		cases = append(cases, readOnlyDest(strategy, at))
 	}
 	return with(strategy, cases)
+}
+
+// readOnlyDest is a run on a dest that is read-only, and a mount point by
+// that. native stages in such a dest; the others meet it when they sync.
+func readOnlyDest(strategy string, at func(step string) want) crash {
+	name, step := "sync/readonly", "sync"
+	if strategy == strategyNative {
+		name, step = "extract/readonly/dest", "extract"
+	}
+	return crash{name: name, set: readOnly("srv/app"), mend: unmount("srv/app"), want: at(step)}
 }
 
 func readOnly(dir string) func(*world) { return func(w *world) { w.readOnly(dir) } }

@@ -39,7 +39,7 @@ func rollbackCases(strategy string) []crash {
 		{name: "manifest/error", set: (*world).loseManifest, mend: (*world).findManifest, want: rolled(at("manifest"))},
 		{name: "success/error", set: fault("success", "exit 3"), want: good().saying("exit status 3")},
 		{name: "success/hang", timeout: patience, set: fault("success", hang), want: good().saying("timed out")},
-		{name: "sync/readonly", set: readOnly("srv/app"), mend: unmount("srv/app"), want: at("sync").saying("ead-only file system")},
+		readOnlyDest(strategy, func(step string) want { return at(step).saying("ead-only file system") }),
 	}
 	for _, step := range []string{"pre", "post", "verify"} {
 		cases = append(cases,

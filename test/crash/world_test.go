@@ -287,14 +287,10 @@ func (w *world) newTree() string {
 
 // staged is the pattern of what is being extracted.
 func (w *world) staged(name string) string {
-	switch w.strategy {
-	case strategyReleases:
-		return w.path("srv/app/releases/.stretcher-*/tree/" + name)
-	case strategyMv, strategyNative:
-		return w.path("srv/.stretcher-*/tree/" + name)
-	default:
+	if w.strategy == strategyRsync {
 		return w.path("tmp/.stretcher-*/tree/" + name)
 	}
+	return w.path("srv/.stretcher-*/tree/" + name)
 }
 
 func (w *world) manifestURL() string { return w.url + "/manifest.yml" }
