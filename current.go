@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"stretcher/internal/disk"
 	"stretcher/internal/disk/tree"
 	"stretcher/internal/strategy"
 	"stretcher/internal/text/failure"
@@ -30,9 +31,7 @@ func (r *run) isCurrent(ctx context.Context) bool {
 		r.log.Info(fmt.Sprintf("a run has failed on dest since run %s was good", good.ID))
 		return false
 	}
-	drifts, err := tree.Check(ctx, r.rec.TreeOf(good.ID), r.live(), func(excludes []byte) (tree.Skip, error) {
-		return r.strategy.Skip(excludes)
-	})
+	drifts, err := r.drifts(ctx, r.rec.TreeOf(good.ID))
 	switch {
 	case errors.Is(err, tree.ErrRecord):
 		r.log.Warn(failure.Sayf("what run %s left at dest is not known any more: %v", good.ID, err))
@@ -46,6 +45,16 @@ func (r *run) isCurrent(ctx context.Context) bool {
 	}
 	r.recorded = r.rec.TreeOf(good.ID)
 	return true
+}
+
+// drifts compares what is live with a record.
+func (r *run) drifts(ctx context.Context, record string) (tree.Drifts, error) {
+	live, err := disk.Open(r.live())
+	if err != nil {
+		return tree.Drifts{}, err
+	}
+	defer live.Close()
+	return tree.Check(ctx, record, live.Root(), func(list []byte) (tree.Skip, error) { return r.strategy.Skip(list) })
 }
 
 // describeDrift names the first differences and counts the rest.

@@ -151,15 +151,25 @@ func (r *run) remember(ctx context.Context) {
 	if name == "" {
 		return
 	}
-	skip, err := r.strategy.Skip(r.staged.Excludes)
-	if err == nil {
-		err = tree.Save(ctx, r.live(), skip, r.staged.Excludes, name)
-	}
-	if err != nil {
+	if err := r.save(ctx, name); err != nil {
 		r.log.Warn(failure.Sayf("dest can't be recorded, so the next run will deploy in full: %v", err))
 		return
 	}
 	r.recorded = name
+}
+
+// save records what is live.
+func (r *run) save(ctx context.Context, record string) error {
+	skip, err := r.strategy.Skip(r.staged.Excludes)
+	if err != nil {
+		return err
+	}
+	live, err := disk.Open(r.live())
+	if err != nil {
+		return err
+	}
+	defer live.Close()
+	return tree.Save(ctx, live.Root(), skip, r.staged.Excludes, record)
 }
 
 // live is the directory that the deployed tree is in.

@@ -17,20 +17,10 @@ var ErrRecord = errors.New("unreadable record")
 // at the end.
 type header struct{ Excludes []byte }
 
-// Save is SaveIn by the path of a directory, or of a symlink to one.
-func Save(ctx context.Context, dir string, skip Skip, excludes []byte, name string) error {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return fmt.Errorf("record tree: %w", err)
-	}
-	defer root.Close()
-	return SaveIn(ctx, root, skip, excludes, name)
-}
-
-// SaveIn records the tree below an open directory in the file name, completely
+// Save records the tree below an open directory in the file name, completely
 // or not at all. excludes is the text of the exclude list that was in the
 // archive.
-func SaveIn(ctx context.Context, root *os.Root, skip Skip, excludes []byte, name string) error {
+func Save(ctx context.Context, root *os.Root, skip Skip, excludes []byte, name string) error {
 	tmp := name + ".new"
 	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -80,20 +70,10 @@ func (d *Drifts) add(path, what string) {
 	}
 }
 
-// Check is CheckIn by the path of a directory, or of a symlink to one.
-func Check(ctx context.Context, name, dir string, skip func(excludes []byte) (Skip, error)) (Drifts, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return Drifts{}, fmt.Errorf("read tree: %w", err)
-	}
-	defer root.Close()
-	return CheckIn(ctx, name, root, skip)
-}
-
-// CheckIn compares the tree below an open directory with what was recorded in
+// Check compares the tree below an open directory with what was recorded in
 // the file name; skip makes its function of the recorded excludes. The error
 // is ErrRecord when the record is the trouble, not the tree.
-func CheckIn(ctx context.Context, name string, root *os.Root, skip func(list []byte) (Skip, error)) (Drifts, error) {
+func Check(ctx context.Context, name string, root *os.Root, skip func(list []byte) (Skip, error)) (Drifts, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return Drifts{}, broken(err)

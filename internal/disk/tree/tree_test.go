@@ -29,20 +29,29 @@ func plant(t testing.TB) string {
 	return dir
 }
 
+// open opens a directory until the test ends.
+func open(t testing.TB, dir string) *os.Root {
+	t.Helper()
+	root, err := os.OpenRoot(dir)
+	must(t, err)
+	t.Cleanup(func() { _ = root.Close() })
+	return root
+}
+
 func skipPids(path string, _ bool) bool { return strings.HasSuffix(path, ".pid") }
 
 // save records the tree at dir.
 func save(t testing.TB, dir string) (name string) {
 	t.Helper()
 	name = filepath.Join(t.TempDir(), "saved")
-	must(t, Save(t.Context(), dir, skipPids, []byte("*.pid"), name))
+	must(t, Save(t.Context(), open(t, dir), skipPids, []byte("*.pid"), name))
 	return name
 }
 
 // check compares, and says what differs.
 func check(t testing.TB, name, dir string) string {
 	t.Helper()
-	drifts, err := Check(t.Context(), name, dir, func(excludes []byte) (Skip, error) {
+	drifts, err := Check(t.Context(), name, open(t, dir), func(excludes []byte) (Skip, error) {
 		if string(excludes) != "*.pid" {
 			t.Errorf("excludes: %q", excludes)
 		}
@@ -145,18 +154,20 @@ func TestSymlinkedRootIsFollowed(t *testing.T) {
 
 func TestSaveErrors(t *testing.T) {
 	to := filepath.Join(t.TempDir(), "saved")
-	if err := Save(t.Context(), filepath.Join(t.TempDir(), "missing"), nil, nil, to); !errors.Is(err, os.ErrNotExist) {
+	closed := open(t, t.TempDir())
+	must(t, closed.Close())
+	if err := Save(t.Context(), closed, nil, nil, to); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("err = %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := Save(ctx, plant(t), nil, nil, to); !errors.Is(err, context.Canceled) {
+	if err := Save(ctx, open(t, plant(t)), nil, nil, to); !errors.Is(err, context.Canceled) {
 		t.Errorf("err = %v", err)
 	}
 	if left, _ := filepath.Glob(to + "*"); left != nil {
 		t.Errorf("left behind: %q", left)
 	}
-	if err := Save(t.Context(), plant(t), nil, nil, "/no/such/dir/x"); err == nil {
+	if err := Save(t.Context(), open(t, plant(t)), nil, nil, "/no/such/dir/x"); err == nil {
 		t.Error("saved to nowhere")
 	}
 }
@@ -164,19 +175,21 @@ func TestSaveErrors(t *testing.T) {
 func TestCheckErrors(t *testing.T) {
 	dir := plant(t)
 	all := func([]byte) (Skip, error) { return nil, nil }
-	name := filepath.Join(t.TempDir(), "saved")
-	if _, err := Check(t.Context(), name, dir, all); !errors.Is(err, os.ErrNotExist) || !errors.Is(err, ErrRecord) {
+	root, name := open(t, dir), filepath.Join(t.TempDir(), "saved")
+	if _, err := Check(t.Context(), name, root, all); !errors.Is(err, os.ErrNotExist) || !errors.Is(err, ErrRecord) {
 		t.Errorf("err = %v", err)
 	}
-	must(t, Save(t.Context(), dir, nil, nil, name))
-	if _, err := Check(t.Context(), name, dir+"/none", all); !errors.Is(err, os.ErrNotExist) || errors.Is(err, ErrRecord) {
+	must(t, Save(t.Context(), root, nil, nil, name))
+	closed := open(t, dir)
+	must(t, closed.Close())
+	if _, err := Check(t.Context(), name, closed, all); !errors.Is(err, os.ErrClosed) || errors.Is(err, ErrRecord) {
 		t.Errorf("err = %v", err)
 	}
 	data, err := os.ReadFile(name)
 	must(t, err)
 	for n := range data {
 		must(t, os.WriteFile(name, data[:n], 0o600))
-		if _, err := Check(t.Context(), name, dir, all); !errors.Is(err, ErrRecord) {
+		if _, err := Check(t.Context(), name, root, all); !errors.Is(err, ErrRecord) {
 			t.Errorf("%d of %d bytes were taken for a record: %v", n, len(data), err)
 		}
 	}
