@@ -4,20 +4,12 @@ import (
 	"errors"
 	"os"
 
-	"golang.org/x/sys/unix"
-
 	"stretcher/internal/disk/confined"
 )
 
-// Rename renames an entry of one open directory to an entry of another, which
-// it replaces as rename(2) does.
-func Rename(from *os.Root, name string, to *os.Root, newName string) error {
-	return between(from, name, to, newName, unix.Renameat)
-}
-
-// RenameNew is Rename to a name that must not exist; if it does, nothing
-// happens and the error is fs.ErrExist. rename(2) by itself replaces an empty
-// directory.
+// RenameNew renames an entry of one open directory to a name in another, which
+// must not exist; if it does, nothing happens and the error is fs.ErrExist.
+// rename(2) by itself replaces an empty directory.
 func RenameNew(from *os.Root, name string, to *os.Root, newName string) error {
 	return between(from, name, to, newName, confined.RenameNew)
 }
