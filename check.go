@@ -18,7 +18,6 @@ import (
 	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
 	allstrategies "stretcher/internal/strategy/all"
-	"stretcher/internal/strategy/releases"
 	"stretcher/internal/text/printable"
 	"stretcher/internal/text/progress"
 	"stretcher/internal/text/redact"
@@ -169,7 +168,7 @@ func strategyRows(m *manifest.Manifest) (rows [][2]string) {
 	}
 	if reads("releases") {
 		rows = append(rows,
-			[2]string{"releases", fmt.Sprintf("keep %d, link %s", m.Releases.KeepCount(), cmp.Or(m.Releases.Link, string(releases.Reflink)))},
+			[2]string{"releases", fmt.Sprintf("keep %d, link %s", m.Releases.KeepCount(), cmp.Or(m.Releases.Link, allstrategies.DefaultLink))},
 			[2]string{"shared", strings.Join(m.Releases.Shared, " ")})
 	}
 	if reads("rollback") {

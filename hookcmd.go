@@ -22,6 +22,8 @@ import (
 	"stretcher/internal/journal/history"
 	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
+	"stretcher/internal/strategy"
+	"stretcher/internal/strategy/staging"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
 	"stretcher/internal/text/redact"
@@ -142,6 +144,20 @@ func readEnvFile(name string) (porter.Environment, error) {
 	}
 	return porter.ParseEnvFile(data)
 }
+
+// unpack unpacks the archive in the first of parents that has room for it.
+func (r *run) unpack(ctx context.Context, f *os.File, parents []string) (strategy.Staged, error) {
+	t := r.target(nil, errNoDest)
+	t.Place = runPlaces{r: r, candidates: parents}
+	tree, err := staging.Unpack(ctx, &t, f, false)
+	if err != nil {
+		return strategy.Staged{}, err
+	}
+	return strategy.Staged{Dir: tree.Dir}, tree.Work.Close()
+}
+
+// errNoDest: what is unpacked is not deployed.
+var errNoDest = errors.New("there is no dest")
 
 // runNamedHooks runs the hooks that the manifest has under name, in the tree
 // of its src, and returns the exit status of the first that failed.

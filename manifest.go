@@ -9,7 +9,6 @@ import (
 	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
 	allstrategies "stretcher/internal/strategy/all"
-	"stretcher/internal/strategy/releases"
 	"stretcher/internal/text/failure"
 )
 
@@ -50,7 +49,7 @@ func (r *run) loader(rules manifest.Rules) *manifest.Loader {
 
 // manifestRules are what others know of a manifest's values.
 func manifestRules() manifest.Rules {
-	rules := manifest.Rules{Src: store.Check, Shared: releases.CheckShared}
+	rules := manifest.Rules{Src: store.Check, Shared: allstrategies.CheckShared}
 	for _, d := range allstrategies.List() {
 		rules.Kinds = append(rules.Kinds, manifest.Kind{Name: d.Name, Sections: d.Sections, Patterns: d.Patterns, Default: d.Default})
 	}

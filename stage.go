@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,12 +10,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"stretcher/internal/archive"
 	"stretcher/internal/disk"
 	"stretcher/internal/journal"
 	"stretcher/internal/policy"
 	"stretcher/internal/strategy"
-	"stretcher/internal/strategy/staging"
 	"stretcher/internal/text/failure"
 )
 
@@ -173,35 +169,4 @@ func (p runPlaces) Drop(dir *disk.Dir) error {
 	p.r.temp = slices.Delete(p.r.temp, i, i+1)
 	defer w.close()
 	return w.remove()
-}
-
-// unpack unpacks the archive in the first of parents that has room for it.
-func (r *run) unpack(ctx context.Context, f *os.File, parents []string) (strategy.Staged, error) {
-	t := r.target(nil, errNoDest)
-	t.Place = runPlaces{r: r, candidates: parents}
-	tree, err := staging.Unpack(ctx, &t, f, false)
-	if err != nil {
-		return strategy.Staged{}, err
-	}
-	return strategy.Staged{Dir: tree.Dir}, tree.Work.Close()
-}
-
-// errNoDest: what is unpacked is not deployed.
-var errNoDest = errors.New("there is no dest")
-
-// archiveOptions say how the manifest and the host want archives read.
-func (r *run) archiveOptions() archive.Options {
-	m := r.manifest
-	return archive.Options{
-		Mode:   extractMode(m.Extract),
-		Limits: archive.Limits{Bytes: int64(m.Limits.Unpacked), Entries: m.Limits.Files},
-		Warn:   func(msg string) { r.log.Warn("archive: " + msg) },
-	}
-}
-
-func extractMode(e policy.Extract) archive.Mode {
-	if e == policy.Strict {
-		return archive.Strict
-	}
-	return archive.Compat
 }

@@ -6,10 +6,12 @@ import (
 	"io/fs"
 	"path/filepath"
 
+	"stretcher/internal/archive"
 	"stretcher/internal/disk"
 	"stretcher/internal/disk/tree"
 	"stretcher/internal/hooks"
 	"stretcher/internal/manifest"
+	"stretcher/internal/policy"
 	"stretcher/internal/process"
 	"stretcher/internal/strategy"
 	allstrategies "stretcher/internal/strategy/all"
@@ -72,15 +74,11 @@ func (r *run) target(dest *disk.Dest, missing error) strategy.Target {
 	t := strategy.Target{
 		Run: r.id, Dest: dest, NoDest: missing,
 		Excludes: m.Excludes, ExcludeFrom: m.ExcludeFrom,
-		Archive: r.archiveOptions(), Origin: func() string { return r.src }, Checksum: m.Checksum.String(),
 		Name: r.log.Masked(m.Name), Version: r.log.Masked(m.Version),
-		Whole: r.hasHooksAt(hooks.PostExtract, hooks.PreSync),
-		Log:   r.log, Child: r.child,
-		RsyncVerbose: r.opts.RsyncVerbose,
-		Native:       strategy.NativeOptions{Checksum: m.Native.Checksum},
-		Releases: strategy.ReleasesOptions{
-			Keep: m.Releases.KeepCount(), Shared: m.Releases.Shared, Link: m.Releases.Link, Stay: m.Rollback.Off,
-		},
+		Whole:   r.hasHooksAt(hooks.PostExtract, hooks.PreSync),
+		Source:  strategy.Source{Archive: r.archiveOptions(), Origin: func() string { return r.src }, Checksum: m.Checksum.String()},
+		Tools:   strategy.Tools{Log: r.log, Child: r.child},
+		Options: r.strategyOptions(),
 	}
 	if missing == nil {
 		t.Place = runPlaces{r: r, candidates: r.tempParents(), dest: dest}
@@ -89,10 +87,40 @@ func (r *run) target(dest *disk.Dest, missing error) strategy.Target {
 		mode := fs.FileMode(*m.DestMode)
 		t.DestMode = &mode
 	}
-	if r.isRollback() {
-		t.Releases.Back = r.back.id
-	}
 	return t
+}
+
+// archiveOptions say how the manifest and the host want archives read.
+func (r *run) archiveOptions() archive.Options {
+	m := r.manifest
+	return archive.Options{
+		Mode:   extractMode(m.Extract),
+		Limits: archive.Limits{Bytes: int64(m.Limits.Unpacked), Entries: m.Limits.Files},
+		Warn:   func(msg string) { r.log.Warn("archive: " + msg) },
+	}
+}
+
+func extractMode(e policy.Extract) archive.Mode {
+	if e == policy.Strict {
+		return archive.Strict
+	}
+	return archive.Compat
+}
+
+// strategyOptions are what flags and the manifest say to one strategy alone.
+func (r *run) strategyOptions() strategy.Options {
+	m := r.manifest
+	o := strategy.Options{
+		RsyncVerbose: r.opts.RsyncVerbose,
+		Native:       strategy.NativeOptions{Checksum: m.Native.Checksum},
+		Releases: strategy.ReleasesOptions{
+			Keep: m.Releases.KeepCount(), Shared: m.Releases.Shared, Link: m.Releases.Link, Stay: m.Rollback.Off,
+		},
+	}
+	if r.isRollback() {
+		o.Releases.Back = r.back.id
+	}
+	return o
 }
 
 // child runs a child process of the strategy as a command of step sync.

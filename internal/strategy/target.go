@@ -24,24 +24,38 @@ type Target struct {
 	Excludes    []string // patterns of what is not deployed and left alone at dest
 	ExcludeFrom string   // a file in the archive with more of them; "" = none
 
-	Archive  archive.Options // how archives are read
-	Origin   func() string   // where the archive is from, for messages
-	Checksum string          // of the archive, ALGORITHM:HEX
-
 	Name    string // of the deployment, without secrets
 	Version string // likewise; may be ""
 	Whole   bool   // all of the tree must be staged: hooks will look at it
 
+	// Others are the deployments that another strategy has at dest.
+	// Package all sets it.
+	Others func() []Deployments
+
+	Source
+	Tools
+	Options
+}
+
+// Source is what is known of the archive.
+type Source struct {
+	Archive  archive.Options // how it is read
+	Origin   func() string   // where it is from, for messages
+	Checksum string          // ALGORITHM:HEX
+}
+
+// Tools are what a strategy works with.
+type Tools struct {
 	Log   Logger
 	Place Places
 	// Child runs a child process with the environment of the run's commands.
 	// It is noted, so that it is ended when this process is killed. What it
 	// prints goes to the log.
 	Child func(ctx context.Context, c process.Command) error
-	// Others are the deployments that another strategy has at dest.
-	// Package all sets it.
-	Others func() []Deployments
+}
 
+// Options are what flags and the manifest say to one strategy alone.
+type Options struct {
 	RsyncVerbose string // rsync's option, "" = none
 	Native       NativeOptions
 	Releases     ReleasesOptions

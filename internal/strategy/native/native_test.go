@@ -76,7 +76,9 @@ func (w *world) new(change func(*strategy.Target)) *native {
 	must(w.t, err)
 	w.t.Cleanup(func() { _ = dest.Close() })
 	target := strategy.Target{
-		Strategy: Name, Run: runID, Dest: dest, Origin: func() string { return "test" }, Log: &w.log, Place: w,
+		Strategy: Name, Run: runID, Dest: dest,
+		Source: strategy.Source{Origin: func() string { return "test" }},
+		Tools:  strategy.Tools{Log: &w.log, Place: w},
 		Others: func() []strategy.Deployments { return nil },
 	}
 	if change != nil {

@@ -37,7 +37,7 @@ func target(t *testing.T) *strategy.Target {
 	dest, err := disk.OpenDest(filepath.Join(t.TempDir(), "dest"))
 	must(t, err)
 	t.Cleanup(func() { _ = dest.Close() })
-	return &strategy.Target{Dest: dest, Excludes: []string{"*.pid"}, Origin: func() string { return "test" }}
+	return &strategy.Target{Dest: dest, Excludes: []string{"*.pid"}, Source: strategy.Source{Origin: func() string { return "test" }}}
 }
 
 func paths(changes strategy.Changes) (lines []string) {

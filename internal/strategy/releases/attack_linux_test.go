@@ -252,8 +252,11 @@ func (a *attack) one(n int, back string, good bool) error {
 	defer dest.Close()
 	ctx := context.Background()
 	d := newDeployment(strategy.Target{
-		Run: id(n), Dest: dest, Log: &a.log, Place: a,
-		Releases: strategy.ReleasesOptions{Keep: 1, Shared: []string{"log", "q/r/"}, Link: string(Hard), Back: back},
+		Run: id(n), Dest: dest,
+		Tools: strategy.Tools{Log: &a.log, Place: a},
+		Options: strategy.Options{
+			Releases: strategy.ReleasesOptions{Keep: 1, Shared: []string{"log", "q/r/"}, Link: string(Hard), Back: back},
+		},
 	})
 	defer d.dir.Close()
 	d.dir.opts.Sync = false

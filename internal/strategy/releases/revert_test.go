@@ -135,8 +135,10 @@ func (r *runs) begin(n int, change func(*strategy.Target)) *deployment {
 	must(r.t, err)
 	r.t.Cleanup(func() { _ = dest.Close() })
 	target := strategy.Target{
-		Run: id(n), Dest: dest, Log: &r.log, Place: r, Checksum: fmt.Sprint("sha256:", n),
-		Releases: strategy.ReleasesOptions{Keep: 5},
+		Run: id(n), Dest: dest,
+		Source:  strategy.Source{Checksum: fmt.Sprint("sha256:", n)},
+		Tools:   strategy.Tools{Log: &r.log, Place: r},
+		Options: strategy.Options{Releases: strategy.ReleasesOptions{Keep: 5}},
 	}
 	if change != nil {
 		change(&target)
@@ -271,7 +273,7 @@ func TestNothingToRevert(t *testing.T) {
 	dest, err := disk.OpenDest(r.dest)
 	must(t, err)
 	defer dest.Close()
-	d := newDeployment(strategy.Target{Run: id(2), Dest: dest, Log: &r.log, Place: r})
+	d := newDeployment(strategy.Target{Run: id(2), Dest: dest, Tools: strategy.Tools{Log: &r.log, Place: r}})
 	must(t, d.CheckLayout())
 	if to, err := d.Revert(t.Context(), "it failed"); to != "" || err != nil {
 		t.Errorf("reverted to %q, %v", to, err)
@@ -351,7 +353,7 @@ func TestHolds(t *testing.T) {
 		dest, err := disk.OpenDest(r.dest)
 		must(t, err)
 		defer dest.Close()
-		d := newDeployment(strategy.Target{Run: id(9), Dest: dest, Checksum: fmt.Sprint("sha256:", n)})
+		d := newDeployment(strategy.Target{Run: id(9), Dest: dest, Source: strategy.Source{Checksum: fmt.Sprint("sha256:", n)}})
 		must(t, d.CheckLayout())
 		return d.Holds()
 	}

@@ -60,9 +60,11 @@ func (w *World) Target(archive *os.File, change func(*strategy.Target)) strategy
 	w.runs++
 	t := strategy.Target{
 		Strategy: w.Case.Definition.Name, Run: fmt.Sprintf("01900000-0000-7000-8000-%012d", w.runs),
-		Origin: func() string { return "test" }, Name: "app", Log: &w.Log, Place: &places{dir: w.t.TempDir(), run: w.runs, t: w.t},
-		Child: child, Others: func() []strategy.Deployments { return nil },
-		Releases: strategy.ReleasesOptions{Keep: 2},
+		Name:    "app",
+		Others:  func() []strategy.Deployments { return nil },
+		Source:  strategy.Source{Origin: func() string { return "test" }},
+		Tools:   strategy.Tools{Log: &w.Log, Place: &places{dir: w.t.TempDir(), run: w.runs, t: w.t}, Child: child},
+		Options: strategy.Options{Releases: strategy.ReleasesOptions{Keep: 2}},
 	}
 	if archive != nil {
 		t.Checksum = fmt.Sprintf("sha256:%x", sha256.Sum256(content(w.t, archive)))
