@@ -23,10 +23,10 @@ import (
 
 // runCommands runs the commands of a point in order and stops at the first
 // that fails. What they print becomes log lines.
-func (r *run) runCommands(ctx context.Context, point string, lines []manifest.Command) error {
-	for i, c := range lines {
-		out := r.log.Output("")
-		err := r.runCommand(ctx, point, c, nil, out, out)
+func (d *deployer) runCommands(ctx context.Context, r run, point string) error {
+	for i, c := range r.spec.Commands.At(point) {
+		out := d.log.Output("")
+		err := d.runCommand(ctx, r, point, c, pipes{nil, out, out})
 		_ = out.Close()
 		if err != nil {
 			return fmt.Errorf("%s command %d %s: %w", point, i+1, quoteCommand(c.Run), err)
@@ -57,17 +57,13 @@ func quoteCommand(s string) string {
 // notify runs the success or failure commands. Each gets the log so far on
 // its stdin and writes to our stdout and stderr. One that fails is logged and
 // does not keep the next from running: the deployment is decided already.
-func (r *run) notify(ctx context.Context, point string, lines []manifest.Command) {
-	r.notifyWithin(ctx, point, lines, notifyTimeout)
-}
-
-// notifyWithin is notify with another limit for commands that have none.
-func (r *run) notifyWithin(ctx context.Context, point string, lines []manifest.Command, limit time.Duration) {
-	for i, c := range lines {
+// limit ends those that name no timeout of their own.
+func (d *deployer) notify(ctx context.Context, r run, point string, limit time.Duration) {
+	for i, c := range r.spec.Commands.At(point) {
 		c.Timeout = cmp.Or(c.Timeout, units.Duration(limit))
-		err := r.runCommand(ctx, point, c, r.log.SoFar(), unread{r.stdout}, unread{r.stderr})
+		err := d.runCommand(ctx, r, point, c, pipes{d.log.SoFar(), unread{d.settings.Stdout}, unread{d.screen}})
 		if err != nil {
-			r.log.Error(failure.Sayf("%s command %d %s: %v", point, i+1, quoteCommand(c.Run), err))
+			d.log.Error(failure.Sayf("%s command %d %s: %v", point, i+1, quoteCommand(c.Run), err))
 		}
 	}
 }
@@ -83,40 +79,61 @@ func (u unread) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// pipes are what a command reads and writes.
+type pipes struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
 // runCommand runs one command line by sh -c in a process group of its own and
 // notes it in the history.
-func (r *run) runCommand(ctx context.Context, point string, c manifest.Command, stdin io.Reader, stdout, stderr io.Writer) error {
-	r.log.Info(fmt.Sprintf("%s: %s", point, c.Run), "step", point)
-	began, offset := time.Now(), r.log.Offset()
+func (d *deployer) runCommand(ctx context.Context, r run, point string, c manifest.Command, p pipes) error {
+	d.log.Info(fmt.Sprintf("%s: %s", point, c.Run), "step", point)
+	began, offset := time.Now(), d.log.Offset()
 	res, err := process.Run(ctx, process.Command{
 		Path: "sh", Args: []string{"-c", c.Run},
-		Dir: c.Cwd, Env: r.rec.Starting(r.commandEnv(point)),
-		Stdin: stdin, Stdout: stdout, Stderr: stderr,
+		Dir: c.Cwd, Env: d.journal.Starting(d.commandEnv(r, point)),
+		Stdin: p.stdin, Stdout: p.stdout, Stderr: p.stderr,
 		Timeout: time.Duration(c.Timeout),
-		Started: r.rec.Started,
+		Started: d.journal.Started,
 	})
-	r.rec.Started(0)
+	d.journal.Started(0)
 	if res.Held {
-		r.log.Warn(fmt.Sprintf("%s: a process left in the background still holds the output of %s; what it prints from now on is lost", point, quoteCommand(c.Run)))
+		d.log.Warn(fmt.Sprintf("%s: a process left in the background still holds the output of %s; "+
+			"what it prints from now on is lost", point, quoteCommand(c.Run)))
 	}
-	row := history.Step{Point: point, Dialect: journal.DialectCommand, Name: r.log.Masked(c.Run), Started: began, Duration: time.Since(began),
-		Exit: res.Exit, TimedOut: res.TimedOut, Offset: offset}
+	row := history.Step{
+		Point: point, Dialect: journal.DialectCommand, Name: d.log.Masked(c.Run), Started: began, Duration: time.Since(began),
+		Exit: res.Exit, TimedOut: res.TimedOut, Offset: offset,
+	}
 	if res.Signal != 0 {
 		row.Signal = unix.SignalName(res.Signal)
 	}
-	r.rec.Add(row)
+	d.journal.Add(row)
+	return err
+}
+
+// runChild runs a child process of a strategy as a command of step sync. What
+// it prints becomes log lines.
+func (d *deployer) runChild(ctx context.Context, r run, c process.Command) error {
+	out := d.log.Output("")
+	defer out.Close()
+	c.Env, c.Stdout, c.Stderr = d.journal.Starting(d.commandEnv(r, "sync")), out, out
+	c.Started = d.journal.Started
+	_, err := process.Run(ctx, c)
+	d.journal.Started(0)
 	return err
 }
 
 // commandEnv is the environment of commands: the caller's, the manifest's
 // env, and what this run is about.
-func (r *run) commandEnv(point string) []string {
-	return slices.Concat(r.environ, r.manifestEnv(), r.runEnv(point))
+func (d *deployer) commandEnv(r run, point string) []string {
+	return slices.Concat(d.environ, manifestEnv(r.spec.Manifest), d.runEnv(r, point))
 }
 
 // manifestEnv is the manifest's env, less what it only passes on.
-func (r *run) manifestEnv() (env []string) {
-	for name, value := range r.manifest.Env {
+func manifestEnv(m *manifest.Manifest) (env []string) {
+	for name, value := range m.Env {
 		if value != nil {
 			env = append(env, name+"="+*value)
 		}
@@ -125,36 +142,33 @@ func (r *run) manifestEnv() (env []string) {
 }
 
 // runEnv tells commands and hooks what this run is about.
-func (r *run) runEnv(point string) []string {
-	m := r.manifest
+func (d *deployer) runEnv(r run, point string) []string {
+	s := r.spec
 	status, failed := "running", ""
 	switch {
 	case r.failed != nil:
-		status, failed = "failed", r.log.Masked(failure.Text(r.failed))
+		status, failed = "failed", d.log.Masked(failure.Text(r.failed))
 		failed = strings.ToValidUTF8(failed[:min(len(failed), maxErrorEnv)], "")
 	case r.done:
 		status = "good"
 	}
+	sum := ""
+	if s.Checksum.Algorithm != "" {
+		sum = s.Checksum.String()
+	}
 	return []string{
-		journal.Mark(r.id),
-		"STRETCHER_NAME=" + m.Name,
-		"STRETCHER_VERSION=" + m.Version,
-		"STRETCHER_MANIFEST_URL=" + r.manifestURL,
-		"STRETCHER_SRC=" + r.src,
-		"STRETCHER_CHECKSUM=" + r.checksum(),
-		"STRETCHER_DEST=" + m.Dest,
+		journal.Mark(d.id),
+		"STRETCHER_NAME=" + s.Name,
+		"STRETCHER_VERSION=" + s.Version,
+		"STRETCHER_MANIFEST_URL=" + s.URL,
+		"STRETCHER_SRC=" + r.archive.Source,
+		"STRETCHER_CHECKSUM=" + sum,
+		"STRETCHER_DEST=" + s.Manifest.Dest,
 		"STRETCHER_STAGING=" + r.stagedPath(),
 		"STRETCHER_POINT=" + point,
 		"STRETCHER_STATUS=" + status,
 		"STRETCHER_ERROR=" + failed,
 	}
-}
-
-func (r *run) checksum() string {
-	if r.manifest.Checksum.Algorithm == "" {
-		return ""
-	}
-	return r.manifest.Checksum.String()
 }
 
 // afterSignal bounds what failure commands may take once the run has been
@@ -163,9 +177,9 @@ const afterSignal = 60 * time.Second
 
 var errTooLate = errors.New("no time left after the interruption")
 
-// outlive returns a context like late, which goes on when ctx is interrupted:
+// outlast returns a context like late, which goes on when ctx is interrupted:
 // for limit, or until a second signal.
-func outlive(ctx, late context.Context, limit time.Duration, again <-chan struct{}) (context.Context, context.CancelFunc) {
+func outlast(ctx, late context.Context, limit time.Duration, again <-chan struct{}) (context.Context, context.CancelFunc) {
 	fresh, cancel := context.WithCancelCause(late)
 	go func() {
 		select {

@@ -4,86 +4,145 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"runtime/debug"
+	"strconv"
 	"time"
 
-	"stretcher/internal/disk"
+	"github.com/google/uuid"
+
+	"stretcher/internal/cli"
 	"stretcher/internal/event"
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/fetch/store"
 	"stretcher/internal/hooks"
-	"stretcher/internal/hooks/all"
 	"stretcher/internal/hooks/porter"
 	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
+	"stretcher/internal/process"
 	"stretcher/internal/strategy"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
 	"stretcher/internal/text/redact"
 )
 
-// Options are what flags say about a deployment.
-type Options struct {
-	MaxBandwidth int64         // bytes per second for archives; 0 = no limit
-	Timeout      time.Duration // for each fetch; 0 = none
-	Retry        int           // attempts after one that failed
-	RetryWait    time.Duration // before the first of them
-	RandomDelay  time.Duration // upper bound of the delay at start
-	RsyncVerbose string        // rsync's verbosity option
-	LockWait     time.Duration // for another run on the same dest; 0 = none
-	Force        bool          // deploy in full, replayed or current as it may be
+// deployer holds the tools that a run works with. None of them changes while
+// it runs.
+type deployer struct {
+	id       string // of the run, a UUIDv7
+	settings cli.Settings
+	policy   *policy.Policy
+	journal  *journal.Journal
+	private  *journal.Private // makes the run's directories
+	kept     *cache.Store     // what earlier runs have deployed; nil = nothing is kept
+	store    *store.Set
+	log      *runlog.Log
+	screen   *progress.Screen
+	environ  []string        // NAME=value: what the process was started with
+	again    <-chan struct{} // closed by the second signal
 }
 
-// run is one execution: what it works with and how far it has come.
+// memory says what a run leaves of itself on this machine.
+type memory int
+
+const (
+	remembered memory = iota // a row in the history: deployments, rollbacks
+	noted                    // notes while it runs, for who cleans up after it
+	unnoted                  // nothing: it only looks
+)
+
+// newDeployer puts together what a run works with. An error is the host's: the
+// policy can't be used, or wants what is not there. The deployer is good then
+// for saying so.
+func newDeployer(ctx context.Context, s cli.Settings, m memory, again <-chan struct{}) (*deployer, func(), error) {
+	screen := progress.New(s.Stderr, s.Bar)
+	log, closeLog := s.Open(screen)
+	d := &deployer{
+		id: uuid.Must(uuid.NewV7()).String(), settings: s, log: log, screen: screen, again: again,
+		environ: os.Environ(), store: store.NewSet(store.Options{UserAgent: userAgent()}),
+	}
+	stateError := d.openJournal(ctx, m)
+	d.private = journal.NewPrivate(d.journal)
+	err := d.askHost(stateError, m)
+	return d, func() {
+		d.removePrivate()
+		d.journal.EndCommand()
+		d.store.Close()
+		d.journal.Close()
+		if d.kept != nil {
+			_ = d.kept.Close()
+		}
+		closeLog()
+	}, err
+}
+
+// openJournal opens what the machine remembers. The error says why it will
+// remember nothing.
+func (d *deployer) openJournal(ctx context.Context, m memory) (err error) {
+	d.journal = journal.New(d.log)
+	path := d.settings.StateDir
+	switch err = d.settings.StateError; {
+	case err != nil:
+		return err
+	case m == unnoted:
+		d.journal = journal.OpenReading(ctx, path, d.log)
+		d.kept, _ = cache.OpenReading(d.journal.State().Cache()) // what is not there helps nobody
+		return nil
+	case m == noted:
+		d.journal, err = journal.OpenNotes(path, d.log)
+		return err
+	}
+	d.log.Logger = d.log.With("run", d.id)
+	if d.journal, err = journal.Open(ctx, path, d.log); err != nil {
+		return err
+	}
+	kept, err := cache.Open(d.journal.State().Cache())
+	if err != nil {
+		d.log.Warn(failure.Sayf("nothing is kept for a rollback: %v", err))
+		return nil
+	}
+	kept.Warn = func(err error) { d.log.Warn(failure.Text(err)) }
+	d.kept = kept
+	return nil
+}
+
+// askHost loads the host policy, and warns when nothing will be remembered.
+func (d *deployer) askHost(stateError error, m memory) error {
+	host, err := policy.Load(d.settings.Config, d.settings.ConfigGiven)
+	if err != nil {
+		d.policy = &policy.Policy{}
+		return err
+	}
+	d.policy = host
+	if stateError != nil && m == remembered {
+		if host.RequireState {
+			return failure.Refused("%w: the host policy requires it", stateError)
+		}
+		d.log.Warn(failure.Sayf("no history of this run: %v", stateError))
+	} else if stateError != nil && m == noted {
+		d.log.Warn(failure.Text(stateError))
+	}
+	d.journal.AuditTo(host.History.JSON)
+	return nil
+}
+
+// run is how far one execution has come. This file alone changes it: all else
+// gets a copy.
 type run struct {
-	id      string // UUIDv7
-	opts    Options
-	policy  *policy.Policy
-	log     *runlog.Log
-	rec     *journal.Journal
-	screen  *progress.Screen
-	store   *store.Set
-	environ []string
-	lookup  manifest.Lookup
-	tmpdir  string // TMPDIR, or ""
-	stdout  io.Writer
-	stderr  io.Writer
-	again   <-chan struct{} // closed by the second signal
-
-	stateError error // why there is no state directory, or nil
-
-	event       *event.Event
-	back        *rollback // nil for a deployment
-	manifest    *manifest.Manifest
-	raw         []byte            // the manifest's text as fetched
-	text        []byte            // the same, templates filled in
-	manifestURL string            // redacted
-	src         string            // redacted; the mirror in use
-	archive     *os.File          // that was verified; nil = not here
-	fetched     bool              // by this run
-	dest        *disk.Dest        // as it was opened; nil before
-	strategy    strategy.Strategy // nil before dest was opened
-	staged      strategy.Staged
-	kept        *cache.Store // what earlier runs have deployed; nil = nothing is kept
-	current     bool         // dest is what it shall be: nothing is fetched or synced
-	begun       bool         // a sync was
-	synced      bool         // dest has become what it shall be
-	accepted    bool         // what is live has passed all that judges it
-	hooks       *all.Set     // nil = none, or none yet
-	recorded    string       // the file that says how the sync left dest; "" = none
-	unlock      func() error
-	temp        []workDir // to remove at the end
-	made        int       // how many there were
-	failed      error     // why the deployment failed
-	outcome     string    // what is to be said of the run in one line, without secrets
-	done        bool      // it succeeded
+	spec     Spec
+	archive  Archive
+	staged   strategy.Staged
+	begun    bool         // a sync was
+	synced   bool         // dest has become what it shall be
+	accepted bool         // what is live has passed all that judges it
+	record   string       // the file that says how the sync left dest; "" = none
+	unlock   func() error // nil: there is no lock
+	failed   error        // why the deployment failed
+	done     bool         // it succeeded
 }
 
 // step is one step of the process. It is taken when it is needed.
@@ -101,68 +160,140 @@ type part struct {
 	steps         []step
 }
 
-// deploy is the whole process, from the event to its result.
-func (r *run) deploy(ctx context.Context) (err error) {
-	late, cancel := outlive(ctx, context.WithoutCancel(ctx), afterSignal, r.again)
+// runDeploy reads the event and deploys. The log goes to stderr and what
+// success and failure commands print to stdout. The outcome is one line for
+// people, without secrets; "" = nobody has said the error yet.
+func runDeploy(ctx context.Context, again <-chan struct{}, o cli.DeployOptions) (outcome string, err error) {
+	e, bad := event.Read(ctx, event.Input{Args: o.URLs, Stdin: o.Stdin, Getenv: os.Getenv, Terminal: o.Terminal})
+	if errors.Is(bad, failure.ErrUsage) {
+		return "", bad
+	}
+	if e == nil && bad == nil {
+		log, closeLog := o.Open(progress.New(o.Stderr, o.Bar))
+		defer closeLog()
+		log.Info("nothing to do: no event")
+		return "nothing to do: no event", nil
+	}
+	if e == nil { // there is something to be said of it all the same
+		e = &event.Event{Source: event.Malformed}
+	}
+	d, done, err := newDeployer(ctx, o.Settings, remembered, again)
+	defer done()
+	if bad != nil {
+		err = bad
+	}
+	if err != nil {
+		return d.refuse(e, err)
+	}
+	row := d.newRow(d.id, e)
+	row.Step = d.firstStep()
+	if by := d.journal.Begin(row, o.Force); by != "" {
+		return by, nil
+	}
+	d.journal.ClearDied(d.leftHooks(ctx))
+	return d.deploy(ctx, e, nil)
+}
+
+// deploy is the whole process, from the event to its result. A rollback has
+// no event, but a past to go back to.
+func (d *deployer) deploy(ctx context.Context, e *event.Event, back *past) (outcome string, err error) {
+	late, cancel := outlast(ctx, context.WithoutCancel(ctx), afterSignal, d.again)
 	defer cancel()
+	r := &run{spec: specOf(back)}
 	defer func() {
 		if p := recover(); p != nil { // or the run would end as a good one
-			err = fmt.Errorf("%s: internal error: %v at %s", r.rec.Step(), p, debug.Stack())
+			err = fmt.Errorf("%s: internal error: %v at %s", d.journal.Step(), p, debug.Stack())
 		}
-		err = r.finish(ctx, late, err)
+		outcome, err = d.finish(ctx, late, *r, err)
 	}()
-	r.begin()
-	for _, p := range []part{
-		{needed: r.isDeployment, after: hooks.Init, steps: []step{
-			{"delay", r.isDelayed, r.delay},
-			{"manifest", always, r.readManifest},
-			{"lock", r.hasDest, r.lock},
-			{"hooks", r.hasHooks, r.findHooks},
-		}},
-		{needed: r.isRollback, after: hooks.Init, steps: []step{
-			{"lock", always, r.lock},
-			{"manifest", always, r.recall},
-			{"hooks", r.hasHooks, r.findHooks},
-		}},
-		{before: hooks.PreFetch, after: hooks.PostExtract, steps: []step{
-			{"fetch", r.hasSrc, r.fetch},
-			{string(hooks.PreExtract), r.hasFoundHooks, r.hooksAt(hooks.PreExtract)},
-			{"pre", r.hasCommands("pre"), r.commands("pre")},
-			{"extract", r.hasSrc, r.stage},
-		}},
-		{before: hooks.PreSync, after: hooks.PostSync, steps: []step{
-			{"sync", r.isStaged, r.sync},
-		}},
-		{after: hooks.PostLaunch, steps: []step{
-			{"post", r.hasCommands("post"), r.commands("post")},
-			{"verify", r.hasCommands("verify"), r.commands("verify")},
-		}},
-		{needed: r.hasReverter, steps: []step{
-			{"release", always, r.acceptLive},
-		}},
-		{needed: r.hasOld, before: hooks.PrePrune, after: hooks.PostPrune, steps: []step{
-			{"prune", always, r.prune},
-		}},
-	} {
+	d.announce(e, back)
+	for _, p := range d.parts(r, e) {
 		if p.needed != nil && !p.needed() {
 			continue
 		}
-		if err := r.pass(ctx, late, p); err != nil {
-			return err
+		if err := d.pass(ctx, late, r, p); err != nil {
+			return "", err
 		}
 	}
-	return nil
+	return "", nil
+}
+
+// parts are the process: what happens to an event, or to a past, step by step.
+func (d *deployer) parts(r *run, e *event.Event) []part {
+	commands := func(point string) step {
+		return step{point, func() bool { return len(r.spec.Commands.At(point)) > 0 },
+			func(ctx context.Context) error { return d.runCommands(ctx, *r, point) }}
+	}
+	always := func() bool { return true }
+	isDeployment := func() bool { return r.spec.Back == nil }
+	hasSrc := func() bool { return r.spec.hasSrc() }
+	hasHooks := func() bool { return d.mayHaveHooks(r.spec) }
+
+	manifest := func(ctx context.Context) (err error) {
+		r.spec, err = d.load(ctx, e.URL)
+		return err
+	}
+	recall := func(ctx context.Context) (err error) {
+		r.spec, err = d.recall(ctx, r.spec)
+		return err
+	}
+	lock := func(ctx context.Context) (err error) {
+		r.unlock, err = d.lock(ctx, r.spec.Manifest.Dest)
+		return err
+	}
+	findHooks := func(context.Context) (err error) {
+		r.spec.Hooks, err = d.findHooks(r.spec)
+		return err
+	}
+	preExtract := func(ctx context.Context) error { return d.runHooks(ctx, *r, hooks.PreExtract, false) }
+	accept := func(ctx context.Context) error {
+		r.accepted = true
+		d.accept(ctx, *r)
+		return nil
+	}
+	return []part{
+		{needed: isDeployment, after: hooks.Init, steps: []step{
+			{"delay", d.isDelayed, d.delay},
+			{"manifest", always, manifest},
+			{"lock", func() bool { return r.spec.hasDest() }, lock},
+			{"hooks", hasHooks, findHooks},
+		}},
+		{needed: func() bool { return r.spec.Back != nil }, after: hooks.Init, steps: []step{
+			{"lock", always, lock},
+			{"manifest", always, recall},
+			{"hooks", hasHooks, findHooks},
+		}},
+		{before: hooks.PreFetch, after: hooks.PostExtract, steps: []step{
+			{"fetch", hasSrc, func(ctx context.Context) error { return d.bringArchive(ctx, r) }},
+			{string(hooks.PreExtract), func() bool { return r.spec.Hooks != nil }, preExtract},
+			commands("pre"),
+			{"extract", hasSrc, func(ctx context.Context) error { return d.extract(ctx, r) }},
+		}},
+		{before: hooks.PreSync, after: hooks.PostSync, steps: []step{
+			{"sync", func() bool { return r.staged.Dir != nil }, func(ctx context.Context) error { return d.syncTo(ctx, r) }},
+		}},
+		{after: hooks.PostLaunch, steps: []step{
+			commands("post"),
+			commands("verify"),
+		}},
+		{needed: func() bool { return r.reverter() != nil }, steps: []step{
+			{"release", always, accept},
+		}},
+		{needed: func() bool { return d.hasOld(*r) }, before: hooks.PrePrune, after: hooks.PostPrune, steps: []step{
+			{"prune", always, func(ctx context.Context) error { return d.prune(ctx, *r) }},
+		}},
+	}
 }
 
 // pass takes the steps of a part, with the hooks around them. Those after a
 // part that was interrupted have the time that failure commands have.
-func (r *run) pass(ctx, late context.Context, p part) error {
+func (d *deployer) pass(ctx, late context.Context, r *run, p part) error {
 	at := func(point hooks.Point, stepFailed bool) error {
 		c := ctx
 		if stepFailed {
 			c = late
 		}
-		if err := r.runHooks(c, point, stepFailed); err != nil {
+		if err := d.runHooks(c, *r, point, stepFailed); err != nil {
 			return fmt.Errorf("%s: %w", point, err)
 		}
 		return nil
@@ -172,7 +303,7 @@ func (r *run) pass(ctx, late context.Context, p part) error {
 			if !s.needed() {
 				continue
 			}
-			if err := r.take(ctx, s); err != nil {
+			if err := d.take(ctx, s); err != nil {
 				return err
 			}
 		}
@@ -180,44 +311,24 @@ func (r *run) pass(ctx, late context.Context, p part) error {
 	})
 }
 
-func always() bool { return true }
-
-func (r *run) isDeployment() bool { return r.back == nil }
-func (r *run) isRollback() bool   { return r.back != nil }
-
-// hasDest tells whether there is something to lock. Without src, dest has not
-// been checked and v1.x's users may have written anything there.
-func (r *run) hasDest() bool { return filepath.IsAbs(r.manifest.Dest) }
-
-// hasSrc tells whether there is something to deploy. A rollback always has,
-// if only a release whose manifest is not known.
-func (r *run) hasSrc() bool   { return len(r.manifest.Src) > 0 || r.isRollback() }
-func (r *run) isStaged() bool { return r.staged.Dir != nil }
-
-func (r *run) hasCommands(point string) func() bool {
-	return func() bool { return len(r.manifest.Commands.At(point)) > 0 }
-}
-
-func (r *run) commands(point string) func(context.Context) error {
-	return func(ctx context.Context) error { return r.runCommands(ctx, point, r.manifest.Commands.At(point)) }
-}
-
 // take takes one step. Nothing is begun once ctx has ended. The error names
 // the step.
-func (r *run) take(ctx context.Context, s step) error {
-	r.rec.Enter(s.name)
-	began, offset := time.Now(), r.log.Offset()
+func (d *deployer) take(ctx context.Context, s step) error {
+	d.journal.Enter(s.name)
+	began, offset := time.Now(), d.log.Offset()
 	err := context.Cause(ctx)
 	if err == nil {
 		err = s.do(ctx)
 	}
-	err = asInterrupted(ctx, err)
+	err = failure.AsInterrupted(ctx, err)
 	if !manifest.IsPoint(s.name) && s.name != string(hooks.PreExtract) { // commands and hooks have rows of their own
-		row := history.Step{Point: s.name, Dialect: journal.DialectSelf, Name: s.name, Started: began, Duration: time.Since(began), Offset: offset}
+		row := history.Step{
+			Point: s.name, Dialect: journal.DialectSelf, Name: s.name, Started: began, Duration: time.Since(began), Offset: offset,
+		}
 		if err != nil {
 			row.Exit = 1
 		}
-		r.rec.Add(row)
+		d.journal.Add(row)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.name, err)
@@ -225,46 +336,120 @@ func (r *run) take(ctx context.Context, s step) error {
 	return nil
 }
 
-// asInterrupted makes the interruption that ended ctx the reason for what a
-// step has made of it.
-func asInterrupted(ctx context.Context, err error) error {
-	if sig, ok := failure.Interrupted(ctx); ok && err != nil && !errors.As(err, new(failure.Signal)) {
-		return fmt.Errorf("%w (%s)", sig, failure.Text(err))
+// bringArchive opens dest and brings the archive here, unless dest has its
+// content already.
+func (d *deployer) bringArchive(ctx context.Context, r *run) (err error) {
+	if err := d.openDest(r); err != nil {
+		return err
+	}
+	if err := r.spec.Strategy.CheckLayout(); err != nil {
+		return err
+	}
+	if r.archive = d.current(ctx, r.spec); r.archive.isCurrent() {
+		r.record = r.archive.Record
+		d.log.Info(fmt.Sprintf("%q is deployed already: nothing is fetched or synced (%s)", r.spec.Manifest.Dest, r.spec.Checksum))
+		return nil
+	}
+	return d.bring(ctx, r)
+}
+
+// openDest opens dest and makes the strategy for it. What the strategy starts
+// is told how far the run has come by then.
+func (d *deployer) openDest(r *run) (err error) {
+	r.spec, err = d.open(r.spec, r.whole(d), func() run { return *r })
+	return err
+}
+
+// whole tells whether all of the tree must be staged: hooks may look at it.
+func (r *run) whole(d *deployer) bool {
+	return r.spec.Hooks != nil && r.spec.Hooks.HasAt(d.told(*r, hooks.PostExtract), hooks.PostExtract, hooks.PreSync)
+}
+
+// bring gets the archive from where it is. When it is not what the manifest
+// says, the hooks for that run.
+func (d *deployer) bring(ctx context.Context, r *run) (err error) {
+	if r.spec.Back != nil {
+		r.archive, err = d.fetchKept(ctx, r.spec)
+	} else {
+		r.archive, err = d.fetch(ctx, r.spec)
+	}
+	if errors.Is(err, failure.ErrRefused) {
+		if hook := d.runHooks(ctx, *r, hooks.AuthFail, true); hook != nil {
+			return fmt.Errorf("%w; then %s: %w", err, hooks.AuthFail, hook)
+		}
 	}
 	return err
 }
 
-// begin says what is going to happen.
-func (r *run) begin() {
-	for _, old := range r.event.Skipped {
-		if r.rec.Skip(r.newRow(newRunID(), &old)) {
-			r.log.Info(fmt.Sprintf("skipped %s, which is older: %q", old, redact.URL(old.URL)))
+// extract unpacks the archive. A dest that was current when the run began is
+// looked at again if commands have run since. In any case dest is opened
+// again: commands may have made it, or moved it away.
+func (d *deployer) extract(ctx context.Context, r *run) (err error) {
+	if r.archive.isCurrent() {
+		if len(r.spec.Commands.Pre) == 0 || d.current(ctx, r.spec).isCurrent() {
+			return nil
+		}
+		r.record = ""
+		if err := d.bring(ctx, r); err != nil {
+			return err
 		}
 	}
-	what := fmt.Sprintf("manifest %q from %s", r.manifestURL, r.event)
-	if r.back != nil {
-		what = fmt.Sprintf("rollback of %q", r.back.dest)
+	if err := d.openDest(r); err != nil {
+		return err
 	}
-	r.log.Info(fmt.Sprintf("stretcher %s: run %s: %s", version(), r.id, what))
+	if r.staged, err = d.stage(ctx, r.spec, r.archive); err != nil {
+		return err
+	}
+	if !d.keepsArchive(r.spec) || !r.archive.Fetched { // its room may be needed for the sync
+		r.archive.close()
+	}
+	return nil
+}
+
+// syncTo makes dest equal to the staged tree, and remembers what it is then.
+func (d *deployer) syncTo(ctx context.Context, r *run) error {
+	r.begun = true
+	if err := r.spec.Strategy.Sync(ctx, &r.staged); err != nil {
+		return err
+	}
+	r.synced = true
+	r.record = d.remember(ctx, r.spec, r.staged)
+	return nil
+}
+
+// announce says what is going to happen.
+func (d *deployer) announce(e *event.Event, back *past) {
+	what := ""
+	if back != nil {
+		what = fmt.Sprintf("rollback of %q", back.Dest)
+	} else {
+		for _, old := range e.Skipped {
+			if d.journal.Skip(d.newRow(uuid.Must(uuid.NewV7()).String(), &old)) {
+				d.log.Info(fmt.Sprintf("skipped %s, which is older: %q", old, redact.URL(old.URL)))
+			}
+		}
+		what = fmt.Sprintf("manifest %q from %s", redact.URL(e.URL), e)
+	}
+	d.log.Info(fmt.Sprintf("stretcher %s: run %s: %s", version(), d.id, what))
 }
 
 // firstStep is the first step of a deployment.
-func (r *run) firstStep() string {
-	if r.isDelayed() {
+func (d *deployer) firstStep() string {
+	if d.isDelayed() {
 		return "delay"
 	}
 	return "manifest"
 }
 
 // isDelayed tells whether hosts of a fleet shall not all ask at once.
-func (r *run) isDelayed() bool { return r.opts.RandomDelay > 0 }
+func (d *deployer) isDelayed() bool { return d.settings.RandomDelay > 0 }
 
 // delay sleeps a random time below --random-delay.
-func (r *run) delay(ctx context.Context) error {
-	d := rand.N(r.opts.RandomDelay)
-	r.log.Info(fmt.Sprintf("waiting %s of at most %s", d.Round(time.Millisecond), r.opts.RandomDelay))
+func (d *deployer) delay(ctx context.Context) error {
+	wait := rand.N(d.settings.RandomDelay)
+	d.log.Info(fmt.Sprintf("waiting %s of at most %s", wait.Round(time.Millisecond), d.settings.RandomDelay))
 	select {
-	case <-time.After(d):
+	case <-time.After(wait):
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -272,50 +457,29 @@ func (r *run) delay(ctx context.Context) error {
 }
 
 // lock takes the lock on dest; finish gives it back.
-func (r *run) lock(ctx context.Context) (err error) {
-	if r.unlock, err = r.rec.Lock(ctx, r.manifest.Dest, r.opts.LockWait); err != nil {
-		return err
+func (d *deployer) lock(ctx context.Context, dest string) (unlock func() error, err error) {
+	if unlock, err = d.journal.Lock(ctx, dest, d.settings.LockWait); err != nil {
+		return nil, err
 	}
-	r.rec.ClearDied(r.leftHooks(ctx)) // the one that was waited for may have been killed
-	return nil
+	d.journal.ClearDied(d.leftHooks(ctx)) // the one that was waited for may have been killed
+	return unlock, nil
 }
 
-// fetch brings the archive here, unless dest has its content already.
-func (r *run) fetch(ctx context.Context) (err error) {
-	if err := r.chooseStrategy(); err != nil {
-		return err
+// newRow is a run's row in the history as far as it is known at the start.
+func (d *deployer) newRow(id string, e *event.Event) history.Run {
+	return history.Run{
+		ID: id, Started: time.Now(), URL: redact.URL(e.URL),
+		Event: e.String(), EventKey: e.Key(process.Boot()), User: userName(os.Getenv),
+		PID: os.Getpid(), ProcStart: process.Start(os.Getpid()),
 	}
-	if err := r.strategy.CheckLayout(); err != nil {
-		return err
-	}
-	if r.current = r.canBeCurrent() && r.isCurrent(ctx); r.current {
-		r.log.Info(fmt.Sprintf("%q is deployed already: nothing is fetched or synced (%s)", r.manifest.Dest, r.manifest.Checksum))
-		return nil
-	}
-	return r.bring(ctx)
 }
 
-// canBeCurrent is false for a rollback to a release: to switch is all there is
-// to do.
-func (r *run) canBeCurrent() bool { return !r.isSwitch() }
-
-// bring gets the archive from where it is.
-func (r *run) bring(ctx context.Context) error {
-	if r.isRollback() {
-		return r.fetchKept(ctx)
-	}
-	return r.fetchVerified(ctx)
-}
-
-// fetchVerified fetches the archive. When it is not what the manifest says,
-// the hooks for that run.
-func (r *run) fetchVerified(ctx context.Context) (err error) {
-	err = r.fetchArchive(ctx)
-	r.fetched = err == nil
-	if errors.Is(err, failure.ErrRefused) {
-		if hook := r.runHooks(ctx, hooks.AuthFail, true); hook != nil {
-			return fmt.Errorf("%w; then %s: %w", err, hooks.AuthFail, hook)
+// userName is who started the program: behind sudo, the one before it.
+func userName(getenv func(string) string) string {
+	for _, name := range []string{"SUDO_USER", "USER", "LOGNAME"} {
+		if v := getenv(name); v != "" {
+			return v
 		}
 	}
-	return err
+	return "uid " + strconv.Itoa(os.Getuid())
 }

@@ -2,79 +2,202 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"stretcher/internal/disk"
+	"stretcher/internal/disk/tree"
 	"stretcher/internal/fetch"
 	"stretcher/internal/fetch/transfer"
+	"stretcher/internal/policy"
+	"stretcher/internal/strategy"
 	"stretcher/internal/text/failure"
 )
+
+// Archive is what there is to unpack.
+type Archive struct {
+	File    *os.File // that was verified; nil = it is not here
+	Source  string   // where it is from, without secrets
+	Fetched bool     // by this run
+	Record  string   // dest is what the archive makes of it, as this record says: nothing is to be unpacked
+}
+
+func (a Archive) isCurrent() bool { return a.Record != "" }
+
+// close gives the archive's room back.
+func (a *Archive) close() {
+	if a.File != nil {
+		_ = a.File.Close()
+		a.File = nil
+	}
+}
 
 // stallLimit is how long a server may send nothing.
 const stallLimit = 30 * time.Second
 
-// fetcher fetches as the flags say and the host policy allows. An archive
-// arrives in the best of the places that hold it.
-func (r *run) fetcher(places func(size int64) []string) *fetch.Fetcher {
+// fetcher fetches as the flags say.
+func (d *deployer) fetcher() *fetch.Fetcher {
 	return &fetch.Fetcher{
-		Store: r.store,
+		Store: d.store,
 		Transfer: transfer.Options{
-			Retries: r.opts.Retry,
-			Wait:    r.opts.RetryWait,
+			Retries: d.settings.Retry,
+			Wait:    d.settings.RetryWait,
 			Stall:   stallLimit,
-			Logger:  r.log.Logger,
+			Logger:  d.log.Logger,
 		},
-		Bandwidth: r.opts.MaxBandwidth,
-		Timeout:   r.opts.Timeout,
-		Log:       r.log.Logger,
-		Screen:    r.screen,
-		Unnamed:   func(size int64) (*os.File, error) { return r.unnamed(size, places(size)) },
-
-		AllowSource: r.allowSource,
-		Trying:      func(source string) { r.src = source },
+		Bandwidth:   d.settings.MaxBandwidth,
+		Timeout:     d.settings.Timeout,
+		Log:         d.log.Logger,
+		Screen:      d.screen,
+		AllowSource: d.allowSource,
 	}
-}
-
-// fetchArchive brings the archive here, to the file that is unpacked.
-func (r *run) fetchArchive(ctx context.Context) error {
-	got, err := r.fetcher(r.archivePlaces).Archive(ctx, r.manifest.Src, r.manifest.Checksum, int64(r.manifest.Limits.Archive))
-	if err != nil {
-		return err
-	}
-	r.archive = got.File
-	return nil
 }
 
 // allowSource is asked before each request for the archive at first.
-func (r *run) allowSource(first, next string) error {
-	err := r.policy.Source(next)
+func (d *deployer) allowSource(first, next string) error {
+	err := d.policy.Source(next)
 	if err != nil && next != first {
 		return failure.Hinted("the host policy must allow where a server redirects to as well: allow.sources", err)
 	}
 	return err
 }
 
-// archivePlaces are the directories that may hold an archive of size bytes,
-// the best first: the cache, when it is going to stay there.
-func (r *run) archivePlaces(size int64) []string {
-	places := r.tempParents()
-	if r.keepsArchive() && r.tmpdir == "" && size >= 0 {
-		places = append([]string{r.rec.State().Cache()}, places...)
-	}
-	return places
+// fetch brings the archive here, to the file that is unpacked. It arrives in
+// the cache, when it is going to stay there, else where a run may keep files.
+func (d *deployer) fetch(ctx context.Context, s Spec) (Archive, error) {
+	return d.fetchTo(ctx, s, func(size int64) []string {
+		places := tempParents(s)
+		if d.keepsArchive(s) && tmpdir() == "" && size >= 0 {
+			places = append([]string{d.journal.State().Cache()}, places...)
+		}
+		return places
+	})
 }
 
-// unnamed makes a file without a name for an archive.
-func (r *run) unnamed(size int64, candidates []string) (*os.File, error) {
-	w := disk.Wanted{What: "archive", Size: size, Candidates: candidates, State: r.statePath()}
-	if r.dest != nil && r.dest.Parent != nil { // what is wrong with it is said elsewhere
-		w.Dest = r.dest
+// fetchTo brings the archive to the best of places. With an error, the source
+// is the one that was tried last.
+func (d *deployer) fetchTo(ctx context.Context, s Spec, places func(size int64) []string) (a Archive, err error) {
+	f := d.fetcher()
+	f.Trying = func(source string) { a.Source = source }
+	f.Unnamed = func(size int64) (*os.File, error) {
+		w := disk.Wanted{What: "archive", Size: size, Candidates: places(size)}
+		if dir := d.journal.State(); dir != nil {
+			w.State = dir.Path()
+		}
+		if s.Dest != nil && s.Dest.Parent != nil { // what is wrong with it is said elsewhere
+			w.Dest = s.Dest
+		}
+		return unnamed(w)
 	}
+	got, err := f.Archive(ctx, s.Src, s.Checksum, int64(s.Limits.Archive))
+	if err != nil {
+		return a, err
+	}
+	a.File, a.Fetched = got.File, true
+	return a, nil
+}
+
+// unnamed makes a file without a name.
+func unnamed(w disk.Wanted) (*os.File, error) {
 	place, err := disk.Private(w)
 	if err != nil {
 		return nil, err
 	}
 	defer place.Close()
 	return disk.Unnamed(place.Root())
+}
+
+// tempParents are the places where a run may keep files, best first: what
+// TMPDIR names, since somebody asked for it; the directory that holds dest,
+// whose file system must have room for the tree anyway; the system's
+// temporary directory.
+func tempParents(s Spec) []string {
+	if s.Loaded == nil || !s.hasDest() { // a hook pod's
+		return []string{os.TempDir()}
+	}
+	beside := filepath.Dir(s.Manifest.Dest)
+	places := []string{beside, os.TempDir()}
+	if dir := tmpdir(); dir != "" {
+		places = []string{dir, beside}
+	}
+	// Not inside dest, which the sync would clear of it.
+	dest := policy.Real(s.Manifest.Dest)
+	return slices.DeleteFunc(places, func(dir string) bool { return below(policy.Real(dir), dest) })
+}
+
+// tmpdir is what TMPDIR names, or "". It is absolute: the next run may be
+// elsewhere when it cleans up.
+func tmpdir() string {
+	dir := os.Getenv("TMPDIR")
+	if dir == "" {
+		return ""
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return ""
+	}
+	return abs
+}
+
+// keepsArchive tells whether the archive shall stay for a rollback. Releases
+// are their own; mv replaces nothing, so that there is no way back.
+func (d *deployer) keepsArchive(s Spec) bool {
+	return d.kept != nil && s.keeps() == strategy.Archive && d.policy.Cache.KeepArchives() > 0
+}
+
+// current tells whether dest already is what this deployment would make of
+// it: the last good run put the same archive there in the same way, and
+// nothing but excluded paths has changed since. If it is not, the archive is
+// an empty one. A rollback to what stands at dest has to switch only.
+func (d *deployer) current(ctx context.Context, s Spec) Archive {
+	if d.settings.Force || s.isSwitch() {
+		return Archive{}
+	}
+	good, ok := d.journal.LastGood(s.Manifest.Dest)
+	if !ok || good.Tree == "" || good.Fingerprint != s.Fingerprint() {
+		return Archive{}
+	}
+	if reverter, ok := s.Strategy.(strategy.Reverter); ok {
+		if !reverter.Holds() {
+			return Archive{}
+		}
+	} else if !d.journal.IsLast(good) {
+		d.log.Info(fmt.Sprintf("a run has failed on dest since run %s was good", good.ID))
+		return Archive{}
+	}
+	record := d.journal.TreeOf(good.ID)
+	var drifts tree.Drifts
+	err := s.withLive(func(live *os.Root) (err error) {
+		drifts, err = tree.Check(ctx, record, live, func(list []byte) (tree.Skip, error) { return s.Strategy.Skip(list) })
+		return err
+	})
+	switch {
+	case errors.Is(err, tree.ErrRecord):
+		d.log.Warn(failure.Sayf("what run %s left at dest is not known any more: %v", good.ID, err))
+	case err != nil:
+		d.log.Info(failure.Sayf("dest is not as run %s left it: %v", good.ID, err))
+	case drifts.Total > 0:
+		d.log.Info(fmt.Sprintf("dest is not as run %s left it: %s", good.ID, describeDrift(drifts)))
+	default:
+		return Archive{Record: record}
+	}
+	return Archive{}
+}
+
+// describeDrift names the first differences and counts the rest.
+func describeDrift(drifts tree.Drifts) string {
+	var parts []string
+	for _, d := range drifts.First {
+		parts = append(parts, fmt.Sprintf("%q (%s)", d.Path, d.What))
+	}
+	text := strings.Join(parts, ", ")
+	if more := drifts.Total - len(drifts.First); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }

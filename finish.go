@@ -4,94 +4,226 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"stretcher/internal/cli"
+	"stretcher/internal/event"
+	"stretcher/internal/fetch/cache"
+	"stretcher/internal/hooks"
 	"stretcher/internal/journal/history"
+	"stretcher/internal/strategy"
+	strategies "stretcher/internal/strategy/all"
 	"stretcher/internal/text/failure"
 )
 
-// finish ends every run, whatever happened: it says how it went, runs the
-// success or failure commands and the hooks after them, leaves nothing behind
-// and records the result. late goes on for a while when ctx is interrupted.
-func (r *run) finish(ctx, late context.Context, err error) error {
+// finish ends every run, whatever happened: it reverts what has failed, says
+// how it went, runs the success or failure commands and the hooks after them,
+// leaves nothing behind and records the result. late goes on for a while when
+// ctx is interrupted. The outcome is one line for people, without secrets.
+func (d *deployer) finish(ctx, late context.Context, r run, err error) (outcome string, _ error) {
 	if err != nil {
-		err = r.revert(ctx, late, err)
-		r.fail(late, err)
+		err = d.revert(ctx, late, r, err)
+		r.failed = err
+		outcome = d.say(err)
+		d.fail(late, r)
 		if s, ok := failure.Interrupted(ctx); ok && !errors.As(err, new(failure.Signal)) {
 			err = fmt.Errorf("failure: %w (%w)", s, err)
 		}
 	} else {
-		err = r.succeed(ctx)
+		r.done = true
+		outcome, err = d.succeed(ctx, r)
 	}
-	r.runLastHooks(late)
-	r.keep(late)
-	r.closeDest()
-	r.cleanUp()
-	r.record(err)
+	if hook := d.runHooks(late, r, hooks.Finish, true); hook != nil { // whatever they do, the result stands
+		d.log.Warn(failure.Sayf("%s: %v", hooks.Finish, hook))
+	}
+	d.keep(late, r)
+	_ = r.staged.Close()
+	r.spec.close()
+	r.archive.close()
+	d.removePrivate()
+	d.record(r, err)
 	if r.unlock != nil {
 		if err := r.unlock(); err != nil {
-			r.log.Warn(failure.Text(err))
+			d.log.Warn(failure.Text(err))
 		}
 	}
-	return err
+	return outcome, err
+}
+
+// refuse ends a run that could not begin: it is said and recorded. Its event
+// may be handed over again, mended.
+func (d *deployer) refuse(e *event.Event, err error) (outcome string, _ error) {
+	row := d.newRow(d.id, e)
+	row.EventKey = ""
+	d.journal.Begin(row, false)
+	outcome = d.say(err)
+	d.record(run{failed: err}, err)
+	return outcome, err
+}
+
+// say says an error, and what to do about it. It returns the error without
+// secrets.
+func (d *deployer) say(err error) string {
+	d.log.Error(failure.Text(err))
+	if hint := cli.Hint(err); hint != "" {
+		d.log.Info("hint: " + hint)
+	}
+	return d.log.Masked(failure.Text(err))
 }
 
 // succeed runs the success commands. Their failure changes nothing: what was
 // to be deployed is.
-func (r *run) succeed(ctx context.Context) error {
-	r.done = true
-	r.outcome = r.log.Masked(r.summary())
-	r.log.Info(r.outcome)
-	r.rec.Enter("success")
-	r.notify(ctx, "success", r.manifest.Commands.Success)
+func (d *deployer) succeed(ctx context.Context, r run) (outcome string, _ error) {
+	outcome = d.log.Masked(r.spec.summary())
+	d.log.Info(outcome)
+	d.journal.Enter("success")
+	d.notify(ctx, r, "success", notifyTimeout)
 	if s, ok := failure.Interrupted(ctx); ok {
-		return fmt.Errorf("success: %w", s)
+		return outcome, fmt.Errorf("success: %w", s)
 	}
-	return nil
+	return outcome, nil
 }
 
-func (r *run) fail(ctx context.Context, err error) {
-	r.failed, r.outcome = err, r.log.Masked(failure.Text(err))
-	r.log.Error(failure.Text(err))
-	if hint := cli.Hint(err); hint != "" {
-		r.log.Info("hint: " + hint)
+// summary is the line of a run that went well.
+func (s Spec) summary() string {
+	if !s.hasSrc() {
+		return fmt.Sprintf("commands of %q done", s.URL)
 	}
-	if r.manifest == nil {
+	return fmt.Sprintf("deployed %s to %q", s.Title(), s.Manifest.Dest)
+}
+
+// fail runs the failure commands, as soon as a manifest says which they are.
+func (d *deployer) fail(ctx context.Context, r run) {
+	if r.spec.Loaded != nil {
+		d.journal.Aside("failure", func() { d.notify(ctx, r, "failure", notifyTimeout) })
+	}
+}
+
+// revert makes live again what was good before a run that has failed, where
+// the strategy can, and runs what the manifest wants to run again. The error
+// says what has become of it.
+func (d *deployer) revert(ctx, late context.Context, r run, why error) error {
+	s, ok := r.spec.Strategy.(strategy.Reverter)
+	if !ok || r.accepted || !r.begun {
+		return why
+	}
+	failedIn := d.journal.Step()
+	d.journal.Aside("rollback", func() {
+		to, err := s.Revert(late, d.log.Masked(failure.Text(why)))
+		switch {
+		case to != "":
+			if err != nil {
+				d.log.Warn(failure.Text(err))
+			}
+			d.log.Warn(fmt.Sprintf("step %q has failed: going back to release %s", failedIn, to))
+			why = d.rerun(ctx, late, r, fmt.Errorf("%w; switched back to release %s", why, to))
+		case err != nil:
+			why = fmt.Errorf("%w; %w", why, err)
+		}
+		if _, err := s.Prune(late); err != nil {
+			d.log.Warn(failure.Sayf("releases that failed stay: %v", err))
+		}
+	})
+	return why
+}
+
+// rerun runs commands again for what is live again: they make the application
+// start from it. After an interruption of ctx they have half of late's time:
+// what hangs again must leave some to the failure commands.
+func (d *deployer) rerun(ctx, late context.Context, r run, why error) error {
+	half, cancel := outlast(ctx, late, afterSignal/2, nil)
+	defer cancel()
+	for _, point := range r.spec.Rollback.Points() {
+		if err := d.runCommands(half, r, point); err != nil {
+			return fmt.Errorf("%w, where %w", why, err)
+		}
+	}
+	return why
+}
+
+// keep keeps what a good run has deployed, and by which manifest, for a
+// rollback. Failing at that fails nothing.
+func (d *deployer) keep(ctx context.Context, r run) {
+	if d.kept == nil {
 		return
 	}
-	r.rec.Aside("failure", func() { r.notify(ctx, "failure", r.manifest.Commands.Failure) })
+	d.kept.Sweep()
+	s := r.spec
+	if !(r.done || r.accepted) || len(s.Raw) == 0 || !s.hasSrc() || s.keeps() == strategy.Nothing || context.Cause(ctx) != nil {
+		return
+	}
+	if s.keeps() == strategy.Itself && (!r.synced || s.isSwitch()) {
+		return // a deployment that was there has its own
+	}
+	archives := 0
+	var archive *os.File
+	if d.keepsArchive(s) {
+		archives = d.policy.Cache.KeepArchives()
+		if r.archive.Fetched {
+			archive = r.archive.File
+		}
+	}
+	e := d.entryOf(s)
+	err := d.kept.Put(ctx, e, s.Raw, archive)
+	if err != nil && archive != nil {
+		d.log.Warn(failure.Sayf("a rollback to this run will have to fetch: %v", err))
+		err = d.kept.Put(ctx, e, s.Raw, nil)
+	}
+	if err != nil {
+		d.log.Warn(failure.Sayf("a rollback to this run is not possible: %v", err))
+	}
+	if err := d.kept.Prune(s.Manifest.Dest, archives, keepsManifest(s)); err != nil {
+		d.log.Warn(failure.Text(err))
+	}
+}
+
+// entryOf is what the cache is told of a deployment.
+func (d *deployer) entryOf(s Spec) cache.Entry {
+	e := cache.Entry{
+		Run: d.id, Dest: s.Manifest.Dest, Strategy: s.SyncStrategy, ManifestURL: s.URL, Name: s.Name, Version: s.Version,
+		Checksum: s.Checksum.String(), Fingerprint: s.Fingerprint(),
+	}
+	if s.Back != nil {
+		e.Origin = s.Back.Kept.Seq
+	}
+	return e
+}
+
+// keepsManifest tells which manifests stay: those of all releases that are
+// there, else the newest.
+func keepsManifest(s Spec) func(cache.Entry) bool {
+	if s.keeps() != strategy.Itself {
+		return cache.Newest()
+	}
+	there := map[string]bool{}
+	found, err := strategies.List().Deployments(s.Dest)
+	for _, d := range found.All {
+		there[d.Run] = true
+	}
+	return func(e cache.Entry) bool { return err != nil || there[e.Run] }
 }
 
 // record writes the result into the history. An event that could not be
 // tried, since another run held the lock, may be handed over again.
-func (r *run) record(err error) {
+func (d *deployer) record(r run, err error) {
 	exit := cli.Status(err)
 	text := ""
 	if err != nil {
-		text = r.log.Masked(failure.Text(err))
+		text = d.log.Masked(failure.Text(err))
 	}
 	result := history.Failed
 	switch {
 	case r.done:
 		result = history.Good
-		if err := r.rec.KeepTree(r.recorded, r.manifest.Fingerprint()); err != nil {
-			r.log.Warn(failure.Sayf("the next run will deploy in full: %v", err))
+		if err := d.journal.KeepTree(r.record, r.spec.Fingerprint()); err != nil {
+			d.log.Warn(failure.Sayf("the next run will deploy in full: %v", err))
 		}
 	case exit == cli.ExitRefused:
 		result = history.Refused
 	}
 	if !r.done {
-		r.rec.DropTree()
+		d.journal.DropTree()
 	}
-	r.rec.Finish(result, exit, text, exit != cli.ExitBusy)
-	r.rec.Prune(r.policy.History.KeepFor())
-}
-
-// summary is the line of a run that went well.
-func (r *run) summary() string {
-	m := r.manifest
-	if !r.hasSrc() {
-		return fmt.Sprintf("commands of %q done", r.manifestURL)
-	}
-	return fmt.Sprintf("deployed %s to %q", m.Title(), m.Dest)
+	d.journal.Finish(result, exit, text, exit != cli.ExitBusy)
+	d.journal.Prune(d.policy.History.KeepFor())
 }

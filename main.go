@@ -10,30 +10,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime/debug"
-	"strconv"
 	"syscall"
 	"time"
 
-	"github.com/google/uuid"
-
 	"stretcher/internal/cli"
-	"stretcher/internal/event"
-	"stretcher/internal/fetch/cache"
-	"stretcher/internal/fetch/store"
-	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
-	"stretcher/internal/journal/runlog"
-	"stretcher/internal/manifest"
-	"stretcher/internal/policy"
-	"stretcher/internal/process"
 	"stretcher/internal/text/failure"
-	"stretcher/internal/text/progress"
-	"stretcher/internal/text/redact"
 )
 
 // versionString is set by the linker.
@@ -122,150 +107,6 @@ func withSignals(parent context.Context) (context.Context, <-chan struct{}, func
 		}
 	}()
 	return ctx, again, func() { signal.Stop(signals); signal.Stop(pipe); cancel(nil) }
-}
-
-// runDeploy reads the event and deploys. The log goes to stderr and what
-// success and failure commands print to stdout. The outcome is one line for
-// people, without secrets; "" = nobody has said the error yet.
-func runDeploy(ctx context.Context, again <-chan struct{}, o cli.DeployOptions) (outcome string, err error) {
-	e, err := event.Read(ctx, event.Input{Args: o.URLs, Stdin: o.Stdin, Getenv: os.Getenv, Terminal: o.Terminal})
-	if errors.Is(err, failure.ErrUsage) {
-		return "", err
-	}
-	screen := progress.New(o.Stderr, o.Bar)
-	log, closeLog := o.Open(screen)
-	defer closeLog()
-	if e == nil && err == nil {
-		log.Info("nothing to do: no event")
-		return "nothing to do: no event", nil
-	}
-	r := newRun(ctx, o.Settings, e, log, screen)
-	defer r.close()
-	r.again = again
-	if err == nil {
-		err = r.prepare(o.Host)
-	}
-	if err != nil {
-		return r.refuse(err)
-	}
-	row := r.newRow(r.id, e)
-	row.Step = r.firstStep()
-	if by := r.rec.Begin(row, o.Force); by != "" {
-		return by, nil
-	}
-	r.rec.ClearDied(r.leftHooks(ctx))
-	err = r.deploy(ctx)
-	return r.outcome, err
-}
-
-// newRun puts together what a run works with. Without an event (nil) there is
-// something to be said of it all the same.
-func newRun(ctx context.Context, s cli.Settings, e *event.Event, log *runlog.Log, screen *progress.Screen) *run {
-	if e == nil {
-		e = &event.Event{Source: event.Malformed}
-	}
-	r := &run{id: newRunID(), event: e, opts: optionsOf(s), policy: &policy.Policy{}, log: log, screen: screen,
-		manifestURL: redact.URL(e.URL), tmpdir: tmpdir(), stdout: s.Stdout, stderr: screen, store: store.NewSet(store.Options{UserAgent: userAgent()})}
-	r.environ, r.lookup = environOf()
-	log.Logger = log.With("run", r.id)
-	r.rec = journal.New(log)
-	err := s.StateError
-	if err == nil {
-		r.rec, err = journal.Open(ctx, s.StateDir, log)
-	}
-	r.stateError = err
-	if dir := r.rec.State(); dir != nil {
-		if r.kept, err = cache.Open(dir.Cache()); err != nil {
-			log.Warn(failure.Sayf("nothing is kept for a rollback: %v", err))
-		} else {
-			r.kept.Warn = func(err error) { log.Warn(failure.Text(err)) }
-		}
-	}
-	return r
-}
-
-// optionsOf are the options of a run as the command line has them.
-func optionsOf(s cli.Settings) Options {
-	return Options{
-		MaxBandwidth: s.MaxBandwidth, Timeout: s.Timeout, Retry: s.Retry, RetryWait: s.RetryWait,
-		RandomDelay: s.RandomDelay, RsyncVerbose: s.RsyncVerbose, LockWait: s.LockWait, Force: s.Force,
-	}
-}
-
-// prepare asks the host policy, and warns when nothing will be remembered.
-func (r *run) prepare(host cli.Host) (err error) {
-	if r.policy, err = policy.Load(host.Config, host.ConfigGiven); err != nil {
-		r.policy = &policy.Policy{}
-		return err
-	}
-	switch {
-	case r.stateError != nil && r.policy.RequireState:
-		return failure.Refused("%w: the host policy requires it", r.stateError)
-	case r.stateError != nil:
-		r.log.Warn(failure.Sayf("no history of this run: %v", r.stateError))
-	}
-	r.rec.AuditTo(r.policy.History.JSON)
-	return nil
-}
-
-// refuse ends a run that could not begin: it is said and recorded.
-func (r *run) refuse(err error) (string, error) {
-	row := r.newRow(r.id, r.event)
-	row.EventKey = "" // it may be handed over again, mended
-	r.rec.Begin(row, false)
-	r.log.Error(failure.Text(err))
-	if hint := cli.Hint(err); hint != "" {
-		r.log.Info("hint: " + hint)
-	}
-	r.outcome = r.log.Masked(failure.Text(err))
-	r.record(err)
-	return r.outcome, err
-}
-
-func (r *run) close() {
-	r.store.Close()
-	r.rec.Close()
-	if r.kept != nil {
-		_ = r.kept.Close()
-	}
-}
-
-// tmpdir is what TMPDIR names, or "". It is absolute: the next run may be
-// elsewhere when it cleans up.
-func tmpdir() string {
-	dir := os.Getenv("TMPDIR")
-	if dir == "" {
-		return ""
-	}
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return ""
-	}
-	return abs
-}
-
-// environOf returns the process's environment and a look-up into it.
-func environOf() ([]string, manifest.Lookup) { return os.Environ(), os.LookupEnv }
-
-func newRunID() string { return uuid.Must(uuid.NewV7()).String() }
-
-// newRow is a run's row in the history as far as it is known at the start.
-func (r *run) newRow(id string, e *event.Event) history.Run {
-	return history.Run{
-		ID: id, Started: time.Now(), URL: redact.URL(e.URL),
-		Event: e.String(), EventKey: e.Key(process.Boot()), User: userName(os.Getenv),
-		PID: os.Getpid(), ProcStart: process.Start(os.Getpid()),
-	}
-}
-
-// userName is who started the program: behind sudo, the one before it.
-func userName(getenv func(string) string) string {
-	for _, name := range []string{"SUDO_USER", "USER", "LOGNAME"} {
-		if v := getenv(name); v != "" {
-			return v
-		}
-	}
-	return "uid " + strconv.Itoa(os.Getuid())
 }
 
 // userAgent is v1.x's form.

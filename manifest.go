@@ -2,80 +2,130 @@ package main
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 
+	"stretcher/internal/disk"
 	"stretcher/internal/fetch/store"
+	"stretcher/internal/hooks/all"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
-	allstrategies "stretcher/internal/strategy/all"
+	"stretcher/internal/strategy"
+	strategies "stretcher/internal/strategy/all"
 	"stretcher/internal/text/failure"
 )
 
-// readManifest makes the manifest that of the run, if the host policy lets it.
-func (r *run) readManifest(ctx context.Context) error {
-	if err := r.loadManifest(ctx, manifestRules()); err != nil {
-		return err
+// Spec is what a run deploys: a manifest, and what has been settled by it.
+type Spec struct {
+	*manifest.Loaded                   // nil before it is known
+	Back             *past             // what a rollback goes back to; nil for a deployment
+	Dest             *disk.Dest        // as it was opened; nil before
+	Strategy         strategy.Strategy // nil before dest was opened
+	Hooks            *all.Set          // nil = none, or none yet
+}
+
+// specOf is what is known of a run at its start: of a rollback, dest.
+func specOf(back *past) Spec {
+	if back == nil {
+		return Spec{}
 	}
-	return r.accept()
+	return Spec{Back: back, Loaded: &manifest.Loaded{Manifest: &manifest.Manifest{Dest: back.Dest}}}
 }
 
-// loadManifest makes what the event names the manifest of the run.
-func (r *run) loadManifest(ctx context.Context, rules manifest.Rules) error {
-	loaded, err := r.loader(rules).Load(ctx, r.event.URL)
-	return r.use(loaded, err)
+// hasDest tells whether there is something to lock. Without src, dest has not
+// been checked and v1.x's users may have written anything there.
+func (s Spec) hasDest() bool { return filepath.IsAbs(s.Manifest.Dest) }
+
+// hasSrc tells whether there is something to deploy. A rollback always has,
+// if only a release whose manifest is not known.
+func (s Spec) hasSrc() bool { return len(s.Src) > 0 || s.Back != nil }
+
+// live is the directory that the deployed tree is in.
+func (s Spec) live() string {
+	if s.Strategy == nil {
+		return s.Manifest.Dest
+	}
+	return s.Strategy.Live()
 }
 
-// use makes a manifest that of the run.
-func (r *run) use(loaded *manifest.Loaded, err error) error {
+// withLive opens the directory that the deployed tree is in, for as long as f
+// works with it.
+func (s Spec) withLive(f func(live *os.Root) error) error {
+	dir, err := disk.Open(s.live())
 	if err != nil {
 		return err
 	}
-	r.manifest, r.raw, r.text = loaded.Manifest, loaded.Raw, loaded.Text
-	return nil
+	defer dir.Close()
+	return f(dir.Root())
 }
 
-// loader is the way to the run's manifest.
-func (r *run) loader(rules manifest.Rules) *manifest.Loader {
+// keeps is what a rollback to this deployment will need.
+func (s Spec) keeps() strategy.Keeps {
+	if s.Strategy == nil {
+		return strategy.Nothing
+	}
+	return s.Strategy.Keeps()
+}
+
+// load makes what an event names a spec, if the host policy lets it.
+func (d *deployer) load(ctx context.Context, url string) (Spec, error) {
+	loaded, err := d.loader(manifestRules()).Load(ctx, url)
+	if err != nil {
+		return Spec{}, err
+	}
+	s := Spec{Loaded: loaded}
+	return s, d.settle(s)
+}
+
+// loader is the way to a manifest.
+func (d *deployer) loader(rules manifest.Rules) *manifest.Loader {
 	return &manifest.Loader{
-		Policy: r.policy,
-		Fetch:  r.fetcher(r.archivePlaces).Document,
-		Lookup: r.lookup,
-		Secret: r.log.Mask,
-		Warn:   func(text string) { r.log.Warn(text) },
+		Policy: d.policy,
+		Fetch:  d.fetcher().Document,
+		Lookup: os.LookupEnv,
+		Secret: d.log.Mask,
+		Warn:   func(text string) { d.log.Warn(text) },
 		Rules:  rules,
 	}
 }
 
 // manifestRules are what others know of a manifest's values.
 func manifestRules() manifest.Rules {
-	rules := manifest.Rules{Src: store.Check, Shared: allstrategies.CheckShared}
-	for _, d := range allstrategies.List() {
-		rules.Kinds = append(rules.Kinds, manifest.Kind{Name: d.Name, Sections: d.Sections, Patterns: d.Patterns, Default: d.Default})
+	rules := manifest.Rules{Src: store.Check, Shared: strategies.CheckShared}
+	for _, s := range strategies.List() {
+		rules.Kinds = append(rules.Kinds, manifest.Kind{
+			Name: s.Name, Sections: s.Sections, Patterns: s.Patterns, Default: s.Default,
+		})
 	}
 	return rules
 }
 
-// accept settles how the manifest is deployed, if the host policy lets it.
-func (r *run) accept() error {
-	m := r.manifest
-	settleStrategy(m, func(msg string) { r.log.Info(msg) })
-	r.rec.Describe(func(row *history.Run) {
-		row.Name, row.Version, row.Dest = r.log.Masked(m.Name), r.log.Masked(m.Version), m.Dest
+// settle settles how a manifest is deployed, if the host policy lets it.
+func (d *deployer) settle(s Spec) error {
+	m := s.Manifest
+	if m.SyncStrategy == "" {
+		name, why := strategies.List().Settle()
+		if m.SyncStrategy = name; why != "" && len(m.Src) > 0 {
+			d.log.Info(why)
+		}
+	}
+	d.journal.Describe(func(row *history.Run) {
+		row.Name, row.Version, row.Dest = d.log.Masked(m.Name), d.log.Masked(m.Version), m.Dest
 	})
-	if err := r.allowed(); err != nil {
+	if err := d.allow(s); err != nil {
 		return err
 	}
-	return r.policy.Dest(m.Dest)
+	return d.policy.Dest(m.Dest)
 }
 
-// allowed asks the host policy about what the manifest wants to fetch.
-func (r *run) allowed() error {
-	if err := r.manifest.Restrict(r.policy); err != nil {
+// allow asks the host policy about what a manifest wants to fetch.
+func (d *deployer) allow(s Spec) error {
+	if err := s.Restrict(d.policy); err != nil {
 		return err
 	}
-	if r.hasSrc() && r.hasDest() && r.rec.State() != nil {
-		return apart(r.manifest.Dest, r.rec.State().Path())
+	if s.hasSrc() && s.hasDest() && d.journal.State() != nil {
+		return apart(s.Manifest.Dest, d.journal.State().Path())
 	}
 	return nil
 }

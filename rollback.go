@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"stretcher/internal/cli"
-
 	"stretcher/internal/disk"
 	"stretcher/internal/event"
 	"stretcher/internal/fetch"
@@ -18,68 +17,79 @@ import (
 	"stretcher/internal/journal/history"
 	"stretcher/internal/manifest"
 	"stretcher/internal/strategy"
-	allstrategies "stretcher/internal/strategy/all"
+	strategies "stretcher/internal/strategy/all"
 	"stretcher/internal/text/failure"
-	"stretcher/internal/text/progress"
 )
 
-// rollback is a deployment of what an earlier run has deployed.
-type rollback struct {
-	dest string
-	to   string // a run id or its beginning; "" = the one before
-	kept cache.Entry
-	id   string // the run whose deployment stands at dest; "" = none does
+// past is what a rollback goes back to.
+type past struct {
+	Dest string
+	To   string // a run id or its beginning; "" = the one before
 
-	strategy   string // that made it
-	deployment strategy.Deployment
+	Kept       cache.Entry         // what is kept of the run, if anything is
+	Standing   string              // the run whose deployment stands at dest; "" = none does
+	Strategy   string              // that made it
+	Deployment strategy.Deployment // it
 }
+
+// isSwitch tells whether the run goes back to a deployment that stands at dest:
+// there is nothing to fetch.
+func (s Spec) isSwitch() bool { return s.Back != nil && s.Back.Standing != "" }
 
 // runRollback deploys to DEST what was good there before: the release, or
 // the archive that has been kept.
 func runRollback(ctx context.Context, again <-chan struct{}, o cli.RollbackOptions) (history.Run, error) {
-	screen := progress.New(o.Stderr, o.Bar)
-	log, closeLog := o.Open(screen)
-	defer closeLog()
-	r := newRun(ctx, o.Settings, &event.Event{Source: event.Rollback}, log, screen)
-	defer r.close()
-	r.again = again
-	r.back = &rollback{dest: o.Dest, to: o.To}
-	r.manifest = &manifest.Manifest{Dest: o.Dest}
-	if err := r.prepare(o.Host); err != nil {
-		_, err = r.refuse(err)
-		return r.rec.Run(), err
+	d, done, err := newDeployer(ctx, o.Settings, remembered, again)
+	defer done()
+	e := &event.Event{Source: event.Rollback}
+	if err != nil {
+		_, err = d.refuse(e, err)
+		return d.journal.Run(), err
 	}
-	r.rec.Begin(r.newRow(r.id, r.event), o.Force)
-	r.rec.ClearDied(r.leftHooks(ctx))
-	err := r.deploy(ctx)
-	return r.rec.Run(), err
+	d.journal.Begin(d.newRow(d.id, e), o.Force)
+	d.journal.ClearDied(d.leftHooks(ctx))
+	_, err = d.deploy(ctx, e, &past{Dest: o.Dest, To: o.To})
+	return d.journal.Run(), err
 }
 
-// recall finds what to go back to, and makes its manifest that of the run.
-func (r *run) recall(ctx context.Context) error {
-	b := r.back
-	if err := r.policy.Dest(b.dest); err != nil {
-		return err
+// recall finds what to go back to, and the manifest that it was deployed by.
+func (d *deployer) recall(ctx context.Context, s Spec) (Spec, error) {
+	b := *s.Back
+	s.Back = &b
+	if err := d.policy.Dest(b.Dest); err != nil {
+		return s, err
 	}
-	there, err := r.deployments(b.dest)
+	there, err := d.deployments(b.Dest)
 	if err != nil {
-		return err
+		return s, err
 	}
 	// A tree of its own may have directories that look like releases, too.
-	if len(there.All) > 0 && !r.wasSynced(there.Strategy) {
+	if len(there.All) > 0 && !d.wasSynced(b.Dest, there.Strategy) {
 		err = b.chooseStanding(there)
 	} else {
-		err = r.chooseKept()
+		err = d.chooseKept(&b)
 	}
 	if err != nil {
-		return err
+		return s, err
 	}
-	return r.recallManifest(ctx)
+	loaded, err := d.recallManifest(&b)
+	if err != nil {
+		return s, err
+	}
+	s.Loaded = loaded
+	if s.Manifest.Dest != b.Dest {
+		return s, fmt.Errorf("the manifest of run %s names another dest by now: %q", b.Kept.Run, s.Manifest.Dest)
+	}
+	if err := d.settle(s); err != nil {
+		return s, err
+	}
+	d.log.Info(fmt.Sprintf("going back to what run %s deployed: %s", cmp.Or(b.Standing, b.Kept.Run), s.Title()))
+	return s, nil
 }
 
 // deployments are those that stand beside one another at dest. What can't be
 // listed is none.
-func (r *run) deployments(path string) (strategy.Deployments, error) {
+func (d *deployer) deployments(path string) (strategy.Deployments, error) {
 	dest, err := disk.OpenDest(path)
 	if err != nil {
 		if errors.Is(err, disk.ErrForeignLink) {
@@ -88,10 +98,10 @@ func (r *run) deployments(path string) (strategy.Deployments, error) {
 		return strategy.Deployments{}, nil // the sync will say what is wrong
 	}
 	defer dest.Close()
-	if err := r.policy.Dest(dest.Real()); err != nil {
+	if err := d.policy.Dest(dest.Real()); err != nil {
 		return strategy.Deployments{}, err
 	}
-	there, err := allstrategies.List().Deployments(dest)
+	there, err := strategies.List().Deployments(dest)
 	if err != nil {
 		return strategy.Deployments{}, nil
 	}
@@ -100,28 +110,28 @@ func (r *run) deployments(path string) (strategy.Deployments, error) {
 
 // wasSynced tells whether the last good run on dest made it by a strategy
 // that lays it out otherwise than the one named.
-func (r *run) wasSynced(name string) bool {
-	if r.kept == nil {
+func (d *deployer) wasSynced(dest, name string) bool {
+	if d.kept == nil {
 		return false
 	}
-	kept, err := r.kept.List(r.back.dest)
-	return err == nil && len(kept) > 0 && !allstrategies.List().Alike(kept[0].Strategy, name)
+	kept, err := d.kept.List(dest)
+	return err == nil && len(kept) > 0 && !strategies.List().Alike(kept[0].Strategy, name)
 }
 
 // chooseStanding finds the deployment to go back to.
-func (b *rollback) chooseStanding(there strategy.Deployments) error {
-	b.strategy = there.Strategy
-	if b.to == "" {
+func (b *past) chooseStanding(there strategy.Deployments) error {
+	b.Strategy = there.Strategy
+	if b.To == "" {
 		if there.Previous == "" {
 			return failure.Hinted("stretcher rollback DEST --to RUN goes to any that is there",
-				fmt.Errorf("%q has no good release older than %s", b.dest, cmp.Or(there.Live, "the current one")))
+				fmt.Errorf("%q has no good release older than %s", b.Dest, cmp.Or(there.Live, "the current one")))
 		}
 		b.take(there, there.Previous)
 		return nil
 	}
 	var found []string
 	for _, d := range there.All {
-		if !strings.HasPrefix(d.Run, b.to) {
+		if !strings.HasPrefix(d.Run, b.To) {
 			continue
 		}
 		if !d.Good {
@@ -129,17 +139,17 @@ func (b *rollback) chooseStanding(there strategy.Deployments) error {
 		}
 		found = append(found, d.Run)
 	}
-	id, err := theOne(found, b.to, b.dest)
+	id, err := theOne(found, b.To, b.Dest)
 	b.take(there, id)
 	return err
 }
 
 // take makes the deployment of a run the one to go back to.
-func (b *rollback) take(there strategy.Deployments, run string) {
-	b.id = run
+func (b *past) take(there strategy.Deployments, run string) {
+	b.Standing = run
 	for _, d := range there.All {
 		if d.Run == run {
-			b.deployment = d
+			b.Deployment = d
 		}
 	}
 }
@@ -157,37 +167,37 @@ func theOne(found []string, to, dest string) (string, error) {
 
 // chooseKept finds the kept archive to go back to: that of the last good run,
 // or, when it is what dest holds, of the one before.
-func (r *run) chooseKept() error {
-	b := r.back
-	if r.kept == nil {
+func (d *deployer) chooseKept(b *past) error {
+	if d.kept == nil {
 		return fmt.Errorf("nothing is kept: no usable state directory")
 	}
-	all, err := r.kept.List(b.dest)
+	all, err := d.kept.List(b.Dest)
 	if err != nil {
 		return err
 	}
 	all = alike(all)
-	if b.to != "" {
+	if b.To != "" {
 		var found []string
 		for _, e := range all {
-			if strings.HasPrefix(e.Run, b.to) {
+			if strings.HasPrefix(e.Run, b.To) {
 				found = append(found, e.Run)
 			}
 		}
-		id, err := theOne(found, b.to, b.dest)
+		id, err := theOne(found, b.To, b.Dest)
 		if err != nil {
 			return err
 		}
-		b.kept, err = r.kept.Get(id)
+		b.Kept, err = d.kept.Get(id)
 		return err
 	}
-	if r.isLive(all) {
+	if d.isLive(b.Dest, all) {
 		all = older(all)
 	}
 	if len(all) == 0 {
-		return failure.Hinted("a rollback needs an earlier good run by sync_strategy rsync, native or releases", fmt.Errorf("nothing earlier is kept for %q", b.dest))
+		return failure.Hinted("a rollback needs an earlier good run by sync_strategy rsync, native or releases",
+			fmt.Errorf("nothing earlier is kept for %q", b.Dest))
 	}
-	b.kept = all[0]
+	b.Kept = all[0]
 	return nil
 }
 
@@ -198,18 +208,18 @@ func alike(all []cache.Entry) []cache.Entry {
 		return all
 	}
 	newest := all[0].Strategy
-	return slices.DeleteFunc(all, func(e cache.Entry) bool { return !allstrategies.List().Alike(e.Strategy, newest) })
+	return slices.DeleteFunc(all, func(e cache.Entry) bool { return !strategies.List().Alike(e.Strategy, newest) })
 }
 
 // isLive tells whether dest holds what the newest of entries deployed: the
 // last good run was that one, and none has failed since in a sync or later.
 // Without a history it is taken for granted.
-func (r *run) isLive(entries []cache.Entry) bool {
+func (d *deployer) isLive(dest string, entries []cache.Entry) bool {
 	if len(entries) == 0 {
 		return false
 	}
-	good, ok := r.rec.LastGood(r.back.dest)
-	return !ok || good.ID == entries[0].Run && r.rec.IsLast(good)
+	good, ok := d.journal.LastGood(dest)
+	return !ok || good.ID == entries[0].Run && d.journal.IsLast(good)
 }
 
 // older are the entries before the newest that deployed something else. When
@@ -222,80 +232,66 @@ func older(all []cache.Entry) []cache.Entry {
 	})
 }
 
-// recallManifest reads the manifest that the chosen run deployed by.
-func (r *run) recallManifest(ctx context.Context) error {
-	b := r.back
-	m := &manifest.Manifest{Dest: b.dest, Name: cmp.Or(b.deployment.Name, filepath.Base(b.dest)), Version: b.deployment.Version}
-	known := r.kept != nil
-	if b.id != "" && known {
+// recallManifest reads the manifest that the chosen run deployed by. That of a
+// deployment that stands at dest may be known no more: better live without its
+// commands than not live.
+func (d *deployer) recallManifest(b *past) (*manifest.Loaded, error) {
+	known := d.kept != nil
+	if b.Standing != "" && known {
 		var err error
-		b.kept, err = r.kept.Get(b.id)
+		b.Kept, err = d.kept.Get(b.Standing)
 		known = err == nil
 	}
-	if !known {
-		// Better live without its commands than not live.
-		r.log.Warn(fmt.Sprintf("the manifest of release %s is not known any more: no commands run", b.id))
-	} else if err := r.parseKept(ctx); err != nil {
-		return err
-	} else {
-		m = r.manifest
+	if known {
+		loaded, err := d.parseKept(b.Kept)
+		if err == nil && b.Standing != "" {
+			loaded.SyncStrategy = b.Strategy
+		}
+		return loaded, err
 	}
-	r.manifest = m
-	if b.id != "" {
-		m.SyncStrategy = b.strategy
-	}
-	if m.Dest != b.dest {
-		return fmt.Errorf("the manifest of run %s names another dest by now: %q", b.kept.Run, m.Dest)
-	}
-	if err := r.accept(); err != nil {
-		return err
-	}
-	r.log.Info(fmt.Sprintf("going back to what run %s deployed: %s", cmp.Or(b.id, b.kept.Run), m.Title()))
-	return nil
+	d.log.Warn(fmt.Sprintf("the manifest of release %s is not known any more: no commands run", b.Standing))
+	return &manifest.Loaded{Manifest: &manifest.Manifest{
+		Dest: b.Dest, Name: cmp.Or(b.Deployment.Name, filepath.Base(b.Dest)), Version: b.Deployment.Version, SyncStrategy: b.Strategy,
+	}}, nil
 }
 
-func (r *run) parseKept(ctx context.Context) error {
-	e := r.back.kept
-	raw, err := r.kept.Manifest(e.Run)
+func (d *deployer) parseKept(e cache.Entry) (*manifest.Loaded, error) {
+	raw, err := d.kept.Manifest(e.Run)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	r.manifestURL = e.ManifestURL
-	r.rec.Describe(func(row *history.Run) { row.URL = r.manifestURL })
-	loaded, err := r.loader(manifestRules()).Parse(raw, e.ManifestURL)
+	d.journal.Describe(func(row *history.Run) { row.URL = e.ManifestURL })
+	loaded, err := d.loader(manifestRules()).Parse(raw, e.ManifestURL)
 	if errors.Is(err, failure.ErrMalformed) {
 		err = failure.Hinted("templates are expanded anew: set the variables that the deployment had", err)
 	}
-	return r.use(loaded, err)
+	return loaded, err
 }
 
 // fetchKept takes the archive that has been kept. One that is not there any
 // more, or has been damaged, is fetched again.
-func (r *run) fetchKept(ctx context.Context) error {
-	if r.back.id != "" {
-		return nil // the release is there
+func (d *deployer) fetchKept(ctx context.Context, s Spec) (Archive, error) {
+	if s.isSwitch() {
+		return Archive{}, nil // the release is there
 	}
-	file, ok := r.kept.Archive(r.back.kept.Run)
+	from := s.Back.Kept
+	file, ok := d.kept.Archive(from.Run)
 	if !ok { // a later run may have deployed the same
-		file, ok = r.kept.Find(r.back.kept.Checksum)
+		file, ok = d.kept.Find(from.Checksum)
 	}
 	if !ok {
-		r.log.Info(fmt.Sprintf("the archive of run %s is not kept: fetching it again", r.back.kept.Run))
-		return r.fetchVerified(ctx)
+		d.log.Info(fmt.Sprintf("the archive of run %s is not kept: fetching it again", from.Run))
+		return d.fetch(ctx, s)
 	}
-	if err := fetch.Verify(ctx, file, r.manifest.Checksum); err != nil {
+	if err := fetch.Verify(ctx, file, s.Checksum); err != nil {
 		_ = file.Close()
 		if cause := context.Cause(ctx); cause != nil {
-			return cause
+			return Archive{}, cause
 		}
-		r.log.Warn(failure.Sayf("the archive kept of run %s is damaged, fetching it again: %v", r.back.kept.Run, err))
-		return r.fetchVerified(ctx)
+		d.log.Warn(failure.Sayf("the archive kept of run %s is damaged, fetching it again: %v", from.Run, err))
+		return d.fetch(ctx, s)
 	}
-	r.archive, r.src = file, "the archive kept of run "+r.back.kept.Run
-	r.log.Info(fmt.Sprintf("taking %s, %s is right", r.src, r.manifest.Checksum.Algorithm))
-	return nil
+	a := Archive{File: file, Source: "the archive kept of run " + from.Run}
+	d.log.Info(fmt.Sprintf("taking %s, %s is right", a.Source, s.Checksum.Algorithm))
+	return a, nil
 }
-
-// isSwitch tells whether the run goes back to a deployment that stands at dest:
-// there is nothing to fetch.
-func (r *run) isSwitch() bool { return r.isRollback() && r.back.id != "" }

@@ -1,60 +1,58 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"stretcher/internal/archive"
 	"stretcher/internal/disk"
 	"stretcher/internal/disk/tree"
-	"stretcher/internal/hooks"
-	"stretcher/internal/manifest"
+	"stretcher/internal/journal"
 	"stretcher/internal/policy"
 	"stretcher/internal/process"
 	"stretcher/internal/strategy"
-	allstrategies "stretcher/internal/strategy/all"
+	strategies "stretcher/internal/strategy/all"
+	"stretcher/internal/strategy/staging"
 	"stretcher/internal/text/failure"
 )
 
-// settleStrategy chooses a strategy for a manifest that names none.
-func settleStrategy(m *manifest.Manifest, say func(string)) {
-	if m.SyncStrategy != "" {
-		return
-	}
-	name, why := allstrategies.List().Settle()
-	if m.SyncStrategy = name; why != "" && len(m.Src) > 0 {
-		say(why)
-	}
-}
-
-// chooseStrategy opens dest, lets the host policy judge what has been opened,
-// and makes the strategy of the run for it. It is done before anything is
-// fetched, and again before anything is staged: commands may have made dest,
-// or moved it away. From then on nothing looks dest up by its name.
+// open opens dest, lets the host policy judge what has been opened, and makes
+// the strategy of the run for it. It is done before anything is fetched, and
+// again before anything is staged: commands may have made dest, or moved it
+// away. From then on nothing looks dest up by its name.
 //
-// A dest that can't be opened is told by the strategy's Check.
-func (r *run) chooseStrategy() error {
-	r.closeDest()
-	dest, missing := disk.OpenDest(r.manifest.Dest)
+// A dest that can't be opened is told by the strategy's Check. told is how far
+// the run has come, when it is asked.
+func (d *deployer) open(s Spec, whole bool, told func() run) (Spec, error) {
+	s.close()
+	dest, missing := disk.OpenDest(s.Manifest.Dest)
 	if missing != nil {
-		dest, missing = &disk.Dest{Given: r.manifest.Dest}, explainDest(r.manifest.Dest, missing)
+		dest, missing = &disk.Dest{Given: s.Manifest.Dest}, explainDest(s.Manifest.Dest, missing)
 	}
-	s, err := allstrategies.List().New(r.manifest.SyncStrategy, r.target(dest, missing))
+	t := d.target(s, told)
+	t.Dest, t.NoDest, t.Whole = dest, missing, whole
+	if missing == nil {
+		t.Place = places{d.private, tempParents(s), dest}
+	}
+	var err error
+	s.Dest = dest
+	s.Strategy, err = strategies.List().New(s.SyncStrategy, t)
 	if err == nil && missing == nil {
-		err = r.policy.Dest(dest.Real())
+		err = d.policy.Dest(dest.Real())
 	}
-	r.dest, r.strategy = dest, s
-	return err
+	return s, err
 }
 
-func (r *run) closeDest() {
-	_ = r.staged.Close()
-	if r.dest != nil && r.dest.Parent != nil {
-		_ = r.dest.Close()
+// close closes dest.
+func (s Spec) close() {
+	if s.Dest != nil && s.Dest.Parent != nil {
+		_ = s.Dest.Close()
 	}
-	r.dest, r.staged = nil, strategy.Staged{}
 }
 
 // explainDest adds what to do about a dest that can't be opened.
@@ -68,151 +66,170 @@ func explainDest(dest string, err error) error {
 	return err
 }
 
-// target is all that a strategy is told of the run.
-func (r *run) target(dest *disk.Dest, missing error) strategy.Target {
-	m := r.manifest
+// target is all that a strategy is told of the run, but dest.
+func (d *deployer) target(s Spec, told func() run) strategy.Target {
+	m := s.Manifest
 	t := strategy.Target{
-		Run: r.id, Dest: dest, NoDest: missing,
-		Excludes: m.Excludes, ExcludeFrom: m.ExcludeFrom,
-		Name: r.log.Masked(m.Name), Version: r.log.Masked(m.Version),
-		Whole:   r.hasHooksAt(hooks.PostExtract, hooks.PreSync),
-		Source:  strategy.Source{Archive: r.archiveOptions(), Origin: func() string { return r.src }, Checksum: m.Checksum.String()},
-		Tools:   strategy.Tools{Log: r.log, Child: r.child},
-		Options: r.strategyOptions(),
-	}
-	if missing == nil {
-		t.Place = runPlaces{r: r, candidates: r.tempParents(), dest: dest}
+		Run: d.id, Excludes: m.Excludes, ExcludeFrom: m.ExcludeFrom,
+		Name: d.log.Masked(m.Name), Version: d.log.Masked(m.Version),
+		Source: strategy.Source{
+			Archive: d.archiveOptions(s), Origin: func() string { return told().archive.Source }, Checksum: m.Checksum.String(),
+		},
+		Tools: strategy.Tools{
+			Log:   d.log,
+			Child: func(ctx context.Context, c process.Command) error { return d.runChild(ctx, told(), c) },
+		},
+		Options: strategy.Options{
+			RsyncVerbose: d.settings.RsyncVerbose,
+			Native:       strategy.NativeOptions{Checksum: m.Native.Checksum},
+			Releases: strategy.ReleasesOptions{
+				Keep: m.Releases.KeepCount(), Shared: m.Releases.Shared, Link: m.Releases.Link, Stay: m.Rollback.Off,
+			},
+		},
 	}
 	if m.DestMode != nil {
 		mode := fs.FileMode(*m.DestMode)
 		t.DestMode = &mode
 	}
+	if s.Back != nil {
+		t.Releases.Back = s.Back.Standing
+	}
 	return t
 }
 
 // archiveOptions say how the manifest and the host want archives read.
-func (r *run) archiveOptions() archive.Options {
-	m := r.manifest
+func (d *deployer) archiveOptions(s Spec) archive.Options {
+	mode := archive.Compat
+	if s.Extract == policy.Strict {
+		mode = archive.Strict
+	}
 	return archive.Options{
-		Mode:   extractMode(m.Extract),
-		Limits: archive.Limits{Bytes: int64(m.Limits.Unpacked), Entries: m.Limits.Files},
-		Warn:   func(msg string) { r.log.Warn("archive: " + msg) },
+		Mode:   mode,
+		Limits: archive.Limits{Bytes: int64(s.Limits.Unpacked), Entries: s.Limits.Files},
+		Warn:   func(msg string) { d.log.Warn("archive: " + msg) },
 	}
 }
 
-func extractMode(e policy.Extract) archive.Mode {
-	if e == policy.Strict {
-		return archive.Strict
+// stage makes the tree of the archive ready for the sync.
+func (d *deployer) stage(ctx context.Context, s Spec, a Archive) (strategy.Staged, error) {
+	if err := cmp.Or(s.Strategy.CheckLayout(), s.Strategy.Check()); err != nil {
+		return strategy.Staged{}, err
 	}
-	return archive.Compat
+	return s.Strategy.Stage(ctx, a.File)
 }
 
-// strategyOptions are what flags and the manifest say to one strategy alone.
-func (r *run) strategyOptions() strategy.Options {
-	m := r.manifest
-	o := strategy.Options{
-		RsyncVerbose: r.opts.RsyncVerbose,
-		Native:       strategy.NativeOptions{Checksum: m.Native.Checksum},
-		Releases: strategy.ReleasesOptions{
-			Keep: m.Releases.KeepCount(), Shared: m.Releases.Shared, Link: m.Releases.Link, Stay: m.Rollback.Off,
-		},
+// remember records dest as it is after the sync, before anything else changes
+// it, and returns the record's name; "" = there is none.
+func (d *deployer) remember(ctx context.Context, s Spec, staged strategy.Staged) string {
+	name := d.journal.Tree()
+	if name == "" {
+		return ""
 	}
-	if r.isRollback() {
-		o.Releases.Back = r.back.id
+	skip, err := s.Strategy.Skip(staged.Excludes)
+	if err == nil {
+		err = s.withLive(func(live *os.Root) error { return tree.Save(ctx, live, skip, staged.Excludes, name) })
 	}
-	return o
+	if err != nil {
+		d.log.Warn(failure.Sayf("dest can't be recorded, so the next run will deploy in full: %v", err))
+		return ""
+	}
+	return name
 }
 
-// child runs a child process of the strategy as a command of step sync.
-func (r *run) child(ctx context.Context, c process.Command) error {
-	out := r.log.Output("")
-	defer out.Close()
-	c.Env, c.Stdout, c.Stderr = r.rec.Starting(r.commandEnv("sync")), out, out
-	c.Started = r.rec.Started
-	_, err := process.Run(ctx, c)
-	r.rec.Started(0)
-	return err
-}
-
-// stage unpacks the archive. A dest that was current when the run began is
-// looked at again if commands have run since.
-func (r *run) stage(ctx context.Context) (err error) {
-	if r.current && (len(r.manifest.Commands.Pre) == 0 || r.isCurrent(ctx)) {
-		return nil
+// reverter is the run's strategy, if its deployments stand beside one another
+// and this run has made one live, or found it live and deployed nothing over
+// it; else nil.
+func (r run) reverter() strategy.Reverter {
+	s, ok := r.spec.Strategy.(strategy.Reverter)
+	if ok && (r.synced || r.archive.isCurrent()) {
+		return s
 	}
-	if r.current {
-		r.current = false
-		if err := r.bring(ctx); err != nil {
-			return err
-		}
-	}
-	if err := r.chooseStrategy(); err != nil {
-		return err
-	}
-	if err := r.strategy.CheckLayout(); err != nil {
-		return err
-	}
-	if err := r.strategy.Check(); err != nil {
-		return err
-	}
-	if r.staged, err = r.strategy.Stage(ctx, r.archive); err != nil {
-		return err
-	}
-	return r.dropArchive()
-}
-
-// sync makes dest equal to the staged tree.
-func (r *run) sync(ctx context.Context) error {
-	r.begun = true
-	if err := r.strategy.Sync(ctx, &r.staged); err != nil {
-		return err
-	}
-	r.synced = true
-	r.remember(ctx)
 	return nil
 }
 
-// remember records dest as it is after the sync, before anything else
-// changes it.
-func (r *run) remember(ctx context.Context) {
-	name := r.rec.Tree()
-	if name == "" {
-		return
+// accept notes that what is live has passed all that judges it. It is live and
+// well, noted or not.
+func (d *deployer) accept(ctx context.Context, r run) {
+	if err := r.reverter().Accept(ctx); err != nil {
+		d.log.Warn(failure.Sayf("what is live can't be gone back to later: %v", err))
 	}
-	if err := r.save(ctx, name); err != nil {
-		r.log.Warn(failure.Sayf("dest can't be recorded, so the next run will deploy in full: %v", err))
-		return
-	}
-	r.recorded = name
 }
 
-// save records what is live.
-func (r *run) save(ctx context.Context, record string) error {
-	skip, err := r.strategy.Skip(r.staged.Excludes)
-	if err != nil {
-		return err
+// hasOld tells whether there is something to prune.
+func (d *deployer) hasOld(r run) bool {
+	s := r.reverter()
+	if s == nil {
+		return false
 	}
-	live, err := disk.Open(r.live())
+	old, err := s.Old()
 	if err != nil {
-		return err
+		d.log.Warn(failure.Sayf("old releases stay: %v", err))
 	}
-	defer live.Close()
-	return tree.Save(ctx, live.Root(), skip, r.staged.Excludes, record)
+	return len(old) > 0
 }
 
-// live is the directory that the deployed tree is in.
-func (r *run) live() string {
-	if r.strategy == nil {
-		return r.manifest.Dest
+// prune removes old deployments. Failing at that fails nothing: what was to be
+// deployed is live and good.
+func (d *deployer) prune(ctx context.Context, r run) error {
+	removed, err := r.reverter().Prune(ctx)
+	for _, id := range removed {
+		d.log.Info(fmt.Sprintf("removed release %s", id))
 	}
-	return r.strategy.Live()
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	if err != nil {
+		d.log.Warn(failure.Sayf("old releases stay: %v", err))
+	}
+	return nil
+}
+
+// places makes the private directories of a strategy.
+type places struct {
+	private    *journal.Private
+	candidates []string   // the best first
+	dest       *disk.Dest // nil where there is none
+}
+
+// Private makes a directory.
+func (p places) Private(what string, w strategy.Where) (*disk.Dir, error) {
+	wanted := disk.Wanted{What: what, Size: -1, Dest: p.dest, SameDevice: w.SameDevice, Full: w.Full, Candidates: p.candidates}
+	if w.SameDevice && p.dest != nil {
+		wanted.Candidates = []string{p.dest.Parent.Path()}
+	}
+	return p.private.Make(wanted)
+}
+
+// Drop removes a directory.
+func (p places) Drop(dir *disk.Dir) error { return p.private.Drop(dir) }
+
+// errNoDest: what is unpacked is not deployed.
+var errNoDest = errors.New("there is no dest")
+
+// unpack unpacks an archive that is not deployed, in the first of parents that
+// has room for it.
+func (d *deployer) unpack(ctx context.Context, s Spec, a Archive, parents ...string) (strategy.Staged, error) {
+	t := d.target(s, func() run { return run{spec: s, archive: a} })
+	t.NoDest, t.Place = errNoDest, places{d.private, parents, nil}
+	tree, err := staging.Unpack(ctx, &t, a.File, false)
+	if err != nil {
+		return strategy.Staged{}, err
+	}
+	return strategy.Staged{Dir: tree.Dir}, tree.Work.Close()
 }
 
 // stagedPath is the directory of the staged tree, for messages and for
 // programs; "" before there is one.
-func (r *run) stagedPath() string {
+func (r run) stagedPath() string {
 	if r.staged.Dir == nil {
 		return ""
 	}
 	return r.staged.Dir.Path()
+}
+
+// removePrivate removes the run's private directories.
+func (d *deployer) removePrivate() {
+	if err := d.private.Remove(); err != nil {
+		d.log.Warn(failure.Sayf("clean-up: %v", err))
+	}
 }

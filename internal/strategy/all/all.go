@@ -105,9 +105,6 @@ func (s Set) Settle() (name, why string) {
 	return native.Name, "rsync is not installed: sync_strategy is " + native.Name
 }
 
-// DefaultLink is how the files of deployments that stand beside one another
-// share their room where a manifest does not say.
-const DefaultLink = string(releases.Reflink)
-
-// CheckShared checks the paths that such deployments share.
+// CheckShared checks the paths that deployments share which stand beside one
+// another.
 func CheckShared(paths []string) error { return releases.CheckShared(paths) }

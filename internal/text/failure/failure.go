@@ -135,6 +135,15 @@ type Signal struct{ os.Signal }
 // Error names the signal.
 func (s Signal) Error() string { return "interrupted by signal " + s.String() }
 
+// AsInterrupted makes the interruption that ended ctx the reason for what
+// somebody has made of it.
+func AsInterrupted(ctx context.Context, err error) error {
+	if sig, ok := Interrupted(ctx); ok && err != nil && !errors.As(err, new(Signal)) {
+		return fmt.Errorf("%w (%s)", sig, Text(err))
+	}
+	return err
+}
+
 // Interrupted returns the signal that ended ctx, if one did.
 func Interrupted(ctx context.Context) (Signal, bool) {
 	var s Signal

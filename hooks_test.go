@@ -2,8 +2,6 @@ package main
 
 import (
 	"testing"
-
-	"stretcher/internal/policy"
 )
 
 func TestHooksRoot(t *testing.T) {
@@ -17,8 +15,7 @@ func TestHooksRoot(t *testing.T) {
 		{"", []string{"/a/hooks.d"}, "/usr/local/p2hooks.d"},
 		{"", nil, "/usr/local/p2hooks.d"},
 	} {
-		r := &run{policy: &policy.Policy{Hooks: policy.Hooks{Dirs: tc.dirs}}}
-		if got, err := r.hooksRoot(tc.flag); err != nil || got != tc.want {
+		if got, err := hooksRoot(tc.flag, tc.dirs); err != nil || got != tc.want {
 			t.Errorf("%q, %q: root = %q, %v, want %q", tc.flag, tc.dirs, got, err, tc.want)
 		}
 	}

@@ -1,8 +1,7 @@
-package main
+package manifest
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,44 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"stretcher/internal/cli"
-	"stretcher/internal/event"
-	"stretcher/internal/fetch/store"
-	"stretcher/internal/journal"
-	"stretcher/internal/journal/runlog"
-	"stretcher/internal/manifest"
-	"stretcher/internal/policy"
-	allstrategies "stretcher/internal/strategy/all"
 	"stretcher/internal/text/printable"
-	"stretcher/internal/text/progress"
 	"stretcher/internal/text/redact"
 )
-
-// runCheck parses and validates a manifest and prints what would run. An
-// unknown key is an error here.
-func runCheck(ctx context.Context, o cli.ManifestOptions) error {
-	log, closeLog := o.Open()
-	defer closeLog()
-	r, err := newReader(o, log)
-	if err != nil {
-		return err
-	}
-	defer r.store.Close()
-	load := r.loader(manifestRules())
-	load.Warn = nil // an unknown key is an error
-	loaded, err := load.Load(ctx, r.event.URL)
-	if err = r.use(loaded, err); err != nil {
-		return maskedFailure(log, fmt.Errorf("manifest: %w", err))
-	}
-	if err := r.accept(); err != nil {
-		return err
-	}
-	if o.JSON {
-		return printCheckJSON(o.Stdout, r.manifest, log.Masked)
-	}
-	printPlan(o.Stdout, r.manifest, log.Masked)
-	return nil
-}
 
 // checked is a manifest as check --json tells of it.
 type checked struct {
@@ -74,8 +38,8 @@ type checkedHook struct {
 	What string `json:"what"`
 }
 
-// printCheckJSON prints one object on one line. Values of env are not in it.
-func printCheckJSON(w io.Writer, m *manifest.Manifest, mask func(string) string) error {
+// TellJSON is Tell as one object on one line.
+func (m *Manifest) TellJSON(w io.Writer, kinds []Kind, mask func(string) string) error {
 	c := checked{
 		Name: mask(m.Name), Version: mask(m.Version), Src: []string{}, Dest: mask(m.Dest),
 		Options: map[string]string{}, Commands: []checkedCommand{}, Hooks: []checkedHook{},
@@ -85,7 +49,7 @@ func printCheckJSON(w io.Writer, m *manifest.Manifest, mask func(string) string)
 	}
 	if len(m.Src) > 0 {
 		c.Checksum, c.Strategy = m.Checksum.String(), m.SyncStrategy
-		for _, r := range strategyRows(m) {
+		for _, r := range m.kindRows(kinds) {
 			c.Options[r[0]] = mask(r[1])
 		}
 	}
@@ -104,29 +68,9 @@ func printCheckJSON(w io.Writer, m *manifest.Manifest, mask func(string) string)
 	return enc.Encode(c)
 }
 
-// newReader puts together a run that only reads: it claims no event, takes no
-// lock and writes no history.
-func newReader(o cli.ManifestOptions, log *runlog.Log) (*run, error) {
-	host, err := policy.Load(o.Config, o.ConfigGiven)
-	if err != nil {
-		return nil, err
-	}
-	r := &run{event: &event.Event{Source: event.Argument, URL: o.URL}, manifestURL: redact.URL(o.URL), opts: optionsOf(o.Settings), policy: host,
-		log: log, screen: progress.New(o.Stderr, false), rec: journal.New(log), tmpdir: tmpdir(),
-		store: store.NewSet(store.Options{UserAgent: userAgent()})}
-	r.environ, r.lookup = environOf()
-	if o.StateError == nil {
-		r.rec = journal.Reading(o.StateDir, log)
-	}
-	return r, nil
-}
-
-// oneLine puts joined errors on one line.
-func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }
-
-// printPlan says what a deployment of m would do. Values of env are not
-// printed.
-func printPlan(w io.Writer, m *manifest.Manifest, mask func(string) string) {
+// Tell says what a deployment of the manifest would do. mask keeps secrets out
+// of it; values of env are not told at all.
+func (m *Manifest) Tell(w io.Writer, kinds []Kind, mask func(string) string) {
 	row := func(key, value string) {
 		if value != "" {
 			fmt.Fprintf(w, "%-14s %s\n", key, printable.Text(mask(value)))
@@ -141,7 +85,7 @@ func printPlan(w io.Writer, m *manifest.Manifest, mask func(string) string) {
 		row("checksum", m.Checksum.String())
 		row("dest", m.Dest)
 		row("sync_strategy", m.SyncStrategy)
-		for _, r := range strategyRows(m) {
+		for _, r := range m.kindRows(kinds) {
 			row(r[0], r[1])
 		}
 	} else {
@@ -159,16 +103,19 @@ func printPlan(w io.Writer, m *manifest.Manifest, mask func(string) string) {
 	}
 }
 
-// strategyRows say how the strategy's own keys are set.
-func strategyRows(m *manifest.Manifest) (rows [][2]string) {
-	d, _ := allstrategies.List().Find(m.SyncStrategy)
-	reads := func(section string) bool { return slices.Contains(d.Sections, section) }
+// kindRows say how the keys are set that not every strategy reads.
+func (m *Manifest) kindRows(kinds []Kind) (rows [][2]string) {
+	reads := func(section string) bool {
+		return slices.ContainsFunc(kinds, func(k Kind) bool {
+			return k.Name == m.SyncStrategy && slices.Contains(k.Sections, section)
+		})
+	}
 	if reads("native") && m.Native.Checksum {
 		rows = append(rows, [2]string{"native", "compares by content"})
 	}
 	if reads("releases") {
 		rows = append(rows,
-			[2]string{"releases", fmt.Sprintf("keep %d, link %s", m.Releases.KeepCount(), cmp.Or(m.Releases.Link, allstrategies.DefaultLink))},
+			[2]string{"releases", fmt.Sprintf("keep %d, link %s", m.Releases.KeepCount(), cmp.Or(m.Releases.Link, "reflink"))},
 			[2]string{"shared", strings.Join(m.Releases.Shared, " ")})
 	}
 	if reads("rollback") {
@@ -181,7 +128,7 @@ func strategyRows(m *manifest.Manifest) (rows [][2]string) {
 	return rows
 }
 
-func describe(c manifest.Command) string {
+func describe(c Command) string {
 	text := strings.TrimSpace(c.Run)
 	if c.Timeout > 0 {
 		text += fmt.Sprintf("  (timeout %s)", time.Duration(c.Timeout))

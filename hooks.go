@@ -1,0 +1,406 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"stretcher/internal/cli"
+	"stretcher/internal/disk"
+	"stretcher/internal/hooks"
+	"stretcher/internal/hooks/all"
+	"stretcher/internal/hooks/p2"
+	"stretcher/internal/hooks/porter"
+	"stretcher/internal/journal"
+	"stretcher/internal/journal/history"
+	"stretcher/internal/manifest"
+	"stretcher/internal/text/failure"
+)
+
+// mayHaveHooks tells whether hooks are to be looked for at all.
+func (d *deployer) mayHaveHooks(s Spec) bool { return all.May(d.policy.Hooks, s.Manifest.Hooks) }
+
+// findHooks reads where hooks come from. Required hooks must be there: a name
+// that was mistyped would protect nothing.
+func (d *deployer) findHooks(s Spec) (*all.Set, error) {
+	set, bad := all.New(d.hookOptions(s, false))
+	for _, err := range bad {
+		// A warning and a row, not the end of the run: what the file would
+		// have asked for, and when, is not known.
+		d.log.Warn(failure.Sayf("this hook is not run: %v", err))
+		d.journal.Add(history.Step{
+			Point: string(hooks.Init), Dialect: hooks.OCI, Name: d.log.Masked(failure.Text(err)),
+			Started: time.Now(), Exit: -1, Offset: d.log.Offset(),
+		})
+	}
+	if err := set.Prepare(d.hookDir(s)); err != nil {
+		return nil, err
+	}
+	d.journal.Containers(set.Mounts())
+	return set, nil
+}
+
+// hookOptions say where the run's hooks come from: from this host and from the
+// manifest, where there is one. With containers, some run that do not run by
+// themselves.
+func (d *deployer) hookOptions(s Spec, containers bool) all.Options {
+	o := all.Options{Host: d.policy.Hooks, Run: d.id, Environ: d.environ, Containers: containers, Mask: d.log.Mask}
+	if dir := d.journal.State(); dir != nil {
+		o.PluginDir = dir.Plugins()
+	}
+	if s.Loaded != nil {
+		o.Lists, o.Content = s.Manifest.Hooks, hookContent(s)
+	}
+	return o
+}
+
+// hookContent is what hooks of directories may read.
+func hookContent(s Spec) p2.Content {
+	c := p2.Content{Manifest: s.Text, Env: map[string]string{}}
+	if s.Config.Node != nil {
+		c.Config = s.Config.Node
+	}
+	for name, value := range s.Env {
+		if value != nil {
+			c.Env[name] = *value
+		} else if v, ok := os.LookupEnv(name); ok {
+			c.Env[name] = v
+		}
+	}
+	return c
+}
+
+// hookDir makes private directories for hooks, in the system's temporary
+// directory if it can: dest's file system is for what is deployed.
+func (d *deployer) hookDir(s Spec) func(what string) (string, error) {
+	return func(what string) (string, error) {
+		return d.private.Path(disk.Wanted{What: what, Size: -1, Candidates: append([]string{os.TempDir()}, tempParents(s)...)})
+	}
+}
+
+// engineTime bounds the removal of what runs that died have left.
+const engineTime = time.Minute
+
+// leftHooks says how what hooks of runs that died have left is found, and
+// removes their containers.
+func (d *deployer) leftHooks(ctx context.Context) journal.Hooks {
+	return journal.Hooks{Mark: hooks.MarkName, RemoveContainers: func(id string) error {
+		ctx, cancel := context.WithTimeout(ctx, engineTime)
+		defer cancel()
+		return all.Engine(d.policy.Hooks, d.environ).RemoveRun(ctx, id)
+	}}
+}
+
+// runHooks runs the hooks of a point: those of directories, those of JSON
+// definitions, those of the manifest.
+//
+// They run at every deployment, as commands do, also when dest is current or
+// there is no src: those that take a host out of its balancer at one point
+// have others that put it back at the next.
+func (d *deployer) runHooks(ctx context.Context, r run, p hooks.Point, stepFailed bool) error {
+	if r.spec.Hooks == nil {
+		return nil
+	}
+	list, doubts, err := r.spec.Hooks.At(p, d.told(r, p))
+	for _, doubt := range doubts {
+		d.log.Warn(failure.Text(doubt))
+	}
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	run := func() { err = failure.AsInterrupted(ctx, d.hookRunner().Run(ctx, p, list, stepFailed)) }
+	if stepFailed { // the run has failed in the step before
+		d.journal.Aside(string(p), run)
+		return err
+	}
+	d.journal.Enter(string(p))
+	run()
+	return err
+}
+
+func (d *deployer) hookRunner() *hooks.Runner {
+	return &hooks.Runner{
+		Log: d.log, Env: d.environ, Mark: journal.Mark(d.id), Record: d.recordHook, Started: d.journal.Started, Adopt: true,
+	}
+}
+
+// told is what the hooks of a point are told of the run.
+func (d *deployer) told(r run, p hooks.Point) hooks.Deployment {
+	s := r.spec
+	t := hooks.Deployment{
+		Run: d.id, Name: s.Name, Version: s.Version, Dest: s.Manifest.Dest, Tree: r.tree(), Annotations: s.Annotations,
+		Environ: d.environ, ManifestEnv: manifestEnv(s.Manifest), Own: d.runEnv(r, string(p)),
+	}
+	for _, point := range s.Commands.Points() {
+		for _, c := range point.Commands {
+			if words := strings.Fields(c.Run); len(words) > 0 {
+				t.Commands = append(t.Commands, words[0])
+			}
+		}
+	}
+	return t
+}
+
+// tree is the directory that hooks of a point work on: the staged tree until
+// it is synced, then dest; "" before there is one.
+func (r run) tree() string {
+	switch {
+	case r.synced || r.archive.isCurrent():
+		return r.spec.live()
+	case r.staged.Dir != nil:
+		return r.stagedPath()
+	case r.spec.hasSrc() || !r.spec.hasDest():
+		return ""
+	}
+	if info, err := os.Stat(r.spec.live()); err != nil || !info.IsDir() {
+		return ""
+	}
+	return r.spec.live()
+}
+
+// recordHook notes a hook that has ended in the history.
+func (d *deployer) recordHook(o hooks.Outcome) {
+	if o.Skipped {
+		if o.Hook.Dialect == hooks.Porter {
+			d.log.Info(fmt.Sprintf("%s: %s hook %q does not run: its run_condition is %s",
+				o.Hook.Point, o.Hook.Dialect, o.Hook.Name, conditionOf(o.Hook)))
+		}
+		return
+	}
+	row := history.Step{
+		Point: string(o.Hook.Point), Dialect: o.Hook.Dialect, Name: d.log.Masked(o.Hook.Name), Started: o.Started,
+		Duration: o.Duration, Exit: o.Result.Exit, TimedOut: o.Result.TimedOut, Offset: o.Offset,
+	}
+	if o.Result.Signal != 0 {
+		row.Signal = unix.SignalName(o.Result.Signal)
+	}
+	if o.Err != nil && row.OK() {
+		row.Exit = -1 // it never started, or its output could not be read
+	}
+	d.journal.Add(row)
+}
+
+func conditionOf(h hooks.Hook) hooks.Condition {
+	if h.Condition == "" {
+		return hooks.Pass
+	}
+	return h.Condition
+}
+
+// runListHooks prints which hooks would run for the manifest; without one,
+// those of the host.
+func runListHooks(ctx context.Context, o cli.ListHooksOptions) error {
+	d, done, err := newDeployer(ctx, o.Settings, unnoted, nil)
+	defer done()
+	if err != nil {
+		return err
+	}
+	var s Spec
+	var told *hooks.Deployment
+	if o.URL != "" {
+		if s, err = d.loadAllowed(ctx, o.URL, manifestRules()); err != nil {
+			return d.masked(err)
+		}
+		known := d.told(run{spec: s}, "")
+		told = &known
+	}
+	p := &all.Printer{
+		Options: d.hookOptions(s, false), Deployment: told, JSON: o.JSON, Out: o.Stdout, Masked: d.log.Masked,
+		Warn: func(err error) { d.log.Warn(failure.Text(err)) },
+	}
+	if o.Watch {
+		return d.masked(p.Watch(ctx))
+	}
+	return d.masked(p.Print())
+}
+
+// loadAllowed is load for a manifest that is not deployed.
+func (d *deployer) loadAllowed(ctx context.Context, url string, rules manifest.Rules) (Spec, error) {
+	loaded, err := d.loader(rules).Load(ctx, url)
+	if err != nil {
+		return Spec{}, fmt.Errorf("manifest: %w", err)
+	}
+	s := Spec{Loaded: loaded}
+	return s, d.allow(s)
+}
+
+// masked keeps secrets out of an error that no log says.
+func (d *deployer) masked(err error) error {
+	if err == nil {
+		return nil
+	}
+	return failure.Hinted(cli.Hint(err), failure.Retold(d.log.Masked(failure.Text(err)), err))
+}
+
+// fetchTree fetches the archive, verifies it and unpacks it in one of parents.
+func (d *deployer) fetchTree(ctx context.Context, s Spec, parents ...string) (r run, err error) {
+	r = run{spec: s}
+	if r.archive, err = d.fetch(ctx, s); err != nil {
+		return r, fmt.Errorf("fetch: %w", err)
+	}
+	defer r.archive.close()
+	if r.staged, err = d.unpack(ctx, s, r.archive, parents...); err != nil {
+		return r, fmt.Errorf("extract: %w", err)
+	}
+	return r, nil
+}
+
+// runHooksByName runs the hooks that the manifest has under a name, in the
+// tree of its src, and returns the exit status of the first that failed.
+func runHooksByName(ctx context.Context, again <-chan struct{}, o cli.RunHooksOptions) (code int, err error) {
+	d, done, err := newDeployer(ctx, o.Settings, noted, again)
+	defer done()
+	if err != nil {
+		return cli.Status(err), err
+	}
+	d.journal.BeginCommand(d.id, "hooks run")
+	d.journal.ClearDied(d.leftHooks(ctx))
+	code, err = d.runNamed(ctx, o)
+	return code, d.masked(err)
+}
+
+func (d *deployer) runNamed(ctx context.Context, o cli.RunHooksOptions) (code int, err error) {
+	file, err := readEnvFile(o.EnvFile)
+	if err != nil {
+		return cli.ExitUsage, failure.Usage("--env-file: %w", err)
+	}
+	s, err := d.loadAllowed(ctx, o.URL, manifestRules())
+	if err != nil {
+		return cli.Status(err), err
+	}
+	set, _ := all.New(d.hookOptions(s, true))
+	if _, err := set.Named(o.Name, hooks.Deployment{}, nil); err != nil {
+		return cli.ExitUsage, failure.Usage("hooks run: %w", err)
+	}
+	r := run{spec: s}
+	if s.hasSrc() {
+		if r, err = d.fetchTree(ctx, s, os.TempDir()); err != nil {
+			return cli.Status(err), err
+		}
+		defer r.staged.Close()
+	}
+	if err := set.PrepareNamed(d.hookDir(s)); err != nil {
+		return cli.ExitFailed, err
+	}
+	d.journal.Describe(func(row *history.Run) { row.Dest = s.Manifest.Dest })
+	told := d.told(r, "")
+	told.Tree = r.stagedPath()
+	list, err := set.Named(o.Name, told, file)
+	if err != nil {
+		return cli.ExitUsage, err
+	}
+	d.journal.Containers(slices.ContainsFunc(list, func(h hooks.Hook) bool { return h.Detached }))
+	runner := d.hookRunner()
+	runner.Stdout = o.Stdout
+	code, err = porter.RunNamed(ctx, runner, list)
+	if err = failure.AsInterrupted(ctx, err); errors.As(err, new(failure.Signal)) {
+		code = cli.Status(err)
+	}
+	return code, err
+}
+
+// maxEnvFile bounds an environment file, in bytes.
+const maxEnvFile = 1 << 20
+
+// readEnvFile reads the file of --env-file; "" is none.
+func readEnvFile(name string) (porter.Environment, error) {
+	if name == "" {
+		return nil, nil
+	}
+	f, err := disk.OpenRegular(name, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxEnvFile+1))
+	if err == nil && len(data) > maxEnvFile {
+		err = fmt.Errorf("larger than %d bytes", maxEnvFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return porter.ParseEnvFile(data)
+}
+
+// runInstallHooks lays a hook pod out below the root and prints the links by
+// which its hooks are run.
+func runInstallHooks(ctx context.Context, again <-chan struct{}, o cli.InstallHooksOptions) error {
+	d, done, err := newDeployer(ctx, o.Settings, noted, again)
+	defer done()
+	if err != nil {
+		return err
+	}
+	d.journal.BeginCommand(d.id, "hooks install")
+	d.journal.ClearDied(d.leftHooks(ctx))
+	return d.masked(d.installPod(ctx, o))
+}
+
+func (d *deployer) installPod(ctx context.Context, o cli.InstallHooksOptions) error {
+	root, err := hooksRoot(o.Root, d.policy.Hooks.Dirs)
+	if err != nil {
+		return err
+	}
+	rules := manifestRules()
+	rules.Pod = true
+	s, err := d.loadAllowed(ctx, o.URL, rules)
+	switch {
+	case err != nil:
+		return err
+	case !s.hasSrc():
+		return failure.Malformed("manifest: src: a hook pod has one")
+	case s.Name == "":
+		return failure.Malformed("manifest: name: a hook pod has one")
+	}
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		return err
+	}
+	unlock, err := d.lock(ctx, root)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unlock() }()
+	r, err := d.fetchTree(ctx, s, root)
+	if err != nil {
+		return err
+	}
+	defer r.staged.Close()
+	links, err := p2.Install(p2.Bundle{
+		Root: root, Event: o.Event, Pod: s.Name, Version: hex.EncodeToString(s.Checksum.Digest), Tree: r.stagedPath(),
+	})
+	if err != nil {
+		return err
+	}
+	exec := p2.ExecDir(root)
+	for _, link := range links {
+		fmt.Fprintln(o.Stdout, filepath.Join(exec, o.Event, link))
+	}
+	if !slices.Contains(all.Dirs(d.policy.Hooks, p2.DefaultDir), exec) {
+		d.log.Warn(fmt.Sprintf("these hooks are not run: %q is not among the host policy's hooks.dirs", exec))
+	}
+	return nil
+}
+
+// hooksRoot is the directory below which hook pods are laid out: the flag's,
+// or where the host's first directory of hooks lies.
+func hooksRoot(flag string, dirs []string) (string, error) {
+	switch {
+	case flag != "":
+		return filepath.Abs(flag)
+	case len(dirs) > 0 && filepath.Base(dirs[0]) == filepath.Base(p2.ExecDir("/")):
+		return filepath.Dir(filepath.Clean(dirs[0])), nil
+	default:
+		return p2.DefaultDir, nil
+	}
+}

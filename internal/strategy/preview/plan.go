@@ -1,0 +1,86 @@
+package preview
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/dustin/go-humanize"
+
+	"stretcher/internal/strategy"
+	"stretcher/internal/text/printable"
+)
+
+// Plan is what a deployment would do.
+type Plan struct {
+	Dest     string // "" = only commands would run
+	Strategy string
+	Changes  strategy.Changes
+	Commands []Count // in the order in which they would run
+}
+
+// Count is how many commands would run at a point.
+type Count struct {
+	Point    string
+	Commands int
+}
+
+// Print prints the plan for people.
+func (p *Plan) Print(w io.Writer) {
+	for _, c := range p.Changes.List {
+		text := c.String()
+		if c.Bytes > 0 {
+			text += "  " + humanize.IBytes(uint64(c.Bytes))
+		}
+		fmt.Fprintln(w, text)
+	}
+	if p.Dest != "" && len(p.Changes.List) == 0 {
+		fmt.Fprintf(w, "%s: nothing to change\n", printable.Text(p.Dest))
+	} else if p.Dest != "" {
+		fmt.Fprintf(w, "%s: %s (%s)\n", printable.Text(p.Dest), p.Changes.Tally(), p.Strategy)
+	}
+	var run []string
+	for _, c := range p.Commands {
+		if c.Commands > 0 {
+			run = append(run, fmt.Sprintf("%d %s", c.Commands, c.Point))
+		}
+	}
+	if len(run) > 0 {
+		fmt.Fprintf(w, "commands that would run: %s\n", strings.Join(run, ", "))
+	}
+}
+
+// planChange is one change in JSON.
+type planChange struct {
+	Kind  string   `json:"kind"`
+	Path  string   `json:"path"`
+	Raw   []byte   `json:"raw,omitempty"` // base64 of a path that is not UTF-8
+	Dir   bool     `json:"dir,omitempty"`
+	What  []string `json:"what,omitempty"`
+	Bytes int64    `json:"bytes,omitempty"`
+}
+
+// PrintJSON prints the plan as one object on one line.
+func (p *Plan) PrintJSON(w io.Writer) error {
+	commands := map[string]int{}
+	for _, c := range p.Commands {
+		commands[c.Point] = c.Commands
+	}
+	out := struct {
+		Dest     string         `json:"dest"`
+		Strategy string         `json:"sync_strategy"`
+		Changes  []planChange   `json:"changes"`
+		Bytes    int64          `json:"bytes"`
+		Commands map[string]int `json:"commands"`
+	}{p.Dest, p.Strategy, []planChange{}, p.Changes.Bytes, commands}
+	for _, c := range p.Changes.List {
+		row := planChange{Kind: c.Kind.String(), Path: c.Path, Dir: c.Dir, What: c.What, Bytes: c.Bytes}
+		if !utf8.ValidString(c.Path) {
+			row.Raw = []byte(c.Path)
+		}
+		out.Changes = append(out.Changes, row)
+	}
+	return json.NewEncoder(w).Encode(out)
+}

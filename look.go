@@ -1,0 +1,119 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"stretcher/internal/cli"
+	"stretcher/internal/fetch"
+	"stretcher/internal/strategy/preview"
+	"stretcher/internal/text/failure"
+)
+
+// runCheck parses and validates a manifest and prints what would run. An
+// unknown key is an error here.
+func runCheck(ctx context.Context, o cli.ManifestOptions) error {
+	o.Stderr, o.Bar = io.Discard, false // nothing but the error is said
+	d, done, err := newDeployer(ctx, o.Settings, unnoted, nil)
+	defer done()
+	if err != nil {
+		return err
+	}
+	load := d.loader(manifestRules())
+	load.Warn = nil
+	loaded, err := load.Load(ctx, o.URL)
+	if err != nil {
+		return d.maskedLine(fmt.Errorf("manifest: %w", err))
+	}
+	if err := d.settle(Spec{Loaded: loaded}); err != nil {
+		return err
+	}
+	kinds := load.Rules.Kinds
+	if o.JSON {
+		return loaded.TellJSON(o.Stdout, kinds, d.log.Masked)
+	}
+	loaded.Tell(o.Stdout, kinds, d.log.Masked)
+	return nil
+}
+
+// runPlan compares what a manifest describes with dest and prints what a
+// deployment would change. It runs nothing and writes nothing.
+func runPlan(ctx context.Context, o cli.ManifestOptions) (changes bool, err error) {
+	d, done, err := newDeployer(ctx, o.Settings, unnoted, nil)
+	defer done()
+	if err != nil {
+		return false, err
+	}
+	p, err := d.plan(ctx, o.URL)
+	if err != nil {
+		return false, d.maskedLine(err)
+	}
+	if o.JSON {
+		err = p.PrintJSON(o.Stdout)
+	} else {
+		p.Print(o.Stdout)
+	}
+	return len(p.Changes.List) > 0, err
+}
+
+// plan finds out what a deployment would do.
+func (d *deployer) plan(ctx context.Context, url string) (*preview.Plan, error) {
+	s, err := d.load(ctx, url)
+	if err != nil {
+		return nil, fmt.Errorf("manifest: %w", err)
+	}
+	p := &preview.Plan{Dest: s.Manifest.Dest, Strategy: s.SyncStrategy}
+	for _, point := range s.Commands.Points() {
+		if point.Name != "failure" {
+			p.Commands = append(p.Commands, preview.Count{Point: point.Name, Commands: len(point.Commands)})
+		}
+	}
+	if !s.hasSrc() {
+		return p, nil
+	}
+	source := ""
+	s, err = d.open(s, false, func() run { return run{archive: Archive{Source: source}} })
+	defer s.close()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmp.Or(s.Strategy.CheckLayout(), s.Strategy.Check()); err != nil {
+		return nil, err
+	}
+	if a := d.current(ctx, s); a.isCurrent() {
+		return p, nil // the record of dest says so: nothing is fetched
+	}
+	a, err := d.planArchive(ctx, s)
+	if err != nil {
+		return nil, fmt.Errorf("fetch: %w", err)
+	}
+	defer a.close()
+	source = a.Source
+	p.Changes, err = s.Strategy.Diff(ctx, a.File)
+	return p, err
+}
+
+// planArchive opens the archive where it has been kept for a rollback, or
+// fetches it. A kept one that is damaged is not taken.
+func (d *deployer) planArchive(ctx context.Context, s Spec) (Archive, error) {
+	if d.kept != nil {
+		if f, ok := d.kept.Find(s.Checksum.String()); ok {
+			if fetch.Verify(ctx, f, s.Checksum) == nil {
+				return Archive{File: f, Source: "the kept archive"}, nil
+			}
+			_ = f.Close()
+		}
+	}
+	return d.fetchTo(ctx, s, func(int64) []string { return append([]string{os.TempDir()}, tempParents(s)...) })
+}
+
+// maskedLine keeps values of the environment out of an error, and puts joined
+// errors on one line.
+func (d *deployer) maskedLine(err error) error {
+	line := strings.ReplaceAll(failure.Text(err), "\n", "; ")
+	return failure.Hinted(cli.Hint(err), failure.Retold(d.log.Masked(line), err))
+}
