@@ -1,13 +1,32 @@
 package strategy
 
-import "regexp"
+import (
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// tempPrefix begins the name of every run's temporary directories.
+const tempPrefix = ".stretcher-"
 
 // TempPrefix begins the name of every temporary directory of a run, so that
 // what a run that died has left can be told and removed.
-func TempPrefix(run string) string { return ".stretcher-" + run + "-" }
-
-var tempPattern = regexp.MustCompile(`^\.stretcher-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-[0-9]+$`)
+func TempPrefix(run string) string { return tempPrefix + run + "-" }
 
 // IsTemp tells whether a run names its temporary directories so. Where such a
 // directory lies in dest, it is no part of what is deployed there.
-func IsTemp(name string) bool { return tempPattern.MatchString(name) }
+func IsTemp(name string) bool {
+	rest, ok := strings.CutPrefix(name, tempPrefix)
+	cut := strings.LastIndexByte(rest, '-')
+	return ok && cut >= 0 && IsRun(rest[:cut]) && isNumber(rest[cut+1:])
+}
+
+// IsRun tells whether an id is one of a run.
+func IsRun(id string) bool {
+	parsed, err := uuid.Parse(id)
+	return err == nil && parsed.String() == id
+}
+
+func isNumber(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
+}

@@ -13,7 +13,7 @@ import (
 // copyTo copies a tree under a temporary name, then renames it. What an
 // earlier copy that was killed has left there is removed.
 func (l *linker) copyTo(ctx context.Context, from *os.Root, name string, to *os.Root, newName string) error {
-	if err := sweep(to, sharedLeftovers); err != nil {
+	if err := sweep(to, newShared); err != nil {
 		return err
 	}
 	temp := newShared + l.id

@@ -10,7 +10,6 @@ import (
 	"math/rand"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"stretcher/internal/strategy"
 	"stretcher/internal/testparts/again"
 )
 
@@ -235,14 +235,13 @@ func checkClean(t *testing.T, d *Dir) {
 	if got := names(t, d.at.Given); got != "current releases shared" {
 		t.Errorf("dest holds %s", got)
 	}
-	staging := regexp.MustCompile(`^\.stretcher-` + idText + `-0$`)
 	for _, name := range strings.Fields(names(t, d.releasesPath())) {
 		id, isMark := markID(name)
 		if isMark {
 			if _, err := os.Lstat(d.Path(id)); err != nil {
 				t.Errorf("mark without release: %v", err)
 			}
-		} else if !idPattern.MatchString(name) && !staging.MatchString(name) {
+		} else if !strategy.IsRun(name) && !strategy.IsTemp(name) {
 			t.Errorf("left in releases: %s", name)
 		}
 	}

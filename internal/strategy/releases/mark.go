@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"stretcher/internal/strategy"
 )
 
 // State says how a release fared.
@@ -54,7 +56,7 @@ func (d *Dir) List() ([]Release, error) {
 	}
 	var list []Release
 	for _, e := range entries {
-		if !e.IsDir() || !idPattern.MatchString(e.Name()) {
+		if !e.IsDir() || !strategy.IsRun(e.Name()) {
 			continue
 		}
 		r, err := d.readMark(e.Name())
@@ -255,5 +257,5 @@ func (d *Dir) nextSeq() (int64, error) {
 // markID is the id of the release that a file name is the mark of.
 func markID(name string) (string, bool) {
 	id, ok := strings.CutSuffix(name, markSuffix)
-	return id, ok && idPattern.MatchString(id)
+	return id, ok && strategy.IsRun(id)
 }

@@ -170,7 +170,7 @@ func (d *Dir) sweepAll(running string) error {
 	if err != nil {
 		return err
 	}
-	left := also(sweep(d.at.Dir.Root(), currentLeftovers), sweep(in, releaseLeftovers))
+	left := also(sweep(d.at.Dir.Root(), newCurrent), sweep(in, newMark, pruned))
 	entries, err := d.entries()
 	if err != nil {
 		return also(left, err)

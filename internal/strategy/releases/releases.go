@@ -28,10 +28,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
+	"slices"
+	"strings"
 	"syscall"
 
 	"stretcher/internal/disk"
+	"stretcher/internal/strategy"
 )
 
 var (
@@ -76,15 +78,6 @@ const (
 	newMark    = ".mark-"    // in releases
 	pruned     = ".prune-"   // in releases
 	newShared  = ".shared-"  // in the staged tree, and in shared beside the target
-)
-
-const idText = `[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}`
-
-var (
-	idPattern        = regexp.MustCompile(`^` + idText + `$`)
-	currentLeftovers = regexp.MustCompile(`^\.current-` + idText + `$`)
-	releaseLeftovers = regexp.MustCompile(`^\.(?:mark|prune)-` + idText + `$`)
-	sharedLeftovers  = regexp.MustCompile(`^\.shared-` + idText + `$`)
 )
 
 // Options say how a Dir works.
@@ -337,7 +330,7 @@ func (d *Dir) switchTo(id string) error {
 
 // exists returns an error unless the release id is there.
 func (d *Dir) exists(id string) error {
-	if !idPattern.MatchString(id) {
+	if !strategy.IsRun(id) {
 		return fmt.Errorf("%q is not a run id", id)
 	}
 	in, err := d.openReleases()
@@ -369,17 +362,24 @@ func (d *Dir) syncDir(dir *os.Root, path string) error {
 	return nil
 }
 
-// sweep removes from a directory of the layout what a killed run left there.
-func sweep(dir *os.Root, name *regexp.Regexp) (left error) {
+// sweep removes from a directory of the layout what a killed run left there:
+// names of one of the prefixes and a run id.
+func sweep(dir *os.Root, prefixes ...string) (left error) {
 	entries, err := fs.ReadDir(dir.FS(), ".")
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if !name.MatchString(e.Name()) {
-			continue
+		if isLeftover(e.Name(), prefixes) {
+			left = also(left, disk.RemoveAll(dir, e.Name()))
 		}
-		left = also(left, disk.RemoveAll(dir, e.Name()))
 	}
 	return left
+}
+
+func isLeftover(name string, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(prefix string) bool {
+		id, ok := strings.CutPrefix(name, prefix)
+		return ok && strategy.IsRun(id)
+	})
 }

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"stretcher/internal/strategy"
 )
 
 // Link says what a release shares with the one before it.
@@ -43,7 +45,7 @@ type Saved struct {
 // unfit for use.
 func (d *Dir) Reuse(ctx context.Context, staged *os.Root, id string, how Link) (Saved, error) {
 	none := Saved{}
-	if how == NoLink || !idPattern.MatchString(id) {
+	if how == NoLink || !strategy.IsRun(id) {
 		return none, nil
 	}
 	in, err := d.openReleases()
