@@ -22,6 +22,7 @@ type word struct {
 	text  string
 	flag  string   // the flag's name; "" = an argument
 	value []string // what follows the flag as its value: none or one
+	lacks bool     // a value, which should follow
 	after bool     // an argument behind "--"
 }
 
@@ -41,7 +42,7 @@ func (a *app) read(args []string) ([]string, error) {
 		a.completes()
 		last := len(args) - 1 // not typed in full
 		a.line = a.find(a.split(args[1:last]))
-		return slices.Concat(args[:1], a.line.args(), args[last:]), nil
+		return slices.Concat(args[:1], a.line.typed(), args[last:]), nil
 	}
 	a.line = a.find(a.split(args))
 	return a.line.args(), a.checkFlags()
@@ -68,14 +69,17 @@ func (a *app) split(args []string) (words []word) {
 			name = "max-bandwidth"
 		}
 		flag := known[name]
-		if flag == nil || len(name) == 1 {
+		if strings.HasPrefix(arg, "---") || name == "" {
+			name = arg // no flag's name, nor like one
+		}
+		if flag == nil || len(name) == 1 || name == arg {
 			words = append(words, word{text: arg, flag: name})
 			continue
 		}
 		w := word{text: "--" + name, flag: name}
 		if hasValue {
 			w.text += "=" + value
-		} else if flag.NoOptDefVal == "" && i+1 < len(args) {
+		} else if w.lacks = flag.NoOptDefVal == "" && i+1 == len(args); flag.NoOptDefVal == "" && !w.lacks {
 			i++
 			w.value = args[i : i+1]
 		}
@@ -110,8 +114,25 @@ func child(c *cobra.Command, name string) *cobra.Command {
 	return nil
 }
 
-// args is the line with its command first.
+// args is the line as cobra can't mistake it: the command, the flags, and the
+// arguments behind "--", where none of them is taken for a command.
 func (l line) args() []string {
+	flags, rest := path(l.command), []string{}
+	for _, w := range l.words {
+		if w.isArgument() {
+			rest = append(rest, w.text)
+		} else {
+			flags = append(flags, w.args()...)
+		}
+	}
+	if len(rest) == 0 {
+		return flags
+	}
+	return slices.Concat(flags, []string{"--"}, rest)
+}
+
+// typed is the line with its command first, and all else as it stands.
+func (l line) typed() []string {
 	out := append([]string{}, path(l.command)...)
 	for i, w := range l.words {
 		if w.after && (i == 0 || !l.words[i-1].after) {
@@ -153,12 +174,19 @@ func (a *app) commands() []*cobra.Command {
 // checkFlags refuses flags that do not exist, or not for this command.
 func (a *app) checkFlags() error {
 	own := map[string]bool{}
-	note := func(f *pflag.Flag) { own[f.Name], own[f.Shorthand] = true, true }
+	note := func(f *pflag.Flag) {
+		own[f.Name] = true
+		if f.Shorthand != "" {
+			own[f.Shorthand] = true
+		}
+	}
 	a.line.command.Flags().VisitAll(note)
 	a.root.PersistentFlags().VisitAll(note)
 	for _, w := range a.line.words {
 		switch {
-		case w.flag == "" && w.isArgument() || own[w.flag] || isShort(w.text, own):
+		case w.lacks && own[w.flag]:
+			return failure.Usage("flag needs an argument: %s", w.text)
+		case w.isArgument() || len(w.flag) > 1 && own[w.flag] || isShort(w.text, own):
 		case a.flags()[w.flag] != nil:
 			return a.belongs(w.flag)
 		default:

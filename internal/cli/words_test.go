@@ -115,6 +115,8 @@ func TestWrongUsage(t *testing.T) {
 	for args, want := range map[string]string{
 		"-nope":                 "unknown flag: -nope",
 		"--nope":                "unknown flag: --nope",
+		"-=x":                   "unknown flag: -\n",
+		"--=x s3://b/k":         "unknown flag: --\n",
 		"-timeout":              "flag needs an argument: --timeout",
 		"-timeout soon":         `invalid --timeout "soon": it is not a duration such as 30, 90s or 5m`,
 		"-timeout -5":           `invalid --timeout "-5": it is not a number of seconds from 0 to 999999999`,
