@@ -21,12 +21,15 @@ import (
 	"stretcher/internal/text/units"
 )
 
+// executor runs the user's commands and hooks, and records them.
+type executor struct{ *tools }
+
 // runCommands runs the commands of a point in order and stops at the first
 // that fails. What they print becomes log lines.
-func (d *deployer) runCommands(ctx context.Context, r run, point string) error {
+func (x executor) runCommands(ctx context.Context, r run, point string) error {
 	for i, c := range r.spec.Commands.At(point) {
-		out := d.log.Output("")
-		err := d.runCommand(ctx, r, point, c, pipes{nil, out, out})
+		out := x.log.Output("")
+		err := x.runCommand(ctx, r, point, c, pipes{nil, out, out})
 		_ = out.Close()
 		if err != nil {
 			return fmt.Errorf("%s command %d %s: %w", point, i+1, quoteCommand(c.Run), err)
@@ -58,12 +61,12 @@ func quoteCommand(s string) string {
 // its stdin and writes to our stdout and stderr. One that fails is logged and
 // does not keep the next from running: the deployment is decided already.
 // limit ends those that name no timeout of their own.
-func (d *deployer) notify(ctx context.Context, r run, point string, limit time.Duration) {
+func (x executor) notify(ctx context.Context, r run, point string, limit time.Duration) {
 	for i, c := range r.spec.Commands.At(point) {
 		c.Timeout = cmp.Or(c.Timeout, units.Duration(limit))
-		err := d.runCommand(ctx, r, point, c, pipes{d.log.SoFar(), unread{d.settings.Stdout}, unread{d.screen}})
+		err := x.runCommand(ctx, r, point, c, pipes{x.log.SoFar(), unread{x.settings.Stdout}, unread{x.screen}})
 		if err != nil {
-			d.log.Error(failure.Sayf("%s command %d %s: %v", point, i+1, quoteCommand(c.Run), err))
+			x.log.Error(failure.Sayf("%s command %d %s: %v", point, i+1, quoteCommand(c.Run), err))
 		}
 	}
 }
@@ -87,48 +90,48 @@ type pipes struct {
 
 // runCommand runs one command line by sh -c in a process group of its own and
 // notes it in the history.
-func (d *deployer) runCommand(ctx context.Context, r run, point string, c manifest.Command, p pipes) error {
-	d.log.Info(fmt.Sprintf("%s: %s", point, c.Run), "step", point)
-	began, offset := time.Now(), d.log.Offset()
+func (x executor) runCommand(ctx context.Context, r run, point string, c manifest.Command, p pipes) error {
+	x.log.Info(fmt.Sprintf("%s: %s", point, c.Run), "step", point)
+	began, offset := time.Now(), x.log.Offset()
 	res, err := process.Run(ctx, process.Command{
 		Path: "sh", Args: []string{"-c", c.Run},
-		Dir: c.Cwd, Env: d.journal.Starting(d.commandEnv(r, point)),
+		Dir: c.Cwd, Env: x.journal.Starting(x.commandEnv(r, point)),
 		Stdin: p.stdin, Stdout: p.stdout, Stderr: p.stderr,
 		Timeout: time.Duration(c.Timeout),
-		Started: d.journal.Started,
+		Started: x.journal.Started,
 	})
-	d.journal.Started(0)
+	x.journal.Started(0)
 	if res.Held {
-		d.log.Warn(fmt.Sprintf("%s: a process left in the background still holds the output of %s; "+
+		x.log.Warn(fmt.Sprintf("%s: a process left in the background still holds the output of %s; "+
 			"what it prints from now on is lost", point, quoteCommand(c.Run)))
 	}
 	row := history.Step{
-		Point: point, Dialect: journal.DialectCommand, Name: d.log.Masked(c.Run), Started: began, Duration: time.Since(began),
+		Point: point, Dialect: journal.DialectCommand, Name: x.log.Masked(c.Run), Started: began, Duration: time.Since(began),
 		Exit: res.Exit, TimedOut: res.TimedOut, Offset: offset,
 	}
 	if res.Signal != 0 {
 		row.Signal = unix.SignalName(res.Signal)
 	}
-	d.journal.Add(row)
+	x.journal.Add(row)
 	return err
 }
 
 // runChild runs a child process of a strategy as a command of step sync. What
 // it prints becomes log lines.
-func (d *deployer) runChild(ctx context.Context, r run, c process.Command) error {
-	out := d.log.Output("")
+func (x executor) runChild(ctx context.Context, r run, c process.Command) error {
+	out := x.log.Output("")
 	defer out.Close()
-	c.Env, c.Stdout, c.Stderr = d.journal.Starting(d.commandEnv(r, "sync")), out, out
-	c.Started = d.journal.Started
+	c.Env, c.Stdout, c.Stderr = x.journal.Starting(x.commandEnv(r, "sync")), out, out
+	c.Started = x.journal.Started
 	_, err := process.Run(ctx, c)
-	d.journal.Started(0)
+	x.journal.Started(0)
 	return err
 }
 
 // commandEnv is the environment of commands: the caller's, the manifest's
 // env, and what this run is about.
-func (d *deployer) commandEnv(r run, point string) []string {
-	return slices.Concat(d.environ, manifestEnv(r.spec.Manifest), d.runEnv(r, point))
+func (x executor) commandEnv(r run, point string) []string {
+	return slices.Concat(x.environ, manifestEnv(r.spec.Manifest), x.runEnv(r, point))
 }
 
 // manifestEnv is the manifest's env, less what it only passes on.
@@ -142,12 +145,12 @@ func manifestEnv(m *manifest.Manifest) (env []string) {
 }
 
 // runEnv tells commands and hooks what this run is about.
-func (d *deployer) runEnv(r run, point string) []string {
+func (x executor) runEnv(r run, point string) []string {
 	s := r.spec
 	status, failed := "running", ""
 	switch {
 	case r.failed != nil:
-		status, failed = "failed", d.log.Masked(failure.Text(r.failed))
+		status, failed = "failed", x.log.Masked(failure.Text(r.failed))
 		failed = strings.ToValidUTF8(failed[:min(len(failed), maxErrorEnv)], "")
 	case r.done:
 		status = "good"
@@ -157,7 +160,7 @@ func (d *deployer) runEnv(r run, point string) []string {
 		sum = s.Checksum.String()
 	}
 	return []string{
-		journal.Mark(d.id),
+		journal.Mark(x.id),
 		"STRETCHER_NAME=" + s.Name,
 		"STRETCHER_VERSION=" + s.Version,
 		"STRETCHER_MANIFEST_URL=" + s.URL,
@@ -179,7 +182,9 @@ var errTooLate = errors.New("no time left after the interruption")
 
 // outlast returns a context like late, which goes on when ctx is interrupted:
 // for limit, or until a second signal.
-func outlast(ctx, late context.Context, limit time.Duration, again <-chan struct{}) (context.Context, context.CancelFunc) {
+func outlast(
+	ctx, late context.Context, limit time.Duration, again <-chan struct{},
+) (context.Context, context.CancelFunc) {
 	fresh, cancel := context.WithCancelCause(late)
 	go func() {
 		select {

@@ -23,14 +23,14 @@ func TestNotifyIsLimited(t *testing.T) {
 	}
 	var said, printed bytes.Buffer
 	log := runlog.New(runlog.Options{Writers: []io.Writer{&said}})
-	d := &deployer{
+	x := executor{&tools{
 		log: log, journal: journal.New(log), screen: progress.New(&printed, false), settings: cli.Settings{Stdout: &printed},
-	}
+	}}
 	own := units.Duration(70 * time.Millisecond)
 	m := &manifest.Manifest{Commands: manifest.Commands{Failure: []manifest.Command{
 		{Run: "exec sleep 600"}, {Run: "exec sleep 600 # own", Timeout: own}, {Run: "echo last"},
 	}}}
-	d.notify(t.Context(), run{spec: Spec{Loaded: &manifest.Loaded{Manifest: m}}}, "failure", 50*time.Millisecond)
+	x.notify(t.Context(), run{spec: Spec{Loaded: &manifest.Loaded{Manifest: m}}}, "failure", 50*time.Millisecond)
 	for _, want := range []string{
 		`failure command 1 "exec sleep 600": timed out after 50ms`,
 		`failure command 2 "exec sleep 600 # own": timed out after 70ms`,

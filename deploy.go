@@ -7,15 +7,14 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime/debug"
-	"strconv"
 	"time"
 
 	"github.com/google/uuid"
 
 	"stretcher/internal/cli"
 	"stretcher/internal/event"
+	"stretcher/internal/fetch"
 	"stretcher/internal/fetch/cache"
-	"stretcher/internal/fetch/store"
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/porter"
 	"stretcher/internal/journal"
@@ -23,27 +22,32 @@ import (
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
-	"stretcher/internal/process"
 	"stretcher/internal/strategy"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
 	"stretcher/internal/text/redact"
 )
 
-// deployer holds the tools that a run works with. None of them changes while
-// it runs.
-type deployer struct {
+// tools are what a run works with. None of them changes while it runs.
+type tools struct {
 	id       string // of the run, a UUIDv7
 	settings cli.Settings
 	policy   *policy.Policy
 	journal  *journal.Journal
 	private  *journal.Private // makes the run's directories
 	kept     *cache.Store     // what earlier runs have deployed; nil = nothing is kept
-	store    *store.Set
+	fetcher  *fetch.Fetcher
 	log      *runlog.Log
 	screen   *progress.Screen
 	environ  []string        // NAME=value: what the process was started with
 	again    <-chan struct{} // closed by the second signal
+}
+
+// deployer takes a run from its event to its result.
+type deployer struct {
+	*tools
+	provider // gets what is deployed
+	executor // runs the commands and hooks around it
 }
 
 // memory says what a run leaves of itself on this machine.
@@ -61,17 +65,18 @@ const (
 func newDeployer(ctx context.Context, s cli.Settings, m memory, again <-chan struct{}) (*deployer, func(), error) {
 	screen := progress.New(s.Stderr, s.Bar)
 	log, closeLog := s.Open(screen)
-	d := &deployer{
+	t := &tools{
 		id: uuid.Must(uuid.NewV7()).String(), settings: s, log: log, screen: screen, again: again,
-		environ: os.Environ(), store: store.NewSet(store.Options{UserAgent: userAgent()}),
+		environ: os.Environ(),
 	}
-	stateError := d.openJournal(ctx, m)
-	d.private = journal.NewPrivate(d.journal)
-	err := d.askHost(stateError, m)
+	stateError := t.openJournal(ctx, m)
+	t.private, t.fetcher = journal.NewPrivate(t.journal), newFetcher(t)
+	err := t.askHost(stateError, m)
+	d := &deployer{t, provider{t}, executor{t}}
 	return d, func() {
 		d.removePrivate()
 		d.journal.EndCommand()
-		d.store.Close()
+		d.fetcher.Store.Close()
 		d.journal.Close()
 		if d.kept != nil {
 			_ = d.kept.Close()
@@ -82,51 +87,51 @@ func newDeployer(ctx context.Context, s cli.Settings, m memory, again <-chan str
 
 // openJournal opens what the machine remembers. The error says why it will
 // remember nothing.
-func (d *deployer) openJournal(ctx context.Context, m memory) (err error) {
-	d.journal = journal.New(d.log)
-	path := d.settings.StateDir
-	switch err = d.settings.StateError; {
+func (t *tools) openJournal(ctx context.Context, m memory) (err error) {
+	t.journal = journal.New(t.log)
+	path := t.settings.StateDir
+	switch err = t.settings.StateError; {
 	case err != nil:
 		return err
 	case m == unnoted:
-		d.journal = journal.OpenReading(ctx, path, d.log)
-		d.kept, _ = cache.OpenReading(d.journal.State().Cache()) // what is not there helps nobody
+		t.journal = journal.OpenReading(ctx, path, t.log)
+		t.kept, _ = cache.OpenReading(t.journal.State().Cache()) // what is not there helps nobody
 		return nil
 	case m == noted:
-		d.journal, err = journal.OpenNotes(path, d.log)
+		t.journal, err = journal.OpenNotes(path, t.log)
 		return err
 	}
-	d.log.Logger = d.log.With("run", d.id)
-	if d.journal, err = journal.Open(ctx, path, d.log); err != nil {
+	t.log.Logger = t.log.With("run", t.id)
+	if t.journal, err = journal.Open(ctx, path, t.log); err != nil {
 		return err
 	}
-	kept, err := cache.Open(d.journal.State().Cache())
+	kept, err := cache.Open(t.journal.State().Cache())
 	if err != nil {
-		d.log.Warn(failure.Sayf("nothing is kept for a rollback: %v", err))
+		t.log.Warn(failure.Sayf("nothing is kept for a rollback: %v", err))
 		return nil
 	}
-	kept.Warn = func(err error) { d.log.Warn(failure.Text(err)) }
-	d.kept = kept
+	kept.Warn = func(err error) { t.log.Warn(failure.Text(err)) }
+	t.kept = kept
 	return nil
 }
 
 // askHost loads the host policy, and warns when nothing will be remembered.
-func (d *deployer) askHost(stateError error, m memory) error {
-	host, err := policy.Load(d.settings.Config, d.settings.ConfigGiven)
+func (t *tools) askHost(stateError error, m memory) error {
+	host, err := policy.Load(t.settings.Config, t.settings.ConfigGiven)
 	if err != nil {
-		d.policy = &policy.Policy{}
+		t.policy = &policy.Policy{}
 		return err
 	}
-	d.policy = host
+	t.policy = host
 	if stateError != nil && m == remembered {
 		if host.RequireState {
 			return failure.Refused("%w: the host policy requires it", stateError)
 		}
-		d.log.Warn(failure.Sayf("no history of this run: %v", stateError))
+		t.log.Warn(failure.Sayf("no history of this run: %v", stateError))
 	} else if stateError != nil && m == noted {
-		d.log.Warn(failure.Text(stateError))
+		t.log.Warn(failure.Text(stateError))
 	}
-	d.journal.AuditTo(host.History.JSON)
+	t.journal.AuditTo(host.History.JSON)
 	return nil
 }
 
@@ -143,6 +148,15 @@ type run struct {
 	unlock   func() error // nil: there is no lock
 	failed   error        // why the deployment failed
 	done     bool         // it succeeded
+}
+
+// stagedPath is the directory of the staged tree, for messages and for
+// programs; "" before there is one.
+func (r run) stagedPath() string {
+	if r.staged.Dir == nil {
+		return ""
+	}
+	return r.staged.Dir.Path()
 }
 
 // step is one step of the process. It is taken when it is needed.
@@ -227,6 +241,7 @@ func (d *deployer) parts(r *run, e *event.Event) []part {
 	always := func() bool { return true }
 	isDeployment := func() bool { return r.spec.Back == nil }
 	hasSrc := func() bool { return r.spec.hasSrc() }
+	isStaged := func() bool { return r.staged.Dir != nil }
 	hasHooks := func() bool { return d.mayHaveHooks(r.spec) }
 
 	manifest := func(ctx context.Context) (err error) {
@@ -270,7 +285,7 @@ func (d *deployer) parts(r *run, e *event.Event) []part {
 			{"extract", hasSrc, func(ctx context.Context) error { return d.extract(ctx, r) }},
 		}},
 		{before: hooks.PreSync, after: hooks.PostSync, steps: []step{
-			{"sync", func() bool { return r.staged.Dir != nil }, func(ctx context.Context) error { return d.syncTo(ctx, r) }},
+			{"sync", isStaged, func(ctx context.Context) error { return d.syncTo(ctx, r) }},
 		}},
 		{after: hooks.PostLaunch, steps: []step{
 			commands("post"),
@@ -323,7 +338,8 @@ func (d *deployer) take(ctx context.Context, s step) error {
 	err = failure.AsInterrupted(ctx, err)
 	if !manifest.IsPoint(s.name) && s.name != string(hooks.PreExtract) { // commands and hooks have rows of their own
 		row := history.Step{
-			Point: s.name, Dialect: journal.DialectSelf, Name: s.name, Started: began, Duration: time.Since(began), Offset: offset,
+			Point: s.name, Dialect: journal.DialectSelf, Name: s.name,
+			Started: began, Duration: time.Since(began), Offset: offset,
 		}
 		if err != nil {
 			row.Exit = 1
@@ -347,7 +363,8 @@ func (d *deployer) bringArchive(ctx context.Context, r *run) (err error) {
 	}
 	if r.archive = d.current(ctx, r.spec); r.archive.isCurrent() {
 		r.record = r.archive.Record
-		d.log.Info(fmt.Sprintf("%q is deployed already: nothing is fetched or synced (%s)", r.spec.Manifest.Dest, r.spec.Checksum))
+		d.log.Info(fmt.Sprintf("%q is deployed already: nothing is fetched or synced (%s)",
+			r.spec.Manifest.Dest, r.spec.Checksum))
 		return nil
 	}
 	return d.bring(ctx, r)
@@ -463,23 +480,4 @@ func (d *deployer) lock(ctx context.Context, dest string) (unlock func() error, 
 	}
 	d.journal.ClearDied(d.leftHooks(ctx)) // the one that was waited for may have been killed
 	return unlock, nil
-}
-
-// newRow is a run's row in the history as far as it is known at the start.
-func (d *deployer) newRow(id string, e *event.Event) history.Run {
-	return history.Run{
-		ID: id, Started: time.Now(), URL: redact.URL(e.URL),
-		Event: e.String(), EventKey: e.Key(process.Boot()), User: userName(os.Getenv),
-		PID: os.Getpid(), ProcStart: process.Start(os.Getpid()),
-	}
-}
-
-// userName is who started the program: behind sudo, the one before it.
-func userName(getenv func(string) string) string {
-	for _, name := range []string{"SUDO_USER", "USER", "LOGNAME"} {
-		if v := getenv(name); v != "" {
-			return v
-		}
-	}
-	return "uid " + strconv.Itoa(os.Getuid())
 }

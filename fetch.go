@@ -5,16 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	"stretcher/internal/disk"
 	"stretcher/internal/disk/tree"
 	"stretcher/internal/fetch"
+	"stretcher/internal/fetch/store"
 	"stretcher/internal/fetch/transfer"
-	"stretcher/internal/policy"
 	"stretcher/internal/strategy"
 	"stretcher/internal/text/failure"
 )
@@ -40,27 +38,23 @@ func (a *Archive) close() {
 // stallLimit is how long a server may send nothing.
 const stallLimit = 30 * time.Second
 
-// fetcher fetches as the flags say.
-func (d *deployer) fetcher() *fetch.Fetcher {
+// newFetcher returns what fetches as the flags say.
+func newFetcher(t *tools) *fetch.Fetcher {
+	s := t.settings
 	return &fetch.Fetcher{
-		Store: d.store,
-		Transfer: transfer.Options{
-			Retries: d.settings.Retry,
-			Wait:    d.settings.RetryWait,
-			Stall:   stallLimit,
-			Logger:  d.log.Logger,
-		},
-		Bandwidth:   d.settings.MaxBandwidth,
-		Timeout:     d.settings.Timeout,
-		Log:         d.log.Logger,
-		Screen:      d.screen,
-		AllowSource: d.allowSource,
+		Store:       store.NewSet(store.Options{UserAgent: userAgent()}),
+		Transfer:    transfer.Options{Retries: s.Retry, Wait: s.RetryWait, Stall: stallLimit, Logger: t.log.Logger},
+		Bandwidth:   s.MaxBandwidth,
+		Timeout:     s.Timeout,
+		Log:         t.log.Logger,
+		Screen:      t.screen,
+		AllowSource: t.allowSource,
 	}
 }
 
 // allowSource is asked before each request for the archive at first.
-func (d *deployer) allowSource(first, next string) error {
-	err := d.policy.Source(next)
+func (t *tools) allowSource(first, next string) error {
+	err := t.policy.Source(next)
 	if err != nil && next != first {
 		return failure.Hinted("the host policy must allow where a server redirects to as well: allow.sources", err)
 	}
@@ -69,11 +63,11 @@ func (d *deployer) allowSource(first, next string) error {
 
 // fetch brings the archive here, to the file that is unpacked. It arrives in
 // the cache, when it is going to stay there, else where a run may keep files.
-func (d *deployer) fetch(ctx context.Context, s Spec) (Archive, error) {
-	return d.fetchTo(ctx, s, func(size int64) []string {
-		places := tempParents(s)
-		if d.keepsArchive(s) && tmpdir() == "" && size >= 0 {
-			places = append([]string{d.journal.State().Cache()}, places...)
+func (p provider) fetch(ctx context.Context, s Spec) (Archive, error) {
+	return p.fetchTo(ctx, s, func(size int64) []string {
+		places := s.tempParents()
+		if p.keepsArchive(s) && tmpdir() == "" && size >= 0 {
+			places = append([]string{p.journal.State().Cache()}, places...)
 		}
 		return places
 	})
@@ -81,12 +75,12 @@ func (d *deployer) fetch(ctx context.Context, s Spec) (Archive, error) {
 
 // fetchTo brings the archive to the best of places. With an error, the source
 // is the one that was tried last.
-func (d *deployer) fetchTo(ctx context.Context, s Spec, places func(size int64) []string) (a Archive, err error) {
-	f := d.fetcher()
+func (p provider) fetchTo(ctx context.Context, s Spec, places func(size int64) []string) (a Archive, err error) {
+	f := *p.fetcher
 	f.Trying = func(source string) { a.Source = source }
 	f.Unnamed = func(size int64) (*os.File, error) {
 		w := disk.Wanted{What: "archive", Size: size, Candidates: places(size)}
-		if dir := d.journal.State(); dir != nil {
+		if dir := p.journal.State(); dir != nil {
 			w.State = dir.Path()
 		}
 		if s.Dest != nil && s.Dest.Parent != nil { // what is wrong with it is said elsewhere
@@ -112,53 +106,21 @@ func unnamed(w disk.Wanted) (*os.File, error) {
 	return disk.Unnamed(place.Root())
 }
 
-// tempParents are the places where a run may keep files, best first: what
-// TMPDIR names, since somebody asked for it; the directory that holds dest,
-// whose file system must have room for the tree anyway; the system's
-// temporary directory.
-func tempParents(s Spec) []string {
-	if s.Loaded == nil || !s.hasDest() { // a hook pod's
-		return []string{os.TempDir()}
-	}
-	beside := filepath.Dir(s.Manifest.Dest)
-	places := []string{beside, os.TempDir()}
-	if dir := tmpdir(); dir != "" {
-		places = []string{dir, beside}
-	}
-	// Not inside dest, which the sync would clear of it.
-	dest := policy.Real(s.Manifest.Dest)
-	return slices.DeleteFunc(places, func(dir string) bool { return below(policy.Real(dir), dest) })
-}
-
-// tmpdir is what TMPDIR names, or "". It is absolute: the next run may be
-// elsewhere when it cleans up.
-func tmpdir() string {
-	dir := os.Getenv("TMPDIR")
-	if dir == "" {
-		return ""
-	}
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return ""
-	}
-	return abs
-}
-
 // keepsArchive tells whether the archive shall stay for a rollback. Releases
 // are their own; mv replaces nothing, so that there is no way back.
-func (d *deployer) keepsArchive(s Spec) bool {
-	return d.kept != nil && s.keeps() == strategy.Archive && d.policy.Cache.KeepArchives() > 0
+func (p provider) keepsArchive(s Spec) bool {
+	return p.kept != nil && s.keeps() == strategy.Archive && p.policy.Cache.KeepArchives() > 0
 }
 
 // current tells whether dest already is what this deployment would make of
 // it: the last good run put the same archive there in the same way, and
 // nothing but excluded paths has changed since. If it is not, the archive is
 // an empty one. A rollback to what stands at dest has to switch only.
-func (d *deployer) current(ctx context.Context, s Spec) Archive {
-	if d.settings.Force || s.isSwitch() {
+func (p provider) current(ctx context.Context, s Spec) Archive {
+	if p.settings.Force || s.isSwitch() {
 		return Archive{}
 	}
-	good, ok := d.journal.LastGood(s.Manifest.Dest)
+	good, ok := p.journal.LastGood(s.Manifest.Dest)
 	if !ok || good.Tree == "" || good.Fingerprint != s.Fingerprint() {
 		return Archive{}
 	}
@@ -166,11 +128,11 @@ func (d *deployer) current(ctx context.Context, s Spec) Archive {
 		if !reverter.Holds() {
 			return Archive{}
 		}
-	} else if !d.journal.IsLast(good) {
-		d.log.Info(fmt.Sprintf("a run has failed on dest since run %s was good", good.ID))
+	} else if !p.journal.IsLast(good) {
+		p.log.Info(fmt.Sprintf("a run has failed on dest since run %s was good", good.ID))
 		return Archive{}
 	}
-	record := d.journal.TreeOf(good.ID)
+	record := p.journal.TreeOf(good.ID)
 	var drifts tree.Drifts
 	err := s.withLive(func(live *os.Root) (err error) {
 		drifts, err = tree.Check(ctx, record, live, func(list []byte) (tree.Skip, error) { return s.Strategy.Skip(list) })
@@ -178,11 +140,11 @@ func (d *deployer) current(ctx context.Context, s Spec) Archive {
 	})
 	switch {
 	case errors.Is(err, tree.ErrRecord):
-		d.log.Warn(failure.Sayf("what run %s left at dest is not known any more: %v", good.ID, err))
+		p.log.Warn(failure.Sayf("what run %s left at dest is not known any more: %v", good.ID, err))
 	case err != nil:
-		d.log.Info(failure.Sayf("dest is not as run %s left it: %v", good.ID, err))
+		p.log.Info(failure.Sayf("dest is not as run %s left it: %v", good.ID, err))
 	case drifts.Total > 0:
-		d.log.Info(fmt.Sprintf("dest is not as run %s left it: %s", good.ID, describeDrift(drifts)))
+		p.log.Info(fmt.Sprintf("dest is not as run %s left it: %s", good.ID, describeDrift(drifts)))
 	default:
 		return Archive{Record: record}
 	}

@@ -5,15 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"time"
 
 	"stretcher/internal/cli"
 	"stretcher/internal/event"
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/hooks"
 	"stretcher/internal/journal/history"
+	"stretcher/internal/process"
 	"stretcher/internal/strategy"
 	strategies "stretcher/internal/strategy/all"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/redact"
 )
 
 // finish ends every run, whatever happened: it reverts what has failed, says
@@ -63,12 +67,12 @@ func (d *deployer) refuse(e *event.Event, err error) (outcome string, _ error) {
 
 // say says an error, and what to do about it. It returns the error without
 // secrets.
-func (d *deployer) say(err error) string {
-	d.log.Error(failure.Text(err))
+func (t *tools) say(err error) string {
+	t.log.Error(failure.Text(err))
 	if hint := cli.Hint(err); hint != "" {
-		d.log.Info("hint: " + hint)
+		t.log.Info("hint: " + hint)
 	}
-	return d.log.Masked(failure.Text(err))
+	return t.log.Masked(failure.Text(err))
 }
 
 // succeed runs the success commands. Their failure changes nothing: what was
@@ -149,7 +153,8 @@ func (d *deployer) keep(ctx context.Context, r run) {
 	}
 	d.kept.Sweep()
 	s := r.spec
-	if !(r.done || r.accepted) || len(s.Raw) == 0 || !s.hasSrc() || s.keeps() == strategy.Nothing || context.Cause(ctx) != nil {
+	good := r.done || r.accepted
+	if !good || len(s.Raw) == 0 || !s.hasSrc() || s.keeps() == strategy.Nothing || context.Cause(ctx) != nil {
 		return
 	}
 	if s.keeps() == strategy.Itself && (!r.synced || s.isSwitch()) {
@@ -226,4 +231,23 @@ func (d *deployer) record(r run, err error) {
 	}
 	d.journal.Finish(result, exit, text, exit != cli.ExitBusy)
 	d.journal.Prune(d.policy.History.KeepFor())
+}
+
+// newRow is a run's row in the history as far as it is known at the start.
+func (t *tools) newRow(id string, e *event.Event) history.Run {
+	return history.Run{
+		ID: id, Started: time.Now(), URL: redact.URL(e.URL),
+		Event: e.String(), EventKey: e.Key(process.Boot()), User: userName(os.Getenv),
+		PID: os.Getpid(), ProcStart: process.Start(os.Getpid()),
+	}
+}
+
+// userName is who started the program: behind sudo, the one before it.
+func userName(getenv func(string) string) string {
+	for _, name := range []string{"SUDO_USER", "USER", "LOGNAME"} {
+		if v := getenv(name); v != "" {
+			return v
+		}
+	}
+	return "uid " + strconv.Itoa(os.Getuid())
 }

@@ -27,34 +27,34 @@ import (
 )
 
 // mayHaveHooks tells whether hooks are to be looked for at all.
-func (d *deployer) mayHaveHooks(s Spec) bool { return all.May(d.policy.Hooks, s.Manifest.Hooks) }
+func (x executor) mayHaveHooks(s Spec) bool { return all.May(x.policy.Hooks, s.Manifest.Hooks) }
 
 // findHooks reads where hooks come from. Required hooks must be there: a name
 // that was mistyped would protect nothing.
-func (d *deployer) findHooks(s Spec) (*all.Set, error) {
-	set, bad := all.New(d.hookOptions(s, false))
+func (x executor) findHooks(s Spec) (*all.Set, error) {
+	set, bad := all.New(x.hookOptions(s, false))
 	for _, err := range bad {
 		// A warning and a row, not the end of the run: what the file would
 		// have asked for, and when, is not known.
-		d.log.Warn(failure.Sayf("this hook is not run: %v", err))
-		d.journal.Add(history.Step{
-			Point: string(hooks.Init), Dialect: hooks.OCI, Name: d.log.Masked(failure.Text(err)),
-			Started: time.Now(), Exit: -1, Offset: d.log.Offset(),
+		x.log.Warn(failure.Sayf("this hook is not run: %v", err))
+		x.journal.Add(history.Step{
+			Point: string(hooks.Init), Dialect: hooks.OCI, Name: x.log.Masked(failure.Text(err)),
+			Started: time.Now(), Exit: -1, Offset: x.log.Offset(),
 		})
 	}
-	if err := set.Prepare(d.hookDir(s)); err != nil {
+	if err := set.Prepare(x.hookDir(s)); err != nil {
 		return nil, err
 	}
-	d.journal.Containers(set.Mounts())
+	x.journal.Containers(set.Mounts())
 	return set, nil
 }
 
 // hookOptions say where the run's hooks come from: from this host and from the
 // manifest, where there is one. With containers, some run that do not run by
 // themselves.
-func (d *deployer) hookOptions(s Spec, containers bool) all.Options {
-	o := all.Options{Host: d.policy.Hooks, Run: d.id, Environ: d.environ, Containers: containers, Mask: d.log.Mask}
-	if dir := d.journal.State(); dir != nil {
+func (x executor) hookOptions(s Spec, containers bool) all.Options {
+	o := all.Options{Host: x.policy.Hooks, Run: x.id, Environ: x.environ, Containers: containers, Mask: x.log.Mask}
+	if dir := x.journal.State(); dir != nil {
 		o.PluginDir = dir.Plugins()
 	}
 	if s.Loaded != nil {
@@ -81,9 +81,10 @@ func hookContent(s Spec) p2.Content {
 
 // hookDir makes private directories for hooks, in the system's temporary
 // directory if it can: dest's file system is for what is deployed.
-func (d *deployer) hookDir(s Spec) func(what string) (string, error) {
+func (x executor) hookDir(s Spec) func(what string) (string, error) {
 	return func(what string) (string, error) {
-		return d.private.Path(disk.Wanted{What: what, Size: -1, Candidates: append([]string{os.TempDir()}, tempParents(s)...)})
+		candidates := append([]string{os.TempDir()}, s.tempParents()...)
+		return x.private.Path(disk.Wanted{What: what, Size: -1, Candidates: candidates})
 	}
 }
 
@@ -92,11 +93,11 @@ const engineTime = time.Minute
 
 // leftHooks says how what hooks of runs that died have left is found, and
 // removes their containers.
-func (d *deployer) leftHooks(ctx context.Context) journal.Hooks {
+func (t *tools) leftHooks(ctx context.Context) journal.Hooks {
 	return journal.Hooks{Mark: hooks.MarkName, RemoveContainers: func(id string) error {
 		ctx, cancel := context.WithTimeout(ctx, engineTime)
 		defer cancel()
-		return all.Engine(d.policy.Hooks, d.environ).RemoveRun(ctx, id)
+		return all.Engine(t.policy.Hooks, t.environ).RemoveRun(ctx, id)
 	}}
 }
 
@@ -106,13 +107,13 @@ func (d *deployer) leftHooks(ctx context.Context) journal.Hooks {
 // They run at every deployment, as commands do, also when dest is current or
 // there is no src: those that take a host out of its balancer at one point
 // have others that put it back at the next.
-func (d *deployer) runHooks(ctx context.Context, r run, p hooks.Point, stepFailed bool) error {
+func (x executor) runHooks(ctx context.Context, r run, p hooks.Point, stepFailed bool) error {
 	if r.spec.Hooks == nil {
 		return nil
 	}
-	list, doubts, err := r.spec.Hooks.At(p, d.told(r, p))
+	list, doubts, err := r.spec.Hooks.At(p, x.told(r, p))
 	for _, doubt := range doubts {
-		d.log.Warn(failure.Text(doubt))
+		x.log.Warn(failure.Text(doubt))
 	}
 	if err != nil || len(list) == 0 {
 		return err
@@ -120,28 +121,28 @@ func (d *deployer) runHooks(ctx context.Context, r run, p hooks.Point, stepFaile
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	run := func() { err = failure.AsInterrupted(ctx, d.hookRunner().Run(ctx, p, list, stepFailed)) }
+	run := func() { err = failure.AsInterrupted(ctx, x.hookRunner().Run(ctx, p, list, stepFailed)) }
 	if stepFailed { // the run has failed in the step before
-		d.journal.Aside(string(p), run)
+		x.journal.Aside(string(p), run)
 		return err
 	}
-	d.journal.Enter(string(p))
+	x.journal.Enter(string(p))
 	run()
 	return err
 }
 
-func (d *deployer) hookRunner() *hooks.Runner {
+func (x executor) hookRunner() *hooks.Runner {
 	return &hooks.Runner{
-		Log: d.log, Env: d.environ, Mark: journal.Mark(d.id), Record: d.recordHook, Started: d.journal.Started, Adopt: true,
+		Log: x.log, Env: x.environ, Mark: journal.Mark(x.id), Record: x.recordHook, Started: x.journal.Started, Adopt: true,
 	}
 }
 
 // told is what the hooks of a point are told of the run.
-func (d *deployer) told(r run, p hooks.Point) hooks.Deployment {
+func (x executor) told(r run, p hooks.Point) hooks.Deployment {
 	s := r.spec
 	t := hooks.Deployment{
-		Run: d.id, Name: s.Name, Version: s.Version, Dest: s.Manifest.Dest, Tree: r.tree(), Annotations: s.Annotations,
-		Environ: d.environ, ManifestEnv: manifestEnv(s.Manifest), Own: d.runEnv(r, string(p)),
+		Run: x.id, Name: s.Name, Version: s.Version, Dest: s.Manifest.Dest, Tree: r.tree(), Annotations: s.Annotations,
+		Environ: x.environ, ManifestEnv: manifestEnv(s.Manifest), Own: x.runEnv(r, string(p)),
 	}
 	for _, point := range s.Commands.Points() {
 		for _, c := range point.Commands {
@@ -171,16 +172,16 @@ func (r run) tree() string {
 }
 
 // recordHook notes a hook that has ended in the history.
-func (d *deployer) recordHook(o hooks.Outcome) {
+func (x executor) recordHook(o hooks.Outcome) {
 	if o.Skipped {
 		if o.Hook.Dialect == hooks.Porter {
-			d.log.Info(fmt.Sprintf("%s: %s hook %q does not run: its run_condition is %s",
+			x.log.Info(fmt.Sprintf("%s: %s hook %q does not run: its run_condition is %s",
 				o.Hook.Point, o.Hook.Dialect, o.Hook.Name, conditionOf(o.Hook)))
 		}
 		return
 	}
 	row := history.Step{
-		Point: string(o.Hook.Point), Dialect: o.Hook.Dialect, Name: d.log.Masked(o.Hook.Name), Started: o.Started,
+		Point: string(o.Hook.Point), Dialect: o.Hook.Dialect, Name: x.log.Masked(o.Hook.Name), Started: o.Started,
 		Duration: o.Duration, Exit: o.Result.Exit, TimedOut: o.Result.TimedOut, Offset: o.Offset,
 	}
 	if o.Result.Signal != 0 {
@@ -189,7 +190,7 @@ func (d *deployer) recordHook(o hooks.Outcome) {
 	if o.Err != nil && row.OK() {
 		row.Exit = -1 // it never started, or its output could not be read
 	}
-	d.journal.Add(row)
+	x.journal.Add(row)
 }
 
 func conditionOf(h hooks.Hook) hooks.Condition {
@@ -227,21 +228,21 @@ func runListHooks(ctx context.Context, o cli.ListHooksOptions) error {
 }
 
 // loadAllowed is load for a manifest that is not deployed.
-func (d *deployer) loadAllowed(ctx context.Context, url string, rules manifest.Rules) (Spec, error) {
-	loaded, err := d.loader(rules).Load(ctx, url)
+func (p provider) loadAllowed(ctx context.Context, url string, rules manifest.Rules) (Spec, error) {
+	loaded, err := p.loader(rules).Load(ctx, url)
 	if err != nil {
 		return Spec{}, fmt.Errorf("manifest: %w", err)
 	}
 	s := Spec{Loaded: loaded}
-	return s, d.allow(s)
+	return s, p.allow(s)
 }
 
 // masked keeps secrets out of an error that no log says.
-func (d *deployer) masked(err error) error {
+func (t *tools) masked(err error) error {
 	if err == nil {
 		return nil
 	}
-	return failure.Hinted(cli.Hint(err), failure.Retold(d.log.Masked(failure.Text(err)), err))
+	return failure.Hinted(cli.Hint(err), failure.Retold(t.log.Masked(failure.Text(err)), err))
 }
 
 // fetchTree fetches the archive, verifies it and unpacks it in one of parents.

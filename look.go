@@ -108,12 +108,12 @@ func (d *deployer) planArchive(ctx context.Context, s Spec) (Archive, error) {
 			_ = f.Close()
 		}
 	}
-	return d.fetchTo(ctx, s, func(int64) []string { return append([]string{os.TempDir()}, tempParents(s)...) })
+	return d.fetchTo(ctx, s, func(int64) []string { return append([]string{os.TempDir()}, s.tempParents()...) })
 }
 
 // maskedLine keeps values of the environment out of an error, and puts joined
 // errors on one line.
-func (d *deployer) maskedLine(err error) error {
+func (t *tools) maskedLine(err error) error {
 	line := strings.ReplaceAll(failure.Text(err), "\n", "; ")
-	return failure.Hinted(cli.Hint(err), failure.Retold(d.log.Masked(line), err))
+	return failure.Hinted(cli.Hint(err), failure.Retold(t.log.Masked(line), err))
 }

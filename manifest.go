@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"stretcher/internal/disk"
 	"stretcher/internal/fetch/store"
@@ -41,6 +42,10 @@ func (s Spec) hasDest() bool { return filepath.IsAbs(s.Manifest.Dest) }
 // if only a release whose manifest is not known.
 func (s Spec) hasSrc() bool { return len(s.Src) > 0 || s.Back != nil }
 
+// isSwitch tells whether the run goes back to a deployment that stands at dest:
+// there is nothing to fetch.
+func (s Spec) isSwitch() bool { return s.Back != nil && s.Back.Standing != "" }
+
 // live is the directory that the deployed tree is in.
 func (s Spec) live() string {
 	if s.Strategy == nil {
@@ -68,24 +73,60 @@ func (s Spec) keeps() strategy.Keeps {
 	return s.Strategy.Keeps()
 }
 
+// tempParents are the places where a run may keep files, best first: what
+// TMPDIR names, since somebody asked for it; the directory that holds dest,
+// whose file system must have room for the tree anyway; the system's
+// temporary directory.
+func (s Spec) tempParents() []string {
+	if s.Loaded == nil || !s.hasDest() { // a hook pod's
+		return []string{os.TempDir()}
+	}
+	beside := filepath.Dir(s.Manifest.Dest)
+	places := []string{beside, os.TempDir()}
+	if dir := tmpdir(); dir != "" {
+		places = []string{dir, beside}
+	}
+	// Not inside dest, which the sync would clear of it.
+	dest := policy.Real(s.Manifest.Dest)
+	return slices.DeleteFunc(places, func(dir string) bool { return below(policy.Real(dir), dest) })
+}
+
+// tmpdir is what TMPDIR names, or "". It is absolute: the next run may be
+// elsewhere when it cleans up.
+func tmpdir() string {
+	dir := os.Getenv("TMPDIR")
+	if dir == "" {
+		return ""
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return ""
+	}
+	return abs
+}
+
+// provider gets what is deployed: manifests and archives, from where an event
+// says or from what has been kept.
+type provider struct{ *tools }
+
 // load makes what an event names a spec, if the host policy lets it.
-func (d *deployer) load(ctx context.Context, url string) (Spec, error) {
-	loaded, err := d.loader(manifestRules()).Load(ctx, url)
+func (p provider) load(ctx context.Context, url string) (Spec, error) {
+	loaded, err := p.loader(manifestRules()).Load(ctx, url)
 	if err != nil {
 		return Spec{}, err
 	}
 	s := Spec{Loaded: loaded}
-	return s, d.settle(s)
+	return s, p.settle(s)
 }
 
 // loader is the way to a manifest.
-func (d *deployer) loader(rules manifest.Rules) *manifest.Loader {
+func (p provider) loader(rules manifest.Rules) *manifest.Loader {
 	return &manifest.Loader{
-		Policy: d.policy,
-		Fetch:  d.fetcher().Document,
+		Policy: p.policy,
+		Fetch:  p.fetcher.Document,
 		Lookup: os.LookupEnv,
-		Secret: d.log.Mask,
-		Warn:   func(text string) { d.log.Warn(text) },
+		Secret: p.log.Mask,
+		Warn:   func(text string) { p.log.Warn(text) },
 		Rules:  rules,
 	}
 }
@@ -102,30 +143,30 @@ func manifestRules() manifest.Rules {
 }
 
 // settle settles how a manifest is deployed, if the host policy lets it.
-func (d *deployer) settle(s Spec) error {
+func (p provider) settle(s Spec) error {
 	m := s.Manifest
 	if m.SyncStrategy == "" {
 		name, why := strategies.List().Settle()
 		if m.SyncStrategy = name; why != "" && len(m.Src) > 0 {
-			d.log.Info(why)
+			p.log.Info(why)
 		}
 	}
-	d.journal.Describe(func(row *history.Run) {
-		row.Name, row.Version, row.Dest = d.log.Masked(m.Name), d.log.Masked(m.Version), m.Dest
+	p.journal.Describe(func(row *history.Run) {
+		row.Name, row.Version, row.Dest = p.log.Masked(m.Name), p.log.Masked(m.Version), m.Dest
 	})
-	if err := d.allow(s); err != nil {
+	if err := p.allow(s); err != nil {
 		return err
 	}
-	return d.policy.Dest(m.Dest)
+	return p.policy.Dest(m.Dest)
 }
 
 // allow asks the host policy about what a manifest wants to fetch.
-func (d *deployer) allow(s Spec) error {
-	if err := s.Restrict(d.policy); err != nil {
+func (p provider) allow(s Spec) error {
+	if err := s.Restrict(p.policy); err != nil {
 		return err
 	}
-	if s.hasSrc() && s.hasDest() && d.journal.State() != nil {
-		return apart(s.Manifest.Dest, d.journal.State().Path())
+	if s.hasSrc() && s.hasDest() && p.journal.State() != nil {
+		return apart(s.Manifest.Dest, p.journal.State().Path())
 	}
 	return nil
 }

@@ -32,10 +32,6 @@ type past struct {
 	Deployment strategy.Deployment // it
 }
 
-// isSwitch tells whether the run goes back to a deployment that stands at dest:
-// there is nothing to fetch.
-func (s Spec) isSwitch() bool { return s.Back != nil && s.Back.Standing != "" }
-
 // runRollback deploys to DEST what was good there before: the release, or
 // the archive that has been kept.
 func runRollback(ctx context.Context, again <-chan struct{}, o cli.RollbackOptions) (history.Run, error) {
@@ -53,26 +49,26 @@ func runRollback(ctx context.Context, again <-chan struct{}, o cli.RollbackOptio
 }
 
 // recall finds what to go back to, and the manifest that it was deployed by.
-func (d *deployer) recall(ctx context.Context, s Spec) (Spec, error) {
+func (p provider) recall(ctx context.Context, s Spec) (Spec, error) {
 	b := *s.Back
 	s.Back = &b
-	if err := d.policy.Dest(b.Dest); err != nil {
+	if err := p.policy.Dest(b.Dest); err != nil {
 		return s, err
 	}
-	there, err := d.deployments(b.Dest)
+	there, err := p.deployments(b.Dest)
 	if err != nil {
 		return s, err
 	}
 	// A tree of its own may have directories that look like releases, too.
-	if len(there.All) > 0 && !d.wasSynced(b.Dest, there.Strategy) {
+	if len(there.All) > 0 && !p.wasSynced(b.Dest, there.Strategy) {
 		err = b.chooseStanding(there)
 	} else {
-		err = d.chooseKept(&b)
+		err = p.chooseKept(&b)
 	}
 	if err != nil {
 		return s, err
 	}
-	loaded, err := d.recallManifest(&b)
+	loaded, err := p.recallManifest(&b)
 	if err != nil {
 		return s, err
 	}
@@ -80,16 +76,16 @@ func (d *deployer) recall(ctx context.Context, s Spec) (Spec, error) {
 	if s.Manifest.Dest != b.Dest {
 		return s, fmt.Errorf("the manifest of run %s names another dest by now: %q", b.Kept.Run, s.Manifest.Dest)
 	}
-	if err := d.settle(s); err != nil {
+	if err := p.settle(s); err != nil {
 		return s, err
 	}
-	d.log.Info(fmt.Sprintf("going back to what run %s deployed: %s", cmp.Or(b.Standing, b.Kept.Run), s.Title()))
+	p.log.Info(fmt.Sprintf("going back to what run %s deployed: %s", cmp.Or(b.Standing, b.Kept.Run), s.Title()))
 	return s, nil
 }
 
 // deployments are those that stand beside one another at dest. What can't be
 // listed is none.
-func (d *deployer) deployments(path string) (strategy.Deployments, error) {
+func (p provider) deployments(path string) (strategy.Deployments, error) {
 	dest, err := disk.OpenDest(path)
 	if err != nil {
 		if errors.Is(err, disk.ErrForeignLink) {
@@ -98,7 +94,7 @@ func (d *deployer) deployments(path string) (strategy.Deployments, error) {
 		return strategy.Deployments{}, nil // the sync will say what is wrong
 	}
 	defer dest.Close()
-	if err := d.policy.Dest(dest.Real()); err != nil {
+	if err := p.policy.Dest(dest.Real()); err != nil {
 		return strategy.Deployments{}, err
 	}
 	there, err := strategies.List().Deployments(dest)
@@ -110,11 +106,11 @@ func (d *deployer) deployments(path string) (strategy.Deployments, error) {
 
 // wasSynced tells whether the last good run on dest made it by a strategy
 // that lays it out otherwise than the one named.
-func (d *deployer) wasSynced(dest, name string) bool {
-	if d.kept == nil {
+func (p provider) wasSynced(dest, name string) bool {
+	if p.kept == nil {
 		return false
 	}
-	kept, err := d.kept.List(dest)
+	kept, err := p.kept.List(dest)
 	return err == nil && len(kept) > 0 && !strategies.List().Alike(kept[0].Strategy, name)
 }
 
@@ -158,20 +154,22 @@ func (b *past) take(there strategy.Deployments, run string) {
 func theOne(found []string, to, dest string) (string, error) {
 	switch len(found) {
 	case 0:
-		return "", failure.Hinted(fmt.Sprintf("stretcher history %s lists the runs", dest), fmt.Errorf("nothing of run %q is kept for %q", to, dest))
+		return "", failure.Hinted(fmt.Sprintf("stretcher history %s lists the runs", dest),
+			fmt.Errorf("nothing of run %q is kept for %q", to, dest))
 	case 1:
 		return found[0], nil
 	}
-	return "", failure.Hinted("give more of the id", failure.Usage("%q is the beginning of %d runs on %q", to, len(found), dest))
+	return "", failure.Hinted("give more of the id",
+		failure.Usage("%q is the beginning of %d runs on %q", to, len(found), dest))
 }
 
 // chooseKept finds the kept archive to go back to: that of the last good run,
 // or, when it is what dest holds, of the one before.
-func (d *deployer) chooseKept(b *past) error {
-	if d.kept == nil {
+func (p provider) chooseKept(b *past) error {
+	if p.kept == nil {
 		return fmt.Errorf("nothing is kept: no usable state directory")
 	}
-	all, err := d.kept.List(b.Dest)
+	all, err := p.kept.List(b.Dest)
 	if err != nil {
 		return err
 	}
@@ -187,10 +185,10 @@ func (d *deployer) chooseKept(b *past) error {
 		if err != nil {
 			return err
 		}
-		b.Kept, err = d.kept.Get(id)
+		b.Kept, err = p.kept.Get(id)
 		return err
 	}
-	if d.isLive(b.Dest, all) {
+	if p.isLive(b.Dest, all) {
 		all = older(all)
 	}
 	if len(all) == 0 {
@@ -214,12 +212,12 @@ func alike(all []cache.Entry) []cache.Entry {
 // isLive tells whether dest holds what the newest of entries deployed: the
 // last good run was that one, and none has failed since in a sync or later.
 // Without a history it is taken for granted.
-func (d *deployer) isLive(dest string, entries []cache.Entry) bool {
+func (p provider) isLive(dest string, entries []cache.Entry) bool {
 	if len(entries) == 0 {
 		return false
 	}
-	good, ok := d.journal.LastGood(dest)
-	return !ok || good.ID == entries[0].Run && d.journal.IsLast(good)
+	good, ok := p.journal.LastGood(dest)
+	return !ok || good.ID == entries[0].Run && p.journal.IsLast(good)
 }
 
 // older are the entries before the newest that deployed something else. When
@@ -235,33 +233,34 @@ func older(all []cache.Entry) []cache.Entry {
 // recallManifest reads the manifest that the chosen run deployed by. That of a
 // deployment that stands at dest may be known no more: better live without its
 // commands than not live.
-func (d *deployer) recallManifest(b *past) (*manifest.Loaded, error) {
-	known := d.kept != nil
+func (p provider) recallManifest(b *past) (*manifest.Loaded, error) {
+	known := p.kept != nil
 	if b.Standing != "" && known {
 		var err error
-		b.Kept, err = d.kept.Get(b.Standing)
+		b.Kept, err = p.kept.Get(b.Standing)
 		known = err == nil
 	}
 	if known {
-		loaded, err := d.parseKept(b.Kept)
+		loaded, err := p.parseKept(b.Kept)
 		if err == nil && b.Standing != "" {
 			loaded.SyncStrategy = b.Strategy
 		}
 		return loaded, err
 	}
-	d.log.Warn(fmt.Sprintf("the manifest of release %s is not known any more: no commands run", b.Standing))
+	p.log.Warn(fmt.Sprintf("the manifest of release %s is not known any more: no commands run", b.Standing))
 	return &manifest.Loaded{Manifest: &manifest.Manifest{
-		Dest: b.Dest, Name: cmp.Or(b.Deployment.Name, filepath.Base(b.Dest)), Version: b.Deployment.Version, SyncStrategy: b.Strategy,
+		Dest: b.Dest, SyncStrategy: b.Strategy,
+		Name: cmp.Or(b.Deployment.Name, filepath.Base(b.Dest)), Version: b.Deployment.Version,
 	}}, nil
 }
 
-func (d *deployer) parseKept(e cache.Entry) (*manifest.Loaded, error) {
-	raw, err := d.kept.Manifest(e.Run)
+func (p provider) parseKept(e cache.Entry) (*manifest.Loaded, error) {
+	raw, err := p.kept.Manifest(e.Run)
 	if err != nil {
 		return nil, err
 	}
-	d.journal.Describe(func(row *history.Run) { row.URL = e.ManifestURL })
-	loaded, err := d.loader(manifestRules()).Parse(raw, e.ManifestURL)
+	p.journal.Describe(func(row *history.Run) { row.URL = e.ManifestURL })
+	loaded, err := p.loader(manifestRules()).Parse(raw, e.ManifestURL)
 	if errors.Is(err, failure.ErrMalformed) {
 		err = failure.Hinted("templates are expanded anew: set the variables that the deployment had", err)
 	}
@@ -270,28 +269,28 @@ func (d *deployer) parseKept(e cache.Entry) (*manifest.Loaded, error) {
 
 // fetchKept takes the archive that has been kept. One that is not there any
 // more, or has been damaged, is fetched again.
-func (d *deployer) fetchKept(ctx context.Context, s Spec) (Archive, error) {
+func (p provider) fetchKept(ctx context.Context, s Spec) (Archive, error) {
 	if s.isSwitch() {
 		return Archive{}, nil // the release is there
 	}
 	from := s.Back.Kept
-	file, ok := d.kept.Archive(from.Run)
+	file, ok := p.kept.Archive(from.Run)
 	if !ok { // a later run may have deployed the same
-		file, ok = d.kept.Find(from.Checksum)
+		file, ok = p.kept.Find(from.Checksum)
 	}
 	if !ok {
-		d.log.Info(fmt.Sprintf("the archive of run %s is not kept: fetching it again", from.Run))
-		return d.fetch(ctx, s)
+		p.log.Info(fmt.Sprintf("the archive of run %s is not kept: fetching it again", from.Run))
+		return p.fetch(ctx, s)
 	}
 	if err := fetch.Verify(ctx, file, s.Checksum); err != nil {
 		_ = file.Close()
 		if cause := context.Cause(ctx); cause != nil {
 			return Archive{}, cause
 		}
-		d.log.Warn(failure.Sayf("the archive kept of run %s is damaged, fetching it again: %v", from.Run, err))
-		return d.fetch(ctx, s)
+		p.log.Warn(failure.Sayf("the archive kept of run %s is damaged, fetching it again: %v", from.Run, err))
+		return p.fetch(ctx, s)
 	}
 	a := Archive{File: file, Source: "the archive kept of run " + from.Run}
-	d.log.Info(fmt.Sprintf("taking %s, %s is right", a.Source, s.Checksum.Algorithm))
+	p.log.Info(fmt.Sprintf("taking %s, %s is right", a.Source, s.Checksum.Algorithm))
 	return a, nil
 }

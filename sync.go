@@ -37,7 +37,7 @@ func (d *deployer) open(s Spec, whole bool, told func() run) (Spec, error) {
 	t := d.target(s, told)
 	t.Dest, t.NoDest, t.Whole = dest, missing, whole
 	if missing == nil {
-		t.Place = places{d.private, tempParents(s), dest}
+		t.Place = places{d.private, s.tempParents(), dest}
 	}
 	var err error
 	s.Dest = dest
@@ -61,7 +61,8 @@ func explainDest(dest string, err error) error {
 	case errors.Is(err, disk.ErrNoParent):
 		return failure.Hinted("make it, for example in a pre command: mkdir -p "+filepath.Dir(dest), err)
 	case errors.Is(err, disk.ErrForeignLink):
-		return failure.Hinted("name in dest where it leads, or let it belong to root: chown -h root LINK", failure.Refused("%w", err))
+		return failure.Hinted("name in dest where it leads, or let it belong to root: chown -h root LINK",
+			failure.Refused("%w", err))
 	}
 	return err
 }
@@ -193,7 +194,9 @@ type places struct {
 
 // Private makes a directory.
 func (p places) Private(what string, w strategy.Where) (*disk.Dir, error) {
-	wanted := disk.Wanted{What: what, Size: -1, Dest: p.dest, SameDevice: w.SameDevice, Full: w.Full, Candidates: p.candidates}
+	wanted := disk.Wanted{
+		What: what, Size: -1, Dest: p.dest, SameDevice: w.SameDevice, Full: w.Full, Candidates: p.candidates,
+	}
 	if w.SameDevice && p.dest != nil {
 		wanted.Candidates = []string{p.dest.Parent.Path()}
 	}
@@ -218,18 +221,9 @@ func (d *deployer) unpack(ctx context.Context, s Spec, a Archive, parents ...str
 	return strategy.Staged{Dir: tree.Dir}, tree.Work.Close()
 }
 
-// stagedPath is the directory of the staged tree, for messages and for
-// programs; "" before there is one.
-func (r run) stagedPath() string {
-	if r.staged.Dir == nil {
-		return ""
-	}
-	return r.staged.Dir.Path()
-}
-
 // removePrivate removes the run's private directories.
-func (d *deployer) removePrivate() {
-	if err := d.private.Remove(); err != nil {
-		d.log.Warn(failure.Sayf("clean-up: %v", err))
+func (t *tools) removePrivate() {
+	if err := t.private.Remove(); err != nil {
+		t.log.Warn(failure.Sayf("clean-up: %v", err))
 	}
 }
