@@ -67,8 +67,11 @@ func newApp(p Process, actions Actions) *app {
 // Main reads the command line, does what it asks for, and returns the exit
 // status.
 func Main(ctx context.Context, p Process, actions Actions) int {
-	a := newApp(p, actions)
-	args, err := a.read(p.Args[1:])
+	return newApp(p, actions).main(ctx)
+}
+
+func (a *app) main(ctx context.Context) int {
+	args, err := a.read(a.Args[1:])
 	if err == nil {
 		a.root.SetArgs(args)
 		err = a.root.ExecuteContext(ctx)
