@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"stretcher/internal/disk"
 )
 
@@ -113,7 +111,7 @@ func (d privateDir) remove() error {
 	info, statErr := d.parent.File().Stat()
 	err := disk.RemoveAll(d.parent.Root(), d.name)
 	if statErr == nil { // not ours to change, perhaps
-		_ = setTime(d.parent.File(), info.ModTime())
+		_ = d.parent.Root().Chtimes(".", time.Time{}, info.ModTime())
 	}
 	return err
 }
@@ -123,11 +121,4 @@ func (d privateDir) close() {
 		_ = d.hold.Close()
 	}
 	_ = d.parent.Close()
-}
-
-// setTime sets the time of an open directory.
-func setTime(dir *os.File, modified time.Time) error {
-	return unix.UtimesNanoAt(int(dir.Fd()), ".", []unix.Timespec{
-		{Nsec: unix.UTIME_OMIT}, unix.NsecToTimespec(modified.UnixNano()),
-	}, 0)
 }

@@ -151,7 +151,7 @@ func checkReflinkTree(t *testing.T, dir string, n int64) {
 		if name == "d/pair" {
 			links = 2
 		}
-		if info.Mode() != f.mode || !info.ModTime().Equal(time.Unix(1e9, 123456789)) || st.Nlink != links {
+		if info.Mode() != f.mode || !info.ModTime().Equal(time.Unix(1e9, 123456789)) || uint64(st.Nlink) != links {
 			t.Errorf("release %d, %s: %v, %v, %d links", n, name, info.Mode(), info.ModTime(), st.Nlink)
 		}
 		if get(t, path) != reflinkContent(f.size, f.seed) {
