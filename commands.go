@@ -180,12 +180,12 @@ const afterSignal = 60 * time.Second
 
 var errTooLate = errors.New("no time left after the interruption")
 
-// outlast returns a context like late, which goes on when ctx is interrupted:
-// for limit, or until a second signal.
-func outlast(
-	ctx, late context.Context, limit time.Duration, again <-chan struct{},
+// extend returns a context like base, which goes on when ctx is interrupted: for
+// limit, or until a second signal.
+func extend(
+	ctx, base context.Context, limit time.Duration, second <-chan struct{},
 ) (context.Context, context.CancelFunc) {
-	fresh, cancel := context.WithCancelCause(late)
+	fresh, cancel := context.WithCancelCause(base)
 	go func() {
 		select {
 		case <-ctx.Done():
@@ -197,7 +197,7 @@ func outlast(
 		select {
 		case <-timer.C:
 			cancel(errTooLate)
-		case <-again:
+		case <-second:
 			cancel(errTooLate)
 		case <-fresh.Done():
 		}

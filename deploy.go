@@ -35,12 +35,12 @@ type tools struct {
 	policy   *policy.Policy
 	journal  *journal.Journal
 	private  *journal.Private // makes the run's directories
-	kept     *cache.Store     // what earlier runs have deployed; nil = nothing is kept
+	cached   *cache.Store     // what earlier runs have deployed; nil = nothing is kept
 	fetcher  *fetch.Fetcher
 	log      *runlog.Log
 	screen   *progress.Screen
 	environ  []string        // NAME=value: what the process was started with
-	again    <-chan struct{} // closed by the second signal
+	second   <-chan struct{} // closed by the second signal
 }
 
 // deployer takes a run from its event to its result.
@@ -62,11 +62,11 @@ const (
 // newDeployer puts together what a run works with. An error is the host's: the
 // policy can't be used, or wants what is not there. The deployer is good then
 // for saying so.
-func newDeployer(ctx context.Context, s cli.Settings, m memory, again <-chan struct{}) (*deployer, func(), error) {
+func newDeployer(ctx context.Context, s cli.Settings, m memory, second <-chan struct{}) (*deployer, func(), error) {
 	screen := progress.New(s.Stderr, s.Bar)
 	log, closeLog := s.Open(screen)
 	t := &tools{
-		id: uuid.Must(uuid.NewV7()).String(), settings: s, log: log, screen: screen, again: again,
+		id: uuid.Must(uuid.NewV7()).String(), settings: s, log: log, screen: screen, second: second,
 		environ: os.Environ(),
 	}
 	stateError := t.openJournal(ctx, m)
@@ -78,8 +78,8 @@ func newDeployer(ctx context.Context, s cli.Settings, m memory, again <-chan str
 		d.journal.EndCommand()
 		d.fetcher.Store.Close()
 		d.journal.Close()
-		if d.kept != nil {
-			_ = d.kept.Close()
+		if d.cached != nil {
+			_ = d.cached.Close()
 		}
 		closeLog()
 	}, err
@@ -95,7 +95,7 @@ func (t *tools) openJournal(ctx context.Context, m memory) (err error) {
 		return err
 	case m == unnoted:
 		t.journal = journal.OpenReading(ctx, path, t.log)
-		t.kept, _ = cache.OpenReading(t.journal.State().Cache()) // what is not there helps nobody
+		t.cached, _ = cache.OpenReading(t.journal.State().Cache()) // what is not there helps nobody
 		return nil
 	case m == noted:
 		t.journal, err = journal.OpenNotes(path, t.log)
@@ -111,7 +111,7 @@ func (t *tools) openJournal(ctx context.Context, m memory) (err error) {
 		return nil
 	}
 	kept.Warn = func(err error) { t.log.Warn(failure.Text(err)) }
-	t.kept = kept
+	t.cached = kept
 	return nil
 }
 
@@ -177,7 +177,7 @@ type part struct {
 // runDeploy reads the event and deploys. The log goes to stderr and what
 // success and failure commands print to stdout. The outcome is one line for
 // people, without secrets; "" = nobody has said the error yet.
-func runDeploy(ctx context.Context, again <-chan struct{}, o cli.DeployOptions) (outcome string, err error) {
+func runDeploy(ctx context.Context, second <-chan struct{}, o cli.DeployOptions) (outcome string, err error) {
 	e, bad := event.Read(ctx, event.Input{Args: o.URLs, Stdin: o.Stdin, Getenv: os.Getenv, Terminal: o.Terminal})
 	if errors.Is(bad, failure.ErrUsage) {
 		return "", bad
@@ -191,7 +191,7 @@ func runDeploy(ctx context.Context, again <-chan struct{}, o cli.DeployOptions) 
 	if e == nil { // there is something to be said of it all the same
 		e = &event.Event{Source: event.Malformed}
 	}
-	d, done, err := newDeployer(ctx, o.Settings, remembered, again)
+	d, done, err := newDeployer(ctx, o.Settings, remembered, second)
 	defer done()
 	if bad != nil {
 		err = bad
@@ -211,21 +211,21 @@ func runDeploy(ctx context.Context, again <-chan struct{}, o cli.DeployOptions) 
 // deploy is the whole process, from the event to its result. A rollback has
 // no event, but a past to go back to.
 func (d *deployer) deploy(ctx context.Context, e *event.Event, back *past) (outcome string, err error) {
-	late, cancel := outlast(ctx, context.WithoutCancel(ctx), afterSignal, d.again)
+	closing, cancel := extend(ctx, context.WithoutCancel(ctx), afterSignal, d.second)
 	defer cancel()
 	r := &run{spec: specOf(back)}
 	defer func() {
 		if p := recover(); p != nil { // or the run would end as a good one
 			err = fmt.Errorf("%s: internal error: %v at %s", d.journal.Step(), p, debug.Stack())
 		}
-		outcome, err = d.finish(ctx, late, *r, err)
+		outcome, err = d.finish(ctx, closing, *r, err)
 	}()
 	d.announce(e, back)
 	for _, p := range d.parts(r, e) {
 		if p.needed != nil && !p.needed() {
 			continue
 		}
-		if err := d.pass(ctx, late, r, p); err != nil {
+		if err := d.pass(ctx, closing, r, p); err != nil {
 			return "", err
 		}
 	}
@@ -239,7 +239,7 @@ func (d *deployer) parts(r *run, e *event.Event) []part {
 			func(ctx context.Context) error { return d.runCommands(ctx, *r, point) }}
 	}
 	always := func() bool { return true }
-	isDeployment := func() bool { return r.spec.Back == nil }
+	isDeployment := func() bool { return r.spec.Past == nil }
 	hasSrc := func() bool { return r.spec.hasSrc() }
 	isStaged := func() bool { return r.staged.Dir != nil }
 	hasHooks := func() bool { return d.mayHaveHooks(r.spec) }
@@ -273,7 +273,7 @@ func (d *deployer) parts(r *run, e *event.Event) []part {
 			{"lock", func() bool { return r.spec.hasDest() }, lock},
 			{"hooks", hasHooks, findHooks},
 		}},
-		{needed: func() bool { return r.spec.Back != nil }, after: hooks.Init, steps: []step{
+		{needed: func() bool { return r.spec.Past != nil }, after: hooks.Init, steps: []step{
 			{"lock", always, lock},
 			{"manifest", always, recall},
 			{"hooks", hasHooks, findHooks},
@@ -302,11 +302,11 @@ func (d *deployer) parts(r *run, e *event.Event) []part {
 
 // pass takes the steps of a part, with the hooks around them. Those after a
 // part that was interrupted have the time that failure commands have.
-func (d *deployer) pass(ctx, late context.Context, r *run, p part) error {
+func (d *deployer) pass(ctx, closing context.Context, r *run, p part) error {
 	at := func(point hooks.Point, stepFailed bool) error {
 		c := ctx
 		if stepFailed {
-			c = late
+			c = closing
 		}
 		if err := d.runHooks(c, *r, point, stepFailed); err != nil {
 			return fmt.Errorf("%s: %w", point, err)
@@ -385,7 +385,7 @@ func (r *run) whole(d *deployer) bool {
 // bring gets the archive from where it is. When it is not what the manifest
 // says, the hooks for that run.
 func (d *deployer) bring(ctx context.Context, r *run) (err error) {
-	if r.spec.Back != nil {
+	if r.spec.Past != nil {
 		r.archive, err = d.fetchKept(ctx, r.spec)
 	} else {
 		r.archive, err = d.fetch(ctx, r.spec)

@@ -109,7 +109,7 @@ func unnamed(w disk.Wanted) (*os.File, error) {
 // keepsArchive tells whether the archive shall stay for a rollback. Releases
 // are their own; mv replaces nothing, so that there is no way back.
 func (p provider) keepsArchive(s Spec) bool {
-	return p.kept != nil && s.keeps() == strategy.Archive && p.policy.Cache.KeepArchives() > 0
+	return p.cached != nil && s.keeps() == strategy.Archive && p.policy.Cache.KeepArchives() > 0
 }
 
 // current tells whether dest already is what this deployment would make of

@@ -22,14 +22,14 @@ import (
 
 // finish ends every run, whatever happened: it reverts what has failed, says
 // how it went, runs the success or failure commands and the hooks after them,
-// leaves nothing behind and records the result. late goes on for a while when
-// ctx is interrupted. The outcome is one line for people, without secrets.
-func (d *deployer) finish(ctx, late context.Context, r run, err error) (outcome string, _ error) {
+// leaves nothing behind and records the result. The context closing goes on for
+// a while when ctx is interrupted. The outcome is one line for people, without secrets.
+func (d *deployer) finish(ctx, closing context.Context, r run, err error) (outcome string, _ error) {
 	if err != nil {
-		err = d.revert(ctx, late, r, err)
+		err = d.revert(ctx, closing, r, err)
 		r.failed = err
 		outcome = d.say(err)
-		d.fail(late, r)
+		d.fail(closing, r)
 		if s, ok := failure.Interrupted(ctx); ok && !errors.As(err, new(failure.Signal)) {
 			err = fmt.Errorf("failure: %w (%w)", s, err)
 		}
@@ -37,10 +37,10 @@ func (d *deployer) finish(ctx, late context.Context, r run, err error) (outcome 
 		r.done = true
 		outcome, err = d.succeed(ctx, r)
 	}
-	if hook := d.runHooks(late, r, hooks.Finish, true); hook != nil { // whatever they do, the result stands
+	if hook := d.runHooks(closing, r, hooks.Finish, true); hook != nil { // whatever they do, the result stands
 		d.log.Warn(failure.Sayf("%s: %v", hooks.Finish, hook))
 	}
-	d.keep(late, r)
+	d.keep(closing, r)
 	_ = r.staged.Close()
 	r.spec.close()
 	r.archive.close()
@@ -106,25 +106,25 @@ func (d *deployer) fail(ctx context.Context, r run) {
 // revert makes live again what was good before a run that has failed, where
 // the strategy can, and runs what the manifest wants to run again. The error
 // says what has become of it.
-func (d *deployer) revert(ctx, late context.Context, r run, why error) error {
+func (d *deployer) revert(ctx, closing context.Context, r run, why error) error {
 	s, ok := r.spec.Strategy.(strategy.Reverter)
 	if !ok || r.accepted || !r.begun {
 		return why
 	}
 	failedIn := d.journal.Step()
 	d.journal.Aside("rollback", func() {
-		to, err := s.Revert(late, d.log.Masked(failure.Text(why)))
+		to, err := s.Revert(closing, d.log.Masked(failure.Text(why)))
 		switch {
 		case to != "":
 			if err != nil {
 				d.log.Warn(failure.Text(err))
 			}
 			d.log.Warn(fmt.Sprintf("step %q has failed: going back to release %s", failedIn, to))
-			why = d.rerun(ctx, late, r, fmt.Errorf("%w; switched back to release %s", why, to))
+			why = d.rerun(ctx, closing, r, fmt.Errorf("%w; switched back to release %s", why, to))
 		case err != nil:
 			why = fmt.Errorf("%w; %w", why, err)
 		}
-		if _, err := s.Prune(late); err != nil {
+		if _, err := s.Prune(closing); err != nil {
 			d.log.Warn(failure.Sayf("releases that failed stay: %v", err))
 		}
 	})
@@ -132,10 +132,10 @@ func (d *deployer) revert(ctx, late context.Context, r run, why error) error {
 }
 
 // rerun runs commands again for what is live again: they make the application
-// start from it. After an interruption of ctx they have half of late's time:
+// start from it. After an interruption of ctx they have half of the time left:
 // what hangs again must leave some to the failure commands.
-func (d *deployer) rerun(ctx, late context.Context, r run, why error) error {
-	half, cancel := outlast(ctx, late, afterSignal/2, nil)
+func (d *deployer) rerun(ctx, closing context.Context, r run, why error) error {
+	half, cancel := extend(ctx, closing, afterSignal/2, nil)
 	defer cancel()
 	for _, point := range r.spec.Rollback.Points() {
 		if err := d.runCommands(half, r, point); err != nil {
@@ -148,10 +148,10 @@ func (d *deployer) rerun(ctx, late context.Context, r run, why error) error {
 // keep keeps what a good run has deployed, and by which manifest, for a
 // rollback. Failing at that fails nothing.
 func (d *deployer) keep(ctx context.Context, r run) {
-	if d.kept == nil {
+	if d.cached == nil {
 		return
 	}
-	d.kept.Sweep()
+	d.cached.Sweep()
 	s := r.spec
 	good := r.done || r.accepted
 	if !good || len(s.Raw) == 0 || !s.hasSrc() || s.keeps() == strategy.Nothing || context.Cause(ctx) != nil {
@@ -169,15 +169,15 @@ func (d *deployer) keep(ctx context.Context, r run) {
 		}
 	}
 	e := d.entryOf(s)
-	err := d.kept.Put(ctx, e, s.Raw, archive)
+	err := d.cached.Put(ctx, e, s.Raw, archive)
 	if err != nil && archive != nil {
 		d.log.Warn(failure.Sayf("a rollback to this run will have to fetch: %v", err))
-		err = d.kept.Put(ctx, e, s.Raw, nil)
+		err = d.cached.Put(ctx, e, s.Raw, nil)
 	}
 	if err != nil {
 		d.log.Warn(failure.Sayf("a rollback to this run is not possible: %v", err))
 	}
-	if err := d.kept.Prune(s.Manifest.Dest, archives, keepsManifest(s)); err != nil {
+	if err := d.cached.Prune(s.Manifest.Dest, archives, keepsManifest(s)); err != nil {
 		d.log.Warn(failure.Text(err))
 	}
 }
@@ -188,8 +188,8 @@ func (d *deployer) entryOf(s Spec) cache.Entry {
 		Run: d.id, Dest: s.Manifest.Dest, Strategy: s.SyncStrategy, ManifestURL: s.URL, Name: s.Name, Version: s.Version,
 		Checksum: s.Checksum.String(), Fingerprint: s.Fingerprint(),
 	}
-	if s.Back != nil {
-		e.Origin = s.Back.Kept.Seq
+	if s.Past != nil {
+		e.Origin = s.Past.Kept.Seq
 	}
 	return e
 }

@@ -260,8 +260,8 @@ func (d *deployer) fetchTree(ctx context.Context, s Spec, parents ...string) (r 
 
 // runHooksByName runs the hooks that the manifest has under a name, in the
 // tree of its src, and returns the exit status of the first that failed.
-func runHooksByName(ctx context.Context, again <-chan struct{}, o cli.RunHooksOptions) (code int, err error) {
-	d, done, err := newDeployer(ctx, o.Settings, noted, again)
+func runHooksByName(ctx context.Context, second <-chan struct{}, o cli.RunHooksOptions) (code int, err error) {
+	d, done, err := newDeployer(ctx, o.Settings, noted, second)
 	defer done()
 	if err != nil {
 		return cli.Status(err), err
@@ -337,8 +337,8 @@ func readEnvFile(name string) (porter.Environment, error) {
 
 // runInstallHooks lays a hook pod out below the root and prints the links by
 // which its hooks are run.
-func runInstallHooks(ctx context.Context, again <-chan struct{}, o cli.InstallHooksOptions) error {
-	d, done, err := newDeployer(ctx, o.Settings, noted, again)
+func runInstallHooks(ctx context.Context, second <-chan struct{}, o cli.InstallHooksOptions) error {
+	d, done, err := newDeployer(ctx, o.Settings, noted, second)
 	defer done()
 	if err != nil {
 		return err

@@ -100,8 +100,8 @@ func (d *deployer) plan(ctx context.Context, url string) (*preview.Plan, error) 
 // planArchive opens the archive where it has been kept for a rollback, or
 // fetches it. A kept one that is damaged is not taken.
 func (d *deployer) planArchive(ctx context.Context, s Spec) (Archive, error) {
-	if d.kept != nil {
-		if f, ok := d.kept.Find(s.Checksum.String()); ok {
+	if d.cached != nil {
+		if f, ok := d.cached.Find(s.Checksum.String()); ok {
 			if fetch.Verify(ctx, f, s.Checksum) == nil {
 				return Archive{File: f, Source: "the kept archive"}, nil
 			}

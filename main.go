@@ -52,38 +52,38 @@ const (
 
 // realMain is main with an exit status, so that deferred calls run.
 func realMain() int {
-	ctx, again, stop := withSignals(context.Background())
+	ctx, second, stop := withSignals(context.Background())
 	defer stop()
 	p := cli.Process{Args: os.Args, Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
-	return cli.Main(ctx, p, actions(again))
+	return cli.Main(ctx, p, actions(second))
 }
 
 // actions are what the command line can ask for.
-func actions(again <-chan struct{}) cli.Actions {
+func actions(second <-chan struct{}) cli.Actions {
 	return cli.Actions{
 		Version: version(),
 		Deploy: func(ctx context.Context, o cli.DeployOptions) (string, error) {
-			return runDeploy(ctx, again, o)
+			return runDeploy(ctx, second, o)
 		},
 		Rollback: func(ctx context.Context, o cli.RollbackOptions) (history.Run, error) {
-			return runRollback(ctx, again, o)
+			return runRollback(ctx, second, o)
 		},
 		Plan:      runPlan,
 		Check:     runCheck,
 		ListHooks: runListHooks,
 		RunHooks: func(ctx context.Context, o cli.RunHooksOptions) (int, error) {
-			return runHooksByName(ctx, again, o)
+			return runHooksByName(ctx, second, o)
 		},
 		InstallHooks: func(ctx context.Context, o cli.InstallHooksOptions) error {
-			return runInstallHooks(ctx, again, o)
+			return runInstallHooks(ctx, second, o)
 		},
 	}
 }
 
-// impatience is how long after the first signal a second one counts: a
+// secondAfter is how long after the first signal a second one counts: a
 // service manager signals a whole group, and the watch in it hands its own
 // signal on.
-const impatience = 2 * time.Second
+const secondAfter = 2 * time.Second
 
 // withSignals returns a context that SIGINT, SIGTERM or SIGHUP ends, with the
 // signal as its cause, and a channel that a second one closes. SIGPIPE is
@@ -91,7 +91,7 @@ const impatience = 2 * time.Second
 // session does, must not end a deployment without its failure commands.
 func withSignals(parent context.Context) (context.Context, <-chan struct{}, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
-	again := make(chan struct{})
+	second := make(chan struct{})
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	pipe := make(chan os.Signal, 1)
@@ -100,13 +100,13 @@ func withSignals(parent context.Context) (context.Context, <-chan struct{}, func
 		cancel(failure.Signal{Signal: <-signals})
 		first := time.Now()
 		for range signals {
-			if time.Since(first) > impatience {
-				close(again)
+			if time.Since(first) > secondAfter {
+				close(second)
 				return
 			}
 		}
 	}()
-	return ctx, again, func() { signal.Stop(signals); signal.Stop(pipe); cancel(nil) }
+	return ctx, second, func() { signal.Stop(signals); signal.Stop(pipe); cancel(nil) }
 }
 
 // userAgent is v1.x's form.

@@ -20,7 +20,7 @@ import (
 // Spec is what a run deploys: a manifest, and what has been settled by it.
 type Spec struct {
 	*manifest.Loaded                   // nil before it is known
-	Back             *past             // what a rollback goes back to; nil for a deployment
+	Past             *past             // what a rollback goes back to; nil for a deployment
 	Dest             *disk.Dest        // as it was opened; nil before
 	Strategy         strategy.Strategy // nil before dest was opened
 	Hooks            *all.Set          // nil = none, or none yet
@@ -31,7 +31,7 @@ func specOf(back *past) Spec {
 	if back == nil {
 		return Spec{}
 	}
-	return Spec{Back: back, Loaded: &manifest.Loaded{Manifest: &manifest.Manifest{Dest: back.Dest}}}
+	return Spec{Past: back, Loaded: &manifest.Loaded{Manifest: &manifest.Manifest{Dest: back.Dest}}}
 }
 
 // hasDest tells whether there is something to lock. Without src, dest has not
@@ -40,11 +40,11 @@ func (s Spec) hasDest() bool { return filepath.IsAbs(s.Manifest.Dest) }
 
 // hasSrc tells whether there is something to deploy. A rollback always has,
 // if only a release whose manifest is not known.
-func (s Spec) hasSrc() bool { return len(s.Src) > 0 || s.Back != nil }
+func (s Spec) hasSrc() bool { return len(s.Src) > 0 || s.Past != nil }
 
 // isSwitch tells whether the run goes back to a deployment that stands at dest:
 // there is nothing to fetch.
-func (s Spec) isSwitch() bool { return s.Back != nil && s.Back.Standing != "" }
+func (s Spec) isSwitch() bool { return s.Past != nil && s.Past.Standing != "" }
 
 // live is the directory that the deployed tree is in.
 func (s Spec) live() string {

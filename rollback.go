@@ -34,8 +34,8 @@ type past struct {
 
 // runRollback deploys to DEST what was good there before: the release, or
 // the archive that has been kept.
-func runRollback(ctx context.Context, again <-chan struct{}, o cli.RollbackOptions) (history.Run, error) {
-	d, done, err := newDeployer(ctx, o.Settings, remembered, again)
+func runRollback(ctx context.Context, second <-chan struct{}, o cli.RollbackOptions) (history.Run, error) {
+	d, done, err := newDeployer(ctx, o.Settings, remembered, second)
 	defer done()
 	e := &event.Event{Source: event.Rollback}
 	if err != nil {
@@ -50,8 +50,8 @@ func runRollback(ctx context.Context, again <-chan struct{}, o cli.RollbackOptio
 
 // recall finds what to go back to, and the manifest that it was deployed by.
 func (p provider) recall(ctx context.Context, s Spec) (Spec, error) {
-	b := *s.Back
-	s.Back = &b
+	b := *s.Past
+	s.Past = &b
 	if err := p.policy.Dest(b.Dest); err != nil {
 		return s, err
 	}
@@ -107,10 +107,10 @@ func (p provider) deployments(path string) (strategy.Deployments, error) {
 // wasSynced tells whether the last good run on dest made it by a strategy
 // that lays it out otherwise than the one named.
 func (p provider) wasSynced(dest, name string) bool {
-	if p.kept == nil {
+	if p.cached == nil {
 		return false
 	}
-	kept, err := p.kept.List(dest)
+	kept, err := p.cached.List(dest)
 	return err == nil && len(kept) > 0 && !strategies.List().Alike(kept[0].Strategy, name)
 }
 
@@ -166,10 +166,10 @@ func theOne(found []string, to, dest string) (string, error) {
 // chooseKept finds the kept archive to go back to: that of the last good run,
 // or, when it is what dest holds, of the one before.
 func (p provider) chooseKept(b *past) error {
-	if p.kept == nil {
+	if p.cached == nil {
 		return fmt.Errorf("nothing is kept: no usable state directory")
 	}
-	all, err := p.kept.List(b.Dest)
+	all, err := p.cached.List(b.Dest)
 	if err != nil {
 		return err
 	}
@@ -185,7 +185,7 @@ func (p provider) chooseKept(b *past) error {
 		if err != nil {
 			return err
 		}
-		b.Kept, err = p.kept.Get(id)
+		b.Kept, err = p.cached.Get(id)
 		return err
 	}
 	if p.isLive(b.Dest, all) {
@@ -234,10 +234,10 @@ func older(all []cache.Entry) []cache.Entry {
 // deployment that stands at dest may be known no more: better live without its
 // commands than not live.
 func (p provider) recallManifest(b *past) (*manifest.Loaded, error) {
-	known := p.kept != nil
+	known := p.cached != nil
 	if b.Standing != "" && known {
 		var err error
-		b.Kept, err = p.kept.Get(b.Standing)
+		b.Kept, err = p.cached.Get(b.Standing)
 		known = err == nil
 	}
 	if known {
@@ -255,7 +255,7 @@ func (p provider) recallManifest(b *past) (*manifest.Loaded, error) {
 }
 
 func (p provider) parseKept(e cache.Entry) (*manifest.Loaded, error) {
-	raw, err := p.kept.Manifest(e.Run)
+	raw, err := p.cached.Manifest(e.Run)
 	if err != nil {
 		return nil, err
 	}
@@ -273,10 +273,10 @@ func (p provider) fetchKept(ctx context.Context, s Spec) (Archive, error) {
 	if s.isSwitch() {
 		return Archive{}, nil // the release is there
 	}
-	from := s.Back.Kept
-	file, ok := p.kept.Archive(from.Run)
+	from := s.Past.Kept
+	file, ok := p.cached.Archive(from.Run)
 	if !ok { // a later run may have deployed the same
-		file, ok = p.kept.Find(from.Checksum)
+		file, ok = p.cached.Find(from.Checksum)
 	}
 	if !ok {
 		p.log.Info(fmt.Sprintf("the archive of run %s is not kept: fetching it again", from.Run))

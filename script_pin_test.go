@@ -40,7 +40,8 @@ func cmdPins(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	program, err := filepath.Abs(command(ts, []string{"stretcher"}).Path)
 	ts.Check(err)
-	see := strings.NewReplacer("@PROGRAM@", program, "@WORK@", ts.Getenv("WORK"), "@STATE@", ts.Getenv("STRETCHER_STATE_DIR"))
+	see := strings.NewReplacer("@PROGRAM@", program, "@WORK@", ts.Getenv("WORK"),
+		"@STATE@", ts.Getenv("STRETCHER_STATE_DIR"))
 	ts.Check(os.WriteFile(ts.MkAbs("see"), []byte(see.Replace(string(text))), 0o755))
 }
 

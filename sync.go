@@ -92,8 +92,8 @@ func (d *deployer) target(s Spec, told func() run) strategy.Target {
 		mode := fs.FileMode(*m.DestMode)
 		t.DestMode = &mode
 	}
-	if s.Back != nil {
-		t.Releases.Back = s.Back.Standing
+	if s.Past != nil {
+		t.Releases.Back = s.Past.Standing
 	}
 	return t
 }
