@@ -72,7 +72,7 @@ func (d *decoder) merge(own []pair, seen map[string]int, merged []*yaml.Node, pa
 }
 
 // unknown warns of a key nobody reads and names the nearest that exists.
-func unknown(k *yaml.Node, at string, known map[string]int) *Problem {
+func unknown(k *yaml.Node, at string, known map[string][]int) *Problem {
 	p := &Problem{Line: k.Line, Key: at, Message: "unknown key"}
 	names := make([]string, 0, len(known))
 	for name := range known {

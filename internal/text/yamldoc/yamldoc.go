@@ -87,7 +87,8 @@ func Decode(data []byte, into any) (warnings, problems []*Problem) {
 
 // Decode reads the document into the struct that into points to, by its yaml
 // tags. It returns warnings and problems in document order; into is only to be
-// used when there is no problem.
+// used when there is no problem. The keys of an embedded struct stand in the
+// document as if they were those of the struct that it is in.
 //
 // Field types: string, bool, signed integers, encoding.TextUnmarshaler, Raw,
 // structs, slices, pointers to and maps from string to any of these, and what
@@ -281,16 +282,17 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, key string) {
 			d.warnings = append(d.warnings, unknown(p.key, at, known))
 			continue
 		}
-		d.node(p.value, v.Field(i), at)
+		d.node(p.value, v.FieldByIndex(i), at)
 	}
 }
 
-// keys returns the field index of each key of a struct type.
-func keys(t reflect.Type) map[string]int {
-	m := make(map[string]int, t.NumField())
-	for i := range t.NumField() {
-		if name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ","); name != "" && name != "-" {
-			m[name] = i
+// keys returns the index of the field of each key of a struct type, the
+// keys of embedded structs included.
+func keys(t reflect.Type) map[string][]int {
+	m := make(map[string][]int, t.NumField())
+	for _, f := range reflect.VisibleFields(t) {
+		if name, _, _ := strings.Cut(f.Tag.Get("yaml"), ","); name != "" && name != "-" {
+			m[name] = f.Index
 		}
 	}
 	return m

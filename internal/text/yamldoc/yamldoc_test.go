@@ -131,6 +131,50 @@ func TestTabHint(t *testing.T) {
 	}
 }
 
+// The keys of embedded structs are the struct's own, at any depth.
+func TestEmbeddedStructs(t *testing.T) {
+	type Below struct {
+		Deep string `yaml:"deep"`
+	}
+	type Group struct {
+		Below
+		Title string `yaml:"title"`
+		List  []job  `yaml:"list"`
+	}
+	type document struct {
+		Name string `yaml:"name"`
+		Group
+	}
+	for _, tc := range []struct {
+		doc      string
+		want     document
+		warnings string
+		hint     string
+		problems string
+	}{
+		{doc: "title: t\nlist: [a]\ndeep: d\nname: n",
+			want: document{"n", Group{Below{"d"}, "t", []job{{Run: "a"}}}}},
+		{doc: "<<: {title: t, deep: d}\ndeep: own", want: document{"", Group{Below{"own"}, "t", nil}}},
+		{doc: "name: n\ntitel: t", want: document{Name: "n"},
+			warnings: "line 2: titel: unknown key", hint: `did you mean "title"?`},
+		{doc: "group: {title: t}", warnings: "line 1: group: unknown key"},
+		{doc: "Below: {deep: d}", warnings: "line 1: Below: unknown key"},
+		{doc: "title: a\nname: n\ntitle: b", problems: "title: stands twice, on lines 1 and 3"},
+		{doc: "deep: [a]", problems: "line 1: deep: is a list where a single value belongs"},
+	} {
+		var got document
+		warnings, problems := Decode([]byte(tc.doc), &got)
+		if text := lines(problems); text != tc.problems {
+			t.Errorf("%q: problems %q, want %q", tc.doc, text, tc.problems)
+		} else if text == "" && !reflect.DeepEqual(got, tc.want) {
+			t.Errorf("%q: %+v, want %+v", tc.doc, got, tc.want)
+		}
+		if text := lines(warnings); text != tc.warnings || text != "" && warnings[0].Hint != tc.hint {
+			t.Errorf("%q: warnings %+v, want %q with %q", tc.doc, warnings, tc.warnings, tc.hint)
+		}
+	}
+}
+
 func TestUnknownKeysAreWarnings(t *testing.T) {
 	for _, tc := range []struct{ doc, text, hint string }{
 		{"nmae: x", "line 1: nmae: unknown key", `did you mean "name"?`},
@@ -255,4 +299,13 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	})
+}
+
+// lines are problems, one a line.
+func lines(problems []*Problem) string {
+	var all []string
+	for _, p := range problems {
+		all = append(all, p.Error())
+	}
+	return strings.Join(all, "\n")
 }
