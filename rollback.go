@@ -250,7 +250,9 @@ func (p provider) recallManifest(b *past) (*manifest.Loaded, error) {
 	p.log.Warn(fmt.Sprintf("the manifest of release %s is not known any more: no commands run", b.Standing))
 	return &manifest.Loaded{Manifest: &manifest.Manifest{
 		Dest: b.Dest, SyncStrategy: b.Strategy,
-		Name: cmp.Or(b.Deployment.Name, filepath.Base(b.Dest)), Version: b.Deployment.Version,
+		About: manifest.About{
+			Name: cmp.Or(b.Deployment.Name, filepath.Base(b.Dest)), Version: b.Deployment.Version,
+		},
 	}}, nil
 }
 

@@ -37,16 +37,29 @@ type Manifest struct {
 	Hooks        porter.Lists       `yaml:"hooks"`
 	Config       yamldoc.Raw        `yaml:"config"` // for hooks alone; a map
 
+	About
+	StrategyKeys
+	Bounds
+}
+
+// About is what people know a deployment by.
+type About struct {
 	Name        string            `yaml:"name"`
 	Version     string            `yaml:"version"`
 	Annotations map[string]string `yaml:"annotations"`
+}
 
+// StrategyKeys are the keys that one strategy reads alone.
+type StrategyKeys struct {
 	Native   NativeKeys   `yaml:"native"`   // for the strategy of that name
 	Releases ReleaseKeys  `yaml:"releases"` // for the strategy of that name
 	Rollback RollbackKeys `yaml:"rollback"` // for releases
+}
 
-	Extract policy.Extract `yaml:"extract"` // no looser than the host policy's
-	Limits  Limits         `yaml:"limits"`  // no looser than the host policy's
+// Bounds are what an archive may be and hold, no looser than the host policy's.
+type Bounds struct {
+	Extract policy.Extract `yaml:"extract"`
+	Limits  Limits         `yaml:"limits"`
 }
 
 // Title is the deployment's name and version.

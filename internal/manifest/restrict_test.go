@@ -10,7 +10,7 @@ import (
 // TestRestrict: of each limit the tighter counts, and every mirror must be
 // allowed.
 func TestRestrict(t *testing.T) {
-	m := &Manifest{Src: []string{"s3://a/k", "s3://b/k"}, Limits: Limits{Archive: 10, Files: 7}}
+	m := &Manifest{Src: []string{"s3://a/k", "s3://b/k"}, Bounds: Bounds{Limits: Limits{Archive: 10, Files: 7}}}
 	host := &policy.Policy{Extract: policy.Strict, Limits: policy.Limits{Archive: 20, Unpacked: 30, Files: 5}}
 	if err := m.Restrict(host); err != nil {
 		t.Fatal(err)

@@ -455,8 +455,10 @@ func nestedKeys(typ reflect.Type) []string {
 
 func yamlKeys(typ reflect.Type) []string {
 	var all []string
-	for i := range typ.NumField() {
-		all = append(all, typ.Field(i).Tag.Get("yaml"))
+	for _, f := range reflect.VisibleFields(typ) {
+		if !f.Anonymous {
+			all = append(all, f.Tag.Get("yaml"))
+		}
 	}
 	return all
 }
