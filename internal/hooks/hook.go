@@ -55,12 +55,7 @@ type Hook struct {
 	Point   Point  // "" for a user-defined hook
 	Stage   string // the dialect's own word for the point
 
-	Path  string   // program
-	Argv0 string   // argv[0]; "" = Path
-	Args  []string // argv without argv[0]
-	Env   []string // NAME=value, complete: nothing is inherited; nil = the Runner's Env
-	Dir   string   // working directory; "" = the caller's
-	Stdin []byte   // nil = nothing to read
+	Process
 
 	Timeout time.Duration // when it is told to end; 0 = never
 	Grace   time.Duration // from TERM to KILL; 0 = process.DefaultGrace; NoGrace = KILL at once
@@ -82,6 +77,16 @@ type Hook struct {
 	// Problem is why the hook can't run. It is recorded in place of a run and
 	// is a failure only when the hook is Required.
 	Problem error
+}
+
+// Process is the one process that a hook is.
+type Process struct {
+	Path  string   // program
+	Argv0 string   // argv[0]; "" = Path
+	Args  []string // argv without argv[0]
+	Env   []string // NAME=value, complete: nothing is inherited; nil = the Runner's Env
+	Dir   string   // working directory; "" = the caller's
+	Stdin []byte   // nil = nothing to read
 }
 
 // Streams is what a Hook's Run works with.

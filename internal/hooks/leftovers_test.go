@@ -110,7 +110,7 @@ func TestHookThatRemovesItself(t *testing.T) {
 	}
 	b := newBench(t)
 	for range 2 {
-		if err := b.Run(t.Context(), PreSync, []Hook{{Dialect: P2, Name: "gone", Path: path}}, false); err != nil {
+		if err := b.Run(t.Context(), PreSync, []Hook{{Dialect: P2, Name: "gone", Process: Process{Path: path}}}, false); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -45,7 +45,7 @@ func (b *bench) names() string {
 }
 
 func script(name, text string) Hook {
-	return Hook{Dialect: P2, Name: name, Source: "/hooks.d/" + name, Path: "/bin/sh", Args: []string{"-c", text}, Grace: 200 * time.Millisecond}
+	return Hook{Dialect: P2, Name: name, Source: "/hooks.d/" + name, Process: Process{Path: "/bin/sh", Args: []string{"-c", text}}, Grace: 200 * time.Millisecond}
 }
 
 func required(h Hook) Hook {
@@ -80,7 +80,7 @@ func TestFailures(t *testing.T) {
 		{"unusable", []Hook{unusable, ok}, "unusable ok", ""},
 		{"unusable, required", []Hook{required(unusable), ok}, "unusable", `p2 hook "unusable": is not executable`},
 		{"group", []Hook{concurrent(required(bad)), concurrent(ok), ok}, "bad ok", `p2 hook "bad": exit status 3`},
-		{"no such program", []Hook{required(Hook{Dialect: OCI, Name: "x", Path: "/no/such"})}, "x", `oci hook "x": start "/no/such"`},
+		{"no such program", []Hook{required(Hook{Dialect: OCI, Name: "x", Process: Process{Path: "/no/such"}})}, "x", `oci hook "x": start "/no/such"`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := newBench(t)
@@ -175,7 +175,7 @@ func TestWhatAHookGets(t *testing.T) {
 
 func TestArgv0(t *testing.T) {
 	b := newBench(t)
-	h := Hook{Dialect: OCI, Name: "argv", Path: "/bin/sh", Argv0: "other", Args: []string{"-c", `tr '\0' ' ' </proc/$$/cmdline`}, Required: true}
+	h := Hook{Dialect: OCI, Name: "argv", Process: Process{Path: "/bin/sh", Argv0: "other", Args: []string{"-c", `tr '\0' ' ' </proc/$$/cmdline`}}, Required: true}
 	if err := b.Run(t.Context(), PreSync, []Hook{h}, false); err != nil {
 		t.Fatal(err)
 	}

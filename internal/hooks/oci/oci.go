@@ -200,8 +200,8 @@ func Stages(p hooks.Point) []string {
 func (d Definition) at(p hooks.Point, stage string, state []byte) hooks.Hook {
 	h := hooks.Hook{
 		Dialect: hooks.OCI, Name: strings.TrimSuffix(d.Name, suffix), Source: d.Source, Point: p, Stage: stage,
-		Path: d.Hook.Path, Env: append([]string{}, d.Hook.Env...), Stdin: state,
-		Grace: hooks.NoGrace, Required: Stops(p), Condition: condition(p),
+		Process: hooks.Process{Path: d.Hook.Path, Env: append([]string{}, d.Hook.Env...), Stdin: state},
+		Grace:   hooks.NoGrace, Required: Stops(p), Condition: condition(p),
 	}
 	if len(d.Hook.Args) > 0 {
 		h.Argv0, h.Args = d.Hook.Args[0], d.Hook.Args[1:]

@@ -122,7 +122,7 @@ func (o Options) hook(dir, name string, names hooks.Names, problem error) hooks.
 	term, kill := o.Times()
 	h := hooks.Hook{
 		Dialect: hooks.P2, Name: name, Source: filepath.Join(dir, name), Point: names.Point, Stage: names.P2,
-		Path: filepath.Join(dir, name), Env: o.environ(dir, names.P2),
+		Process: hooks.Process{Path: filepath.Join(dir, name), Env: o.environ(dir, names.P2)},
 		Timeout: term, Grace: kill - term,
 		Required: slices.Contains(o.Required, name) || slices.Contains(o.Required, names.P2+"/"+name),
 		Problem:  problem,
