@@ -236,9 +236,9 @@ func (d *deployer) record(r run, err error) {
 // newRow is a run's row in the history as far as it is known at the start.
 func (t *tools) newRow(id string, e *event.Event) history.Run {
 	return history.Run{
-		ID: id, Started: time.Now(), URL: redact.URL(e.URL),
+		ID: id, Started: time.Now(), Deployment: history.Deployment{URL: redact.URL(e.URL)},
 		Event: e.String(), EventKey: e.Key(process.Boot()), User: userName(os.Getenv),
-		PID: os.Getpid(), ProcStart: process.Start(os.Getpid()),
+		Process: history.Process{PID: os.Getpid(), ProcStart: process.Start(os.Getpid())},
 	}
 }
 

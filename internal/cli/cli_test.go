@@ -45,7 +45,7 @@ func (c *call) actions() Actions {
 		},
 		Rollback: func(_ context.Context, o RollbackOptions) (history.Run, error) {
 			c.rollback = &o
-			return history.Run{ID: "1", Dest: o.Dest, Result: history.Good}, nil
+			return history.Run{ID: "1", Deployment: history.Deployment{Dest: o.Dest}, Result: history.Good}, nil
 		},
 		Plan: func(_ context.Context, o ManifestOptions) (bool, error) {
 			c.plan = &o

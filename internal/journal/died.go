@@ -51,7 +51,7 @@ func (j *Journal) clearCommands(hooks Hooks) {
 			continue
 		}
 		j.log.Warn(fmt.Sprintf("%s, run %s, died: removing what it left", owner.What, run))
-		j.clear(history.Run{ID: run, Staging: owner.Dirs}, hooks)
+		j.clear(history.Run{ID: run, Process: history.Process{Staging: owner.Dirs}}, hooks)
 	}
 }
 

@@ -36,11 +36,11 @@ func TestDirsOf(t *testing.T) {
 		TempPrefix(run) + "0": false, "/tmp/" + TempPrefix(other) + "0": false, own + "/": false, own + "/..": false,
 		own + "/../app": false, own + "/.": false, "/x/../" + own: false, own + "\x00": false, own + "0/app": false,
 	} {
-		if got := dirsOf(history.Run{ID: run, Staging: []string{dir}}); (len(got) == 1) != want {
+		if got := dirsOf(history.Run{ID: run, Process: history.Process{Staging: []string{dir}}}); (len(got) == 1) != want {
 			t.Errorf("%q: %q, want removed: %v", dir, got, want)
 		}
 	}
-	if got := dirsOf(history.Run{ID: "", Staging: []string{"/tmp/.stretcher--0"}}); len(got) != 0 {
+	if got := dirsOf(history.Run{ID: "", Process: history.Process{Staging: []string{"/tmp/.stretcher--0"}}}); len(got) != 0 {
 		t.Errorf("a run without an id: %q", got)
 	}
 }

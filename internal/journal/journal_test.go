@@ -42,7 +42,7 @@ func aRun(alive bool) history.Run {
 	if !alive {
 		start = "another-boot:1"
 	}
-	return history.Run{ID: newID(), Started: time.Now(), PID: os.Getpid(), ProcStart: start}
+	return history.Run{ID: newID(), Started: time.Now(), Process: history.Process{PID: os.Getpid(), ProcStart: start}}
 }
 
 // row reads the row of a run.

@@ -24,7 +24,7 @@ func TestPrivate(t *testing.T) {
 	}
 	defer j.Close()
 	const id = "0190a0a0-0000-7000-8000-000000000001"
-	j.Begin(history.Run{ID: id, Started: time.Now(), PID: os.Getpid()}, false)
+	j.Begin(history.Run{ID: id, Started: time.Now(), Process: history.Process{PID: os.Getpid()}}, false)
 	old := time.Unix(1e9, 0)
 	if err := os.Chtimes(place, old, old); err != nil {
 		t.Fatal(err)

@@ -8,7 +8,7 @@ import (
 )
 
 func claimRun(id, key string) Run {
-	return Run{ID: id, Started: time.Now(), EventKey: key, PID: 1}
+	return Run{ID: id, Started: time.Now(), EventKey: key, Process: Process{PID: 1}}
 }
 
 func openNew(t *testing.T) *Store {

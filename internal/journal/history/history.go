@@ -57,10 +57,7 @@ type Run struct {
 	ID       string    // UUIDv7
 	Started  time.Time // to the microsecond
 	Finished time.Time // zero while running; of a died run the last sign of life
-	Name     string
-	Version  string
-	Dest     string // real or as in the manifest, but always the same for one dest
-	URL      string // of the manifest, redacted
+	Deployment
 	Result   Result
 	Step     string // the step it is in, or ended in
 	Exit     int    // the program's exit code; meaningless unless the run has ended
@@ -68,16 +65,26 @@ type Run struct {
 	Event    string // for people: "consul ID", "serf NAME LTIME", "argument", "stdin"
 	EventKey string // what a replayed event is known by; "" for none
 	User     string // who started it; "" when that says nothing
+	Process
+}
 
+// Deployment is what a run deploys, and where.
+type Deployment struct {
+	Name        string
+	Version     string
+	Dest        string // real or as in the manifest, but always the same for one dest
+	URL         string // of the manifest, redacted
 	Fingerprint string // what was deployed: checksum, strategy, excludes, mode
 	Tree        string // where or what the recorded tree of dest is
+}
 
-	PID       int      // of the process, with ProcStart: is it the same process still?
-	ProcStart string   // boot id and start time of the process, in the caller's form
-	Log       string   // path of the log file
-	Staging   []string // paths to remove when the run has died
-
-	Touched time.Time // last sign of life; set by the store, not by the caller
+// Process is what is known of a run's process, and what it leaves.
+type Process struct {
+	PID       int       // with ProcStart: is it the same process still?
+	ProcStart string    // boot id and start time, in the caller's form
+	Log       string    // path of the log file
+	Staging   []string  // paths to remove when the run has died
+	Touched   time.Time // last sign of life; set by the store, not by the caller
 }
 
 // Ended reports whether the run itself has said how it ended.

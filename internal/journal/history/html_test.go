@@ -55,8 +55,8 @@ func TestHTMLTellsTheRuns(t *testing.T) {
 // hostile has in every text what would break out of where it stands.
 func hostile(s string) []Detail {
 	r := Run{
-		ID: s, Started: sampleNow.Add(-time.Hour), Finished: sampleNow, Name: s, Version: s, Dest: s, URL: s, Result: Result(s),
-		Step: s, Error: s, Event: s, User: s, Log: s,
+		ID: s, Started: sampleNow.Add(-time.Hour), Finished: sampleNow, Deployment: Deployment{Name: s, Version: s, Dest: s, URL: s}, Result: Result(s),
+		Step: s, Error: s, Event: s, User: s, Process: Process{Log: s},
 	}
 	step := Step{Point: s, Dialect: s, Name: s, Signal: s, Started: r.Started, Duration: time.Minute}
 	return []Detail{{r, []Step{step}}}

@@ -24,7 +24,7 @@ var clocks = map[string]func(n int) time.Time{
 // addAt writes the n-th run by such a clock.
 func addAt(t *testing.T, s *Store, clock func(int) time.Time, n int, id, dest string, result Result) {
 	t.Helper()
-	r := Run{ID: id, Dest: dest, Started: clock(n), Finished: clock(n).Add(time.Minute), Result: result, Log: "log " + id}
+	r := Run{ID: id, Deployment: Deployment{Dest: dest}, Started: clock(n), Finished: clock(n).Add(time.Minute), Result: result, Process: Process{Log: "log " + id}}
 	write(t, s, Detail{Run: r}, false)
 }
 
@@ -125,7 +125,7 @@ func TestAfter(t *testing.T) {
 	check("[early]") // being found dead is no sign of life, and takes none away
 	addRun(t, s, "failed", "/d", Failed, 6, 7)
 	check("[failed early]")
-	if _, err := s.After(t.Context(), Run{ID: "none", Dest: "/d"}); !errors.Is(err, ErrNotFound) {
+	if _, err := s.After(t.Context(), Run{ID: "none", Deployment: Deployment{Dest: "/d"}}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("after no run: %v", err)
 	}
 }

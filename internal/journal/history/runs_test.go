@@ -22,7 +22,7 @@ func at(n int) time.Time { return time.Date(2026, 11, 22, 0, n, 0, 0, time.UTC) 
 // addRun writes a run that went from one minute to another.
 func addRun(t *testing.T, s *Store, id, dest string, result Result, from, to int) {
 	t.Helper()
-	r := Run{ID: id, Dest: dest, Result: result, Started: at(from), Finished: at(to), EventKey: "key " + id, Log: "log " + id}
+	r := Run{ID: id, Deployment: Deployment{Dest: dest}, Result: result, Started: at(from), Finished: at(to), EventKey: "key " + id, Process: Process{Log: "log " + id}}
 	switch result {
 	case Skipped:
 		must(t, s.Skip(t.Context(), r))
@@ -36,7 +36,7 @@ func addRun(t *testing.T, s *Store, id, dest string, result Result, from, to int
 // begin writes a run that goes on.
 func begin(t *testing.T, s *Store, id, dest string) Run {
 	t.Helper()
-	r := Run{ID: id, Dest: dest, Started: time.Now()}
+	r := Run{ID: id, Deployment: Deployment{Dest: dest}, Started: time.Now()}
 	must(t, s.Begin(t.Context(), r))
 	return r
 }
@@ -199,7 +199,7 @@ func TestRunByPrefix(t *testing.T) {
 func TestDied(t *testing.T) {
 	s := newStore(t)
 	for i, id := range []string{"alive", "dead", "gone"} {
-		r := Run{ID: id, Started: at(i), PID: i, ProcStart: "boot " + id, Staging: []string{"/s/" + id}, EventKey: id}
+		r := Run{ID: id, Started: at(i), Process: Process{PID: i, ProcStart: "boot " + id, Staging: []string{"/s/" + id}}, EventKey: id}
 		must(t, s.Begin(t.Context(), r))
 		must(t, s.SetStep(t.Context(), id, "sync"))
 	}

@@ -157,7 +157,7 @@ func FuzzTable(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		r := Run{ID: s, Name: s, Version: s, Dest: s, Event: s, User: s, Error: s, Step: s, Result: Result(s), Log: s}
+		r := Run{ID: s, Deployment: Deployment{Name: s, Version: s, Dest: s}, Event: s, User: s, Error: s, Step: s, Result: Result(s), Process: Process{Log: s}}
 		var table, detail bytes.Buffer
 		if err := WriteTable(&table, []Run{r}); err != nil {
 			t.Fatal(err)
