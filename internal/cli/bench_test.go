@@ -8,7 +8,8 @@ import (
 
 // BenchmarkDeploy is what the command line costs each deployment.
 func BenchmarkDeploy(b *testing.B) {
-	p := Process{Args: []string{"stretcher", "-timeout", "30", "s3://b/k"}, Environ: []string{"HOME=/nowhere"}, Stdout: io.Discard, Stderr: io.Discard}
+	p := Process{Args: []string{"stretcher", "-timeout", "30", "s3://b/k"}, Environ: []string{"HOME=/nowhere"},
+		Stdout: io.Discard, Stderr: io.Discard}
 	nothing := Actions{Deploy: func(context.Context, DeployOptions) (string, error) { return "", nil }}
 	for b.Loop() {
 		if status := Main(b.Context(), p, nothing); status != ExitGood {

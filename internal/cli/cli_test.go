@@ -29,7 +29,8 @@ func callWith(t *testing.T, env []string, args ...string) *call {
 	t.Helper()
 	c := &call{}
 	var stdout, stderr bytes.Buffer
-	p := Process{Args: append([]string{"stretcher"}, args...), Environ: append([]string{"HOME=/nowhere"}, env...), Stdout: &stdout, Stderr: &stderr}
+	p := Process{Args: append([]string{"stretcher"}, args...), Environ: append([]string{"HOME=/nowhere"}, env...),
+		Stdout: &stdout, Stderr: &stderr}
 	c.status = Main(t.Context(), p, c.actions())
 	c.stdout, c.stderr = stdout.String(), stderr.String()
 	return c
@@ -72,5 +73,6 @@ func (c *call) actions() Actions {
 
 // told tells whether an action was called.
 func (c *call) told() bool {
-	return c.deploy != nil || c.rollback != nil || c.plan != nil || c.check != nil || c.list != nil || c.run != nil || c.install != nil
+	return c.deploy != nil || c.rollback != nil || c.plan != nil || c.check != nil || c.list != nil ||
+		c.run != nil || c.install != nil
 }

@@ -23,7 +23,8 @@ func TestHandedOn(t *testing.T) {
 	a := &app{Process: Process{Environ: env, Stdin: os.Stdin}}
 	stdin, got := a.handedOn([]string{"s3://b/k"})
 	text, err := io.ReadAll(stdin)
-	if err != nil || string(text) != "s3://b/k\n" || !slices.Equal(got, []string{"A=1", "SERF_USER_LTIME=5", "CONSUL_INDEXES=8"}) {
+	if err != nil || string(text) != "s3://b/k\n" || !slices.Equal(got, []string{"A=1", "SERF_USER_LTIME=5",
+		"CONSUL_INDEXES=8"}) {
 		t.Errorf("%q, %v, %q", text, err, got)
 	}
 	if stdin, got = a.handedOn(nil); stdin != os.Stdin || !slices.Equal(got, env) {
@@ -54,7 +55,8 @@ func TestUndetached(t *testing.T) {
 }
 
 // asked is one call as Serf's handler, with text on its standard input.
-func asked(t *testing.T, deploy func(context.Context, DeployOptions) (string, error), name, text, dir string, args ...string) (status int, stdout, stderr string) {
+func asked(t *testing.T, deploy func(context.Context, DeployOptions) (string, error), name, text, dir string,
+	args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "stdin")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -109,7 +111,8 @@ func TestAnswers(t *testing.T) {
 	if status != ExitUsage || stdout != "error: unknown flag: --tiemout\n" || stderr != "" {
 		t.Errorf("status %d, answered %q, said %q", status, stdout, stderr)
 	}
-	if status, stdout, _ := asked(t, noisy("deployed", nil), "deploy", "", dir, "s3://b/k"); status != ExitGood || stdout != "noise" {
+	if status, stdout, _ := asked(t, noisy("deployed", nil), "deploy", "", dir, "s3://b/k"); status != ExitGood ||
+		stdout != "noise" {
 		t.Errorf("with a URL it is no query: status %d, printed %q", status, stdout)
 	}
 }

@@ -11,13 +11,17 @@ import (
 // bad value names the variable and not itself.
 func TestEnvironment(t *testing.T) {
 	env := []string{
-		"STRETCHER_TIMEOUT=30", "STRETCHER_RETRY=2", "STRETCHER_MAX_BANDWIDTH=1KiB", "STRETCHER_LOG_FILE=f", "STRETCHER_FORCE=true",
-		"STRETCHER_STATE_DIR=/s", "STRETCHER_CONFIG=c", "STRETCHER_RSYNC_VERBOSE=-vv", "STRETCHER_LOCK_WAIT=", "STRETCHER_PROGRESS=never",
+		"STRETCHER_TIMEOUT=30", "STRETCHER_RETRY=2", "STRETCHER_MAX_BANDWIDTH=1KiB", "STRETCHER_LOG_FILE=f",
+		"STRETCHER_FORCE=true",
+		"STRETCHER_STATE_DIR=/s", "STRETCHER_CONFIG=c", "STRETCHER_RSYNC_VERBOSE=-vv", "STRETCHER_LOCK_WAIT=",
+		"STRETCHER_PROGRESS=never",
 		"STRETCHER_WATCH=no bool", // of another command
 	}
 	o := callWith(t, env, "s3://b/k", "--retry", "1", "--force=false").deploy
-	if o == nil || o.Timeout != 30*time.Second || o.Retry != 1 || o.MaxBandwidth != 1024 || o.File != "f" || o.Force || o.StateDir != "/s" ||
-		o.Config != "c" || !o.ConfigGiven || o.RsyncVerbose != "-vv" || o.LockWait != 10*time.Minute || o.Progress != "never" {
+	if o == nil || o.Timeout != 30*time.Second || o.Retry != 1 || o.MaxBandwidth != 1024 || o.File != "f" ||
+		o.Force || o.StateDir != "/s" ||
+		o.Config != "c" || !o.ConfigGiven || o.RsyncVerbose != "-vv" || o.LockWait != 10*time.Minute ||
+		o.Progress != "never" {
 		t.Errorf("told %+v", o)
 	}
 	if c := callWith(t, []string{"STRETCHER_JSON=1"}, "s3://b/k"); c.deploy == nil {
@@ -27,13 +31,15 @@ func TestEnvironment(t *testing.T) {
 		t.Errorf("told %+v, said %s", c.check, c.stderr)
 	}
 	for _, tc := range []struct{ env, args, want string }{
-		{"STRETCHER_TIMEOUT=s3cret", "s3://b/k", "invalid STRETCHER_TIMEOUT in the environment: it is not a duration such as 30, 90s or 5m"},
+		{"STRETCHER_TIMEOUT=s3cret", "s3://b/k",
+			"invalid STRETCHER_TIMEOUT in the environment: it is not a duration such as 30, 90s or 5m"},
 		{"STRETCHER_RETRY=-1", "check x", "invalid STRETCHER_RETRY in the environment: it must not be negative"},
 		{"STRETCHER_DETACH=s3cret", "s3://b/k", "invalid STRETCHER_DETACH in the environment: it is not true or false"},
 		{"STRETCHER_LOG_FORMAT=s3cret", "s3://b/k", "invalid STRETCHER_LOG_FORMAT in the environment: text or json expected"},
 	} {
 		c := callWith(t, []string{tc.env}, strings.Fields(tc.args)...)
-		if c.status != ExitUsage || !strings.HasPrefix(c.stderr, "stretcher: "+tc.want+"\nhint: ") || strings.Contains(c.stderr, "s3cret") || c.told() {
+		if c.status != ExitUsage || !strings.HasPrefix(c.stderr, "stretcher: "+tc.want+"\nhint: ") ||
+			strings.Contains(c.stderr, "s3cret") || c.told() {
 			t.Errorf("%s: status %d, said %s", tc.env, c.status, c.stderr)
 		}
 	}

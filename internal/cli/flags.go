@@ -23,7 +23,8 @@ func newCommand(c *cobra.Command) *cobra.Command {
 	return c
 }
 
-const stateUsage = "where locks, logs and history are (default " + state.System + ", or ~/.local/state/stretcher when not root)"
+const stateUsage = "where locks, logs and history are (default " + state.System +
+	", or ~/.local/state/stretcher when not root)"
 
 // declare declares the flags of all commands.
 func (h *Host) declare(f *pflag.FlagSet) {

@@ -46,7 +46,8 @@ func positional(a *app) (args []string) {
 
 func FuzzRead(f *testing.F) {
 	for _, line := range []string{
-		"", "s3://b/k", "-timeout 30 s3://b/k", "-max-band-width=1 a -v", "--json hooks list a", "hooks -- list", "-- a -b --",
+		"", "s3://b/k", "-timeout 30 s3://b/k", "-max-band-width=1 a -v", "--json hooks list a", "hooks -- list",
+		"-- a -b --",
 		"-rsync-verbose -v", "--to x rollback /srv", "-", "--", "-=", "--=", "-vh", "-v=true", "--retry", "__complete rollb",
 		"__complete --to ", "help hooks run", " history", "run --retry", "---v --max-bandwidth rollback",
 	} {
@@ -58,9 +59,12 @@ func FuzzRead(f *testing.F) {
 // TestReadAtRandom reads lines of words that mean something.
 func TestReadAtRandom(t *testing.T) {
 	words := []string{
-		"", "-", "--", "-v", "-vh", "-h", "--retry", "-retry", "-retry=2", "--to", "--to=x", "-json", "--json=false", "hooks", "list", "run",
-		"rollback", "history", "s3://b/k", "-=", "--=", "-v=true", "--max-band-width", "-max-band-width=3", "help", "x y", "--log", "=", "-=x",
-		"-x", "--detach", "--detach=", "status", "-version=false", "--help=x", "completion", "man", "-vretry", "-h=", "---v", "---json", "---",
+		"", "-", "--", "-v", "-vh", "-h", "--retry", "-retry", "-retry=2", "--to", "--to=x", "-json", "--json=false",
+		"hooks", "list", "run",
+		"rollback", "history", "s3://b/k", "-=", "--=", "-v=true", "--max-band-width", "-max-band-width=3", "help",
+		"x y", "--log", "=", "-=x",
+		"-x", "--detach", "--detach=", "status", "-version=false", "--help=x", "completion", "man", "-vretry", "-h=",
+		"---v", "---json", "---",
 	}
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {

@@ -23,8 +23,9 @@ func TestHelp(t *testing.T) {
 				t.Errorf("%q: over %d columns: %s", words, columns, line)
 			}
 		}
-		if !strings.Contains(got.stdout, "\nusage:\n  stretcher "+strings.Join(words, " ")) || !strings.Contains(got.stdout, "\nexamples:\n  stretcher ") &&
-			c != a.root {
+		if !strings.Contains(got.stdout, "\nusage:\n  stretcher "+strings.Join(words, " ")) ||
+			!strings.Contains(got.stdout, "\nexamples:\n  stretcher ") &&
+				c != a.root {
 			t.Errorf("%q: no usage or no examples:\n%s", words, got.stdout)
 		}
 		c.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
@@ -38,7 +39,8 @@ func TestHelp(t *testing.T) {
 	}
 	for _, args := range []string{"-h", "-help", "--help", "help", "--help s3://b/k", "-timeout 3 -h"} {
 		c := callWith(t, nil, strings.Fields(args)...)
-		if c.status != ExitGood || !strings.Contains(c.stdout, "\nexit status:\n") || !strings.Contains(c.stdout, "\ncommands:\n") || c.told() {
+		if c.status != ExitGood || !strings.Contains(c.stdout, "\nexit status:\n") || !strings.Contains(c.stdout,
+			"\ncommands:\n") || c.told() {
 			t.Errorf("%q: status %d, printed %q", args, c.status, c.stdout)
 		}
 	}

@@ -18,7 +18,8 @@ type greetOptions struct {
 
 func newGreet(a *app) *cobra.Command {
 	o := &greetOptions{app: a}
-	c := newCommand(&cobra.Command{Use: "greet NAME", Short: "say hello", Example: "stretcher greet you", RunE: a.runs(o.run)})
+	c := newCommand(&cobra.Command{Use: "greet NAME", Short: "say hello", Example: "stretcher greet you",
+		RunE: a.runs(o.run)})
 	c.Flags().BoolVar(&o.loud, "loud", false, "with an exclamation mark")
 	return c
 }
@@ -42,7 +43,8 @@ func TestNewCommand(t *testing.T) {
 		"__complete greet --": "--loud\twith an exclamation mark\n",
 	} {
 		var out bytes.Buffer
-		a := newApp(Process{Args: append([]string{"stretcher"}, strings.Fields(args)...), Stdout: &out, Stderr: &out}, Actions{})
+		a := newApp(Process{Args: append([]string{"stretcher"}, strings.Fields(args)...), Stdout: &out,
+			Stderr: &out}, Actions{})
 		a.root.AddCommand(newGreet(a))
 		a.main(t.Context())
 		if !strings.Contains(out.String(), want) {

@@ -23,7 +23,8 @@ func TestSpellings(t *testing.T) {
 		{"-random-delay 2.5", func(o DeployOptions) bool { return o.RandomDelay == 2500*time.Millisecond }},
 		{"-retry 3 -retry-wait 1", func(o DeployOptions) bool { return o.Retry == 3 && o.RetryWait == time.Second }},
 		{"", func(o DeployOptions) bool {
-			return o.Retry == 0 && o.RetryWait == 3*time.Second && o.RsyncVerbose == "-v" && o.LockWait == 10*time.Minute && !o.Force
+			return o.Retry == 0 && o.RetryWait == 3*time.Second && o.RsyncVerbose == "-v" &&
+				o.LockWait == 10*time.Minute && !o.Force
 		}},
 		{"-rsync-verbose -v", func(o DeployOptions) bool { return o.RsyncVerbose == "-v" }},
 		{"-rsync-verbose -vv", func(o DeployOptions) bool { return o.RsyncVerbose == "-vv" }},
@@ -74,7 +75,8 @@ func TestCommandAmongFlags(t *testing.T) {
 	if c := callWith(t, nil, "hooks", "run", "list", "x"); c.run == nil || c.run.Name != "list" || c.status != 7 {
 		t.Errorf("status %d, told %+v, said %q", c.status, c.run, c.stderr)
 	}
-	if c := callWith(t, nil, "hooks", "install", "--event", "after_install", "x"); c.install == nil || c.install.Event != "after_install" {
+	if c := callWith(t, nil, "hooks", "install", "--event", "after_install", "x"); c.install == nil ||
+		c.install.Event != "after_install" {
 		t.Errorf("told %+v, said %q", c.install, c.stderr)
 	}
 }
@@ -142,7 +144,7 @@ func TestWrongUsage(t *testing.T) {
 		"completion tcsh":       "completion expects bash, zsh, fish",
 		"history a b":           "history expects at most one DEST, got 2 arguments",
 		"history --log x --run": "flag needs an argument: --run",
-		"--json s3://b/k":       "--json belongs to stretcher --dry-run, check, history, plan, rollback, status, version and hooks list\n",
+		"--json s3://b/k":       "--json belongs to stretcher --dry-run, check, history, plan, rollback, status, version and ",
 		"history --log-file x":  "--log-file belongs to stretcher [URL], check, ",
 		"--to x s3://b/k":       "--to belongs to stretcher rollback\n",
 		"plan --force x":        "--force belongs to stretcher [URL] and rollback\n",
@@ -243,9 +245,12 @@ func TestFlagsAgree(t *testing.T) {
 // TestIsVerbosity: what changes what rsync prints, and nothing that does more.
 func TestIsVerbosity(t *testing.T) {
 	for option, want := range map[string]bool{
-		"": true, "-v": true, "-vv": true, "-q": true, "-vhi": true, "--stats": true, "--info=FLIST2": true, "--out-format=%n": true,
-		"--debug=ALL": true, "--verbose": true, "--quiet": true, "--progress": true, "--itemize-changes": true, "--human-readable": true,
-		"-": false, "--": false, "v": false, "-e": false, "-ve": false, "--info": false, "--info=": false, "--rsh=x": false,
+		"": true, "-v": true, "-vv": true, "-q": true, "-vhi": true, "--stats": true, "--info=FLIST2": true,
+		"--out-format=%n": true,
+		"--debug=ALL":     true, "--verbose": true, "--quiet": true, "--progress": true, "--itemize-changes": true,
+		"--human-readable": true,
+		"-":                false, "--": false, "v": false, "-e": false, "-ve": false,
+		"--info": false, "--info=": false, "--rsh=x": false,
 		"-v --rsh=x": false, "--stats=1": false, "--delete": false, "-v\n": false,
 	} {
 		if got := isVerbosity(option); got != want {
