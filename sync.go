@@ -195,7 +195,7 @@ type places struct {
 // Private makes a directory.
 func (p places) Private(what string, w strategy.Where) (*disk.Dir, error) {
 	wanted := disk.Wanted{
-		What: what, Size: -1, Dest: p.dest, SameDevice: w.SameDevice, Full: w.Full, Candidates: p.candidates,
+		What: what, Size: -1, Dest: cmp.Or(w.Dest, p.dest), SameDevice: w.SameDevice, Full: w.Full, Candidates: p.candidates,
 	}
 	if w.SameDevice && p.dest != nil {
 		wanted.Candidates = []string{p.dest.Parent.Path()}

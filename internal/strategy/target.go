@@ -102,8 +102,9 @@ type Places interface {
 
 // Where says which places will do.
 type Where struct {
-	SameDevice bool     // on dest's file system only
-	Full       []uint64 // not on these file systems: they have no room
+	SameDevice bool       // on the file system of Dest only
+	Dest       *disk.Dest // nil = the target's
+	Full       []uint64   // not on these file systems: they have no room
 }
 
 // Definition is what is known of a strategy before there is a run: a line in

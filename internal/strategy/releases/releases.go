@@ -241,6 +241,12 @@ func (d *Dir) Prepare() (err error) {
 	return nil
 }
 
+// place is the directory of releases, for who looks for another one on its file
+// system: that may be another than dest's.
+func (d *Dir) place() *disk.Dest {
+	return &disk.Dest{Parent: d.at.Dir, Name: releasesName, Dir: d.releases, Given: d.releasesPath()}
+}
+
 // dirMode is the mode of the directories of the layout.
 const dirMode = 0o755
 

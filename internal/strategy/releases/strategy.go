@@ -86,7 +86,7 @@ func explained(err error) error {
 // Check looks for dest.
 func (d *deployment) Check() error { return d.t.NoDest }
 
-// Stage unpacks the archive on dest's file system, without what is excluded,
+// Stage unpacks the archive on the releases' file system, without what is excluded,
 // and lets its files share their room with those of the release before.
 func (d *deployment) Stage(ctx context.Context, archive *os.File) (strategy.Staged, error) {
 	if d.goesBack() {
@@ -96,7 +96,7 @@ func (d *deployment) Stage(ctx context.Context, archive *os.File) (strategy.Stag
 	if err := d.dir.Prepare(); err != nil {
 		return strategy.Staged{}, explained(err)
 	}
-	tree, err := staging.Unpack(ctx, &d.t, archive, true)
+	tree, err := staging.UnpackAt(ctx, &d.t, archive, strategy.Where{SameDevice: true, Dest: d.dir.place()})
 	if err != nil {
 		return strategy.Staged{}, err
 	}

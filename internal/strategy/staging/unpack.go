@@ -35,10 +35,14 @@ type Tree struct {
 func (t *Tree) Close() error { return errors.Join(t.Dir.Close(), t.Work.Close()) }
 
 // Unpack unpacks the archive, from its beginning, into a new private
-// directory. Where a file system has no room for it, others are tried, unless
-// it must be dest's.
+// directory, anywhere or on dest's file system.
 func Unpack(ctx context.Context, t *strategy.Target, f *os.File, sameDevice bool) (*Tree, error) {
-	where := strategy.Where{SameDevice: sameDevice}
+	return UnpackAt(ctx, t, f, strategy.Where{SameDevice: sameDevice})
+}
+
+// UnpackAt is Unpack in one of some places. Where a file system has no room
+// for the archive, others are tried, unless it must be the same as dest's.
+func UnpackAt(ctx context.Context, t *strategy.Target, f *os.File, where strategy.Where) (*Tree, error) {
 	tree, err := NewTree(t, where)
 	if err != nil {
 		return nil, err
@@ -48,7 +52,7 @@ func Unpack(ctx context.Context, t *strategy.Target, f *os.File, sameDevice bool
 		if err == nil {
 			return tree, nil
 		}
-		if sameDevice || !errors.Is(err, syscall.ENOSPC) {
+		if where.SameDevice || !errors.Is(err, syscall.ENOSPC) {
 			break
 		}
 		where.Full = append(where.Full, tree.Work.Device())
