@@ -3,12 +3,10 @@ package journal
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"stretcher/internal/journal/history"
 	"stretcher/internal/process"
-	"stretcher/internal/text/failure"
 )
 
 // Hooks is what has to be known of hooks to remove what they have left.
@@ -57,21 +55,17 @@ func (j *Journal) clearCommands(hooks Hooks) {
 
 // hasLeft tells whether something of a run that died is there.
 func (j *Journal) hasLeft(d history.Run) bool {
-	return isRun(d.ID) && slices.ContainsFunc(leavings(), func(l leaving) bool { return l.there != nil && l.there(j, d) })
+	return isRun(d.ID) && j.remains(d, Hooks{}).there()
 }
 
 // clear removes what a run that died has left.
 func (j *Journal) clear(d history.Run, hooks Hooks) {
 	j.cleared[d.ID] = true
-	if !isRun(d.ID) {
-		return // not written by this program
+	if isRun(d.ID) { // else it was not written by this program
+		j.remains(d, hooks).remove()
 	}
-	for _, l := range leavings() {
-		if l.remove == nil {
-			continue
-		}
-		if err := l.remove(j, d, hooks); err != nil {
-			j.log.Warn(failure.Sayf("%s of run %s: %v", l.what, d.ID, err))
-		}
-	}
+}
+
+func (j *Journal) remains(d history.Run, hooks Hooks) *remains {
+	return &remains{run: d, dir: j.dir, hooks: hooks, log: j.log}
 }

@@ -46,7 +46,6 @@ type Journal struct {
 	audit string         // file for auditors; "" = none
 
 	cleared  map[string]bool // runs that died and that this one has cleaned up after
-	ended    string          // the last of them that had left processes
 	children children
 }
 

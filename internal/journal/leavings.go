@@ -1,21 +1,9 @@
 package journal
 
 import (
-	"cmp"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"regexp"
-	"slices"
-	"strings"
 
 	"github.com/google/uuid"
-
-	"stretcher/internal/disk"
-	"stretcher/internal/journal/history"
-	"stretcher/internal/process"
 )
 
 // leaving is a kind of thing that a run leaves behind when it is killed. Each
@@ -28,8 +16,8 @@ type leaving struct {
 	remover string // who removes it, and when
 	// there tells whether a run that died has left some; nil: that does not
 	// show. remove removes them; nil: somebody else does.
-	there  func(j *Journal, d history.Run) bool
-	remove func(j *Journal, d history.Run, hooks Hooks) error
+	there  func(*remains) bool
+	remove func(*remains) error
 }
 
 // Who leaves it, and who removes it.
@@ -45,24 +33,24 @@ func leavings() []leaving {
 	return []leaving{
 		{what: "process groups of commands and hooks", of: deployments + ", hooks run",
 			noted: "running/RUN, as soon as the leader has started", remover: anyRun,
-			there: (*Journal).hasGroups, remove: (*Journal).endGroups},
+			there: (*remains).hasGroups, remove: (*remains).endGroups},
 		{what: "commands that are just starting", of: deployments,
 			noted:   "running/RUN.starting, before the start: the ID of " + commandMark + "ID in their environment",
-			remover: anyRun, there: (*Journal).isStarting, remove: (*Journal).endStarting},
+			remover: anyRun, there: (*remains).isStarting, remove: (*remains).endStarting},
 		{what: "processes of hooks that have left their group", of: deployments + ", hooks run",
 			noted: runMark + "RUN and the mark of a hook, in their environment", remover: anyRun,
-			remove: (*Journal).endMarked},
+			remove: (*remains).endMarked},
 		{what: "containers of hooks", of: deployments + ", hooks run",
 			noted: "running/RUN.containers, and their label", remover: anyRun,
-			there: (*Journal).hasContainers, remove: (*Journal).removeContainers},
+			there: (*remains).hasContainers, remove: (*remains).removeContainers},
 		{what: "records of dest of runs that were not good", of: deployments,
 			noted: "trees/RUN, trees/RUN.new", remover: anyRun,
-			there: (*Journal).hasTrees, remove: (*Journal).removeTrees},
+			there: (*remains).hasTrees, remove: (*remains).removeTrees},
 		{what: "temporary directories", of: deployments + ", hooks run, hooks install",
 			noted: "the run's row in the history; of commands that have no row, running/RUN.owner", remover: anyRun,
-			there: (*Journal).hasDirs, remove: (*Journal).removeDirs},
+			there: (*remains).hasDirs, remove: (*remains).removeDirs},
 		{what: "notes of commands that have no row", of: "hooks run, hooks install",
-			noted: "running/RUN.owner", remover: anyRun, remove: (*Journal).removeOwner},
+			noted: "running/RUN.owner", remover: anyRun, remove: (*remains).removeOwner},
 
 		{what: "temporary directories that no history knows", of: deployments + ", hooks run, hooks install",
 			noted:   "the name .stretcher-RUN-N, and a lock on them while they are in use",
@@ -99,16 +87,6 @@ func isRun(id string) bool {
 	return err == nil && parsed.String() == id
 }
 
-// dirsOf are a run's temporary directories, as far as they have names that
-// this program gives to that run's.
-func dirsOf(d history.Run) []string {
-	return slices.DeleteFunc(slices.Clone(d.Staging), func(dir string) bool {
-		name := filepath.Base(dir)
-		return !filepath.IsAbs(dir) || filepath.Clean(dir) != dir ||
-			!strings.HasPrefix(name, TempPrefix(d.ID)) || !TempPattern.MatchString(name)
-	})
-}
-
 // Leave notes a temporary directory that is about to be made.
 func (j *Journal) Leave(dir string) {
 	j.run.Staging = append(j.run.Staging, dir)
@@ -117,121 +95,4 @@ func (j *Journal) Leave(dir string) {
 	} else if j.dir != nil {
 		_ = j.dir.AddOwned(j.run.ID, dir)
 	}
-}
-
-// hasDirs tells whether directories are left that removeDirs can remove.
-func (j *Journal) hasDirs(d history.Run) bool {
-	return slices.ContainsFunc(dirsOf(d), func(dir string) bool {
-		parent, err := place(dir)
-		if err != nil {
-			return false
-		}
-		defer parent.Close()
-		_, err = parent.Root().Lstat(filepath.Base(dir))
-		return err == nil
-	})
-}
-
-// removeDirs removes a run's temporary directories and tells the first error.
-func (j *Journal) removeDirs(d history.Run, _ Hooks) (err error) {
-	for _, dir := range dirsOf(d) {
-		err = cmp.Or(err, removeDir(dir))
-	}
-	return err
-}
-
-func removeDir(dir string) error {
-	parent, err := place(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer parent.Close()
-	return disk.RemoveAll(parent.Root(), filepath.Base(dir))
-}
-
-// place opens the directory that a temporary directory is in. Where others can
-// rename, they may have given its name to something else: then it stays.
-func place(dir string) (*disk.Dir, error) {
-	parent, err := disk.Open(filepath.Dir(dir))
-	if err == nil && !parent.Private() {
-		err = fmt.Errorf("%q stays: %s", dir, parent.Exposed())
-		_ = parent.Close()
-	}
-	return parent, err
-}
-
-func (j *Journal) hasTrees(d history.Run) bool { return anyThere(j.treesOf(d)) }
-
-func (j *Journal) removeTrees(d history.Run, _ Hooks) error {
-	for _, name := range j.treesOf(d) {
-		_ = os.Remove(name) // read only of runs that went well
-	}
-	return nil
-}
-
-func anyThere(names []string) bool {
-	return slices.ContainsFunc(names, func(name string) bool {
-		_, err := os.Lstat(name)
-		return err == nil
-	})
-}
-
-func (j *Journal) hasGroups(d history.Run) bool { return len(j.dir.Groups(d.ID)) > 0 }
-
-func (j *Journal) endGroups(d history.Run, _ Hooks) error {
-	for _, pgid := range j.dir.Groups(d.ID) {
-		if process.KillGroup(pgid, Mark(d.ID)) {
-			j.sayEnded(d)
-		}
-	}
-	return j.dir.SetGroups(d.ID)
-}
-
-func (j *Journal) isStarting(d history.Run) bool { return j.dir.Starting(d.ID) != "" }
-
-func (j *Journal) endStarting(d history.Run, _ Hooks) error {
-	if id := j.dir.Starting(d.ID); id != "" && process.KillGroupsOf(commandMark+id) {
-		j.sayEnded(d)
-	}
-	return j.dir.SetStarting(d.ID, "")
-}
-
-func (j *Journal) endMarked(d history.Run, hooks Hooks) error {
-	if process.KillMarked(Mark(d.ID), hooks.Mark) > 0 {
-		j.sayEnded(d)
-	}
-	return nil
-}
-
-func (j *Journal) hasContainers(d history.Run) bool { return j.dir.Containers(d.ID) }
-
-// removeContainers removes a run's containers. Without a note no engine is
-// started to look for any. It is tried once: an engine that hangs would delay
-// each run from now on.
-func (j *Journal) removeContainers(d history.Run, hooks Hooks) error {
-	if !j.dir.Containers(d.ID) || hooks.RemoveContainers == nil {
-		return nil
-	}
-	err := hooks.RemoveContainers(d.ID)
-	_ = j.dir.SetContainers(d.ID, false)
-	return err
-}
-
-// removeOwner forgets the note when nothing is left that it tells of.
-func (j *Journal) removeOwner(d history.Run, _ Hooks) error {
-	if j.hasDirs(d) {
-		return nil
-	}
-	return j.dir.ForgetOwner(d.ID)
-}
-
-// sayEnded says once that a run that died had left processes.
-func (j *Journal) sayEnded(d history.Run) {
-	if j.ended != d.ID {
-		j.log.Info(fmt.Sprintf("ended what run %s had left running", d.ID))
-	}
-	j.ended = d.ID
 }

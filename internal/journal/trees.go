@@ -1,10 +1,6 @@
 package journal
 
-import (
-	"os"
-
-	"stretcher/internal/journal/history"
-)
+import "os"
 
 // Tree is the file in which the run records dest as it left it; "" when
 // nothing is remembered.
@@ -44,10 +40,4 @@ func (j *Journal) DropTree() {
 	if name := j.Tree(); name != "" {
 		_ = os.Remove(name)
 	}
-}
-
-// treesOf are the files in which a run records dest.
-func (j *Journal) treesOf(d history.Run) []string {
-	name := j.TreeOf(d.ID)
-	return []string{name, name + ".new"}
 }
