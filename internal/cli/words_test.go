@@ -144,7 +144,7 @@ func TestWrongUsage(t *testing.T) {
 		"completion tcsh":       "completion expects bash, zsh, fish",
 		"history a b":           "history expects at most one DEST, got 2 arguments",
 		"history --log x --run": "flag needs an argument: --run",
-		"--json s3://b/k":       "--json belongs to stretcher --dry-run, check, history, plan, rollback, status, version and ",
+		"--json s3://b/k":       "--json belongs to stretcher --dry-run, check, history, plan, rollback, status, ",
 		"history --log-file x":  "--log-file belongs to stretcher [URL], check, ",
 		"--to x s3://b/k":       "--to belongs to stretcher rollback\n",
 		"plan --force x":        "--force belongs to stretcher [URL] and rollback\n",
