@@ -1,7 +1,6 @@
 package mirror
 
 import (
-	"io/fs"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -60,5 +59,3 @@ func (o *Options) parts() confined.What {
 func owned(e *archive.Entry, st *unix.Stat_t) bool {
 	return (e.UID == archive.NoID || e.UID == st.Uid) && (e.GID == archive.NoID || e.GID == st.Gid)
 }
-
-func isDirectory(st *unix.Stat_t) bool { return confined.FileType(st) == fs.ModeDir }

@@ -264,9 +264,8 @@ func (a *attack) one(n int, back string, good bool) error {
 		return err
 	}
 	staged, err := d.Stage(ctx, a.tree(n))
-	defer staged.Close()
 	if err == nil {
-		err = d.Sync(ctx, &staged)
+		err = errors.Join(d.Sync(ctx, &staged), staged.Close())
 	}
 	if err != nil || !good {
 		_, rerr := d.Revert(ctx, "it failed")
