@@ -47,7 +47,8 @@ func measure(stdin string, command []string) error {
 	}
 	state := cmd.ProcessState
 	peak := state.SysUsage().(*syscall.Rusage).Maxrss // KiB on Linux
-	fmt.Printf("%.3f %.3f %d %d %d\n", took.Seconds(), (state.UserTime() + state.SystemTime()).Seconds(), peak, peakOwn, written)
+	fmt.Printf("%.3f %.3f %d %d %d\n", took.Seconds(), (state.UserTime() + state.SystemTime()).Seconds(), peak,
+		peakOwn, written)
 	return nil
 }
 

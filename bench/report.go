@@ -140,7 +140,8 @@ const logged = 100_000
 // writtenTable prints what the changed deploys wrote, beside what had to be
 // written.
 func writtenTable(out io.Writer, r *results, archive, changed int) error {
-	fmt.Fprintf(out, "\nwritten in the case changed, where %.1f MB had to be (archive: %.1f MB)\n", mb(changed), mb(archive))
+	fmt.Fprintf(out, "\nwritten in the case changed, where %.1f MB had to be (archive: %.1f MB)\n",
+		mb(changed), mb(archive))
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "program\tnew in dest MB\tby write(2) MB\tless the archive\tless the record\tless what \"again\" writes\tgoal\t")
 	for _, d := range r.order {
@@ -161,7 +162,8 @@ func writtenTable(out io.Writer, r *results, archive, changed int) error {
 				goal = fmt.Sprintf("%.1f %s", mb(changed), met(extra <= float64(changed)+logged && c.fresh <= float64(changed)))
 			}
 		}
-		fmt.Fprintf(w, "%s\t%s\t%.1f\t%.1f\t%.1f\t%s\t%s\t\n", d.program, fresh, mb(c.written), mb(stored), mb(own), rest, goal)
+		fmt.Fprintf(w, "%s\t%s\t%.1f\t%.1f\t%.1f\t%s\t%s\t\n", d.program, fresh, mb(c.written), mb(stored),
+			mb(own), rest, goal)
 	}
 	return w.Flush()
 }
@@ -179,7 +181,8 @@ func scaleRows(out io.Writer, r *results, files, size int) error {
 		if files >= goalFiles && d.program == "native" {
 			goal = fmt.Sprintf("%d MB %s", goalMB, met(kibMB(c.peakOwn) <= goalMB))
 		}
-		if _, err := fmt.Fprintf(out, "%7d %8.0f  %-9s %-8s %7.3f %9.1f %8.2f %7.3f %8.1f %7.1f  %s\n", files, mb(size), d.program, d.what,
+		if _, err := fmt.Fprintf(out, "%7d %8.0f  %-9s %-8s %7.3f %9.1f %8.2f %7.3f %8.1f %7.1f  %s\n", files, mb(size),
+			d.program, d.what,
 			c.seconds, c.seconds*1e6/float64(files), c.seconds*1e9/float64(size), c.cpu, kibMB(c.peak), kibMB(c.peakOwn), goal); err != nil {
 			return err
 		}

@@ -112,7 +112,8 @@ func TestWrittenGoal(t *testing.T) {
 		"more in dest":                    {"1650", "501", "MISSED"},
 		"not even the archive was stored": {"400", "400", "met"},
 	} {
-		text := strings.Replace(measured, "native changed 2 4 1000 2000 1650 100", "native changed 2 4 1000 2000 "+c.written+" "+c.fresh, 1)
+		text := strings.Replace(measured, "native changed 2 4 1000 2000 1650 100",
+			"native changed 2 4 1000 2000 "+c.written+" "+c.fresh, 1)
 		var out bytes.Buffer
 		if err := writtenTable(&out, readMeasured(t, text), 1000, 500); err != nil {
 			t.Fatal(err)

@@ -31,7 +31,8 @@ func makeTree(dir string, s shape) error {
 		}
 	}
 	for i := range s.big {
-		if err := writeFile(filepath.Join(dir, "assets", fmt.Sprintf("big%02d.bin", i)), mixed(random, s.bigSize)); err != nil {
+		if err := writeFile(filepath.Join(dir, "assets", fmt.Sprintf("big%02d.bin", i)),
+			mixed(random, s.bigSize)); err != nil {
 			return err
 		}
 	}

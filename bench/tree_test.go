@@ -126,9 +126,15 @@ func TestFreshFindsWhatHasBeenWritten(t *testing.T) {
 			}
 			return os.Chtimes(name, info.ModTime(), info.ModTime())
 		}, "1 1\n"},
-		"added":              {func(dir string) error { return os.WriteFile(filepath.Join(dir, "new"), []byte("long"), 0o644) }, "1 4\n"},
-		"removed":            {func(dir string) error { return os.Remove(filepath.Join(dir, "0/0")) }, "0 0\n"},
-		"a directory's time": {func(dir string) error { return os.Chtimes(filepath.Join(dir, "0"), time.Now(), time.Unix(1, 0)) }, "0 0\n"},
+		"added": {func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "new"), []byte("long"),
+				0o644)
+		}, "1 4\n"},
+		"removed": {func(dir string) error { return os.Remove(filepath.Join(dir, "0/0")) }, "0 0\n"},
+		"a directory's time": {func(dir string) error {
+			return os.Chtimes(filepath.Join(dir, "0"), time.Now(),
+				time.Unix(1, 0))
+		}, "0 0\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, marks := t.TempDir(), filepath.Join(t.TempDir(), "marks")

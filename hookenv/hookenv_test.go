@@ -39,7 +39,8 @@ func TestStrings(t *testing.T) {
 }
 
 func TestPathsAndReadOnly(t *testing.T) {
-	e, _ := from(map[string]string{"HOOKED_CONFIG_DIR_PATH": "/c", "HOOKED_ENV_PATH": "/e", "HOOKED_POD_READ_ONLY": "true"})
+	e, _ := from(map[string]string{"HOOKED_CONFIG_DIR_PATH": "/c", "HOOKED_ENV_PATH": "/e",
+		"HOOKED_POD_READ_ONLY": "true"})
 	if e.ConfigDirPath() != "/c" || e.EnvPath() != "/e" || !e.PodReadOnly() {
 		t.Errorf("%q %q %v", e.ConfigDirPath(), e.EnvPath(), e.PodReadOnly())
 	}
@@ -112,7 +113,8 @@ func TestFiles(t *testing.T) {
 
 func TestBadFiles(t *testing.T) {
 	for name, path := range map[string]string{
-		"not set": "", "missing": "/no/such/file", "not YAML": file(t, "x", "a: [1"), "not a map": file(t, "x", "- 1\n"), "wrong type": file(t, "x", "src: {a: b}\nname: [1]\n"),
+		"not set": "", "missing": "/no/such/file", "not YAML": file(t, "x", "a: [1"), "not a map": file(t, "x",
+			"- 1\n"), "wrong type": file(t, "x", "src: {a: b}\nname: [1]\n"),
 	} {
 		e, _ := from(map[string]string{"HOOKED_POD_MANIFEST": path, "HOOKED_CONFIG_PATH": path})
 		if m, err := e.Manifest(); err == nil || m != nil || !strings.Contains(err.Error(), "HOOKED_POD_MANIFEST") {
@@ -152,7 +154,8 @@ func TestExampleHook(t *testing.T) {
 		var stdout bytes.Buffer
 		cmd := exec.Command(bin)
 		cmd.Stdout = &stdout
-		cmd.Env = []string{"HOOK_EVENT=" + tc.event, "HOOKED_SYSTEM_POD_ROOT=" + root, "HOOKED_POD_MANIFEST=" + file(t, "m", manifest)}
+		cmd.Env = []string{"HOOK_EVENT=" + tc.event, "HOOKED_SYSTEM_POD_ROOT=" + root,
+			"HOOKED_POD_MANIFEST=" + file(t, "m", manifest)}
 		if err := cmd.Run(); err != nil || stdout.String() != tc.out {
 			t.Errorf("%s: %v, %q", tc.event, err, stdout.String())
 		}

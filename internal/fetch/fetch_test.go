@@ -103,7 +103,8 @@ func TestArchive(t *testing.T) {
 		{"of the largest size", "good", []string{"/good"}, 4, "[4]", "is right"},
 		{"without a size", "unknown", []string{"/unknown"}, 7, "[-1]", "is right"},
 		{"empty", "", []string{"/empty"}, 0, "[0]", "is right"},
-		{"the second", "good", []string{"/500", "/good", "/other"}, 0, "[4]", "500 Internal Server Error; trying the next mirror"},
+		{"the second", "good", []string{"/500", "/good", "/other"}, 0, "[4]",
+			"500 Internal Server Error; trying the next mirror"},
 		{"after other bytes", "good", []string{"/evil", "/good"}, 0, "[4 4]", "has checksum sha256:"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -265,7 +266,8 @@ func TestDocument(t *testing.T) {
 	if _, err := b.Document(t.Context(), url+"/text5", 4, allowAll); !errors.Is(err, transfer.ErrTooLarge) {
 		t.Errorf("too large: %v", err)
 	}
-	if _, err := b.Document(t.Context(), "no URL", 4, allowAll); !errors.Is(err, failure.ErrMalformed) || failure.Hint(err) == "" {
+	if _, err := b.Document(t.Context(), "no URL", 4, allowAll); !errors.Is(err, failure.ErrMalformed) ||
+		failure.Hint(err) == "" {
 		t.Errorf("no URL: %v, %q", err, failure.Hint(err))
 	}
 }
@@ -288,7 +290,8 @@ func TestVerify(t *testing.T) {
 			t.Errorf("left at %q, %v", got, err)
 		}
 	}
-	if err := Verify(t.Context(), f, sumOf("evil")); err == nil || !strings.Contains(err.Error(), "its checksum is sha256:") {
+	if err := Verify(t.Context(), f, sumOf("evil")); err == nil ||
+		!strings.Contains(err.Error(), "its checksum is sha256:") {
 		t.Errorf("err = %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

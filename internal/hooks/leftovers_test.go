@@ -54,15 +54,24 @@ func TestUnrulyHooks(t *testing.T) {
 		{name: "ignores TERM", script: "trap '' TERM; : >$0; while :; do sleep 0.01; : WORD; done"},
 		{name: "child ignores TERM", script: `sh -c "trap '' TERM; : >$0; while :; do sleep 0.01; : WORD; done" & wait`},
 		{name: "background child holds stdout", script: "sh -c 'sleep 600; : WORD' & exit 0", good: true, left: true},
-		{name: "double-forks", script: "(setsid sh -c 'sleep 600; : WORD' </dev/null >/dev/null 2>&1 &) ; exit 0", good: true, left: true},
-		{name: "double-forks holding stdout", script: "(setsid sh -c 'sleep 600; : WORD' &) ; exit 0", good: true, left: true},
-		{name: "double-forks and hangs", script: "(setsid sh -c 'trap \"\" TERM; : >$0; sleep 600; : WORD' $0 &) ; sleep 600", left: true},
-		{name: "descendant of a daemon without environment", script: "(setsid sh -c 'env -i sh -c \"sleep 600; : WORD\"; :' >/dev/null 2>&1 &) ; sleep 0.3", good: true, left: true},
-		{name: "daemon without environment", script: "(env -i setsid sh -c 'sleep 600; : WORD' </dev/null >/dev/null 2>&1 &) ; exit 0", adopt: true, good: true, left: true},
+		{name: "double-forks", script: "(setsid sh -c 'sleep 600; : WORD' </dev/null >/dev/null 2>&1 &) ; exit 0",
+			good: true, left: true},
+		{name: "double-forks holding stdout", script: "(setsid sh -c 'sleep 600; : WORD' &) ; exit 0",
+			good: true, left: true},
+		{name: "double-forks and hangs",
+			script: "(setsid sh -c 'trap \"\" TERM; : >$0; sleep 600; : WORD' $0 &) ; sleep 600", left: true},
+		{name: "descendant of a daemon without environment",
+			script: "(setsid sh -c 'env -i sh -c \"sleep 600; : WORD\"; :' >/dev/null 2>&1 &) ; sleep 0.3",
+			good:   true, left: true},
+		{name: "daemon without environment",
+			script: "(env -i setsid sh -c 'sleep 600; : WORD' </dev/null >/dev/null 2>&1 &) ; exit 0", adopt: true,
+			good: true, left: true},
 		{name: "closes stdout", script: "exec >&- 2>&-; : >$0; : WORD; sleep 600"},
 		{name: "reads no stdin", script: "exit 0", good: true},
 		{name: "changes directory", script: "cd /tmp && exit 0", good: true},
-		{name: "forks as it is killed", script: "setsid sh -c 'for i in $(seq 3000); do (sleep 600; : WORD) & : >$0; sleep 0.01; done' $0 & sleep 600", left: true},
+		{name: "forks as it is killed",
+			script: "setsid sh -c 'for i in $(seq 3000); do (sleep 600; : WORD) & : >$0; sleep 0.01; done' $0 & sleep 600",
+			left:   true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if testing.Short() && !tc.good {
@@ -110,7 +119,8 @@ func TestHookThatRemovesItself(t *testing.T) {
 	}
 	b := newBench(t)
 	for range 2 {
-		if err := b.Run(t.Context(), PreSync, []Hook{{Dialect: P2, Name: "gone", Process: Process{Path: path}}}, false); err != nil {
+		if err := b.Run(t.Context(), PreSync, []Hook{{Dialect: P2, Name: "gone", Process: Process{Path: path}}},
+			false); err != nil {
 			t.Fatal(err)
 		}
 	}

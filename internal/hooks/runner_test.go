@@ -27,7 +27,8 @@ func newBench(t *testing.T) *bench {
 	b := &bench{log: &bytes.Buffer{}}
 	log := runlog.New(runlog.Options{Writers: []io.Writer{b.log}})
 	t.Cleanup(func() { _ = log.Close() })
-	b.Runner = &Runner{Log: log, Env: []string{"PATH=/usr/bin:/bin"}, Record: func(o Outcome) { b.outcomes = append(b.outcomes, o) }}
+	b.Runner = &Runner{Log: log, Env: []string{"PATH=/usr/bin:/bin"},
+		Record: func(o Outcome) { b.outcomes = append(b.outcomes, o) }}
 	return b
 }
 
@@ -45,7 +46,8 @@ func (b *bench) names() string {
 }
 
 func script(name, text string) Hook {
-	return Hook{Dialect: P2, Name: name, Source: "/hooks.d/" + name, Process: Process{Path: "/bin/sh", Args: []string{"-c", text}}, Grace: 200 * time.Millisecond}
+	return Hook{Dialect: P2, Name: name, Source: "/hooks.d/" + name,
+		Process: Process{Path: "/bin/sh", Args: []string{"-c", text}}, Grace: 200 * time.Millisecond}
 }
 
 func required(h Hook) Hook {
@@ -80,7 +82,8 @@ func TestFailures(t *testing.T) {
 		{"unusable", []Hook{unusable, ok}, "unusable ok", ""},
 		{"unusable, required", []Hook{required(unusable), ok}, "unusable", `p2 hook "unusable": is not executable`},
 		{"group", []Hook{concurrent(required(bad)), concurrent(ok), ok}, "bad ok", `p2 hook "bad": exit status 3`},
-		{"no such program", []Hook{required(Hook{Dialect: OCI, Name: "x", Process: Process{Path: "/no/such"}})}, "x", `oci hook "x": start "/no/such"`},
+		{"no such program", []Hook{required(Hook{Dialect: OCI, Name: "x", Process: Process{Path: "/no/such"}})}, "x",
+			`oci hook "x": start "/no/such"`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := newBench(t)
@@ -119,7 +122,8 @@ func TestConditions(t *testing.T) {
 func TestGroupsRunTogether(t *testing.T) {
 	dir := t.TempDir()
 	meet := func(mine, other string) Hook {
-		h := concurrent(required(script(mine, "touch "+filepath.Join(dir, mine)+"; until test -e "+filepath.Join(dir, other)+"; do sleep 0.01; done")))
+		h := concurrent(required(script(mine,
+			"touch "+filepath.Join(dir, mine)+"; until test -e "+filepath.Join(dir, other)+"; do sleep 0.01; done")))
 		h.Timeout = time.Minute
 		return h
 	}
@@ -175,7 +179,9 @@ func TestWhatAHookGets(t *testing.T) {
 
 func TestArgv0(t *testing.T) {
 	b := newBench(t)
-	h := Hook{Dialect: OCI, Name: "argv", Process: Process{Path: "/bin/sh", Argv0: "other", Args: []string{"-c", `tr '\0' ' ' </proc/$$/cmdline`}}, Required: true}
+	h := Hook{Dialect: OCI, Name: "argv",
+		Process: Process{Path: "/bin/sh", Argv0: "other",
+			Args: []string{"-c", `tr '\0' ' ' </proc/$$/cmdline`}}, Required: true}
 	if err := b.Run(t.Context(), PreSync, []Hook{h}, false); err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +216,8 @@ func TestOutcomeSaysHowItEnded(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	for i, want := range []process.Result{{Exit: 3}, {Exit: -1, Signal: 9, TimedOut: true}, {Exit: -1, Signal: 9, TimedOut: true}} {
+	for i, want := range []process.Result{{Exit: 3}, {Exit: -1, Signal: 9, TimedOut: true},
+		{Exit: -1, Signal: 9, TimedOut: true}} {
 		got := b.outcomes[i].Result
 		if got.Exit != want.Exit || got.Signal != want.Signal || got.TimedOut != want.TimedOut || b.outcomes[i].Err == nil {
 			t.Errorf("%s: %+v", b.outcomes[i].Hook.Name, got)
@@ -259,7 +266,8 @@ func TestFunctions(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "timed out after 50ms") || !b.outcomes[0].Result.TimedOut {
 		t.Errorf("timeout: %v, %+v", err, b.outcomes[0].Result)
 	}
-	if _, err = run(0, func(context.Context, Streams) (process.Result, error) { panic("oops") }); err == nil || !strings.Contains(err.Error(), "oops") {
+	if _, err = run(0, func(context.Context, Streams) (process.Result, error) { panic("oops") }); err == nil ||
+		!strings.Contains(err.Error(), "oops") {
 		t.Errorf("panic: %v", err)
 	}
 }

@@ -29,7 +29,8 @@ history: {json: /var/log/stretcher.jsonl}
 		Dirs: []string{"/etc/stretcher/hooks.d", "/opt/hooks"}, OCIDirs: []string{"/etc/containers/oci/hooks.d"},
 		Required:  []string{"ensure_user", "after_install/check"},
 		TermAfter: Span(5 * time.Second), KillAfter: Span(7 * time.Second),
-		Engine: "docker", EngineArgs: []string{"--host", "unix:///run/d"}, BuildArgs: []string{"--pull"}, RunArgs: []string{"--network", "none"},
+		Engine: "docker", EngineArgs: []string{"--host",
+			"unix:///run/d"}, BuildArgs: []string{"--pull"}, RunArgs: []string{"--network", "none"},
 	}
 	if !reflect.DeepEqual(p.Hooks, want) || p.History.JSON != "/var/log/stretcher.jsonl" {
 		t.Errorf("policy = %+v", p)

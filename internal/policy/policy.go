@@ -201,7 +201,9 @@ func parse(data []byte) (*Policy, error) {
 			return nil, fmt.Errorf("allow: %q is not the beginning of a URL", redact.URL(u))
 		}
 	}
-	for key, names := range map[string][]string{"allow.dests": p.Allow.Dests, "hooks.dirs": p.Hooks.Dirs, "hooks.oci_dirs": p.Hooks.OCIDirs} {
+	for key, names := range map[string][]string{
+		"allow.dests": p.Allow.Dests, "hooks.dirs": p.Hooks.Dirs, "hooks.oci_dirs": p.Hooks.OCIDirs,
+	} {
 		for _, name := range names {
 			if !filepath.IsAbs(name) {
 				return nil, fmt.Errorf("%s: %q is not an absolute path", key, name)

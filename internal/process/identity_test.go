@@ -41,7 +41,8 @@ func TestKillMarked(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if n := KillMarked("STRETCHER_TEST_RUN=on", "STRETCHER_TEST_HOOK") + KillMarked("STRETCHER_TEST_RUN=one", "TEST_HOOK"); n != 0 {
+	if n := KillMarked("STRETCHER_TEST_RUN=on", "STRETCHER_TEST_HOOK") +
+		KillMarked("STRETCHER_TEST_RUN=one", "TEST_HOOK"); n != 0 {
 		t.Errorf("%d processes without the marks were ended", n)
 	}
 	if n := KillMarked("STRETCHER_TEST_RUN=one", "STRETCHER_TEST_HOOK"); n == 0 {

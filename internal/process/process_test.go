@@ -37,9 +37,12 @@ func TestRunReportsHowTheChildEnded(t *testing.T) {
 		{"status", "exit 3", 0, 3, 0, false, "exit status 3"},
 		{"signal", "kill -9 $$", 0, -1, syscall.SIGKILL, false, "killed by signal 9 (killed)"},
 		{"timeout", ": >$0; sleep 600", long, -1, syscall.SIGTERM, true, "timed out after "},
-		{"timeout, graceful", "trap 'exit 4' TERM; : >$0; while :; do sleep 0.01; done", long, 4, 0, true, "timed out after "},
-		{"timeout, exit 0 at TERM", "trap 'exit 0' TERM; : >$0; while :; do sleep 0.01; done", long, 0, 0, true, "timed out after "},
-		{"timeout, TERM ignored", "trap '' TERM; : >$0; while :; do sleep 0.01; done", short, -1, syscall.SIGKILL, true, "timed out after "},
+		{"timeout, graceful", "trap 'exit 4' TERM; : >$0; while :; do sleep 0.01; done", long, 4, 0, true,
+			"timed out after "},
+		{"timeout, exit 0 at TERM", "trap 'exit 0' TERM; : >$0; while :; do sleep 0.01; done", long, 0, 0, true,
+			"timed out after "},
+		{"timeout, TERM ignored", "trap '' TERM; : >$0; while :; do sleep 0.01; done", short, -1, syscall.SIGKILL, true,
+			"timed out after "},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			res, err := Result{}, error(nil)
@@ -78,7 +81,8 @@ func hung(t *testing.T, script string, grace time.Duration) (res Result, err err
 }
 
 func TestNoGraceIsKillAtOnce(t *testing.T) {
-	if res, err := hung(t, "trap 'exit 4' TERM; : >$0; while :; do sleep 0.01; done", NoGrace); res.Signal != syscall.SIGKILL || !res.TimedOut || err == nil {
+	if res, err := hung(t, "trap 'exit 4' TERM; : >$0; while :; do sleep 0.01; done",
+		NoGrace); res.Signal != syscall.SIGKILL || !res.TimedOut || err == nil {
 		t.Errorf("result = %+v, err = %v", res, err)
 	}
 }
@@ -86,7 +90,8 @@ func TestNoGraceIsKillAtOnce(t *testing.T) {
 func TestArgv0(t *testing.T) {
 	for argv0, want := range map[string]string{"": "/bin/sh", "other": "other"} {
 		var out bytes.Buffer
-		c := Command{Path: "/bin/sh", Argv0: argv0, Args: []string{"-c", "tr '\\0' '\\n' </proc/$$/cmdline | head -n 1"}, Stdout: &out}
+		c := Command{Path: "/bin/sh", Argv0: argv0,
+			Args: []string{"-c", "tr '\\0' '\\n' </proc/$$/cmdline | head -n 1"}, Stdout: &out}
 		if _, err := Run(t.Context(), c); err != nil || strings.TrimSpace(out.String()) != want {
 			t.Errorf("argv[0] %q: %q, %v; want %q", argv0, out.String(), err, want)
 		}
@@ -155,7 +160,8 @@ func TestCancelEndsTheWholeGroup(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			done := make(chan error, 1)
 			go func() {
-				_, err := Run(ctx, sh(trap+"sh -c '"+strings.ReplaceAll(trap, "'", `'\''`)+"echo $$ >"+file+"; while :; do sleep 0.01; done' & wait; sleep 60"))
+				_, err := Run(ctx, sh(trap+"sh -c '"+strings.ReplaceAll(trap, "'",
+					`'\''`)+"echo $$ >"+file+"; while :; do sleep 0.01; done' & wait; sleep 60"))
 				done <- err
 			}()
 			pid := waitForPid(t, file)

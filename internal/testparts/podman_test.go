@@ -12,10 +12,12 @@ func TestPodman(t *testing.T) {
 		t.Errorf("a new store holds containers %q", names)
 	}
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte("FROM scratch\nCOPY Dockerfile /\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte("FROM scratch\nCOPY Dockerfile /\n"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{{"build", "--tag", "localhost/x", dir}, {"create", "--name", "left", "localhost/x", "/none"}} {
+	for _, args := range [][]string{{"build", "--tag", "localhost/x", dir},
+		{"create", "--name", "left", "localhost/x", "/none"}} {
 		if out, err := e.try(args...); err != nil {
 			t.Fatalf("%s: %v: %s", args[0], err, out)
 		}

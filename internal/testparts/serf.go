@@ -65,7 +65,8 @@ func (a SerfAgent) Event(t testing.TB, name, payload string) {
 // on a copy; a query that has no effect may be asked again.
 func (a SerfAgent) Ask(t testing.TB, replies map[string]string, n int, wait time.Duration, name, payload string) {
 	t.Helper()
-	p := start(t, nil, a.Bin, "query", "-rpc-addr", a.RPCAddr, "-relay-factor", "1", "-timeout", wait.String(), name, payload)
+	p := start(t, nil, a.Bin, "query", "-rpc-addr", a.RPCAddr, "-relay-factor", "1", "-timeout",
+		wait.String(), name, payload)
 	read := func() {
 		for _, found := range response.FindAllStringSubmatch(p.out.String(), -1) {
 			replies[found[1]] = found[2]

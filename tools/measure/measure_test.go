@@ -87,14 +87,16 @@ func f(s string) bool { return s == "fast" }
 			"go.mod": "module m\n", "a_linux.go": "package m\n\nfunc (t) a() {}\n", "a_darwin.go": "package m\n\nfunc (t) a() {}\n"}, 1},
 		{"generic methods", mostMethods, with("a.go", "package main\n\ntype t[A any] struct{}\n\nfunc (t[A]) a() {}\n"), 1},
 		{"pairs, but of deploy.go", rootPairs, small(), 1},
-		{"method pairs", rootPairs, with("a.go", "package main\n\ntype t struct{}\n\nfunc (t) m() { deploy(); main() }\n\nfunc use() { left(\"\") }\n"), 1},
+		{"method pairs", rootPairs, with("a.go",
+			"package main\n\ntype t struct{}\n\nfunc (t) m() { deploy(); main() }\n\nfunc use() { left(\"\") }\n"), 1},
 		{"pairs by methods of another file", rootPairs, map[string]string{"go.mod": "module m\n",
 			"a.go": "package m\n\ntype t struct{ u unknown.T }\n\nfunc (x t) a() { x.b() }\n",
 			"b.go": "package m\n\nfunc (x *t) b() { x.a() }\n"}, 1},
 		{"types are not called", rootPairs, map[string]string{"go.mod": "module m\n",
 			"a.go": "package m\n\ntype a int\n\nvar x b\n", "b.go": "package m\n\ntype b int\n\nvar y a\n"}, 0},
 		{"nobody asks", strategyTests, named("package main\n\nvar names = []string{\"fast\"}\n"), 0},
-		{"a literal", strategyTests, named("package main\n\nfunc f(s string) bool { return s != \"fast\" || s == \"\" }\n"), 1},
+		{"a literal", strategyTests, named("package main\n\nfunc f(s string) bool { return s != \"fast\" || s == \"\" }\n"),
+			1},
 		{"a constant", strategyTests, named("package main\n\nconst f = \"slow\"\n\nfunc g(s string) { switch s { case f, \"other\": } }\n"), 1},
 		{"its package", strategyTests, named("package main\n\nimport \"small/internal/strategy/fast\"\n\nfunc g(s string) bool { return s == fast.Name }\n"), 1},
 		{"its type", strategyTests, named("package main\n\nimport \"small/internal/strategy/fast\"\n\nfunc g(s any) { _ = s.(*fast.Strategy) }\n"), 1},
@@ -114,10 +116,13 @@ func f(s string) bool { return s == "fast" }
 // TestLayers has an import, or a table, and what is said of it.
 func TestLayers(t *testing.T) {
 	for _, tc := range []struct{ name, file, text, want string }{
-		{"a room imports a room", "internal/a/a.go", "package a\n\nimport _ \"small/internal/b\"\n", "internal/a imports internal/b: see tools/layers.txt:5"},
-		{"only others may", "internal/a/a.go", "package a\n\nimport _ \"small/internal/text/words\"\n", "see tools/layers.txt:6"},
+		{"a room imports a room", "internal/a/a.go", "package a\n\nimport _ \"small/internal/b\"\n",
+			"internal/a imports internal/b: see tools/layers.txt:5"},
+		{"only others may", "internal/a/a.go", "package a\n\nimport _ \"small/internal/text/words\"\n",
+			"see tools/layers.txt:6"},
 		{"no rule", "cmd/a.go", "package a\n\nimport _ \"fmt\"\n", "cmd: no rule says what it may import"},
-		{"a rule about nothing", "tools/layers.txt", "may .: internal/* -- r\nmay internal/*: -- r\nmay lib: -- r\n", "tools/layers.txt:3: there is no such package"},
+		{"a rule about nothing", "tools/layers.txt", "may .: internal/* -- r\nmay internal/*: -- r\nmay lib: -- r\n",
+			"tools/layers.txt:3: there is no such package"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			x := layers(write(t, with(tc.file, tc.text)))

@@ -165,7 +165,8 @@ func TestEntryComesBack(t *testing.T) {
 		}
 	}
 	put(t, s, "b", "/srv/app", "", "")
-	if e, err := s.Get("b"); err != nil || e.Seq != 2 || e.HasArchive || time.Since(e.Finished) > time.Hour || e.Finished.IsZero() {
+	if e, err := s.Get("b"); err != nil || e.Seq != 2 || e.HasArchive || time.Since(e.Finished) > time.Hour ||
+		e.Finished.IsZero() {
 		t.Errorf("entry without an archive: %+v, %v", e, err)
 	}
 	f, ok = s.Archive("b")
@@ -215,7 +216,8 @@ func TestListAndFind(t *testing.T) {
 func TestNamesThatAreNoRuns(t *testing.T) {
 	s := newStore(t)
 	put(t, s, "run", "/a", "", "")
-	for _, run := range []string{"", ".", "..", "../cache/run", "run/", "run/manifest", ".hidden.1", "a\x00", strings.Repeat("a", 101)} {
+	for _, run := range []string{"", ".", "..", "../cache/run", "run/", "run/manifest", ".hidden.1", "a\x00",
+		strings.Repeat("a", 101)} {
 		if _, err := s.Get(run); !errors.Is(err, ErrNotFound) {
 			t.Errorf("Get(%q): %v", run, err)
 		}
@@ -282,17 +284,23 @@ func TestUnreadableEntries(t *testing.T) {
 		spoil func(dir string) error
 		warns bool
 	}{
-		"no meta":         {func(dir string) error { return os.Remove(dir + "/meta.json") }, true},
-		"empty meta":      {func(dir string) error { return os.Truncate(dir+"/meta.json", 0) }, true},
-		"half a meta":     {func(dir string) error { return os.Truncate(dir+"/meta.json", 40) }, true},
-		"another's meta":  {func(dir string) error { return copyFile(dir+"/../good/meta.json", dir+"/meta.json") }, true},
-		"long meta":       {func(dir string) error { return os.Truncate(dir+"/meta.json", maxMeta+1) }, true},
-		"meta a symlink":  {func(dir string) error { return relink("../good/meta.json", dir+"/meta.json") }, true},
-		"a file":          {func(dir string) error { return errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)) }, false},
-		"a symlink":       {func(dir string) error { return errors.Join(os.RemoveAll(dir), os.Symlink("good", dir)) }, false},
-		"gone":            {os.RemoveAll, false},
-		"not a run's":     {func(dir string) error { return os.Rename(dir, dir+".old") }, false},
-		"without a count": {func(dir string) error { return os.WriteFile(dir+"/meta.json", []byte(`{"run":"bad"}`), 0o600) }, true},
+		"no meta":        {func(dir string) error { return os.Remove(dir + "/meta.json") }, true},
+		"empty meta":     {func(dir string) error { return os.Truncate(dir+"/meta.json", 0) }, true},
+		"half a meta":    {func(dir string) error { return os.Truncate(dir+"/meta.json", 40) }, true},
+		"another's meta": {func(dir string) error { return copyFile(dir+"/../good/meta.json", dir+"/meta.json") }, true},
+		"long meta":      {func(dir string) error { return os.Truncate(dir+"/meta.json", maxMeta+1) }, true},
+		"meta a symlink": {func(dir string) error { return relink("../good/meta.json", dir+"/meta.json") }, true},
+		"a file": {func(dir string) error {
+			return errors.Join(os.RemoveAll(dir),
+				os.WriteFile(dir, nil, 0o600))
+		}, false},
+		"a symlink":   {func(dir string) error { return errors.Join(os.RemoveAll(dir), os.Symlink("good", dir)) }, false},
+		"gone":        {os.RemoveAll, false},
+		"not a run's": {func(dir string) error { return os.Rename(dir, dir+".old") }, false},
+		"without a count": {func(dir string) error {
+			return os.WriteFile(dir+"/meta.json",
+				[]byte(`{"run":"bad"}`), 0o600)
+		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStore(t)

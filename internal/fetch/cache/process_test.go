@@ -95,7 +95,8 @@ func TestManyWriters(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 4 {
 		all.Go(func() {
-			if out, err := again.Command(s.dir, fmt.Sprint("p", i), fmt.Sprint("/p", i), fmt.Sprint(n)).CombinedOutput(); err != nil {
+			if out, err := again.Command(s.dir, fmt.Sprint("p", i), fmt.Sprint("/p", i),
+				fmt.Sprint(n)).CombinedOutput(); err != nil {
 				t.Errorf("%v: %s", err, out)
 			}
 		})

@@ -20,10 +20,12 @@ import (
 // noAWS takes every source of credentials and regions away, save what env gives.
 func noAWS(t *testing.T, env ...string) {
 	t.Helper()
-	for _, k := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"} {
+	for _, k := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE",
+		"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"} {
 		t.Setenv(k, "")
 	}
-	setenv(t, []string{"AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null", "AWS_EC2_METADATA_DISABLED=true"})
+	setenv(t, []string{"AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null",
+		"AWS_EC2_METADATA_DISABLED=true"})
 	setenv(t, env)
 }
 
@@ -46,7 +48,8 @@ func TestS3Denied(t *testing.T) {
 			set := NewSet(Options{})
 			defer set.Close()
 			_, err := set.Open(t.Context(), "s3://bucket/key", Position{})
-			if !errors.Is(err, ErrDenied) || Retryable(err) || Hint(err) != c.hint || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "SEKRIT") {
+			if !errors.Is(err, ErrDenied) || Retryable(err) || Hint(err) != c.hint || !strings.Contains(err.Error(), c.want) ||
+				strings.Contains(err.Error(), "SEKRIT") {
 				t.Errorf("error %v, hint %q; want ErrDenied, %q", err, Hint(err), c.want)
 			}
 		})
@@ -63,7 +66,8 @@ func TestS3Region(t *testing.T) {
 	srv.Put(t, "bucket", "key", []byte("x"))
 	for _, region := range []string{"AWS_REGION=", "AWS_DEFAULT_REGION=us-east-1"} {
 		t.Run(region, func(t *testing.T) {
-			noAWS(t, "AWS_ACCESS_KEY_ID="+srv.AccessKey, "AWS_SECRET_ACCESS_KEY="+srv.SecretKey, "AWS_ENDPOINT_URL_S3="+srv.Endpoint, region)
+			noAWS(t, "AWS_ACCESS_KEY_ID="+srv.AccessKey, "AWS_SECRET_ACCESS_KEY="+srv.SecretKey,
+				"AWS_ENDPOINT_URL_S3="+srv.Endpoint, region)
 			set := NewSet(Options{})
 			defer set.Close()
 			if _, got := readAll(t, set, "s3://bucket/key", Position{}); string(got) != "x" {

@@ -160,7 +160,8 @@ func conformResume(t *testing.T, w world, data []byte) {
 		t.Errorf("the rest differs: %d bytes, want %d", len(got), len(data)-at)
 	}
 	if rest.Offset != at || rest.Size != int64(len(data)) || rest.Version != obj.Version {
-		t.Errorf("offset %d size %d version %q, want %d, %d, %q", rest.Offset, rest.Size, rest.Version, at, len(data), obj.Version)
+		t.Errorf("offset %d size %d version %q, want %d, %d, %q", rest.Offset, rest.Size, rest.Version, at,
+			len(data), obj.Version)
 	}
 }
 
@@ -179,7 +180,8 @@ func conformChanged(t *testing.T, w world) {
 	defer again.Body.Close()
 	got, err := io.ReadAll(again.Body)
 	if err != nil || again.Offset != 0 || !bytes.Equal(got, after) || again.Version == obj.Version {
-		t.Errorf("offset %d, %d bytes, version %q, error %v; want the new object whole", again.Offset, len(got), again.Version, err)
+		t.Errorf("offset %d, %d bytes, version %q, error %v; want the new object whole", again.Offset, len(got),
+			again.Version, err)
 	}
 }
 

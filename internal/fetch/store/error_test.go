@@ -26,7 +26,8 @@ func TestStatusClasses(t *testing.T) {
 		if e.Retryable != want || Retryable(e) != want {
 			t.Errorf("%d: retryable %v, want %v", code, e.Retryable, want)
 		}
-		kinds := map[int]error{401: ErrDenied, 403: ErrDenied, 407: ErrDenied, 404: ErrNotFound, 410: ErrNotFound, 412: ErrChanged, 416: ErrChanged}
+		kinds := map[int]error{401: ErrDenied, 403: ErrDenied, 407: ErrDenied, 404: ErrNotFound, 410: ErrNotFound,
+			412: ErrChanged, 416: ErrChanged}
 		for _, kind := range []error{ErrDenied, ErrNotFound, ErrChanged} {
 			if got := errors.Is(e, kind); got != (kinds[code] == kind) {
 				t.Errorf("%d is %q: %v", code, kind, got)
@@ -104,7 +105,8 @@ func TestRealFailures(t *testing.T) {
 	} {
 		u := strings.Replace(c.url, "://", "://user:SEKRIT@", 1) + "/x?token=SEKRIT"
 		_, err := set.Open(t.Context(), u, Position{})
-		if err == nil || Retryable(err) != c.retry || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "SEKRIT") {
+		if err == nil || Retryable(err) != c.retry || !strings.Contains(err.Error(), c.want) ||
+			strings.Contains(err.Error(), "SEKRIT") {
 			t.Errorf("%s: %v, retryable %v; want %q, %v, no secret", c.name, err, Retryable(err), c.want, c.retry)
 		}
 	}

@@ -203,7 +203,8 @@ func TestStrongETag(t *testing.T) {
 }
 
 func FuzzContentRange(f *testing.F) {
-	for _, s := range []string{"bytes 0-9/10", "bytes 5-9/*", "bytes */10", "bytes 9-5/10", "bytes +1-2/3", "items 0-1/2", ""} {
+	for _, s := range []string{"bytes 0-9/10", "bytes 5-9/*", "bytes */10", "bytes 9-5/10", "bytes +1-2/3",
+		"items 0-1/2", ""} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, h string) {

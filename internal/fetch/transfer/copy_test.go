@@ -32,17 +32,20 @@ func TestCopyRecovers(t *testing.T) {
 		{"at once", 0, nil, []string{""}, 0, nil},
 		{"size unknown", 0, []step{{chunked: true}}, []string{""}, 0, nil},
 		{"broken connection, no retries", 0, []step{{cut: 100 * kib}, {}}, []string{"", "bytes=102400-"}, 0, nil},
-		{"broken thrice", 0, []step{{cut: 1000}, {cut: 1000}, {cut: 1000}, {}}, []string{"", "bytes=1000-", "bytes=2000-", "bytes=3000-"}, 0, nil},
+		{"broken thrice", 0, []step{{cut: 1000}, {cut: 1000}, {cut: 1000}, {}},
+			[]string{"", "bytes=1000-", "bytes=2000-", "bytes=3000-"}, 0, nil},
 		{"broken often, but getting on", 0, []step{{cut: 66 * kib}},
 			[]string{"", "bytes=67584-", "bytes=135168-", "bytes=202752-", "bytes=270336-"}, 0, nil},
 		{"short chunked body", 0, []step{{cut: 1000, chunked: true}, {}}, []string{"", "bytes=1000-"}, 0, nil},
-		{"errors while resuming", 0, []step{{cut: 1000}, {status: 503}, {mute: true}, {}}, []string{"", "bytes=1000-", "bytes=1000-", "bytes=1000-"}, 0, nil},
+		{"errors while resuming", 0, []step{{cut: 1000}, {status: 503}, {mute: true}, {}},
+			[]string{"", "bytes=1000-", "bytes=1000-", "bytes=1000-"}, 0, nil},
 		{"Range ignored", 0, []step{{cut: 1000}, {noRange: true}}, []string{"", "bytes=1000-"}, 1, nil},
 		{"no validator", 0, []step{{cut: 1000, noETag: true}, {noETag: true}}, []string{"", ""}, 1, nil},
 		{"weak validator", 0, []step{{cut: 1000, etag: `W/"v1"`}, {}}, []string{"", ""}, 1, nil},
 		{"changed meanwhile", 0, []step{{cut: 1000}, {etag: `"v2"`, data: other}}, []string{"", "bytes=1000-"}, 1, other},
 		{"precondition failed", 0, []step{{cut: 1000}, {status: 412}, {}}, []string{"", "bytes=1000-", ""}, 1, nil},
-		{"grown under the same tag", 0, []step{{cut: 1000}, {data: noise(1, 301*kib)}, {data: other}}, []string{"", "bytes=1000-", ""}, 1, other},
+		{"grown under the same tag", 0, []step{{cut: 1000}, {data: noise(1, 301*kib)}, {data: other}},
+			[]string{"", "bytes=1000-", ""}, 1, other},
 		{"unavailable", 2, []step{{status: 503}, {mute: true}, {}}, []string{"", "", ""}, 0, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -91,7 +94,8 @@ func TestCopyGivesUp(t *testing.T) {
 			want: `read "BASE" at byte 6: unexpected EOF (after 6 attempts)`},
 		{name: "restarting for ever", steps: []step{{cut: 80 * kib, noETag: true}}, requests: 4,
 			want: `read "BASE" at byte 81920: unexpected EOF (after 4 attempts)`},
-		{name: "new version each time", steps: []step{{cut: 1000}, {cut: 1000, etag: `"v2"`}, {cut: 1000}, {cut: 1000, etag: `"v2"`}}, requests: 4,
+		{name: "new version each time",
+			steps: []step{{cut: 1000}, {cut: 1000, etag: `"v2"`}, {cut: 1000}, {cut: 1000, etag: `"v2"`}}, requests: 4,
 			want: `read "BASE" at byte 1000: unexpected EOF (after 4 attempts)`},
 		{name: "destination full", opts: Options{Retries: 5}, dst: memory{fail: full}, requests: 1,
 			want: `write what "BASE" holds: no space left on device`, is: full},
@@ -101,7 +105,8 @@ func TestCopyGivesUp(t *testing.T) {
 			want: `fetch "BASE": too large: more bytes came, 1000 allowed`, is: ErrTooLarge},
 		{name: "refused size", opts: Options{Retries: 5, OnSize: func(int64) error { return full }}, requests: 1,
 			want: `fetch "BASE" of 102400 bytes: no space left on device`, is: full},
-		{name: "stalled", opts: Options{Retries: 1, Stall: 2 * time.Second}, steps: []step{{stall: true, cut: 10}}, requests: 4,
+		{name: "stalled", opts: Options{Retries: 1, Stall: 2 * time.Second},
+			steps: []step{{stall: true, cut: 10}}, requests: 4,
 			want: `read "BASE" at byte 40: no data for 2s (after 4 attempts)`, is: ErrStalled},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -194,7 +199,8 @@ func TestCopyEnds(t *testing.T) {
 			defer stop()
 			c.opts.Progress = nil
 			_, err = Copy(ctx, set, srv.URL, &memory{}, c.opts)
-			if want := `fetch "BASE": context deadline exceeded`; !errors.Is(err, context.DeadlineExceeded) || hide(err, srv.URL) != want {
+			if want := `fetch "BASE": context deadline exceeded`; !errors.Is(err, context.DeadlineExceeded) ||
+				hide(err, srv.URL) != want {
 				t.Errorf("error %v, want %s", err, want)
 			}
 		})

@@ -100,7 +100,8 @@ func (f *faulty) body(conn net.Conn, r *http.Request, s step) {
 	}
 	head, size, whole := "200 OK", len(data), len(data)
 	var from int
-	if n, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from); n == 1 && err == nil && !s.noRange && r.Header.Get("If-Range") == etag {
+	if n, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from); n == 1 && err == nil && !s.noRange &&
+		r.Header.Get("If-Range") == etag {
 		head = fmt.Sprintf("206 Partial Content\r\nContent-Range: bytes %d-%d/%d", from, whole-1, whole)
 		data, size = data[from:], whole-from
 	}

@@ -52,7 +52,8 @@ func New(o Options) (*Set, []error) {
 		Lists: o.Lists, Key: "hooks", Run: o.Run, Engine: Engine(o.Host, o.Environ), Mask: o.Mask,
 		Plugins: &porter.Plugins{Environ: o.Environ, Dir: o.PluginDir}, Mounts: s.mounts || o.Containers,
 	}
-	directories := &p2.Dialect{Options: p2.Options{Dirs: Dirs(o.Host, p2.DefaultDir), Required: o.Host.Required}, Content: o.Content}
+	directories := &p2.Dialect{Options: p2.Options{Dirs: Dirs(o.Host, p2.DefaultDir), Required: o.Host.Required},
+		Content: o.Content}
 	directories.Term, directories.Kill = o.Host.Times()
 	directories.Pod.Node, _ = os.Hostname()
 	s.dialects = []hooks.Dialect{ // in the order in which their hooks run at one point

@@ -64,7 +64,8 @@ func TestOrder(t *testing.T) {
 	if len(bad) > 0 {
 		t.Fatal(bad)
 	}
-	d := hooks.Deployment{Run: "run-1", Tree: t.TempDir(), ManifestEnv: []string{"FROM=manifest"}, Own: []string{"STRETCHER_RUN_ID=run-1"}}
+	d := hooks.Deployment{Run: "run-1", Tree: t.TempDir(), ManifestEnv: []string{"FROM=manifest"},
+		Own: []string{"STRETCHER_RUN_ID=run-1"}}
 	list, doubts, err := s.At(hooks.PostExtract, d)
 	if err != nil || len(doubts) > 0 {
 		t.Fatal(err, doubts)
@@ -93,7 +94,8 @@ func TestOrder(t *testing.T) {
 // TestList: hooks that run only when asked for stand at the end, and without a
 // manifest there are those of the host.
 func TestList(t *testing.T) {
-	s, _ := New(Options{Host: hostWith(t), Mask: func(string, string) {}, Lists: porter.Lists{"post_pack": {{Run: "true"}}, "mine": {{Run: "true"}}}})
+	s, _ := New(Options{Host: hostWith(t), Mask: func(string, string) {},
+		Lists: porter.Lists{"post_pack": {{Run: "true"}}, "mine": {{Run: "true"}}}})
 	names := func(d *hooks.Deployment) (names []string) {
 		list, bad := s.List(d)
 		if len(bad) > 0 {
@@ -106,7 +108,8 @@ func TestList(t *testing.T) {
 		}
 		return names
 	}
-	if got, want := names(&hooks.Deployment{}), []string{"one runs:", "post_pack[0] runs:", "mine[0] skipped:"}; !slices.Equal(got, want) {
+	if got, want := names(&hooks.Deployment{}), []string{"one runs:", "post_pack[0] runs:",
+		"mine[0] skipped:"}; !slices.Equal(got, want) {
 		t.Errorf("list = %q, want %q", got, want)
 	}
 	if got, want := names(nil), []string{"one depends"}; !slices.Equal(got, want) {

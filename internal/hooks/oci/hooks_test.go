@@ -22,7 +22,8 @@ func TestHooksByStage(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir, "1.json", always("createRuntime", "1"))
 	put(t, dir, "2.json", always("prestart", "2"))
-	put(t, dir, "3.json", strings.Replace(always("prestart", "3"), `"prestart"`, `"pre_extract", "prestart", "poststop"`, 1))
+	put(t, dir, "3.json", strings.Replace(always("prestart", "3"), `"prestart"`,
+		`"pre_extract", "prestart", "poststop"`, 1))
 	put(t, dir, "4.json", strings.Replace(always("prestart", "4"), "true", "false", 1))
 	put(t, dir, "5.json", always("post_prune", "5"))
 	defs, err := Load([]string{dir})
@@ -92,7 +93,8 @@ func TestHookGetsWhatTheDefinitionSays(t *testing.T) {
 	}
 	var s specs.State
 	must(t, json.Unmarshal([]byte(lines[2]), &s))
-	if s.ID != "r1" || s.Bundle != "/srv/app" || s.Pid != 42 || s.Annotations["team"] != "web" || s.Status != specs.StateRunning {
+	if s.ID != "r1" || s.Bundle != "/srv/app" || s.Pid != 42 || s.Annotations["team"] != "web" ||
+		s.Status != specs.StateRunning {
 		t.Errorf("state %+v", s)
 	}
 }
@@ -121,7 +123,8 @@ func TestStateIsValid(t *testing.T) {
 		if s.OCIVersion == nil || s.ID == nil || s.Status == nil || s.Bundle == nil {
 			t.Fatalf("%s: a required key is missing: %s", stage, data)
 		}
-		if !slices.Contains([]string{"creating", "created", "running", "stopped"}, *s.Status) || status[stage] != "" && *s.Status != status[stage] {
+		if !slices.Contains([]string{"creating", "created", "running", "stopped"}, *s.Status) ||
+			status[stage] != "" && *s.Status != status[stage] {
 			t.Errorf("%s: status %q", stage, *s.Status)
 		}
 		if (*s.Status != "stopped") != (s.Pid != nil && *s.Pid == 42) {

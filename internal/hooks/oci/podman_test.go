@@ -128,7 +128,8 @@ func TestPodmanFiresTheSame(t *testing.T) {
 
 			defs, err := Load(dirs)
 			must(t, err)
-			found, err := Hooks(defs, hooks.PreExtract, Deployment{Annotations: tc.annotations, Commands: []string{"/true"}, BindMounts: tc.mount})
+			found, err := Hooks(defs, hooks.PreExtract,
+				Deployment{Annotations: tc.annotations, Commands: []string{"/true"}, BindMounts: tc.mount})
 			must(t, err)
 			log := runlog.New(runlog.Options{})
 			defer log.Close()

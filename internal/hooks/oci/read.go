@@ -193,7 +193,8 @@ func decode(data []byte, into any) error {
 	)
 	switch {
 	case errors.As(err, &wrong):
-		return fmt.Errorf("%s: is a JSON %s where %s is wanted", printable(cmp.Or(wrong.Field, "the definition")), wrong.Value, wrong.Type)
+		return fmt.Errorf("%s: is a JSON %s where %s is wanted", printable(cmp.Or(wrong.Field, "the definition")),
+			wrong.Value, wrong.Type)
 	case errors.As(err, &syntax):
 		line := 1 + bytes.Count(data[:min(int(syntax.Offset), len(data))], []byte("\n"))
 		return fmt.Errorf("line %d: %w", line, err)

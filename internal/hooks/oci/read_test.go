@@ -28,7 +28,8 @@ func put(t *testing.T, dir, name, content string) string {
 
 // always is a definition that fires at stage, marked by an argument.
 func always(stage, arg string) string {
-	return `{"version": "1.0.0", "hook": {"path": "/bin/sh", "args": ["sh", "` + arg + `"]}, "when": {"always": true}, "stages": ["` + stage + `"]}`
+	return `{"version": "1.0.0", "hook": {"path": "/bin/sh", "args": ["sh", "` + arg +
+		`"]}, "when": {"always": true}, "stages": ["` + stage + `"]}`
 }
 
 func TestRead(t *testing.T) {
@@ -68,19 +69,24 @@ func TestReadNamesTheKey(t *testing.T) {
 		{"version's type", `{"version": 1}`, "version: is a JSON number"},
 		{"no path", `{"version": "1.0.0", "when": {}, "stages": []}`, "hook.path: is missing"},
 		{"relative path", `{"version": "1.0.0", "hook": {"path": "h"}, "stages": []}`, `hook.path: "h" is not absolute`},
-		{"NUL in env", `{"version": "1.0.0", "hook": {"path": "/h", "env": ["A=\u0000"]}, "stages": []}`, `hook.env: has a NUL in it`},
+		{"NUL in env", `{"version": "1.0.0", "hook": {"path": "/h", "env": ["A=\u0000"]}, "stages": []}`,
+			`hook.env: has a NUL in it`},
 		{"path's type", `{"version": "1.0.0", "hook": {"path": 1}, "stages": []}`, "hook.path: is a JSON number"},
 		{"timeout", `{"version": "1.0.0", "hook": {"path": "/h", "timeout": 0}, "stages": []}`, "hook.timeout: 0"},
-		{"annotation key", `{"version": "1.0.0", "hook": {"path": "/h"}, "when": {"annotations": {"(": "a"}}, "stages": []}`, `when.annotations: "(" is not a regular expression`},
+		{"annotation key", `{"version": "1.0.0", "hook": {"path": "/h"}, "when": {"annotations": {"(": "a"}}, "stages": []}`,
+			`when.annotations: "(" is not a regular expression`},
 		{"annotation value", `{"version": "1.0.0", "hook": {"path": "/h"}, "when": {"annotations": {"a": "("}}, "stages": []}`, `when.annotations: "(" is not a regular expression`},
-		{"command", `{"version": "1.0.0", "hook": {"path": "/h"}, "when": {"commands": ["("]}, "stages": []}`, `when.commands: "(" is not`},
+		{"command", `{"version": "1.0.0", "hook": {"path": "/h"}, "when": {"commands": ["("]}, "stages": []}`,
+			`when.commands: "(" is not`},
 		{"no stages", `{` + hook + `}`, "stages: is missing"},
-		{"unknown stage", `{` + hook + `, "stages": ["preStart"]}`, `stages: "preStart" is not one of prestart, createRuntime`},
+		{"unknown stage", `{` + hook + `, "stages": ["preStart"]}`,
+			`stages: "preStart" is not one of prestart, createRuntime`},
 		{"stages' type", `{` + hook + `, "stages": "prestart"}`, "stages: is a JSON string"},
 		{"0.1.0, no hook", `{"stages": []}`, "hook: is missing"},
 		{"0.1.0, both", `{"hook": "/h", "stage": [], "stages": []}`, "stage: is the same as stages"},
 		{"0.1.0, both cmds", `{"hook": "/h", "stages": [], "cmd": [], "cmds": []}`, "cmd: is the same as cmds"},
-		{"0.1.0, both annotations", `{"hook": "/h", "stages": [], "annotation": [], "annotations": []}`, "annotation: is the same as annotations"},
+		{"0.1.0, both annotations", `{"hook": "/h", "stages": [], "annotation": [], "annotations": []}`,
+			"annotation: is the same as annotations"},
 		{"0.1.0, cmds", `{"hook": "/h", "stages": [], "cmds": ["("]}`, `cmds: "(" is not`},
 		{"0.1.0, annotations", `{"hook": "/h", "stages": [], "annotations": ["("]}`, `annotations: "(" is not`},
 	} {

@@ -68,7 +68,8 @@ func build(t *testing.T, or bool, always, mounts, annotation, command cond) When
 }
 
 var deployment = Deployment{
-	Annotations: map[string]string{"team": "web", "zone": "a"}, Commands: []string{"echo", "/usr/bin/systemctl"}, BindMounts: true,
+	Annotations: map[string]string{"team": "web", "zone": "a"}, Commands: []string{"echo",
+		"/usr/bin/systemctl"}, BindMounts: true,
 }
 
 // rows are all combinations of n conditions.
@@ -108,16 +109,19 @@ func TestConditionsInDetail(t *testing.T) {
 		{"never", head + `{"always": false}}`, "skipped: always is false"},
 		{"nothing", head + `{}}`, "skipped: has no condition"},
 		{"mounts wanted", head + `{"hasBindMounts": true}}`, "runs: a container hook mounts the tree"},
-		{"no mounts wanted", head + `{"always": true, "hasBindMounts": false}}`, "skipped: hasBindMounts is false, which never holds"},
+		{"no mounts wanted", head + `{"always": true, "hasBindMounts": false}}`,
+			"skipped: hasBindMounts is false, which never holds"},
 		{"unanchored", head + `{"annotations": {"ea": "e"}}}`, "runs: annotation team matches e"},
 		{"value", head + `{"annotations": {"^team$": "^ops$"}}}`, "skipped: annotation team does not match ^ops$"},
 		{"key", head + `{"annotations": {"^crew$": "."}}}`, "skipped: no annotation's name matches ^crew$"},
-		{"all pairs", head + `{"annotations": {"^team$": "^web$", "^zone$": "^b$"}}}`, "skipped: annotation zone does not match ^b$"},
+		{"all pairs", head + `{"annotations": {"^team$": "^web$", "^zone$": "^b$"}}}`,
+			"skipped: annotation zone does not match ^b$"},
 		{"any key", head + `{"annotations": {".": "^a$"}}}`, "runs: annotation zone matches ^a$"},
 		{"commands", head + `{"commands": ["^x$", "/systemctl$"]}}`, "runs: command /usr/bin/systemctl matches /systemctl$"},
 		{"no command", head + `{"commands": ["^x$", "^y$"]}}`, "skipped: no command matches ^x$, ^y$"},
 		{"empty commands", head + `{"commands": []}}`, "skipped: has no condition"},
-		{"any of", `{"hook": "/h", "stages": [], "cmds": ["^x$"], "annotations": ["^web$"]}`, "runs: annotation team matches ^web$"},
+		{"any of", `{"hook": "/h", "stages": [], "cmds": ["^x$"], "annotations": ["^web$"]}`,
+			"runs: annotation team matches ^web$"},
 		{"none of", `{"hook": "/h", "stages": [], "cmds": ["^x$"], "annotations": ["^b$"], "hasbindmounts": false}`,
 			"skipped: hasBindMounts is false, which never holds, annotation team, zone does not match ^b$, no command matches ^x$"},
 		{"any value", `{"hook": "/h", "stages": [], "annotations": []}`, "runs: annotation team matches "},
@@ -134,7 +138,8 @@ func TestConditionsInDetail(t *testing.T) {
 
 func TestNothingToMatch(t *testing.T) {
 	for _, or := range []bool{false, true} {
-		for _, w := range []When{build(t, or, absent, absent, met, absent), build(t, or, absent, met, absent, absent), build(t, or, absent, absent, absent, met)} {
+		for _, w := range []When{build(t, or, absent, absent, met, absent), build(t, or, absent, met, absent, absent),
+			build(t, or, absent, absent, absent, met)} {
 			if fires, why := w.Match(Deployment{}); fires || strings.HasPrefix(why, "has no") {
 				t.Errorf("fires %v because %q", fires, why)
 			}

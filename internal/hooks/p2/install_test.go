@@ -129,12 +129,15 @@ func TestInstallRefusals(t *testing.T) {
 		{"version", good, func(b *Bundle) { b.Version = "1/2" }, `version "1/2"`},
 		{"no launch script", map[string]string{"x/y": "z"}, nil, "neither bin/launch nor"},
 		{"not executable", map[string]string{"bin/launch": "x"}, nil, "is not executable"},
-		{"one of several not executable", map[string]string{"bin/launch/a": launch, "bin/launch/b": "x"}, nil, `"bin/launch/b" is not executable`},
+		{"one of several not executable", map[string]string{"bin/launch/a": launch, "bin/launch/b": "x"}, nil,
+			`"bin/launch/b" is not executable`},
 		{"empty launch directory", map[string]string{"bin/launch/": ""}, nil, "bin/launch is empty"},
 		{"escaping symlink", map[string]string{"bin/launch": "-> /bin/sh"}, nil, "escapes"},
 		{"no tree", good, func(b *Bundle) { b.Tree += "/missing" }, "hook pod"},
-		{"another's link", map[string]string{"c/bin/launch": launch}, func(b *Bundle) { b.Pod = "a_b" }, "is not a link of hook pod"},
-		{"two scripts of one name", map[string]string{"c/bin/launch/x_y": launch, "c_x/bin/launch/y": launch}, nil, "two scripts"},
+		{"another's link", map[string]string{"c/bin/launch": launch}, func(b *Bundle) { b.Pod = "a_b" },
+			"is not a link of hook pod"},
+		{"two scripts of one name", map[string]string{"c/bin/launch/x_y": launch, "c_x/bin/launch/y": launch},
+			nil, "two scripts"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			root := t.TempDir()

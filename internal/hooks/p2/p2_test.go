@@ -73,7 +73,8 @@ func TestHooksInOrder(t *testing.T) {
 		"after_launch/ensure_user": "#!/bin/sh\n",
 	})
 	write(t, b, map[string]string{"10_all": "#!/bin/sh\n"})
-	o := Options{Dirs: []string{a, filepath.Join(top, "missing"), b}, Required: []string{"ensure_user", "before_install/5_install", "b/10_all"}}
+	o := Options{Dirs: []string{a, filepath.Join(top, "missing"), b},
+		Required: []string{"ensure_user", "before_install/5_install", "b/10_all"}}
 	for p, want := range map[hooks.Point]string{
 		hooks.PreFetch:    "before_install/10_install before_install/5_install* before_install/dangling! before_install/linked a/10_all a/20_all a/README! b/10_all",
 		hooks.PostLaunch:  "after_launch/ensure_user* a/10_all a/20_all a/README! b/10_all",
@@ -135,7 +136,8 @@ func TestEnvironment(t *testing.T) {
 	dir := filepath.Join(top, "hooks.d")
 	write(t, dir, map[string]string{"before_launch/show": "#!/bin/sh\nenv | grep -v '^\\(_\\|PWD\\|SHLVL\\|OLDPWD\\|STRETCHER_HOOK_ID\\)=' | sort\ncat \"$HOOKED_CONFIG_PATH\" \"$HOOKED_ENV_PATH\"/*\n"})
 	manifest := []byte("name: app\n")
-	files, err := WriteFiles(work, Content{Manifest: manifest, Config: map[string]any{"port": 80}, Env: map[string]string{"RAILS_ENV": "production"}})
+	files, err := WriteFiles(work, Content{Manifest: manifest, Config: map[string]any{"port": 80},
+		Env: map[string]string{"RAILS_ENV": "production"}})
 	must(t, err)
 	t.Setenv("NOT_FOR_HOOKS", "1")
 	var out bytes.Buffer

@@ -76,7 +76,8 @@ func (b Bundle) removeOrphans(wanted map[string]string, parts []part) error {
 		return slices.ContainsFunc(parts, func(p part) bool { return p.name == name })
 	}))
 	for _, p := range parts {
-		errs = append(errs, removeOthers(filepath.Join(b.podDir(), p.name, installs), func(name string) bool { return name == b.Version }))
+		errs = append(errs, removeOthers(filepath.Join(b.podDir(), p.name, installs),
+			func(name string) bool { return name == b.Version }))
 	}
 	return errors.Join(errs...)
 }

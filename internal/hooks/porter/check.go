@@ -80,7 +80,8 @@ func (c *checker) check() {
 	c.local("path", c.entry.Path)
 	c.environment()
 	if r := c.entry.RunCondition; r != "" && stepOf(c.list) == "" {
-		c.add("run_condition", string(r), "is only for hooks that run after a step: post_pack, post_provision, post_promote, post_prune")
+		c.add("run_condition", string(r),
+			"is only for hooks that run after a step: post_pack, post_provision, post_promote, post_prune")
 	}
 }
 

@@ -75,14 +75,18 @@ func TestCheck(t *testing.T) {
 		{"pre_pack", plugin + ", dockerfile: a/b", ""},
 		{"pre_pack", "{}", "hooks.pre_pack[0]: has nothing to run: one of dockerfile, repo, run and path is required"},
 		{"pre_pack", "run: ' '", "hooks.pre_pack[0].run: has nothing to run"},
-		{"pre_pack", "dockerfile: D, run: x", "hooks.pre_pack[0]: is a container (dockerfile, repo) and a command (run) at once"},
+		{"pre_pack", "dockerfile: D, run: x",
+			"hooks.pre_pack[0]: is a container (dockerfile, repo) and a command (run) at once"},
 		{"mine", "path: D, run: x", "hooks.mine[0]: is a command (run) and a program (path) at once"},
 		{"mine", plugin + ", path: x", "hooks.mine[0]: is a container (dockerfile, repo) and a program (path) at once"},
 		{"mine", "dockerfile: D, ref: v1", `hooks.mine[0].ref: "v1" needs a repo`},
 		{"mine", "repo: https://h/p.git", "hooks.mine[0].ref: is required with repo: a tag, branch or commit"},
-		{"mine", "repo: https://h/p.git, ref: --upload-pack=x", `hooks.mine[0].ref: "--upload-pack=x" is not a tag, branch or commit`},
-		{"mine", "repo: 'ext::sh -c x', ref: v1", `hooks.mine[0].repo: "ext::sh -c x" is not the URL of a git repository: https, ssh, git, http, file or USER@HOST:PATH`},
-		{"mine", "repo: 'https://me:pw@h /p', ref: v1", `hooks.mine[0].repo: "https://xxxxx@h /p" is not the URL of a git repository: https, ssh, git, http, file or USER@HOST:PATH`},
+		{"mine", "repo: https://h/p.git, ref: --upload-pack=x",
+			`hooks.mine[0].ref: "--upload-pack=x" is not a tag, branch or commit`},
+		{"mine", "repo: 'ext::sh -c x', ref: v1",
+			`hooks.mine[0].repo: "ext::sh -c x" is not the URL of a git repository: https, ssh, git, http, file or USER@HOST:PATH`},
+		{"mine", "repo: 'https://me:pw@h /p', ref: v1",
+			`hooks.mine[0].repo: "https://xxxxx@h /p" is not the URL of a git repository: https, ssh, git, http, file or USER@HOST:PATH`},
 		{"mine", "dockerfile: ../D", `hooks.mine[0].dockerfile: "../D" is not a path below the tree`},
 		{"mine", plugin + ", dockerfile: /D", `hooks.mine[0].dockerfile: "/D" is not a path below the tree`},
 		{"mine", "path: /bin/sh", `hooks.mine[0].path: "/bin/sh" is not a path below the tree`},
@@ -91,11 +95,13 @@ func TestCheck(t *testing.T) {
 		{"mine", "run: x, environment: {A B: c}", `hooks.mine[0].environment: "A B" is not a variable name`},
 		{"mine", "run: x, environment: ['=c']", `hooks.mine[0].environment: is not a variable name`},
 		{"mine", `run: x, environment: {A: "secret\0"}`, `hooks.mine[0].environment.A: has a NUL in it`},
-		{"mine", "run: x, environment: 3", `line 1: hooks.mine[0].environment: "3" is a single value where a mapping belongs`},
+		{"mine", "run: x, environment: 3",
+			`line 1: hooks.mine[0].environment: "3" is a single value where a mapping belongs`},
 		{"mine", "run: x, concurrent: yes", `line 1: hooks.mine[0].concurrent: "yes" is not true or false`},
 		{"mine", "run: x, timeout: -1", `line 1: hooks.mine[0].timeout: "-1" is not a number of seconds from 0 to 999999999`},
 		{"mine", "run: x, timeout: soon", `line 1: hooks.mine[0].timeout: "soon" is not a duration such as 30, 90s or 5m`},
-		{"post_pack", "run: x, run_condition: never", `line 1: hooks.post_pack[0].run_condition: "never" is not pass, fail or always`},
+		{"post_pack", "run: x, run_condition: never",
+			`line 1: hooks.post_pack[0].run_condition: "never" is not pass, fail or always`},
 	} {
 		if !strings.HasPrefix(tt.entry, "{") {
 			tt.entry = "{" + tt.entry + "}"
@@ -141,7 +147,8 @@ func TestNamesThatLookLikePorters(t *testing.T) {
 			t.Errorf("UserDefined(%q) = %v", name, UserDefined(name))
 		}
 	}
-	if _, _, problems := decode("hooks: {'': [{run: x}]}"); len(problems) != 1 || problems[0] != "hooks: has a list without a name" {
+	if _, _, problems := decode("hooks: {'': [{run: x}]}"); len(problems) != 1 ||
+		problems[0] != "hooks: has a list without a name" {
 		t.Errorf("problems %q", problems)
 	}
 	if names := Names(); len(names) != 9 || names[8] != Bootstrap || !UserDefined(Bootstrap) {

@@ -73,7 +73,8 @@ func (e *Engine) build(ctx context.Context, s hooks.Streams, j job, idFile strin
 	}
 	id, err := os.ReadFile(idFile)
 	if err != nil || len(id) == 0 {
-		return "", process.Result{Exit: -1}, fmt.Errorf("image id: %w", errors.Join(err, errors.New("the engine did not tell it")))
+		return "", process.Result{Exit: -1}, fmt.Errorf("image id: %w",
+			errors.Join(err, errors.New("the engine did not tell it")))
 	}
 	return strings.TrimSpace(string(id)), res, nil
 }

@@ -153,7 +153,8 @@ func TestContainerThatHangs(t *testing.T) {
 				}()
 			}
 			err := c.runner.Run(ctx, hooks.PreFetch, c.hooksAt(hooks.PreFetch), false)
-			if tt.cancel && !errors.Is(err, enough) || !tt.cancel && (err == nil || !strings.Contains(err.Error(), "timed out after 20s")) {
+			if tt.cancel && !errors.Is(err, enough) ||
+				!tt.cancel && (err == nil || !strings.Contains(err.Error(), "timed out after 20s")) {
 				t.Errorf("err = %v", err)
 			}
 			if c.told(t, "started") == "" || c.outcomes[0].Result.TimedOut == tt.cancel {
@@ -254,11 +255,13 @@ func TestEngineIsFound(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("PATH", dir)
 	find := func(cfg Config) (string, error) { return NewEngine(cfg, nil, 0).Find(t.Context()) }
-	if _, err := find(Config{}); !errors.Is(err, ErrNoEngine) || !strings.Contains(err.Error(), `"podman" is not installed, "docker" is not installed`) {
+	if _, err := find(Config{}); !errors.Is(err, ErrNoEngine) ||
+		!strings.Contains(err.Error(), `"podman" is not installed, "docker" is not installed`) {
 		t.Errorf("err = %v", err)
 	}
 	write(t, filepath.Join(dir, "docker"), "#!/bin/sh\nexit 1\n", 0o755)
-	if _, err := find(Config{}); !errors.Is(err, ErrNoEngine) || !strings.Contains(err.Error(), `the daemon of "docker" does not answer`) {
+	if _, err := find(Config{}); !errors.Is(err, ErrNoEngine) ||
+		!strings.Contains(err.Error(), `the daemon of "docker" does not answer`) {
 		t.Errorf("err = %v", err)
 	}
 	write(t, filepath.Join(dir, "docker"), "#!/bin/sh\ntest \"$1 $2\" = '--host x'\n", 0o755)
@@ -287,7 +290,8 @@ func TestNames(t *testing.T) {
 	}
 	commit := strings.Repeat("a", 40)
 	tags := []string{
-		imageTag(commit, "app", "h[0]", &Entry{Repo: "r"}), imageTag(commit, "app", "h[0]", &Entry{Repo: "r", Dockerfile: "x"}),
+		imageTag(commit, "app", "h[0]", &Entry{Repo: "r"}), imageTag(commit, "app", "h[0]",
+			&Entry{Repo: "r", Dockerfile: "x"}),
 		imageTag("", "app", "h[0]", &Entry{Dockerfile: "x"}), imageTag("", "app2", "h[0]", &Entry{Dockerfile: "x"}),
 	}
 	seen := map[string]bool{}
@@ -297,7 +301,8 @@ func TestNames(t *testing.T) {
 	if len(seen) != len(tags) || !strings.HasPrefix(tags[0], "aaaaaaaaaaaa-") {
 		t.Errorf("tags %q", tags)
 	}
-	if again := imageTag(commit, "other", "h[1]", &Entry{Repo: "r", Dockerfile: "Dockerfile"}); !reflect.DeepEqual(again, tags[0]) {
+	if again := imageTag(commit, "other", "h[1]",
+		&Entry{Repo: "r", Dockerfile: "Dockerfile"}); !reflect.DeepEqual(again, tags[0]) {
 		t.Errorf("a plugin's image differs by service or hook: %q, %q", again, tags[0])
 	}
 }

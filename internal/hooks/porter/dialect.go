@@ -140,7 +140,9 @@ func (d *Dialect) fill(h *hooks.Hook, e *Entry, s scope) {
 }
 
 // program runs an executable of the tree, in the tree.
-func (d *Dialect) program(ctx context.Context, s hooks.Streams, name, tree string, env []string) (process.Result, error) {
+func (d *Dialect) program(
+	ctx context.Context, s hooks.Streams, name, tree string, env []string,
+) (process.Result, error) {
 	path, info, err := below(tree, name)
 	if err != nil {
 		return process.Result{Exit: -1}, err

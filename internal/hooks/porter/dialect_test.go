@@ -91,7 +91,8 @@ func TestProgramsOfTheTree(t *testing.T) {
 		t.Errorf("log:\n%s", log)
 	}
 	h := b.outcomes[1].Hook
-	if h.Dialect != hooks.Porter || h.Source != "hooks.pre_provision[1]" || h.Stage != "pre_provision" || h.Point != hooks.PreSync {
+	if h.Dialect != hooks.Porter || h.Source != "hooks.pre_provision[1]" || h.Stage != "pre_provision" ||
+		h.Point != hooks.PreSync {
 		t.Errorf("hook %+v", h)
 	}
 }
@@ -119,7 +120,8 @@ func TestProgramsThatCannotRun(t *testing.T) {
 }
 
 func TestNoTreeYet(t *testing.T) {
-	for entry, want := range map[string]string{"dockerfile: D": `"D" is a file of the tree`, "path: p": `"p" is a file of the tree`, "run: 'true'": ""} {
+	for entry, want := range map[string]string{"dockerfile: D": `"D" is a file of the tree`,
+		"path: p": `"p" is a file of the tree`, "run: 'true'": ""} {
 		b := newBench(t, "  pre_pack: [{"+entry+"}]\n")
 		b.scope.Tree = ""
 		err := b.at(t, hooks.PreFetch, false)
@@ -194,7 +196,8 @@ func (b *bench) deploy(t *testing.T, failing Step, fails bool) error {
 func TestFailedStepAndFailedHook(t *testing.T) {
 	b := newBench(t, "  post_provision: [{run: exit 3, run_condition: fail}, {run: 'true', run_condition: always}]\n  pre_promote: [{run: 'true'}]\n")
 	err := b.deploy(t, Provision, true)
-	if !errors.Is(err, errStep) || !strings.Contains(err.Error(), "the step failed; then porter hook \"post_provision[0]\": exit status 3") {
+	if !errors.Is(err, errStep) || !strings.Contains(err.Error(),
+		"the step failed; then porter hook \"post_provision[0]\": exit status 3") {
 		t.Errorf("err = %v", err)
 	}
 	if got := b.ran(); !reflect.DeepEqual(got, []string{"post_provision[0]"}) {
@@ -264,7 +267,8 @@ func TestNamed(t *testing.T) {
 		t.Errorf("stdout %q, log:\n%s", &out, &b.log)
 	}
 	_, err := b.Named("smoke", b.scope, nil)
-	if !errors.Is(err, ErrNoList) || !strings.Contains(err.Error(), `"smoke": no such hooks: the manifest has good, missing, post_pack, slow, smoke_test`) {
+	if !errors.Is(err, ErrNoList) ||
+		!strings.Contains(err.Error(), `"smoke": no such hooks: the manifest has good, missing, post_pack, slow, smoke_test`) {
 		t.Errorf("err = %v", err)
 	}
 	_, err = (&Dialect{}).Named("x", hooks.Deployment{}, nil)

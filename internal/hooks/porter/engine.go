@@ -93,7 +93,8 @@ func isPodman(path string) bool { return strings.HasPrefix(filepath.Base(path), 
 // answers reports whether the daemon behind a docker client does.
 func (e *Engine) answers(ctx context.Context, path string) bool {
 	args := slices.Concat(e.cfg.EngineArgs, []string{"version", "--format", "{{.Server.Version}}"})
-	_, err := process.Run(ctx, process.Command{Path: path, Args: args, Env: e.environ, Timeout: answerTime, Grace: process.NoGrace})
+	_, err := process.Run(ctx, process.Command{Path: path, Args: args, Env: e.environ, Timeout: answerTime,
+		Grace: process.NoGrace})
 	return err == nil
 }
 
@@ -124,7 +125,8 @@ func (e *Engine) loud(ctx context.Context, s hooks.Streams, env []string, args .
 	if err != nil {
 		return process.Result{Exit: -1}, err
 	}
-	s.Mark = slices.DeleteFunc(slices.Clone(s.Mark), func(kv string) bool { return strings.HasPrefix(kv, hooks.MarkName+"=") })
+	s.Mark = slices.DeleteFunc(slices.Clone(s.Mark),
+		func(kv string) bool { return strings.HasPrefix(kv, hooks.MarkName+"=") })
 	return started(ctx, s, process.Command{
 		Path: path, Args: slices.Concat(e.cfg.EngineArgs, args), Env: slices.Concat(e.environ, env),
 		Stdout: s.Stdout, Stderr: s.Stderr, Grace: e.grace,

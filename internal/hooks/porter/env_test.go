@@ -13,7 +13,8 @@ func TestAdded(t *testing.T) {
 	masked := map[string]string{}
 	s := scope{Deployment: hooks.Deployment{
 		Name: "app", Version: "7",
-		Environ:     []string{"SET=1", "SET=caller", "EMPTY=", "DOCKER_ENV_FILE=/f", "HAPROXY_STATS_PASSWORD=hidden", "OTHER=x"},
+		Environ: []string{"SET=1", "SET=caller", "EMPTY=", "DOCKER_ENV_FILE=/f",
+			"HAPROXY_STATS_PASSWORD=hidden", "OTHER=x"},
 		ManifestEnv: []string{"FOO=manifest", "KEPT=manifest"}, Own: []string{"STRETCHER_RUN_ID=r"},
 	},
 		file: Environment{"FOO": ptr("file"), "FILE": ptr("file"), "PORTER_SERVICE_NAME": ptr("other")},
@@ -28,7 +29,8 @@ func TestAdded(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("added = %q\nwant %q", got, want)
 	}
-	for name, value := range map[string]string{"FOO": "entry", "FILE": "file", "SET": "caller", "LINES": "a\nb", "HAPROXY_STATS_PASSWORD": "hidden"} {
+	for name, value := range map[string]string{"FOO": "entry", "FILE": "file", "SET": "caller", "LINES": "a\nb",
+		"HAPROXY_STATS_PASSWORD": "hidden"} {
 		if masked[name] != value {
 			t.Errorf("masked[%q] = %q, want %q", name, masked[name], value)
 		}
@@ -46,7 +48,8 @@ func TestParseEnvFile(t *testing.T) {
 	}{
 		{"", Environment{}, ""},
 		{"\ufeffA=b\r\n# c\n\n  # d\n  B = c=\"d\" \nC=\nD", nil, "line 5"},
-		{"\ufeffA=b\r\n# c\n\n  # d\n  B=c=\"d\" # e\nC=\nD\nE \n", Environment{"A": ptr("b"), "B": ptr(`c="d" # e`), "C": ptr(""), "D": nil, "E": nil}, ""},
+		{"\ufeffA=b\r\n# c\n\n  # d\n  B=c=\"d\" # e\nC=\nD\nE \n",
+			Environment{"A": ptr("b"), "B": ptr(`c="d" # e`), "C": ptr(""), "D": nil, "E": nil}, ""},
 		{"A=1\nA=2", Environment{"A": ptr("2")}, ""},
 		{"A=1\n=secret", nil, "line 2 is not NAME=value"},
 		{"export A=secret", nil, "line 1 is not NAME=value"},
@@ -56,7 +59,8 @@ func TestParseEnvFile(t *testing.T) {
 		if tt.err == "" && (err != nil || !reflect.DeepEqual(got, tt.want)) {
 			t.Errorf("%q: %v, %v", tt.data, got, err)
 		}
-		if tt.err != "" && (err == nil || got != nil || !strings.Contains(err.Error(), tt.err) || strings.Contains(err.Error(), "sec")) {
+		if tt.err != "" && (err == nil || got != nil || !strings.Contains(err.Error(), tt.err) ||
+			strings.Contains(err.Error(), "sec")) {
 			t.Errorf("%q: %v, %v; want %q", tt.data, got, err, tt.err)
 		}
 	}

@@ -227,7 +227,8 @@ func (c *clone) run(ctx context.Context, env []string, args ...string) (string, 
 
 // kept are the beginnings of those GIT_ variables that say how to reach a
 // server. The others, as a git hook sets them, say which repository to use.
-var kept = [...]string{"GIT_SSH", "GIT_SSL_", "GIT_HTTP_", "GIT_PROXY_", "GIT_CONFIG_GLOBAL=", "GIT_CONFIG_SYSTEM=", "GIT_CONFIG_NOSYSTEM="}
+var kept = [...]string{"GIT_SSH", "GIT_SSL_", "GIT_HTTP_", "GIT_PROXY_", "GIT_CONFIG_GLOBAL=", "GIT_CONFIG_SYSTEM=",
+	"GIT_CONFIG_NOSYSTEM="}
 
 // gitEnv is the environment of git: it asks nobody, speaks only the
 // transports that validRepo accepts, and says what it says in English.

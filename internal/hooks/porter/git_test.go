@@ -168,9 +168,11 @@ func TestRepositoryRunsNothing(t *testing.T) {
 		".gitmodules", "[submodule \"s\"]\n\tpath = s\n\turl = ext::touch% "+proof+"\n\tupdate = !touch "+proof+"\n")
 	write(t, filepath.Join(dir, "template/hooks/post-checkout"), "#!/bin/sh\ntouch "+proof+"\n", 0o755)
 	write(t, filepath.Join(dir, "gitconfig"), "[filter \"evil\"]\n\tsmudge = touch "+proof+"; cat\n\trequired = true\n"+
-		"[init]\n\ttemplateDir = "+filepath.Join(dir, "template")+"\n[core]\n\thooksPath = "+filepath.Join(dir, "template/hooks")+"\n", 0o644)
+		"[init]\n\ttemplateDir = "+filepath.Join(dir, "template")+"\n[core]\n\thooksPath = "+filepath.Join(dir,
+		"template/hooks")+"\n", 0o644)
 	// As a git hook that starts us would have it.
-	environ := append(os.Environ(), "GIT_CONFIG_GLOBAL="+filepath.Join(dir, "gitconfig"), "GIT_DIR="+r.work+"/.git", "GIT_INDEX_FILE=/nowhere/index",
+	environ := append(os.Environ(), "GIT_CONFIG_GLOBAL="+filepath.Join(dir, "gitconfig"), "GIT_DIR="+r.work+"/.git",
+		"GIT_INDEX_FILE=/nowhere/index",
 		"GIT_OBJECT_DIRECTORY=/nowhere/objects", "GIT_WORK_TREE="+r.work)
 	p := &Plugins{Dir: filepath.Join(dir, "cache"), Environ: environ}
 	tree, _, err := p.Checkout(t.Context(), hooks.Streams{}, r.url, "main")
@@ -208,7 +210,8 @@ func TestCredentialsStayInside(t *testing.T) {
 
 func TestBadNamesReachNoGit(t *testing.T) {
 	p := &Plugins{Dir: filepath.Join(t.TempDir(), "cache"), Environ: os.Environ()}
-	for _, tt := range [][2]string{{"--upload-pack=touch x", "main"}, {"ext::touch x", "main"}, {"https://h/p", "--exec=x"}, {"https://h/p", ""}} {
+	for _, tt := range [][2]string{{"--upload-pack=touch x", "main"}, {"ext::touch x", "main"},
+		{"https://h/p", "--exec=x"}, {"https://h/p", ""}} {
 		if _, _, err := p.Checkout(t.Context(), hooks.Streams{}, tt[0], tt[1]); err == nil {
 			t.Errorf("%q was accepted", tt)
 		}

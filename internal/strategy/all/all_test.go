@@ -51,7 +51,8 @@ func TestOthers(t *testing.T) {
 	one := strategy.Deployments{All: []strategy.Deployment{{Run: "1"}}, Sure: true, Names: []string{"releases/"}}
 	unsure := one
 	unsure.Sure = false
-	set := Set{swapDefinition(), beside("sure", one, nil), beside("unsure", unsure, nil), beside("broken", one, errors.New("broken"))}
+	set := Set{swapDefinition(), beside("sure", one, nil), beside("unsure", unsure, nil),
+		beside("broken", one, errors.New("broken"))}
 	dir := t.TempDir()
 	for _, tc := range []struct {
 		name, dest string
@@ -105,7 +106,8 @@ func TestAlike(t *testing.T) {
 		one, other string
 		want       bool
 	}{
-		{"swap", "swap", true}, {"swap", "rsync of old", true}, {"a", "a", true}, {"a", "b", false}, {"a", "swap", false}, {"swap", "b", false},
+		{"swap", "swap", true}, {"swap", "rsync of old", true}, {"a", "a", true}, {"a", "b", false}, {"a", "swap",
+			false}, {"swap", "b", false},
 	} {
 		if got := set.Alike(tc.one, tc.other); got != tc.want {
 			t.Errorf("%s and %s are alike: %v", tc.one, tc.other, got)

@@ -20,7 +20,8 @@ type swap struct {
 }
 
 func swapDefinition() strategy.Definition {
-	return strategy.Definition{Name: "swap", New: func(t strategy.Target) (strategy.Strategy, error) { return &swap{t: t}, nil }}
+	return strategy.Definition{Name: "swap",
+		New: func(t strategy.Target) (strategy.Strategy, error) { return &swap{t: t}, nil }}
 }
 
 func (s *swap) CheckLayout() error                           { return staging.Spares(&s.t) }

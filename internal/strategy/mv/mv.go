@@ -23,7 +23,10 @@ const Name = "mv"
 
 // Definition is the strategy's line in the list of all.
 func Definition() strategy.Definition {
-	return strategy.Definition{Name: Name, New: func(t strategy.Target) (strategy.Strategy, error) { return &mv{t: t}, nil }}
+	return strategy.Definition{
+		Name: Name,
+		New:  func(t strategy.Target) (strategy.Strategy, error) { return &mv{t: t}, nil },
+	}
 }
 
 // mv renames the staged tree to dest. It knows no excludes: there is nothing

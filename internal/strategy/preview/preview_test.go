@@ -37,7 +37,8 @@ func target(t *testing.T) *strategy.Target {
 	dest, err := disk.OpenDest(filepath.Join(t.TempDir(), "dest"))
 	must(t, err)
 	t.Cleanup(func() { _ = dest.Close() })
-	return &strategy.Target{Dest: dest, Excludes: []string{"*.pid"}, Source: strategy.Source{Origin: func() string { return "test" }}}
+	return &strategy.Target{Dest: dest, Excludes: []string{"*.pid"},
+		Source: strategy.Source{Origin: func() string { return "test" }}}
 }
 
 func paths(changes strategy.Changes) (lines []string) {
@@ -90,7 +91,10 @@ func TestWhole(t *testing.T) {
 func TestErrors(t *testing.T) {
 	f := archived(t, "app")
 	broken := errors.New("broken")
-	opts := Options{Tree: func([]archive.Entry, *filter.List) ([]archive.Entry, *filter.List, error) { return nil, nil, broken }}
+	opts := Options{Tree: func([]archive.Entry, *filter.List) ([]archive.Entry, *filter.List,
+		error) {
+		return nil, nil, broken
+	}}
 	if _, err := Diff(t.Context(), target(t), f, opts); !errors.Is(err, broken) {
 		t.Errorf("err = %v", err)
 	}

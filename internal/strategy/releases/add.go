@@ -47,7 +47,8 @@ func (d *Dir) add(ctx context.Context, from *os.Root, name string, r Release, sh
 		return err
 	}
 	defer tree.Close()
-	return errors.Join(d.addTree(ctx, tree, func() error { return disk.RenameNew(from, name, in, r.ID) }, r, shared), lock())
+	move := func() error { return disk.RenameNew(from, name, in, r.ID) }
+	return errors.Join(d.addTree(ctx, tree, move, r, shared), lock())
 }
 
 // addTree makes an open tree a release, which move renames to its place.

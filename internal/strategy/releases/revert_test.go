@@ -353,7 +353,8 @@ func TestHolds(t *testing.T) {
 		dest, err := disk.OpenDest(r.dest)
 		must(t, err)
 		defer dest.Close()
-		d := newDeployment(strategy.Target{Run: id(9), Dest: dest, Source: strategy.Source{Checksum: fmt.Sprint("sha256:", n)}})
+		d := newDeployment(strategy.Target{Run: id(9), Dest: dest,
+			Source: strategy.Source{Checksum: fmt.Sprint("sha256:", n)}})
 		must(t, d.CheckLayout())
 		return d.Holds()
 	}

@@ -32,7 +32,10 @@ const Name = "rsync"
 
 // Definition is the strategy's line in the list of all.
 func Definition() strategy.Definition {
-	return strategy.Definition{Name: Name, Default: true, New: func(t strategy.Target) (strategy.Strategy, error) { return &rsync{t: t}, nil }}
+	return strategy.Definition{
+		Name: Name, Default: true,
+		New: func(t strategy.Target) (strategy.Strategy, error) { return &rsync{t: t}, nil },
+	}
 }
 
 // Installed tells whether there is an rsync to run.

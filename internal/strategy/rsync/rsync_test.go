@@ -25,9 +25,12 @@ func TestArguments(t *testing.T) {
 		want []string
 	}{
 		{"none", strategy.Target{}, []string{"-a", "--delete", "/stage/tree/", "/srv/app/"}},
-		{"verbose", strategy.Target{Options: strategy.Options{RsyncVerbose: "-vv"}}, []string{"-a", "--delete", "-vv", "/stage/tree/", "/srv/app/"}},
-		{"all", strategy.Target{Options: strategy.Options{RsyncVerbose: "-v"}, ExcludeFrom: "list", Excludes: []string{"*.pid", "a b"}},
-			[]string{"-a", "--delete", "-v", "--exclude-from", "/stage/tree/list", "--exclude", "*.pid", "--exclude", "a b", "/stage/tree/", "/srv/app/"}},
+		{"verbose", strategy.Target{Options: strategy.Options{RsyncVerbose: "-vv"}},
+			[]string{"-a", "--delete", "-vv", "/stage/tree/", "/srv/app/"}},
+		{"all", strategy.Target{Options: strategy.Options{RsyncVerbose: "-v"}, ExcludeFrom: "list",
+			Excludes: []string{"*.pid", "a b"}},
+			[]string{"-a", "--delete", "-v", "--exclude-from", "/stage/tree/list", "--exclude", "*.pid", "--exclude", "a b",
+				"/stage/tree/", "/srv/app/"}},
 	} {
 		tc.t.Dest = &disk.Dest{Given: "/srv/app"}
 		r := &rsync{t: tc.t}

@@ -51,7 +51,8 @@ func TestResolve(t *testing.T) {
 		{Path: "out", Mode: os.ModeSymlink, Link: "../x"}, {Path: "loop", Mode: os.ModeSymlink, Link: "loop"},
 		{Path: "abs", Mode: os.ModeSymlink, Link: "/etc"},
 	}
-	for name, want := range map[string]string{"a": "d/c", "b/x": "d/x", "plain": "plain", "out": "", "loop": "", "abs/passwd": "", "b/../out": ""} {
+	for name, want := range map[string]string{"a": "d/c", "b/x": "d/x", "plain": "plain", "out": "", "loop": "",
+		"abs/passwd": "", "b/../out": ""} {
 		got, err := Resolve(entries, filepath.Clean(name))
 		if got != want || (err == nil) != (want != "") || err != nil && !errors.Is(err, failure.ErrRefused) {
 			t.Errorf("%q leads to %q, %v", name, got, err)
@@ -80,7 +81,8 @@ func TestExcludes(t *testing.T) {
 }
 
 func TestSpares(t *testing.T) {
-	other := strategy.Deployments{Strategy: "releases", What: "releases", Names: []string{"releases/", "shared/", "current"}}
+	other := strategy.Deployments{Strategy: "releases", What: "releases",
+		Names: []string{"releases/", "shared/", "current"}}
 	for _, tc := range []struct {
 		excludes []string
 		others   []strategy.Deployments
@@ -103,7 +105,8 @@ func TestSpares(t *testing.T) {
 		if err == nil {
 			continue
 		}
-		if !errors.Is(err, failure.ErrRefused) || err.Error() != `dest "/srv/app" holds releases, which sync_strategy native would delete` ||
+		if !errors.Is(err, failure.ErrRefused) ||
+			err.Error() != `dest "/srv/app" holds releases, which sync_strategy native would delete` ||
 			failure.Hint(err) != "move it away first, exclude /releases, /shared and /current, or stay with sync_strategy releases" {
 			t.Errorf("%v, hint %q", err, failure.Hint(err))
 		}

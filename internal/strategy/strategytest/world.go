@@ -212,7 +212,8 @@ func pack(t *testing.T, tree files) *os.File {
 	tw := tar.NewWriter(&b)
 	for _, path := range slices.Sorted(keys(tree)) {
 		text := tree[path]
-		h := &tar.Header{Name: path, Mode: 0o644, Typeflag: tar.TypeReg, Size: int64(len(text)), ModTime: time.Unix(1_600_000_000, 0)}
+		h := &tar.Header{Name: path, Mode: 0o644, Typeflag: tar.TypeReg, Size: int64(len(text)),
+			ModTime: time.Unix(1_600_000_000, 0)}
 		switch {
 		case strings.HasSuffix(path, "/"):
 			h.Typeflag, h.Mode, h.Size = tar.TypeDir, 0o755, 0

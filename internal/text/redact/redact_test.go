@@ -84,7 +84,8 @@ func FuzzSecret(f *testing.F) {
 	f.Add("s3", "%zz", "\x00", "h\n", "?")
 	const secret = "SEKRIT"
 	f.Fuzz(func(t *testing.T, scheme, user, junk, host, path string) {
-		if strings.Contains(scheme+user+junk+host+path, secret) || strings.ContainsAny(user, "/?#@") || strings.ContainsAny(host, "/?#@") || !isScheme(scheme) {
+		if strings.Contains(scheme+user+junk+host+path, secret) || strings.ContainsAny(user, "/?#@") ||
+			strings.ContainsAny(host, "/?#@") || !isScheme(scheme) {
 			t.Skip()
 		}
 		proper := &url.URL{Scheme: scheme, User: url.UserPassword(user, secret+junk), Host: host, Path: path,
