@@ -80,10 +80,15 @@ func newHost(t *testing.T, place string) *host {
 	if tmp := places[place](h); tmp != "" {
 		h.env = append(h.env, "TMPDIR="+tmp)
 	}
-	// Archives that are not kept may lie anywhere.
-	policy := fmt.Sprintf("allow: {dests: [%s]}\ncache: {archives: 0}\n", h.home)
-	must(t, os.WriteFile(filepath.Join(dir, "policy.yml"), []byte(policy), 0o644))
+	h.write("policy.yml", fmt.Sprintf("allow: {dests: [%s]}\ncache: {archives: 0}\n", h.home)) // what is not kept may lie anywhere
+	h.write("keep.yml", fmt.Sprintf("allow: {dests: [%s]}\n", h.home))
 	return h
+}
+
+// write writes a file of root's.
+func (h *host) write(name, text string) {
+	h.t.Helper()
+	must(h.t, os.WriteFile(filepath.Join(h.dir, name), []byte(text), 0o644))
 }
 
 // make makes a directory of a user.
@@ -111,7 +116,7 @@ func (h *host) pack(strategy string, version int) string {
 		add(fmt.Sprintf("dir%d/file%d", i%20, i), strings.Repeat("x", i+version%7))
 	}
 	must(h.t, tw.Close())
-	archive := filepath.Join(h.dir, "app.tar")
+	archive := filepath.Join(h.dir, fmt.Sprintf("app-%d.tar", version))
 	must(h.t, os.WriteFile(archive, b.Bytes(), 0o644))
 	manifest := filepath.Join(h.dir, "app.yml")
 	must(h.t, os.WriteFile(manifest, fmt.Appendf(nil, "src: file://%s\nchecksum: sha256:%x\ndest: %s\nsync_strategy: %s\ncommands: {pre: [sleep 0.02]}\n",
@@ -121,8 +126,13 @@ func (h *host) pack(strategy string, version int) string {
 
 // deploy deploys; whether that succeeds is not what counts.
 func (h *host) deploy(manifest string) string {
+	return h.stretcher("policy.yml", "--force", "file://"+manifest)
+}
+
+// stretcher runs the program under one of the host's policies.
+func (h *host) stretcher(policy string, args ...string) string {
 	h.t.Helper()
-	cmd := exec.Command(testparts.Program(h.t), "--force", "--config", filepath.Join(h.dir, "policy.yml"), "file://"+manifest)
+	cmd := exec.Command(testparts.Program(h.t), append([]string{"--config", filepath.Join(h.dir, policy)}, args...)...)
 	cmd.Env, cmd.Dir = h.env, h.dir
 	out, _ := cmd.CombinedOutput()
 	return string(out)
@@ -212,12 +222,7 @@ func must(t *testing.T, err error) {
 
 // TestAttacks: every strategy, TMPDIR in every kind of place.
 func TestAttacks(t *testing.T) {
-	if os.Getuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("root alone can be attacked here")
-		}
-		t.Skip("root alone can be attacked")
-	}
+	needRoot(t)
 	for _, kind := range []string{"temp", "dest"} {
 		for _, strategy := range []string{"rsync", "native", "mv", "releases"} {
 			for place := range places {
@@ -230,6 +235,42 @@ func TestAttacks(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestAttackOnRollback: the way back is a deployment as well.
+func TestAttackOnRollback(t *testing.T) {
+	needRoot(t)
+	for _, strategy := range []string{"rsync", "native", "releases"} {
+		t.Run(strategy, func(t *testing.T) {
+			h := newHost(t, "none")
+			moves := 0
+			for round := range rounds() {
+				for _, version := range []int{2 * round, 2*round + 1} {
+					if said := h.stretcher("keep.yml", "file://"+h.pack(strategy, version)); !strings.Contains(said, "deployed ") {
+						t.Fatal(said)
+					}
+				}
+				said := ""
+				moves += h.under("dest", func() { said = h.stretcher("keep.yml", "rollback", h.dest) })
+				h.judge(said)
+			}
+			if moves == 0 {
+				t.Error("the stranger has done nothing")
+			}
+		})
+	}
+}
+
+// needRoot skips the test where there is nobody to be attacked.
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Getuid() == 0 {
+		return
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("root alone can be attacked here")
+	}
+	t.Skip("root alone can be attacked")
 }
 
 func attackOn(t *testing.T, kind, strategy, place string) {
