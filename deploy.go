@@ -30,7 +30,8 @@ import (
 
 // tools are what a run works with. None of them changes while it runs.
 type tools struct {
-	id       string // of the run, a UUIDv7
+	id       string    // of the run, a UUIDv7
+	now      time.Time // taken at the run's start: what time it is for all that it decides
 	settings cli.Settings
 	policy   *policy.Policy
 	journal  *journal.Journal
@@ -66,7 +67,7 @@ func newDeployer(ctx context.Context, s cli.Settings, m memory, second <-chan st
 	screen := progress.New(s.Stderr, s.Bar)
 	log, closeLog := s.Open(screen)
 	t := &tools{
-		id: uuid.Must(uuid.NewV7()).String(), settings: s, log: log, screen: screen, second: second,
+		id: uuid.Must(uuid.NewV7()).String(), now: time.Now(), settings: s, log: log, screen: screen, second: second,
 		environ: os.Environ(),
 	}
 	stateError := t.openJournal(ctx, m)

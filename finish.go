@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"time"
 
 	"stretcher/internal/cli"
 	"stretcher/internal/event"
@@ -236,7 +235,7 @@ func (d *deployer) record(r run, err error) {
 // newRow is a run's row in the history as far as it is known at the start.
 func (t *tools) newRow(id string, e *event.Event) history.Run {
 	return history.Run{
-		ID: id, Started: time.Now(), Deployment: history.Deployment{URL: redact.URL(e.URL)},
+		ID: id, Started: t.now, Deployment: history.Deployment{URL: redact.URL(e.URL)},
 		Event: e.String(), EventKey: e.Key(process.Boot()), User: userName(os.Getenv),
 		Process: history.Process{PID: os.Getpid(), ProcStart: process.Start(os.Getpid())},
 	}
