@@ -80,8 +80,9 @@ func newHost(t *testing.T, place string) *host {
 	if tmp := places[place](h); tmp != "" {
 		h.env = append(h.env, "TMPDIR="+tmp)
 	}
-	h.write("policy.yml", fmt.Sprintf("allow: {dests: [%s]}\ncache: {archives: 0}\n", h.home)) // what is not kept may lie anywhere
-	h.write("keep.yml", fmt.Sprintf("allow: {dests: [%s]}\n", h.home))
+	allow := fmt.Sprintf("allow: {dests: [%s]}\n", h.home)
+	h.write("keep.yml", allow)
+	h.write("policy.yml", allow+"cache: {archives: 0}\n") // an archive that is not kept may lie anywhere
 	return h
 }
 
@@ -119,8 +120,9 @@ func (h *host) pack(strategy string, version int) string {
 	archive := filepath.Join(h.dir, fmt.Sprintf("app-%d.tar", version))
 	must(h.t, os.WriteFile(archive, b.Bytes(), 0o644))
 	manifest := filepath.Join(h.dir, "app.yml")
-	must(h.t, os.WriteFile(manifest, fmt.Appendf(nil, "src: file://%s\nchecksum: sha256:%x\ndest: %s\nsync_strategy: %s\ncommands: {pre: [sleep 0.02]}\n",
-		archive, sha256.Sum256(b.Bytes()), h.dest, strategy), 0o644))
+	text := fmt.Sprintf("src: file://%s\nchecksum: sha256:%x\n", archive, sha256.Sum256(b.Bytes()))
+	text += fmt.Sprintf("dest: %s\nsync_strategy: %s\ncommands: {pre: [sleep 0.02]}\n", h.dest, strategy)
+	h.write("app.yml", text)
 	return manifest
 }
 
@@ -150,7 +152,8 @@ func (h *host) under(kind string, do func()) (moves int) {
 		must(h.t, err)
 		must(h.t, os.WriteFile(exe, b, 0o755))
 	}
-	cmd := exec.Command(exe, "attack", kind, h.dest, h.victim, h.home, filepath.Join(h.home, "tmp"), filepath.Join(h.dir, "sticky"))
+	places := []string{h.home, filepath.Join(h.home, "tmp"), filepath.Join(h.dir, "sticky")}
+	cmd := exec.Command(exe, append([]string{"attack", kind, h.dest, h.victim}, places...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: stranger, Gid: stranger}}
 	cmd.Dir, cmd.Stderr = h.home, os.Stderr
 	stop, err := cmd.StdinPipe()

@@ -81,6 +81,7 @@ func TestExcludes(t *testing.T) {
 }
 
 func TestSpares(t *testing.T) {
+	const hint = "move it away first, exclude /releases, /shared and /current, or stay with sync_strategy releases"
 	other := strategy.Deployments{Strategy: "releases", What: "releases",
 		Names: []string{"releases/", "shared/", "current"}}
 	for _, tc := range []struct {
@@ -107,7 +108,7 @@ func TestSpares(t *testing.T) {
 		}
 		if !errors.Is(err, failure.ErrRefused) ||
 			err.Error() != `dest "/srv/app" holds releases, which sync_strategy native would delete` ||
-			failure.Hint(err) != "move it away first, exclude /releases, /shared and /current, or stay with sync_strategy releases" {
+			failure.Hint(err) != hint {
 			t.Errorf("%v, hint %q", err, failure.Hint(err))
 		}
 	}

@@ -38,7 +38,8 @@ func Run(t *testing.T, c Case) {
 	for name, test := range map[string]func(*testing.T, *World){
 		"first": testFirst, "second": testSecond, "checks": testChecks, "diff": testDiff, "diff of nothing": testDiffNothing,
 		"excludes": testExcludes, "exclude_from": testExcludeFrom, "bad exclude_from": testBadExcludeFrom,
-		"damaged": testDamaged, "no directory above": testNoParent, "read-only": testReadOnly, "file": testFile, "symlink": testSymlink,
+		"damaged": testDamaged, "no directory above": testNoParent, "read-only": testReadOnly,
+		"file": testFile, "symlink": testSymlink,
 		"foreign symlink": testForeign, "cancelled": testCancelled, "swapped dest": testSwappedDest,
 		"swapped staging": testSwappedStaging, "mode": testMode,
 	} {
