@@ -29,7 +29,8 @@ func newState(t *testing.T, dests ...string) (dir string) {
 	for i, dest := range dests {
 		r := history.Run{
 			ID: strings.Repeat(string(rune('1'+i)), 8), Started: began.Add(time.Duration(i) * time.Minute),
-			Deployment: history.Deployment{Name: "app\x1b[2J", Version: "7", Dest: dest}, Event: "argument", Process: history.Process{PID: os.Getpid()},
+			Deployment: history.Deployment{Name: "app\x1b[2J", Version: "7", Dest: dest}, Event: "argument",
+			Process: history.Process{PID: os.Getpid()},
 		}
 		if err := db.Begin(t.Context(), r); err != nil {
 			t.Fatal(err)

@@ -146,7 +146,8 @@ func TestConsulStatus(t *testing.T) {
 func TestVerdict(t *testing.T) {
 	at := time.Date(2026, 11, 22, 16, 0, 0, 0, time.Local)
 	run := func(result history.Result) *history.Run {
-		return &history.Run{ID: "1", Deployment: history.Deployment{Name: "app", Version: "7"}, Result: result, Step: "post", Error: "post: no", Finished: at}
+		return &history.Run{ID: "1", Deployment: history.Deployment{Name: "app", Version: "7"}, Result: result, Step: "post",
+			Error: "post: no", Finished: at}
 	}
 	for _, tc := range []struct {
 		v      verdict

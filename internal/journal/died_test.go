@@ -40,7 +40,8 @@ func TestDirsOf(t *testing.T) {
 			t.Errorf("%q: %q, want removed: %v", dir, got, want)
 		}
 	}
-	if got := dirsOf(history.Run{ID: "", Process: history.Process{Staging: []string{"/tmp/.stretcher--0"}}}); len(got) != 0 {
+	nameless := history.Run{Process: history.Process{Staging: []string{"/tmp/.stretcher--0"}}}
+	if got := dirsOf(nameless); len(got) != 0 {
 		t.Errorf("a run without an id: %q", got)
 	}
 }

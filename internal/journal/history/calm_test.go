@@ -73,7 +73,8 @@ func TestReportedHasAnIndex(t *testing.T) {
 func TestUpdateWithSteps(t *testing.T) {
 	s := newStore(t)
 	must(t, s.Begin(t.Context(), Run{ID: "a"}))
-	must(t, s.Update(t.Context(), Run{ID: "a", Step: "pre", Deployment: Deployment{Name: "app"}}, Step{Name: "manifest"}, Step{Name: "lock"}))
+	must(t, s.Update(t.Context(), Run{ID: "a", Step: "pre", Deployment: Deployment{Name: "app"}},
+		Step{Name: "manifest"}, Step{Name: "lock"}))
 	must(t, s.Finish(t.Context(), Run{ID: "a", Step: "pre", Result: Failed}, false, Step{Name: "last"}))
 	run, err := s.Run(t.Context(), "a")
 	must(t, err)

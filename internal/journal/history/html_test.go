@@ -47,7 +47,8 @@ func TestHTMLTellsTheRuns(t *testing.T) {
 	if n := strings.Count(html, `class="step bad"`); n != 2 {
 		t.Errorf("%d bad steps, want 2", n)
 	}
-	if html := render(t, "h", nil); !strings.Contains(html, "Nothing has run here yet.") || strings.Contains(html, "<details") {
+	if html := render(t, "h", nil); !strings.Contains(html, "Nothing has run here yet.") ||
+		strings.Contains(html, "<details") {
 		t.Error("page without runs")
 	}
 }
@@ -55,7 +56,8 @@ func TestHTMLTellsTheRuns(t *testing.T) {
 // hostile has in every text what would break out of where it stands.
 func hostile(s string) []Detail {
 	r := Run{
-		ID: s, Started: sampleNow.Add(-time.Hour), Finished: sampleNow, Deployment: Deployment{Name: s, Version: s, Dest: s, URL: s}, Result: Result(s),
+		ID: s, Started: sampleNow.Add(-time.Hour), Finished: sampleNow,
+		Deployment: Deployment{Name: s, Version: s, Dest: s, URL: s}, Result: Result(s),
 		Step: s, Error: s, Event: s, User: s, Process: Process{Log: s},
 	}
 	step := Step{Point: s, Dialect: s, Name: s, Signal: s, Started: r.Started, Duration: time.Minute}

@@ -24,7 +24,8 @@ var clocks = map[string]func(n int) time.Time{
 // addAt writes the n-th run by such a clock.
 func addAt(t *testing.T, s *Store, clock func(int) time.Time, n int, id, dest string, result Result) {
 	t.Helper()
-	r := Run{ID: id, Deployment: Deployment{Dest: dest}, Started: clock(n), Finished: clock(n).Add(time.Minute), Result: result, Process: Process{Log: "log " + id}}
+	r := Run{ID: id, Deployment: Deployment{Dest: dest}, Started: clock(n), Finished: clock(n).Add(time.Minute),
+		Result: result, Process: Process{Log: "log " + id}}
 	write(t, s, Detail{Run: r}, false)
 }
 

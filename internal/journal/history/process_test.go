@@ -29,7 +29,8 @@ func child(args []string) error {
 	if err != nil {
 		return err
 	}
-	run := Run{ID: id, Started: time.Now(), Deployment: Deployment{Dest: "/d"}, Process: Process{PID: os.Getpid()}, EventKey: id, Result: Good}
+	run := Run{ID: id, Started: time.Now(), Deployment: Deployment{Dest: "/d"}, Process: Process{PID: os.Getpid()},
+		EventKey: id, Result: Good}
 	if err := s.Begin(ctx, run); err != nil {
 		return err
 	}

@@ -74,7 +74,8 @@ func TestDamageIsMovedAside(t *testing.T) {
 			if len(warned) != 1 || len(files) != 1 {
 				t.Fatalf("warnings %q, moved %q; want one of each", warned, files)
 			}
-			if w := warned[0].Error(); !errors.Is(warned[0], ErrCorrupt) || !strings.Contains(w, files[0]) || strings.Contains(w, "\n") {
+			if w := warned[0].Error(); !errors.Is(warned[0], ErrCorrupt) || !strings.Contains(w, files[0]) ||
+				strings.Contains(w, "\n") {
 				t.Errorf("warning %q", w)
 			}
 			if kept, err := os.ReadFile(files[0]); err != nil || len(kept) < len(content)/2 {

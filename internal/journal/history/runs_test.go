@@ -22,7 +22,8 @@ func at(n int) time.Time { return time.Date(2026, 11, 22, 0, n, 0, 0, time.UTC) 
 // addRun writes a run that went from one minute to another.
 func addRun(t *testing.T, s *Store, id, dest string, result Result, from, to int) {
 	t.Helper()
-	r := Run{ID: id, Deployment: Deployment{Dest: dest}, Result: result, Started: at(from), Finished: at(to), EventKey: "key " + id, Process: Process{Log: "log " + id}}
+	r := Run{ID: id, Deployment: Deployment{Dest: dest}, Result: result, Started: at(from), Finished: at(to),
+		EventKey: "key " + id, Process: Process{Log: "log " + id}}
 	switch result {
 	case Skipped:
 		must(t, s.Skip(t.Context(), r))
@@ -103,7 +104,9 @@ func TestHandled(t *testing.T) {
 		must(t, s.Skip(t.Context(), Run{ID: "e", Started: at(3), EventKey: key("d")}))
 	}
 	must(t, s.Skip(t.Context(), Run{ID: "f", Started: at(4), EventKey: key("a")}))
-	for _, c := range []struct{ key, run string }{{key("a"), "a"}, {key("b"), ""}, {"", ""}, {key("d"), "d"}, {"none", ""}} {
+	for _, c := range []struct{ key, run string }{
+		{key("a"), "a"}, {key("b"), ""}, {"", ""}, {key("d"), "d"}, {"none", ""},
+	} {
 		run, ok, err := s.Handled(t.Context(), c.key)
 		if run != c.run || ok != (c.run != "") || err != nil {
 			t.Errorf("%q: %q, %v, %v; want %q", c.key, run, ok, err, c.run)
@@ -199,7 +202,8 @@ func TestRunByPrefix(t *testing.T) {
 func TestDied(t *testing.T) {
 	s := newStore(t)
 	for i, id := range []string{"alive", "dead", "gone"} {
-		r := Run{ID: id, Started: at(i), Process: Process{PID: i, ProcStart: "boot " + id, Staging: []string{"/s/" + id}}, EventKey: id}
+		r := Run{ID: id, Started: at(i),
+			Process: Process{PID: i, ProcStart: "boot " + id, Staging: []string{"/s/" + id}}, EventKey: id}
 		must(t, s.Begin(t.Context(), r))
 		must(t, s.SetStep(t.Context(), id, "sync"))
 	}
@@ -222,7 +226,8 @@ func TestDied(t *testing.T) {
 		t.Fatalf("died %v, %v", ids(died), err)
 	}
 	for _, r := range died {
-		if r.Result != Died || r.Step != "sync" || r.Staging[0] != "/s/"+r.ID || !r.Finished.Equal(r.Touched) || r.Touched.IsZero() {
+		if r.Result != Died || r.Step != "sync" || r.Staging[0] != "/s/"+r.ID ||
+			!r.Finished.Equal(r.Touched) || r.Touched.IsZero() {
 			t.Errorf("died %+v", r)
 		}
 		got, err := s.Run(t.Context(), r.ID)

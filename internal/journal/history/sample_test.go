@@ -32,7 +32,9 @@ func sample() []Detail {
 func sampleRun(i int, result Result, ago, took time.Duration) Detail {
 	r := Run{
 		ID:      fmt.Sprintf("0193%04x-5d2a-7c31-9f00-%012x", 0xffff-i, i),
-		Started: sampleNow.Add(-ago), Deployment: Deployment{Name: "app", Version: fmt.Sprintf("2026.11.22-%d", 40-i), Dest: "/srv/app/current", URL: "s3://deploys/app/app.yml"}, Result: result, User: "deploy",
+		Started: sampleNow.Add(-ago), Result: result, User: "deploy",
+		Deployment: Deployment{Name: "app", Version: fmt.Sprintf("2026.11.22-%d", 40-i),
+			Dest: "/srv/app/current", URL: "s3://deploys/app/app.yml"},
 		Event:   fmt.Sprintf("consul 6f9c1b7e-2f7a-4c5e-8a31-%012x", i),
 		Process: Process{Log: fmt.Sprintf("/var/lib/stretcher/logs/%d.log", i)},
 	}

@@ -84,11 +84,14 @@ func same(t *testing.T, got, want Run) {
 func TestEveryFieldComesBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "odd ?name%41#.db")
 	want := Run{
-		ID: "0193-a", Started: time.UnixMicro(1e15 + 1), Finished: time.UnixMicro(2e15 + 2), Deployment: Deployment{Name: "n", Version: "v", Dest: "/d", URL: "u", Fingerprint: "fp", Tree: "tr"}, Result: Failed, Step: "s", Exit: 143, Error: "e\nx", Event: "ev", EventKey: "k", User: "us", Process: Process{PID: 7, ProcStart: "ps", Log: "/l", Staging: []string{"/s/a b", "/s/\"\xff\n", ""}},
+		ID: "0193-a", Started: time.UnixMicro(1e15 + 1), Finished: time.UnixMicro(2e15 + 2),
+		Deployment: Deployment{Name: "n", Version: "v", Dest: "/d", URL: "u", Fingerprint: "fp", Tree: "tr"},
+		Result:     Failed, Step: "s", Exit: 143, Error: "e\nx", Event: "ev", EventKey: "k", User: "us",
+		Process: Process{PID: 7, ProcStart: "ps", Log: "/l", Staging: []string{"/s/a b", "/s/\"\xff\n", ""}},
 	}
 	steps := []Step{
-		{Run: "0193-a", Seq: 1, Point: "p", Dialect: "d", Name: "é\xff", Started: time.UnixMicro(5), Duration: 7 * time.Microsecond,
-			Exit: -1, Signal: "SIGKILL", TimedOut: true, Offset: 1 << 40},
+		{Run: "0193-a", Seq: 1, Point: "p", Dialect: "d", Name: "é\xff", Started: time.UnixMicro(5),
+			Duration: 7 * time.Microsecond, Exit: -1, Signal: "SIGKILL", TimedOut: true, Offset: 1 << 40},
 		{Run: "0193-a", Seq: 2, Started: time.UnixMicro(6)},
 	}
 	for _, v := range []reflect.Value{reflect.ValueOf(want), reflect.ValueOf(steps[0])} {

@@ -65,7 +65,8 @@ func TestWriteDetail(t *testing.T) {
 	}
 	b.Reset()
 	must(t, WriteDetail(&b, sample()[4]))
-	if want := "no; last sign of life 2026-11-20 15:45:24 CET\nresult    died in sync\n"; !strings.Contains(b.String(), want) {
+	want := "no; last sign of life 2026-11-20 15:45:24 CET\nresult    died in sync\n"
+	if !strings.Contains(b.String(), want) {
 		t.Errorf("no %q in\n%s", want, b.String())
 	}
 }
@@ -102,9 +103,9 @@ func TestWho(t *testing.T) {
 
 func TestHuman(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		-1: "0s", 0: "0s", 1: "<1ms", 999 * time.Microsecond: "<1ms", time.Millisecond: "1ms", 999 * time.Millisecond: "999ms",
-		time.Second: "1.0s", 59*time.Second + 999*time.Millisecond: "59.9s", time.Minute: "1m00s",
-		time.Hour - 1: "59m59s", time.Hour: "1h00m", 100*time.Hour + 5*time.Minute: "100h05m",
+		-1: "0s", 0: "0s", 1: "<1ms", 999 * time.Microsecond: "<1ms", time.Millisecond: "1ms",
+		999 * time.Millisecond: "999ms", time.Second: "1.0s", 59*time.Second + 999*time.Millisecond: "59.9s",
+		time.Minute: "1m00s", time.Hour - 1: "59m59s", time.Hour: "1h00m", 100*time.Hour + 5*time.Minute: "100h05m",
 	} {
 		if got := human(d); got != want {
 			t.Errorf("human(%d) = %q, want %q", d, got, want)
@@ -157,7 +158,8 @@ func FuzzTable(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		r := Run{ID: s, Deployment: Deployment{Name: s, Version: s, Dest: s}, Event: s, User: s, Error: s, Step: s, Result: Result(s), Process: Process{Log: s}}
+		r := Run{ID: s, Deployment: Deployment{Name: s, Version: s, Dest: s}, Event: s, User: s, Error: s, Step: s,
+			Result: Result(s), Process: Process{Log: s}}
 		var table, detail bytes.Buffer
 		if err := WriteTable(&table, []Run{r}); err != nil {
 			t.Fatal(err)
@@ -197,7 +199,8 @@ func TestWriteJSON(t *testing.T) {
 		var v map[string]any
 		must(t, json.Unmarshal([]byte(line), &v))
 		ended := runs[i].Result != Running && runs[i].Result != Died
-		if v["result"] != string(runs[i].Result) || (v["exit"] != nil) != ended || (v["finished"] != nil) != (runs[i].Result != Running) {
+		if v["result"] != string(runs[i].Result) || (v["exit"] != nil) != ended ||
+			(v["finished"] != nil) != (runs[i].Result != Running) {
 			t.Errorf("line %s", line)
 		}
 	}

@@ -74,7 +74,8 @@ func TestJSON(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &m); err != nil {
 		t.Fatal(err)
 	}
-	if m["msg"] != "has [TOKEN] and \x1b" || m["took"] != 1.5 || m["attr"] != "x [TOKEN]" || m["err"] != "EOF" || m["run"] != "1" || m["level"] != "INFO" {
+	if m["msg"] != "has [TOKEN] and \x1b" || m["took"] != 1.5 || m["attr"] != "x [TOKEN]" || m["err"] != "EOF" ||
+		m["run"] != "1" || m["level"] != "INFO" {
 		t.Errorf("got %v", m)
 	}
 	if text := soFar(t, l); !strings.Contains(text, `has [TOKEN] and \x1b`) {
@@ -109,7 +110,8 @@ func TestMaskBoundary(t *testing.T) {
 		t.Errorf("docs/manifest.md says 4, MinMask is %d", MinMask)
 	}
 	for value, want := range map[string]string{
-		"abc": "x abc y", "abcd": "x [V] y", "abcde": "x [V] y", " abc ": "x  abc  y", " abcd ": "x  [V]  y", "é1": "x é1 y", "éé": "x [V] y",
+		"abc": "x abc y", "abcd": "x [V] y", "abcde": "x [V] y", " abc ": "x  abc  y", " abcd ": "x  [V]  y",
+		"é1": "x é1 y", "éé": "x [V] y",
 	} {
 		l := New(Options{})
 		l.Mask("V", value)
@@ -173,12 +175,15 @@ func TestSecretIsNotCutInHalves(t *testing.T) {
 	l.Mask("PW", "hunter2hunter2")
 	for _, end := range []string{"\n", ""} {
 		w := l.Output("")
-		for _, part := range []string{strings.Repeat("x", maxLine-4) + "hunter2", "hunter2", strings.Repeat("y", 2*maxLine) + end} {
+		for _, part := range []string{
+			strings.Repeat("x", maxLine-4) + "hunter2", "hunter2", strings.Repeat("y", 2*maxLine) + end,
+		} {
 			_, _ = w.Write([]byte(part))
 		}
 		_ = w.Close()
 	}
-	if got := soFar(t, l); strings.Contains(got, "hunt") || strings.Contains(got, "ter2") || strings.Count(got, "[PW]") < 1 {
+	if got := soFar(t, l); strings.Contains(got, "hunt") || strings.Contains(got, "ter2") ||
+		strings.Count(got, "[PW]") < 1 {
 		t.Errorf("%d bytes of log hold a part of the secret", len(got))
 	}
 }

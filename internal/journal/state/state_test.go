@@ -21,13 +21,15 @@ func TestDefault(t *testing.T) {
 		{"root", 0, map[string]string{"HOME": "/root", "XDG_STATE_HOME": "/x"}, "", "/var/lib/stretcher"},
 		{"user", 1000, map[string]string{"HOME": "/home/u"}, "", "/home/u/.local/state/stretcher"},
 		{"xdg", 1000, map[string]string{"HOME": "/home/u", "XDG_STATE_HOME": "/x"}, "", "/x/stretcher"},
-		{"relative xdg", 1000, map[string]string{"HOME": "/home/u", "XDG_STATE_HOME": "x"}, "", "/home/u/.local/state/stretcher"},
+		{"relative xdg", 1000, map[string]string{"HOME": "/home/u", "XDG_STATE_HOME": "x"}, "",
+			"/home/u/.local/state/stretcher"},
 		{"no HOME", 1000, nil, "/home/p", "/home/p/.local/state/stretcher"},
 		{"relative HOME", 1000, map[string]string{"HOME": "."}, "/home/p", "/home/p/.local/state/stretcher"},
 		{"nothing", 1000, nil, "", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got, err := Default(User{tc.uid, func(k string) string { return tc.env[k] }, func() (string, error) { return tc.home, nil }})
+			got, err := Default(User{tc.uid, func(k string) string { return tc.env[k] },
+				func() (string, error) { return tc.home, nil }})
 			if got != tc.want || (err == nil) != (tc.want != "") {
 				t.Errorf("got %q, %v; want %q", got, err, tc.want)
 			}
@@ -67,13 +69,15 @@ func TestGroup(t *testing.T) {
 	if d.Groups("r") != nil || d.Containers("r") {
 		t.Error("a run that was never noted executes something")
 	}
-	if err := errors.Join(d.SetGroups("r"), d.SetGroups("r", 123, 45)); err != nil || !slices.Equal(d.Groups("r"), []int{123, 45}) {
+	if err := errors.Join(d.SetGroups("r"), d.SetGroups("r", 123, 45)); err != nil ||
+		!slices.Equal(d.Groups("r"), []int{123, 45}) {
 		t.Errorf("groups = %d, %v", d.Groups("r"), err)
 	}
 	if err := errors.Join(d.SetContainers("r", false), d.SetContainers("r", true)); err != nil || !d.Containers("r") {
 		t.Errorf("containers = %t, %v", d.Containers("r"), err)
 	}
-	if err := errors.Join(d.SetGroups("r"), d.SetContainers("r", false)); err != nil || d.Groups("r") != nil || d.Containers("r") {
+	if err := errors.Join(d.SetGroups("r"), d.SetContainers("r", false)); err != nil ||
+		d.Groups("r") != nil || d.Containers("r") {
 		t.Errorf("groups = %d, containers %t, %v", d.Groups("r"), d.Containers("r"), err)
 	}
 }
@@ -86,7 +90,8 @@ func TestStarting(t *testing.T) {
 	if err := d.SetStarting("r", ""); err != nil || d.Starting("r") != "" {
 		t.Errorf("a run that was never noted starts %q, %v", d.Starting("r"), err)
 	}
-	if err := errors.Join(d.SetStarting("r", "A=1"), d.SetStarting("r", "A=2")); err != nil || d.Starting("r") != "A=2" || d.Starting("s") != "" {
+	if err := errors.Join(d.SetStarting("r", "A=1"), d.SetStarting("r", "A=2")); err != nil || d.Starting("r") != "A=2" ||
+		d.Starting("s") != "" {
 		t.Errorf("starting = %q, another run %q, %v", d.Starting("r"), d.Starting("s"), err)
 	}
 	if err := d.SetStarting("r", ""); err != nil || d.Starting("r") != "" {
@@ -224,7 +229,9 @@ func TestOpenJudges(t *testing.T) {
 func TestFilesStayInside(t *testing.T) {
 	d := At("/state")
 	for _, run := range []string{"../../etc/passwd", "/etc/passwd", "..", "a/b"} {
-		for _, name := range []string{d.Log(run), d.Tree(run), d.group(run), d.starting(run), d.containers(run), d.owner(run)} {
+		for _, name := range []string{
+			d.Log(run), d.Tree(run), d.group(run), d.starting(run), d.containers(run), d.owner(run),
+		} {
 			if rel, err := filepath.Rel("/state", name); err != nil || !filepath.IsLocal(rel) {
 				t.Errorf("%q leads to %q", run, name)
 			}
