@@ -183,7 +183,8 @@ func scaleRows(out io.Writer, r *results, files, size int) error {
 		}
 		if _, err := fmt.Fprintf(out, "%7d %8.0f  %-9s %-8s %7.3f %9.1f %8.2f %7.3f %8.1f %7.1f  %s\n", files, mb(size),
 			d.program, d.what,
-			c.seconds, c.seconds*1e6/float64(files), c.seconds*1e9/float64(size), c.cpu, kibMB(c.peak), kibMB(c.peakOwn), goal); err != nil {
+			c.seconds, c.seconds*1e6/float64(files), c.seconds*1e9/float64(size), c.cpu, kibMB(c.peak),
+			kibMB(c.peakOwn), goal); err != nil {
 			return err
 		}
 	}

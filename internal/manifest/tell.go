@@ -55,7 +55,8 @@ func (m *Manifest) TellJSON(w io.Writer, kinds []Kind, mask func(string) string)
 	}
 	for _, p := range m.Commands.Points() {
 		for _, line := range p.Commands {
-			c.Commands = append(c.Commands, checkedCommand{p.Name, mask(line.Run), time.Duration(line.Timeout).Seconds(), mask(line.Cwd)})
+			c.Commands = append(c.Commands,
+				checkedCommand{p.Name, mask(line.Run), time.Duration(line.Timeout).Seconds(), mask(line.Cwd)})
 		}
 	}
 	for _, name := range m.Hooks.Sorted() {

@@ -134,8 +134,9 @@ func listed(t *testing.T, s *Store, dest string) string {
 func TestEntryComesBack(t *testing.T) {
 	s := newStore(t)
 	want := Entry{
-		Run: "0193-a_B", Seq: 99, Origin: 98, Dest: "/srv/app", Strategy: "rsync", ManifestURL: "https://u:p@host/a?sig=1", Name: "app",
-		Version: "1", Checksum: "sha256:00", Fingerprint: "fp", Finished: time.UnixMicro(1e15).UTC(), HasArchive: true, Size: 7,
+		Run: "0193-a_B", Seq: 99, Origin: 98, Dest: "/srv/app", Strategy: "rsync",
+		ManifestURL: "https://u:p@host/a?sig=1", Name: "app", Version: "1",
+		Checksum: "sha256:00", Fingerprint: "fp", Finished: time.UnixMicro(1e15).UTC(), HasArchive: true, Size: 7,
 	}
 	for i, v := 0, reflect.ValueOf(want); i < v.NumField(); i++ {
 		if v.Field(i).IsZero() {

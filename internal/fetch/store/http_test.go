@@ -31,7 +31,8 @@ func TestHTTPRequest(t *testing.T) {
 	u := strings.Replace(base, "://", "://ann:p%40ss@", 1) + "/a%2Fb%20c?q=1#frag"
 	open(t, set, u, Position{})
 	want := map[string]string{
-		"User-Agent": "Stretcher/1.2.3", "Authorization": "Basic YW5uOnBAc3M=", "Accept-Encoding": "identity", "Range": "", "If-Range": "",
+		"User-Agent": "Stretcher/1.2.3", "Authorization": "Basic YW5uOnBAc3M=", "Accept-Encoding": "identity",
+		"Range": "", "If-Range": "",
 	}
 	for k, v := range want {
 		if got.Get(k) != v {

@@ -49,8 +49,8 @@ func TestHooksByStage(t *testing.T) {
 
 func TestFailuresByStage(t *testing.T) {
 	for stage, want := range map[string]string{
-		"prestart": "stops pass", "createRuntime": "stops pass", "createContainer": "stops pass", "startContainer": "stops pass",
-		"poststart": "warns pass", "poststop": "warns always",
+		"prestart": "stops pass", "createRuntime": "stops pass", "createContainer": "stops pass",
+		"startContainer": "stops pass", "poststart": "warns pass", "poststop": "warns always",
 		"init": "stops pass", "pre_sync": "stops pass", "auth_fail": "warns always", "post_prune": "warns pass",
 	} {
 		def, err := Read([]byte(always(stage, "x")))
@@ -103,7 +103,8 @@ func TestHookGetsWhatTheDefinitionSays(t *testing.T) {
 // state-schema.json.
 func TestStateIsValid(t *testing.T) {
 	status := map[string]string{
-		"prestart": "creating", "createRuntime": "creating", "createContainer": "creating", "startContainer": "created", "poststart": "running", "poststop": "stopped",
+		"prestart": "creating", "createRuntime": "creating", "createContainer": "creating", "startContainer": "created",
+		"poststart": "running", "poststop": "stopped",
 		"pre_fetch": "creating", "pre_prune": "running", "finish": "stopped", "post_sync": "created",
 	}
 	for _, stage := range allStages() {

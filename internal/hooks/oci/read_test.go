@@ -166,7 +166,8 @@ func TestLoadReportsEachBadFile(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	seeds := []string{
-		always("prestart", "x"), `{}`, `{"hook": "/h", "stages": []}`, `{"version": "0.1.0", "hook": "/h", "cmd": ["a"], "annotation": ["b"], "stage": ["poststop"], "hasbindmounts": false}`,
+		always("prestart", "x"), `{}`, `{"hook": "/h", "stages": []}`,
+		`{"version": "0.1.0", "hook": "/h", "cmd": ["a"], "annotation": ["b"], "stage": ["poststop"], "hasbindmounts": false}`,
 		`{"version": "1.0.0", "hook": {"path": "/h", "timeout": 9223372036854775807}, "when": {"annotations": {"a": "b"}, "commands": ["c"]}, "stages": ["finish"]}`,
 		`{"VERSION": "1.0.0", "hook": null}`, "\xff", `{"version": "1.0.0"} {}`,
 	}

@@ -49,7 +49,8 @@ func tree(t *testing.T, dir string) (all []string) {
 func TestInstallLayout(t *testing.T) {
 	root := t.TempDir()
 	links, err := Install(bundle(t, root, "system", "v1", map[string]string{
-		"sudoers/bin/launch": launch, "sudoers/etc/rules": "x", "users/bin/launch/add": launch, "users/bin/launch/del": launch, "README": "x",
+		"sudoers/bin/launch": launch, "sudoers/etc/rules": "x", "users/bin/launch/add": launch,
+		"users/bin/launch/del": launch, "README": "x",
 	}))
 	must(t, err)
 	if want := []string{"system_sudoers_launch", "system_users_add", "system_users_del"}; !slices.Equal(links, want) {

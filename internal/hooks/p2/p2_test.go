@@ -69,8 +69,8 @@ func TestHooksInOrder(t *testing.T) {
 	write(t, a, map[string]string{
 		"20_all": "#!/bin/sh\n", "10_all": "#!/bin/sh\n", "README": "no hook", "lib/helper": "#!/bin/sh\n",
 		"before_install/5_install": "#!/bin/sh\n", "before_install/10_install": "#!/bin/sh\n", "before_install/sub/": "",
-		"before_install/linked": "-> ../lib/helper", "before_install/dangling": "-> nowhere", "before_install/linked_dir": "-> ../lib",
-		"after_launch/ensure_user": "#!/bin/sh\n",
+		"before_install/linked": "-> ../lib/helper", "before_install/dangling": "-> nowhere",
+		"before_install/linked_dir": "-> ../lib", "after_launch/ensure_user": "#!/bin/sh\n",
 	})
 	write(t, b, map[string]string{"10_all": "#!/bin/sh\n"})
 	o := Options{Dirs: []string{a, filepath.Join(top, "missing"), b},

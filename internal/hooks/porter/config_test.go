@@ -132,8 +132,8 @@ func TestRunConditionOnlyAfterSteps(t *testing.T) {
 
 func TestNamesThatLookLikePorters(t *testing.T) {
 	for name, want := range map[string]string{
-		"pre-pack": "pre_pack", "Post_Promote": "post_promote", "post_provison": "post_provision", "ec2-bootstrap": "ec2_bootstrap",
-		"pre_pack": "", "pack": "", "smoke_test": "", "package": "",
+		"pre-pack": "pre_pack", "Post_Promote": "post_promote", "post_provison": "post_provision",
+		"ec2-bootstrap": "ec2_bootstrap", "pre_pack": "", "pack": "", "smoke_test": "", "package": "",
 	} {
 		_, warnings, problems := decode("hooks: {" + name + ": [{run: x}]}")
 		got := ""
@@ -160,7 +160,8 @@ func TestReposAndRefs(t *testing.T) {
 	for repo, want := range map[string]bool{
 		"https://h/p.git": true, "ssh://git@h:22/p": true, "file:///srv/p.git": true, "git://h/p": true, "http://h/p": true,
 		"git@h:o/p.git": true, "h:p": true,
-		"": false, "p.git": false, "/srv/p.git": false, "--upload-pack=x": false, "-h:p": false, "ext::sh -c x": false, "fd::3": false,
+		"": false, "p.git": false, "/srv/p.git": false, "--upload-pack=x": false, "-h:p": false,
+		"ext::sh -c x": false, "fd::3": false,
 		"git@-oProxyCommand=x:p": false, "ssh://-oProxyCommand=x/p": false, "https://h/a b": false, "https://h/\n": false,
 		"ftp://h/p": false, "h:-p": false, "https://": false,
 	} {
@@ -170,7 +171,8 @@ func TestReposAndRefs(t *testing.T) {
 	}
 	for ref, want := range map[string]bool{
 		"v1.0.0": true, "main": true, "feature/x-y_z": true, "0123abc": true, "é": true,
-		"-x": false, "--exec=x": false, "a..b": false, "HEAD~1": false, "a^": false, "a:b": false, "a b": false, "@{-1}": false,
+		"-x": false, "--exec=x": false, "a..b": false, "HEAD~1": false, "a^": false, "a:b": false,
+		"a b": false, "@{-1}": false,
 		"a\n": false, "refs/*": false, "/a": false, "a/": false, "a.lock": false, ".a": false, "a/.b": false, "@": false,
 	} {
 		if validRef(ref) != want {

@@ -98,9 +98,11 @@ func TestContainer(t *testing.T) {
 	}
 	log := c.log.String()
 	for _, want := range []string{
-		`[0]: # a`, `[0]: # b`, `[0]: read "content"`, `[0]: FOO="bar baz \"quoted\"" true`, `[0]: BAZ="caller" true`, `[0]: NONE="" false`,
+		`[0]: # a`, `[0]: # b`, `[0]: read "content"`, `[0]: FOO="bar baz \"quoted\"" true`, `[0]: BAZ="caller" true`,
+		`[0]: NONE="" false`,
 		`[0]: LINES="one\ntwo" true`, `[0]: PORTER_SERVICE_NAME="app" true`, `[0]: PORTER_SERVICE_VERSION="7" true`,
-		`[0]: STRETCHER_RUN_ID="run-1" true`, `[0]: HAPROXY_STATS_URL="http://h" true`, `[0]: HIDDEN="" false`, `[0]: http_proxy="" false`,
+		`[0]: STRETCHER_RUN_ID="run-1" true`, `[0]: HAPROXY_STATS_URL="http://h" true`, `[0]: HIDDEN="" false`,
+		`[0]: http_proxy="" false`,
 		`[0]: STRETCHER_HOOK_ID="" false`, `[1]: read "yes\n"`,
 	} {
 		if !strings.Contains(log, " pre_provision"+want+"\n") {

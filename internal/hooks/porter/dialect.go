@@ -156,7 +156,9 @@ func (d *Dialect) program(
 }
 
 // contain finds what the container is built from, and runs it.
-func (d *Dialect) contain(ctx context.Context, st hooks.Streams, hook string, e *Entry, s scope, env []string) (process.Result, error) {
+func (d *Dialect) contain(
+	ctx context.Context, st hooks.Streams, hook string, e *Entry, s scope, env []string,
+) (process.Result, error) {
 	failed := process.Result{Exit: -1}
 	dir, commit := s.Tree, ""
 	if e.Repo != "" {

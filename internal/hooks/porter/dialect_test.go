@@ -268,7 +268,8 @@ func TestNamed(t *testing.T) {
 	}
 	_, err := b.Named("smoke", b.scope, nil)
 	if !errors.Is(err, ErrNoList) ||
-		!strings.Contains(err.Error(), `"smoke": no such hooks: the manifest has good, missing, post_pack, slow, smoke_test`) {
+		!strings.Contains(err.Error(),
+			`"smoke": no such hooks: the manifest has good, missing, post_pack, slow, smoke_test`) {
 		t.Errorf("err = %v", err)
 	}
 	_, err = (&Dialect{}).Named("x", hooks.Deployment{}, nil)

@@ -22,7 +22,8 @@ func TestAdded(t *testing.T) {
 	e := Entry{Environment: Environment{"FOO": ptr("entry"), "SET": nil, "EMPTY": nil, "UNSET": nil, "LINES": ptr("a\nb")}}
 	got := s.added(&e, func(name, value string) { masked[name] = value })
 	want := []string{
-		"DOCKER_ENV_FILE=/f", "EMPTY=", "FILE=file", "FOO=entry", "HAPROXY_STATS_PASSWORD=hidden", "KEPT=manifest", "LINES=a\nb",
+		"DOCKER_ENV_FILE=/f", "EMPTY=", "FILE=file", "FOO=entry", "HAPROXY_STATS_PASSWORD=hidden",
+		"KEPT=manifest", "LINES=a\nb",
 		"PORTER_SERVICE_NAME=other", "PORTER_SERVICE_VERSION=7", "SET=caller", "STRETCHER_RUN_ID=r",
 	}
 	slices.Sort(got)
