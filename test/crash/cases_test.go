@@ -60,7 +60,10 @@ func crashes() []crash {
 func reached(step, strategy string) want {
 	w := want{tree: oldTree, step: step, back: strategy == strategyReleases && (step == "post" || step == "verify")}
 	var order []string
-	for _, s := range []string{"delay", "manifest", "lock", "fetch", "pre", "extract", "sync", "post", "verify", "release", "pre_prune", "prune", "success"} {
+	for _, s := range []string{
+		"delay", "manifest", "lock", "fetch", "pre", "extract", "sync", "post", "verify", "release",
+		"pre_prune", "prune", "success",
+	} {
 		if manifest.IsPoint(s) {
 			order = append(order, s)
 		}
@@ -115,7 +118,8 @@ func (w want) withTree(tree string) want {
 
 // good is a run that nothing could stop.
 func good() want {
-	return want{tree: newTree, step: "success", order: "pre pre2 post post2 verify verify2 success success2", result: history.Good}
+	return want{tree: newTree, step: "success", order: "pre pre2 post post2 verify verify2 success success2",
+		result: history.Good}
 }
 
 func kind(name, kind string) func(*world) { return func(w *world) { w.gate.set(name, kind) } }
@@ -139,12 +143,15 @@ func errorCases(strategy string) []crash {
 	cases := []crash{
 		{name: "manifest/error/404", set: kind("manifest.yml", "status/404"), want: at("manifest", exitFailed)},
 		{name: "manifest/error/cut", set: kind("manifest.yml", "cut/0"), want: at("manifest", exitFailed)},
-		{name: "manifest/error/malformed", set: func(w *world) { w.extra = "dest_mode: abc\n" }, want: at("manifest", exitMalformed)},
+		{name: "manifest/error/malformed", set: func(w *world) { w.extra = "dest_mode: abc\n" },
+			want: at("manifest", exitMalformed)},
 		{name: "lock/error", set: loop, mend: unloop, want: at("lock", exitFailed).withTree(absent)},
 		{name: "fetch/error/500", set: kind("app.tar.gz", "status/500"), want: at("fetch", exitFailed)},
 		{name: "fetch/error/cut", set: kind("app.tar.gz", "cut/0"), want: at("fetch", exitFailed)},
-		{name: "fetch/error/checksum", set: kind("app.tar.gz", "status/200"), want: reached("fetch", strategy).ended(exitRefused, history.Refused)},
-		{name: "extract/error/malformed", set: sendArchive("cut"), mend: sendArchive("small"), want: at("extract", exitMalformed)},
+		{name: "fetch/error/checksum", set: kind("app.tar.gz", "status/200"),
+			want: reached("fetch", strategy).ended(exitRefused, history.Refused)},
+		{name: "extract/error/malformed", set: sendArchive("cut"), mend: sendArchive("small"),
+			want: at("extract", exitMalformed)},
 		{name: "success/error", set: fault("success", "exit 3"), want: good().saying("exit status 3")},
 		{name: "failure/error", set: each(fault("post", "exit 3"), fault("failure", "exit 4")),
 			want: at("post", exitFailed).saying("exit status 4")},
@@ -152,20 +159,23 @@ func errorCases(strategy string) []crash {
 	for _, step := range []string{"pre", "post", "verify"} {
 		cases = append(cases,
 			crash{name: step + "/error", set: fault(step, "exit 3"), want: at(step, exitFailed)},
-			crash{name: step + "/error/killed", set: fault(step, "kill -9 $$"), want: at(step, exitFailed).saying("killed by signal 9")})
+			crash{name: step + "/error/killed", set: fault(step, "kill -9 $$"),
+				want: at(step, exitFailed).saying("killed by signal 9")})
 	}
 	exclude := "sync"
 	if strategy == strategyReleases { // what is excluded is no part of the release
 		exclude = "extract"
 	}
-	cases = append(cases, crash{name: exclude + "/error/exclude_from", set: func(w *world) { w.extra = "exclude_from: nowhere\n" }, want: at(exclude, exitMalformed)})
+	cases = append(cases, crash{name: exclude + "/error/exclude_from",
+		set: func(w *world) { w.extra = "exclude_from: nowhere\n" }, want: at(exclude, exitMalformed)})
 	return with(strategy, append(cases, destErrors(strategy, at)...))
 }
 
 // destErrors are what each strategy can find at dest.
 func destErrors(strategy string, at func(string, int) want) []crash {
 	removeDest := func(w *world) { w.remove("srv/app") }
-	isFile := crash{name: "extract/error/dest", set: fault("pre2", "rm -rf $STRETCHER_DEST; echo > $STRETCHER_DEST"), mend: removeDest,
+	isFile := crash{name: "extract/error/dest",
+		set: fault("pre2", "rm -rf $STRETCHER_DEST; echo > $STRETCHER_DEST"), mend: removeDest,
 		want: at("extract", exitFailed).withTree("file").saying("is not a directory")}
 	switch strategy {
 	case strategyMv:
@@ -244,18 +254,22 @@ func hangCases(strategy string) []crash {
 	at := func(step string, exit int) want { return reached(step, strategy).ended(exit, history.Failed) }
 	limit := fmt.Sprint(patience)
 	cases := []crash{
-		{name: "manifest/hang", set: kind("manifest.yml", "stall"), args: []string{"--timeout", limit}, want: at("manifest", exitFailed)},
+		{name: "manifest/hang", set: kind("manifest.yml", "stall"), args: []string{"--timeout", limit},
+			want: at("manifest", exitFailed)},
 		{name: "lock/hang", set: (*world).holdLock, args: []string{"--lock-wait", limit}, want: at("lock", exitBusy)},
-		{name: "fetch/hang", set: kind("app.tar.gz", "stall"), args: []string{"--timeout", limit}, want: at("fetch", exitFailed)},
+		{name: "fetch/hang", set: kind("app.tar.gz", "stall"), args: []string{"--timeout", limit},
+			want: at("fetch", exitFailed)},
 		{name: "success/hang", set: impatient("success", hang), want: good().saying("timed out")},
-		{name: "failure/hang", set: each(fault("post", "exit 3"), impatient("failure", hang)), want: at("post", exitFailed).saying("timed out")},
+		{name: "failure/hang", set: each(fault("post", "exit 3"), impatient("failure", hang)),
+			want: at("post", exitFailed).saying("timed out")},
 	}
 	for _, step := range []string{"pre", "post", "verify"} {
 		code := hangExec
 		if step == "pre" {
 			code = stubborn
 		}
-		cases = append(cases, crash{name: step + "/hang", set: impatient(step, code), want: at(step, exitFailed).saying("timed out")})
+		cases = append(cases, crash{name: step + "/hang", set: impatient(step, code),
+			want: at(step, exitFailed).saying("timed out")})
 	}
 	return with(strategy, cases)
 }
@@ -283,7 +297,8 @@ func signalCases(strategy string) []crash {
 		}
 	}
 	for _, step := range []string{"pre", "success"} {
-		c := crash{name: step + "/TERM/stubborn", strategy: strategy, set: fault(step, stubborn), stop: stop{at: marked}, want: reached(step, strategy)}
+		c := crash{name: step + "/TERM/stubborn", strategy: strategy, set: fault(step, stubborn), stop: stop{at: marked},
+			want: reached(step, strategy)}
 		cases = append(cases, c.signalled(syscall.SIGTERM))
 	}
 	return append(cases, failureCases(strategy)...)
@@ -315,10 +330,13 @@ func (c crash) signalled(s syscall.Signal) crash {
 func stops(strategy, code string) []crash {
 	at := func(step string) want { return reached(step, strategy) }
 	cases := []crash{
-		{name: "delay/%s", args: []string{"--random-delay", "100000000"}, stop: stop{at: said("waiting ")}, want: at("delay")},
-		{name: "manifest/%s", set: kind("manifest.yml", "stall"), stop: stop{at: requested("/stall/manifest.yml")}, want: at("manifest")},
+		{name: "delay/%s", args: []string{"--random-delay", "100000000"},
+			stop: stop{at: said("waiting ")}, want: at("delay")},
+		{name: "manifest/%s", set: kind("manifest.yml", "stall"), stop: stop{at: requested("/stall/manifest.yml")},
+			want: at("manifest")},
 		{name: "lock/%s", set: (*world).holdLock, stop: stop{at: said("waiting for the lock")}, want: at("lock")},
-		{name: "fetch/%s", set: kind("app.tar.gz", "stall"), stop: stop{at: requested("/stall/app.tar.gz")}, want: at("fetch")},
+		{name: "fetch/%s", set: kind("app.tar.gz", "stall"),
+			stop: stop{at: requested("/stall/app.tar.gz")}, want: at("fetch")},
 		{name: "extract/%s", set: sendArchive("many"), stop: stop{at: extracting, passing: unextracted}, want: at("extract")},
 	}
 	for _, step := range []string{"pre", "post", "verify", "success"} {
@@ -347,11 +365,14 @@ func failureCases(strategy string) []crash {
 	at := reached("failure", strategy)
 	failing := fault("post", "exit 3")
 	cases := []crash{
-		{name: "failure/KILL", set: each(failing, fault("failure", stubborn)), stop: stop{at: marked, signal: syscall.SIGKILL},
+		{name: "failure/KILL", set: each(failing, fault("failure", stubborn)),
+			stop: stop{at: marked, signal: syscall.SIGKILL},
 			want: want{exit: 137, order: at.order, tree: at.tree, result: history.Died, step: "failure"}},
-		{name: "failure/TERM/patient", set: each(failing, fault("failure", untilSignalled)), stop: stop{at: marked, signal: syscall.SIGTERM},
+		{name: "failure/TERM/patient", set: each(failing, fault("failure", untilSignalled)),
+			stop: stop{at: marked, signal: syscall.SIGTERM},
 			want: want{exit: 143, order: at.order + " failure2", tree: at.tree, result: history.Failed, step: "post"}},
-		{name: "pre/TERM/impatient", set: each(fault("pre", hang), fault("failure", hang)), stop: stop{at: marked, signal: syscall.SIGTERM, again: true},
+		{name: "pre/TERM/impatient", set: each(fault("pre", hang), fault("failure", hang)),
+			stop: stop{at: marked, signal: syscall.SIGTERM, again: true},
 			want: want{exit: 143, order: "pre failure", tree: oldTree, result: history.Failed, step: "pre"}},
 	}
 	for s, name := range map[syscall.Signal]string{syscall.SIGTERM: "TERM", syscall.SIGINT: "INT"} {

@@ -17,11 +17,13 @@ func fullCases(strategy string) []crash {
 	unsized := each(sendArchive("random"), small("tmp"), kind("app.tar.gz", "unsized"))
 	cases := []crash{
 		{name: "lock/full/state", set: each(small("state"), fill), mend: unfill, want: good().unknown()},
-		{name: "fetch/full", set: each(sendArchive("random"), small("tmp"), small("srv")), mend: each(grow("tmp"), grow("srv")),
+		{name: "fetch/full", set: each(sendArchive("random"), small("tmp"), small("srv")),
+			mend: each(grow("tmp"), grow("srv")),
 			want: at("fetch").saying("not enough room")},
 		{name: "fetch/full/unsized", set: unsized, mend: grow("tmp"), want: at("fetch")},
 		{name: "pre/full/state", set: each(small("state"), fault("pre", fillState)), mend: unfill, want: good().lost("pre")},
-		{name: "pre/full/state/briefly", set: each(small("state"), fault("pre", fillState), fault("post", "rm $WORK/state/filler")), mend: grow("state"),
+		{name: "pre/full/state/briefly",
+			set: each(small("state"), fault("pre", fillState), fault("post", "rm $WORK/state/filler")), mend: grow("state"),
 			want: good().saying("history: ")},
 	}
 	elsewhere := crash{name: "fetch/full/tmp", set: each(sendArchive("random"), small("tmp")), mend: grow("tmp")}
@@ -32,8 +34,10 @@ func fullCases(strategy string) []crash {
 			crash{name: "extract/full", set: each(sendArchive("zeros"), small("srv")), mend: grow("srv"), want: at("extract")})
 	} else {
 		cases = append(cases,
-			crash{name: "extract/full", set: each(sendArchive("zeros"), forArchive, small("srv")), mend: each(grow("tmp"), grow("srv")), want: at("extract")},
-			crash{name: "sync/full", set: each(sendArchive("zeros"), small("srv")), mend: grow("srv"), want: at("sync").withTree(mixture)})
+			crash{name: "extract/full", set: each(sendArchive("zeros"), forArchive, small("srv")),
+				mend: each(grow("tmp"), grow("srv")), want: at("extract")},
+			crash{name: "sync/full", set: each(sendArchive("zeros"), small("srv")), mend: grow("srv"),
+				want: at("sync").withTree(mixture)})
 	}
 	return with(strategy, cases)
 }
@@ -94,7 +98,8 @@ func readOnlyCases(strategy string) []crash {
 		return reached(step, strategy).ended(exitFailed, history.Failed).saying("ead-only file system")
 	}
 	cases := []crash{
-		{name: "lock/readonly/state", set: readOnly("state"), mend: unmount("state"), want: good().unknown().saying("no history of this run")},
+		{name: "lock/readonly/state", set: readOnly("state"), mend: unmount("state"),
+			want: good().unknown().saying("no history of this run")},
 		{name: "fetch/readonly", set: each(readOnly("tmp"), readOnly("srv"), readOnly("state")),
 			mend: each(unmount("tmp"), unmount("srv"), unmount("state")), want: at("fetch").unknown()},
 		{name: "fetch/readonly/tmp", set: readOnly("tmp"), mend: unmount("tmp"), want: good()},
@@ -107,7 +112,8 @@ func readOnlyCases(strategy string) []crash {
 			crash{name: "pre/readonly", set: readOnly("srv/app"), mend: unmount("srv/app"), want: pre},
 			crash{name: "extract/readonly", set: each(undeployed, readOnly("srv")), mend: unmount("srv"), want: at("extract")})
 	case strategyReleases:
-		cases = append(cases, crash{name: "extract/readonly", set: readOnly("srv/app"), mend: unmount("srv/app"), want: at("extract")})
+		cases = append(cases, crash{name: "extract/readonly", set: readOnly("srv/app"), mend: unmount("srv/app"),
+			want: at("extract")})
 		cases = append(cases, markCases()...)
 	default:
 		cases = append(cases, readOnlyDest(strategy, at))

@@ -124,7 +124,9 @@ func (w *world) killHooks(n int, args []string) (sent bool) {
 	w.checkPod()
 	w.checkClean()
 	w.checkState()
-	for _, pattern := range []string{"root/pods/*/*/.*", "root/pods/*/*/*/.*", "root/pods/*/*/*/installs/.*", "root/exec/*/.*"} {
+	for _, pattern := range []string{
+		"root/pods/*/*/.*", "root/pods/*/*/*/.*", "root/pods/*/*/*/installs/.*", "root/exec/*/.*",
+	} {
 		if left, _ := filepath.Glob(w.path(pattern)); len(left) > 0 {
 			w.t.Errorf("left behind: %q", left)
 		}
@@ -178,5 +180,6 @@ func (w *world) writePod() {
 	w.write("www/app.tar.gz", string(data))
 	pod := fmt.Sprintf("name: users\nsrc: %s/app.tar.gz\nchecksum: sha256:%x\n", w.url, sha256.Sum256(data))
 	w.write("www/pod.yml", pod)
-	w.write("www/run.yml", pod+fmt.Sprintf("dest: %s\nhooks:\n  named: [{run: %q}]\n", w.path("srv/app"), w.faulty("hook")))
+	w.write("www/run.yml", pod+fmt.Sprintf("dest: %s\nhooks:\n  named: [{run: %q}]\n",
+		w.path("srv/app"), w.faulty("hook")))
 }

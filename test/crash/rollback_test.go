@@ -35,7 +35,8 @@ func rollbackCases(strategy string) []crash {
 	at := func(step string) want { return reached(step, strategy).ended(exitFailed, history.Failed) }
 	cases := []crash{
 		{name: "lock/error", set: loop, mend: unloop, want: rolled(at("lock").withTree(absent))},
-		{name: "lock/hang", set: (*world).holdLock, args: []string{"--lock-wait", fmt.Sprint(patience)}, want: rolled(reached("lock", strategy).ended(exitBusy, history.Failed))},
+		{name: "lock/hang", set: (*world).holdLock, args: []string{"--lock-wait", fmt.Sprint(patience)},
+			want: rolled(reached("lock", strategy).ended(exitBusy, history.Failed))},
 		{name: "manifest/error", set: (*world).loseManifest, mend: (*world).findManifest, want: rolled(at("manifest"))},
 		{name: "success/error", set: fault("success", "exit 3"), want: good().saying("exit status 3")},
 		{name: "success/hang", timeout: patience, set: fault("success", hang), want: good().saying("timed out")},
@@ -50,7 +51,8 @@ func rollbackCases(strategy string) []crash {
 		name   string
 		signal syscall.Signal
 	}{{"TERM", syscall.SIGTERM}, {"KILL", syscall.SIGKILL}} {
-		lock := crash{name: "lock/" + s.name, set: (*world).holdLock, stop: stop{at: said("waiting for the lock")}, want: reached("lock", strategy)}
+		lock := crash{name: "lock/" + s.name, set: (*world).holdLock, stop: stop{at: said("waiting for the lock")},
+			want: reached("lock", strategy)}
 		lock = lock.signalled(s.signal)
 		lock.want = rolled(lock.want)
 		cases = append(cases, lock)
@@ -76,10 +78,13 @@ func keptCases(at func(string) want) []crash {
 	lost := func(w *world) { w.rename(w.inKept("archive"), "archive.away") }
 	return []crash{
 		{name: "fetch/error/500", set: each(lost, kind("app.tar.gz", "status/500")), want: at("fetch")},
-		{name: "fetch/hang", set: each(lost, kind("app.tar.gz", "stall")), args: []string{"--timeout", fmt.Sprint(patience)}, want: at("fetch")},
+		{name: "fetch/hang", set: each(lost, kind("app.tar.gz", "stall")),
+			args: []string{"--timeout", fmt.Sprint(patience)}, want: at("fetch")},
 		{name: "fetch/lost", set: lost, want: good().saying("fetching it again")},
-		{name: "fetch/damaged", set: func(w *world) { w.write(w.inKept("archive"), string(w.archives["cut"])) }, want: good().saying("fetching it again")},
-		{name: "extract/readonly", set: readOnly("srv"), mend: unmount("srv"), want: at("extract").saying("ead-only file system")},
+		{name: "fetch/damaged", set: func(w *world) { w.write(w.inKept("archive"), string(w.archives["cut"])) },
+			want: good().saying("fetching it again")},
+		{name: "extract/readonly", set: readOnly("srv"), mend: unmount("srv"),
+			want: at("extract").saying("ead-only file system")},
 	}
 }
 

@@ -122,7 +122,8 @@ type syscallInfo struct {
 // enters tells which call a thread is about to make.
 func enters(pid int) (info syscallInfo, ok bool) {
 	const getSyscallInfo, entry = 0x420e, 1
-	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, getSyscallInfo, uintptr(pid), unsafe.Sizeof(info), uintptr(unsafe.Pointer(&info)), 0, 0)
+	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, getSyscallInfo, uintptr(pid), unsafe.Sizeof(info),
+		uintptr(unsafe.Pointer(&info)), 0, 0)
 	return info, errno == 0 && info.op == entry
 }
 

@@ -183,7 +183,8 @@ type world struct {
 
 func newWorld(t *testing.T, c crash, archives map[string][]byte) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), strategy: c.strategy, back: c.back, archives: archives, archive: "small", shared: "log/", timeout: c.timeout, quiet: c.quiet}
+	w := &world{t: t, dir: t.TempDir(), strategy: c.strategy, back: c.back, archives: archives, archive: "small",
+		shared: "log/", timeout: c.timeout, quiet: c.quiet}
 	for _, dir := range []string{"www", "srv", "tmp", "state", "bin", "faults", "home"} {
 		if err := os.Mkdir(w.path(dir), 0o755); err != nil {
 			t.Fatal(err)
@@ -194,7 +195,8 @@ func newWorld(t *testing.T, c crash, archives map[string][]byte) *world {
 	w.url = srv.URL
 	t.Cleanup(func() { w.gate.Close(); srv.CloseClientConnections(); srv.Close() })
 	t.Cleanup(w.killAll)
-	w.write("bin/rsync", "#!/bin/sh\nRSYNC="+testparts.Need(t, "rsync")+"\ntest ! -e $WORK/faults/rsync || . $WORK/faults/rsync\nexec $RSYNC \"$@\"\n")
+	w.write("bin/rsync", "#!/bin/sh\nRSYNC="+testparts.Need(t, "rsync")+
+		"\ntest ! -e $WORK/faults/rsync || . $WORK/faults/rsync\nexec $RSYNC \"$@\"\n")
 	if w.back {
 		w.deployBoth()
 	} else {
@@ -376,7 +378,8 @@ func (w *world) holdLock() { w.hold(w.path("srv/app")) }
 func (w *world) hold(dest string) {
 	w.t.Helper()
 	w.write("hold", "")
-	w.write("www/holder.yml", "dest: "+dest+"\ncommands: {pre: [\"touch $WORK/held; while test -e $WORK/hold; do sleep 0.05; done\"]}\n")
+	w.write("www/holder.yml", "dest: "+dest+
+		"\ncommands: {pre: [\"touch $WORK/held; while test -e $WORK/hold; do sleep 0.05; done\"]}\n")
 	w.holder = w.start("holder", "", w.url+"/holder.yml")
 	if !w.holder.await(func() bool { return w.exists("held") }) {
 		w.t.Fatal("the lock is not held")
@@ -451,7 +454,8 @@ func (w *world) rollback() []string { return []string{"rollback", w.path("srv/ap
 // event is the Consul event that asks for the case's deployment.
 func (w *world) event() string {
 	payload := base64.StdEncoding.EncodeToString([]byte(w.manifestURL()))
-	b, _ := json.Marshal([]map[string]any{{"ID": "e5d1f7b4-0c0e-4b3e-9d55-2f1c3a7f9c11", "Name": "deploy", "Payload": payload, "LTime": 7}})
+	b, _ := json.Marshal([]map[string]any{{"ID": "e5d1f7b4-0c0e-4b3e-9d55-2f1c3a7f9c11", "Name": "deploy",
+		"Payload": payload, "LTime": 7}})
 	return string(b)
 }
 

@@ -365,8 +365,11 @@ func TestManifestKeysAreDocumented(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("docs/manifest.md has sections for\n%q, the manifest has\n%q", got, want)
 	}
-	for _, typ := range []reflect.Type{reflect.TypeFor[manifest.Commands](), reflect.TypeFor[manifest.Command](), reflect.TypeFor[manifest.Limits](),
-		reflect.TypeFor[manifest.NativeKeys](), reflect.TypeFor[manifest.ReleaseKeys](), reflect.TypeFor[manifest.RollbackKeys]()} {
+	for _, typ := range []reflect.Type{
+		reflect.TypeFor[manifest.Commands](), reflect.TypeFor[manifest.Command](), reflect.TypeFor[manifest.Limits](),
+		reflect.TypeFor[manifest.NativeKeys](), reflect.TypeFor[manifest.ReleaseKeys](),
+		reflect.TypeFor[manifest.RollbackKeys](),
+	} {
 		for _, key := range yamlKeys(typ) {
 			if key != "-" && !strings.Contains(doc, "\n| `"+key+"` |") {
 				t.Errorf("docs/manifest.md has no table row for %q", key)

@@ -209,7 +209,8 @@ func TestClusterQueries(t *testing.T) {
 	replies := c.ask(agents[1], 3, "deploy", url)
 	c.matches("node0", replies["node0"], `good after .*: deployed "second" .*`)
 	c.matches("node1", replies["node1"], `good after .*: deployed "second" .*`)
-	c.matches("node2", replies["node2"], `failed with exit status 1 after [0-9.]+m?s: verify: verify command 1 .*: exit status 1`)
+	c.matches("node2", replies["node2"],
+		`failed with exit status 1 after [0-9.]+m?s: verify: verify command 1 .*: exit status 1`)
 
 	// Each knows of its own dest only.
 	replies = c.ask(agents[2], 3, "status", c.path("node2/dest"))
@@ -222,7 +223,8 @@ func TestClusterQueries(t *testing.T) {
 		}
 	}
 	// A query for somebody else is answered by nobody: the next one is.
-	if out := exec.Command(agents[0].Bin, "query", "-rpc-addr", agents[0].RPCAddr, "-timeout", "1s", "uptime", url); out.Run() != nil {
+	if out := exec.Command(agents[0].Bin, "query", "-rpc-addr", agents[0].RPCAddr, "-timeout", "1s", "uptime",
+		url); out.Run() != nil {
 		t.Errorf("%s failed", out)
 	}
 	if n := len(c.ask(agents[0], 3, "status", "/none")); n != 3 {
@@ -238,7 +240,8 @@ func TestClusterDetached(t *testing.T) {
 	c := newCluster(t)
 	h := c.handler()
 	agents := testparts.Serf(t, 3, "user:deploy="+h+" --detach", "query:status="+h)
-	url := c.publish("app", "one", fmt.Sprintf("commands: {pre: ['touch started; until test -e %s; do sleep 0.02; done']}", c.path("go")))
+	url := c.publish("app", "one",
+		fmt.Sprintf("commands: {pre: ['touch started; until test -e %s; do sleep 0.02; done']}", c.path("go")))
 	agents[0].Event(t, "deploy", url)
 	nodes := []string{"node0", "node1", "node2"}
 	for _, node := range nodes {

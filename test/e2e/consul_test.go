@@ -74,7 +74,8 @@ func (h *consulHost) ends(w *testparts.Watch) {
 func (h *consulHost) idle() {
 	h.t.Helper()
 	testparts.WaitFor(h.t, "the handler to end", func() bool {
-		return !slices.ContainsFunc(testparts.ProcessesOf(h.dir), func(p string) bool { return !strings.Contains(p, " watch -http-addr ") })
+		return !slices.ContainsFunc(testparts.ProcessesOf(h.dir),
+			func(p string) bool { return !strings.Contains(p, " watch -http-addr ") })
 	})
 }
 
@@ -154,7 +155,8 @@ func consulQueued(t *testing.T, h *consulHost) {
 // consulFails: a deploy that fails does not end the watch.
 func consulFails(t *testing.T, h *consulHost) {
 	w := h.watch("")
-	h.fire(h.publish("bad", "first", "  post: [exit 3]", "  failure: [cat > "+h.path("failed")+"]", "  success: [touch "+h.path("good")+"]"))
+	h.fire(h.publish("bad", "first", "  post: [exit 3]", "  failure: [cat > "+h.path("failed")+"]",
+		"  success: [touch "+h.path("good")+"]"))
 	h.waitFor("failed", `error: post: post command 1 "exit 3": exit status 3`)
 	h.fire(h.base + "/none.yml")
 	h.seen(w, `GET "`+h.base+`/none.yml": 404 Not Found`)

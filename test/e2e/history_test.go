@@ -33,13 +33,17 @@ func pastRuns(t *testing.T, dir string, n int) {
 	results := []history.Result{history.Good, history.Good, history.Failed, history.Refused}
 	start := time.Now().Add(-time.Duration(n) * time.Hour)
 	for i := range n {
-		r := history.Run{ID: fmt.Sprintf("01a20000-%04x-7000-8000-%012x", i, i), Started: start.Add(time.Duration(i) * time.Hour),
-			Deployment: history.Deployment{Name: fmt.Sprintf("app<%d>", i%7), Version: fmt.Sprintf("v&%d", i), Dest: fmt.Sprintf("/srv/app%d", i%7), URL: "https://deploys/app.yml"}, Event: fmt.Sprintf("consul deploy %d", i), User: "root"}
+		r := history.Run{ID: fmt.Sprintf("01a20000-%04x-7000-8000-%012x", i, i),
+			Started: start.Add(time.Duration(i) * time.Hour),
+			Deployment: history.Deployment{Name: fmt.Sprintf("app<%d>", i%7), Version: fmt.Sprintf("v&%d", i),
+				Dest: fmt.Sprintf("/srv/app%d", i%7), URL: "https://deploys/app.yml"},
+			Event: fmt.Sprintf("consul deploy %d", i), User: "root"}
 		if _, _, err := db.Claim(ctx, r, false, nil); err != nil {
 			t.Fatal(err)
 		}
 		for _, point := range []string{"fetch", "pre", "sync", "post"} {
-			s := history.Step{Run: r.ID, Point: point, Dialect: "command", Name: "do " + point, Started: r.Started, Duration: time.Second}
+			s := history.Step{Run: r.ID, Point: point, Dialect: "command", Name: "do " + point, Started: r.Started,
+				Duration: time.Second}
 			if err := db.Update(ctx, r, s); err != nil {
 				t.Fatal(err)
 			}

@@ -14,7 +14,8 @@ import (
 // hookProgram builds the program of the images, which does what DO says.
 func hookProgram(t *testing.T) string {
 	t.Helper()
-	data, err := os.ReadFile(testparts.Build(t, "hook", "./internal/hooks/porter/testdata/hook", "CGO_ENABLED=0", "-ldflags=-s -w"))
+	data, err := os.ReadFile(testparts.Build(t, "hook", "./internal/hooks/porter/testdata/hook",
+		"CGO_ENABLED=0", "-ldflags=-s -w"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +54,8 @@ func newContainerMachine(t *testing.T) containerMachine {
 	if err := os.Chmod(m.path("policy.yml"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("tar", "czf", m.path("app.tar.gz"), "-C", m.path("app"), ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command("tar", "czf", m.path("app.tar.gz"), "-C", m.path("app"),
+		".").CombinedOutput(); err != nil {
 		t.Fatalf("tar: %v: %s", err, out)
 	}
 	return m
@@ -77,7 +79,8 @@ func (m containerMachine) manifest(hooks string) string {
 	h := checksum.New("sha256")
 	h.Write(archive)
 	sum := checksum.Checksum{Algorithm: "sha256", Digest: h.Sum(nil)}
-	m.write("app.yml", "src: file://"+m.path("app.tar.gz")+"\nchecksum: "+sum.String()+"\ndest: "+m.dest+"\nversion: 7\nhooks:"+hooks)
+	m.write("app.yml", "src: file://"+m.path("app.tar.gz")+"\nchecksum: "+sum.String()+"\ndest: "+m.dest+
+		"\nversion: 7\nhooks:"+hooks)
 	return "file://" + m.path("app.yml")
 }
 
@@ -111,7 +114,8 @@ func TestContainerHooks(t *testing.T) {
 	}
 	m.noContainers()
 	d := m.deploy("hooks", "run", "ec2_bootstrap", url).wants(0)
-	if got, want := d.stdout.String(), "joined\nread \""+strings.ReplaceAll(strings.ReplaceAll(fromScratch, `"`, `\"`), "\n", `\n`)+"\"\n"; got != want {
+	if got, want := d.stdout.String(), "joined\nread \""+
+		strings.ReplaceAll(strings.ReplaceAll(fromScratch, `"`, `\"`), "\n", `\n`)+"\"\n"; got != want {
 		t.Errorf("stdout is %q, want %q", got, want)
 	}
 	if d = m.deploy("hooks", "run", "status", url).wants(7); d.stdout.String() != "before\n" {

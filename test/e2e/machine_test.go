@@ -48,7 +48,8 @@ func newMachine(t testing.TB) *machine {
 			t.Fatal(err)
 		}
 	}
-	m.env = []string{"WORK=" + m.dir, "TMPDIR=" + m.path("tmp"), "HOME=" + m.path("home"), "STRETCHER_STATE_DIR=" + m.path("state")}
+	m.env = []string{"WORK=" + m.dir, "TMPDIR=" + m.path("tmp"), "HOME=" + m.path("home"),
+		"STRETCHER_STATE_DIR=" + m.path("state")}
 	return m
 }
 
@@ -195,7 +196,8 @@ func pack(t testing.TB, files map[string]string) []byte {
 		// rsync takes files of one size and time for equal.
 		sum := sha256.Sum256([]byte(files[name]))
 		modified := time.Unix(1_700_000_000+int64(binary.BigEndian.Uint16(sum[:])), 0)
-		items = append(items, item{tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, ModTime: modified}, files[name]})
+		items = append(items, item{tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, ModTime: modified},
+			files[name]})
 	}
 	return packItems(t, items)
 }

@@ -91,7 +91,9 @@ func TestE2ENginxStatus(t *testing.T) {
 	}
 	s.run(nil, s.base+"/index.html").wants(3, "hint: this looks like an HTML page")
 
-	for src, message := range map[string]string{"/none.tgz": "404 Not Found", "/broken/app.tgz": "500 Internal Server Error"} {
+	for src, message := range map[string]string{
+		"/none.tgz": "404 Not Found", "/broken/app.tgz": "500 Internal Server Error",
+	} {
 		s.publish(s.base+src, map[string]string{"file": "new"}, failureCommand)
 		s.run(nil, url).fails(1, `fetch: GET "`+s.base+src+`": `+message)
 		s.failedWell(`GET "` + s.base + src)
@@ -106,7 +108,8 @@ func TestE2ENginxRecovers(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "")
 	s.write("down", "")
-	base := testparts.Nginx(t, s.path("www"), "access_log "+s.path("access")+"; if (-f "+s.path("down")+") { return 503; }")
+	base := testparts.Nginx(t, s.path("www"),
+		"access_log "+s.path("access")+"; if (-f "+s.path("down")+") { return 503; }")
 	s.publish(base+"/app.tgz", map[string]string{"file": "hello"})
 	d := s.start(nil, "-retry", "1000", "-retry-wait", "0.01", base+"/app.yml")
 	s.waitFor("access", `" 503 `)

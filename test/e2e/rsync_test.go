@@ -29,8 +29,10 @@ func zoo() []item {
 		{Header: tar.Header{Name: "./setgid/locked/", Typeflag: tar.TypeDir, Mode: 0o500, Uid: 9, ModTime: at(6)}},
 		{tar.Header{Name: "./setgid/locked/in", Typeflag: tar.TypeReg, Mode: 0o000, ModTime: at(7)}, "in"},
 		{Header: tar.Header{Name: "./sticky/", Typeflag: tar.TypeDir, Mode: 0o1777, ModTime: at(8)}},
-		{Header: tar.Header{Name: "./link", Typeflag: tar.TypeSymlink, Linkname: "setgid/locked", Mode: 0o777, Uid: 11, Gid: 12, ModTime: at(9)}},
-		{Header: tar.Header{Name: "./dangling", Typeflag: tar.TypeSymlink, Linkname: "/nowhere", Mode: 0o777, ModTime: at(10)}},
+		{Header: tar.Header{Name: "./link", Typeflag: tar.TypeSymlink, Linkname: "setgid/locked", Mode: 0o777, Uid: 11,
+			Gid: 12, ModTime: at(9)}},
+		{Header: tar.Header{Name: "./dangling", Typeflag: tar.TypeSymlink, Linkname: "/nowhere",
+			Mode: 0o777, ModTime: at(10)}},
 		{Header: tar.Header{Name: "./pipe", Typeflag: tar.TypeFifo, Mode: 0o622, Uid: 13, ModTime: at(11)}},
 	}
 }
@@ -129,7 +131,8 @@ func TestE2ERsyncAgain(t *testing.T) {
 	}
 	second := map[string]string{"same.txt": "same", "changed.txt": "newer", "added.txt": "new"}
 	url := m.release(second)
-	m.run(nil, url).wants(0, " changed.txt$", " added.txt$", " deleting gone.txt$", " deleting gone/too.txt$").lacks("same.txt")
+	m.run(nil, url).wants(0, " changed.txt$", " added.txt$", " deleting gone.txt$",
+		" deleting gone/too.txt$").lacks("same.txt")
 	m.has(second)
 	after, err := os.Stat(m.path("dest/same.txt"))
 	if err != nil || !os.SameFile(before, after) {
@@ -160,7 +163,8 @@ func TestE2ERsyncExcludes(t *testing.T) {
 	m.write("dest/log/app.log", "live")
 	m.write("dest/stray", "stray")
 	m.run(nil, m.release(files, `excludes: ["*.pid", /log/]`, "exclude_from: deploy/exclude.list")).
-		wants(0, "rsync -a --delete -v --exclude-from .*/tree/deploy/exclude.list --exclude \\*.pid --exclude /log/ ", "deleting stray")
+		wants(0, "rsync -a --delete -v --exclude-from .*/tree/deploy/exclude.list --exclude \\*.pid --exclude /log/ ",
+			"deleting stray")
 	m.has(map[string]string{
 		"index.html": "hello", "deploy/exclude.list": "/doc/\n*.bak\n",
 		"run.pid": "2", "old.bak": "old", "log/app.log": "live",
@@ -174,7 +178,8 @@ func TestE2ERsyncFails(t *testing.T) {
 	m := newMachine(t)
 	// A directory that is excluded, and so not empty, is in the way of a file.
 	m.write("dest/name/keep", "keep")
-	m.run(nil, m.release(map[string]string{"name": "file"}, "excludes: [keep]", "commands: {failure: ['cat > "+m.path("failed")+"']}")).
+	m.run(nil, m.release(map[string]string{"name": "file"}, "excludes: [keep]",
+		"commands: {failure: ['cat > "+m.path("failed")+"']}")).
 		fails(1, `sync: rsync to "`+m.dest+`": exit status 23; it may be a mixture of old and new files now`)
 	if !strings.Contains(m.read("failed"), "rsync error: some files/attrs were not transferred") {
 		t.Errorf("rsync's words are not in the log:\n%s", m.read("failed"))

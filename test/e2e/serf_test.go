@@ -73,7 +73,8 @@ func TestE2ESerfOtherEvents(t *testing.T) {
 	m.write("app.yml", "commands: {pre: ['echo $STRETCHER_NAME > "+m.path("ran")+"']}\nname: app\n")
 	agents[0].Event(t, "deploy", "file://"+m.path("app.yml"))
 	m.finished("user exit 0\n", 1)
-	query := exec.Command(agents[0].Bin, "query", "-rpc-addr", agents[0].RPCAddr, "-timeout", "1s", "deploy", "file://"+m.path("app.yml"))
+	query := exec.Command(agents[0].Bin, "query", "-rpc-addr", agents[0].RPCAddr, "-timeout", "1s", "deploy",
+		"file://"+m.path("app.yml"))
 	if out, err := query.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}

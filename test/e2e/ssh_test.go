@@ -16,7 +16,8 @@ func (m *machine) sshServer() []string {
 	m.t.Helper()
 	sshd, client := testparts.Need(m.t, "sshd"), testparts.Need(m.t, "ssh")
 	for _, key := range []string{"host", "user"} {
-		out, err := exec.Command(testparts.Need(m.t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", m.path(key)).CombinedOutput()
+		out, err := exec.Command(testparts.Need(m.t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f",
+			m.path(key)).CombinedOutput()
 		if err != nil {
 			m.t.Fatalf("ssh-keygen: %v\n%s", err, out)
 		}
@@ -77,7 +78,8 @@ func TestE2ESSH(t *testing.T) {
 	run("", m.bin).wants(3, "stdin event has no manifest URL")
 	// On a terminal nobody pipes an event: no silent wait.
 	ssh = append(ssh[:len(ssh):len(ssh)], "-tt")
-	if d := run("", m.bin); d.cmd.ProcessState.ExitCode() != 2 || !strings.Contains(d.stdout.String(), "no manifest URL: give one") {
+	if d := run("", m.bin); d.cmd.ProcessState.ExitCode() != 2 ||
+		!strings.Contains(d.stdout.String(), "no manifest URL: give one") {
 		t.Errorf("on a terminal: exit status %d, output\n%s", d.cmd.ProcessState.ExitCode(), d.stdout.String())
 	}
 }

@@ -62,11 +62,13 @@ func TestE2ES3(t *testing.T) {
 	testparts.Need(t, "rsync")
 	s3 := testparts.S3(t)
 	env := s3.Env()
-	bare := without(env, "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_SHARED_CREDENTIALS_FILE")
+	bare := without(env, "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION",
+		"AWS_SHARED_CREDENTIALS_FILE")
 	for name, use := range map[string]func(m *machine) []string{
 		"environment": func(*machine) []string { return env },
 		"s3 endpoint, credentials file": func(m *machine) []string {
-			m.write("home/.aws/credentials", "[default]\naws_access_key_id = "+s3.AccessKey+"\naws_secret_access_key = "+s3.SecretKey+"\n")
+			m.write("home/.aws/credentials",
+				"[default]\naws_access_key_id = "+s3.AccessKey+"\naws_secret_access_key = "+s3.SecretKey+"\n")
 			return append(bare, "AWS_ENDPOINT_URL_S3="+s3.Endpoint, "AWS_DEFAULT_REGION="+s3.Region)
 		},
 		"profile": func(m *machine) []string {
@@ -94,7 +96,8 @@ func TestE2ES3(t *testing.T) {
 		{name: "wrong key id", url: "s3://deploys/web/app.yml", env: []string{"AWS_ACCESS_KEY_ID=nobody"},
 			// versitygw's own words; AWS says 403 InvalidAccessKeyId.
 			message: `manifest: get "s3://deploys/web/app.yml": 404 XAdminUserNotFound: No user exists .+`},
-		{name: "no credentials", url: "s3://deploys/web/app.yml", env: []string{"AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY="},
+		{name: "no credentials", url: "s3://deploys/web/app.yml",
+			env:     []string{"AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY="},
 			message: `manifest: get "s3://deploys/web/app.yml": no AWS credentials`, hint: hint},
 		// It shows that AWS_DEFAULT_REGION is heeded: the server wants its own.
 		{name: "wrong region", url: "s3://deploys/web/app.yml", env: []string{"AWS_REGION=", "AWS_DEFAULT_REGION=eu-west-1"},
@@ -117,8 +120,10 @@ func TestE2EGCS(t *testing.T) {
 	for _, c := range []bucketCase{
 		{name: "no bucket", url: "gs://nowhere/app.yml", message: `manifest: get "gs://nowhere/app.yml": 404 Not Found`},
 		{name: "no object", url: "gs://deploys/none.yml", message: `manifest: get "gs://deploys/none.yml": 404 Not Found`},
-		{name: "no credentials", url: url, env: []string{"STORAGE_EMULATOR_HOST=", "GOOGLE_APPLICATION_CREDENTIALS=/no/such.json"},
-			message: `manifest: get "` + url + `": no Google Cloud credentials: .*no such file.*`, hint: "set GOOGLE_APPLICATION_CREDENTIALS"},
+		{name: "no credentials", url: url,
+			env:     []string{"STORAGE_EMULATOR_HOST=", "GOOGLE_APPLICATION_CREDENTIALS=/no/such.json"},
+			message: `manifest: get "` + url + `": no Google Cloud credentials: .*no such file.*`,
+			hint:    "set GOOGLE_APPLICATION_CREDENTIALS"},
 		{name: "no server", url: url, env: []string{"STORAGE_EMULATOR_HOST=127.0.0.1:1"},
 			message: `manifest: get "` + url + `": .*connection refused`},
 	} {
@@ -135,7 +140,8 @@ func TestE2EArchiveMissing(t *testing.T) {
 		t.Run(scheme, func(t *testing.T) {
 			m := newMachine(t)
 			m.write("dest/file", "old")
-			to.Put(t, "deploys", "app.yml", []byte(m.manifest(scheme+"://deploys/none.tgz", nil, "commands: {failure: ['cat > failed']}")))
+			to.Put(t, "deploys", "app.yml",
+				[]byte(m.manifest(scheme+"://deploys/none.tgz", nil, "commands: {failure: ['cat > failed']}")))
 			m.run(append(s3.Env(), gcs.Env()...), scheme+"://deploys/app.yml").
 				fails(1, `fetch: get "`+scheme+`://deploys/none.tgz": 404 .+`)
 			m.has(map[string]string{"file": "old"})
@@ -165,7 +171,8 @@ func TestE2EResume(t *testing.T) {
 		keepHost          bool
 		env               func(proxy string) []string
 	}{
-		{"s3", s3.Endpoint, "s3://deploys/app.tgz", true, func(p string) []string { return append(s3.Env(), "AWS_ENDPOINT_URL="+p) }},
+		{"s3", s3.Endpoint, "s3://deploys/app.tgz", true,
+			func(p string) []string { return append(s3.Env(), "AWS_ENDPOINT_URL="+p) }},
 		{"gcs", "http://" + gcs.Host, "gs://deploys/app.tgz", false, func(p string) []string {
 			return []string{"STORAGE_EMULATOR_HOST=" + strings.TrimPrefix(p, "http://")}
 		}},
@@ -176,7 +183,8 @@ func TestE2EResume(t *testing.T) {
 			proxy.cut("app.tgz", 100_000, 2)
 			m := newMachine(t)
 			m.write("app.yml", m.manifest(strings.Replace(tt.src, "PROXY", proxy.URL, 1), app))
-			d := m.run(tt.env(proxy.URL), "--retry-wait", "0.01", "file://"+m.path("app.yml")).wants(0, "fetch broke off at byte")
+			d := m.run(tt.env(proxy.URL), "--retry-wait", "0.01", "file://"+m.path("app.yml")).wants(0,
+				"fetch broke off at byte")
 			if n := strings.Count(d.stderr.String(), "fetch broke off"); n != 2 {
 				t.Errorf("%d lines about broken fetches, want 2:\n%s", n, d.stderr.String())
 			}
