@@ -7,12 +7,11 @@ import (
 	"stretcher/internal/disk"
 	"stretcher/internal/strategy"
 	"stretcher/internal/strategy/strategytest"
+	"stretcher/internal/testparts"
 )
 
 func TestStrategy(t *testing.T) {
-	if err := Installed(); err != nil {
-		t.Skip(err)
-	}
+	testparts.Need(t, "rsync")
 	strategytest.Run(t, strategytest.Case{Definition: Definition(), Keeps: strategy.Archive})
 }
 
