@@ -143,7 +143,8 @@ func writtenTable(out io.Writer, r *results, archive, changed int) error {
 	fmt.Fprintf(out, "\nwritten in the case changed, where %.1f MB had to be (archive: %.1f MB)\n",
 		mb(changed), mb(archive))
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "program\tnew in dest MB\tby write(2) MB\tless the archive\tless the record\tless what \"again\" writes\tgoal\t")
+	fmt.Fprintln(w, "program\tnew in dest MB\tby write(2) MB\tless the archive\tless the record\t"+
+		"less what \"again\" writes\tgoal\t")
 	for _, d := range r.order {
 		c := r.costs[d]
 		if d.what != "changed" {

@@ -128,7 +128,8 @@ func TestWrittenGoal(t *testing.T) {
 }
 
 func TestScaleRows(t *testing.T) {
-	r := readMeasured(t, "native first 2 1 1000 62500 0 -1 0\nnative again 0.1 1 1000 62501 0 -1 0\nrsync first 2 1 1000 70000 0 -1 0")
+	r := readMeasured(t, "native first 2 1 1000 62500 0 -1 0\n"+
+		"native again 0.1 1 1000 62501 0 -1 0\nrsync first 2 1 1000 70000 0 -1 0")
 	var out bytes.Buffer
 	if err := scaleRows(&out, r, 100_000, 400_000_000); err != nil {
 		t.Fatal(err)

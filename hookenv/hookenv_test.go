@@ -86,7 +86,15 @@ func file(t *testing.T, name, content string) string {
 	return path
 }
 
-const manifest = "name: app\nversion: 1.10\nsrc: https://example.com/a.tgz\nchecksum: md5:x\ndest: /srv/app\nannotations: {team: web}\nconfig: {port: 80}\ncommands: {pre: [ls]}\n"
+const manifest = `name: app
+version: 1.10
+src: https://example.com/a.tgz
+checksum: md5:x
+dest: /srv/app
+annotations: {team: web}
+config: {port: 80}
+commands: {pre: [ls]}
+`
 
 func TestFiles(t *testing.T) {
 	e, _ := from(map[string]string{

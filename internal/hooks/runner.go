@@ -20,12 +20,14 @@ const MarkName = "STRETCHER_HOOK_ID"
 
 // Runner runs hooks, one point at a time.
 type Runner struct {
-	Log     *runlog.Log
-	Env     []string      // NAME=value, of hooks that have none of their own
-	Mark    string        // NAME=value in the environment of every hook of the run; "" = none
-	Stdout  io.Writer     // gets what hooks write to stdout, as it is; nil = the log, line by line
-	Record  func(Outcome) // called once per hook, in order, never concurrently; nil = nothing
-	Started func(pid int) // called with the leader of each process group, 0 when it has ended, concurrently in a group; nil = nothing
+	Log    *runlog.Log
+	Env    []string      // NAME=value, of hooks that have none of their own
+	Mark   string        // NAME=value in the environment of every hook of the run; "" = none
+	Stdout io.Writer     // gets what hooks write to stdout, as it is; nil = the log, line by line
+	Record func(Outcome) // called once per hook, in order, never concurrently; nil = nothing
+	// Started is called with the leader of each process group, 0 when it has
+	// ended, concurrently in a group; nil = nothing
+	Started func(pid int)
 
 	// Adopt makes this process the parent of whatever the hooks leave behind
 	// (PR_SET_CHILD_SUBREAPER), so that a daemon is found that has erased its

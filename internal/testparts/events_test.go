@@ -47,7 +47,8 @@ func TestConsul(t *testing.T) {
 func TestSerf(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")
 	h := script(t, `payload=$(cat)
-if [ "$SERF_EVENT" = query ]; then echo "$SERF_SELF_NAME: $payload"; echo more; else echo "$SERF_SELF_NAME $payload" >>`+log+`; fi`)
+if [ "$SERF_EVENT" = query ]; then echo "$SERF_SELF_NAME: $payload"; echo more
+else echo "$SERF_SELF_NAME $payload" >>`+log+`; fi`)
 	agents := Serf(t, 2, "user:deploy="+h, "query:ask="+h)
 	agents[0].Event(t, "other", "none")
 	agents[0].Event(t, "deploy", "payload")

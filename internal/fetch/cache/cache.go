@@ -69,8 +69,10 @@ type Entry struct {
 	Checksum    string    `json:"checksum"` // of the archive, in the caller's form; "" for none
 	Fingerprint string    `json:"fingerprint"`
 	Finished    time.Time `json:"finished"`
-	HasArchive  bool      `json:"-"`    // it is in this entry now, in its full size
-	Size        int64     `json:"size"` // of the archive, in bytes, also when it is not here any more; 0 when there never was one
+	HasArchive  bool      `json:"-"` // it is in this entry now, in its full size
+	// Size is that of the archive, in bytes, also when it is not here any more;
+	// 0 when there never was one.
+	Size int64 `json:"size"`
 }
 
 // Store is an open cache. It is safe for concurrent use.

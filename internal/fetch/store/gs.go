@@ -23,7 +23,8 @@ import (
 
 const (
 	gsScope = "https://www.googleapis.com/auth/devstorage.read_only"
-	gsHint  = "set GOOGLE_APPLICATION_CREDENTIALS to a key file, run gcloud auth application-default login, or give the instance a service account"
+	gsHint  = "set GOOGLE_APPLICATION_CREDENTIALS to a key file, run gcloud auth application-default login, " +
+		"or give the instance a service account"
 )
 
 // bucketGS serves gs://bucket/name, with ?generation= for one version of it.

@@ -49,7 +49,8 @@ func hostWith(t *testing.T) policy.Hooks {
 		}
 	}
 	write("hooks.d/each", "#!/bin/sh\n")
-	write("oci/one.json", `{"version":"1.0.0","hook":{"path":"/bin/sh","env":["TOKEN=s3cret"]},"when":{"always":true},"stages":["createContainer"]}`)
+	write("oci/one.json", `{"version":"1.0.0","hook":{"path":"/bin/sh","env":["TOKEN=s3cret"]},
+		"when":{"always":true},"stages":["createContainer"]}`)
 	return policy.Hooks{Dirs: []string{filepath.Join(dir, "hooks.d")}, OCIDirs: []string{filepath.Join(dir, "oci")}}
 }
 

@@ -71,7 +71,9 @@ func TestFailuresByStage(t *testing.T) {
 // TestHookGetsWhatTheDefinitionSays runs a hook through the engine: its argv,
 // its environment, which inherits nothing, and the state on its stdin.
 func TestHookGetsWhatTheDefinitionSays(t *testing.T) {
-	def, err := Read([]byte(`{"version": "1.0.0", "hook": {"path": "/bin/sh", "args": ["other", "-c", "/usr/bin/tr '\\0' ' ' </proc/$$/environ; echo; /usr/bin/tr '\\0' ' ' </proc/$$/cmdline; echo; /bin/cat"], "env": ["A=1"], "timeout": 20}, "when": {"always": true}, "stages": ["poststart"]}`))
+	def, err := Read([]byte(`{"version": "1.0.0", "hook": {"path": "/bin/sh", "args": ["other", "-c",
+		"show() { /usr/bin/tr '\\0' ' ' </proc/$$/$1; echo; }; show environ; show cmdline; /bin/cat"],
+		"env": ["A=1"], "timeout": 20}, "when": {"always": true}, "stages": ["poststart"]}`))
 	must(t, err)
 	d := Deployment{ID: "r1", Bundle: "/srv/app", Pid: 42, Annotations: map[string]string{"team": "web"}}
 	found, err := Hooks([]Definition{*def}, hooks.PostLaunch, d)
@@ -142,7 +144,8 @@ func TestTimeoutKillsAtOnce(t *testing.T) {
 	mark := filepath.Join(dir, "mark")
 	path := put(t, dir, "hook", "#!/bin/sh\ntrap 'echo asked >"+mark+"; exit 0' TERM\nwhile :; do /bin/sleep 0.01; done\n")
 	must(t, os.Chmod(path, 0o755))
-	put(t, dir, "x.json", fmt.Sprintf(`{"version": "1.0.0", "hook": {"path": %q, "timeout": 1}, "when": {"always": true}, "stages": ["prestart"]}`, path))
+	put(t, dir, "x.json", fmt.Sprintf(`{"version": "1.0.0", "hook": {"path": %q, "timeout": 1},
+		"when": {"always": true}, "stages": ["prestart"]}`, path))
 	defs, err := Load([]string{dir})
 	must(t, err)
 	found, err := Hooks(defs, hooks.PreExtract, Deployment{})

@@ -46,32 +46,40 @@ func buildImage(t *testing.T, e testparts.ContainerEngine) {
 	}
 }
 
+// noting is a definition whose hook notes its name.
+func noting(when, stages string) string {
+	return `{"version": "1.0.0", "hook": NOTE, "when": ` + when + `, "stages": [` + stages + `]}`
+}
+
 // differential are the definitions that both programs read. NOTE stands for
 // a path and arguments that note the definition's name.
 var differential = map[string]string{
-	"one/01-always.json":          `{"version": "1.0.0", "hook": NOTE, "when": {"always": true}, "stages": ["prestart"]}`,
-	"one/02-masked.json":          `{"version": "1.0.0", "hook": NOTE, "when": {"always": true}, "stages": ["prestart"]}`,
-	"two/02-masked.json":          `{"version": "1.0.0", "hook": NOTE, "when": {"always": false}, "stages": ["prestart"]}`,
-	"one/03-Team.json":            `{"version": "1.0.0", "hook": NOTE, "when": {"annotations": {"^team$": "^w"}}, "stages": ["prestart"]}`,
-	"two/03-and.json":             `{"version": "1.0.0", "hook": NOTE, "when": {"annotations": {"^team$": "^w", "^zone$": "b"}}, "stages": ["prestart"]}`,
-	"two/03-TEAM-two.json":        `{"version": "1.0.0", "hook": NOTE, "when": {"annotations": {"ea": "e"}}, "stages": ["prestart"]}`,
-	"one/04-command.json":         `{"version": "1.0.0", "hook": NOTE, "when": {"commands": ["^/nothing$", "true"]}, "stages": ["prestart"]}`,
-	"one/05-no-command.json":      `{"version": "1.0.0", "hook": NOTE, "when": {"always": true, "commands": ["^/false$"]}, "stages": ["prestart"]}`,
-	"one/06-refused-command.json": `{"version": "1.0.0", "hook": NOTE, "when": {"always": false, "commands": ["true"]}, "stages": ["prestart"]}`,
-	"one/07-mounts.json":          `{"version": "1.0.0", "hook": NOTE, "when": {"hasBindMounts": true}, "stages": ["prestart"]}`,
-	"one/08-no-mounts.json":       `{"version": "1.0.0", "hook": NOTE, "when": {"always": true, "hasBindMounts": false}, "stages": ["prestart"]}`,
-	"one/09-nothing.json":         `{"version": "1.0.0", "hook": NOTE, "when": {}, "stages": ["prestart"]}`,
-	"one/10-no-stage.json":        `{"version": "1.0.0", "hook": NOTE, "when": {"always": true}, "stages": []}`,
-	"one/11-twice.json":           `{"version": "1.0.0", "hook": NOTE, "when": {"always": true}, "stages": ["prestart", "prestart"]}`,
-	"one/12-runtime.json":         `{"version": "1.0.0", "hook": NOTE, "when": {"always": true}, "stages": ["createRuntime"]}`,
-	"one/13-empty-commands.json":  `{"version": "1.0.0", "hook": NOTE, "when": {"commands": []}, "stages": ["prestart"]}`,
-	"one/20-old.json":             `{"hook": PATH, "arguments": ARGS, "cmds": ["^/nothing$"], "annotations": ["^web$"], "stages": ["prestart"]}`,
-	"one/21-old-command.json":     `{"version": "0.1.0", "hook": PATH, "arguments": ARGS, "cmd": ["true$"], "stage": ["prestart"]}`,
-	"one/22-old-mounts.json":      `{"hook": PATH, "arguments": ARGS, "hasbindmounts": true, "stages": ["prestart"]}`,
-	"one/23-old-value.json":       `{"hook": PATH, "arguments": ARGS, "annotation": ["^a$", "^b$"], "stages": ["prestart"]}`,
-	"one/24-old-nothing.json":     `{"hook": PATH, "arguments": ARGS, "stages": ["prestart"]}`,
-	"one/25-old-any.json":         `{"hook": PATH, "arguments": ARGS, "annotations": [], "stages": ["prestart"]}`,
-	"one/26-old-no-mounts.json":   `{"hook": PATH, "arguments": ARGS, "hasbindmounts": false, "stages": ["prestart"]}`,
+	"one/01-always.json":          noting(`{"always": true}`, `"prestart"`),
+	"one/02-masked.json":          noting(`{"always": true}`, `"prestart"`),
+	"two/02-masked.json":          noting(`{"always": false}`, `"prestart"`),
+	"one/03-Team.json":            noting(`{"annotations": {"^team$": "^w"}}`, `"prestart"`),
+	"two/03-and.json":             noting(`{"annotations": {"^team$": "^w", "^zone$": "b"}}`, `"prestart"`),
+	"two/03-TEAM-two.json":        noting(`{"annotations": {"ea": "e"}}`, `"prestart"`),
+	"one/04-command.json":         noting(`{"commands": ["^/nothing$", "true"]}`, `"prestart"`),
+	"one/05-no-command.json":      noting(`{"always": true, "commands": ["^/false$"]}`, `"prestart"`),
+	"one/06-refused-command.json": noting(`{"always": false, "commands": ["true"]}`, `"prestart"`),
+	"one/07-mounts.json":          noting(`{"hasBindMounts": true}`, `"prestart"`),
+	"one/08-no-mounts.json":       noting(`{"always": true, "hasBindMounts": false}`, `"prestart"`),
+	"one/09-nothing.json":         noting(`{}`, `"prestart"`),
+	"one/10-no-stage.json":        noting(`{"always": true}`, ``),
+	"one/11-twice.json":           noting(`{"always": true}`, `"prestart", "prestart"`),
+	"one/12-runtime.json":         noting(`{"always": true}`, `"createRuntime"`),
+	"one/13-empty-commands.json":  noting(`{"commands": []}`, `"prestart"`),
+	"one/20-old.json": `{"hook": PATH, "arguments": ARGS, "cmds": ["^/nothing$"], "annotations": ["^web$"],
+		"stages": ["prestart"]}`,
+	"one/21-old-command.json": `{"version": "0.1.0", "hook": PATH, "arguments": ARGS, "cmd": ["true$"],
+		"stage": ["prestart"]}`,
+	"one/22-old-mounts.json": `{"hook": PATH, "arguments": ARGS, "hasbindmounts": true, "stages": ["prestart"]}`,
+	"one/23-old-value.json": `{"hook": PATH, "arguments": ARGS, "annotation": ["^a$", "^b$"],
+		"stages": ["prestart"]}`,
+	"one/24-old-nothing.json":   `{"hook": PATH, "arguments": ARGS, "stages": ["prestart"]}`,
+	"one/25-old-any.json":       `{"hook": PATH, "arguments": ARGS, "annotations": [], "stages": ["prestart"]}`,
+	"one/26-old-no-mounts.json": `{"hook": PATH, "arguments": ARGS, "hasbindmounts": false, "stages": ["prestart"]}`,
 }
 
 // definitions writes the definitions below top; each notes its name in note.

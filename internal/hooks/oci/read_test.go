@@ -34,13 +34,17 @@ func always(stage, arg string) string {
 
 func TestRead(t *testing.T) {
 	for _, tc := range []struct{ name, data, want string }{
-		{"1.0.0", `{"version": "1.0.0", "hook": {"path": "/h", "args": ["h", "x"], "env": ["A=1"], "timeout": 3}, "when": {"always": true, "annotations": {"^b$": "c", "^a$": "d"}, "commands": ["e"], "hasBindMounts": true}, "stages": ["prestart", "pre_sync"]}`,
+		{"1.0.0", `{"version": "1.0.0", "hook": {"path": "/h", "args": ["h", "x"], "env": ["A=1"], "timeout": 3},
+			"when": {"always": true, "annotations": {"^b$": "c", "^a$": "d"}, "commands": ["e"], "hasBindMounts": true},
+			"stages": ["prestart", "pre_sync"]}`,
 			`/h [h x] [A=1] 3 any=false always=true [^a$=d ^b$=c] [e] mounts=true [prestart pre_sync]`},
 		{"1.0.0, least", `{"version": "1.0.0", "hook": {"path": "/h"}, "when": {}, "stages": []}`,
 			`/h [] [] 0 any=false always= [] [] mounts= []`},
-		{"1.0.0, unknown keys", `{"version": "1.0.0", "hook": {"path": "/h", "x": 1}, "when": {}, "stages": ["poststop"], "y": 2}`,
+		{"1.0.0, unknown keys", `{"version": "1.0.0", "hook": {"path": "/h", "x": 1}, "when": {},
+			"stages": ["poststop"], "y": 2}`,
 			`/h [] [] 0 any=false always= [] [] mounts= [poststop]`},
-		{"0.1.0", `{"version": "0.1.0", "hook": "/h", "arguments": ["x"], "stages": ["poststart"], "cmds": ["e"], "annotations": ["a", "b"], "hasbindmounts": true}`,
+		{"0.1.0", `{"version": "0.1.0", "hook": "/h", "arguments": ["x"], "stages": ["poststart"],
+			"cmds": ["e"], "annotations": ["a", "b"], "hasbindmounts": true}`,
 			`/h [/h x] [] 0 any=true always= [=a|b] [e] mounts=true [poststart]`},
 		{"no version, other spelling", `{"hook": "/h", "stage": ["poststart"], "cmd": ["e"], "annotation": ["a"]}`,
 			`/h [] [] 0 any=true always= [=a] [e] mounts= [poststart]`},
@@ -75,7 +79,9 @@ func TestReadNamesTheKey(t *testing.T) {
 		{"timeout", `{"version": "1.0.0", "hook": {"path": "/h", "timeout": 0}, "stages": []}`, "hook.timeout: 0"},
 		{"annotation key", `{"version": "1.0.0", "hook": {"path": "/h"}, "when": {"annotations": {"(": "a"}}, "stages": []}`,
 			`when.annotations: "(" is not a regular expression`},
-		{"annotation value", `{"version": "1.0.0", "hook": {"path": "/h"}, "when": {"annotations": {"a": "("}}, "stages": []}`, `when.annotations: "(" is not a regular expression`},
+		{"annotation value", `{"version": "1.0.0", "hook": {"path": "/h"}, "when": {"annotations": {"a": "("}},
+			"stages": []}`,
+			`when.annotations: "(" is not a regular expression`},
 		{"command", `{"version": "1.0.0", "hook": {"path": "/h"}, "when": {"commands": ["("]}, "stages": []}`,
 			`when.commands: "(" is not`},
 		{"no stages", `{` + hook + `}`, "stages: is missing"},
@@ -167,8 +173,10 @@ func TestLoadReportsEachBadFile(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	seeds := []string{
 		always("prestart", "x"), `{}`, `{"hook": "/h", "stages": []}`,
-		`{"version": "0.1.0", "hook": "/h", "cmd": ["a"], "annotation": ["b"], "stage": ["poststop"], "hasbindmounts": false}`,
-		`{"version": "1.0.0", "hook": {"path": "/h", "timeout": 9223372036854775807}, "when": {"annotations": {"a": "b"}, "commands": ["c"]}, "stages": ["finish"]}`,
+		`{"version": "0.1.0", "hook": "/h", "cmd": ["a"], "annotation": ["b"], "stage": ["poststop"],
+			"hasbindmounts": false}`,
+		`{"version": "1.0.0", "hook": {"path": "/h", "timeout": 9223372036854775807},
+			"when": {"annotations": {"a": "b"}, "commands": ["c"]}, "stages": ["finish"]}`,
 		`{"VERSION": "1.0.0", "hook": null}`, "\xff", `{"version": "1.0.0"} {}`,
 	}
 	for _, s := range seeds {

@@ -123,7 +123,8 @@ func TestConditionsInDetail(t *testing.T) {
 		{"any of", `{"hook": "/h", "stages": [], "cmds": ["^x$"], "annotations": ["^web$"]}`,
 			"runs: annotation team matches ^web$"},
 		{"none of", `{"hook": "/h", "stages": [], "cmds": ["^x$"], "annotations": ["^b$"], "hasbindmounts": false}`,
-			"skipped: hasBindMounts is false, which never holds, annotation team, zone does not match ^b$, no command matches ^x$"},
+			"skipped: hasBindMounts is false, which never holds, annotation team, zone does not match ^b$, " +
+				"no command matches ^x$"},
 		{"any value", `{"hook": "/h", "stages": [], "annotations": []}`, "runs: annotation team matches "},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -76,7 +76,8 @@ func TestHooksInOrder(t *testing.T) {
 	o := Options{Dirs: []string{a, filepath.Join(top, "missing"), b},
 		Required: []string{"ensure_user", "before_install/5_install", "b/10_all"}}
 	for p, want := range map[hooks.Point]string{
-		hooks.PreFetch:    "before_install/10_install before_install/5_install* before_install/dangling! before_install/linked a/10_all a/20_all a/README! b/10_all",
+		hooks.PreFetch: "before_install/10_install before_install/5_install* before_install/dangling! " +
+			"before_install/linked a/10_all a/20_all a/README! b/10_all",
 		hooks.PostLaunch:  "after_launch/ensure_user* a/10_all a/20_all a/README! b/10_all",
 		hooks.Init:        "a/10_all a/20_all a/README! b/10_all",
 		hooks.Finish:      "",
@@ -134,7 +135,9 @@ func TestAuthFailHooksRunAfterTheFailure(t *testing.T) {
 func TestEnvironment(t *testing.T) {
 	top, work := t.TempDir(), t.TempDir()
 	dir := filepath.Join(top, "hooks.d")
-	write(t, dir, map[string]string{"before_launch/show": "#!/bin/sh\nenv | grep -v '^\\(_\\|PWD\\|SHLVL\\|OLDPWD\\|STRETCHER_HOOK_ID\\)=' | sort\ncat \"$HOOKED_CONFIG_PATH\" \"$HOOKED_ENV_PATH\"/*\n"})
+	write(t, dir, map[string]string{"before_launch/show": "#!/bin/sh\n" +
+		"env | grep -v '^\\(_\\|PWD\\|SHLVL\\|OLDPWD\\|STRETCHER_HOOK_ID\\)=' | sort\n" +
+		"cat \"$HOOKED_CONFIG_PATH\" \"$HOOKED_ENV_PATH\"/*\n"})
 	manifest := []byte("name: app\n")
 	files, err := WriteFiles(work, Content{Manifest: manifest, Config: map[string]any{"port": 80},
 		Env: map[string]string{"RAILS_ENV": "production"}})

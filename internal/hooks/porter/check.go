@@ -156,7 +156,8 @@ func validName(name string) bool {
 
 var (
 	repoURL = regexp.MustCompile(`^(?:https?|ssh|git|file)://[^\s\x00-\x1f-][^\s\x00-\x1f]*$`)
-	repoSCP = regexp.MustCompile(`^(?:[A-Za-z0-9_][A-Za-z0-9_.-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*:[^:\s\x00-\x1f-][^\s\x00-\x1f]*$`)
+	repoSCP = regexp.MustCompile(`^(?:[A-Za-z0-9_][A-Za-z0-9_.-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*:` +
+		`[^:\s\x00-\x1f-][^\s\x00-\x1f]*$`)
 )
 
 // validRepo accepts URLs of the transports that only talk git. Helpers such

@@ -69,6 +69,7 @@ func TestSeed(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	const plugin = "repo: https://h/p.git, ref: v1"
+	const transports = "https, ssh, git, http, file or USER@HOST:PATH"
 	for _, tt := range []struct{ list, entry, want string }{
 		{"pre_pack", "run: x", ""},
 		{"pre_pack", "path: a/../b", ""},
@@ -84,9 +85,9 @@ func TestCheck(t *testing.T) {
 		{"mine", "repo: https://h/p.git, ref: --upload-pack=x",
 			`hooks.mine[0].ref: "--upload-pack=x" is not a tag, branch or commit`},
 		{"mine", "repo: 'ext::sh -c x', ref: v1",
-			`hooks.mine[0].repo: "ext::sh -c x" is not the URL of a git repository: https, ssh, git, http, file or USER@HOST:PATH`},
+			`hooks.mine[0].repo: "ext::sh -c x" is not the URL of a git repository: ` + transports},
 		{"mine", "repo: 'https://me:pw@h /p', ref: v1",
-			`hooks.mine[0].repo: "https://xxxxx@h /p" is not the URL of a git repository: https, ssh, git, http, file or USER@HOST:PATH`},
+			`hooks.mine[0].repo: "https://xxxxx@h /p" is not the URL of a git repository: ` + transports},
 		{"mine", "dockerfile: ../D", `hooks.mine[0].dockerfile: "../D" is not a path below the tree`},
 		{"mine", plugin + ", dockerfile: /D", `hooks.mine[0].dockerfile: "/D" is not a path below the tree`},
 		{"mine", "path: /bin/sh", `hooks.mine[0].path: "/bin/sh" is not a path below the tree`},

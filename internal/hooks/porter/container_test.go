@@ -79,7 +79,9 @@ func TestContainer(t *testing.T) {
   pre_provision:
   - dockerfile: hook/Dockerfile
     environment:
-      DO: 'print # a;complain # b;read /repo_root/file;append /repo_root/written yes;env FOO BAZ NONE LINES SHOWN;env PORTER_SERVICE_NAME PORTER_SERVICE_VERSION STRETCHER_RUN_ID HAPROXY_STATS_URL;env HIDDEN http_proxy STRETCHER_HOOK_ID'
+      DO: 'print # a;complain # b;read /repo_root/file;append /repo_root/written yes;env FOO BAZ NONE LINES SHOWN;env
+        PORTER_SERVICE_NAME PORTER_SERVICE_VERSION STRETCHER_RUN_ID HAPROXY_STATS_URL;env
+        HIDDEN http_proxy STRETCHER_HOOK_ID'
       FOO: bar baz "quoted" # and on
       BAZ:
       NONE:
@@ -171,8 +173,12 @@ func TestContainerThatHangs(t *testing.T) {
 func TestConcurrentContainers(t *testing.T) {
 	c := newContainers(t, `
   pre_pack:
-  - {dockerfile: hook/Dockerfile, concurrent: true, environment: {DO: 'append /repo_root/a x;await /repo_root/b;print # first'}}
-  - {dockerfile: hook/Dockerfile, concurrent: true, environment: {DO: 'append /repo_root/b x;await /repo_root/a;print # second'}}
+  - dockerfile: hook/Dockerfile
+    concurrent: true
+    environment: {DO: 'append /repo_root/a x;await /repo_root/b;print # first'}
+  - dockerfile: hook/Dockerfile
+    concurrent: true
+    environment: {DO: 'append /repo_root/b x;await /repo_root/a;print # second'}
   - {dockerfile: hook/Dockerfile, environment: {DO: 'print # third'}}
 `)
 	if err := c.at(t, hooks.PreFetch, false); err != nil {
@@ -226,7 +232,9 @@ func TestBuildFails(t *testing.T) {
 
 // TestRemoveRun ends what a run whose process died has left behind.
 func TestRemoveRun(t *testing.T) {
-	c := newContainers(t, "  pre_pack: [{dockerfile: hook/Dockerfile, environment: {DO: 'append /repo_root/started x;hang'}}]\n")
+	c := newContainers(t, `
+  pre_pack: [{dockerfile: hook/Dockerfile, environment: {DO: 'append /repo_root/started x;hang'}}]
+`)
 	died := errors.New("died")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	ended := make(chan error, 1)

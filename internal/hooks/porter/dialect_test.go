@@ -75,7 +75,10 @@ func (b *bench) told(t *testing.T, name string) string {
 func TestProgramsOfTheTree(t *testing.T) {
 	b := newBench(t, `
   pre_provision:
-  - run: 'printf "#!/bin/sh\necho made \$A \$PWD \$CALLER >> told; echo out\n" > made; chmod +x made; echo run $A $B >> told'
+  - run: |
+      printf "#!/bin/sh\necho made \$A \$PWD \$CALLER >> told; echo out\n" > made
+      chmod +x made
+      echo run $A $B >> told
     environment: {A: one, B: }
   - path: made
     environment: [A=secret, CALLER]
@@ -194,7 +197,8 @@ func (b *bench) deploy(t *testing.T, failing Step, fails bool) error {
 }
 
 func TestFailedStepAndFailedHook(t *testing.T) {
-	b := newBench(t, "  post_provision: [{run: exit 3, run_condition: fail}, {run: 'true', run_condition: always}]\n  pre_promote: [{run: 'true'}]\n")
+	b := newBench(t, "  post_provision: [{run: exit 3, run_condition: fail}, {run: 'true', run_condition: always}]\n"+
+		"  pre_promote: [{run: 'true'}]\n")
 	err := b.deploy(t, Provision, true)
 	if !errors.Is(err, errStep) || !strings.Contains(err.Error(),
 		"the step failed; then porter hook \"post_provision[0]\": exit status 3") {

@@ -134,7 +134,8 @@ func split(env, engine []string) (file []byte, inherited []string, err error) {
 			file = append(file, kv+"\n"...)
 		default:
 			if own := lookup(engine, name); own != nil && *own != value {
-				return nil, nil, fmt.Errorf("environment variable %q: a value of several lines can't replace the one of the container engine", name)
+				return nil, nil, fmt.Errorf("environment variable %q: "+
+					"a value of several lines can't replace the one of the container engine", name)
 			}
 			inherited = append(inherited, kv)
 		}

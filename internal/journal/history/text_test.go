@@ -27,14 +27,15 @@ func lines(b *bytes.Buffer) []string {
 func TestWriteTable(t *testing.T) {
 	var b bytes.Buffer
 	must(t, WriteTable(&b, runsOf(sample()[:6])))
+	by := func(n int) string { return fmt.Sprintf("consul 6f9c1b7e-2f7a-4c5e-8a31-%012d by deploy", n) }
 	want := []string{
 		"RUN            STARTED                  NAME            VERSION        RESULT   DURATION  BY",
-		"0193fffe-5d2a  2026-11-22 17:44:32 CET  app             2026.11.22-39  running  -         consul 6f9c1b7e-2f7a-4c5e-8a31-000000000001 by deploy",
-		"0193fffd-5d2a  2026-11-22 14:45:12 CET  app             2026.11.22-38  good     42.0s     consul 6f9c1b7e-2f7a-4c5e-8a31-000000000002 by deploy",
-		"0193fffc-5d2a  2026-11-22 14:45:11 CET  app             2026.11.22-37  skipped  -         consul 6f9c1b7e-2f7a-4c5e-8a31-000000000003 by deploy",
+		"0193fffe-5d2a  2026-11-22 17:44:32 CET  app             2026.11.22-39  running  -         " + by(1),
+		"0193fffd-5d2a  2026-11-22 14:45:12 CET  app             2026.11.22-38  good     42.0s     " + by(2),
+		"0193fffc-5d2a  2026-11-22 14:45:11 CET  app             2026.11.22-37  skipped  -         " + by(3),
 		"0193fffb-5d2a  2026-11-21 15:45:12 CET  billing-worker  2026.11.22-36  failed   1m35s     argument by deploy",
-		"0193fffa-5d2a  2026-11-20 15:45:12 CET  app             2026.11.22-35  died     12.0s     consul 6f9c1b7e-2f7a-4c5e-8a31-000000000005 by deploy",
-		"0193fff9-5d2a  2026-11-19 15:45:12 CET  app             2026.11.22-34  refused  800ms     consul 6f9c1b7e-2f7a-4c5e-8a31-000000000006 by deploy",
+		"0193fffa-5d2a  2026-11-20 15:45:12 CET  app             2026.11.22-35  died     12.0s     " + by(5),
+		"0193fff9-5d2a  2026-11-19 15:45:12 CET  app             2026.11.22-34  refused  800ms     " + by(6),
 	}
 	if got := lines(&b); !reflect.DeepEqual(got, want) {
 		t.Errorf("table\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -185,9 +186,11 @@ func TestWriteJSON(t *testing.T) {
 	must(t, WriteJSON(&b, runs))
 	const tail = `,"name":"app","version":"2026.11.22-%d","dest":"/srv/app/current","url":"s3://deploys/app/app.yml"`
 	for i, want := range []string{
-		`{"id":"0193fffe-5d2a-7c31-9f00-000000000001","started":"2026-11-22T16:44:32.000Z","finished":null,"duration_s":null` +
-			fmt.Sprintf(tail, 39) + `,"result":"running","step":"","exit":null,"error":"","event":"consul 6f9c1b7e-2f7a-4c5e-8a31-000000000001"}`,
-		`{"id":"0193fffd-5d2a-7c31-9f00-000000000002","started":"2026-11-22T13:45:12.000Z","finished":"2026-11-22T13:45:54.000Z","duration_s":42` +
+		`{"id":"0193fffe-5d2a-7c31-9f00-000000000001","started":"2026-11-22T16:44:32.000Z"` +
+			`,"finished":null,"duration_s":null` + fmt.Sprintf(tail, 39) +
+			`,"result":"running","step":"","exit":null,"error":"","event":"consul 6f9c1b7e-2f7a-4c5e-8a31-000000000001"}`,
+		`{"id":"0193fffd-5d2a-7c31-9f00-000000000002","started":"2026-11-22T13:45:12.000Z"` +
+			`,"finished":"2026-11-22T13:45:54.000Z","duration_s":42` +
 			`,"name":"é\n\u2028","version":"2026.11.22-38","dest":"/srv/app/current","url":"https://h/x?<&>"` +
 			`,"result":"good","step":"","exit":0,"error":"","event":"consul 6f9c1b7e-2f7a-4c5e-8a31-000000000002"}`,
 	} {
@@ -212,7 +215,8 @@ func TestWriteDetailJSON(t *testing.T) {
 	must(t, WriteDetailJSON(&b, sample()[2])) // no steps
 	got := lines(&b)
 	for _, want := range []string{
-		`,"steps":[{"point":"pre_extract","dialect":"commands","name":"echo start","exit":0,"signal":"","timed_out":false,"duration_s":0.08},`,
+		`,"steps":[{"point":"pre_extract","dialect":"commands","name":"echo start"` +
+			`,"exit":0,"signal":"","timed_out":false,"duration_s":0.08},`,
 		`,"exit":null,"signal":"SIGKILL","timed_out":true,"duration_s":60},`,
 		`,"exit":127,"signal":"","timed_out":false,"duration_s":2}]}`,
 	} {

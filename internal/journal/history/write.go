@@ -152,11 +152,11 @@ func markDied(ctx context.Context, db querier, id string) (bool, error) {
 }
 
 // Prune forgets the runs that started before the given time, with their
-// steps, and returns their ids. Of each dest it keeps the last
-// run that ended and the last good one, however old they are or, after a jump
-// of the clock, seem: they say what is deployed. Runs that go on stay, and so do the last 10 000 handled event keys, whatever their
-// age: on a quiet cluster a restarted watch may hand over an event of last
-// year.
+// steps, and returns their ids. Of each dest it keeps the last run that ended
+// and the last good one, however old they are or, after a jump of the clock,
+// seem: they say what is deployed. Runs that go on stay, and so do the last
+// 10 000 handled event keys, whatever their age: on a quiet cluster a restarted
+// watch may hand over an event of last year.
 func (s *Store) Prune(ctx context.Context, before time.Time) (ids []string, err error) {
 	err = s.do(ctx, "prune", func(db *sql.DB) error {
 		return inTx(ctx, db, func(tx *sql.Tx) (err error) {
