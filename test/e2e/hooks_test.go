@@ -103,7 +103,9 @@ func TestContainerHooks(t *testing.T) {
 	url := m.manifest(`
   pre_pack: [{repo: "file://` + m.path("plugin.git") + `", ref: v1, environment: {DO: print from a plugin}}]
   post_pack: [{dockerfile: hook/Dockerfile, environment: {DO: append /repo_root/written staged}}]
-  post_provision: [{dockerfile: hook/Dockerfile, environment: {DO: read /repo_root/written;env PORTER_SERVICE_VERSION STRETCHER_POINT}}]
+  post_provision:
+  - dockerfile: hook/Dockerfile
+    environment: {DO: read /repo_root/written;env PORTER_SERVICE_VERSION STRETCHER_POINT}
   ec2_bootstrap: [{dockerfile: hook/Dockerfile, environment: {DO: print joined;read /repo_root/hook/Dockerfile}}]
   status: [{repo: "file://` + m.path("plugin.git") + `", ref: v1, environment: {DO: print before;exit 7}}]
 `)

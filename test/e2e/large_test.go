@@ -33,7 +33,8 @@ func TestE2ELarge(t *testing.T) {
 	base := testparts.Nginx(t, m.dir, "")
 	// The kernel counts the memory of the test, which forked it, into the
 	// program's ru_maxrss, but not into this.
-	m.write("app.yml", fmt.Sprintf("src: %s/app.tgz\nchecksum: %x\ndest: %s\ncommands: {success: ['grep VmHWM /proc/$PPID/status']}\n", base, sum, m.dest))
+	m.write("app.yml", fmt.Sprintf("src: %s/app.tgz\nchecksum: %x\ndest: %s\n"+
+		"commands: {success: ['grep VmHWM /proc/$PPID/status']}\n", base, sum, m.dest))
 	d := m.run(nil, "--rsync-verbose", "-q", base+"/app.yml").wants(0, "extracted 2000 entries")
 	fields := strings.Fields(d.stdout.String())
 	if len(fields) != 3 || fields[2] != "kB" {

@@ -16,7 +16,13 @@ import (
 // the machine, but not what it knows of events: they stand for several hosts.
 func (m *machine) serfHandler() string {
 	m.t.Helper()
-	m.write("handler", fmt.Sprintf("#!/bin/sh\ncd %[4]s\nexport %[1]s STRETCHER_STATE_DIR=%[4]s/state-$SERF_SELF_NAME\necho \"$SERF_EVENT began\" >>%[2]s\n%[3]s >>%[2]s 2>&1\necho \"$SERF_EVENT exit $?\" >>%[2]s\n",
+	m.write("handler", fmt.Sprintf(`#!/bin/sh
+cd %[4]s
+export %[1]s STRETCHER_STATE_DIR=%[4]s/state-$SERF_SELF_NAME
+echo "$SERF_EVENT began" >>%[2]s
+%[3]s >>%[2]s 2>&1
+echo "$SERF_EVENT exit $?" >>%[2]s
+`,
 		strings.Join(m.env, " "), m.path("log"), m.bin, m.dir))
 	return m.path("handler")
 }
@@ -32,7 +38,8 @@ func TestE2ESerf(t *testing.T) {
 		m.write("app.tgz", string(app))
 		m.write("app.yml", m.manifest("file://"+m.path("app.tgz"), app, "version: "+content,
 			// Both agents are on this machine: their deployments take turns.
-			"commands: {pre: ['until mkdir turn 2>/dev/null; do sleep 0.02; done'], success: ['rmdir turn'], failure: ['rmdir turn']}"))
+			"commands: {pre: ['until mkdir turn 2>/dev/null; do sleep 0.02; done'], "+
+				"success: ['rmdir turn'], failure: ['rmdir turn']}"))
 		return "file://" + m.path("app.yml")
 	}
 	url := publish("first")

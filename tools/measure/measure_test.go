@@ -21,7 +21,8 @@ func small() map[string]string {
 		"other/other.go": "package broken because it is not read\n",
 
 		"internal/text/words/words.go": "package words\n\nfunc Of() string { return \"\" }\n",
-		"tools/layers.txt": "# rules\nmay .: internal/* -- it joins\n\nmay internal/strategy/all: internal/strategy/* -- it joins\n" +
+		"tools/layers.txt": "# rules\nmay .: internal/* -- it joins\n\n" +
+			"may internal/strategy/all: internal/strategy/* -- it joins\n" +
 			"may internal/*: -- leaves\nonly internal/text/*: . -- because\n",
 	}
 }
@@ -67,7 +68,8 @@ func f(s string) bool { return s == "fast" }
 	named := func(text string) map[string]string {
 		files := with("asks.go", text)
 		files[allStrategies+"/all.go"] = strategies
-		files["internal/strategy/fast/fast.go"] = "package fast\n\nconst Name = \"fast\"\n\nfunc own(s string) bool { return s == Name }\n"
+		files["internal/strategy/fast/fast.go"] = "package fast\n\nconst Name = \"fast\"\n\n" +
+			"func own(s string) bool { return s == Name }\n"
 		return files
 	}
 	for _, tc := range []struct {
@@ -98,10 +100,13 @@ func f(s string) bool { return s == "fast" }
 		{"nobody asks", strategyTests, named("package main\n\nvar names = []string{\"fast\"}\n"), 0},
 		{"a literal", strategyTests, named("package main\n\nfunc f(s string) bool { return s != \"fast\" || s == \"\" }\n"),
 			1},
-		{"a constant", strategyTests, named("package main\n\nconst f = \"slow\"\n\nfunc g(s string) { switch s { case f, \"other\": } }\n"), 1},
+		{"a constant", strategyTests, named("package main\n\nconst f = \"slow\"\n\n" +
+			"func g(s string) { switch s { case f, \"other\": } }\n"), 1},
 		{"its package", strategyTests,
-			named("package main\n\nimport \"small/internal/strategy/fast\"\n\nfunc g(s string) bool { return s == fast.Name }\n"), 1},
-		{"its type", strategyTests, named("package main\n\nimport \"small/internal/strategy/fast\"\n\nfunc g(s any) { _ = s.(*fast.Strategy) }\n"), 1},
+			named("package main\n\nimport \"small/internal/strategy/fast\"\n\n" +
+				"func g(s string) bool { return s == fast.Name }\n"), 1},
+		{"its type", strategyTests, named("package main\n\nimport \"small/internal/strategy/fast\"\n\n" +
+			"func g(s any) { _ = s.(*fast.Strategy) }\n"), 1},
 		{"no long lines", longLines, with("a.go", "package main\n\n//"+strings.Repeat("ä", 118)+"\n"), 0},
 		{"a long line", longLines, with("a_test.go", "package main\n\n//"+strings.Repeat("x", 119)+"\n"), 1},
 		{"layers", layers, named("package main\n"), 0},
