@@ -9,18 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"stretcher/internal/cli"
-	"stretcher/internal/hooks"
-	"stretcher/internal/hooks/p2"
-	"stretcher/internal/hooks/porter"
-	"stretcher/internal/manifest"
-	"stretcher/internal/policy"
 	"stretcher/internal/testparts"
 )
 
@@ -290,180 +284,6 @@ func TestBlocksAreOfAKnownKind(t *testing.T) {
 			}
 		}
 	}
-}
-
-// tableRows returns the cells of the table that begins with header.
-func tableRows(doc, header string) [][]string {
-	_, rest, found := strings.Cut(doc, header+"\n")
-	if !found {
-		return nil
-	}
-	var rows [][]string
-	for i, line := range strings.Split(rest, "\n") {
-		if !strings.HasPrefix(line, "|") {
-			break
-		}
-		if i == 0 {
-			continue // |---|
-		}
-		for range 2 { // an empty cell; the next one shares its bar
-			line = strings.ReplaceAll(line, "| |", "|  |")
-		}
-		cells := strings.Split(strings.TrimSuffix(strings.TrimPrefix(line, "|"), "|"), " | ")
-		for i := range cells {
-			cells[i] = strings.TrimSpace(cells[i])
-		}
-		rows = append(rows, cells)
-	}
-	return rows
-}
-
-func TestExitTableIsDocumented(t *testing.T) {
-	var want [][]string
-	for _, e := range cli.ExitTable() {
-		want = append(want, []string{e[0], e[1]})
-	}
-	for _, name := range []string{"README.md", "docs/operations.md"} {
-		if got := tableRows(readDoc(t, name), "| exit | meaning |"); !reflect.DeepEqual(got, want) {
-			t.Errorf("%s lists the exit statuses\n%q, the program has\n%q", name, got, want)
-		}
-	}
-}
-
-func TestFlagsAreDocumented(t *testing.T) {
-	doc := readDoc(t, "docs/operations.md")
-	_, flags, _ := strings.Cut(doc, "\n## Flags\n")
-	flags, _, _ = strings.Cut(flags, "\n## ")
-	known := cli.Flags()
-	for _, name := range known {
-		if !regexp.MustCompile("(?m)^\\| .*`--" + regexp.QuoteMeta(name) + "[ `]").MatchString(flags) {
-			t.Errorf("docs/operations.md does not describe --%s", name)
-		}
-	}
-	for _, m := range regexp.MustCompile("(?m)^\\| `--([a-z-]+)").FindAllStringSubmatch(flags, -1) {
-		if !slices.Contains(known, m[1]) {
-			t.Errorf("docs/operations.md describes --%s, which does not exist", m[1])
-		}
-	}
-	for _, name := range cli.Commands() {
-		if !strings.Contains(doc, "stretcher "+name) {
-			t.Errorf("docs/operations.md does not describe the subcommand %s", name)
-		}
-	}
-}
-
-func TestManifestKeysAreDocumented(t *testing.T) {
-	doc := readDoc(t, "docs/manifest.md")
-	headings := regexp.MustCompile("(?m)^### `([a-z_]+)`").FindAllStringSubmatch(doc, -1)
-	var got []string
-	for _, m := range headings {
-		got = append(got, m[1])
-	}
-	want := yamlKeys(reflect.TypeFor[manifest.Manifest]())
-	slices.Sort(got)
-	slices.Sort(want)
-	if !slices.Equal(got, want) {
-		t.Errorf("docs/manifest.md has sections for\n%q, the manifest has\n%q", got, want)
-	}
-	for _, typ := range []reflect.Type{
-		reflect.TypeFor[manifest.Commands](), reflect.TypeFor[manifest.Command](), reflect.TypeFor[manifest.Limits](),
-		reflect.TypeFor[manifest.NativeKeys](), reflect.TypeFor[manifest.ReleaseKeys](),
-		reflect.TypeFor[manifest.RollbackKeys](),
-	} {
-		for _, key := range yamlKeys(typ) {
-			if key != "-" && !strings.Contains(doc, "\n| `"+key+"` |") {
-				t.Errorf("docs/manifest.md has no table row for %q", key)
-			}
-		}
-	}
-}
-
-// TestHookTablesAreDocumented compares the tables of docs/hooks.md with those
-// of the engine and its dialects.
-func TestHookTablesAreDocumented(t *testing.T) {
-	doc := readDoc(t, "docs/hooks.md")
-	rows := tableRows(doc, "| point | when | commands | p2 event | porter hook | OCI stage |")
-	var got [][]string
-	for _, row := range rows {
-		got = append(got, append(row[:1:1], row[2:]...))
-	}
-	var want [][]string
-	for _, n := range hooks.Points() {
-		want = append(want, []string{
-			quoted(string(n.Point)), quoted(n.Commands...), quoted(n.P2), quoted(n.Porter...), quoted(n.OCI...),
-		})
-	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("docs/hooks.md has the points\n%q, the program has\n%q", got, want)
-	}
-	for _, key := range yamlKeys(reflect.TypeFor[porter.Entry]()) {
-		if !strings.Contains(doc, "\n| `"+key+"` |") {
-			t.Errorf("docs/hooks.md has no table row for %q", key)
-		}
-	}
-	list, err := p2.Hooks(p2.Options{Dirs: []string{hookDir(t)}}, hooks.Init)
-	if err != nil || len(list) != 1 {
-		t.Fatalf("%v, %v", list, err)
-	}
-	for _, kv := range list[0].Env {
-		if name, _, _ := strings.Cut(kv, "="); !strings.Contains(doc, "\n| `"+name+"` |") {
-			t.Errorf("docs/hooks.md has no table row for %q", name)
-		}
-	}
-}
-
-// hookDir is a hook directory with one hook.
-func hookDir(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "hook"), []byte("#!/bin/sh\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-// quoted is a list as a table cell has it.
-func quoted(names ...string) string {
-	cell := "`" + strings.Join(names, "`, `") + "`"
-	return strings.TrimPrefix(cell, "``")
-}
-
-// TestPolicyKeysAreDocumented finds every key of the host policy in the table
-// of docs/policy.md.
-func TestPolicyKeysAreDocumented(t *testing.T) {
-	doc := readDoc(t, "docs/policy.md")
-	for _, key := range nestedKeys(reflect.TypeFor[policy.Policy]()) {
-		if !strings.Contains(doc, "\n| `"+key+"` |") {
-			t.Errorf("docs/policy.md has no table row for %q", key)
-		}
-	}
-}
-
-// nestedKeys are the keys of a type and, after a dot, of the types in it.
-func nestedKeys(typ reflect.Type) []string {
-	var all []string
-	for i := range typ.NumField() {
-		f := typ.Field(i)
-		key := f.Tag.Get("yaml")
-		if f.Type.Kind() != reflect.Struct {
-			all = append(all, key)
-			continue
-		}
-		for _, inner := range nestedKeys(f.Type) {
-			all = append(all, key+"."+inner)
-		}
-	}
-	return all
-}
-
-func yamlKeys(typ reflect.Type) []string {
-	var all []string
-	for _, f := range reflect.VisibleFields(typ) {
-		if !f.Anonymous {
-			all = append(all, f.Tag.Get("yaml"))
-		}
-	}
-	return all
 }
 
 // TestDocumentedErrors parses the manifests in the table of error messages.
