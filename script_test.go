@@ -23,6 +23,7 @@ import (
 // TestMain makes this test binary act as stretcher when scripts run it under
 // that name.
 func TestMain(m *testing.M) {
+	testparts.Wide()
 	testscript.Main(m, map[string]func(){"stretcher": main})
 }
 

@@ -1,11 +1,14 @@
 package testparts
 
 import (
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -14,8 +17,17 @@ import (
 // Main is what TestMain of a package calls that runs the program. It removes
 // what Program and Shipped have built, when all tests are done.
 func Main(m *testing.M) {
+	Wide()
 	defer func() { _ = os.RemoveAll(builds.dir) }()
 	m.Run()
+}
+
+// Wide lets more parallel tests run at once than there are processors, for tests
+// that wait for other processes most of the time. TestMain calls it; the flag
+// -parallel of `go test` wins.
+func Wide() {
+	// It is a flag that all tests have.
+	_ = flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0)))
 }
 
 // builds are the programs of this test process.

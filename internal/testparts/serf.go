@@ -85,11 +85,12 @@ func (a SerfAgent) Ask(t testing.TB, replies map[string]string, n int, wait time
 var response = regexp.MustCompile(`(?m)^\s*Response from '([^']*)': (.*)\n`)
 
 // Query asks this agent's own node and gives what its handler answered, without
-// trailing line ends; "" when no answer came within 10 s.
+// trailing line ends; "" when no answer came within 10 s, or what a busy machine
+// makes of them.
 func (a SerfAgent) Query(t testing.TB, name, payload string) string {
 	t.Helper()
 	mark := fmt.Sprintf("Response from '%s': ", a.Node)
-	p := start(t, nil, a.Bin, "query", "-rpc-addr", a.RPCAddr, "-node", a.Node, "-timeout", "10s", name, payload)
+	p := start(t, nil, a.Bin, "query", "-rpc-addr", a.RPCAddr, "-node", a.Node, "-timeout", Limit(10*time.Second).String(), name, payload)
 	// The client goes on until the query's time is over, answer or not.
 	poll(func() bool {
 		_, reply, ok := strings.Cut(p.out.String(), mark)

@@ -7,9 +7,11 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"stretcher/internal/journal/history"
 	"stretcher/internal/manifest"
+	"stretcher/internal/testparts"
 )
 
 // crashes lists the crash table. These pairs there are not:
@@ -246,13 +248,14 @@ const (
 	stubborn = `sh -c 'trap "" TERM INT; touch $WORK/mark; while :; do sleep 1; done' & wait`
 )
 
-// patience is the timeout of cases that hang, in seconds.
-const patience = 3
+// patience is the timeout of what hangs, in seconds: on a busy machine more, for
+// it shall come to where it hangs.
+func patience() int { return 1 + int(testparts.Limit(time.Second).Seconds()) }
 
 // hangCases are steps that hang past their timeout.
 func hangCases(strategy string) []crash {
 	at := func(step string, exit int) want { return reached(step, strategy).ended(exit, history.Failed) }
-	limit := fmt.Sprint(patience)
+	limit := fmt.Sprint(patience())
 	cases := []crash{
 		{name: "manifest/hang", set: kind("manifest.yml", "stall"), args: []string{"--timeout", limit},
 			want: at("manifest", exitFailed)},
@@ -276,7 +279,7 @@ func hangCases(strategy string) []crash {
 
 func impatient(name, code string) func(*world) {
 	return func(w *world) {
-		w.timeout = patience
+		w.hangs = name
 		w.fault(name, code)
 	}
 }

@@ -86,31 +86,17 @@ func (c *child) ended() bool {
 	}
 }
 
-// await polls cond while the program runs, for up to five minutes. It polls
-// often, since some states pass.
-func (c *child) await(cond func() bool) bool {
-	over := time.After(5 * time.Minute)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !cond() {
-		select {
-		case <-tick.C:
-		case <-c.done:
-			return false
-		case <-over:
-			return false
-		}
-	}
-	return true
-}
+// await polls cond while the program runs, and tells whether it came true. It
+// polls often, since some states pass.
+func (c *child) await(cond func() bool) bool { return testparts.Poll(cond, c.done, 2*time.Millisecond) }
 
-// wait waits for the end of the program, for up to five minutes, and returns the
-// status that a shell would show.
+// wait waits for the end of the program, and returns the status that a shell
+// would show.
 func (c *child) wait() int {
 	c.w.t.Helper()
-	select {
-	case <-c.done:
-	case <-time.After(5 * time.Minute):
+	// It stops waiting when the program has ended.
+	testparts.Poll(func() bool { return false }, c.done, time.Second)
+	if !c.ended() {
 		c.signal(syscall.SIGQUIT) // shows the goroutines
 		<-c.done
 		c.w.t.Fatalf("%s did not end", c.name)

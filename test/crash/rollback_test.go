@@ -35,17 +35,17 @@ func rollbackCases(strategy string) []crash {
 	at := func(step string) want { return reached(step, strategy).ended(exitFailed, history.Failed) }
 	cases := []crash{
 		{name: "lock/error", set: loop, mend: unloop, want: rolled(at("lock").withTree(absent))},
-		{name: "lock/hang", set: (*world).holdLock, args: []string{"--lock-wait", fmt.Sprint(patience)},
+		{name: "lock/hang", set: (*world).holdLock, args: []string{"--lock-wait", fmt.Sprint(patience())},
 			want: rolled(reached("lock", strategy).ended(exitBusy, history.Failed))},
 		{name: "manifest/error", set: (*world).loseManifest, mend: (*world).findManifest, want: rolled(at("manifest"))},
 		{name: "success/error", set: fault("success", "exit 3"), want: good().saying("exit status 3")},
-		{name: "success/hang", timeout: patience, set: fault("success", hang), want: good().saying("timed out")},
+		{name: "success/hang", hangs: "success", set: fault("success", hang), want: good().saying("timed out")},
 		readOnlyDest(strategy, func(step string) want { return at(step).saying("ead-only file system") }),
 	}
 	for _, step := range []string{"pre", "post", "verify"} {
 		cases = append(cases,
 			crash{name: step + "/error", set: fault(step, "exit 3"), want: at(step)},
-			crash{name: step + "/hang", timeout: patience, set: fault(step, hangExec), want: at(step).saying("timed out")})
+			crash{name: step + "/hang", hangs: step, set: fault(step, hangExec), want: at(step).saying("timed out")})
 	}
 	for _, s := range []struct {
 		name   string
@@ -79,7 +79,7 @@ func keptCases(at func(string) want) []crash {
 	return []crash{
 		{name: "fetch/error/500", set: each(lost, kind("app.tar.gz", "status/500")), want: at("fetch")},
 		{name: "fetch/hang", set: each(lost, kind("app.tar.gz", "stall")),
-			args: []string{"--timeout", fmt.Sprint(patience)}, want: at("fetch")},
+			args: []string{"--timeout", fmt.Sprint(patience())}, want: at("fetch")},
 		{name: "fetch/lost", set: lost, want: good().saying("fetching it again")},
 		{name: "fetch/damaged", set: func(w *world) { w.write(w.inKept("archive"), string(w.archives["cut"])) },
 			want: good().saying("fetching it again")},

@@ -33,7 +33,7 @@ type crash struct {
 	strategy string
 	back     bool         // the run is a rollback
 	quiet    bool         // no commands run
-	timeout  int          // of each command, in seconds, also of those of earlier runs; 0 = none
+	hangs    string       // the command that has a timeout, also in earlier runs; "" = none
 	args     []string     // flags
 	set      func(*world) // puts the fault in place
 	stop     stop

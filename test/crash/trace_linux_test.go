@@ -12,6 +12,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"stretcher/internal/testparts"
 )
 
 // tracer runs a program and sends it a signal before its nth system call that
@@ -50,7 +52,7 @@ func (tr *tracer) trace(cmd *exec.Cmd) (int, error) {
 	}
 	tr.pid = cmd.Process.Pid
 	tr.seen = map[int]bool{tr.pid: true}
-	defer time.AfterFunc(5*time.Minute, func() { _ = unix.Kill(tr.pid, unix.SIGKILL) }).Stop()
+	defer time.AfterFunc(testparts.Limit(5*time.Minute), func() { _ = unix.Kill(tr.pid, unix.SIGKILL) }).Stop()
 	defer cmd.Process.Release() //nolint:errcheck // it has been waited for
 	var ws unix.WaitStatus
 	if _, err := unix.Wait4(tr.pid, &ws, 0, nil); err != nil {

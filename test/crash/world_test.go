@@ -173,7 +173,7 @@ type world struct {
 	archives map[string][]byte
 	archive  string // the archive that is served
 	extra    string // more lines of the manifest
-	timeout  int    // of each command, in seconds; 0 = none
+	hangs    string // the command that has a timeout; "" = none
 	shared   string // what releases share
 	quiet    bool   // the manifest has no commands
 	gate     *gate
@@ -184,7 +184,7 @@ type world struct {
 func newWorld(t *testing.T, c crash, archives map[string][]byte) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir(), strategy: c.strategy, back: c.back, archives: archives, archive: "small",
-		shared: "log/", timeout: c.timeout, quiet: c.quiet}
+		shared: "log/", hangs: c.hangs, quiet: c.quiet}
 	for _, dir := range []string{"www", "srv", "tmp", "state", "bin", "faults", "home"} {
 		if err := os.Mkdir(w.path(dir), 0o755); err != nil {
 			t.Fatal(err)
@@ -321,8 +321,8 @@ func (w *world) writeCommands(b *strings.Builder) {
 		fmt.Fprintf(b, "  %s:\n", p.Name)
 		for _, name := range []string{p.Name, p.Name + "2"} {
 			fmt.Fprintf(b, "    - {run: %q", w.commandLine(name))
-			if w.timeout > 0 {
-				fmt.Fprintf(b, ", timeout: %d", w.timeout)
+			if name == w.hangs {
+				fmt.Fprintf(b, ", timeout: %d", patience())
 			}
 			b.WriteString("}\n")
 		}
@@ -360,7 +360,7 @@ func (w *world) mend() {
 	}
 	w.gate.set("manifest.yml", "")
 	w.gate.set("app.tar.gz", "")
-	w.extra, w.timeout, w.shared = "", 0, "log/"
+	w.extra, w.hangs, w.shared = "", "", "log/"
 	if w.holder == nil {
 		return
 	}

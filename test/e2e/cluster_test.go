@@ -95,13 +95,13 @@ func (c *cluster) ask(a testparts.SerfAgent, nodes int, name, payload string) ma
 	replies := map[string]string{}
 	if name != "deploy" {
 		for range 5 {
-			if a.Ask(c.t, replies, nodes, 5*time.Second, name, payload); len(replies) >= nodes {
+			if a.Ask(c.t, replies, nodes, testparts.Limit(5*time.Second), name, payload); len(replies) >= nodes {
 				break
 			}
 		}
 	} else {
 		c.remove("*/said-deploy")
-		a.Ask(c.t, replies, nodes, 25*time.Second, name, payload)
+		a.Ask(c.t, replies, nodes, testparts.Limit(25*time.Second), name, payload)
 		c.addLost(replies, nodes)
 	}
 	if len(replies) != nodes {

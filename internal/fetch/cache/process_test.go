@@ -169,7 +169,7 @@ func TestKilled(t *testing.T) {
 // that look as if it had been left.
 func (s *Store) ageWhatIsPrepared(t *testing.T) {
 	t.Helper()
-	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(10 * time.Minute); ; time.Sleep(time.Millisecond) {
 		if taken, _ := filepath.Glob(s.dir + "/.*/" + archiveName); len(taken) == 1 {
 			break
 		}
