@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -106,13 +107,17 @@ func (s scanned) checkCopy(name string) error {
 // elsewhere tells whether name in shared is, or would be, on another file
 // system than a staged tree, so that no rename leads there.
 func (d *Dir) elsewhere(name string) bool {
-	return d.at.Dir != nil && d.device(path.Dir(path.Join(sharedName, name))) != d.device(releasesName)
+	if d.at.Dir == nil {
+		return false
+	}
+	dest := d.at.Dir.Root()
+	return deviceIn(dest, path.Dir(path.Join(sharedName, name))) != deviceIn(dest, releasesName)
 }
 
-// device is that of a directory below dest, or where it would be made.
-func (d *Dir) device(dir string) uint64 {
+// deviceIn is the device of a directory below dest, or where it would be made.
+func deviceIn(dest *os.Root, dir string) uint64 {
 	for ; ; dir = path.Dir(dir) {
-		if info, err := d.at.Dir.Root().Stat(dir); err == nil || dir == "." {
+		if info, err := dest.Stat(dir); err == nil || dir == "." {
 			return deviceOf(info)
 		}
 	}

@@ -205,7 +205,7 @@ func (d *Dir) writeMark(r Release) error {
 	if err := in.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) { // left by a kill
 		return fmt.Errorf("mark release %q: %w", r.ID, at(d.releasesPath(), err))
 	}
-	err = d.writeFile(in, temp, append(b, '\n'))
+	err = writeFile(in, temp, append(b, '\n'), d.opts.Sync)
 	if err == nil {
 		err = in.Rename(temp, r.ID+markSuffix)
 	}
@@ -216,8 +216,9 @@ func (d *Dir) writeMark(r Release) error {
 	return d.syncDir(in, d.releasesPath())
 }
 
-// writeFile writes a new file that everybody may read, whatever the umask.
-func (d *Dir) writeFile(in *os.Root, name string, content []byte) error {
+// writeFile writes a new file that everybody may read, whatever the umask. With
+// sync, it is on the disk then.
+func writeFile(in *os.Root, name string, content []byte, sync bool) error {
 	f, err := in.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644) // follows no symlink
 	if err != nil {
 		return err
@@ -226,7 +227,7 @@ func (d *Dir) writeFile(in *os.Root, name string, content []byte) error {
 	if err == nil {
 		err = f.Chmod(0o644)
 	}
-	if err == nil && d.opts.Sync {
+	if err == nil && sync {
 		err = f.Sync()
 	}
 	if cerr := f.Close(); err == nil {
