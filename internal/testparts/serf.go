@@ -90,7 +90,8 @@ var response = regexp.MustCompile(`(?m)^\s*Response from '([^']*)': (.*)\n`)
 func (a SerfAgent) Query(t testing.TB, name, payload string) string {
 	t.Helper()
 	mark := fmt.Sprintf("Response from '%s': ", a.Node)
-	p := start(t, nil, a.Bin, "query", "-rpc-addr", a.RPCAddr, "-node", a.Node, "-timeout", Limit(10*time.Second).String(), name, payload)
+	limit := Limit(10 * time.Second).String()
+	p := start(t, nil, a.Bin, "query", "-rpc-addr", a.RPCAddr, "-node", a.Node, "-timeout", limit, name, payload)
 	// The client goes on until the query's time is over, answer or not.
 	poll(func() bool {
 		_, reply, ok := strings.Cut(p.out.String(), mark)
