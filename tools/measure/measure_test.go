@@ -178,3 +178,25 @@ func TestPrint(t *testing.T) {
 		}
 	}
 }
+
+// TestRun: each measure is printed, and one over its limit is enough to fail.
+func TestRun(t *testing.T) {
+	for _, tc := range []struct {
+		files map[string]string
+		over  bool
+	}{
+		{map[string]string{"go.mod": "module m\n", layersFile: "may a: -- it is alone\n",
+			"a/a.go": "package a\n\nimport _ \"fmt\"\n"}, false},
+		{small(), true},
+	} {
+		var out bytes.Buffer
+		m := write(t, tc.files)
+		over, err := run(&out, m.root)
+		if err != nil || over != tc.over || strings.Contains(out.String(), "FAILED") != over {
+			t.Errorf("over %v, want %v, %v\n%s", over, tc.over, err, out.String())
+		}
+		if n := strings.Count(out.String(), "lint: "); n != len(measures(m)) {
+			t.Errorf("%d measures are printed\n%s", n, out.String())
+		}
+	}
+}
