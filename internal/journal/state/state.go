@@ -65,6 +65,15 @@ func Open(path string) (*Dir, error) {
 	return &Dir{path}, nil
 }
 
+// whole makes an error of an open directory say the path that it speaks of.
+func whole(err error, dir string) error {
+	var at *os.PathError
+	if errors.As(err, &at) {
+		return &os.PathError{Op: "mkdir", Path: filepath.Join(dir, at.Path), Err: at.Err}
+	}
+	return err
+}
+
 func layOut(path string) error {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return err
@@ -83,7 +92,7 @@ func layOut(path string) error {
 	}
 	for _, sub := range []string{"locks", "logs", "trees", "running"} {
 		if err := dir.Root().Mkdir(sub, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-			return err
+			return whole(err, abs)
 		}
 	}
 	probe, err := disk.Unnamed(dir.Root()) // a kill leaves nothing of it
