@@ -9,8 +9,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/google/uuid"
-
 	"stretcher/internal/cli"
 	"stretcher/internal/event"
 	"stretcher/internal/fetch"
@@ -26,6 +24,7 @@ import (
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
 	"stretcher/internal/text/redact"
+	"stretcher/internal/text/runid"
 )
 
 // tools are what a run works with. None of them changes while it runs.
@@ -67,7 +66,7 @@ func newDeployer(ctx context.Context, s cli.Settings, m memory, second <-chan st
 	screen := progress.New(s.Stderr, s.Bar)
 	log, closeLog := s.Open(screen)
 	t := &tools{
-		id: uuid.Must(uuid.NewV7()).String(), now: time.Now(), settings: s, log: log, screen: screen, second: second,
+		id: runid.New(), now: time.Now(), settings: s, log: log, screen: screen, second: second,
 		environ: os.Environ(),
 	}
 	stateError := t.openJournal(ctx, m)
@@ -442,7 +441,7 @@ func (d *deployer) announce(e *event.Event, back *past) {
 		what = fmt.Sprintf("rollback of %q", back.Dest)
 	} else {
 		for _, old := range e.Skipped {
-			if d.journal.Skip(d.newRow(uuid.Must(uuid.NewV7()).String(), &old)) {
+			if d.journal.Skip(d.newRow(runid.New(), &old)) {
 				d.log.Info(fmt.Sprintf("skipped %s, which is older: %q", old, redact.URL(old.URL)))
 			}
 		}

@@ -2,7 +2,6 @@ package disk
 
 import (
 	"os"
-	"regexp"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,11 +25,11 @@ func Hold(dir *os.Root) (*os.File, error) {
 	return f, nil
 }
 
-// Sweep removes the caller's own directories in parent whose name matches and
+// Sweep removes the caller's own directories in parent whose names match and
 // that nobody holds: those of processes that were killed. It does so in a
 // private directory alone: elsewhere others may give such a name to another
 // directory of the caller's.
-func Sweep(parent *Dir, name *regexp.Regexp) {
+func Sweep(parent *Dir, matches func(name string) bool) {
 	if !parent.Private() {
 		return
 	}
@@ -41,7 +40,7 @@ func Sweep(parent *Dir, name *regexp.Regexp) {
 	names, _ := dir.Readdirnames(-1)
 	_ = dir.Close()
 	for _, n := range names {
-		if name.MatchString(n) {
+		if matches(n) {
 			sweep(parent, n)
 		}
 	}

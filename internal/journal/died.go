@@ -7,6 +7,7 @@ import (
 
 	"stretcher/internal/journal/history"
 	"stretcher/internal/process"
+	"stretcher/internal/text/runid"
 )
 
 // Hooks is what has to be known of hooks to remove what they have left.
@@ -45,7 +46,7 @@ func (j *Journal) ClearDied(hooks Hooks) {
 // clearCommands does so for commands that have no row in the history.
 func (j *Journal) clearCommands(hooks Hooks) {
 	for run, owner := range j.dir.Owners() {
-		if run == j.run.ID || !isRun(run) || process.Alive(owner.PID, owner.Start) {
+		if run == j.run.ID || !runid.Is(run) || process.Alive(owner.PID, owner.Start) {
 			continue
 		}
 		j.log.Warn(fmt.Sprintf("%s, run %s, died: removing what it left", owner.What, run))
@@ -55,13 +56,13 @@ func (j *Journal) clearCommands(hooks Hooks) {
 
 // hasLeft tells whether something of a run that died is there.
 func (j *Journal) hasLeft(d history.Run) bool {
-	return isRun(d.ID) && j.remains(d, Hooks{}).there()
+	return runid.Is(d.ID) && j.remains(d, Hooks{}).there()
 }
 
 // clear removes what a run that died has left.
 func (j *Journal) clear(d history.Run, hooks Hooks) {
 	j.cleared[d.ID] = true
-	if isRun(d.ID) { // else it was not written by this program
+	if runid.Is(d.ID) { // else it was not written by this program
 		j.remains(d, hooks).remove()
 	}
 }

@@ -16,12 +16,13 @@ import (
 	"stretcher/internal/journal/history"
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/journal/state"
+	"stretcher/internal/text/runid"
 )
 
 // temp makes a temporary directory of a run, with something in it.
 func temp(t *testing.T, run string) string {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), TempPrefix(run)+"0")
+	dir := filepath.Join(t.TempDir(), runid.TempPrefix(run)+"0")
 	file(t, filepath.Join(dir, "tree", "a"))
 	return dir
 }
@@ -29,12 +30,23 @@ func temp(t *testing.T, run string) string {
 // Only directories with names that this program gives to the run go.
 func TestDirsOf(t *testing.T) {
 	run, other := newID(), newID()
-	own := "/tmp/" + TempPrefix(run) + "0"
+	own := "/tmp/" + runid.TempPrefix(run) + "0"
 	for dir, want := range map[string]bool{
-		own: true, "/srv/" + TempPrefix(run) + "12": true,
-		"/srv/app": false, "/": false, "": false, "/srv/" + TempPrefix(run): false, "/srv/" + TempPrefix(run) + "x": false,
-		TempPrefix(run) + "0": false, "/tmp/" + TempPrefix(other) + "0": false, own + "/": false, own + "/..": false,
-		own + "/../app": false, own + "/.": false, "/x/../" + own: false, own + "\x00": false, own + "0/app": false,
+		own: true, "/srv/" + runid.TempPrefix(run) + "12": true,
+		"/srv/app":                              false,
+		"/":                                     false,
+		"":                                      false,
+		"/srv/" + runid.TempPrefix(run):         false,
+		"/srv/" + runid.TempPrefix(run) + "x":   false,
+		runid.TempPrefix(run) + "0":             false,
+		"/tmp/" + runid.TempPrefix(other) + "0": false,
+		own + "/":                               false,
+		own + "/..":                             false,
+		own + "/../app":                         false,
+		own + "/.":                              false,
+		"/x/../" + own:                          false,
+		own + "\x00":                            false,
+		own + "0/app":                           false,
 	} {
 		if got := dirsOf(history.Run{ID: run, Process: history.Process{Staging: []string{dir}}}); (len(got) == 1) != want {
 			t.Errorf("%q: %q, want removed: %v", dir, got, want)
@@ -223,11 +235,11 @@ func TestExposedPlaces(t *testing.T) {
 	shared := filepath.Join(t.TempDir(), "shared")
 	must(t, os.Mkdir(shared, 0o700))
 	must(t, os.Chmod(shared, 0o777))
-	victim := file(t, filepath.Join(shared, TempPrefix(died.ID)+"0", "victim"))
+	victim := file(t, filepath.Join(shared, runid.TempPrefix(died.ID)+"0", "victim"))
 	target := file(t, filepath.Join(t.TempDir(), "app", "index.html"))
-	link := filepath.Join(t.TempDir(), TempPrefix(died.ID)+"1")
+	link := filepath.Join(t.TempDir(), runid.TempPrefix(died.ID)+"1")
 	must(t, os.Symlink(filepath.Dir(target), link))
-	died.Staging = []string{filepath.Dir(victim), link, filepath.Join(t.TempDir(), "gone", TempPrefix(died.ID)+"2")}
+	died.Staging = []string{filepath.Dir(victim), link, filepath.Join(t.TempDir(), "gone", runid.TempPrefix(died.ID)+"2")}
 
 	j := open(t, "")
 	j.try(func(ctx context.Context, db *history.Store) error { return db.Begin(ctx, died) })

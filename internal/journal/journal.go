@@ -30,6 +30,7 @@ import (
 	"stretcher/internal/journal/state"
 	"stretcher/internal/process"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/runid"
 )
 
 // Journal is the memory of one run. Its methods are not to be called
@@ -270,7 +271,7 @@ func (j *Journal) Prune(keep time.Duration) {
 	j.try(func(ctx context.Context, db *history.Store) error {
 		runs, err := db.Prune(ctx, time.Now().Add(-keep))
 		for _, run := range runs {
-			if isRun(run) { // it becomes a file's name
+			if runid.Is(run) { // it becomes a file's name
 				j.dir.Forget(run)
 			}
 		}

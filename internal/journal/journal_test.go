@@ -13,6 +13,7 @@ import (
 	"stretcher/internal/journal/history"
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/process"
+	"stretcher/internal/text/runid"
 )
 
 func must(t *testing.T, err error) {
@@ -310,7 +311,7 @@ func TestWrittenTogether(t *testing.T) {
 		t.Errorf("after a command: %d steps", n)
 	}
 	j.Add(history.Step{Point: "pre", Dialect: DialectSelf})
-	j.Leave("/tmp/" + TempPrefix(id) + "0")
+	j.Leave("/tmp/" + runid.TempPrefix(id) + "0")
 	if r := row(t, j, id); len(r.Staging) != 1 || steps() != 3 {
 		t.Errorf("before a directory is made: %+v, %d steps", r, steps())
 	}

@@ -1,11 +1,5 @@
 package journal
 
-import (
-	"regexp"
-
-	"github.com/google/uuid"
-)
-
 // leaving is a kind of thing that a run leaves behind when it is killed. Each
 // is noted before it is made, or has a name by which it is known, so that
 // there is no moment at which a kill leaves something that nobody finds.
@@ -71,20 +65,6 @@ func leavings() []leaving {
 		{what: "logs of runs", of: deployments,
 			noted: "logs/RUN.log", remover: "each run at its end, when they are too old"},
 	}
-}
-
-// TempPattern matches the name of every run's temporary directories.
-var TempPattern = regexp.MustCompile(`^\.stretcher-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-[0-9]+$`)
-
-// TempPrefix begins the name of each temporary directory of a run; a number
-// follows.
-func TempPrefix(run string) string { return ".stretcher-" + run + "-" }
-
-// isRun tells whether id is one that this program gives. It becomes a file's
-// name.
-func isRun(id string) bool {
-	parsed, err := uuid.Parse(id)
-	return err == nil && parsed.String() == id
 }
 
 // Leave notes a temporary directory that is about to be made.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"stretcher/internal/disk"
+	"stretcher/internal/text/runid"
 )
 
 // Private makes the private directories of a run. Each is noted before it is
@@ -64,10 +65,10 @@ func (p *Private) Path(w disk.Wanted) (string, error) {
 
 // makeIn makes a directory, and keeps the one that it is in.
 func (p *Private) makeIn(parent *disk.Dir) (*disk.Dir, error) {
-	d := privateDir{parent: parent, name: TempPrefix(p.journal.run.ID) + strconv.Itoa(p.made)}
+	d := privateDir{parent: parent, name: runid.TempPrefix(p.journal.run.ID) + strconv.Itoa(p.made)}
 	p.made++
 	p.journal.Leave(d.path())
-	disk.Sweep(parent, TempPattern)
+	disk.Sweep(parent, runid.IsTemp)
 	dir, err := parent.Make(d.name, 0o700)
 	if err != nil {
 		_ = parent.Close()

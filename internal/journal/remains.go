@@ -16,6 +16,7 @@ import (
 	"stretcher/internal/journal/state"
 	"stretcher/internal/process"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/runid"
 )
 
 // remains is what a run that died has left. Its id is one that this program
@@ -51,7 +52,7 @@ func dirsOf(d history.Run) []string {
 	return slices.DeleteFunc(slices.Clone(d.Staging), func(dir string) bool {
 		name := filepath.Base(dir)
 		return !filepath.IsAbs(dir) || filepath.Clean(dir) != dir ||
-			!strings.HasPrefix(name, TempPrefix(d.ID)) || !TempPattern.MatchString(name)
+			!strings.HasPrefix(name, runid.TempPrefix(d.ID)) || !runid.IsTemp(name)
 	})
 }
 

@@ -1,6 +1,10 @@
 package journal
 
-import "os"
+import (
+	"os"
+
+	"stretcher/internal/text/runid"
+)
 
 // Tree is the file in which the run records dest as it left it; "" when
 // nothing is remembered.
@@ -9,7 +13,7 @@ func (j *Journal) Tree() string { return j.TreeOf(j.run.ID) }
 // TreeOf is the file in which a run has recorded dest. It is made from the
 // run's id: no path of the database is used.
 func (j *Journal) TreeOf(run string) string {
-	if j.dir == nil || !isRun(run) {
+	if j.dir == nil || !runid.Is(run) {
 		return ""
 	}
 	return j.dir.Tree(run)

@@ -239,7 +239,7 @@ var temporary = regexp.MustCompile(`^\.[0-9A-Za-z_-]+\.[0-9]+$`)
 
 // Sweep removes what killed runs have left, and nothing that a live one is
 // about to make an entry of. It can't fail: what stays is swept the next time.
-func (s *Store) Sweep() { disk.Sweep(s.place, temporary) }
+func (s *Store) Sweep() { disk.Sweep(s.place, temporary.MatchString) }
 
 // maxRun bounds a run's id, in bytes.
 const maxRun = 100

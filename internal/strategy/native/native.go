@@ -23,6 +23,7 @@ import (
 	"stretcher/internal/strategy/preview"
 	"stretcher/internal/strategy/staging"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/runid"
 )
 
 // Name is what manifests call the strategy, and their key for its options.
@@ -128,7 +129,7 @@ func (n *native) options(list []byte) (mirror.Options, error) {
 		Excludes: excludes,
 		Checksum: n.t.Native.Checksum,
 		Owners:   os.Geteuid() == 0,
-		Protect:  strategy.IsTemp, // runs stage in dest where they must
+		Protect:  runid.IsTemp, // runs stage in dest where they must
 	}, nil
 }
 
@@ -141,7 +142,7 @@ func (n *native) Sync(ctx context.Context, s *strategy.Staged) (err error) {
 	if err != nil {
 		return err
 	}
-	opts.TempName = strategy.TempPrefix(n.t.Run) + "0"
+	opts.TempName = runid.TempPrefix(n.t.Run) + "0"
 	opts.Warn = func(msg string) { n.t.Log.Warn(msg) }
 	opts.Differs, opts.Tree = n.differs, s.Dir.Root()
 	plan, err := mirror.Compare(ctx, n.entries, preview.PlaceOf(n.t.Dest), opts)

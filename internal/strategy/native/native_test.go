@@ -16,6 +16,7 @@ import (
 	"stretcher/internal/strategy/mirror"
 	"stretcher/internal/strategy/strategytest"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/runid"
 )
 
 func TestStrategy(t *testing.T) {
@@ -61,7 +62,7 @@ func (w *world) Private(what string, where strategy.Where) (*disk.Dir, error) {
 		return nil, err
 	}
 	defer place.Close()
-	return place.Make(strategy.TempPrefix(runID)+"0", 0o700)
+	return place.Make(runid.TempPrefix(runID)+"0", 0o700)
 }
 
 // Drop is not asked for.
@@ -111,8 +112,8 @@ func (w *world) stage(n *native, words ...string) *strategy.Staged {
 	must(w.t, err)
 	w.t.Cleanup(func() {
 		_ = staged.Close()
-		_ = os.RemoveAll(filepath.Join(w.top, strategy.TempPrefix(runID)+"0"))
-		_ = os.RemoveAll(filepath.Join(w.dest, strategy.TempPrefix(runID)+"0"))
+		_ = os.RemoveAll(filepath.Join(w.top, runid.TempPrefix(runID)+"0"))
+		_ = os.RemoveAll(filepath.Join(w.dest, runid.TempPrefix(runID)+"0"))
 	})
 	return &staged
 }

@@ -21,6 +21,7 @@ import (
 	"stretcher/internal/strategy/mirror"
 	"stretcher/internal/strategy/staging"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/runid"
 )
 
 // Options say how a strategy compares. The zero value compares with dest, by
@@ -63,7 +64,7 @@ type preview struct {
 }
 
 func (p *preview) diff(ctx context.Context) (changes strategy.Changes, err error) {
-	opts := mirror.Options{Checksum: p.opts.Checksum, Owners: os.Geteuid() == 0, Protect: strategy.IsTemp}
+	opts := mirror.Options{Checksum: p.opts.Checksum, Owners: os.Geteuid() == 0, Protect: runid.IsTemp}
 	if opts.Excludes, err = p.excludes(ctx); err != nil {
 		return changes, err
 	}

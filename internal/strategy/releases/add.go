@@ -9,8 +9,7 @@ import (
 	"time"
 
 	"stretcher/internal/disk"
-
-	"stretcher/internal/strategy"
+	"stretcher/internal/text/runid"
 )
 
 // Add makes the staged tree name in the directory from, which must be on the
@@ -25,7 +24,7 @@ import (
 // With Options.Sync the whole file system of the releases is put on the disk;
 // this is what takes time.
 func (d *Dir) Add(ctx context.Context, from *os.Root, name string, r Release, shared []string) error {
-	if !strategy.IsRun(r.ID) {
+	if !runid.Is(r.ID) {
 		return fmt.Errorf("add release: %q is not a run id", r.ID)
 	}
 	if err := d.add(ctx, from, name, r, shared); err != nil {

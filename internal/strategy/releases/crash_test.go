@@ -17,8 +17,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"stretcher/internal/strategy"
 	"stretcher/internal/testparts/again"
+	"stretcher/internal/text/runid"
 )
 
 func TestMain(m *testing.M) {
@@ -241,7 +241,7 @@ func checkClean(t *testing.T, d *Dir) {
 			if _, err := os.Lstat(d.Path(id)); err != nil {
 				t.Errorf("mark without release: %v", err)
 			}
-		} else if !strategy.IsRun(name) && !strategy.IsTemp(name) {
+		} else if !runid.Is(name) && !runid.IsTemp(name) {
 			t.Errorf("left in releases: %s", name)
 		}
 	}

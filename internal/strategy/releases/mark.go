@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"stretcher/internal/strategy"
+	"stretcher/internal/text/runid"
 )
 
 // State says how a release fared.
@@ -56,7 +56,7 @@ func (d *Dir) List() ([]Release, error) {
 	}
 	var list []Release
 	for _, e := range entries {
-		if !e.IsDir() || !strategy.IsRun(e.Name()) {
+		if !e.IsDir() || !runid.Is(e.Name()) {
 			continue
 		}
 		r, err := d.readMark(e.Name())
@@ -258,5 +258,5 @@ func (d *Dir) nextSeq() (int64, error) {
 // markID is the id of the release that a file name is the mark of.
 func markID(name string) (string, bool) {
 	id, ok := strings.CutSuffix(name, markSuffix)
-	return id, ok && strategy.IsRun(id)
+	return id, ok && runid.Is(id)
 }

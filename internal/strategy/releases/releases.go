@@ -33,7 +33,7 @@ import (
 	"syscall"
 
 	"stretcher/internal/disk"
-	"stretcher/internal/strategy"
+	"stretcher/internal/text/runid"
 )
 
 var (
@@ -336,7 +336,7 @@ func (d *Dir) switchTo(id string) error {
 
 // exists returns an error unless the release id is there.
 func (d *Dir) exists(id string) error {
-	if !strategy.IsRun(id) {
+	if !runid.Is(id) {
 		return fmt.Errorf("%q is not a run id", id)
 	}
 	in, err := d.openReleases()
@@ -386,6 +386,6 @@ func sweep(dir *os.Root, prefixes ...string) (left error) {
 func isLeftover(name string, prefixes []string) bool {
 	return slices.ContainsFunc(prefixes, func(prefix string) bool {
 		id, ok := strings.CutPrefix(name, prefix)
-		return ok && strategy.IsRun(id)
+		return ok && runid.Is(id)
 	})
 }

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"stretcher/internal/strategy"
+	"stretcher/internal/text/runid"
 )
 
 // Link says what a release shares with the one before it.
@@ -45,7 +45,7 @@ type Saved struct {
 // unfit for use.
 func (d *Dir) Reuse(ctx context.Context, staged *os.Root, id string, how Link) (Saved, error) {
 	none := Saved{}
-	if how == NoLink || !strategy.IsRun(id) {
+	if how == NoLink || !runid.Is(id) {
 		return none, nil
 	}
 	in, err := d.openReleases()

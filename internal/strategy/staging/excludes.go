@@ -11,6 +11,7 @@ import (
 	"stretcher/internal/strategy"
 	"stretcher/internal/strategy/filter"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/runid"
 )
 
 // MaxExcludeFrom bounds an exclude list, in bytes.
@@ -43,7 +44,7 @@ func Skip(t *strategy.Target, list []byte) (func(path string, dir bool) bool, er
 		return nil, err
 	}
 	return func(path string, dir bool) bool {
-		return excludes.Excluded(path, dir) || strategy.IsTemp(path)
+		return excludes.Excluded(path, dir) || runid.IsTemp(path)
 	}, nil
 }
 

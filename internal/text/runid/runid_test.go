@@ -1,4 +1,4 @@
-package strategy
+package runid
 
 import "testing"
 
@@ -24,13 +24,13 @@ func TestIsTemp(t *testing.T) {
 	}
 }
 
-func TestIsRun(t *testing.T) {
+func TestIs(t *testing.T) {
 	for id, want := range map[string]bool{
 		"01900000-0000-7000-8000-000000000001": true, "01900000-0000-7000-8000-00000000000F": false,
 		"01900000000070008000000000000001": false, "urn:uuid:01900000-0000-7000-8000-000000000001": false,
 		"": false, "..": false, "01900000-0000-7000-8000-000000000001x": false,
 	} {
-		if got := IsRun(id); got != want {
+		if got := Is(id); got != want {
 			t.Errorf("%q: %v", id, got)
 		}
 	}

@@ -1,4 +1,7 @@
-package strategy
+// Package runid is the ids of runs, and the names that are made of them.
+//
+// It imports no other package of this module.
+package runid
 
 import (
 	"strings"
@@ -18,11 +21,15 @@ func TempPrefix(run string) string { return tempPrefix + run + "-" }
 func IsTemp(name string) bool {
 	rest, ok := strings.CutPrefix(name, tempPrefix)
 	cut := strings.LastIndexByte(rest, '-')
-	return ok && cut >= 0 && IsRun(rest[:cut]) && isNumber(rest[cut+1:])
+	return ok && cut >= 0 && Is(rest[:cut]) && isNumber(rest[cut+1:])
 }
 
-// IsRun tells whether an id is one of a run.
-func IsRun(id string) bool {
+// New makes the id of a run: a UUIDv7, so that ids sort by time.
+func New() string { return uuid.Must(uuid.NewV7()).String() }
+
+// Is tells whether an id is one that this program gives. It becomes a file's
+// name.
+func Is(id string) bool {
 	parsed, err := uuid.Parse(id)
 	return err == nil && parsed.String() == id
 }
