@@ -35,7 +35,7 @@ const (
 	// left in the background may hold the pipe for ever; what the leader
 	// wrote itself is in the pipe already and needs a moment at most.
 	drain = time.Second
-	// afterKill bounds the wait for a killed leader: one in an
+	// afterKill bounds the wait for a killed group: one in an
 	// uninterruptible system call does not go away.
 	afterKill = 10 * time.Second
 	// groupPoll is how often a group that was told to end is looked at.
@@ -181,36 +181,37 @@ func grace(c Command) time.Duration {
 var errUnkillable = errors.New("still running after KILL")
 
 // stop ends the group: TERM, the grace, KILL. Members that outlive their
-// leader get the rest of the grace too.
+// leader get the rest of the grace too. It returns when none is left: what
+// comes next must not meet one that still works.
 func stop(pid int, grace time.Duration, ended chan error) error {
 	if grace != NoGrace {
 		_ = syscall.Kill(-pid, syscall.SIGTERM)
 	}
-	deadline := time.NewTimer(max(grace, 0))
-	defer deadline.Stop()
-	var err error
-	leader := ended
+	over := time.NewTimer(max(grace, 0))
+	defer over.Stop()
 	tick := time.NewTicker(groupPoll)
 	defer tick.Stop()
-	for gone := false; !gone; {
+	var err error
+	leader, killed := ended, false
+	for {
 		select {
 		case err = <-leader:
 			leader = nil
 		case <-tick.C:
-			gone = leader == nil && groupGone(pid)
-		case <-deadline.C:
+			if leader == nil && groupGone(pid) {
+				return err
+			}
+		case <-over.C:
+			if killed && leader != nil {
+				return errUnkillable
+			}
+			if killed { // members in an uninterruptible sleep: they do nothing any more
+				return err
+			}
 			_ = syscall.Kill(-pid, syscall.SIGKILL)
-			gone = true
+			killed = true
+			over.Reset(afterKill + drain)
 		}
-	}
-	if leader == nil {
-		return err
-	}
-	select {
-	case err = <-leader:
-		return err
-	case <-time.After(afterKill + drain):
-		return errUnkillable
 	}
 }
 

@@ -302,3 +302,25 @@ func TestExtraFiles(t *testing.T) {
 		t.Errorf("it read %q, %v", out.String(), err)
 	}
 }
+
+// TestNothingIsLeftAfterKill: when Run returns, no member of the group works
+// any more, however many there are to be killed.
+func TestNothingIsLeftAfterKill(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "pid")
+	group := 0
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		_, err := Run(ctx, Command{
+			Path: "sh", Grace: NoGrace, Started: func(pid int) { group = pid },
+			Args: []string{"-c", "for i in $(seq 60); do (while :; do :; done) & done; echo $$ >$0; wait", file},
+		})
+		done <- err
+	}()
+	waitForPid(t, file)
+	cancel()
+	<-done
+	if !groupGone(group) {
+		t.Errorf("members of group %d are still there", group)
+	}
+}
