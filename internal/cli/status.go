@@ -138,8 +138,8 @@ func (v verdict) String() string {
 
 func stamp(r *history.Run) string { return r.Finished.Local().Format(time.DateTime) }
 
-// printJSON prints one object on one line: dest, result, last and running,
-// each of them a run as history --json has it, or null.
+// printJSON prints one object on one line: dest, status, and the runs last and
+// running, each as history --json has it, or null.
 func (v verdict) printJSON(w io.Writer) error {
 	out := struct {
 		Dest    string          `json:"dest"`
