@@ -75,7 +75,9 @@ func newDeployer(ctx context.Context, s cli.Settings, m memory, second <-chan st
 	d := &deployer{t, provider{t}, executor{t}}
 	return d, func() {
 		d.removePrivate()
-		d.journal.EndCommand()
+		if m == noted {
+			d.journal.EndCommand()
+		}
 		d.fetcher.Store.Close()
 		d.journal.Close()
 		if d.cached != nil {
@@ -88,6 +90,9 @@ func newDeployer(ctx context.Context, s cli.Settings, m memory, second <-chan st
 // openJournal opens what the machine remembers. The error says why it will
 // remember nothing.
 func (t *tools) openJournal(ctx context.Context, m memory) (err error) {
+	if m == remembered {
+		t.log.Logger = t.log.With("run", t.id)
+	}
 	t.journal = journal.New(t.log)
 	path := t.settings.StateDir
 	switch err = t.settings.StateError; {
@@ -101,7 +106,6 @@ func (t *tools) openJournal(ctx context.Context, m memory) (err error) {
 		t.journal, err = journal.OpenNotes(path, t.log)
 		return err
 	}
-	t.log.Logger = t.log.With("run", t.id)
 	if t.journal, err = journal.Open(ctx, path, t.log); err != nil {
 		return err
 	}

@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"stretcher/internal/cli"
 	"stretcher/internal/fetch"
 	"stretcher/internal/strategy/preview"
-	"stretcher/internal/text/failure"
 )
 
 // runCheck parses and validates a manifest and prints what would run. An
@@ -27,10 +25,10 @@ func runCheck(ctx context.Context, o cli.ManifestOptions) error {
 	load.Warn = nil
 	loaded, err := load.Load(ctx, o.URL)
 	if err != nil {
-		return d.maskedLine(fmt.Errorf("manifest: %w", err))
+		return d.masked(fmt.Errorf("manifest: %w", err))
 	}
 	if err := d.settle(Spec{Loaded: loaded}); err != nil {
-		return err
+		return d.masked(err)
 	}
 	kinds := load.Rules.Kinds
 	if o.JSON {
@@ -50,7 +48,7 @@ func runPlan(ctx context.Context, o cli.ManifestOptions) (changes bool, err erro
 	}
 	p, err := d.plan(ctx, o.URL)
 	if err != nil {
-		return false, d.maskedLine(err)
+		return false, d.masked(err)
 	}
 	if o.JSON {
 		err = p.PrintJSON(o.Stdout)
@@ -109,11 +107,4 @@ func (d *deployer) planArchive(ctx context.Context, s Spec) (Archive, error) {
 		}
 	}
 	return d.fetchTo(ctx, s, func(int64) []string { return append([]string{os.TempDir()}, s.tempParents()...) })
-}
-
-// maskedLine keeps values of the environment out of an error, and puts joined
-// errors on one line.
-func (t *tools) maskedLine(err error) error {
-	line := strings.ReplaceAll(failure.Text(err), "\n", "; ")
-	return failure.Hinted(cli.Hint(err), failure.Retold(t.log.Masked(line), err))
 }

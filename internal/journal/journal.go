@@ -117,12 +117,18 @@ func (j *Journal) try(call func(context.Context, *history.Store) error) {
 	if err := call(context.Background(), j.db); err != nil {
 		j.log.Warn(failure.Text(err))
 		j.lost = true
+		if j.run.Finished.IsZero() {
+			j.own("a deployment that no history knows")
+		}
 	}
 }
 
-// Begin begins the run's record, in the step that run names. When its event has been handled or is being
-// handled, it says so and returns what it said. With force it is handled once
-// more.
+// remembers tells whether the history takes what is noted.
+func (j *Journal) remembers() bool { return j.db != nil && !j.lost }
+
+// Begin begins the run's record, in the step that run names. When its event
+// has been handled or is being handled, it says so and returns what it said.
+// With force it is handled once more.
 func (j *Journal) Begin(run history.Run, force bool) (taken string) {
 	if j.dir != nil {
 		run.Log = j.dir.Log(run.ID)
@@ -172,7 +178,8 @@ func (j *Journal) BeginCommand(id, what string) {
 	j.own(what)
 }
 
-// own makes the note that stands for a row.
+// own makes the note that stands for a row, with the directories that there
+// are already.
 func (j *Journal) own(what string) {
 	if j.dir == nil {
 		return
@@ -180,6 +187,9 @@ func (j *Journal) own(what string) {
 	owner := state.Owner{What: what, PID: os.Getpid(), Start: process.Start(os.Getpid())}
 	if err := j.dir.SetOwner(j.run.ID, owner); err != nil {
 		j.log.Warn(failure.Sayf("what this command leaves when it is killed is not known: %v", err))
+	}
+	for _, dir := range j.run.Staging {
+		_ = j.dir.AddOwned(j.run.ID, dir)
 	}
 }
 
@@ -257,13 +267,13 @@ func (j *Journal) Add(s history.Step) {
 // Finish notes how the run ended. With handled, its event will not run again.
 func (j *Journal) Finish(result history.Result, exit int, text string, handled bool) {
 	j.run.Result, j.run.Exit, j.run.Error, j.run.Finished = result, exit, text, time.Now()
-	j.EndCommand()
 	// Worth another attempt, since the disk may have room again: without its
 	// end the run would count as dead, and its event would run once more.
 	j.lost = false
 	steps := j.steps
 	j.steps = nil
 	j.try(func(ctx context.Context, db *history.Store) error { return db.Finish(ctx, j.run, handled, steps...) })
+	j.EndCommand()
 }
 
 // Prune forgets runs older than keep.

@@ -321,3 +321,30 @@ func TestWrittenTogether(t *testing.T) {
 		t.Errorf("at the end: %d steps", n)
 	}
 }
+
+// A run whose history is lost, at its start or later, notes what it may leave
+// as a command does that has no row.
+func TestLostHistory(t *testing.T) {
+	for _, later := range []bool{false, true} {
+		j := open(t, "")
+		if !later {
+			must(t, j.db.Close())
+		}
+		j.Begin(aRun(true), false)
+		id := j.run.ID
+		first, second := "/tmp/"+runid.TempPrefix(id)+"0", "/tmp/"+runid.TempPrefix(id)+"1"
+		j.Leave(first)
+		if later {
+			must(t, j.db.Close())
+		}
+		j.Leave(second)
+		owner, ok := j.dir.Owners()[id]
+		if !ok || owner.PID != os.Getpid() || !slices.Equal(owner.Dirs, []string{first, second}) {
+			t.Errorf("lost later: %v: noted %v, %+v", later, ok, owner)
+		}
+		j.Finish(history.Good, 0, "", true)
+		if all := j.dir.Owners(); len(all) > 0 {
+			t.Errorf("lost later: %v: noted still: %v", later, all)
+		}
+	}
+}

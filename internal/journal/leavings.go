@@ -70,8 +70,8 @@ func leavings() []leaving {
 // Leave notes a temporary directory that is about to be made.
 func (j *Journal) Leave(dir string) {
 	j.run.Staging = append(j.run.Staging, dir)
-	if j.db != nil {
-		j.write()
+	if j.remembers() {
+		j.write() // or, when that fails, notes all directories
 	} else if j.dir != nil {
 		_ = j.dir.AddOwned(j.run.ID, dir)
 	}

@@ -91,11 +91,12 @@ func Class(err error) error {
 	return err
 }
 
-// Text is what is said of an error: its text, with the paths quoted that
-// package os leaves bare. Errors are made into text here and in Sayf, and
-// nowhere else.
+// Text is what is said of an error, in one line: its text, with the paths
+// quoted that package os leaves bare. Errors are made into text here and in
+// Sayf, and nowhere else.
 func Text(err error) string {
-	return strings.NewReplacer(quotedPaths(err)...).Replace(err.Error())
+	text := strings.NewReplacer(quotedPaths(err)...).Replace(err.Error())
+	return strings.ReplaceAll(text, "\n", "; ") // of errors that were joined
 }
 
 // quotedPaths are pairs of what causes of an error from package os say and

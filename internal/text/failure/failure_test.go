@@ -23,7 +23,7 @@ func TestText(t *testing.T) {
 		`walk "/x": open "/a b": permission denied`:                      inner,
 		`sync: open "/a b": permission denied`:                           fmt.Errorf("sync: %w", open),
 		`open "/a b": permission denied; open "/a b": permission denied`: fmt.Errorf("%w; %w", open, open),
-		"open \"/a b\": permission denied\nwalk \"/x\": " + Text(open):   errors.Join(open, inner),
+		"open \"/a b\": permission denied; walk \"/x\": " + Text(open):   errors.Join(open, inner),
 		`lock: open "/a b": permission denied, and "/c": no`: Hinted("wait", fmt.Errorf("lock: %w, and %q: no",
 			open, "/c")),
 		`refused: open "/a b": permission denied`: Refused("refused: %w", open),
