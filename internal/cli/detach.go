@@ -1,28 +1,30 @@
 package cli
 
 import (
-	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 
+	"stretcher/internal/disk"
 	"stretcher/internal/event"
 )
 
 // detached starts this program again with the same event, in a session of its
 // own and without our output, and does not wait: a Serf agent waits for its
 // handlers, and for whoever holds their output.
-func (o *rootOptions) detached(urls []string, stderr io.Writer) (outcome string, err error) {
+func (o *rootOptions) detached(ctx context.Context, urls []string, stderr io.Writer) (outcome string, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", fmt.Errorf("--detach: %w", err)
 	}
 	stdin, env := o.handedOn(urls)
-	payload, err := io.ReadAll(io.LimitReader(stdin, event.MaxSize+1))
+	payload, err := event.Drain(ctx, stdin, event.MaxSize+1)
 	if err != nil {
 		return "", fmt.Errorf("--detach: read event: %w", err)
 	}
@@ -71,12 +73,20 @@ func (l line) undetached() []string {
 
 // unnamedFile returns an open file with the data that nobody else can open.
 func unnamedFile(data []byte) (*os.File, error) {
-	f, err := os.CreateTemp("", ".stretcher-event-*")
+	path, err := filepath.Abs(os.TempDir())
 	if err != nil {
 		return nil, err
 	}
-	_ = os.Remove(f.Name())
-	if _, err := io.Copy(f, bytes.NewReader(data)); err != nil {
+	dir, err := disk.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	f, err := disk.Unnamed(dir.Root())
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.Write(data); err != nil {
 		_ = f.Close()
 		return nil, err
 	}

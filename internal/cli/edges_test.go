@@ -9,9 +9,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"stretcher/internal/disk"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/text/failure"
 )
@@ -166,5 +168,67 @@ func TestVerdict(t *testing.T) {
 		if tc.v.status() != tc.status || tc.v.String() != tc.want {
 			t.Errorf("status %d, said %q; want %d, %q", tc.v.status(), tc.v, tc.status, tc.want)
 		}
+	}
+}
+
+// TestOpenPipe: a signal ends the wait for an event on a pipe that nobody
+// closes, also where no deployment reads it.
+func TestOpenPipe(t *testing.T) {
+	const reply = "error: read the query's payload: interrupted by signal terminated\n"
+	for _, tc := range []struct {
+		args, env      []string
+		status         int
+		stdout, stderr string
+	}{
+		{[]string{"--detach"}, nil, 143, "", "stretcher: --detach: read event: interrupted by signal terminated\n"},
+		{nil, []string{"SERF_EVENT=query", "SERF_QUERY_NAME=status"}, ExitGood, reply, ""},
+	} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		late := time.AfterFunc(time.Minute, func() { _ = w.Close() }) // a test that fails must end
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(failure.Signal{Signal: syscall.SIGTERM})
+		var stdout, stderr bytes.Buffer
+		p := Process{Args: append([]string{"stretcher"}, tc.args...), Environ: append(tc.env, "HOME=/nowhere"),
+			Stdin: r, Stdout: &stdout, Stderr: &stderr}
+		status := Main(ctx, p, Actions{})
+		if status != tc.status || stdout.String() != tc.stdout || stderr.String() != tc.stderr {
+			t.Errorf("%q: status %d, printed %q, said %q", tc.args, status, &stdout, &stderr)
+		}
+		if late.Stop() {
+			_ = w.Close()
+		}
+	}
+}
+
+// TestUnnamedFile: what a process in the background reads has never had a name
+// that others could open it by, where the file system has such files.
+func TestUnnamedFile(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	f, err := unnamedFile([]byte("s3://user:password@b/k"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if text, err := io.ReadAll(f); err != nil || string(text) != "s3://user:password@b/k" {
+		t.Errorf("it holds %q, %v", text, err)
+	}
+	dir, err := disk.Open(os.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	other, err := disk.Unnamed(dir.Root())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if err := disk.Link(other, dir.Root(), "other"); err != nil {
+		t.Skip("no files without a name here: ", err)
+	}
+	if err := disk.Link(f, dir.Root(), "event"); err != nil { // it refuses one whose name was removed
+		t.Error(err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"stretcher/internal/event"
 	"stretcher/internal/text/failure"
 )
 
@@ -55,9 +56,12 @@ func (o *rootOptions) answerDeploy(ctx context.Context) string {
 }
 
 func (o *rootOptions) answerStatus(ctx context.Context) string {
-	payload, err := io.ReadAll(io.LimitReader(o.Stdin, maxReply))
+	payload, err := event.Drain(ctx, o.Stdin, maxReply)
+	if err != nil {
+		return "error: read the query's payload: " + failure.Text(err)
+	}
 	dest := strings.TrimSpace(string(payload))
-	if err != nil || dest == "" {
+	if dest == "" {
 		return "error: the query's payload must be a dest"
 	}
 	if dest, err = filepath.Abs(dest); err != nil {

@@ -84,7 +84,7 @@ func (o *rootOptions) run(ctx context.Context, args []string) (int, error) {
 func (o *rootOptions) start(ctx context.Context, d DeployOptions) (outcome string, err error) {
 	d.Stdin, d.Terminal = o.Stdin, isTerminal(o.Stdin)
 	if o.detach && (len(d.URLs) > 0 || !d.Terminal) {
-		outcome, err = o.detached(d.URLs, d.Stderr)
+		outcome, err = o.detached(ctx, d.URLs, d.Stderr)
 	} else {
 		outcome, err = o.actions.Deploy(ctx, d)
 	}

@@ -26,29 +26,8 @@ type Input struct {
 // Read returns the event that started this process, or nil when there is
 // nothing to do: an empty Consul array, or a Serf event of another kind. The
 // error is failure.ErrUsage when nobody gave a URL, else failure.ErrMalformed.
-//
-// It does not wait longer than ctx does. What reads the input then goes on
-// until the process ends, because a pipe that nobody closes can't be
-// interrupted.
+// It does not wait longer than ctx does.
 func Read(ctx context.Context, in Input) (*Event, error) {
-	type result struct {
-		e   *Event
-		err error
-	}
-	done := make(chan result, 1)
-	go func() {
-		e, err := read(in)
-		done <- result{e, err}
-	}()
-	select {
-	case r := <-done:
-		return r.e, r.err
-	case <-ctx.Done():
-		return nil, fmt.Errorf("read event: %w", context.Cause(ctx))
-	}
-}
-
-func read(in Input) (*Event, error) {
 	kind := in.Getenv("SERF_EVENT")
 	query := kind == "query" && in.Getenv("SERF_QUERY_NAME") == "deploy"
 	switch {
@@ -61,13 +40,34 @@ func read(in Input) (*Event, error) {
 	case kind != "" && kind != "user" && !query:
 		return nil, nil // member-join and the like put a node list on stdin
 	}
-	return fromStdin(in)
+	return fromStdin(ctx, in)
 }
 
-func fromStdin(in Input) (*Event, error) {
-	data, err := io.ReadAll(io.LimitReader(in.Stdin, MaxSize+1))
+// Drain reads r to its end, but at most limit bytes, and does not wait longer
+// than ctx does: the error is the cause of that. What reads then goes on until
+// the process ends, because a pipe that nobody closes can't be interrupted.
+func Drain(ctx context.Context, r io.Reader, limit int64) ([]byte, error) {
+	type result struct {
+		data []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		data, err := io.ReadAll(io.LimitReader(r, limit))
+		done <- result{data, err}
+	}()
+	select {
+	case r := <-done:
+		return r.data, r.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+func fromStdin(ctx context.Context, in Input) (*Event, error) {
+	data, err := Drain(ctx, in.Stdin, MaxSize+1)
 	if err != nil {
-		return nil, fmt.Errorf("read event from standard input: %w", err)
+		return nil, fmt.Errorf("read event: %w", err)
 	}
 	if len(data) > MaxSize {
 		return nil, failure.Malformed("event on standard input is larger than %d bytes", MaxSize)
