@@ -140,7 +140,7 @@ func (t *tools) askHost(stateError error, m memory) error {
 }
 
 // run is how far one execution has come. This file alone changes it: all else
-// gets a copy.
+// gets a copy, which is its own.
 type run struct {
 	spec     Spec
 	archive  Archive

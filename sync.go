@@ -43,9 +43,21 @@ func (d *deployer) open(s Spec, whole bool, told func() run) (Spec, error) {
 	s.Dest = dest
 	s.Strategy, err = strategies.List().New(s.SyncStrategy, t)
 	if err == nil && missing == nil {
-		err = d.policy.Dest(dest.Real())
+		err = d.judge(dest)
 	}
 	return s, err
+}
+
+// judge asks the host policy about a dest that has been opened, and whether it
+// is apart from what this machine remembers.
+func (d *deployer) judge(dest *disk.Dest) error {
+	if err := d.policy.Dest(dest.Real()); err != nil {
+		return err
+	}
+	if dir := d.journal.State(); dir != nil {
+		return apart(dest.Real(), dir.Path())
+	}
+	return nil
 }
 
 // close closes dest.

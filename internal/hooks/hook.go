@@ -15,10 +15,6 @@ const (
 	Porter = "porter" // lists in the manifest
 )
 
-// Dialects returns the dialects in the order in which their hooks run at one
-// point.
-func Dialects() []string { return []string{P2, OCI, Porter} }
-
 // Condition says whether a hook runs, depending on the step it follows.
 type Condition string
 

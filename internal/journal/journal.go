@@ -249,7 +249,10 @@ func (j *Journal) Step() string { return j.run.Step }
 func (j *Journal) Aside(step string, do func()) {
 	before := j.run.Step
 	j.Enter(step)
-	defer func() { j.Describe(func(run *history.Run) { run.Step = before }) }()
+	defer func() {
+		j.Describe(func(run *history.Run) { run.Step = before })
+		j.write() // the run may be killed now
+	}()
 	do()
 }
 

@@ -28,13 +28,6 @@ import (
 	"stretcher/internal/hooks"
 )
 
-// The directories of podman and CRI-O. They hold hooks for the host's
-// containers: read them only when the host's policy says so.
-const (
-	DefaultDir  = "/usr/share/containers/oci/hooks.d"
-	OverrideDir = "/etc/containers/oci/hooks.d"
-)
-
 // maxDefinition bounds a definition, in bytes.
 const maxDefinition = 1 << 20
 
