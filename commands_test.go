@@ -2,7 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -18,9 +22,6 @@ import (
 // TestNotifyIsLimited: a success or failure command that hangs ends, and the
 // next one runs. One with a timeout of its own has that.
 func TestNotifyIsLimited(t *testing.T) {
-	if notifyTimeout != 10*time.Minute {
-		t.Errorf("docs/manifest.md says ten minutes, the limit is %v", notifyTimeout)
-	}
 	var said, printed bytes.Buffer
 	log := runlog.New(runlog.Options{Writers: []io.Writer{&said}})
 	x := executor{&tools{
@@ -41,5 +42,66 @@ func TestNotifyIsLimited(t *testing.T) {
 	}
 	if printed.String() != "last\n" {
 		t.Errorf("printed %q: the last command did not run", &printed)
+	}
+}
+
+// TestLimitsAreDocumented: the documents name the limits that the program has.
+func TestLimitsAreDocumented(t *testing.T) {
+	for _, tc := range []struct {
+		limit, unit time.Duration
+		doc, text   string
+	}{
+		{notifyTimeout, time.Minute, "manifest.md", "of its own is ended after %d minutes;"},
+		{afterSignal, time.Second, "manifest.md", "after an interruption, failure commands have %d seconds in all."},
+		{afterSignal, time.Second, "operations.md", "Then the `failure` commands run, for %d s at most,"},
+		{afterSignal / 2, time.Second, "strategies.md", "the commands that run again have %d of the 60 s of"},
+		{secondAfter, time.Second, "operations.md", "unless it comes within %d s of the first:"},
+	} {
+		text, err := os.ReadFile("docs/" + tc.doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := fmt.Sprintf(tc.text, tc.limit/tc.unit)
+		if tc.limit%tc.unit != 0 || !strings.Contains(strings.Join(strings.Fields(string(text)), " "), want) {
+			t.Errorf("docs/%s does not say %q; the limit is %v", tc.doc, want, tc.limit)
+		}
+	}
+}
+
+// TestExtend: what is left to do after an interruption ends at its limit, at a
+// second signal, and not without an interruption.
+func TestExtend(t *testing.T) {
+	interrupted, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	none, again := make(chan struct{}), make(chan struct{})
+	close(again)
+	for name, tc := range map[string]struct {
+		ctx    context.Context
+		limit  time.Duration
+		second chan struct{}
+		ends   bool
+	}{
+		"limit":             {interrupted, time.Millisecond, none, true},
+		"second signal":     {interrupted, time.Hour, again, true},
+		"time left":         {interrupted, time.Hour, none, false},
+		"not interrupted":   {t.Context(), time.Millisecond, none, false},
+		"nothing but haste": {t.Context(), time.Hour, again, false},
+	} {
+		ctx, cancel := extend(tc.ctx, t.Context(), tc.limit, tc.second)
+		wait := time.Minute
+		if !tc.ends {
+			wait = 50 * time.Millisecond
+		}
+		select {
+		case <-ctx.Done():
+			if !tc.ends || !errors.Is(context.Cause(ctx), errTooLate) {
+				t.Errorf("%s: ended with %v", name, context.Cause(ctx))
+			}
+		case <-time.After(wait):
+			if tc.ends {
+				t.Errorf("%s: goes on", name)
+			}
+		}
+		cancel()
 	}
 }
