@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,6 +24,8 @@ import (
 	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/manifest"
+	"stretcher/internal/strategy"
+	"stretcher/internal/strategy/staging"
 	"stretcher/internal/text/failure"
 )
 
@@ -245,17 +248,18 @@ func (t *tools) masked(err error) error {
 	return failure.Hinted(cli.Hint(err), failure.Retold(t.log.Masked(failure.Text(err)), err))
 }
 
-// fetchTree fetches the archive, verifies it and unpacks it in one of parents.
-func (d *deployer) fetchTree(ctx context.Context, s Spec, parents ...string) (r run, err error) {
-	r = run{spec: s}
-	if r.archive, err = d.fetch(ctx, s); err != nil {
-		return r, fmt.Errorf("fetch: %w", err)
+// fetchTree fetches the archive, verifies it and unpacks it in one of places.
+func (d *deployer) fetchTree(ctx context.Context, s Spec, p places) (*staging.Tree, error) {
+	a, err := d.fetch(ctx, s)
+	if err != nil {
+		return nil, fmt.Errorf("fetch: %w", err)
 	}
-	defer r.archive.close()
-	if r.staged, err = d.unpack(ctx, s, r.archive, parents...); err != nil {
-		return r, fmt.Errorf("extract: %w", err)
+	defer a.close()
+	tree, err := d.unpack(ctx, s, a, p)
+	if err != nil {
+		return nil, fmt.Errorf("extract: %w", err)
 	}
-	return r, nil
+	return tree, nil
 }
 
 // runHooksByName runs the hooks that the manifest has under a name, in the
@@ -287,10 +291,12 @@ func (d *deployer) runNamed(ctx context.Context, o cli.RunHooksOptions) (code in
 	}
 	r := run{spec: s}
 	if s.hasSrc() {
-		if r, err = d.fetchTree(ctx, s, os.TempDir()); err != nil {
+		tree, err := d.fetchTree(ctx, s, places{d.private, []string{os.TempDir()}, nil})
+		if err != nil {
 			return cli.Status(err), err
 		}
-		defer r.staged.Close()
+		defer tree.Close()
+		r.staged = strategy.Staged{Dir: tree.Dir}
 	}
 	if err := set.PrepareNamed(d.hookDir(s)); err != nil {
 		return cli.ExitFailed, err
@@ -364,21 +370,23 @@ func (d *deployer) installPod(ctx context.Context, o cli.InstallHooksOptions) er
 	case s.Name == "":
 		return failure.Malformed("manifest: name: a hook pod has one")
 	}
-	if err := os.MkdirAll(root, 0o755); err != nil {
+	place, err := d.openHooksRoot(root)
+	if err != nil {
 		return err
 	}
+	defer place.Close()
 	unlock, err := d.lock(ctx, root)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = unlock() }()
-	r, err := d.fetchTree(ctx, s, root)
+	tree, err := d.fetchTree(ctx, s, d.besideHooks(place))
 	if err != nil {
 		return err
 	}
-	defer r.staged.Close()
+	defer tree.Close()
 	links, err := p2.Install(p2.Bundle{
-		Root: root, Event: o.Event, Pod: s.Name, Version: hex.EncodeToString(s.Checksum.Digest), Tree: r.stagedPath(),
+		Root: root, Event: o.Event, Pod: s.Name, Version: hex.EncodeToString(s.Checksum.Digest), Tree: tree.Dir.Path(),
 	})
 	if err != nil {
 		return err
@@ -391,6 +399,50 @@ func (d *deployer) installPod(ctx context.Context, o cli.InstallHooksOptions) er
 		d.log.Warn(fmt.Sprintf("these hooks are not run: %q is not among the host policy's hooks.dirs", exec))
 	}
 	return nil
+}
+
+// besideHooks are the places where a hook pod is unpacked. It is renamed from
+// there, so that they are on the file system of the pods: the root itself if
+// it can be. root plays the part of a dest that is there.
+func (d *deployer) besideHooks(root *disk.Dir) places {
+	return places{d.private, nil, &disk.Dest{Parent: root, Name: ".", Dir: root, Given: root.Path()}}
+}
+
+// openHooksRoot opens the directory below which hook pods are laid out. It
+// makes the directory, if it is not there, once it is sure that a pod could be
+// unpacked beside it.
+func (d *deployer) openHooksRoot(path string) (*disk.Dir, error) {
+	dir, missing, err := nearest(path)
+	if err == nil {
+		if err = d.besideHooks(dir).check("staging directory", strategy.Where{SameDevice: true}); err != nil {
+			_ = dir.Close()
+		}
+	}
+	for ; err == nil && len(missing) > 0; missing = missing[1:] {
+		var next *disk.Dir
+		if next, err = dir.Make(missing[0], 0o755); errors.Is(err, fs.ErrExist) { // since then
+			next, err = dir.Sub(missing[0])
+		}
+		_ = dir.Close()
+		dir = next
+	}
+	if err != nil {
+		return nil, fmt.Errorf("hooks root: %w", err)
+	}
+	return dir, nil
+}
+
+// nearest opens the directory at path, or the nearest one above it that is
+// there, and returns the names that are missing.
+func nearest(path string) (dir *disk.Dir, missing []string, err error) {
+	for {
+		dir, err = disk.Open(path)
+		if !errors.Is(err, fs.ErrNotExist) || path == filepath.Dir(path) {
+			return dir, missing, err
+		}
+		missing = slices.Insert(missing, 0, filepath.Base(path))
+		path = filepath.Dir(path)
+	}
 }
 
 // hooksRoot is the directory below which hook pods are laid out: the flag's,

@@ -206,13 +206,20 @@ type places struct {
 
 // Private makes a directory.
 func (p places) Private(what string, w strategy.Where) (*disk.Dir, error) {
+	return p.private.Make(p.wanted(what, w))
+}
+
+// check tells whether there is a place for a directory.
+func (p places) check(what string, w strategy.Where) error { return p.private.Check(p.wanted(what, w)) }
+
+func (p places) wanted(what string, w strategy.Where) disk.Wanted {
 	wanted := disk.Wanted{
 		What: what, Size: -1, Dest: cmp.Or(w.Dest, p.dest), SameDevice: w.SameDevice, Full: w.Full, Candidates: p.candidates,
 	}
 	if w.SameDevice && p.dest != nil {
 		wanted.Candidates = []string{p.dest.Parent.Path()}
 	}
-	return p.private.Make(wanted)
+	return wanted
 }
 
 // Drop removes a directory.
@@ -221,16 +228,12 @@ func (p places) Drop(dir *disk.Dir) error { return p.private.Drop(dir) }
 // errNoDest: what is unpacked is not deployed.
 var errNoDest = errors.New("there is no dest")
 
-// unpack unpacks an archive that is not deployed, in the first of parents that
-// has room for it.
-func (d *deployer) unpack(ctx context.Context, s Spec, a Archive, parents ...string) (strategy.Staged, error) {
+// unpack unpacks an archive that is not deployed in one of places: on the file
+// system of their dest, where they have one.
+func (d *deployer) unpack(ctx context.Context, s Spec, a Archive, p places) (*staging.Tree, error) {
 	t := d.target(s, func() run { return run{spec: s, archive: a} })
-	t.NoDest, t.Place = errNoDest, places{d.private, parents, nil}
-	tree, err := staging.Unpack(ctx, &t, a.File, false)
-	if err != nil {
-		return strategy.Staged{}, err
-	}
-	return strategy.Staged{Dir: tree.Dir}, tree.Work.Close()
+	t.NoDest, t.Place = errNoDest, p
+	return staging.Unpack(ctx, &t, a.File, p.dest != nil)
 }
 
 // removePrivate removes the run's private directories.

@@ -117,7 +117,7 @@ func (s *search) known(path string) bool {
 
 var (
 	errInDest = errors.New("is in dest")
-	errDevice = errors.New("is on another file system than dest")
+	errDevice = errors.New("is on another file system than")
 )
 
 // judge says why a place will not do.
@@ -126,7 +126,7 @@ func (s *search) judge(d *Dir) error {
 		return fmt.Errorf("%q %w", d.Path(), errInDest)
 	}
 	if s.Dest != nil && s.SameDevice && !sameMount(int(d.file.Fd()), s.target()) {
-		return fmt.Errorf("%q %w", d.Path(), errDevice)
+		return fmt.Errorf("%q %w %q", d.Path(), errDevice, s.Dest.Real())
 	}
 	if err := unix.Faccessat(int(d.file.Fd()), ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
 		return &fs.PathError{Op: "write", Path: d.Path(), Err: err}
@@ -170,7 +170,7 @@ func (s *search) failed() error {
 	}
 	where := "on any file system"
 	if s.Dest != nil && s.SameDevice {
-		where = "on the file system of dest"
+		where = fmt.Sprintf("on the file system of %q", s.Dest.Real())
 	}
 	hint := fmt.Sprintf("let root or uid %d alone write a directory %s and all above it; or put the state directory there",
 		os.Geteuid(), where)

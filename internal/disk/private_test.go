@@ -85,7 +85,7 @@ func TestPrivatePlaceDevice(t *testing.T) {
 	}
 	must(t, os.Chmod(filepath.Join(top, "mnt"), 0o777))
 	_, err = placeOf(t, w)
-	if !errors.Is(err, failure.ErrRefused) || !strings.Contains(failure.Hint(err), "file system of dest") {
+	if !errors.Is(err, failure.ErrRefused) || !strings.Contains(failure.Hint(err), "on the file system of \"") {
 		t.Errorf("nowhere: %v, %q", err, failure.Hint(err))
 	}
 	w.SameDevice = false

@@ -35,10 +35,7 @@ func NewPrivate(j *Journal) *Private { return &Private{journal: j} }
 // Make makes a directory in the best place that is wanted, which may be in the
 // state directory. The caller closes it; Remove removes it.
 func (p *Private) Make(w disk.Wanted) (*disk.Dir, error) {
-	if dir := p.journal.State(); dir != nil {
-		w.State = dir.Path()
-	}
-	places, err := disk.Places(w)
+	places, err := disk.Places(p.withState(w))
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +49,22 @@ func (p *Private) Make(w disk.Wanted) (*disk.Dir, error) {
 		}
 	}
 	return nil, err
+}
+
+// Check tells whether there is a place for what is wanted. It makes nothing.
+func (p *Private) Check(w disk.Wanted) error {
+	dir, err := disk.Private(p.withState(w))
+	if err != nil {
+		return err
+	}
+	return dir.Close()
+}
+
+func (p *Private) withState(w disk.Wanted) disk.Wanted {
+	if dir := p.journal.State(); dir != nil {
+		w.State = dir.Path()
+	}
+	return w
 }
 
 // Path makes a directory for a program that is told its path.
