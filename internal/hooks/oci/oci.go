@@ -6,7 +6,7 @@
 // own; when is the set of conditions on which it fires; a definition in a
 // later directory masks the one of the same name in an earlier one.
 //
-// It imports the engine and knows no other dialect.
+// It imports the engine, and disk to open files, and knows no other dialect.
 package oci
 
 import (
@@ -25,6 +25,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"stretcher/internal/disk"
 	"stretcher/internal/hooks"
 )
 
@@ -109,17 +110,10 @@ func readFile(path string) (*Definition, error) {
 	return d, nil
 }
 
-// content reads a definition. It opens nothing but regular files: a FIFO
-// would be waited on.
+// content reads a definition. It opens nothing but regular files: a FIFO would
+// be waited on. No symlink of another user's leads it elsewhere.
 func content(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%q is not a regular file", path)
-	}
-	f, err := os.Open(path)
+	f, err := disk.OpenRegular(path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}

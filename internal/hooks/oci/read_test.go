@@ -2,12 +2,14 @@ package oci
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"stretcher/internal/disk"
 	"stretcher/internal/hooks"
 )
 
@@ -167,6 +169,27 @@ func TestLoadReportsEachBadFile(t *testing.T) {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in %v", want, err)
 		}
+	}
+}
+
+// TestLoadFollowsNoForeignLink: root reads no definition that another user has
+// chosen by a symlink.
+func TestLoadFollowsNoForeignLink(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: another user owns the link")
+	}
+	const stranger = 47001
+	top := t.TempDir()
+	path := put(t, filepath.Join(top, "elsewhere"), "a.json", always("prestart", "x"))
+	dir := filepath.Join(top, "oci.d")
+	must(t, os.Mkdir(dir, 0o755))
+	for _, link := range []string{"foreign.json", "own.json"} {
+		must(t, os.Symlink(path, filepath.Join(dir, link)))
+	}
+	must(t, os.Lchown(filepath.Join(dir, "foreign.json"), stranger, stranger))
+	defs, err := Load([]string{dir})
+	if got := names(defs); !slices.Equal(got, []string{"own.json:x"}) || !errors.Is(err, disk.ErrForeignLink) {
+		t.Errorf("definitions %q, err = %v", got, err)
 	}
 }
 
