@@ -123,7 +123,9 @@ func (d *deployer) revert(ctx, closing context.Context, r run, why error) error 
 		case err != nil:
 			why = fmt.Errorf("%w; %w", why, err)
 		}
-		if _, err := s.Prune(closing); err != nil {
+		removed, err := s.Prune(closing)
+		d.sayRemoved(removed)
+		if err != nil {
 			d.log.Warn(failure.Sayf("releases that failed stay: %v", err))
 		}
 	})

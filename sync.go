@@ -185,9 +185,7 @@ func (d *deployer) hasOld(r run) bool {
 // deployed is live and good.
 func (d *deployer) prune(ctx context.Context, r run) error {
 	removed, err := r.reverter().Prune(ctx)
-	for _, id := range removed {
-		d.log.Info(fmt.Sprintf("removed release %s", id))
-	}
+	d.sayRemoved(removed)
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
@@ -195,6 +193,13 @@ func (d *deployer) prune(ctx context.Context, r run) error {
 		d.log.Warn(failure.Sayf("old releases stay: %v", err))
 	}
 	return nil
+}
+
+// sayRemoved says which deployments are gone.
+func (d *deployer) sayRemoved(ids []string) {
+	for _, id := range ids {
+		d.log.Info(fmt.Sprintf("removed release %s", id))
+	}
 }
 
 // places makes the private directories of a strategy.

@@ -93,7 +93,7 @@ type Reverter interface {
 	Old() ([]string, error)
 
 	// Prune removes the deployments that are one too many; after Revert only
-	// those that have failed. It returns those that are gone, even with an
+	// those that have failed, and none if this run had changed nothing. It returns those that are gone, even with an
 	// error.
 	Prune(ctx context.Context) (removed []string, err error)
 }

@@ -95,10 +95,10 @@ func (d *deployment) sweep(ctx context.Context) {
 // Revert marks the release of a run that has failed, and switches back to the
 // last good one if it is live.
 func (d *deployment) Revert(_ context.Context, why string) (to string, err error) {
-	if !d.added && !d.switched {
+	d.failed = true
+	if !d.hasChanged() {
 		return "", nil
 	}
-	d.failed = true
 	if d.added { // not one that was good before
 		if err := d.dir.Mark(d.id, Bad, why); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			d.t.Log.Warn(failure.Text(err))
@@ -121,6 +121,10 @@ func (d *deployment) Revert(_ context.Context, why string) (to string, err error
 	}
 	return to, err
 }
+
+// hasChanged tells whether the run has made a release, or a part of one, or has
+// switched to one.
+func (d *deployment) hasChanged() bool { return d.added || d.switched }
 
 // stays says that the release that has failed is live all the same.
 func (d *deployment) stays(err error) error {
@@ -150,8 +154,12 @@ func (d *deployment) Old() ([]string, error) {
 }
 
 // Prune removes old releases; after Revert, those that have failed, save the
-// newest, for who looks for the reason.
+// newest, for who looks for the reason. A run that has changed nothing before
+// it failed removes nothing: how many good ones stay is for good runs to say.
 func (d *deployment) Prune(ctx context.Context) ([]string, error) {
+	if d.failed && !d.hasChanged() {
+		return nil, nil
+	}
 	if d.failed {
 		return d.dir.PruneBad(ctx, d.id)
 	}

@@ -131,6 +131,18 @@ func (r *runs) Drop(dir *disk.Dir) error { return os.RemoveAll(dir.Path()) }
 // been judged.
 func (r *runs) begin(n int, change func(*strategy.Target)) *deployment {
 	r.t.Helper()
+	d := r.run(n, change)
+	must(r.t, errors.Join(d.CheckLayout(), d.Check()))
+	staged, err := d.Stage(r.t.Context(), r.archive(n))
+	must(r.t, err)
+	r.t.Cleanup(func() { _ = staged.Close() })
+	must(r.t, d.Sync(r.t.Context(), &staged))
+	return d
+}
+
+// run is the n-th run, which has done nothing yet.
+func (r *runs) run(n int, change func(*strategy.Target)) *deployment {
+	r.t.Helper()
 	dest, err := disk.OpenDest(r.dest)
 	must(r.t, err)
 	r.t.Cleanup(func() { _ = dest.Close() })
@@ -143,13 +155,7 @@ func (r *runs) begin(n int, change func(*strategy.Target)) *deployment {
 	if change != nil {
 		change(&target)
 	}
-	d := newDeployment(target)
-	must(r.t, errors.Join(d.CheckLayout(), d.Check()))
-	staged, err := d.Stage(r.t.Context(), r.archive(n))
-	must(r.t, err)
-	r.t.Cleanup(func() { _ = staged.Close() })
-	must(r.t, d.Sync(r.t.Context(), &staged))
-	return d
+	return newDeployment(target)
 }
 
 // archive is an archive of one file, which holds n.
@@ -270,15 +276,46 @@ func TestRevertOfTheOnlyOne(t *testing.T) {
 func TestNothingToRevert(t *testing.T) {
 	r := newRuns(t)
 	r.deploy(1)
-	dest, err := disk.OpenDest(r.dest)
-	must(t, err)
-	defer dest.Close()
-	d := newDeployment(strategy.Target{Run: id(2), Dest: dest, Tools: strategy.Tools{Log: &r.log, Place: r}})
+	r.deploy(2)
+	d := r.run(3, func(t *strategy.Target) { t.Releases.Keep = 1 })
 	must(t, d.CheckLayout())
 	if to, err := d.Revert(t.Context(), "it failed"); to != "" || err != nil {
 		t.Errorf("reverted to %q, %v", to, err)
 	}
-	if got := r.live(); got != "1" || len(r.log.Lines) == 0 {
+	if gone, err := d.Prune(t.Context()); len(gone) > 0 || err != nil {
+		t.Errorf("gone: %v, %v", gone, err)
+	}
+	if got := r.live(); got != "2" || len(r.log.Lines) == 0 {
+		t.Errorf("%s is live", got)
+	}
+}
+
+// TestFailedSwitch: a rollback that can't switch removes nothing, however few
+// releases the old manifest keeps.
+func TestFailedSwitch(t *testing.T) {
+	r := newRuns(t)
+	for n := 1; n <= 4; n++ {
+		r.deploy(n)
+	}
+	must(t, os.MkdirAll(filepath.Join(r.dest, newCurrent+id(1), "x"), 0o755))
+	d := r.run(5, func(t *strategy.Target) { t.Releases.Back, t.Releases.Keep = id(1), 1 })
+	must(t, d.CheckLayout())
+	staged, err := d.Stage(t.Context(), nil)
+	must(t, err)
+	defer staged.Close()
+	if err := d.Sync(t.Context(), &staged); err == nil {
+		t.Fatal("it has switched")
+	}
+	if to, err := d.Revert(t.Context(), "it failed"); to != "" || err != nil {
+		t.Errorf("reverted to %q, %v", to, err)
+	}
+	if gone, err := d.Prune(t.Context()); len(gone) > 0 || err != nil {
+		t.Errorf("gone: %v, %v", gone, err)
+	}
+	if list, err := d.dir.List(); err != nil || !slices.EqualFunc(list, marked("gggg"), alike) {
+		t.Errorf("releases: %+v, %v", list, err)
+	}
+	if got := r.live(); got != "4" {
 		t.Errorf("%s is live", got)
 	}
 }

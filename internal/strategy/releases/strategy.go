@@ -40,7 +40,7 @@ type deployment struct {
 	// How far it has come.
 	added    bool // the release is there, or a part of it
 	switched bool // it is live
-	failed   bool // it was, or is, to be left
+	failed   bool // the run has: Revert was called
 }
 
 func newDeployment(t strategy.Target) *deployment {

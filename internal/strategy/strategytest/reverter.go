@@ -1,6 +1,7 @@
 package strategytest
 
 import (
+	"context"
 	"errors"
 	"os"
 	"slices"
@@ -12,7 +13,7 @@ import (
 func runReverter(t *testing.T, c Case) {
 	for name, test := range map[string]func(*testing.T, *World){
 		"revert": testRevert, "revert of the first": testRevertFirst, "stay": testStay, "prune": testPrune,
-		"holds": testHolds, "back": testBack,
+		"holds": testHolds, "back": testBack, "failed back": testFailedBack,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, NewWorld(t, c)) })
 	}
@@ -132,4 +133,35 @@ func testBack(t *testing.T, w *World) {
 	if d = w.deployments(); d.Previous != "" {
 		t.Errorf("what was rolled back from is to be gone back to: %+v", d)
 	}
+}
+
+// testFailedBack: a run that fails before it has switched leaves all that was
+// there, however few deployments it would keep.
+func testFailedBack(t *testing.T, w *World) {
+	for _, text := range []string{"1", "2", "3"} {
+		_, err := w.Deploy(files{"app": text}, nil)
+		must(t, err)
+	}
+	before := w.deployments()
+	s := w.New(nil, func(t *strategy.Target) { t.Releases.Back, t.Releases.Keep = before.All[2].Run, 1 })
+	must(t, errors.Join(s.CheckLayout(), s.Check()))
+	staged, err := s.Stage(t.Context(), nil)
+	must(t, err)
+	defer staged.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Sync(ctx, &staged); err == nil {
+		t.Error("it has switched")
+	}
+	r := s.(strategy.Reverter)
+	if to, err := r.Revert(t.Context(), "it failed"); to != "" || err != nil {
+		t.Errorf("reverted to %q, %v", to, err)
+	}
+	if gone, err := r.Prune(t.Context()); len(gone) > 0 || err != nil {
+		t.Errorf("gone: %q, %v", gone, err)
+	}
+	if after := w.deployments(); after.Live != before.Live || len(after.All) != len(before.All) {
+		t.Errorf("deployments: %+v, were %+v", after, before)
+	}
+	w.wants(s.Live(), files{"app": "3"})
 }
