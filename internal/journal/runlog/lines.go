@@ -5,8 +5,8 @@ import "bytes"
 const (
 	// maxLine is where a line without an end is cut, in bytes.
 	maxLine = 32 << 10
-	// overlap is what is kept back when a line is cut: a secret of up to this
-	// length is seen as a whole.
+	// overlap is what is kept back at least when a line is cut before its end
+	// is there: a secret of up to this length is seen as a whole.
 	overlap = 4 << 10
 )
 
@@ -15,6 +15,7 @@ const (
 type LineWriter struct {
 	Line    func(string)        // gets each line, without its LF or CRLF
 	Mask    func(string) string // applied to a line before it is cut; may be nil
+	Longest func() int          // bytes of the longest secret that Mask looks for; nil = overlap
 	pending []byte
 }
 
@@ -30,10 +31,19 @@ func (w *LineWriter) Write(p []byte) (int, error) {
 		w.emit(p[:i])
 		p = p[i+1:]
 	}
-	for len(w.pending) >= maxLine+overlap {
+	for len(w.pending) >= maxLine+w.overlap() {
 		w.cut()
 	}
 	return n, nil
+}
+
+// overlap is what is kept back: a secret of which a part has been written may
+// begin in it.
+func (w *LineWriter) overlap() int {
+	if w.Longest == nil {
+		return overlap
+	}
+	return max(overlap, w.Longest())
 }
 
 // emit logs pending followed by end as one line, cut when it is too long.

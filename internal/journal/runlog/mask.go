@@ -15,6 +15,7 @@ type masks struct {
 	clean    func(string) string // applied after the masks; may be nil
 	mu       sync.Mutex
 	values   map[string]string // value to name
+	longest  int               // bytes of the longest of them
 	replacer *strings.Replacer // nil: to be made of values, when it is needed
 }
 
@@ -28,9 +29,17 @@ func (m *masks) add(name, value string) {
 		if v = strings.TrimSpace(v); len(v) >= MinMask {
 			m.values[v] = name
 			m.values[quoted(v)] = name
+			m.longest = max(m.longest, len(quoted(v)))
 			m.replacer = nil
 		}
 	}
+}
+
+// Longest is the length in bytes of the longest value that is masked.
+func (m *masks) Longest() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.longest
 }
 
 // build makes the replacer: once for all values that were added meanwhile.

@@ -89,7 +89,7 @@ func (l *Log) Close() error { return l.spool.Close() }
 // Output returns a writer that logs what a child prints, line by line, each
 // with prefix before it. Close logs a last line that has no end.
 func (l *Log) Output(prefix string) *LineWriter {
-	return &LineWriter{Line: func(s string) { l.Info(prefix + s) }, Mask: l.masks.apply}
+	return &LineWriter{Line: func(s string) { l.Info(prefix + s) }, Mask: l.masks.apply, Longest: l.masks.Longest}
 }
 
 // fanout hands each record to all handlers, one record at a time.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -185,6 +186,32 @@ func TestSecretIsNotCutInHalves(t *testing.T) {
 	if got := soFar(t, l); strings.Contains(got, "hunt") || strings.Contains(got, "ter2") ||
 		strings.Count(got, "[PW]") < 1 {
 		t.Errorf("%d bytes of log hold a part of the secret", len(got))
+	}
+}
+
+// TestLongSecret: one that is longer than a line, and comes in pieces, is not
+// seen either.
+func TestLongSecret(t *testing.T) {
+	for _, length := range []int{5 << 10, 10 << 10, 80 << 10} {
+		var secret strings.Builder
+		for i := 0; secret.Len() < length; i++ {
+			fmt.Fprintf(&secret, "<%06d>", i)
+		}
+		for _, before := range []int{0, 100, 30_000, 40_000} {
+			var buf bytes.Buffer
+			log := New(Options{Writers: []io.Writer{&buf}})
+			log.Mask("V", secret.String())
+			out := log.Output("")
+			text := strings.Repeat(".", before) + secret.String() + "\n"
+			for piece := range slices.Chunk([]byte(text), 7000) {
+				_, _ = out.Write(piece)
+			}
+			_ = out.Close()
+			if strings.ContainsAny(buf.String(), "<>") {
+				t.Errorf("%d bytes after %d: a part of the secret is in the log", length, before)
+			}
+			_ = log.Close()
+		}
 	}
 }
 
