@@ -172,8 +172,10 @@ func (d *deployer) keep(ctx context.Context, r run) {
 	e := d.entryOf(s)
 	err := d.cached.Put(ctx, e, s.Raw, archive)
 	if err != nil && archive != nil {
-		d.log.Warn(failure.Sayf("a rollback to this run will have to fetch: %v", err))
-		err = d.cached.Put(ctx, e, s.Raw, nil)
+		if without := d.cached.Put(ctx, e, s.Raw, nil); without == nil {
+			d.log.Warn(failure.Sayf("a rollback to this run will have to fetch: %v", err))
+			err = nil
+		}
 	}
 	if err != nil {
 		d.log.Warn(failure.Sayf("a rollback to this run is not possible: %v", err))

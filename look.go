@@ -34,8 +34,7 @@ func runCheck(ctx context.Context, o cli.ManifestOptions) error {
 	if o.JSON {
 		return loaded.TellJSON(o.Stdout, kinds, d.log.Masked)
 	}
-	loaded.Tell(o.Stdout, kinds, d.log.Masked)
-	return nil
+	return loaded.Tell(o.Stdout, kinds, d.log.Masked)
 }
 
 // runPlan compares what a manifest describes with dest and prints what a
@@ -53,7 +52,7 @@ func runPlan(ctx context.Context, o cli.ManifestOptions) (changes bool, err erro
 	if o.JSON {
 		err = p.PrintJSON(o.Stdout)
 	} else {
-		p.Print(o.Stdout)
+		err = p.Print(o.Stdout)
 	}
 	return len(p.Changes.List) > 0, err
 }

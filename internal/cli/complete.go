@@ -17,7 +17,7 @@ import (
 )
 
 // completeLimit is how many runs are looked at: a shell waits.
-const completeLimit = 200
+const completeLimit = 10_000
 
 // completeTime ends a look into a history that others hold.
 const completeTime = 2 * time.Second

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"bufio"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -71,7 +72,8 @@ func (m *Manifest) TellJSON(w io.Writer, kinds []Kind, mask func(string) string)
 
 // Tell says what a deployment of the manifest would do. mask keeps secrets out
 // of it; values of env are not told at all.
-func (m *Manifest) Tell(w io.Writer, kinds []Kind, mask func(string) string) {
+func (m *Manifest) Tell(out io.Writer, kinds []Kind, mask func(string) string) error {
+	w := bufio.NewWriter(out)
 	row := func(key, value string) {
 		if value != "" {
 			fmt.Fprintf(w, "%-14s %s\n", key, printable.Text(mask(value)))
@@ -102,6 +104,7 @@ func (m *Manifest) Tell(w io.Writer, kinds []Kind, mask func(string) string) {
 			row(name, e.What())
 		}
 	}
+	return w.Flush()
 }
 
 // kindRows say how the keys are set that not every strategy reads.

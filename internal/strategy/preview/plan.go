@@ -1,6 +1,7 @@
 package preview
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -28,7 +29,8 @@ type Count struct {
 }
 
 // Print prints the plan for people.
-func (p *Plan) Print(w io.Writer) {
+func (p *Plan) Print(out io.Writer) error {
+	w := bufio.NewWriter(out)
 	for _, c := range p.Changes.List {
 		text := c.String()
 		if c.Bytes > 0 {
@@ -50,6 +52,7 @@ func (p *Plan) Print(w io.Writer) {
 	if len(run) > 0 {
 		fmt.Fprintf(w, "commands that would run: %s\n", strings.Join(run, ", "))
 	}
+	return w.Flush()
 }
 
 // planChange is one change in JSON.
