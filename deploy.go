@@ -407,8 +407,8 @@ func (d *deployer) bring(ctx context.Context, r *run) (err error) {
 // again: commands may have made it, or moved it away.
 func (d *deployer) extract(ctx context.Context, r *run) (err error) {
 	if r.archive.isCurrent() {
-		if len(r.spec.Commands.Pre) == 0 || d.current(ctx, r.spec).isCurrent() {
-			return nil
+		if is, err := d.isStillCurrent(ctx, r); is || err != nil {
+			return err
 		}
 		r.record = ""
 		if err := d.bring(ctx, r); err != nil {
@@ -425,6 +425,21 @@ func (d *deployer) extract(ctx context.Context, r *run) (err error) {
 		r.archive.close()
 	}
 	return nil
+}
+
+// isStillCurrent tells whether dest still is what it was found to be, though
+// pre commands have run. They may have put another directory there.
+func (d *deployer) isStillCurrent(ctx context.Context, r *run) (bool, error) {
+	if len(r.spec.Commands.Pre) == 0 {
+		return true, nil
+	}
+	if err := d.openDest(r); err != nil {
+		return false, err
+	}
+	if err := r.spec.Strategy.CheckLayout(); err != nil {
+		return false, err
+	}
+	return d.current(ctx, r.spec).isCurrent(), nil
 }
 
 // syncTo makes dest equal to the staged tree, and remembers what it is then.

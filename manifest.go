@@ -57,7 +57,7 @@ func (s Spec) live() string {
 // withLive opens the directory that the deployed tree is in, for as long as f
 // works with it.
 func (s Spec) withLive(f func(live *os.Root) error) error {
-	dir, err := disk.Open(s.live())
+	dir, err := s.Strategy.OpenLive()
 	if err != nil {
 		return err
 	}

@@ -83,6 +83,16 @@ func (d *Dest) Path() string { return d.Given }
 // Real is the name of what was opened, without symlinks. A policy judges it.
 func (d *Dest) Real() string { return filepath.Join(d.Parent.Path(), d.Name) }
 
+// OpenDir opens the dest for a caller who closes it: the directory that was
+// opened before, or what has come to be at its name since, which no symlink
+// leads to.
+func (d *Dest) OpenDir() (*Dir, error) {
+	if d.Dir != nil {
+		return d.Dir.Again()
+	}
+	return d.Parent.Sub(d.Name)
+}
+
 // Close closes what is open of the dest. It may be called again.
 func (d *Dest) Close() error {
 	err := d.Parent.Close()

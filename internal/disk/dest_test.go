@@ -115,3 +115,46 @@ func TestRemoveAllMount(t *testing.T) {
 		must(t, RemoveAll(root, "tree"))
 	}
 }
+
+// TestOpenDestDir: a dest that is open is opened again as it is, whatever has
+// its name by then; one that has come since is opened by its name, and not
+// through a symlink.
+func TestOpenDestDir(t *testing.T) {
+	top := tempDir(t)
+	path := filepath.Join(top, "dest")
+	missing, err := OpenDest(path)
+	must(t, err)
+	defer missing.Close()
+	must(t, os.MkdirAll(filepath.Join(path, "old"), 0o755))
+	there, err := OpenDest(path)
+	must(t, err)
+	for _, d := range []*Dest{missing, there} {
+		holds(t, d, "old")
+	}
+	must(t, os.Rename(path, path+".away"))
+	must(t, os.MkdirAll(filepath.Join(path, "new"), 0o755))
+	holds(t, missing, "new")
+	holds(t, there, "old")
+	must(t, os.RemoveAll(path))
+	must(t, os.Symlink("dest.away", path))
+	if dir, err := missing.OpenDir(); err == nil {
+		t.Errorf("a symlink was followed: %q", dir.Path())
+	}
+	again, err := there.OpenDir()
+	must(t, err)
+	must(t, there.Close())
+	if _, err := again.Root().Stat("old"); err != nil {
+		t.Errorf("it was closed with the other: %v", err)
+	}
+	must(t, again.Close())
+}
+
+func holds(t *testing.T, d *Dest, name string) {
+	t.Helper()
+	dir, err := d.OpenDir()
+	must(t, err)
+	defer dir.Close()
+	if _, err := dir.Root().Stat(name); err != nil {
+		t.Error(err)
+	}
+}

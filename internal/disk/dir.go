@@ -93,6 +93,15 @@ func (d *Dir) Sub(name string) (*Dir, error) {
 	return d.sub(fd, path)
 }
 
+// Again opens the directory once more. Each of the two is closed on its own.
+func (d *Dir) Again() (*Dir, error) {
+	fd, err := confined.OpenDir(int(d.file.Fd()), ".")
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: d.path, Err: err}
+	}
+	return d.sub(fd, d.path)
+}
+
 func (d *Dir) sub(fd int, path string) (*Dir, error) {
 	file := os.NewFile(uintptr(fd), path)
 	var st unix.Stat_t

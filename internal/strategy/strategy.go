@@ -57,6 +57,11 @@ type Strategy interface {
 	// be. It is for messages and for programs that are told of it.
 	Live() string
 
+	// OpenLive opens the directory that the deployed tree is in: below what is
+	// open already, not by its path. It is asked after CheckLayout or after
+	// Sync. What it returns is the caller's to close.
+	OpenLive() (*disk.Dir, error)
+
 	// Skip tells which paths below Live are no part of the deployed tree,
 	// because the strategy leaves alone what is there. list is the text of
 	// the archive's exclude list; a nil function skips nothing.

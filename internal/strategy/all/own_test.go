@@ -17,6 +17,7 @@ import (
 type swap struct {
 	t    strategy.Target
 	tree *staging.Tree
+	done bool
 }
 
 func swapDefinition() strategy.Definition {
@@ -46,7 +47,16 @@ func (s *swap) Sync(ctx context.Context, _ *strategy.Staged) error {
 	if s.t.Dest.Dir != nil {
 		call = disk.Exchange
 	}
-	return call(s.tree.Work.Root(), s.tree.Name, s.t.Dest.Parent.Root(), s.t.Dest.Name)
+	err := call(s.tree.Work.Root(), s.tree.Name, s.t.Dest.Parent.Root(), s.t.Dest.Name)
+	s.done = err == nil
+	return err
+}
+
+func (s *swap) OpenLive() (*disk.Dir, error) {
+	if s.done { // what was opened at first has been swapped out
+		return s.t.Dest.Parent.Sub(s.t.Dest.Name)
+	}
+	return staging.OpenDest(&s.t)
 }
 
 func (s *swap) Diff(ctx context.Context, archive *os.File) (strategy.Changes, error) {

@@ -41,14 +41,12 @@ func (*mv) CheckLayout() error { return nil }
 
 // Check refuses a dest that is there, whatever it is.
 func (m *mv) Check() error {
-	there := m.t.Dest.Dir != nil
-	if !there && m.t.NoDest != nil {
-		_, err := os.Lstat(m.t.Dest.Given)
-		if there = err == nil; !there {
-			return m.t.NoDest
-		}
-	}
-	if !there {
+	no := m.t.NoDest
+	there := m.t.Dest.Dir != nil || errors.Is(no, disk.ErrNotDir) || errors.Is(no, disk.ErrDangling)
+	switch {
+	case !there && no != nil:
+		return no
+	case !there:
 		return staging.CanMake(m.t.Dest)
 	}
 	return failure.Hinted("move it away in a pre command, or use sync_strategy rsync",
@@ -92,6 +90,9 @@ func (m *mv) Diff(ctx context.Context, archive *os.File) (strategy.Changes, erro
 
 // Live is dest.
 func (m *mv) Live() string { return m.t.Dest.Given }
+
+// OpenLive opens dest.
+func (m *mv) OpenLive() (*disk.Dir, error) { return staging.OpenDest(&m.t) }
 
 // Skip skips nothing.
 func (*mv) Skip([]byte) (func(string, bool) bool, error) { return nil, nil }

@@ -18,6 +18,7 @@ import (
 	"path"
 
 	"stretcher/internal/archive"
+	"stretcher/internal/disk"
 	"stretcher/internal/strategy"
 	"stretcher/internal/strategy/mirror"
 	"stretcher/internal/strategy/preview"
@@ -55,6 +56,9 @@ func (n *native) Check() error { return n.t.NoDest }
 
 // Live is dest.
 func (n *native) Live() string { return n.t.Dest.Given }
+
+// OpenLive opens dest.
+func (n *native) OpenLive() (*disk.Dir, error) { return staging.OpenDest(&n.t) }
 
 // Skip tells what is excluded.
 func (n *native) Skip(list []byte) (func(string, bool) bool, error) { return staging.Skip(&n.t, list) }

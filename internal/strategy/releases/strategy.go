@@ -205,6 +205,15 @@ func hasSwitched(err error) bool { return err == nil || errors.Is(err, ErrUnsync
 // Live is the symlink to the release.
 func (d *deployment) Live() string { return In(d.t.Dest, Options{}).CurrentPath() }
 
+// OpenLive opens the release that the run has made live, or has found live.
+func (d *deployment) OpenLive() (*disk.Dir, error) {
+	id := d.live()
+	if id == "" {
+		return nil, &fs.PathError{Op: "open", Path: d.Live(), Err: fs.ErrNotExist}
+	}
+	return d.dir.release(id)
+}
+
 // Skip tells what is excluded: a release does not have it.
 func (d *deployment) Skip(list []byte) (func(string, bool) bool, error) {
 	return staging.Skip(&d.t, list)

@@ -154,6 +154,9 @@ func (r *rsync) Diff(ctx context.Context, archive *os.File) (strategy.Changes, e
 // Live is dest.
 func (r *rsync) Live() string { return r.t.Dest.Given }
 
+// OpenLive opens dest.
+func (r *rsync) OpenLive() (*disk.Dir, error) { return staging.OpenDest(&r.t) }
+
 // Skip skips what is excluded.
 func (r *rsync) Skip(list []byte) (func(string, bool) bool, error) { return staging.Skip(&r.t, list) }
 

@@ -29,6 +29,15 @@ func MakeDest(d *disk.Dest) (*disk.Dir, error) {
 	return dir, nil
 }
 
+// OpenDest opens dest for a caller who closes it, also where the run has made
+// it.
+func OpenDest(t *strategy.Target) (*disk.Dir, error) {
+	if t.NoDest != nil {
+		return nil, t.NoDest
+	}
+	return t.Dest.OpenDir()
+}
+
 // CanMake tells whether a dest that is not there could be made by now.
 func CanMake(d *disk.Dest) error {
 	err := unix.Faccessat(int(d.Parent.File().Fd()), ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS)
