@@ -49,6 +49,7 @@ func Program(t testing.TB) string {
 	if !Race {
 		return Shipped(t)
 	}
+	// Without -trimpath it is made of the packages that `go test -race` compiles.
 	return Build(t, "stretcher", ".", "CGO_ENABLED=1", "-race")
 }
 
@@ -56,7 +57,7 @@ func Program(t testing.TB) string {
 // race detector.
 func Shipped(t testing.TB) string {
 	t.Helper()
-	return Build(t, "stretcher", ".", "CGO_ENABLED=0", "-ldflags=-s -w")
+	return Build(t, "stretcher", ".", "CGO_ENABLED=0", "-trimpath", "-ldflags=-s -w")
 }
 
 // Build builds a program of this module, once for all tests of a process, and
@@ -95,7 +96,7 @@ func goBuild(name, pkg, cgo string, flags []string) (string, error) {
 	}
 	// A directory of its own: what runs the program may find it in PATH.
 	bin := filepath.Join(builds.dir, fmt.Sprint(len(builds.made)), name)
-	args := append([]string{"build", "-buildvcs=false", "-trimpath", "-tags", "disable_grpc_modules", "-o", bin}, flags...)
+	args := append([]string{"build", "-buildvcs=false", "-tags", "disable_grpc_modules", "-o", bin}, flags...)
 	cmd := exec.Command("go", append(args, pkg)...)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), cgo)

@@ -37,7 +37,7 @@ func (w *world) start(name, event string, args ...string) *child {
 func (w *world) prepare(name, event string, args ...string) *child {
 	w.t.Helper()
 	c := &child{w: w, name: name, done: make(chan struct{})}
-	c.cmd = exec.Command(testparts.Program(w.t), args...)
+	c.cmd = exec.Command(w.bin, args...)
 	c.cmd.Dir = w.dir
 	c.cmd.Env = []string{
 		"WORK=" + w.dir, "TMPDIR=" + w.path("tmp"), "HOME=" + w.path("home"), "STRETCHER_STATE_DIR=" + w.path("state"),

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"stretcher/internal/testparts"
 )
 
 // TestCrashHooks kills hooks run and hooks install, which leave no row in the
@@ -91,6 +93,7 @@ func TestCrashHooksSweep(t *testing.T) {
 		t.Run(name+"/KILL", func(t *testing.T) {
 			t.Parallel()
 			w := newHookWorld(t, pods)
+			w.bin = testparts.Shipped(t) // as in a sweep
 			n, sent := 1, true
 			for ; sent; n++ {
 				w.archive = map[string]string{"small": "old", "old": "small"}[w.archive]

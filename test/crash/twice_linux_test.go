@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"stretcher/internal/testparts"
 )
 
 // TestCrashTwice kills a run, and the next one while it cleans up after the
@@ -12,6 +14,7 @@ import (
 func TestCrashTwice(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, crash{strategy: strategyNative}, crashArchives(t))
+	w.bin = testparts.Shipped(t) // as in a sweep
 	w.writeManifest()
 	const most = 200 // calls before the clean-up is done
 	for n := 1; n <= most; n++ {

@@ -167,6 +167,7 @@ func describeDest(path string) string {
 type world struct {
 	t        *testing.T
 	dir      string
+	bin      string // the program
 	strategy string
 	back     bool   // the runs are rollbacks
 	to       string // the run to go back to
@@ -183,8 +184,8 @@ type world struct {
 
 func newWorld(t *testing.T, c crash, archives map[string][]byte) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), strategy: c.strategy, back: c.back, archives: archives, archive: "small",
-		shared: "log/", hangs: c.hangs, quiet: c.quiet}
+	w := &world{t: t, dir: t.TempDir(), bin: testparts.Program(t), strategy: c.strategy, back: c.back,
+		archives: archives, archive: "small", shared: "log/", hangs: c.hangs, quiet: c.quiet}
 	for _, dir := range []string{"www", "srv", "tmp", "state", "bin", "faults", "home"} {
 		if err := os.Mkdir(w.path(dir), 0o755); err != nil {
 			t.Fatal(err)
