@@ -386,7 +386,8 @@ func (d *deployer) installPod(ctx context.Context, o cli.InstallHooksOptions) er
 	}
 	defer tree.Close()
 	links, err := p2.Install(p2.Bundle{
-		Root: root, Event: o.Event, Pod: s.Name, Version: hex.EncodeToString(s.Checksum.Digest), Tree: tree.Dir.Path(),
+		Root: place, Event: o.Event, Pod: s.Name, Version: hex.EncodeToString(s.Checksum.Digest),
+		Work: tree.Work, Tree: tree.Name,
 	})
 	if err != nil {
 		return err

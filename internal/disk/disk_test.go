@@ -55,6 +55,22 @@ func TestRenameNew(t *testing.T) {
 	}
 }
 
+func TestRename(t *testing.T) {
+	dir, other := rootAt(t, t.TempDir()), rootAt(t, t.TempDir())
+	must(t, dir.Symlink("new", "a"))
+	must(t, other.Symlink("old", "b"))
+	if err := Rename(dir, "a", other, "../b"); !errors.Is(err, unix.EINVAL) {
+		t.Errorf("a path as a name: %v", err)
+	}
+	must(t, Rename(dir, "a", other, "b"))
+	if target, err := other.Readlink("b"); err != nil || target != "new" {
+		t.Errorf("the link leads to %q, %v", target, err)
+	}
+	if err := Rename(dir, "a", other, "b"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("err = %v, want ErrNotExist", err)
+	}
+}
+
 func TestExchange(t *testing.T) {
 	dir, other := rootAt(t, t.TempDir()), rootAt(t, t.TempDir())
 	must(t, dir.WriteFile("a", []byte("a"), 0o644))

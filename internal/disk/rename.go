@@ -4,8 +4,16 @@ import (
 	"errors"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"stretcher/internal/disk/confined"
 )
+
+// Rename renames an entry of one open directory to a name in another, as
+// rename(2) does: in the place of a file, a symlink or an empty directory.
+func Rename(from *os.Root, name string, to *os.Root, newName string) error {
+	return between(from, name, to, newName, unix.Renameat)
+}
 
 // RenameNew renames an entry of one open directory to a name in another, which
 // must not exist; if it does, nothing happens and the error is fs.ErrExist.

@@ -9,19 +9,22 @@ import (
 	"sort"
 	"strings"
 
+	"stretcher/internal/disk"
 	"stretcher/internal/hooks"
 )
 
 // Bundle is a hook pod to be installed.
 type Bundle struct {
-	Root    string // holds pods/ and exec/
-	Event   string // p2's name of the point
-	Pod     string // name of the pod
-	Version string // of its content: names the directory it is kept in
-	// Tree is the unpacked pod, on Root's file system: it is moved. It holds
-	// bin/launch, and is then one launchable with the pod's name, or one
-	// directory with bin/launch for each launchable. bin/launch is a script
-	// or a directory of scripts.
+	Root    *disk.Dir // holds pods/ and exec/
+	Event   string    // p2's name of the point
+	Pod     string    // name of the pod
+	Version string    // of its content: names the directory it is kept in
+	// Work is a private directory on Root's file system. Tree is the unpacked
+	// pod's name in it: the pod is moved from there, and what it takes the
+	// place of may be moved there. It holds bin/launch, and is then one
+	// launchable with the pod's name, or one directory with bin/launch for
+	// each launchable. bin/launch is a script or a directory of scripts.
+	Work *disk.Dir
 	Tree string
 }
 
@@ -35,12 +38,18 @@ func ExecDir(root string) string { return filepath.Join(root, "exec") }
 // one does not have are removed.
 //
 // Everything is checked before anything is changed, and each link is replaced
-// in one step: a hook is either the old one or the new one.
+// in one step: a hook is either the old one or the new one. No symlink is
+// followed below Root, whoever owns it.
 func Install(b Bundle) (links []string, err error) {
 	if err := b.check(); err != nil {
 		return nil, err
 	}
-	parts, err := b.launchables()
+	tree, err := b.Work.Sub(b.Tree)
+	if err != nil {
+		return nil, fmt.Errorf("hook pod: %w", err)
+	}
+	defer tree.Close()
+	parts, err := b.launchables(tree)
 	if err != nil {
 		return nil, err
 	}
@@ -48,21 +57,23 @@ func Install(b Bundle) (links []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := b.place(parts); err != nil {
+	s, err := b.open(parts)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	if err := s.place(b, parts); err != nil {
 		return nil, err
 	}
 	for name, target := range wanted {
-		if err := b.replaceLink(target, filepath.Join(b.execDir(), name)); err != nil {
+		if err := s.replaceLink(target, s.exec, name); err != nil {
 			return nil, err
 		}
 		links = append(links, name)
 	}
 	sort.Strings(links)
-	return links, b.removeOrphans(wanted, parts)
+	return links, s.removeOrphans(b, wanted, parts)
 }
-
-func (b Bundle) execDir() string { return filepath.Join(ExecDir(b.Root), b.Event) }
-func (b Bundle) podDir() string  { return filepath.Join(b.Root, "pods", b.Event, b.Pod) }
 
 // linkDir is the pod's directory as links in exec/EVENT name it.
 func (b Bundle) linkDir() string { return filepath.Join("..", "..", "pods", b.Event, b.Pod) }
@@ -99,27 +110,32 @@ func isName(s string) bool {
 // part is one launchable.
 type part struct {
 	name    string
-	tree    string   // where it is unpacked
-	scripts []string // relative to tree
+	from    *disk.Dir // where it is unpacked
+	entry   string    // its name there
+	scripts []string  // relative to it
 }
 
 // launchables finds the parts of the tree.
-func (b Bundle) launchables() (parts []part, err error) {
-	if _, err := os.Stat(filepath.Join(b.Tree, "bin", "launch")); err == nil {
-		p := part{name: b.Pod, tree: b.Tree}
-		p.scripts, err = scripts(p)
+func (b Bundle) launchables(tree *disk.Dir) (parts []part, err error) {
+	launch := filepath.Join("bin", "launch")
+	if _, err := tree.Root().Lstat(launch); err == nil {
+		p := part{name: b.Pod, from: b.Work, entry: b.Tree}
+		p.scripts, err = p.list()
 		return []part{p}, err
 	}
-	entries, err := os.ReadDir(b.Tree)
+	entries, err := entriesOf(tree)
 	if err != nil {
 		return nil, fmt.Errorf("hook pod: %w", err)
 	}
 	for _, e := range entries {
-		p := part{name: e.Name(), tree: filepath.Join(b.Tree, e.Name())}
-		if _, err := os.Stat(filepath.Join(p.tree, "bin", "launch")); err != nil || !e.IsDir() || !isName(p.name) {
+		p := part{name: e.Name(), from: tree, entry: e.Name()}
+		if !e.IsDir() || !isName(p.name) {
 			continue
 		}
-		if p.scripts, err = scripts(p); err != nil {
+		if _, err := tree.Root().Lstat(filepath.Join(p.entry, launch)); err != nil {
+			continue
+		}
+		if p.scripts, err = p.list(); err != nil {
 			return nil, err
 		}
 		parts = append(parts, p)
@@ -130,19 +146,27 @@ func (b Bundle) launchables() (parts []part, err error) {
 	return parts, nil
 }
 
-// scripts lists the launch scripts of a part: bin/launch or all in it.
-func scripts(p part) (found []string, err error) {
-	launch := filepath.Join("bin", "launch")
-	entries, err := os.ReadDir(filepath.Join(p.tree, launch))
-	if err != nil { // a file
-		return []string{launch}, runnable(p, launch)
+// list lists the launch scripts of a part: bin/launch or all in it.
+func (p part) list() (found []string, err error) {
+	dir, err := p.from.Sub(p.entry)
+	if err != nil {
+		return nil, fmt.Errorf("launchable %q: %w", p.name, err)
+	}
+	defer dir.Close()
+	root, launch := dir.Root(), filepath.Join("bin", "launch")
+	if info, err := root.Stat(launch); err != nil || !info.IsDir() {
+		return []string{launch}, p.runnable(root, launch)
+	}
+	entries, err := fs.ReadDir(root.FS(), launch)
+	if err != nil {
+		return nil, fmt.Errorf("launchable %q: %w", p.name, err)
 	}
 	for _, e := range entries {
 		if e.IsDir() || !isName(e.Name()) {
 			continue
 		}
 		s := filepath.Join(launch, e.Name())
-		if err := runnable(p, s); err != nil {
+		if err := p.runnable(root, s); err != nil {
 			return nil, err
 		}
 		found = append(found, s)
@@ -155,12 +179,7 @@ func scripts(p part) (found []string, err error) {
 
 // runnable makes sure that a script can run, and that it is in the part
 // wherever symlinks lead.
-func runnable(p part, script string) error {
-	root, err := os.OpenRoot(p.tree)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
+func (p part) runnable(root *os.Root, script string) error {
 	info, err := root.Stat(script)
 	if err != nil {
 		return fmt.Errorf("launchable %q: %w", p.name, err)
@@ -175,6 +194,13 @@ func runnable(p part, script string) error {
 // another pod is refused: pod a_b's launchable c and pod a's b_c are both
 // linked as a_b_c.
 func (b Bundle) links(parts []part) (map[string]string, error) {
+	exec, err := below(b.Root, (*disk.Dir).Sub, "exec", b.Event)
+	switch {
+	case err == nil:
+		defer exec.Close()
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
 	links := map[string]string{}
 	for _, p := range parts {
 		for _, s := range p.scripts {
@@ -182,25 +208,23 @@ func (b Bundle) links(parts []part) (map[string]string, error) {
 			if _, twice := links[name]; twice {
 				return nil, fmt.Errorf("hook pod %q has two scripts that would be linked as %q", b.Pod, name)
 			}
-			if err := b.mayReplace(filepath.Join(b.execDir(), name)); err != nil {
-				return nil, err
+			if exec != nil && !b.mayReplace(exec, name) {
+				return nil, fmt.Errorf("%q exists and is not a link of hook pod %q", filepath.Join(exec.Path(), name), b.Pod)
 			}
-			links[name] = filepath.Join(b.linkDir(), p.name, "current", s)
+			links[name] = filepath.Join(b.linkDir(), p.name, current, s)
 		}
 	}
 	return links, nil
 }
 
-func (b Bundle) mayReplace(link string) error {
-	if _, err := os.Lstat(link); errors.Is(err, fs.ErrNotExist) || b.owns(link) {
-		return nil
-	}
-	return fmt.Errorf("%q exists and is not a link of hook pod %q", link, b.Pod)
+func (b Bundle) mayReplace(exec *disk.Dir, link string) bool {
+	_, err := exec.Root().Lstat(link)
+	return errors.Is(err, fs.ErrNotExist) || b.owns(exec, link)
 }
 
 // owns tells whether link leads into the pod. Names can't tell: that of pod
 // a_b's links begins with a_ too.
-func (b Bundle) owns(link string) bool {
-	target, err := os.Readlink(link)
+func (b Bundle) owns(exec *disk.Dir, link string) bool {
+	target, err := exec.Root().Readlink(link)
 	return err == nil && strings.HasPrefix(filepath.Clean(target), b.linkDir()+string(filepath.Separator))
 }

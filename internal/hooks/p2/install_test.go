@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"stretcher/internal/disk"
 	"stretcher/internal/hooks"
 	"stretcher/internal/journal/runlog"
 )
@@ -18,10 +19,23 @@ const launch = "#!/bin/sh\necho \"$0\"\n"
 // bundle unpacks files below root and describes them as a pod.
 func bundle(t *testing.T, root, pod, version string, files map[string]string) Bundle {
 	t.Helper()
-	tree, err := os.MkdirTemp(root, ".staging-*")
+	work, err := os.MkdirTemp(root, ".staging-*")
 	must(t, err)
-	write(t, tree, files)
-	return Bundle{Root: root, Event: "before_install", Pod: pod, Version: version, Tree: tree}
+	write(t, filepath.Join(work, "tree"), files)
+	return Bundle{
+		Root: dirAt(t, root), Event: "before_install", Pod: pod, Version: version, Work: dirAt(t, work), Tree: "tree",
+	}
+}
+
+// dirAt opens a directory until the test ends.
+func dirAt(t *testing.T, path string) *disk.Dir {
+	t.Helper()
+	path, err := filepath.EvalSymlinks(path)
+	must(t, err)
+	d, err := disk.Open(path)
+	must(t, err)
+	t.Cleanup(func() { _ = d.Close() })
+	return d
 }
 
 // tree lists what is below dir, symlinks with their targets, staging aside.
@@ -134,7 +148,7 @@ func TestInstallRefusals(t *testing.T) {
 			`"bin/launch/b" is not executable`},
 		{"empty launch directory", map[string]string{"bin/launch/": ""}, nil, "bin/launch is empty"},
 		{"escaping symlink", map[string]string{"bin/launch": "-> /bin/sh"}, nil, "escapes"},
-		{"no tree", good, func(b *Bundle) { b.Tree += "/missing" }, "hook pod"},
+		{"no tree", good, func(b *Bundle) { b.Tree = "missing" }, "hook pod"},
 		{"another's link", map[string]string{"c/bin/launch": launch}, func(b *Bundle) { b.Pod = "a_b" },
 			"is not a link of hook pod"},
 		{"two scripts of one name", map[string]string{"c/bin/launch/x_y": launch, "c_x/bin/launch/y": launch},
@@ -155,6 +169,33 @@ func TestInstallRefusals(t *testing.T) {
 			}
 			if after := tree(t, root); !slices.Equal(before, after) {
 				t.Errorf("something was changed: %q", after)
+			}
+		})
+	}
+}
+
+// TestInstallFollowsNoLink: below the root, no symlink leads elsewhere, and
+// nothing is changed where there is one.
+func TestInstallFollowsNoLink(t *testing.T) {
+	for _, name := range []string{
+		"exec", "exec/before_install", "pods", "pods/before_install", "pods/before_install/a", "pods/before_install/a/x",
+		"pods/before_install/a/x/installs",
+	} {
+		t.Run(name, func(t *testing.T) {
+			root, elsewhere := t.TempDir(), t.TempDir()
+			_, err := Install(bundle(t, root, "a", "v1", map[string]string{"x/bin/launch": launch}))
+			must(t, err)
+			must(t, os.Rename(filepath.Join(root, name), filepath.Join(elsewhere, "moved")))
+			must(t, os.Symlink(filepath.Join(elsewhere, "moved"), filepath.Join(root, name)))
+			here, there := tree(t, root), tree(t, elsewhere)
+			if _, err := Install(bundle(t, root, "a", "v2", map[string]string{"x/bin/launch": launch})); err == nil {
+				t.Error("a symlink was followed")
+			}
+			if now := tree(t, root); !slices.Equal(now, here) {
+				t.Errorf("in the root there is %q", now)
+			}
+			if now := tree(t, elsewhere); !slices.Equal(now, there) {
+				t.Errorf("elsewhere there is %q", now)
 			}
 		})
 	}

@@ -4,94 +4,179 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"stretcher/internal/disk"
 )
 
 const (
 	current  = "current"
 	installs = "installs"
+	tempLink = ".link"
 )
 
-// place moves the parts into the pod and makes them current.
-func (b Bundle) place(parts []part) error {
-	if err := os.MkdirAll(b.execDir(), 0o755); err != nil {
-		return err
-	}
+// site is where a pod is laid out: its open directories.
+type site struct {
+	exec *disk.Dir // exec/EVENT
+	pod  *disk.Dir // pods/EVENT/POD
+}
+
+// open opens where the pod is laid out. It makes what is not there, once it is
+// sure that all the rest are directories.
+func (b Bundle) open(parts []part) (site, error) {
+	pod := []string{"pods", b.Event, b.Pod}
 	for _, p := range parts {
-		dir := filepath.Join(b.podDir(), p.name)
-		version := filepath.Join(dir, installs, b.Version)
-		if err := os.MkdirAll(filepath.Dir(version), 0o755); err != nil {
-			return err
+		dir, err := below(b.Root, (*disk.Dir).Sub, append(slices.Clone(pod), p.name, installs)...)
+		switch {
+		case err == nil:
+			_ = dir.Close()
+		case !errors.Is(err, fs.ErrNotExist):
+			return site{}, err
 		}
-		if err := swap(p.tree, version); err != nil {
+	}
+	var (
+		s   site
+		err error
+	)
+	if s.pod, err = below(b.Root, made, pod...); err != nil {
+		return s, err
+	}
+	if s.exec, err = below(b.Root, made, "exec", b.Event); err != nil {
+		_ = s.pod.Close()
+	}
+	return s, err
+}
+
+func (s site) close() {
+	_ = s.exec.Close()
+	_ = s.pod.Close()
+}
+
+// step opens a directory in another, never by a symlink.
+type step func(dir *disk.Dir, name string) (*disk.Dir, error)
+
+// below opens a directory below another, name by name.
+func below(dir *disk.Dir, open step, names ...string) (*disk.Dir, error) {
+	at := dir
+	for _, name := range names {
+		next, err := open(at, name)
+		if at != dir {
+			_ = at.Close()
+		}
+		if err != nil {
+			return nil, err
+		}
+		at = next
+	}
+	return at, nil
+}
+
+// made opens a directory, which it makes if it is not there.
+func made(dir *disk.Dir, name string) (*disk.Dir, error) {
+	d, err := dir.Sub(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return dir.Make(name, 0o755)
+	}
+	return d, err
+}
+
+// entriesOf lists an open directory.
+func entriesOf(dir *disk.Dir) ([]fs.DirEntry, error) { return fs.ReadDir(dir.Root().FS(), ".") }
+
+// place moves the parts into the pod and makes them current.
+func (s site) place(b Bundle, parts []part) error {
+	for _, p := range parts {
+		if err := s.placePart(b, p); err != nil {
 			return fmt.Errorf("launchable %q: %w", p.name, err)
-		}
-		if err := b.replaceLink(filepath.Join(installs, b.Version), filepath.Join(dir, current)); err != nil {
-			return err
 		}
 	}
 	return nil
 }
 
-// swap moves tree to dir, in whose place there may be the same version of an
-// earlier installation.
-func swap(tree, dir string) error {
-	old := filepath.Join(filepath.Dir(dir), "."+filepath.Base(dir)+".old")
-	if err := os.RemoveAll(old); err != nil {
+func (s site) placePart(b Bundle, p part) error {
+	dir, err := made(s.pod, p.name)
+	if err != nil {
 		return err
 	}
-	if err := os.Rename(dir, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	defer dir.Close()
+	versions, err := made(dir, installs)
+	if err != nil {
 		return err
 	}
-	if err := os.Rename(tree, dir); err != nil {
+	defer versions.Close()
+	if err := b.swap(p, versions); err != nil {
 		return err
 	}
-	return os.RemoveAll(old)
+	return s.replaceLink(filepath.Join(installs, b.Version), dir, current)
 }
 
-// replaceLink makes link a symlink to target in one step. Its temporary name
-// is in the pod: one left in exec/EVENT by a crash would be run.
-func (b Bundle) replaceLink(target, link string) error {
-	temp := filepath.Join(b.podDir(), ".link")
-	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+// swap moves a part to its version. The same version of an earlier
+// installation is in the work directory then.
+func (b Bundle) swap(p part, versions *disk.Dir) error {
+	from, to := p.from.Root(), versions.Root()
+	err := disk.RenameNew(from, p.entry, to, b.Version)
+	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if err := os.Symlink(target, temp); err != nil {
+	err = disk.Exchange(from, p.entry, to, b.Version)
+	if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) {
 		return err
 	}
-	return os.Rename(temp, link)
+	// Here it can't be one step.
+	if err := disk.Rename(to, b.Version, b.Work.Root(), "old-"+p.name); err != nil {
+		return err
+	}
+	return disk.Rename(from, p.entry, to, b.Version)
+}
+
+// replaceLink makes link in dir a symlink to target in one step. Its temporary
+// name is in the pod: one left in exec/EVENT by a crash would be run.
+func (s site) replaceLink(target string, dir *disk.Dir, link string) error {
+	if err := disk.RemoveAll(s.pod.Root(), tempLink); err != nil {
+		return err
+	}
+	if err := s.pod.Root().Symlink(target, tempLink); err != nil {
+		return err
+	}
+	return disk.Rename(s.pod.Root(), tempLink, dir.Root(), link)
 }
 
 // removeOrphans removes what earlier installations of the pod left and this
 // one does not have: links, launchables and versions.
-func (b Bundle) removeOrphans(wanted map[string]string, parts []part) error {
-	var errs []error
-	errs = append(errs, removeOthers(b.execDir(), func(name string) bool {
-		_, ok := wanted[name]
-		return ok || !b.owns(filepath.Join(b.execDir(), name))
-	}))
-	errs = append(errs, removeOthers(b.podDir(), func(name string) bool {
-		return slices.ContainsFunc(parts, func(p part) bool { return p.name == name })
-	}))
+func (s site) removeOrphans(b Bundle, wanted map[string]string, parts []part) error {
+	errs := []error{
+		removeOthers(s.exec, func(name string) bool {
+			_, ok := wanted[name]
+			return ok || !b.owns(s.exec, name)
+		}),
+		removeOthers(s.pod, func(name string) bool {
+			return slices.ContainsFunc(parts, func(p part) bool { return p.name == name })
+		}),
+	}
 	for _, p := range parts {
-		errs = append(errs, removeOthers(filepath.Join(b.podDir(), p.name, installs),
-			func(name string) bool { return name == b.Version }))
+		versions, err := below(s.pod, (*disk.Dir).Sub, p.name, installs)
+		if err == nil {
+			err = removeOthers(versions, func(name string) bool { return name == b.Version })
+			_ = versions.Close()
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
 
 // removeOthers removes the entries of dir that are not to be kept.
-func removeOthers(dir string, keep func(name string) bool) error {
-	entries, err := os.ReadDir(dir)
+func removeOthers(dir *disk.Dir, keep func(name string) bool) error {
+	entries, err := entriesOf(dir)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, e := range entries {
 		if !keep(e.Name()) {
-			errs = append(errs, os.RemoveAll(filepath.Join(dir, e.Name())))
+			errs = append(errs, disk.RemoveAll(dir.Root(), e.Name()))
 		}
 	}
 	return errors.Join(errs...)
