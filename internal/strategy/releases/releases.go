@@ -43,6 +43,9 @@ var (
 	// ErrForeign: root would work in a directory of releases that belongs to
 	// another user.
 	ErrForeign = errors.New("belongs to another user")
+	// ErrWritable: root would work in a directory of releases that others may
+	// write in.
+	ErrWritable = errors.New("may be written by others")
 	// ErrUnsynced: current leads to the new release, but may not after a power
 	// cut.
 	ErrUnsynced = errors.New("switched, but not known to be on disk")
@@ -172,8 +175,8 @@ func (d *Dir) open(dir **disk.Dir, name string) (*os.Root, error) {
 }
 
 // Check returns a *PlainError that names the path where something other than
-// the layout's own stands, and ErrForeign when root works in somebody else's
-// directory of releases. What does not exist yet is fine.
+// the layout's own stands, and ErrForeign or ErrWritable when root works in a
+// directory of releases that others may fill. What does not exist yet is fine.
 func (d *Dir) Check() error {
 	for _, place := range []struct {
 		open func() (*os.Root, error)
@@ -207,6 +210,10 @@ func (d *Dir) checkOwner() error {
 	}
 	if uid := info.Sys().(*syscall.Stat_t).Uid; uid != 0 {
 		return fmt.Errorf("%q %w: user %d may change what is live", d.releasesPath(), ErrForeign, uid)
+	}
+	// Nor does the sticky bit help: it keeps nobody from adding a release.
+	if mode := info.Mode(); mode.Perm()&0o022 != 0 {
+		return fmt.Errorf("%q %w, who could change what is live: its mode is %04o", d.releasesPath(), ErrWritable, mode.Perm())
 	}
 	return nil
 }

@@ -75,6 +75,9 @@ func explained(err error) error {
 	case errors.Is(err, ErrForeign):
 		hint := "deploy as its owner, or let it belong to root if you trust what is in it"
 		return failure.Hinted(hint, failure.Refused("%w", err))
+	case errors.Is(err, ErrWritable):
+		return failure.Hinted("look what is in it, then let nobody else write there: chmod go-w DIRECTORY",
+			failure.Refused("%w", err))
 	case errors.Is(err, ErrShared):
 		hint := `a shared path is taken from the first release that has it; ` +
 			`write "log/" for a directory that starts empty`
