@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"os"
@@ -86,19 +87,27 @@ func (c hookCrash) test(w *world, next string) {
 
 // TestCrashHooksSweep kills them before each system call that changes names.
 // The next call of the same command does what it should and leaves nothing; a
-// pod's hook is always one that can run.
+// pod's hook is always one that can run, also while the same is installed again.
 func TestCrashHooksSweep(t *testing.T) {
 	pods := hookPods(t)
-	for name, args := range map[string]func(*world) []string{"run": hooksRun, "install": hooksInstall} {
+	for name, c := range map[string]struct {
+		args func(*world) []string
+		next map[string]string // archive that comes after another
+	}{
+		"run":           {hooksRun, nil},
+		"install":       {hooksInstall, map[string]string{"small": "old", "old": "small"}},
+		"install again": {hooksInstall, nil},
+	} {
 		t.Run(name+"/KILL", func(t *testing.T) {
 			t.Parallel()
 			w := newHookWorld(t, pods)
 			w.bin = testparts.Shipped(t) // as in a sweep
+			w.archive = "old"
 			n, sent := 1, true
 			for ; sent; n++ {
-				w.archive = map[string]string{"small": "old", "old": "small"}[w.archive]
+				w.archive = cmp.Or(c.next[w.archive], w.archive)
 				w.writePod()
-				sent = w.killHooks(n, args(w))
+				sent = w.killHooks(n, c.args(w))
 				if t.Failed() {
 					t.Fatalf("the command was killed before call %d", n)
 				}
