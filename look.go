@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -78,7 +77,7 @@ func (d *deployer) plan(ctx context.Context, url string) (*preview.Plan, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := cmp.Or(s.Strategy.CheckLayout(), s.Strategy.Check()); err != nil {
+	if err := s.check(); err != nil {
 		return nil, err
 	}
 	if a := d.current(ctx, s); a.isCurrent() {

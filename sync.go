@@ -29,7 +29,7 @@ import (
 // A dest that can't be opened is told by the strategy's Check. told is how far
 // the run has come, when it is asked.
 func (d *deployer) open(s Spec, whole bool, told func() run) (Spec, error) {
-	s.close()
+	s.close() // a strategy that has been made before, and its dest
 	dest, missing := disk.OpenDest(s.Manifest.Dest)
 	if missing != nil {
 		dest, missing = &disk.Dest{Given: s.Manifest.Dest}, explainDest(s.Manifest.Dest, missing)
@@ -60,8 +60,11 @@ func (d *deployer) judge(dest *disk.Dest) error {
 	return nil
 }
 
-// close closes dest.
+// close closes what the strategy has opened, and dest.
 func (s Spec) close() {
+	if s.Strategy != nil {
+		_ = s.Strategy.Close()
+	}
 	if s.Dest != nil && s.Dest.Parent != nil {
 		_ = s.Dest.Close()
 	}
@@ -123,9 +126,18 @@ func (d *deployer) archiveOptions(s Spec) archive.Options {
 	}
 }
 
+// check asks what would stop the sync. A layout that is refused is looked at no
+// further.
+func (s Spec) check() error {
+	if err := s.Strategy.CheckLayout(); err != nil {
+		return err
+	}
+	return s.Strategy.Check()
+}
+
 // stage makes the tree of the archive ready for the sync.
 func (d *deployer) stage(ctx context.Context, s Spec, a Archive) (strategy.Staged, error) {
-	if err := cmp.Or(s.Strategy.CheckLayout(), s.Strategy.Check()); err != nil {
+	if err := s.check(); err != nil {
 		return strategy.Staged{}, err
 	}
 	return s.Strategy.Stage(ctx, a.File)

@@ -13,8 +13,7 @@
 // It reaches directories through open descriptors, never by a name that
 // others may give to something else meanwhile.
 //
-// It imports archive, disk, process, text/failure and the machines below it
-// (filter, mirror).
+// It imports archive, disk, process and, of the machines below it, mirror.
 package strategy
 
 import (
@@ -25,8 +24,20 @@ import (
 )
 
 // Strategy is a way by which an archive becomes what is deployed. A value
-// serves one run and one opened dest, and its methods are called in the order
-// below, each at most once but for CheckLayout, Live and Keeps.
+// serves one opened dest, and at most one sync. Its methods are called in this
+// order:
+//
+//   - CheckLayout, whose refusal ends it all;
+//   - Holds, OpenLive and Skip, any number of times: they tell whether there
+//     is anything to do;
+//   - Check, and then either Diff, or Stage and Sync, each once;
+//   - OpenLive and Skip again, to record what is live;
+//   - of a Reverter Accept, Old any number of times, and Prune; or, when the
+//     run has failed after Sync began, Revert and Prune;
+//   - Close.
+//
+// Each may be the last but for Close, and what there is no need for is left
+// out. Live and Keeps are asked at any time.
 type Strategy interface {
 	// CheckLayout refuses a dest whose layout the strategy would destroy or
 	// not find its way in. It is asked before anything is fetched, and
@@ -40,7 +51,7 @@ type Strategy interface {
 	// Stage unpacks the archive, from its beginning, into a new private
 	// directory: all of the tree, or what of it differs from dest. It stops
 	// when ctx ends. What it made is removed at the end of the run, whether
-	// it failed or not.
+	// it failed or not. With an error there is nothing to close.
 	Stage(ctx context.Context, archive *os.File) (Staged, error)
 
 	// Sync makes dest what the archive holds. It may consume what is staged,
@@ -70,6 +81,10 @@ type Strategy interface {
 	// Keeps is what must be kept of a deployment so that a later one can be
 	// rolled back to it.
 	Keeps() Keeps
+
+	// Close closes what the strategy has opened itself: not dest, nor the
+	// staged tree that Stage has returned. It may be called again.
+	Close() error
 }
 
 // Reverter is a Strategy whose earlier deployments stand beside the new one.

@@ -2,6 +2,7 @@ package all
 
 import (
 	"context"
+	"errors"
 	"os"
 	"testing"
 
@@ -28,6 +29,7 @@ func swapDefinition() strategy.Definition {
 func (s *swap) CheckLayout() error                           { return staging.Spares(&s.t) }
 func (s *swap) Check() error                                 { return s.t.NoDest }
 func (s *swap) Live() string                                 { return s.t.Dest.Given }
+func (s *swap) Close() error                                 { return s.tree.CloseWork() }
 func (s *swap) Keeps() strategy.Keeps                        { return strategy.Archive }
 func (s *swap) Skip([]byte) (func(string, bool) bool, error) { return nil, nil }
 
@@ -35,8 +37,10 @@ func (s *swap) Stage(ctx context.Context, archive *os.File) (_ strategy.Staged, 
 	if s.tree, err = staging.Unpack(ctx, &s.t, archive, true); err != nil {
 		return strategy.Staged{}, err
 	}
-	_, err = staging.ReadExcludeFrom(s.tree.Dir.Root(), s.t.ExcludeFrom)
-	return strategy.Staged{Dir: s.tree.Dir}, err
+	if _, err = staging.ReadExcludeFrom(s.tree.Dir.Root(), s.t.ExcludeFrom); err != nil {
+		return strategy.Staged{}, errors.Join(err, s.tree.Close())
+	}
+	return strategy.Staged{Dir: s.tree.Dir}, nil
 }
 
 func (s *swap) Sync(ctx context.Context, _ *strategy.Staged) error {

@@ -97,5 +97,8 @@ func (m *mv) OpenLive() (*disk.Dir, error) { return staging.OpenDest(&m.t) }
 // Skip skips nothing.
 func (*mv) Skip([]byte) (func(string, bool) bool, error) { return nil, nil }
 
+// Close closes the directory that the tree was staged in.
+func (m *mv) Close() error { return m.tree.CloseWork() }
+
 // Keeps is Nothing.
 func (*mv) Keeps() strategy.Keeps { return strategy.Nothing }

@@ -66,6 +66,9 @@ func (n *native) Skip(list []byte) (func(string, bool) bool, error) { return sta
 // Keeps is the archive: what was in dest before is gone.
 func (*native) Keeps() strategy.Keeps { return strategy.Archive }
 
+// Close closes the directory that the tree was staged in.
+func (n *native) Close() error { return n.tree.CloseWork() }
+
 // Stage reads the archive once and writes what dest does not have, or all of
 // it where others want to look. It stages on dest's mount, so that Sync need
 // only rename.
@@ -164,7 +167,7 @@ func (n *native) Sync(ctx context.Context, s *strategy.Staged) (err error) {
 		return fmt.Errorf("sync to %q: %w", n.t.Dest.Given, err)
 	}
 	n.entries, n.differs = nil, nil
-	return n.tree.Work.Close()
+	return nil
 }
 
 // excludeFrom is the text of exclude_from. It may be reached through symlinks,

@@ -105,10 +105,23 @@ func (d *deployment) Stage(ctx context.Context, archive *os.File) (strategy.Stag
 	}
 	d.tree = tree
 	list, err := d.strip(ctx, tree.Dir.Root())
+	if err == nil {
+		err = d.share(ctx, tree.Dir.Root())
+	}
 	if err != nil {
+		_ = tree.Close()
 		return strategy.Staged{}, err
 	}
-	return strategy.Staged{Dir: tree.Dir, Excludes: list}, d.share(ctx, tree.Dir.Root())
+	return strategy.Staged{Dir: tree.Dir, Excludes: list}, nil
+}
+
+// Close closes the directories of the layout, and the one that the tree was
+// staged in.
+func (d *deployment) Close() error {
+	if d.dir != nil {
+		d.dir.Close()
+	}
+	return d.tree.CloseWork()
 }
 
 // release opens a release.

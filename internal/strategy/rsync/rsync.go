@@ -160,5 +160,8 @@ func (r *rsync) OpenLive() (*disk.Dir, error) { return staging.OpenDest(&r.t) }
 // Skip skips what is excluded.
 func (r *rsync) Skip(list []byte) (func(string, bool) bool, error) { return staging.Skip(&r.t, list) }
 
+// Close has nothing to close: what is staged is the caller's.
+func (*rsync) Close() error { return nil }
+
 // Keeps is the archive.
 func (*rsync) Keeps() strategy.Keeps { return strategy.Archive }

@@ -31,8 +31,17 @@ type Tree struct {
 	Dir  *disk.Dir // itself
 }
 
-// Close closes the directories.
+// Close closes the directories. It may be called again.
 func (t *Tree) Close() error { return errors.Join(t.Dir.Close(), t.Work.Close()) }
+
+// CloseWork closes the directory that the tree lies in, if there is one: the
+// tree itself is somebody else's by now.
+func (t *Tree) CloseWork() error {
+	if t == nil {
+		return nil
+	}
+	return t.Work.Close()
+}
 
 // Unpack unpacks the archive, from its beginning, into a new private
 // directory, anywhere or on dest's file system.

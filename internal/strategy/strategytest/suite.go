@@ -41,7 +41,7 @@ func Run(t *testing.T, c Case) {
 		"damaged": testDamaged, "no directory above": testNoParent, "read-only": testReadOnly,
 		"file": testFile, "symlink": testSymlink,
 		"foreign symlink": testForeign, "cancelled": testCancelled, "swapped dest": testSwappedDest,
-		"swapped staging": testSwappedStaging, "mode": testMode, "open live": testOpenLive,
+		"swapped staging": testSwappedStaging, "mode": testMode, "open live": testOpenLive, "close": testClose,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, NewWorld(t, c)) })
 	}
@@ -437,44 +437,5 @@ func testMode(t *testing.T, w *World) {
 	must(t, err)
 	if info.Mode().Perm() != mode {
 		t.Errorf("mode is %v", info.Mode())
-	}
-}
-
-// testOpenLive: what is opened as live is what has been deployed, or has been
-// there, whatever has its name by then.
-func testOpenLive(t *testing.T, w *World) {
-	f := pack(t, first)
-	s := w.New(f, nil)
-	must(t, s.CheckLayout())
-	if dir, err := s.OpenLive(); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("before the first deployment: %v, %v", dir, err)
-	}
-	must(t, w.run(t.Context(), s, f))
-	w.opens(s, first)
-	if w.Case.Once {
-		return
-	}
-	s, err := w.Deploy(second, nil)
-	must(t, err)
-	w.opens(s, second)
-	s = w.New(pack(t, first), nil)
-	must(t, s.CheckLayout())
-	victim := filepath.Join(w.Base, "victim")
-	fill(t, victim, files{"precious": "1"})
-	must(t, os.Rename(w.Dest, w.Dest+".away"))
-	must(t, os.Symlink("victim", w.Dest))
-	w.opens(s, second)
-}
-
-// opens checks what is in the directory that a strategy opens as live.
-func (w *World) opens(s strategy.Strategy, want files) {
-	w.t.Helper()
-	dir, err := s.OpenLive()
-	must(w.t, err)
-	defer dir.Close()
-	for path, text := range want {
-		if b, err := dir.Root().ReadFile(path); string(b) != text {
-			w.t.Errorf("%q is %q, %v", path, b, err)
-		}
 	}
 }

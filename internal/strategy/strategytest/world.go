@@ -87,6 +87,7 @@ func (w *World) New(archive *os.File, change func(*strategy.Target)) strategy.St
 	w.t.Helper()
 	s, err := w.Case.Definition.New(w.Target(archive, change))
 	must(w.t, err)
+	w.t.Cleanup(func() { _ = s.Close() })
 	return s
 }
 
