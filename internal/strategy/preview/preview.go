@@ -2,8 +2,8 @@
 // archive or writing anything: the archive is read and compared with what is
 // live.
 //
-// Its words are those of packages strategy and mirror. It imports these, and
-// staging.
+// Its words are those of packages strategy and mirror. It imports these,
+// staging, filter, archive, disk and text/*.
 package preview
 
 import (

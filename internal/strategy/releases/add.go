@@ -12,14 +12,16 @@ import (
 	"stretcher/internal/text/runid"
 )
 
-// Add makes the staged tree name in the directory from, which must be on the
-// file system of the releases and belong to the caller alone, the release
-// r.ID, pending. Before, it links the shared
-// paths (see CheckShared) into the tree: what the tree has at such a path
-// moves to DEST/shared when that has nothing there, and is removed otherwise.
-// Nothing at either place is an error (ErrShared), save for a path that ends
-// in "/", which becomes an empty directory. A release that exists already is
-// an error (fs.ErrExist). The state and number of r are not looked at.
+// Add makes a staged tree the release r.ID, pending. The tree is called name in
+// the directory from, which must be on the file system of the releases and
+// belong to the caller alone.
+//
+// Before, it links the shared paths (see CheckShared) into the tree: what the
+// tree has at such a path moves to DEST/shared when that has nothing there, and
+// is removed otherwise. Nothing at either place is an error (ErrShared), save
+// for a path that ends in "/", which becomes an empty directory. A release that
+// exists already is an error (fs.ErrExist). The state and number of r are not
+// looked at.
 //
 // With Options.Sync the whole file system of the releases is put on the disk;
 // this is what takes time.

@@ -18,8 +18,8 @@
 // run id; the next Prune removes it. Whoever calls what changes the layout
 // holds the lock of dest.
 //
-// Dir imports disk, archive (what an archive holds) and golang.org/x/sys; the
-// strategy what strategies import.
+// Dir imports disk, disk/confined, text/* and golang.org/x/sys; the strategy also strategy,
+// staging, preview, mirror, filter and archive.
 package releases
 
 import (
@@ -213,7 +213,8 @@ func (d *Dir) checkOwner() error {
 	}
 	// Nor does the sticky bit help: it keeps nobody from adding a release.
 	if mode := info.Mode(); mode.Perm()&0o022 != 0 {
-		return fmt.Errorf("%q %w, who could change what is live: its mode is %04o", d.releasesPath(), ErrWritable, mode.Perm())
+		return fmt.Errorf("%q %w, who could change what is live: its mode is %04o",
+			d.releasesPath(), ErrWritable, mode.Perm())
 	}
 	return nil
 }

@@ -2,8 +2,8 @@
 // alike: unpack the one into a private directory, read exclude lists, and
 // look whether the other will do.
 //
-// Its words are those of package strategy. It imports strategy and what that
-// imports, and reaches everything through open directories.
+// Its words are those of package strategy. It reaches everything through open
+// directories. It imports strategy, filter, archive, disk and text/*.
 package staging
 
 import (
