@@ -46,8 +46,15 @@ func (b Bundle) open(parts []part) (site, error) {
 	}
 	if s.exec, err = below(b.Root, made, "exec", b.Event); err != nil {
 		_ = s.pod.Close()
+		return s, err
 	}
-	return s, err
+	for _, dir := range []*disk.Dir{s.pod, s.exec} { // renames go there
+		if dir.Device() != b.Work.Device() {
+			s.close()
+			return s, fmt.Errorf("%q is on another file system than %q", dir.Path(), b.Work.Path())
+		}
+	}
+	return s, nil
 }
 
 func (s site) close() {
