@@ -62,7 +62,10 @@ func newHost(t *testing.T, place string) *host {
 	if tmp := places[place](h); tmp != "" {
 		h.env = append(h.env, "TMPDIR="+tmp)
 	}
-	allow := fmt.Sprintf("allow: {dests: [%s]}\n", h.home)
+	allow := fmt.Sprintf("allow: {dests: [%s]}\n", dir) // that the symlink is the stranger's keeps victim safe
+	if place == "none" {
+		allow = fmt.Sprintf("allow: {dests: [%s]}\n", h.home) // so does the policy
+	}
 	h.write("keep.yml", allow)
 	h.write("policy.yml", allow+"cache: {archives: 0}\n") // an archive that is not kept may lie anywhere
 	return h
