@@ -72,15 +72,18 @@ func (a *attacker) swapTemp() {
 	for _, dir := range a.dirs {
 		entries, _ := os.ReadDir(dir)
 		for _, e := range entries {
-			info, err := e.Info()
-			if err != nil || !strings.HasPrefix(e.Name(), tempPrefix) || strings.HasSuffix(e.Name(), ".x") ||
-				info.Sys().(*syscall.Stat_t).Uid == stranger {
-				continue
+			if strings.HasPrefix(e.Name(), tempPrefix) && !strings.HasSuffix(e.Name(), ".x") && !isHis(e) {
+				a.takePlace(filepath.Join(dir, e.Name()))
 			}
-			a.takePlace(filepath.Join(dir, e.Name()))
 		}
 	}
-	time.Sleep(200 * time.Microsecond)
+	time.Sleep(400 * time.Microsecond)
+}
+
+// isHis tells whether the stranger has made it, or it is gone.
+func isHis(e fs.DirEntry) bool {
+	info, err := e.Info()
+	return err != nil || info.Sys().(*syscall.Stat_t).Uid == stranger
 }
 
 // takePlace puts a directory in the place of another.
