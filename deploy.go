@@ -4,18 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"runtime/debug"
 	"time"
 
 	"stretcher/internal/cli"
 	"stretcher/internal/event"
+	"stretcher/internal/fetch"
+	"stretcher/internal/fetch/cache"
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/porter"
 	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
+	"stretcher/internal/journal/runlog"
 	"stretcher/internal/manifest"
+	"stretcher/internal/policy"
 	"stretcher/internal/strategy"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
@@ -23,11 +26,116 @@ import (
 	"stretcher/internal/text/runid"
 )
 
+// tools are what a run works with. None of them changes while it runs.
+type tools struct {
+	id       string    // of the run, a UUIDv7
+	now      time.Time // taken at the run's start: what time it is for all that it decides
+	settings cli.Settings
+	policy   *policy.Policy
+	journal  *journal.Journal
+	private  *journal.Private // makes the run's directories
+	cached   *cache.Store     // what earlier runs have deployed; nil = nothing is kept
+	fetcher  *fetch.Fetcher
+	log      *runlog.Log
+	screen   *progress.Screen
+	environ  []string        // NAME=value: what the process was started with
+	second   <-chan struct{} // closed by the second signal
+}
+
 // deployer takes a run from its event to its result.
 type deployer struct {
 	*tools
 	provider // gets what is deployed
 	executor // runs the commands and hooks around it
+}
+
+// memory says what a run leaves of itself on this machine.
+type memory int
+
+const (
+	remembered memory = iota // a row in the history: deployments, rollbacks
+	noted                    // notes while it runs, for who cleans up after it
+	unnoted                  // nothing: it only looks
+)
+
+// newDeployer puts together what a run works with. An error is the host's: the
+// policy can't be used, or wants what is not there. The deployer is good then
+// for saying so.
+func newDeployer(ctx context.Context, s cli.Settings, m memory, second <-chan struct{}) (*deployer, func(), error) {
+	screen := progress.New(s.Stderr, s.Bar)
+	log, closeLog := s.Open(screen)
+	t := &tools{
+		id: runid.New(), now: time.Now(), settings: s, log: log, screen: screen, second: second,
+		environ: os.Environ(),
+	}
+	stateError := t.openJournal(ctx, m)
+	t.private, t.fetcher = journal.NewPrivate(t.journal), newFetcher(t)
+	err := t.askHost(stateError, m)
+	d := &deployer{t, provider{t}, executor{t}}
+	return d, func() {
+		d.removePrivate()
+		if m == noted {
+			d.journal.EndCommand()
+		}
+		d.fetcher.Store.Close()
+		d.journal.Close()
+		if d.cached != nil {
+			_ = d.cached.Close()
+		}
+		closeLog()
+	}, err
+}
+
+// openJournal opens what the machine remembers. The error says why it will
+// remember nothing.
+func (t *tools) openJournal(ctx context.Context, m memory) (err error) {
+	if m == remembered {
+		t.log.Logger = t.log.With("run", t.id)
+	}
+	t.journal = journal.New(t.log)
+	path := t.settings.StateDir
+	switch err = t.settings.StateError; {
+	case err != nil:
+		return err
+	case m == unnoted:
+		t.journal = journal.OpenReading(ctx, path, t.log)
+		t.cached, _ = cache.OpenReading(t.journal.State().Cache()) // what is not there helps nobody
+		return nil
+	case m == noted:
+		t.journal, err = journal.OpenNotes(path, t.log)
+		return err
+	}
+	if t.journal, err = journal.Open(ctx, path, t.log); err != nil {
+		return err
+	}
+	kept, err := cache.Open(t.journal.State().Cache())
+	if err != nil {
+		t.log.Warn(failure.Sayf("nothing is kept for a rollback: %v", err))
+		return nil
+	}
+	kept.Warn = func(err error) { t.log.Warn(failure.Text(err)) }
+	t.cached = kept
+	return nil
+}
+
+// askHost loads the host policy, and warns when nothing will be remembered.
+func (t *tools) askHost(stateError error, m memory) error {
+	host, err := policy.Load(t.settings.Config, t.settings.ConfigGiven)
+	if err != nil {
+		t.policy = &policy.Policy{}
+		return err
+	}
+	t.policy = host
+	if stateError != nil && m == remembered {
+		if host.RequireState {
+			return failure.Refused("%w: the host policy requires it", stateError)
+		}
+		t.log.Warn(failure.Sayf("no history of this run: %v", stateError))
+	} else if stateError != nil && m == noted {
+		t.log.Warn(failure.Text(stateError))
+	}
+	t.journal.AuditTo(host.History.JSON)
+	return nil
 }
 
 // run is how far one execution has come. This file alone changes it: all else
@@ -358,29 +466,6 @@ func (d *deployer) announce(e *event.Event, back *past) {
 		what = fmt.Sprintf("manifest %q from %s", redact.URL(e.URL), e)
 	}
 	d.log.Info(fmt.Sprintf("stretcher %s: run %s: %s", version(), d.id, what))
-}
-
-// firstStep is the first step of a deployment.
-func (d *deployer) firstStep() string {
-	if d.isDelayed() {
-		return "delay"
-	}
-	return "manifest"
-}
-
-// isDelayed tells whether hosts of a fleet shall not all ask at once.
-func (d *deployer) isDelayed() bool { return d.settings.RandomDelay > 0 }
-
-// delay sleeps a random time below --random-delay.
-func (d *deployer) delay(ctx context.Context) error {
-	wait := rand.N(d.settings.RandomDelay)
-	d.log.Info(fmt.Sprintf("waiting %s of at most %s", wait.Round(time.Millisecond), d.settings.RandomDelay))
-	select {
-	case <-time.After(wait):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // lock takes the lock on dest; finish gives it back.

@@ -17,15 +17,8 @@ import (
 	"time"
 
 	"stretcher/internal/cli"
-	"stretcher/internal/fetch"
-	"stretcher/internal/fetch/cache"
-	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
-	"stretcher/internal/journal/runlog"
-	"stretcher/internal/policy"
 	"stretcher/internal/text/failure"
-	"stretcher/internal/text/progress"
-	"stretcher/internal/text/runid"
 )
 
 // versionString is set by the linker.
@@ -118,108 +111,3 @@ func withSignals(parent context.Context) (context.Context, <-chan struct{}, func
 
 // userAgent is v1.x's form.
 func userAgent() string { return "Stretcher/" + version() }
-
-// tools are what a run works with. None of them changes while it runs.
-type tools struct {
-	id       string    // of the run, a UUIDv7
-	now      time.Time // taken at the run's start: what time it is for all that it decides
-	settings cli.Settings
-	policy   *policy.Policy
-	journal  *journal.Journal
-	private  *journal.Private // makes the run's directories
-	cached   *cache.Store     // what earlier runs have deployed; nil = nothing is kept
-	fetcher  *fetch.Fetcher
-	log      *runlog.Log
-	screen   *progress.Screen
-	environ  []string        // NAME=value: what the process was started with
-	second   <-chan struct{} // closed by the second signal
-}
-
-// memory says what a run leaves of itself on this machine.
-type memory int
-
-const (
-	remembered memory = iota // a row in the history: deployments, rollbacks
-	noted                    // notes while it runs, for who cleans up after it
-	unnoted                  // nothing: it only looks
-)
-
-// newDeployer puts together what a run works with. An error is the host's: the
-// policy can't be used, or wants what is not there. The deployer is good then
-// for saying so.
-func newDeployer(ctx context.Context, s cli.Settings, m memory, second <-chan struct{}) (*deployer, func(), error) {
-	screen := progress.New(s.Stderr, s.Bar)
-	log, closeLog := s.Open(screen)
-	t := &tools{
-		id: runid.New(), now: time.Now(), settings: s, log: log, screen: screen, second: second,
-		environ: os.Environ(),
-	}
-	stateError := t.openJournal(ctx, m)
-	t.private, t.fetcher = journal.NewPrivate(t.journal), newFetcher(t)
-	err := t.askHost(stateError, m)
-	d := &deployer{t, provider{t}, executor{t}}
-	return d, func() {
-		d.removePrivate()
-		if m == noted {
-			d.journal.EndCommand()
-		}
-		d.fetcher.Store.Close()
-		d.journal.Close()
-		if d.cached != nil {
-			_ = d.cached.Close()
-		}
-		closeLog()
-	}, err
-}
-
-// openJournal opens what the machine remembers. The error says why it will
-// remember nothing.
-func (t *tools) openJournal(ctx context.Context, m memory) (err error) {
-	if m == remembered {
-		t.log.Logger = t.log.With("run", t.id)
-	}
-	t.journal = journal.New(t.log)
-	path := t.settings.StateDir
-	switch err = t.settings.StateError; {
-	case err != nil:
-		return err
-	case m == unnoted:
-		t.journal = journal.OpenReading(ctx, path, t.log)
-		t.cached, _ = cache.OpenReading(t.journal.State().Cache()) // what is not there helps nobody
-		return nil
-	case m == noted:
-		t.journal, err = journal.OpenNotes(path, t.log)
-		return err
-	}
-	if t.journal, err = journal.Open(ctx, path, t.log); err != nil {
-		return err
-	}
-	kept, err := cache.Open(t.journal.State().Cache())
-	if err != nil {
-		t.log.Warn(failure.Sayf("nothing is kept for a rollback: %v", err))
-		return nil
-	}
-	kept.Warn = func(err error) { t.log.Warn(failure.Text(err)) }
-	t.cached = kept
-	return nil
-}
-
-// askHost loads the host policy, and warns when nothing will be remembered.
-func (t *tools) askHost(stateError error, m memory) error {
-	host, err := policy.Load(t.settings.Config, t.settings.ConfigGiven)
-	if err != nil {
-		t.policy = &policy.Policy{}
-		return err
-	}
-	t.policy = host
-	if stateError != nil && m == remembered {
-		if host.RequireState {
-			return failure.Refused("%w: the host policy requires it", stateError)
-		}
-		t.log.Warn(failure.Sayf("no history of this run: %v", stateError))
-	} else if stateError != nil && m == noted {
-		t.log.Warn(failure.Text(stateError))
-	}
-	t.journal.AuditTo(host.History.JSON)
-	return nil
-}

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"stretcher/internal/disk"
 	"stretcher/internal/fetch/store"
@@ -108,6 +111,29 @@ func tmpdir() string {
 // provider gets what is deployed: manifests and archives, from where an event
 // says or from what has been kept.
 type provider struct{ *tools }
+
+// firstStep is the first step of a deployment.
+func (t *tools) firstStep() string {
+	if t.isDelayed() {
+		return "delay"
+	}
+	return "manifest"
+}
+
+// isDelayed tells whether hosts of a fleet shall not all ask at once.
+func (t *tools) isDelayed() bool { return t.settings.RandomDelay > 0 }
+
+// delay sleeps a random time below --random-delay.
+func (t *tools) delay(ctx context.Context) error {
+	wait := rand.N(t.settings.RandomDelay)
+	t.log.Info(fmt.Sprintf("waiting %s of at most %s", wait.Round(time.Millisecond), t.settings.RandomDelay))
+	select {
+	case <-time.After(wait):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
 
 // load makes what an event names a spec, if the host policy lets it.
 func (p provider) load(ctx context.Context, url string) (Spec, error) {
