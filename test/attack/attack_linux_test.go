@@ -11,6 +11,7 @@ package attack
 
 import (
 	"os"
+	"syscall"
 	"testing"
 
 	"stretcher/internal/testparts"
@@ -21,6 +22,10 @@ func TestMain(m *testing.M) {
 		attack(os.Args[2], os.Args[3:])
 		return
 	}
+	if own, err := os.Executable(); err == nil {
+		_ = os.Chmod(own, 0o755) // the stranger runs it
+	}
+	syscall.Umask(0o022) // and sees what is deployed
 	testparts.Main(m)
 }
 
