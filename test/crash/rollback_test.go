@@ -61,6 +61,10 @@ func rollbackCases(strategy string) []crash {
 			cases = append(cases, c.signalled(s.signal))
 		}
 	}
+	if strategy == strategyReleases {
+		cases = append(cases, crash{name: "sync/error", set: (*world).blockSwitch, mend: (*world).unblockSwitch,
+			want: at("sync").saying("switch: ")})
+	}
 	if strategy == strategyNative {
 		cases = append(cases, keptCases(at)...)
 	}
@@ -90,6 +94,11 @@ func keptCases(at func(string) want) []crash {
 
 // inKept is a file of what is kept of the run to go back to.
 func (w *world) inKept(name string) string { return "state/cache/" + w.to + "/" + name }
+
+// blockSwitch puts something in the way of the switch, from a command.
+func (w *world) blockSwitch() { fault("pre2", "mkdir -p $STRETCHER_DEST/.current-"+w.to+"/x")(w) }
+
+func (w *world) unblockSwitch() { w.removeAll("srv/app/.current-" + w.to) }
 
 func (w *world) loseManifest() { w.rename(w.inKept("manifest"), "manifest.away") }
 func (w *world) findManifest() { w.rename("manifest.away", w.inKept("manifest")) }
