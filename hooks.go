@@ -249,17 +249,17 @@ func (t *tools) masked(err error) error {
 }
 
 // fetchTree fetches the archive, verifies it and unpacks it in one of places.
-func (d *deployer) fetchTree(ctx context.Context, s Spec, p places) (*staging.Tree, error) {
+// source is where the archive came from.
+func (d *deployer) fetchTree(ctx context.Context, s Spec, p places) (tree *staging.Tree, source string, err error) {
 	a, err := d.fetch(ctx, s)
 	if err != nil {
-		return nil, fmt.Errorf("fetch: %w", err)
+		return nil, "", fmt.Errorf("fetch: %w", err)
 	}
 	defer a.close()
-	tree, err := d.unpack(ctx, s, a, p)
-	if err != nil {
-		return nil, fmt.Errorf("extract: %w", err)
+	if tree, err = d.unpack(ctx, s, a, p); err != nil {
+		return nil, "", fmt.Errorf("extract: %w", err)
 	}
-	return tree, nil
+	return tree, a.Source, nil
 }
 
 // runHooksByName runs the hooks that the manifest has under a name, in the
@@ -291,12 +291,12 @@ func (d *deployer) runNamed(ctx context.Context, o cli.RunHooksOptions) (code in
 	}
 	r := run{spec: s}
 	if s.hasSrc() {
-		tree, err := d.fetchTree(ctx, s, places{d.private, []string{os.TempDir()}, nil})
+		tree, source, err := d.fetchTree(ctx, s, places{d.private, []string{os.TempDir()}, nil})
 		if err != nil {
 			return cli.Status(err), err
 		}
 		defer tree.Close()
-		r.staged = strategy.Staged{Dir: tree.Dir}
+		r.staged, r.archive.Source = strategy.Staged{Dir: tree.Dir}, source
 	}
 	if err := set.PrepareNamed(d.hookDir(s)); err != nil {
 		return cli.ExitFailed, err
@@ -380,7 +380,7 @@ func (d *deployer) installPod(ctx context.Context, o cli.InstallHooksOptions) er
 		return err
 	}
 	defer func() { _ = unlock() }()
-	tree, err := d.fetchTree(ctx, s, d.besideHooks(place))
+	tree, _, err := d.fetchTree(ctx, s, d.besideHooks(place))
 	if err != nil {
 		return err
 	}
