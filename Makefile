@@ -9,6 +9,9 @@ FUZZTIME ?= 10s
 export GOFLAGS := $(strip $(filter-out -buildvcs=%,$(shell go env GOFLAGS)) -buildvcs=false)
 export FUZZTIME
 
+# A program with the race detector sleeps for a second at its end by default.
+export GORACE := atexit_sleep_ms=0 $(GORACE)
+
 # The race detector needs a C compiler. A machine without one still runs the
 # tests; CI must not.
 RACE := $(if $(or $(shell command -v gcc 2>/dev/null),$(filter true,$(CI))),-race)

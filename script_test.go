@@ -86,6 +86,8 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("TMPDIR", filepath.Join(env.WorkDir, "tmp"))
 	env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 	env.Setenv("STRETCHER_STATE_DIR", filepath.Join(env.WorkDir, "state"))
+	name, value, _ := strings.Cut(testparts.NoExitSleep, "=")
+	env.Setenv(name, value)
 	for _, name := range []string{"CONSUL_INDEX", "SERF_EVENT", "XDG_STATE_HOME", "AWS_PROFILE"} {
 		env.Setenv(name, "")
 	}

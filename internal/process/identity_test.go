@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"syscall"
 	"testing"
+
+	"stretcher/internal/testparts"
 )
 
 func TestAlive(t *testing.T) {
@@ -66,6 +68,10 @@ func TestKillGroup(t *testing.T) {
 		t.Error("the group was not ended")
 	}
 	_ = cmd.Wait()
+	// The leader is gone; its child may take a moment more.
+	if !testparts.Eventually(func() bool { return syscall.Kill(-pid, 0) == syscall.ESRCH }) {
+		t.Fatal("members of the group live on")
+	}
 	if KillGroup(pid, "STRETCHER_TEST_MARK=yes") {
 		t.Error("a group that is gone was ended")
 	}

@@ -14,6 +14,12 @@ import (
 	"testing"
 )
 
+// NoExitSleep is the setting of the race detector's own variable by which a
+// program built with it ends at once. By default each of its processes sleeps
+// for a second at its end. Tests that give a program an environment of their own
+// add it.
+const NoExitSleep = "GORACE=atexit_sleep_ms=0"
+
 // Main is what TestMain of a package calls that runs the program. It removes
 // what Program and Shipped have built, when all tests are done.
 func Main(m *testing.M) {

@@ -41,7 +41,7 @@ func (w *world) prepare(name, event string, args ...string) *child {
 	c.cmd.Dir = w.dir
 	c.cmd.Env = []string{
 		"WORK=" + w.dir, "TMPDIR=" + w.path("tmp"), "HOME=" + w.path("home"), "STRETCHER_STATE_DIR=" + w.path("state"),
-		"GORACE=atexit_sleep_ms=0", // a second for each process of a test with -race
+		testparts.NoExitSleep,
 		"PATH=" + w.path("bin") + ":" + os.Getenv("PATH"),
 	}
 	if event != "" {

@@ -98,7 +98,7 @@ func (m *machine) start(env []string, args ...string) *deployment {
 	m.t.Helper()
 	d := &deployment{t: m.t, cmd: exec.Command(m.bin, args...)}
 	d.cmd.Dir = m.dir
-	d.cmd.Env = slices.Concat([]string{"PATH=" + os.Getenv("PATH")}, m.env, env)
+	d.cmd.Env = slices.Concat([]string{"PATH=" + os.Getenv("PATH"), testparts.NoExitSleep}, m.env, env)
 	d.cmd.Stdout, d.cmd.Stderr = &d.stdout, &d.stderr
 	if err := d.cmd.Start(); err != nil {
 		m.t.Fatal(err)
