@@ -190,3 +190,50 @@ func yamlKeys(typ reflect.Type) []string {
 	}
 	return all
 }
+
+var (
+	goTest     = regexp.MustCompile("^`(Test\\w+)` in `([\\w/]+)`$")
+	scriptTest = regexp.MustCompile("^`(\\w+\\.txtar)`$")
+)
+
+// TestAttacksAreTested looks for the tests that the table of attacks names.
+func TestAttacksAreTested(t *testing.T) {
+	rows := tableRows(readDoc(t, "docs/security.md"), "| attack | what happens | test |")
+	if len(rows) < 30 {
+		t.Fatalf("%d rows found", len(rows))
+	}
+	for _, row := range rows {
+		if len(row) != 3 || row[0] == "" || row[1] == "" {
+			t.Errorf("row %q", row)
+			continue
+		}
+		if row[2] == "none" {
+			continue
+		}
+		for _, name := range strings.Split(row[2], ", ") {
+			if !testExists(t, name) {
+				t.Errorf("%q names %s, which does not exist", row[0], name)
+			}
+		}
+	}
+}
+
+// testExists looks for a test as the table of attacks names it.
+func testExists(t *testing.T, name string) bool {
+	t.Helper()
+	if m := scriptTest.FindStringSubmatch(name); m != nil {
+		_, err := os.Stat(filepath.Join(root, "testdata/script", m[1]))
+		return err == nil
+	}
+	m := goTest.FindStringSubmatch(name)
+	if m == nil {
+		return false
+	}
+	files, _ := filepath.Glob(filepath.Join(root, m[2], "*_test.go"))
+	for _, file := range files {
+		if strings.Contains(read(t, file), "func "+m[1]+"(t *testing.T)") {
+			return true
+		}
+	}
+	return false
+}
