@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
+	"syscall"
 
 	"stretcher/internal/cli"
 	"stretcher/internal/event"
@@ -153,6 +155,7 @@ func (d *deployer) keep(ctx context.Context, r run) {
 		return
 	}
 	d.cached.Sweep()
+	defer d.trim()
 	s := r.spec
 	good := r.done || r.accepted
 	if !good || len(s.Raw) == 0 || !s.hasSrc() || s.keeps() == strategy.Nothing || context.Cause(ctx) != nil {
@@ -183,6 +186,23 @@ func (d *deployer) keep(ctx context.Context, r run) {
 	if err := d.cached.Prune(s.Manifest.Dest, archives, keepsManifest(s)); err != nil {
 		d.log.Warn(failure.Text(err))
 	}
+}
+
+// trim bounds what is kept of all dests.
+func (d *deployer) trim() {
+	err := d.cached.Trim(cache.Bounds{
+		Gone: isGone, Before: d.now.Add(-d.policy.History.KeepFor()), Size: int64(d.policy.Cache.Size),
+	})
+	if err != nil {
+		d.log.Warn(failure.Text(err))
+	}
+}
+
+// isGone tells whether there is nothing at dest. What can't be looked at is not
+// gone.
+func isGone(dest string) bool {
+	_, err := os.Lstat(dest)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
 // entryOf is what the cache is told of a deployment.
@@ -233,7 +253,7 @@ func (d *deployer) record(r run, err error) {
 		d.journal.DropTree()
 	}
 	d.journal.Finish(result, exit, text, exit != cli.ExitBusy)
-	d.journal.Prune(d.policy.History.KeepFor())
+	d.journal.Prune(d.policy.History.KeepFor(), isGone)
 }
 
 // newRow is a run's row in the history as far as it is known at the start.

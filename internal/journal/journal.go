@@ -279,10 +279,10 @@ func (j *Journal) Finish(result history.Result, exit int, text string, handled b
 	j.EndCommand()
 }
 
-// Prune forgets runs older than keep.
-func (j *Journal) Prune(keep time.Duration) {
+// Prune forgets runs older than keep; see history.Store.Prune.
+func (j *Journal) Prune(keep time.Duration, gone func(dest string) bool) {
 	j.try(func(ctx context.Context, db *history.Store) error {
-		runs, err := db.Prune(ctx, time.Now().Add(-keep))
+		runs, err := db.Prune(ctx, time.Now().Add(-keep), gone)
 		for _, run := range runs {
 			if runid.Is(run) { // it becomes a file's name
 				j.dir.Forget(run)

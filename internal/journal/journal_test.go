@@ -157,7 +157,7 @@ func TestNothingIsRemembered(t *testing.T) {
 		if _, ok := j.LastGood("/"); ok || j.IsLast(history.Run{}) || !j.Skip(history.Run{}) || j.KeepTree("", "") != nil {
 			t.Errorf("%s: it remembers something", name)
 		}
-		j.Prune(0)
+		j.Prune(0, func(string) bool { return false })
 		j.Finish(history.Good, 0, "", true)
 		j.Close()
 	}
@@ -212,7 +212,7 @@ func TestForeignPathsStay(t *testing.T) {
 	j.Begin(run, false)
 	must(t, j.KeepTree(file(t, j.Tree()), "fp"))
 	j.Finish(history.Good, 0, "", false)
-	j.Prune(time.Minute)
+	j.Prune(time.Minute, func(string) bool { return false })
 	if !exists(victim) {
 		t.Error("a path of the database was removed")
 	}

@@ -84,7 +84,8 @@ func (h History) KeepFor() time.Duration {
 
 // Cache says what is kept for rollbacks.
 type Cache struct {
-	Archives *int64 `yaml:"archives"` // of each dest, the live one included; nil = 2
+	Archives *int64     `yaml:"archives"` // of each dest, the live one included; nil = 2
+	Size     units.Size `yaml:"size"`     // bytes of all archives together; 0 = no bound
 }
 
 // defaultArchives is how many archives of each dest are kept.

@@ -82,7 +82,7 @@ func TestPruneByAnyClock(t *testing.T) {
 				addAt(t, s, clock, 6, "w", "/good", Good)
 				addAt(t, s, clock, 7, "v", "/refused", Refused)
 				begin(t, s, "u", "/d") // another run must not count as the last
-				_, err := s.Prune(t.Context(), before)
+				_, err := s.Prune(t.Context(), before, never)
 				must(t, err)
 				runs, err := s.List(t.Context(), Filter{})
 				must(t, err)

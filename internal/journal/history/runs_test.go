@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -265,7 +266,7 @@ func TestPrune(t *testing.T) {
 	addRun(t, s, "new-1", "/new", Good, 60, 61)
 	addRun(t, s, "new-2", "/new", Good, 62, 63)
 
-	gone, err := s.Prune(t.Context(), at(60))
+	gone, err := s.Prune(t.Context(), at(60), never)
 	slices.Sort(gone)
 	if want := "[nowhere old old-failed skipped]"; err != nil || fmt.Sprint(gone) != want {
 		t.Errorf("pruned %v, %v; want %s", gone, err, want)
@@ -280,8 +281,34 @@ func TestPrune(t *testing.T) {
 	if run, ok, err := s.Handled(t.Context(), "key old"); run != "old" || !ok || err != nil {
 		t.Errorf("a pruned run's event would run again: %q, %v, %v", run, ok, err)
 	}
-	if gone, err := s.Prune(t.Context(), at(60)); err != nil || len(gone) != 0 {
+	if gone, err := s.Prune(t.Context(), at(60), never); err != nil || len(gone) != 0 {
 		t.Errorf("pruned again: %v, %v", gone, err)
+	}
+}
+
+// never says of each dest that it is there.
+func never(string) bool { return false }
+
+func TestPruneOfDestsThatAreGone(t *testing.T) {
+	s := newStore(t)
+	addRun(t, s, "gone-old", "/gone", Good, 0, 1)
+	addRun(t, s, "gone-last", "/gone", Failed, 2, 3)
+	addRun(t, s, "gone-new", "/gone/new", Good, 60, 61)
+	addRun(t, s, "gone-running", "/gone", Running, 4, 0)
+	addRun(t, s, "there", "/there", Good, 5, 6)
+	addRun(t, s, "there-new", "/there/new", Good, 60, 61)
+	var asked []string
+	pruned, err := s.Prune(t.Context(), at(60), func(dest string) bool {
+		asked = append(asked, dest)
+		return strings.HasPrefix(dest, "/gone")
+	})
+	slices.Sort(pruned)
+	slices.Sort(asked)
+	if want := "[gone-last gone-old]"; err != nil || fmt.Sprint(pruned) != want {
+		t.Errorf("pruned %v, %v; want %s", pruned, err, want)
+	}
+	if want := "[/gone /there]"; fmt.Sprint(asked) != want {
+		t.Errorf("asked of %v, want %s: others have nothing that is old", asked, want)
 	}
 }
 
@@ -289,7 +316,7 @@ func TestPruneSteps(t *testing.T) {
 	s := newStore(t)
 	write(t, s, sample()[3], true)
 	addRun(t, s, "later", sample()[3].Dest, Good, 1e6, 1e6)
-	_, err := s.Prune(t.Context(), at(1e6))
+	_, err := s.Prune(t.Context(), at(1e6), never)
 	must(t, err)
 	if steps, err := s.Steps(t.Context(), sample()[3].ID); err != nil || len(steps) != 0 {
 		t.Errorf("steps without a run: %v, %v", steps, err)
@@ -301,7 +328,7 @@ func TestPruneForgetsTheOldestKeys(t *testing.T) {
 	_, err := s.db.Exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
 		INSERT INTO handled (key, run) SELECT 'k' || i, 'r' FROM n`, maxHandled+5)
 	must(t, err)
-	_, err = s.Prune(t.Context(), at(0))
+	_, err = s.Prune(t.Context(), at(0), never)
 	must(t, err)
 	for key, want := range map[string]bool{"k1": false, "k5": false, "k6": true, "k10005": true} {
 		if _, ok, err := s.Handled(t.Context(), key); ok != want || err != nil {

@@ -154,13 +154,19 @@ func markDied(ctx context.Context, db querier, id string) (bool, error) {
 // Prune forgets the runs that started before the given time, with their
 // steps, and returns their ids. Of each dest it keeps the last run that ended
 // and the last good one, however old they are or, after a jump of the clock,
-// seem: they say what is deployed. Runs that go on stay, and so do the last
-// 10 000 handled event keys, whatever their age: on a quiet cluster a restarted
-// watch may hand over an event of last year.
-func (s *Store) Prune(ctx context.Context, before time.Time) (ids []string, err error) {
+// seem: they say what is deployed. A dest that is gone, which it asks gone of
+// those that have such runs, has nothing deployed, and keeps none. gone must not
+// call the Store. Runs that go on stay, and so do the last 10 000 handled event
+// keys, whatever their age: on a quiet cluster a restarted watch may hand over an
+// event of last year.
+func (s *Store) Prune(ctx context.Context, before time.Time, gone func(dest string) bool) (ids []string, err error) {
 	err = s.do(ctx, "prune", func(db *sql.DB) error {
 		return inTx(ctx, db, func(tx *sql.Tx) (err error) {
 			if ids, err = pruneRuns(ctx, tx, before); err != nil {
+				return err
+			}
+			last, err := pruneGone(ctx, tx, before, gone)
+			if ids = append(ids, last...); err != nil {
 				return err
 			}
 			_, err = tx.ExecContext(ctx, "DELETE FROM handled WHERE seq <= (SELECT max(seq) FROM handled) - ?", maxHandled)
@@ -171,7 +177,7 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (ids []string, err 
 }
 
 func pruneRuns(ctx context.Context, tx *sql.Tx, before time.Time) (ids []string, err error) {
-	rows, err := tx.QueryContext(ctx, `
+	return queryStrings(ctx, tx, `
 		WITH ranked AS (
 			SELECT id, result = 'good' AS good,
 				row_number() OVER (PARTITION BY dest ORDER BY moved DESC) AS nth,
@@ -181,18 +187,40 @@ func pruneRuns(ctx context.Context, tx *sql.Tx, before time.Time) (ids []string,
 		WHERE started < ? AND result <> 'running'
 			AND id NOT IN (SELECT id FROM ranked WHERE nth = 1 OR (good AND nth_alike = 1))
 		RETURNING id`, before.UnixMicro())
+}
+
+// pruneGone deletes what pruneRuns has kept of dests that are gone.
+func pruneGone(ctx context.Context, tx *sql.Tx, before time.Time, gone func(string) bool) (ids []string, err error) {
+	dests, err := queryStrings(ctx, tx,
+		"SELECT DISTINCT dest FROM runs WHERE started < ? AND dest <> '' AND result <> 'running'", before.UnixMicro())
+	for _, dest := range dests {
+		if !gone(dest) {
+			continue
+		}
+		last, err := queryStrings(ctx, tx,
+			"DELETE FROM runs WHERE dest = ? AND started < ? AND result <> 'running' RETURNING id", dest, before.UnixMicro())
+		if ids = append(ids, last...); err != nil {
+			return ids, err
+		}
+	}
+	return ids, err
+}
+
+// queryStrings returns the one column of what a statement returns.
+func queryStrings(ctx context.Context, tx *sql.Tx, statement string, args ...any) (all []string, err error) {
+	rows, err := tx.QueryContext(ctx, statement, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
+		var one string
+		if err := rows.Scan(&one); err != nil {
 			return nil, err
 		}
-		ids = append(ids, id)
+		all = append(all, one)
 	}
-	return ids, rows.Err()
+	return all, rows.Err()
 }
 
 // inTx runs fn in a transaction.

@@ -1,0 +1,106 @@
+package cache
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// Bounds are what Trim holds the entries of all dests to.
+type Bounds struct {
+	// Gone tells whether a dest does not exist any more.
+	Gone func(dest string) bool
+	// Before is when the entries of such a dest are forgotten: those that
+	// finished earlier.
+	Before time.Time
+	// Size is how many bytes all archives may have together; 0 = no bound.
+	Size int64
+}
+
+// Trim removes the archives of dests that are gone, and the entries of those
+// that have been forgotten. Then it removes archives until the rest keeps to
+// the bound: first those of no use but for a rollback to an older run, the
+// oldest first, then those that were live before, at last those that are live.
+//
+// What can't be removed does not keep the rest; the error tells the first.
+func (s *Store) Trim(b Bounds) error {
+	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
+	defer cancel()
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return fmt.Errorf("trim cache: %w", err)
+	}
+	defer unlock()
+	all, err := s.List("")
+	if err != nil {
+		return fmt.Errorf("trim cache: %w", err)
+	}
+	left, err := s.leave(all, b)
+	if err := cmp.Or(err, s.fit(left, b.Size)); err != nil {
+		return fmt.Errorf("trim cache: %w", err)
+	}
+	return nil
+}
+
+// leave removes what belongs to dests that are gone, and returns the entries of
+// the others.
+func (s *Store) leave(all []Entry, b Bounds) (left []Entry, err error) {
+	gone := map[string]bool{}
+	for _, e := range all {
+		is, asked := gone[e.Dest]
+		if !asked {
+			is = b.Gone(e.Dest)
+			gone[e.Dest] = is
+		}
+		switch {
+		case !is:
+			left = append(left, e)
+		case e.Finished.Before(b.Before):
+			err = cmp.Or(err, s.remove(e.Run))
+		case e.HasArchive:
+			err = cmp.Or(err, s.removeFile(filepath.Join(e.Run, archiveName)))
+		}
+	}
+	return left, err
+}
+
+// kept is an archive with its worth: how many others of its dest are newer, as
+// far as that matters.
+type kept struct {
+	Entry
+	newer int
+}
+
+// older is the worth of all that are neither live nor were so just before.
+const older = 2
+
+// fit removes archives of the entries, newest first, until all together have
+// at most size bytes.
+func (s *Store) fit(all []Entry, size int64) (err error) {
+	if size <= 0 {
+		return nil
+	}
+	total, seen := int64(0), map[string]int{}
+	var archives []kept
+	for _, e := range all {
+		if e.HasArchive {
+			archives = append(archives, kept{e, min(seen[e.Dest], older)})
+			seen[e.Dest]++
+			total += e.Size
+		}
+	}
+	slices.SortStableFunc(archives, func(a, b kept) int {
+		return cmp.Or(cmp.Compare(b.newer, a.newer), cmp.Compare(a.Seq, b.Seq))
+	})
+	for _, a := range archives {
+		if total <= size {
+			break
+		}
+		total -= a.Size
+		err = cmp.Or(err, s.removeFile(filepath.Join(a.Run, archiveName)))
+	}
+	return err
+}
