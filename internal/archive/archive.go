@@ -74,7 +74,8 @@ var (
 // directories without write permission.
 func Extract(ctx context.Context, r io.Reader, root *os.Root, opts Options) (Result, error) {
 	rules := newRules(opts.Mode)
-	tree, err := newTree(root, rules.implied)
+	count := &tally{lim: opts.Limits.withDefaults()}
+	tree, err := newTree(root, rules.implied, count.imply)
 	if err != nil {
 		return Result{}, err
 	}
@@ -87,7 +88,8 @@ func Extract(ctx context.Context, r io.Reader, root *os.Root, opts Options) (Res
 			return Result{}, err
 		}
 	}
-	return readInto(ctx, r, opts, rules, &disk{tree: tree, rules: rules, dirs: make(map[string]meta)})
+	return readInto(ctx, r, opts, rules, count,
+		&disk{tree: tree, rules: rules, tally: count, dirs: make(map[string]meta)})
 }
 
 // checkEmpty guards the rule for hard links: what is in the root came from

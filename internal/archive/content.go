@@ -31,16 +31,15 @@ func (c *Content) Read(p []byte) (int, error) {
 		return 0, c.err
 	}
 	n, err := c.r.Read(p)
-	c.x.res.Bytes += int64(n)
-	c.err = c.judge(err)
+	over := c.x.tally.read(int64(n))
+	if c.err = over; over == nil {
+		c.err = c.judge(err)
+	}
 	return n, c.err
 }
 
-// judge words the error of a read, and finds what came of the bytes read.
+// judge words the error of a read.
 func (c *Content) judge(err error) error {
-	if over := c.x.lim.checkContent(c.x.res.Bytes); over != nil {
-		return over
-	}
 	if cause := c.x.in.ctx.Err(); cause != nil { // holes are read from nowhere
 		return fmt.Errorf("extract: %w", cause)
 	}

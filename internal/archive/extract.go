@@ -18,6 +18,7 @@ import (
 type disk struct {
 	tree  *tree
 	rules *rules
+	tally *tally
 	dirs  map[string]meta
 }
 
@@ -101,7 +102,11 @@ func (x *disk) symlink(path, to string, m meta) error {
 }
 
 func (x *disk) hardlink(path, old string) error {
-	if err := x.tree.regular(old); err != nil || old == path {
+	size, err := x.tree.regular(old)
+	if err != nil || old == path {
+		return err
+	}
+	if err := x.tally.link(size); err != nil {
 		return err
 	}
 	return x.place(path, func(int, string) error { return x.tree.root.Link(old, path) })

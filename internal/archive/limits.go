@@ -1,5 +1,7 @@
 package archive
 
+import "math"
+
 const (
 	defaultNameLen = 4096 // PATH_MAX
 	defaultDepth   = 1000
@@ -15,8 +17,8 @@ const (
 // Limits bounds an extraction; exceeding one is ErrLimit. Zero means the
 // default: 4096 for NameLen, 1000 for Depth, no limit for Bytes and Entries.
 type Limits struct {
-	Bytes   int64 // content, holes included; the whole stream, but for some slack
-	Entries int64 // entries of any type
+	Bytes   int64 // content, holes included, again for each hard link; the whole stream, but for some slack
+	Entries int64 // entries of any type, and directories that names imply
 	NameLen int   // bytes of a name or link target
 	Depth   int   // components of a name
 }
@@ -31,26 +33,67 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// checkEntries is asked with the number of entries read so far.
-func (l Limits) checkEntries(n int64) error {
-	if l.Entries > 0 && n > l.Entries {
-		return exceeded("archive holds more than %d entries", l.Entries)
+// tally is what was read so far, as far as the limits speak of it. The reader
+// and its target count into the same one.
+type tally struct {
+	lim     Limits
+	entries int64 // read
+	implied int64 // directories made for names in them
+	content int64 // bytes read, holes included
+	linked  int64 // bytes that hard links have in common with their files
+}
+
+// entry counts one that was read.
+func (t *tally) entry() error {
+	t.entries++
+	return t.checkEntries()
+}
+
+// imply counts a directory that the archive has no entry for so far.
+func (t *tally) imply() error {
+	t.implied++
+	return t.checkEntries()
+}
+
+func (t *tally) checkEntries() error {
+	if l := t.lim.Entries; l > 0 && t.entries+t.implied > l {
+		return exceeded("archive holds more than %d entries", l)
 	}
 	return nil
 }
 
-// checkContent is asked with the number of content bytes read so far.
-func (l Limits) checkContent(n int64) error {
-	if l.Bytes > 0 && n > l.Bytes {
-		return exceeded("archive unpacks to more than %d bytes", l.Bytes)
+// read counts bytes of content.
+func (t *tally) read(n int64) error {
+	t.content = addUp(t.content, n)
+	return t.checkContent()
+}
+
+// link counts a hard link to a file of n bytes: what copies the tree writes
+// them again.
+func (t *tally) link(n int64) error {
+	t.linked = addUp(t.linked, n)
+	return t.checkContent()
+}
+
+func (t *tally) checkContent() error {
+	if l := t.lim.Bytes; l > 0 && addUp(t.content, t.linked) > l {
+		return exceeded("archive unpacks to more than %d bytes", l)
 	}
 	return nil
 }
 
-// checkStream is asked with the decompressed bytes and entries read so far.
-func (l Limits) checkStream(n, entries int64) error {
-	if l.Bytes > 0 && n-streamSlack-(entries+1)*entrySlack > l.Bytes {
-		return exceeded("archive decompresses to far more than %d bytes", l.Bytes)
+// addUp adds sizes, which may claim anything.
+func addUp(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
+}
+
+// checkStream is asked with the decompressed bytes read so far.
+func (t *tally) checkStream(n int64) error {
+	if l := t.lim.Bytes; l > 0 && n-streamSlack-(t.entries+1)*entrySlack > l {
+		return exceeded("archive decompresses to far more than %d bytes", l)
 	}
 	return nil
 }

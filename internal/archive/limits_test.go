@@ -24,6 +24,12 @@ func TestLimits(t *testing.T) {
 	bomb := tarOf(ent{name: "z", data: strings.Repeat("\x00", 8<<20)})
 	globals := bytes.Repeat(members(ent{name: "g", typ: 'g', data: paxRecord("comment", "x")}), 50)
 	chain := bytes.Repeat(members(ent{name: "l", typ: 'L', data: strings.Repeat("x", 100_000)}), 100)
+	deep := tarOf(ent{name: "1/" + strings.Repeat("a/", 600) + "f"}, ent{name: "2/" + strings.Repeat("a/", 600) + "f"})
+	linked := []ent{{name: "f", data: strings.Repeat("x", 10_000)}}
+	for _, name := range []string{"a", "b", "c", "d"} {
+		linked = append(linked, ent{name: name, typ: '1', link: "f"})
+	}
+	links := tarOf(linked...)
 	sparse := tarOf(ent{name: "s", data: "x",
 		pax: map[string]string{"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.numblocks": "1",
 			"GNU.sparse.map": "0,1", "GNU.sparse.size": "1000000000000"}})
@@ -35,8 +41,20 @@ func TestLimits(t *testing.T) {
 	}{
 		{"bytes fit", three, Limits{Bytes: 2000}, nil},
 		{"bytes over", three, Limits{Bytes: 1999}, ErrLimit},
-		{"entries fit", three, Limits{Entries: 3}, nil},
-		{"entries over", three, Limits{Entries: 2}, ErrLimit},
+		{"entries fit", three, Limits{Entries: 5}, nil}, // b and b/c have none of their own
+		{"entries over", three, Limits{Entries: 4}, ErrLimit},
+		{"implied directories", deep, Limits{Entries: 1000}, ErrLimit},
+		{"implied for a link", tarOf(ent{name: "a"}, ent{name: "b/c/d", typ: '1', link: "a"}), Limits{Entries: 3}, ErrLimit},
+		{"implied for a directory", tarOf(ent{name: "b/c/d", typ: '5'}), Limits{Entries: 2}, ErrLimit},
+		{"implied once", tarOf(ent{name: "d/a"}, ent{name: "d/b", typ: '2', link: "x"}, ent{name: "d/c", typ: '6'}),
+			Limits{Entries: 4}, nil},
+		{"links fit", links, Limits{Bytes: 50_000}, nil},
+		{"links over", links, Limits{Bytes: 49_999}, ErrLimit},
+		{"links to itself", tarOf(ent{name: "a", data: "12345"}, ent{name: "a", typ: '1', link: "a"}), Limits{Bytes: 5}, nil},
+		{"links to a link", tarOf(ent{name: "a", data: "12345"}, ent{name: "b", typ: '1', link: "a"},
+			ent{name: "c", typ: '1', link: "b"}), Limits{Bytes: 14}, ErrLimit},
+		{"links before content", tarOf(ent{name: "a", data: "12345"}, ent{name: "b", typ: '1', link: "a"},
+			ent{name: "c", data: "12345"}), Limits{Bytes: 14}, ErrLimit},
 		{"name fits", three, Limits{NameLen: 5}, nil},
 		{"name over", three, Limits{NameLen: 4}, ErrLimit},
 		{"depth fits", three, Limits{Depth: 3}, nil},

@@ -16,6 +16,7 @@ import (
 // for none.
 type memory struct {
 	rules *rules
+	tally *tally
 	sink  Sink
 	now   int64
 	nodes *nodes
@@ -23,8 +24,8 @@ type memory struct {
 	list  []Entry // the result, when it is finished
 }
 
-func newMemory(r *rules, sink Sink, now int64) *memory {
-	t := &memory{rules: r, sink: sink, now: now, nodes: newNodes()}
+func newMemory(r *rules, count *tally, sink Sink, now int64) *memory {
+	t := &memory{rules: r, tally: count, sink: sink, now: now, nodes: newNodes()}
 	t.add(t.implied(""))
 	return t
 }
@@ -50,6 +51,9 @@ func (t *memory) parent(path string) (int32, error) {
 		return 0, err
 	}
 	t.full[i] = true
+	if err := t.tally.imply(); err != nil {
+		return 0, err
+	}
 	return t.add(t.implied(path)), nil
 }
 
@@ -137,6 +141,9 @@ func (t *memory) hardlink(path, old string) error {
 	}
 	if old == path {
 		return nil
+	}
+	if err := t.tally.link(t.nodes.at(i).Size); err != nil {
+		return err
 	}
 	e := *t.nodes.at(i)
 	old, e.Path = e.Path, path

@@ -49,25 +49,27 @@ type reader struct {
 	in    *stream
 	to    target
 	rules *rules
-	res   Result
+	tally *tally
 	buf   []byte
 	warns int
 	abs   bool // the leading slash was warned of
+
+	hasRoot bool
 }
 
 // readInto reads the archive r to its end into t.
-func readInto(ctx context.Context, r io.Reader, opts Options, rules *rules, t target) (Result, error) {
-	in, err := openStream(ctx, r, opts.Limits)
+func readInto(ctx context.Context, r io.Reader, opts Options, rules *rules, count *tally, t target) (Result, error) {
+	in, err := openStream(ctx, r, count)
 	if err != nil {
 		return Result{}, err
 	}
 	defer in.close()
 	x := &reader{
-		opts: opts, lim: opts.Limits.withDefaults(), in: in, to: t, rules: rules,
+		opts: opts, lim: count.lim, in: in, to: t, rules: rules, tally: count,
 		buf: make([]byte, copySize),
 	}
 	err = x.run()
-	return x.res, err
+	return Result{Entries: count.entries, Bytes: count.content, HasRoot: x.hasRoot}, err
 }
 
 func (x *reader) run() error {
@@ -81,9 +83,7 @@ func (x *reader) run() error {
 		if err != nil && !errors.Is(err, tar.ErrInsecurePath) { // ours to judge
 			return x.headerError(err, last)
 		}
-		x.res.Entries++
-		x.in.entries++
-		if err := x.lim.checkEntries(x.res.Entries); err != nil {
+		if err := x.tally.entry(); err != nil {
 			return err
 		}
 		if err := x.entry(h, tr); err != nil {
@@ -135,7 +135,7 @@ func (x *reader) headerError(err error, last string) error {
 	switch {
 	case x.in.err != nil:
 		return x.in.err
-	case x.res.Entries == 0:
+	case x.tally.entries == 0:
 		return malformed("not a tar archive: %w", err)
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return malformed("archive is truncated after entry %q: %w", last, err)
@@ -225,7 +225,7 @@ func (x *reader) entry(h *tar.Header, content io.Reader) error {
 		return err
 	}
 	if isDirType(h) {
-		x.res.HasRoot = x.res.HasRoot || path == ""
+		x.hasRoot = x.hasRoot || path == ""
 		return x.to.dir(path, m)
 	}
 	if path == "" {

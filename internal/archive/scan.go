@@ -54,8 +54,9 @@ type Sink interface {
 func Scan(ctx context.Context, r io.Reader, opts Options, sink Sink) ([]Entry, Result, error) {
 	rules := newRules(opts.Mode)
 	rules.umask = processUmask()
-	t := newMemory(rules, sink, time.Now().UnixNano())
-	res, err := readInto(ctx, r, opts, rules, t)
+	count := &tally{lim: opts.Limits.withDefaults()}
+	t := newMemory(rules, count, sink, time.Now().UnixNano())
+	res, err := readInto(ctx, r, opts, rules, count, t)
 	if err != nil {
 		return nil, res, err
 	}

@@ -31,19 +31,18 @@ func (s *source) Read(p []byte) (int, error) {
 
 // stream is the decompressed archive. Its first error stays.
 type stream struct {
-	ctx     context.Context
-	src     *source
-	quit    context.CancelFunc // ends src
-	dec     *decoder
-	ahead   *readahead // nil for a plain archive
-	lim     Limits
-	n       int64 // bytes read
-	entries int64 // entries read; the extractor counts them
-	eof     bool  // the end was seen
-	err     error
+	ctx   context.Context
+	src   *source
+	quit  context.CancelFunc // ends src
+	dec   *decoder
+	ahead *readahead // nil for a plain archive
+	tally *tally
+	n     int64 // bytes read
+	eof   bool  // the end was seen
+	err   error
 }
 
-func openStream(ctx context.Context, r io.Reader, lim Limits) (*stream, error) {
+func openStream(ctx context.Context, r io.Reader, t *tally) (*stream, error) {
 	sub, quit := context.WithCancel(ctx)
 	src := &source{ctx: sub, r: r}
 	dec, err := newDecoder(bufio.NewReaderSize(src, 64<<10))
@@ -54,7 +53,7 @@ func openStream(ctx context.Context, r io.Reader, lim Limits) (*stream, error) {
 		quit()
 		return nil, err
 	}
-	s := &stream{ctx: ctx, src: src, quit: quit, dec: dec, lim: lim}
+	s := &stream{ctx: ctx, src: src, quit: quit, dec: dec, tally: t}
 	if dec.format != "tar" {
 		s.ahead = newReadahead(dec)
 	}
@@ -81,7 +80,7 @@ func (s *stream) Read(p []byte) (int, error) {
 	}
 	n, err := s.read(p)
 	s.n += int64(n)
-	if over := s.lim.checkStream(s.n, s.entries); over != nil {
+	if over := s.tally.checkStream(s.n); over != nil {
 		s.err = over
 		return 0, over
 	}

@@ -18,12 +18,12 @@ type tree struct {
 	walk *confined.Walk
 }
 
-func newTree(root *os.Root, implied os.FileMode) (*tree, error) {
+func newTree(root *os.Root, implied os.FileMode, grant func() error) (*tree, error) {
 	walk, err := confined.NewWalk(root)
 	if err != nil {
 		return nil, fmt.Errorf("open extraction root: %w", err)
 	}
-	walk.Mode = implied
+	walk.Mode, walk.Grant = implied, grant
 	return &tree{root: root, walk: walk}, nil
 }
 
@@ -41,6 +41,9 @@ func (t *tree) at(path string, create bool) (int, error) {
 
 // explain tells what stands where a directory must be.
 func (t *tree) explain(path string, err error) error {
+	if f := (*fault)(nil); errors.As(err, &f) { // a limit
+		return err
+	}
 	reached, fd := t.walk.Reached()
 	start := len(reached)
 	if start > 0 {
@@ -59,19 +62,19 @@ func (t *tree) explain(path string, err error) error {
 	return &fs.PathError{Op: "open", Path: path[:end], Err: err}
 }
 
-// regular tells whether path is a regular file with no symlink on the way.
-func (t *tree) regular(path string) error {
+// regular gives the size of path, a regular file with no symlink on the way.
+func (t *tree) regular(path string) (int64, error) {
 	dir, base := confined.Split(path)
 	fd, err := t.at(dir, false)
 	if err == nil {
 		var st unix.Stat_t
 		if err = confined.Lstat(fd, base, &st); err == nil && confined.FileType(&st) == 0 {
-			return nil
+			return st.Size, nil
 		}
 	}
 	var f *fault
 	if err == nil || errors.As(err, &f) || errors.Is(err, fs.ErrNotExist) {
-		return notEarlier(path)
+		return 0, notEarlier(path)
 	}
-	return fmt.Errorf("hard link target %q: %w", path, err)
+	return 0, fmt.Errorf("hard link target %q: %w", path, err)
 }

@@ -22,7 +22,9 @@ const (
 // are slash-separated and relative; "" is the root.
 type Walk struct {
 	// Mode is that of directories that At makes, before the umask.
-	Mode    fs.FileMode
+	Mode fs.FileMode
+	// Grant, when set, is asked before At makes a directory; its error is At's.
+	Grant   func() error
 	open    []level // from the root down, each a parent of the next
 	missing string  // a directory that was not there; "" = none known
 	buf     []byte
@@ -123,6 +125,11 @@ func (w *Walk) descend(from level, path string, create bool) error {
 	name := path[start:end]
 	fd, err := OpenDir(from.fd, name)
 	if create && errors.Is(err, unix.ENOENT) {
+		if w.Grant != nil {
+			if err := w.Grant(); err != nil {
+				return err
+			}
+		}
 		if err = unix.Mkdirat(from.fd, name, Perm(w.Mode)); err == nil {
 			fd, err = OpenDir(from.fd, name)
 		}
