@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"stretcher/internal/hooks/porter"
 	"stretcher/internal/text/yamldoc"
 )
 
@@ -58,8 +59,10 @@ func alternatives(names []string) string {
 // nobody reads. The manifest is nil when there is a problem.
 func parse(doc *yamldoc.Document, rules Rules) (m *Manifest, warnings, problems []*yamldoc.Problem) {
 	m = &Manifest{}
+	doc.Relaxed = true
 	warnings, problems = doc.Decode(m)
 	if len(problems) > 0 {
+		explain(problems, warnings)
 		return nil, warnings, problems
 	}
 	lines := doc.Lines()
@@ -71,8 +74,10 @@ func parse(doc *yamldoc.Document, rules Rules) (m *Manifest, warnings, problems 
 	}
 	warnings = append(warnings, doubts...)
 	if len(problems) > 0 {
+		explain(problems, warnings)
 		return nil, warnings, problems
 	}
+	m.dropEmpty()
 	if filepath.IsAbs(m.Dest) {
 		m.Dest = filepath.Clean(m.Dest) // one name for one dest
 	}
@@ -80,6 +85,39 @@ func parse(doc *yamldoc.Document, rules Rules) (m *Manifest, warnings, problems 
 		m.Name = filepath.Base(m.Dest)
 	}
 	return m, warnings, nil
+}
+
+// explain gives problems the hint of a warning about something below their key.
+func explain(problems, warnings []*yamldoc.Problem) {
+	for _, p := range problems {
+		for _, w := range warnings {
+			if p.Hint == "" && p.Key != "" && strings.HasPrefix(w.Key, p.Key+".") {
+				p.Hint = w.Hint
+			}
+		}
+	}
+}
+
+// dropEmpty drops the elements of lists that hold nothing: warnings have named
+// them. Until then they keep the places of the others.
+func (m *Manifest) dropEmpty() {
+	m.Excludes = nonEmpty(m.Excludes)
+	if m.Rollback.Rerun != nil {
+		*m.Rollback.Rerun = nonEmpty(*m.Rollback.Rerun)
+	}
+	for _, commands := range []*[]Command{
+		&m.Commands.Pre, &m.Commands.Post, &m.Commands.Verify, &m.Commands.Success, &m.Commands.Failure,
+	} {
+		*commands = slices.DeleteFunc(*commands, func(c Command) bool { return c == Command{} })
+	}
+	for name, list := range m.Hooks {
+		m.Hooks[name] = slices.DeleteFunc(list, porter.Entry.IsEmpty)
+	}
+}
+
+// nonEmpty is a list without what is empty in it.
+func nonEmpty(list []string) []string {
+	return slices.DeleteFunc(list, func(s string) bool { return s == "" })
 }
 
 // lineOf is the line of a key, or of the nearest one above it that has a line
@@ -100,7 +138,7 @@ func (m *Manifest) check(rules Rules) []*yamldoc.Problem {
 	add := func(key, value, message string) {
 		problems = append(problems, &yamldoc.Problem{Key: key, Value: value, Message: message})
 	}
-	m.Src = slices.DeleteFunc(m.Src, func(s string) bool { return s == "" })
+	m.Src, m.Releases.Shared = nonEmpty(m.Src), nonEmpty(m.Releases.Shared)
 	for _, src := range m.Src {
 		if err := rules.Src(src); err != nil {
 			add("src", "", err.Error())
@@ -181,7 +219,7 @@ func (m *Manifest) checkText(add func(key, value, message string)) {
 func (m *Manifest) checkCommands(add func(key, value, message string)) {
 	for _, p := range m.Commands.Points() {
 		for i, c := range p.Commands {
-			if strings.TrimSpace(c.Run) == "" {
+			if c != (Command{}) && strings.TrimSpace(c.Run) == "" {
 				add(fmt.Sprintf("commands.%s[%d]", p.Name, i), "", "has nothing to run")
 			}
 		}

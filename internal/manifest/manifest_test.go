@@ -141,8 +141,15 @@ func TestManifestProblems(t *testing.T) {
 		{ok + "exclude_from: ../x", `line 4: exclude_from: "../x" is not a path inside the archive`},
 		{ok + "exclude_from: /etc/x", `line 4: exclude_from: "/etc/x" is not a path inside the archive`},
 		{ok + "commands: {pre: [{timeout: 3}]}", "line 4: commands.pre[0]: has nothing to run"},
-		{ok + "commands:\n  post: ' '", "line 5: commands.post[0]: has nothing to run"},
-		{ok + "commands: {post: ['  ']}", "line 4: commands.post[0]: has nothing to run"},
+		{ok + "commands:\n  post: [a, {rnu: x}, {timeout: 3}]",
+			"line 5: commands.post[1]: sets none of the keys that belong there"},
+		{ok + "commands: {post: ['', {run: ' ', cwd: a}]}", "line 4: commands.post[1]: has nothing to run"},
+		{ok + "excludes: ['', \"a\\0b\"]", `line 4: excludes[1]: "a\x00b" has a NUL in it`},
+		{ok + "hooks: {mine: [{run: ''}]}", "line 4: hooks.mine[0]: sets none of the keys that belong there"},
+		{ok + "hooks: {mine: [null, {run: a, path: b}]}", "line 4: hooks.mine[1]: is a command (run) and"},
+		{ok + "rollback: {rerun: ['', pre]}", `line 4: rollback.rerun[1]: "pre" is not post or verify`},
+		{"src: file:///a\nchecksum: ''\ndest: /a", "checksum: is required with src"},
+		{"src: ['', null]\nchecksum: ab\ndest: /a", `line 2: checksum: "ab" has 2 digits`},
 		{ok + "commands: {post: [{run: x, timeout: -1}]}",
 			`line 4: commands.post[0].timeout: "-1" is not a number of seconds`},
 		{ok + "commands: {post: [{run: x, timeout: soon}]}",
@@ -173,6 +180,14 @@ func TestHints(t *testing.T) {
 		"name: {a: b}":                                         "",
 		"dest_mode: '{{ x }}'":                                 "",
 		"name:\n\t- {{ x }}":                                   "spaces",
+		"commands:\n  post:\n  - @reboot x":                    "begins with @ must be quoted",
+		"commands: {post: [a, `date`]}":                        "begins with ` must be quoted",
+		"commands:\n  pre: \n    - %x\n":                       "begins with % must be quoted",
+		"commands:\n\tpre: [a@b]":                              "spaces",
+		"commands:\n  post:\n    - echo \"deploy: done\"":      `'echo "a: b"'`,
+		"commands: {post: ['a', curl -H \"Accept: x\" h]}":     "must stand in quotes",
+		"name: shop: blue":                                     "must stand in quotes",
+		"hooks: {mine: [echo a: b]}":                           "must stand in quotes",
 		"src: file:///a\ndest: /a\n" + "checksum: [{a: b}]\n#": "",
 	} {
 		_, _, err := parsed(doc)
@@ -222,4 +237,50 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("unusable manifest accepted: %+v", m)
 		}
 	})
+}
+
+// TestEmptyElements: an element of a list that holds nothing is a warning, and
+// not there.
+func TestEmptyElements(t *testing.T) {
+	ok := "checksum: " + sha256Hex + "\ndest: /srv/app\nsync_strategy: swap\n"
+	for key, length := range map[string]func(*Manifest) int{
+		"src: [file:///a, @]":                func(m *Manifest) int { return len(m.Src) },
+		"excludes: [a, @]":                   func(m *Manifest) int { return len(m.Excludes) },
+		"commands: {pre: [a, @]}":            func(m *Manifest) int { return len(m.Commands.Pre) },
+		"commands: {failure: [a, @]}":        func(m *Manifest) int { return len(m.Commands.Failure) },
+		"hooks: {mine: [{run: a}, @]}":       func(m *Manifest) int { return len(m.Hooks["mine"]) },
+		"releases: {shared: [a, @]}":         func(m *Manifest) int { return len(m.Releases.Shared) },
+		"rollback: {rerun: [post, @]}":       func(m *Manifest) int { return len(*m.Rollback.Rerun) },
+		"commands:\n  pre:\n    - a\n    -@": func(m *Manifest) int { return len(m.Commands.Pre) },
+		"hooks: {mine: [{run: a, environment: [A=b, @]}]}": func(m *Manifest) int {
+			return len(m.Hooks["mine"][0].Environment)
+		},
+	} {
+		for _, empty := range []string{" null", " ~", " ''", ` "  "`, " {}", " # comment\n"} {
+			if strings.HasPrefix(empty, " #") && strings.Contains(key, "[") {
+				continue // not on one line
+			}
+			doc := ok + strings.ReplaceAll(key, "@", empty)
+			m, warnings, err := parsed(doc)
+			if err != nil || length(m) != 1 {
+				t.Errorf("%q: %+v, %v", doc, m, err)
+			} else if len(warnings) < 1 || !strings.HasSuffix(warnings[0].Error(), "[1]: is empty and is skipped") {
+				t.Errorf("%q: warnings %v", doc, warnings)
+			}
+		}
+	}
+}
+
+// TestHelperKeys: keys at the top that hold anchors are the author's own.
+func TestHelperKeys(t *testing.T) {
+	m, warnings, err := parsed("x-common: &c {timeout: 5}\n.base: &b [echo a]\n" +
+		"commands: {pre: *b, post: [{<<: *c, run: b}]}")
+	if err != nil || len(warnings) > 0 || m.Commands.Pre[0].Run != "echo a" || m.Commands.Post[0].Timeout == 0 {
+		t.Errorf("%+v, %v, %v", m, warnings, err)
+	}
+	for _, doc := range []string{"commands: {x-a: b}", "commands: {.a: b}", "-x: a", "x: a", "releases: {x-keep: 5}"} {
+		if _, warnings, err := parsed(doc + "\nname: a"); err != nil || len(warnings) == 0 {
+			t.Errorf("%q: no warning, %v", doc, err)
+		}
+	}
 }

@@ -70,7 +70,7 @@ func (m *Manifest) checkReleases(add func(key, value, message string), checkShar
 		add("releases.shared", "", err.Error())
 	}
 	for i, name := range m.Rollback.Points() {
-		if name != "post" && name != "verify" {
+		if name != "" && name != "post" && name != "verify" {
 			add(fmt.Sprintf("rollback.rerun[%d]", i), name, "is not post or verify")
 		}
 	}

@@ -56,9 +56,13 @@ func digestSize(algorithm string) int {
 }
 
 // UnmarshalText accepts ALGORITHM:HEX and bare hex, whose length tells the
-// algorithm.
+// algorithm. Nothing is no checksum.
 func (c *Checksum) UnmarshalText(b []byte) error {
 	text := strings.TrimSpace(string(b))
+	if text == "" {
+		*c = Checksum{}
+		return nil
+	}
 	algorithm, digits, named := strings.Cut(text, ":")
 	if !named {
 		algorithm, digits = "", text

@@ -20,7 +20,6 @@ func TestChecksumIsGuessedByLength(t *testing.T) {
 
 func TestWhatIsNoChecksum(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                             "has 0 digits: 32 (md5)",
 		"abc":                          "is not hexadecimal",
 		"md5:":                         "has 0 digits, md5 has 32",
 		"abcd":                         "has 4 digits: 32 (md5), 40 (sha1), 64 (sha256) or 128 (sha512) expected",
@@ -32,6 +31,16 @@ func TestWhatIsNoChecksum(t *testing.T) {
 		if err := c.UnmarshalText([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), want) ||
 			c.Algorithm != "kept" {
 			t.Errorf("%q: %v, %v, want %s", text, c, err, want)
+		}
+	}
+}
+
+// TestNothing: no text is no checksum, and no mistake.
+func TestNothing(t *testing.T) {
+	for _, text := range []string{"", " ", "\n"} {
+		c := Checksum{"md5", []byte{1}}
+		if err := c.UnmarshalText([]byte(text)); err != nil || c.Algorithm != "" || c.Digest != nil {
+			t.Errorf("%q: %v, %v", text, c, err)
 		}
 	}
 }
@@ -65,7 +74,7 @@ func FuzzUnmarshalText(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var c, again Checksum
-		if c.UnmarshalText(text) != nil {
+		if c.UnmarshalText(text) != nil || c.Algorithm == "" {
 			return
 		}
 		if err := again.UnmarshalText([]byte(c.String())); err != nil || again.String() != c.String() ||

@@ -27,6 +27,9 @@ func (l Lists) Check(prefix string) (warnings, problems []*yamldoc.Problem) {
 				Message: "is not a name of porter's: its hooks run only when they are asked for"})
 		}
 		for i := range l[name] {
+			if l[name][i].IsEmpty() {
+				continue
+			}
 			c := checker{entry: &l[name][i], list: name, key: fmt.Sprintf("%s[%d]", key, i)}
 			c.check()
 			problems = append(problems, c.problems...)

@@ -2,6 +2,7 @@ package porter
 
 import (
 	"errors"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -32,6 +33,10 @@ const defaultDockerfile = "Dockerfile"
 
 // Container reports whether the hook runs in a container.
 func (e *Entry) Container() bool { return e.Dockerfile != "" || e.Repo != "" }
+
+// IsEmpty reports whether nothing is set: an element of a list that holds
+// nothing is no hook.
+func (e Entry) IsEmpty() bool { return reflect.ValueOf(e).IsZero() }
 
 // dockerfile is the path of the dockerfile below the tree or the plugin.
 func (e *Entry) dockerfile() string {
@@ -101,6 +106,9 @@ type Environment map[string]*string
 func (e *Environment) FromList(items []string) error {
 	*e = make(Environment, len(items))
 	for _, item := range items {
+		if item == "" { // an element that holds nothing
+			continue
+		}
 		name, value, found := strings.Cut(item, "=")
 		if found {
 			(*e)[name] = &value

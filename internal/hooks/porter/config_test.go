@@ -74,7 +74,9 @@ func TestCheck(t *testing.T) {
 		{"pre_pack", "run: x", ""},
 		{"pre_pack", "path: a/../b", ""},
 		{"pre_pack", plugin + ", dockerfile: a/b", ""},
-		{"pre_pack", "{}", "hooks.pre_pack[0]: has nothing to run: one of dockerfile, repo, run and path is required"},
+		{"pre_pack", "{}", ""}, // nothing at all: the manifest warns of it
+		{"pre_pack", "timeout: 3",
+			"hooks.pre_pack[0]: has nothing to run: one of dockerfile, repo, run and path is required"},
 		{"pre_pack", "run: ' '", "hooks.pre_pack[0].run: has nothing to run"},
 		{"pre_pack", "dockerfile: D, run: x",
 			"hooks.pre_pack[0]: is a container (dockerfile, repo) and a command (run) at once"},

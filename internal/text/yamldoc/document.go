@@ -14,6 +14,11 @@ import (
 
 // Document is a parsed document.
 type Document struct {
+	// Relaxed makes warnings of elements of lists that hold nothing: a null, a
+	// blank scalar, an empty mapping. Keys at the top that begin with "x-" or
+	// "." are the author's own then, for anchors.
+	Relaxed bool
+
 	node   yaml.Node
 	second int // the line of a second document, which nobody reads; 0 = none
 }
@@ -25,7 +30,7 @@ func Parse(data []byte) (*Document, *Problem) {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	err := guarded(func() error { return dec.Decode(&doc.node) })
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, syntax(err)
+		return nil, syntax(err, data)
 	}
 	var second yaml.Node
 	if guarded(func() error { return dec.Decode(&second) }) == nil && len(second.Content) > 0 {
@@ -57,15 +62,39 @@ func guarded(call func() error) (err error) {
 var syntaxLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
 
 // syntax turns the parser's error into a problem.
-func syntax(err error) *Problem {
+func syntax(err error, data []byte) *Problem {
 	m := syntaxLine.FindStringSubmatch(strings.ReplaceAll(err.Error(), "\n", " "))
 	if m == nil {
 		return &Problem{Message: "not YAML: " + err.Error()}
 	}
 	line, _ := strconv.Atoi(m[1])
-	p := &Problem{Line: line, Message: "not YAML: " + m[2]}
-	if strings.Contains(m[2], "tab character") || strings.Contains(m[2], "cannot start any token") {
-		p.Hint = "YAML is indented with spaces; a tab is not allowed there"
-	}
-	return p
+	return &Problem{Line: line, Message: "not YAML: " + m[2], Hint: syntaxHint(m[2], data, line)}
 }
+
+// quoteColon is what to do about text that YAML takes for a mapping.
+const quoteColon = `text that holds ": " must stand in quotes as a whole: 'echo "a: b"'`
+
+// reserved finds a value that begins with a character which no value may begin with.
+var reserved = regexp.MustCompile("(?:^|[-:,\\[{])\\s*([@`%])")
+
+// syntaxHint says what a syntax error may come from. The parser is one line
+// early at times.
+func syntaxHint(message string, data []byte, line int) string {
+	switch {
+	case strings.Contains(message, "mapping values are not allowed"):
+		return quoteColon
+	case strings.Contains(message, "tab character"):
+		return noTab
+	case !strings.Contains(message, "cannot start any token"):
+		return ""
+	}
+	lines := bytes.Split(data, []byte("\n"))
+	for _, text := range lines[min(max(line-1, 0), len(lines)):min(line+1, len(lines))] {
+		if m := reserved.FindSubmatch(text); m != nil {
+			return fmt.Sprintf("a value that begins with %s must be quoted", m[1])
+		}
+	}
+	return noTab
+}
+
+const noTab = "YAML is indented with spaces; a tab is not allowed there"

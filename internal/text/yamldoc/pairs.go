@@ -2,6 +2,7 @@ package yamldoc
 
 import (
 	"sort"
+	"strings"
 
 	"github.com/agext/levenshtein"
 	"gopkg.in/yaml.v3"
@@ -74,6 +75,10 @@ func (d *decoder) merge(own []pair, seen map[string]int, merged []*yaml.Node, pa
 // unknown warns of a key nobody reads and names the nearest that exists.
 func unknown(k *yaml.Node, at string, known map[string][]int) *Problem {
 	p := &Problem{Line: k.Line, Key: at, Message: "unknown key"}
+	if strings.ContainsAny(k.Value, " \t\n") {
+		p.Hint = quoteColon
+		return p
+	}
 	names := make([]string, 0, len(known))
 	for name := range known {
 		names = append(names, name)

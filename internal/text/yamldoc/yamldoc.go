@@ -7,7 +7,8 @@
 // types come from the struct, not from YAML's guesses. A list may be written
 // as its only element. Anchors, aliases and merge keys work, bounded. A document
 // is filled when scalars of it are replaced after it was parsed, which changes
-// no structure.
+// no structure. A document for people is relaxed: an element of a list that
+// holds nothing is a warning there.
 //
 // It imports no other package of this module and knows no keys of its own.
 package yamldoc
@@ -93,9 +94,10 @@ func Decode(data []byte, into any) (warnings, problems []*Problem) {
 // Field types: string, bool, signed integers, encoding.TextUnmarshaler, Raw,
 // structs, slices, pointers to and maps from string to any of these, and what
 // implements ShortForm or ListForm. A null leaves its field as it is, and is a
-// nil pointer in a map of pointers.
+// nil pointer in a map of pointers. An element of a list that holds nothing is
+// a problem; in a relaxed document it is a warning, and the zero value.
 func (doc *Document) Decode(into any) (warnings, problems []*Problem) {
-	d := &decoder{}
+	d := &decoder{relaxed: doc.Relaxed}
 	if doc.second > 0 {
 		d.warnings = append(d.warnings, &Problem{Line: doc.second, Message: "a second document begins here and is not read"})
 	}
@@ -109,6 +111,7 @@ func (doc *Document) Decode(into any) (warnings, problems []*Problem) {
 }
 
 type decoder struct {
+	relaxed            bool
 	warnings, problems []*Problem
 	visited, merges    int
 }
@@ -246,14 +249,40 @@ func (d *decoder) sequence(n *yaml.Node, v reflect.Value, key string) {
 		if many {
 			at = fmt.Sprintf("%s[%d]", key, i)
 		}
-		if isNull(item) {
+		if isNull(item) && !d.relaxed {
 			d.problem(item, at, "is empty")
 			continue
 		}
 		e := reflect.New(v.Type().Elem()).Elem()
-		d.node(item, e, at)
+		if d.relaxed {
+			d.element(item, e, at)
+		} else {
+			d.node(item, e, at)
+		}
 		v.Set(reflect.Append(v, e))
 	}
+}
+
+// element reads an element of a list that may hold nothing. One that holds
+// something must mean something.
+func (d *decoder) element(n *yaml.Node, v reflect.Value, key string) {
+	if holdsNothing(n) {
+		d.warnings = append(d.warnings, &Problem{Line: n.Line, Key: key, Message: "is empty and is skipped"})
+		return
+	}
+	before := len(d.problems)
+	if d.node(n, v, key); v.IsZero() && len(d.problems) == before {
+		d.problem(n, key, "sets none of the keys that belong there")
+	}
+}
+
+// holdsNothing tells whether an element of a list can't mean anything.
+func holdsNothing(n *yaml.Node) bool {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	return isNull(n) || n.Kind == yaml.ScalarNode && strings.TrimSpace(n.Value) == "" ||
+		n.Kind == yaml.MappingNode && len(n.Content) == 0
 }
 
 func (d *decoder) mapping(n *yaml.Node, v reflect.Value, key string) {
@@ -278,6 +307,9 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, key string) {
 	for _, p := range pairs {
 		at := join(key, p.key.Value)
 		i, ok := known[p.key.Value]
+		if !ok && key == "" && d.relaxed && isHelper(p.key.Value) {
+			continue
+		}
 		if !ok {
 			d.warnings = append(d.warnings, unknown(p.key, at, known))
 			continue
@@ -285,6 +317,9 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, key string) {
 		d.node(p.value, v.FieldByIndex(i), at)
 	}
 }
+
+// isHelper tells whether a key is there for the anchors below it alone.
+func isHelper(key string) bool { return strings.HasPrefix(key, "x-") || strings.HasPrefix(key, ".") }
 
 // keys returns the index of the field of each key of a struct type, the
 // keys of embedded structs included.
