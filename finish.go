@@ -38,7 +38,7 @@ func (d *deployer) finish(ctx, closing context.Context, r run, err error) (outco
 		r.done = true
 		outcome, err = d.succeed(ctx, r)
 	}
-	if hook := d.runHooks(closing, r, hooks.Finish, true); hook != nil { // whatever they do, the result stands
+	if hook := d.runHooks(closing, r, hooks.Finish, r.failed != nil); hook != nil { // whatever they do, the result stands
 		d.log.Warn(failure.Sayf("%s: %v", hooks.Finish, hook))
 	}
 	d.keep(closing, r)

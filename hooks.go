@@ -45,6 +45,9 @@ func (x executor) findHooks(s Spec) (*all.Set, error) {
 			Started: time.Now(), Exit: -1, Offset: x.log.Offset(),
 		})
 	}
+	for _, doubt := range set.Doubts() {
+		x.log.Warn(failure.Text(doubt))
+	}
 	if err := set.Prepare(x.hookDir(s)); err != nil {
 		return nil, err
 	}
@@ -125,7 +128,7 @@ func (x executor) runHooks(ctx context.Context, r run, p hooks.Point, stepFailed
 		return err
 	}
 	run := func() { err = failure.AsInterrupted(ctx, x.hookRunner().Run(ctx, p, list, stepFailed)) }
-	if stepFailed { // the run has failed in the step before
+	if stepFailed || p == hooks.Finish { // the run stays in the step that it has come to
 		x.journal.Aside(string(p), run)
 		return err
 	}

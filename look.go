@@ -8,13 +8,16 @@ import (
 
 	"stretcher/internal/cli"
 	"stretcher/internal/fetch"
+	"stretcher/internal/hooks/all"
 	"stretcher/internal/strategy/preview"
+	"stretcher/internal/text/failure"
 )
 
 // runCheck parses and validates a manifest and prints what would run. An
 // unknown key is an error here.
 func runCheck(ctx context.Context, o cli.ManifestOptions) error {
-	o.Stderr, o.Bar = io.Discard, false // nothing but the error is said
+	stderr := o.Stderr
+	o.Stderr, o.Bar = io.Discard, false // nothing is said but the error and what is doubtful
 	d, done, err := newDeployer(ctx, o.Settings, unnoted, nil)
 	defer done()
 	if err != nil {
@@ -28,6 +31,10 @@ func runCheck(ctx context.Context, o cli.ManifestOptions) error {
 	}
 	if err := d.settle(Spec{Loaded: loaded}); err != nil {
 		return d.masked(err)
+	}
+	set, _ := all.New(d.hookOptions(Spec{Loaded: loaded}, false))
+	for _, doubt := range set.Doubts() {
+		fmt.Fprintln(stderr, "stretcher: warning: "+d.log.Masked(failure.Text(doubt)))
 	}
 	kinds := load.Rules.Kinds
 	if o.JSON {

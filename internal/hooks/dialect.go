@@ -27,6 +27,8 @@ type Dialect interface {
 	Name() string
 	// Any tells whether there may be hooks: without, nothing else is called.
 	Any() bool
+	// Doubts tells what looks like a mistake that hides a hook.
+	Doubts() []error
 	// Prepare makes what the hooks need. It is called once, before At. dir
 	// makes a private directory that goes with the run, also when it dies.
 	Prepare(dir func(what string) (string, error)) error

@@ -30,6 +30,15 @@ type Names struct {
 	OCI      []string // stages, in the order in which they run
 }
 
+// Lists are the lists of a manifest that run at the point, in the order in
+// which they run: porter's, then the one that has the point's own name.
+func (n Names) Lists() []string {
+	if own := string(n.Point); !slices.Contains(n.Porter, own) {
+		return append(slices.Clone(n.Porter), own)
+	}
+	return n.Porter
+}
+
 // Points returns the table of points in process order. prestart comes before
 // createRuntime as in the lifecycle of the OCI runtime specification.
 func Points() []Names {
@@ -49,6 +58,18 @@ func Points() []Names {
 	}
 }
 
+// Only says what must happen before a run comes to the point; "" = nothing: all
+// good runs do.
+func (p Point) Only() string {
+	switch p {
+	case AuthFail:
+		return "only when the archive is refused"
+	case PrePrune, PostPrune:
+		return "only when an old release is removed"
+	}
+	return ""
+}
+
 // Lookup returns the names of a point.
 func Lookup(p Point) (Names, bool) {
 	return find(func(n Names) bool { return n.Point == p })
@@ -60,10 +81,10 @@ func ByP2(event string) (Point, bool) {
 	return n.Point, ok
 }
 
-// ByPorter returns the point of a porter hook; a name without a point is a
-// user-defined hook.
-func ByPorter(name string) (Point, bool) {
-	n, ok := find(func(n Names) bool { return slices.Contains(n.Porter, name) })
+// ByList returns the point of a list of the manifest: one of porter's names, or
+// a point's own. A name without a point is a user-defined list.
+func ByList(name string) (Point, bool) {
+	n, ok := find(func(n Names) bool { return slices.Contains(n.Lists(), name) })
 	return n.Point, ok
 }
 

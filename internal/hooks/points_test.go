@@ -17,7 +17,7 @@ func TestLookupsAgreeWithTheTable(t *testing.T) {
 		if n.P2 != "" {
 			check(ByP2, n.P2)
 		}
-		check(ByPorter, n.Porter...)
+		check(ByList, append(n.Porter, string(n.Point))...)
 		check(ByOCI, append(n.OCI, string(n.Point))...)
 	}
 }
@@ -39,7 +39,7 @@ func TestVocabulariesAreComplete(t *testing.T) {
 
 func TestUnknownNamesHaveNoPoint(t *testing.T) {
 	for _, name := range []string{"", "ec2_bootstrap", "Pre_pack", "alert_the_operator"} {
-		if p, ok := ByPorter(name); ok {
+		if p, ok := ByList(name); ok {
 			t.Errorf("porter %q is at %q", name, p)
 		}
 		if p, ok := ByP2(name); ok {

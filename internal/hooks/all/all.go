@@ -12,6 +12,9 @@ package all
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 
@@ -40,13 +43,13 @@ type Set struct {
 	porter   *porter.Dialect
 	mask     func(name, value string)
 	mounts   bool
-	ociDirs  []string
+	host     policy.Hooks
 }
 
 // New finds the hooks of a host and a manifest. There is an error for each
 // definition that can't be read; it hides no other.
 func New(o Options) (*Set, []error) {
-	s := &Set{mask: o.Mask, mounts: o.Lists.Mounts(), ociDirs: o.Host.OCIDirs}
+	s := &Set{mask: o.Mask, mounts: o.Lists.Mounts(), host: o.Host}
 	definitions, err := oci.Load(o.Host.OCIDirs)
 	s.porter = &porter.Dialect{
 		Lists: o.Lists, Key: "hooks", Run: o.Run, Engine: Engine(o.Host, o.Environ), Mask: o.Mask,
@@ -88,6 +91,24 @@ func Dirs(h policy.Hooks, own string) []string {
 // does.
 func May(h policy.Hooks, lists porter.Lists) bool {
 	return len(h.OCIDirs)+len(h.Required)+len(lists) > 0 || len(Dirs(h, p2.DefaultDir)) > 0
+}
+
+// Doubts tells what of the host looks like a mistake: a name that was mistyped
+// runs nothing, and nobody would see it.
+func (s *Set) Doubts() (doubts []error) {
+	missing := func(key string, dirs []string) {
+		for _, dir := range dirs {
+			if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+				doubts = append(doubts, fmt.Errorf("host policy: %s: %q does not exist", key, dir))
+			}
+		}
+	}
+	missing("hooks.dirs", s.host.Dirs)
+	missing("hooks.oci_dirs", s.host.OCIDirs)
+	for _, d := range s.dialects {
+		doubts = append(doubts, d.Doubts()...)
+	}
+	return doubts
 }
 
 // Prepare makes what the hooks need, in private directories that dir makes.
@@ -156,5 +177,5 @@ func (s *Set) List(d *hooks.Deployment) (list []hooks.Listed, bad []error) {
 // Watch calls onChange when a definition of the host has changed, until ctx
 // ends.
 func (s *Set) Watch(ctx context.Context, onChange func()) error {
-	return oci.Watch(ctx, s.ociDirs, onChange)
+	return oci.Watch(ctx, s.host.OCIDirs, onChange)
 }

@@ -24,11 +24,11 @@ type Printer struct {
 	JSON       bool              // one object a line
 	Out        io.Writer
 	Masked     func(string) string // keeps secrets out of what is printed
-	Warn       func(error)         // told of what can't be read while Watch goes on
+	Warn       func(error)         // told of what is doubtful, and of what can't be read while Watch goes on
 }
 
-// Print prints the list once. The error says what can't be read, and hides
-// nothing.
+// Print prints the list once, after what is doubtful has been told. The error
+// says what can't be read, and hides nothing.
 func (p *Printer) Print() error {
 	_, err := p.print(nil)
 	return err
@@ -79,12 +79,15 @@ func (p *Printer) print(last []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := bytes.Clone(out)
-	for _, err := range bad { // a change of these is one of the list
+	text, doubts := bytes.Clone(out), set.Doubts()
+	for _, err := range append(doubts, bad...) { // a change of these is one of the list
 		text = fmt.Appendf(text, "\x00%v", err)
 	}
 	if bytes.Equal(text, last) {
 		return text, nil
+	}
+	for _, doubt := range doubts {
+		p.Warn(doubt)
 	}
 	if last != nil && !p.JSON {
 		fmt.Fprintln(p.Out)

@@ -2,9 +2,12 @@ package oci
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"stretcher/internal/hooks"
 )
@@ -25,6 +28,25 @@ func (d *Dialect) Any() bool { return len(d.Definitions) > 0 }
 
 // Prepare has nothing to do.
 func (*Dialect) Prepare(func(what string) (string, error)) error { return nil }
+
+// Doubts tells of definitions whose program can't be run: where they fire, they
+// fail.
+func (d *Dialect) Doubts() (doubts []error) {
+	for _, def := range d.Definitions {
+		if why := def.unfit(); why != "" {
+			doubts = append(doubts, fmt.Errorf("hook definition %q: hook.path: %s", def.Source, why))
+		}
+	}
+	return doubts
+}
+
+// unfit is why the program of a definition can't be run; "" = it can.
+func (d Definition) unfit() string {
+	if unix.Access(d.Hook.Path, unix.X_OK) != nil {
+		return fmt.Sprintf("%q is not executable", d.Hook.Path)
+	}
+	return ""
+}
 
 // At returns the hooks of a point that fire.
 func (d *Dialect) At(p hooks.Point, dep hooks.Deployment) ([]hooks.Hook, []error, error) {
@@ -63,6 +85,12 @@ func (d *Dialect) List(p hooks.Point, dep *hooks.Deployment) (list []hooks.Liste
 			if dep != nil {
 				l.Runs, _ = def.When.Match(d.deployment(*dep))
 				l.Why = Explain(def, d.deployment(*dep))
+			}
+			if only := p.Only(); l.Runs && only != "" {
+				l.Why += ", " + only
+			}
+			if why := def.unfit(); why != "" && (l.Runs || dep == nil) {
+				l.Runs, l.Why = false, "fails: "+why
 			}
 			list = append(list, l)
 		}

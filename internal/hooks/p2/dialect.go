@@ -2,7 +2,9 @@ package p2
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"stretcher/internal/hooks"
 	"stretcher/internal/text/failure"
@@ -39,6 +41,35 @@ func (d *Dialect) Prepare(dir func(what string) (string, error)) error {
 	return nil
 }
 
+// Doubts tells of directories whose hooks look as if they were meant to run at
+// an event, and never do.
+func (d *Dialect) Doubts() (doubts []error) {
+	for _, dir := range d.Dirs {
+		entries, _ := os.ReadDir(dir) // an error is told when the hooks are read
+		for _, e := range entries {
+			path := filepath.Join(dir, e.Name())
+			event, looks := hooks.Meant(e.Name(), events)
+			if info, err := os.Stat(path); !looks || err != nil || !info.IsDir() {
+				continue
+			}
+			hint := ""
+			if event != "" {
+				hint = fmt.Sprintf(", did you mean %q?", event)
+			}
+			doubts = append(doubts, fmt.Errorf("hook directory %q is no event's: what it holds never runs%s", path, hint))
+		}
+	}
+	return doubts
+}
+
+// events are a point's names as Meant asks for them.
+func events(n hooks.Names) []string {
+	if n.P2 == "" {
+		return nil
+	}
+	return []string{n.P2}
+}
+
 // At returns the hooks of a point; a directory that can't be read is a doubt.
 func (d *Dialect) At(p hooks.Point, dep hooks.Deployment) ([]hooks.Hook, []error, error) {
 	o := d.Options
@@ -53,7 +84,7 @@ func (d *Dialect) At(p hooks.Point, dep hooks.Deployment) ([]hooks.Hook, []error
 
 // List tells of the hooks of a point; at the first one also of what is missing.
 func (d *Dialect) List(p hooks.Point, _ *hooks.Deployment) (list []hooks.Listed, bad []error) {
-	if p == hooks.Points()[0].Point {
+	if p == hooks.Init {
 		for _, name := range Missing(d.Options) {
 			bad = append(bad, fmt.Errorf("required hook %q is in no hook directory: every deployment is refused", name))
 		}
@@ -70,11 +101,18 @@ func listed(h hooks.Hook) hooks.Listed {
 		Point: string(h.Point), Stage: h.Stage, Dialect: h.Dialect, Name: h.Name, Source: h.Source,
 		Required: h.Required, Runs: h.Problem == nil, Why: "runs",
 	}
+	var runs []string
+	if h.Required {
+		runs = append(runs, "required")
+	}
+	if only := h.Point.Only(); only != "" {
+		runs = append(runs, only)
+	}
 	switch {
 	case h.Problem != nil:
 		l.Why = "skipped: " + failure.Text(h.Problem)
-	case h.Required:
-		l.Why = "runs: required"
+	case len(runs) > 0:
+		l.Why = "runs: " + strings.Join(runs, ", ")
 	}
 	return l
 }

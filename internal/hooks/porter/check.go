@@ -9,22 +9,22 @@ import (
 
 	"github.com/agext/levenshtein"
 
+	"stretcher/internal/hooks"
 	"stretcher/internal/text/redact"
 	"stretcher/internal/text/yamldoc"
 )
 
 // Check returns what is wrong with lists whose values are well-formed, with
-// keys below prefix, and warns of user-defined names that look like one of
-// the nine misspelt. Both are sorted by key; neither knows lines.
+// keys below prefix, and warns of user-defined names that look as if they were
+// meant to run by themselves. Both are sorted by key; neither knows lines.
 func (l Lists) Check(prefix string) (warnings, problems []*yamldoc.Problem) {
 	for _, name := range l.names() {
 		key := prefix + "." + name
 		if strings.TrimSpace(name) == "" {
 			problems = append(problems, &yamldoc.Problem{Key: prefix, Message: "has a list without a name"})
 		}
-		if near := nearest(name); near != "" {
-			warnings = append(warnings, &yamldoc.Problem{Key: key, Hint: fmt.Sprintf("did you mean %q?", near),
-				Message: "is not a name of porter's: its hooks run only when they are asked for"})
+		if d := doubt(name, key); d != nil {
+			warnings = append(warnings, d)
 		}
 		for i := range l[name] {
 			if l[name][i].IsEmpty() {
@@ -48,18 +48,18 @@ func (l Lists) names() []string {
 	return names
 }
 
-// nearest is the name among the nine that a user-defined one resembles, or "".
-func nearest(name string) string {
-	if slices.Contains(Names(), name) {
-		return ""
+// doubt is what a user-defined name leaves in doubt; nil = nothing.
+func doubt(name, key string) *yamldoc.Problem {
+	near, looks := hooks.Meant(name, hooks.Names.Lists)
+	if plain := strings.ReplaceAll(strings.ToLower(name), "-", "_"); !looks && name != Bootstrap &&
+		levenshtein.Distance(plain, Bootstrap, nil) <= 1 {
+		near, looks = Bootstrap, true
 	}
-	plain := strings.ReplaceAll(strings.ToLower(name), "-", "_")
-	for _, known := range Names() {
-		if levenshtein.Distance(plain, known, nil) <= 1 {
-			return known
-		}
+	if !looks {
+		return nil
 	}
-	return ""
+	return &yamldoc.Problem{Key: key, Message: "is not the name of a point: its hooks run only when they are asked for",
+		Hint: fmt.Sprintf("did you mean %q?", near)}
 }
 
 type checker struct {
@@ -82,9 +82,9 @@ func (c *checker) check() {
 	c.local("dockerfile", c.entry.Dockerfile)
 	c.local("path", c.entry.Path)
 	c.environment()
-	if r := c.entry.RunCondition; r != "" && stepOf(c.list) == "" {
-		c.add("run_condition", string(r),
-			"is only for hooks that run after a step: post_pack, post_provision, post_promote, post_prune")
+	if r := c.entry.RunCondition; r != "" && stepBefore(c.list) == "" {
+		c.add("run_condition", string(r), "is only for hooks that run after a step: post_pack, post_provision, "+
+			"post_promote, post_prune, or at post_extract, post_sync, post_launch, finish")
 	}
 }
 

@@ -1,6 +1,7 @@
 package porter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,9 @@ func (*Dialect) Name() string { return hooks.Porter }
 // Any tells whether the manifest has hooks.
 func (d *Dialect) Any() bool { return len(d.Lists) > 0 }
 
+// Doubts has nothing to tell: Lists.Check does.
+func (*Dialect) Doubts() []error { return nil }
+
 // Prepare gives the plugins a directory that goes with the run where the host
 // has none for them, and the files of containers another.
 func (d *Dialect) Prepare(dir func(what string) (string, error)) (err error) {
@@ -52,7 +56,7 @@ func (d *Dialect) Prepare(dir func(what string) (string, error)) (err error) {
 // good for that point of this run only.
 func (d *Dialect) At(p hooks.Point, dep hooks.Deployment) (list []hooks.Hook, _ []error, _ error) {
 	names, _ := hooks.Lookup(p)
-	for _, name := range names.Porter {
+	for _, name := range names.Lists() {
 		list = append(list, d.hooks(name, p, scope{Deployment: dep})...)
 	}
 	return list, nil, nil
@@ -73,10 +77,10 @@ func (d *Dialect) Named(name string, dep hooks.Deployment, file Environment) ([]
 		}
 		return nil, fmt.Errorf("%q: %w: %s", name, ErrNoList, there)
 	}
-	point, _ := hooks.ByPorter(name)
+	point, _ := hooks.ByList(name)
 	list := d.hooks(name, point, scope{dep, file})
 	for i := range list {
-		list[i].Condition = hooks.Always
+		list[i].Condition, list[i].Required = hooks.Always, true
 	}
 	return list, nil
 }
@@ -101,8 +105,8 @@ func (d *Dialect) hooks(name string, p hooks.Point, s scope) []hooks.Hook {
 		at := fmt.Sprintf("%s[%d]", name, i)
 		h := hooks.Hook{
 			Dialect: hooks.Porter, Name: at, Source: d.Key + "." + at, Point: p, Stage: name,
-			Timeout: time.Duration(e.Timeout), Grace: d.Grace, Required: true,
-			Concurrent: e.Concurrent, Condition: hooks.Condition(e.RunCondition),
+			Timeout: time.Duration(e.Timeout), Grace: d.Grace, Required: stops(p),
+			Concurrent: e.Concurrent, Condition: cmp.Or(hooks.Condition(e.RunCondition), standing(p)),
 		}
 		d.fill(&h, e, s)
 		list = append(list, h)

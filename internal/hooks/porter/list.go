@@ -1,6 +1,7 @@
 package porter
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,11 +14,12 @@ import (
 // which they run, then the user's own.
 func (l Lists) Sorted() []string {
 	names := slices.Sorted(maps.Keys(l))
+	known := append(running(), Bootstrap)
 	place := func(name string) int {
-		if i := slices.Index(Names(), name); i >= 0 {
+		if i := slices.Index(known, name); i >= 0 {
 			return i
 		}
-		return len(names) + len(Names())
+		return len(known)
 	}
 	slices.SortStableFunc(names, func(a, b string) int { return place(a) - place(b) })
 	return names
@@ -38,7 +40,7 @@ func (d *Dialect) List(p hooks.Point, dep *hooks.Deployment) (list []hooks.Liste
 		return list, nil
 	}
 	names, _ := hooks.Lookup(p)
-	for _, name := range names.Porter {
+	for _, name := range names.Lists() {
 		list = append(list, d.Lists.list(name, p)...)
 	}
 	return list, nil
@@ -46,21 +48,25 @@ func (d *Dialect) List(p hooks.Point, dep *hooks.Deployment) (list []hooks.Liste
 
 // list lists the hooks of one name.
 func (l Lists) list(name string, p hooks.Point) (list []hooks.Listed) {
-	step, after := strings.CutPrefix(name, "post_")
+	step := stepBefore(name)
 	for i, e := range l[name] {
 		at := fmt.Sprintf("%s[%d]", name, i)
 		h := hooks.Listed{
 			Point: string(p), Stage: name, Dialect: hooks.Porter, Name: at, Source: "hooks." + at,
-			Required: p != "", Runs: p != "", Why: "runs",
+			Required: p != "" && stops(p), Runs: p != "", Why: "runs",
 		}
-		switch c := hooks.Condition(e.RunCondition); {
+		switch c := cmp.Or(hooks.Condition(e.RunCondition), standing(p)); {
 		case p == "":
 			h.Why = "skipped: runs by stretcher hooks run " + name
+		case step == "":
+			if only := p.Only(); only != "" {
+				h.Why = "runs: " + only
+			}
 		case c == hooks.Fail:
 			h.Runs, h.Why = false, "runs: only when "+step+" has failed"
 		case c == hooks.Always:
 			h.Why = "runs: also when " + step + " has failed"
-		case after:
+		default:
 			h.Why = "runs: unless " + step + " has failed"
 		}
 		h.Why += " (" + strings.Join(strings.Fields(e.What()), " ") + ")"

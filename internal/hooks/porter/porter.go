@@ -7,14 +7,15 @@
 // or of a plugin) or a program of the host (run, path); a plugin is a git
 // repository at a ref; a step is what stands between the pre and the post
 // hooks of a name: pack, provision, promote, prune; a condition says after
-// which outcome of its step a post hook runs; a user-defined list has any
-// other name and runs only when it is asked for.
+// which outcome of its step a post hook runs. A list of a point's own name runs
+// there, after porter's. A user-defined list has any other name and runs only
+// when it is asked for.
 //
 // It reads no manifest: package yamldoc fills its types. Outcomes go to the
 // caller; what hooks print goes through the engine, to the log.
 package porter
 
-import "slices"
+import "stretcher/internal/hooks"
 
 // Step is a part of the deployment that hooks stand around.
 type Step string
@@ -50,17 +51,50 @@ func Names() []string {
 	return append(names, Bootstrap)
 }
 
-// UserDefined reports whether a list of that name runs only when asked for.
-func UserDefined(name string) bool {
-	return name == Bootstrap || !slices.Contains(Names(), name)
+// running are the names that run by themselves, in the order in which they do.
+func running() (names []string) {
+	for _, n := range hooks.Points() {
+		names = append(names, n.Lists()...)
+	}
+	return names
 }
 
-// stepOf is the step that the list name runs after; "" for any other list.
-func stepOf(name string) Step {
+// UserDefined reports whether a list of that name runs only when asked for.
+func UserDefined(name string) bool {
+	_, runs := hooks.ByList(name)
+	return !runs
+}
+
+// stepBefore says what the list name runs after, and may depend on; "" = on
+// nothing.
+func stepBefore(name string) string {
 	for _, s := range steps {
 		if s.Post() == name {
-			return s
+			return string(s)
 		}
 	}
+	switch hooks.Point(name) {
+	case hooks.PostExtract:
+		return string(Pack)
+	case hooks.PostSync:
+		return string(Provision)
+	case hooks.PostLaunch:
+		return string(Promote)
+	case hooks.Finish:
+		return "the run"
+	}
 	return ""
+}
+
+// stops tells whether a failing hook stops what there is to stop: at the points
+// that a run comes to when it is decided, there is nothing.
+func stops(p hooks.Point) bool { return p != hooks.Finish && p != hooks.AuthFail }
+
+// standing is the condition of an entry that has none: those of a point that
+// is there for either outcome run.
+func standing(p hooks.Point) hooks.Condition {
+	if p == hooks.Finish || p == hooks.AuthFail {
+		return hooks.Always
+	}
+	return hooks.Pass
 }
