@@ -19,6 +19,7 @@ import (
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
+	"stretcher/internal/process"
 	"stretcher/internal/strategy"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
@@ -147,6 +148,7 @@ type run struct {
 	begun    bool         // a sync was
 	synced   bool         // dest has become what it shall be
 	accepted bool         // what is live has passed all that judges it
+	admitted bool         // there is a manifest that the host lets run
 	record   string       // the file that says how the sync left dest; "" = none
 	unlock   func() error // nil: there is no lock
 	failed   error        // why the deployment failed
@@ -177,11 +179,15 @@ type part struct {
 	steps         []step
 }
 
-// runDeploy reads the event and deploys. The log goes to stderr and what
-// success and failure commands print to stdout. The outcome is one line for
-// people, without secrets; "" = nobody has said the error yet.
+// runDeploy reads the event and deploys. The newest event whose manifest is
+// accepted is what counts: as long as none is, it goes on to the one before.
+// The result is that of the newest. The log goes to stderr and what success
+// and failure commands print to stdout. The outcome is one line for people,
+// without secrets; "" = nobody has said the error yet.
 func runDeploy(ctx context.Context, second <-chan struct{}, o cli.DeployOptions) (outcome string, err error) {
-	e, bad := event.Read(ctx, event.Input{Args: o.URLs, Stdin: o.Stdin, Getenv: os.Getenv, Terminal: o.Terminal})
+	e, bad := event.Read(ctx, event.Input{
+		Args: o.URLs, Stdin: o.Stdin, Terminal: o.Terminal, Getenv: os.Getenv, Agent: process.SerfAgent,
+	})
 	if errors.Is(bad, failure.ErrUsage) {
 		return "", bad
 	}
@@ -194,36 +200,77 @@ func runDeploy(ctx context.Context, second <-chan struct{}, o cli.DeployOptions)
 	if e == nil { // there is something to be said of it all the same
 		e = &event.Event{Source: event.Malformed}
 	}
+	e.Problem = errors.Join(e.Problem, bad)
+	older, outcome, err := deployEvent(ctx, second, o, e)
+	for older != nil {
+		o.RandomDelay = 0 // it is over
+		older, _, _ = deployEvent(ctx, second, o, older)
+	}
+	return outcome, err
+}
+
+// deployEvent is a run for the newest event that nobody has handled. Older is
+// the event whose turn it is when its manifest was not accepted.
+func deployEvent(ctx context.Context, second <-chan struct{}, o cli.DeployOptions, e *event.Event) (
+	older *event.Event, outcome string, err error,
+) {
 	d, done, err := newDeployer(ctx, o.Settings, remembered, second)
 	defer done()
-	if bad != nil {
-		err = bad
-	}
 	if err != nil {
-		return d.refuse(e, err)
+		outcome, err = d.refuse(e, err)
+		return nil, outcome, err
 	}
-	row := d.newRow(d.id, e)
-	row.Step = d.firstStep()
-	if by := d.journal.Begin(row, o.Force); by != "" {
-		return by, nil
+	if e, outcome = d.claim(e); e == nil {
+		return nil, outcome, nil
 	}
-	d.journal.ClearDied(d.leftHooks(ctx))
-	return d.deploy(ctx, e, nil)
+	r := &run{}
+	if e.Problem != nil {
+		outcome, err = d.drop(e.Problem)
+	} else {
+		d.journal.ClearDied(d.leftHooks(ctx))
+		outcome, err = d.deploy(ctx, e, r)
+	}
+	if older = e.Previous(); r.admitted || older == nil || context.Cause(ctx) != nil {
+		return nil, outcome, err
+	}
+	d.log.Info(fmt.Sprintf("%s is no deployment: the event before it is %s", e, older))
+	return older, outcome, err
+}
+
+// claim begins the run for an event, or for the newest one before it that
+// nobody has handled, as long as none has come to a manifest that was accepted.
+// When there is none it says so.
+func (d *deployer) claim(e *event.Event) (_ *event.Event, taken string) {
+	for ; e != nil; e = e.Previous() {
+		row := d.newRow(d.id, e)
+		row.Step = d.firstStep()
+		c := d.journal.Begin(row, d.settings.Force)
+		if c.Taken == "" {
+			return e, ""
+		}
+		if taken == "" {
+			taken = c.Taken
+		}
+		if !c.Dropped {
+			break
+		}
+	}
+	d.log.Info(taken)
+	return nil, taken
 }
 
 // deploy is the whole process, from the event to its result. A rollback has
-// no event, but a past to go back to.
-func (d *deployer) deploy(ctx context.Context, e *event.Event, back *past) (outcome string, err error) {
+// no event: it begins with a past to go back to.
+func (d *deployer) deploy(ctx context.Context, e *event.Event, r *run) (outcome string, err error) {
 	closing, cancel := extend(ctx, context.WithoutCancel(ctx), afterSignal, d.second)
 	defer cancel()
-	r := &run{spec: specOf(back)}
 	defer func() {
 		if p := recover(); p != nil { // or the run would end as a good one
 			err = fmt.Errorf("%s: internal error: %v at %s", d.journal.Step(), p, debug.Stack())
 		}
 		outcome, err = d.finish(ctx, closing, *r, err)
 	}()
-	d.announce(e, back)
+	d.announce(e, r.spec.Past)
 	for _, p := range d.parts(r, e) {
 		if p.needed != nil && !p.needed() {
 			continue
@@ -248,7 +295,10 @@ func (d *deployer) parts(r *run, e *event.Event) []part {
 	hasHooks := func() bool { return d.mayHaveHooks(r.spec) }
 
 	manifest := func(ctx context.Context) (err error) {
-		r.spec, err = d.load(ctx, e.URL)
+		if r.spec, err = d.load(ctx, e.URL); err == nil {
+			r.admitted = true
+			d.skip(e.Older)
+		}
 		return err
 	}
 	recall := func(ctx context.Context) (err error) {
@@ -458,14 +508,18 @@ func (d *deployer) announce(e *event.Event, back *past) {
 	if back != nil {
 		what = fmt.Sprintf("rollback of %q", back.Dest)
 	} else {
-		for _, old := range e.Skipped {
-			if d.journal.Skip(d.newRow(runid.New(), &old)) {
-				d.log.Info(fmt.Sprintf("skipped %s, which is older: %q", old, redact.URL(old.URL)))
-			}
-		}
 		what = fmt.Sprintf("manifest %q from %s", redact.URL(e.URL), e)
 	}
 	d.log.Info(fmt.Sprintf("stretcher %s: run %s: %s", version(), d.id, what))
+}
+
+// skip notes that events give way to a newer one.
+func (d *deployer) skip(older []event.Event) {
+	for _, old := range older {
+		if d.journal.Skip(d.newRow(runid.New(), &old)) {
+			d.log.Info(fmt.Sprintf("skipped %s, which is older: %q", old, redact.URL(old.URL)))
+		}
+	}
 }
 
 // lock takes the lock on dest; finish gives it back.

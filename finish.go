@@ -55,12 +55,17 @@ func (d *deployer) finish(ctx, closing context.Context, r run, err error) (outco
 	return outcome, err
 }
 
-// refuse ends a run that could not begin: it is said and recorded. Its event
-// may be handed over again, mended.
+// refuse ends a run that the host does not let begin: it is said and recorded.
+// Its event may be handed over again, when the host is mended.
 func (d *deployer) refuse(e *event.Event, err error) (outcome string, _ error) {
 	row := d.newRow(d.id, e)
 	row.EventKey = ""
 	d.journal.Begin(row, false)
+	return d.drop(err)
+}
+
+// drop ends a run that has begun, and that nothing can be made of.
+func (d *deployer) drop(err error) (outcome string, _ error) {
 	outcome = d.say(err)
 	d.record(run{failed: err}, err)
 	return outcome, err
@@ -260,7 +265,7 @@ func (d *deployer) record(r run, err error) {
 func (t *tools) newRow(id string, e *event.Event) history.Run {
 	return history.Run{
 		ID: id, Started: t.now, Deployment: history.Deployment{URL: redact.URL(e.URL)},
-		Event: e.String(), EventKey: e.Key(process.Boot()), User: userName(os.Getenv),
+		Event: e.String(), EventKey: e.Key(), User: userName(os.Getenv),
 		Process: history.Process{PID: os.Getpid(), ProcStart: process.Start(os.Getpid())},
 	}
 }

@@ -29,11 +29,8 @@ type Spec struct {
 	Hooks            *all.Set          // nil = none, or none yet
 }
 
-// specOf is what is known of a run at its start: of a rollback, dest.
+// specOf is what is known of a rollback at its start: dest.
 func specOf(back *past) Spec {
-	if back == nil {
-		return Spec{}
-	}
 	return Spec{Past: back, Loaded: &manifest.Loaded{Manifest: &manifest.Manifest{Dest: back.Dest}}}
 }
 

@@ -44,7 +44,7 @@ func runRollback(ctx context.Context, second <-chan struct{}, o cli.RollbackOpti
 	}
 	d.journal.Begin(d.newRow(d.id, e), o.Force)
 	d.journal.ClearDied(d.leftHooks(ctx))
-	_, err = d.deploy(ctx, e, &past{Dest: o.Dest, To: o.To})
+	_, err = d.deploy(ctx, e, &run{spec: specOf(&past{Dest: o.Dest, To: o.To})})
 	return d.journal.Run(), err
 }
 

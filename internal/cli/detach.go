@@ -13,6 +13,7 @@ import (
 
 	"stretcher/internal/disk"
 	"stretcher/internal/event"
+	"stretcher/internal/process"
 )
 
 // detached starts this program again with the same event, in a session of its
@@ -48,15 +49,24 @@ func (o *rootOptions) detached(ctx context.Context, urls []string, stderr io.Wri
 // handedOn is the event of the process that deploys. A URL goes by its
 // standard input: everybody may read a process's arguments, and it may hold a
 // password. Then standard input is no event of Consul or Serf any more, and
-// must not be taken for one: it would be known by the key of that event.
+// must not be taken for one: it would be known by the key of that event. An
+// event is that of the agent which has started this process, not the next.
 func (a *app) handedOn(urls []string) (stdin io.Reader, env []string) {
 	if len(urls) == 0 {
-		return a.Stdin, a.Environ
+		return a.Stdin, append(slices.Clone(a.Environ), event.AgentVariable+"="+a.serfAgent())
 	}
 	env = slices.DeleteFunc(slices.Clone(a.Environ), func(kv string) bool {
 		return strings.HasPrefix(kv, "CONSUL_INDEX=") || strings.HasPrefix(kv, "SERF_EVENT=")
 	})
 	return strings.NewReader(strings.Join(urls, "\n") + "\n"), env
+}
+
+// serfAgent names the Serf agent that started this process, if one did.
+func (a *app) serfAgent() string {
+	if agent := a.Getenv(event.AgentVariable); agent != "" || a.Getenv("SERF_EVENT") == "" {
+		return agent
+	}
+	return process.SerfAgent()
 }
 
 // undetached are the flags of the line, with --detach off: there it wins over

@@ -14,12 +14,14 @@ import (
 	"time"
 
 	"stretcher/internal/disk"
+	"stretcher/internal/event"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/text/failure"
 )
 
 // TestHandedOn: a URL goes to the process in the background by its standard
-// input, and is no event of Consul or Serf there. Without a URL all stays.
+// input, and is no event of Consul or Serf there. Without a URL all stays, and
+// Serf's agent is named, which is no parent of that process.
 func TestHandedOn(t *testing.T) {
 	env := []string{"A=1", "SERF_EVENT=user", "SERF_USER_LTIME=5", "CONSUL_INDEX=7", "CONSUL_INDEXES=8"}
 	a := &app{Process: Process{Environ: env, Stdin: os.Stdin}}
@@ -29,7 +31,8 @@ func TestHandedOn(t *testing.T) {
 		"CONSUL_INDEXES=8"}) {
 		t.Errorf("%q, %v, %q", text, err, got)
 	}
-	if stdin, got = a.handedOn(nil); stdin != os.Stdin || !slices.Equal(got, env) {
+	with := append(slices.Clone(env), event.AgentVariable+"="+a.serfAgent())
+	if stdin, got = a.handedOn(nil); stdin != os.Stdin || !slices.Equal(got, with) {
 		t.Errorf("%v, %q", stdin, got)
 	}
 	if len(a.Environ) != 5 || a.Environ[1] != "SERF_EVENT=user" {

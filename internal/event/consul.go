@@ -11,8 +11,8 @@ import (
 )
 
 // consulEvent is an element of the array that consul watch hands over. LTime
-// and Payload are decoded late: an odd one among old events must not keep the
-// newest from running.
+// and Payload are decoded late: an odd one among the events must not keep
+// another from running.
 type consulEvent struct {
 	ID      string
 	Name    string
@@ -20,7 +20,8 @@ type consulEvent struct {
 	LTime   json.RawMessage // a number
 }
 
-// fromConsul takes the newest event, which is the last, of Consul's array.
+// fromConsul takes the newest event, which is the last, of Consul's array, with
+// those before it.
 func fromConsul(data []byte) (*Event, error) {
 	var events []consulEvent
 	if err := json.Unmarshal(data, &events); err != nil {
@@ -30,32 +31,25 @@ func fromConsul(data []byte) (*Event, error) {
 		return nil, nil
 	}
 	last := len(events) - 1
-	e, err := events[last].event()
-	if err != nil {
-		return nil, err
-	}
+	e := events[last].event()
 	for _, old := range events[:last] {
-		e.Skipped = append(e.Skipped, old.skipped())
+		e.Older = append(e.Older, old.event())
 	}
-	return e, nil
+	return &e, nil
 }
 
-func (c consulEvent) event() (*Event, error) {
+func (c consulEvent) event() Event {
+	e := Event{Source: Consul, ID: c.ID, Name: c.Name, LTime: string(c.LTime)}
 	url, err := c.url()
 	if err != nil {
-		return nil, failure.Malformed("consul event %q: %w", c.ID, err)
+		e.Problem = failure.Malformed("consul event %q: %w", c.ID, err)
+		return e
 	}
-	e, err := fromLine(url, Event{Source: Consul, ID: c.ID, Name: c.Name, LTime: string(c.LTime)})
-	if err != nil {
-		return nil, failure.Malformed("consul event %q has no usable payload: a manifest URL is expected", c.ID)
+	e.URL = strings.TrimSpace(url)
+	if _, err := fromLine(url, e); err != nil {
+		e.Problem = failure.Malformed("consul event %q has no usable payload: a manifest URL is expected", c.ID)
 	}
-	return e, nil
-}
-
-// skipped describes an event that will not run, whatever state it is in.
-func (c consulEvent) skipped() Event {
-	url, _ := c.url()
-	return Event{Source: Consul, ID: c.ID, Name: c.Name, LTime: string(c.LTime), URL: strings.TrimSpace(url)}
+	return e
 }
 
 func (c consulEvent) url() (string, error) {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,7 +32,8 @@ func TestRead(t *testing.T) {
 		env      map[string]string
 		want     string // URL; "" = nothing to do
 		event    string
-		class    error
+		class    error // nobody can tell what event it is
+		problem  error // of an event that is known all the same
 	}{
 		{name: "argument", args: []string{url}, terminal: true, want: url, event: "argument"},
 		{name: "argument with spaces", args: []string{" " + url + "\n"}, want: url, event: "argument"},
@@ -62,11 +65,14 @@ func TestRead(t *testing.T) {
 			env: watch, want: url, event: "consul deploy u2"},
 		{name: "consul, CRLF in payload", stdin: "[" + consul("u1", `"`+payload(" "+url+"\r\n")+`"`) + "]", want: url,
 			event: "consul deploy u1"},
-		{name: "consul, null payload", stdin: "[" + consul("u1", "null") + "]", env: watch, class: failure.ErrMalformed},
-		{name: "consul, empty payload", stdin: "[" + consul("u1", `""`) + "]", env: watch, class: failure.ErrMalformed},
+		{name: "consul, null payload", stdin: "[" + consul("u1", "null") + "]", env: watch, problem: failure.ErrMalformed,
+			event: "consul deploy u1"},
+		{name: "consul, empty payload", stdin: "[" + consul("u1", `""`) + "]", env: watch, problem: failure.ErrMalformed,
+			event: "consul deploy u1"},
 		{name: "consul, payload not base64", stdin: "[" + consul("u1", `"%%"`) + "]", env: watch,
-			class: failure.ErrMalformed},
-		{name: "consul, payload a number", stdin: "[" + consul("u1", "7") + "]", env: watch, class: failure.ErrMalformed},
+			problem: failure.ErrMalformed, event: "consul deploy u1"},
+		{name: "consul, payload a number", stdin: "[" + consul("u1", "7") + "]", env: watch,
+			problem: failure.ErrMalformed, event: "consul deploy u1"},
 		{name: "consul, an object", stdin: "{}", env: watch, class: failure.ErrMalformed},
 		{name: "consul, nothing", stdin: "", env: watch, class: failure.ErrMalformed},
 		{name: "consul, cut", stdin: "[" + consul("u1", good), class: failure.ErrMalformed},
@@ -93,6 +99,11 @@ func TestRead(t *testing.T) {
 				}
 			case err != nil:
 				t.Fatal(err)
+			case tc.problem != nil:
+				if e == nil || !errors.Is(e.Problem, tc.problem) || e.String() != tc.event ||
+					strings.Contains(e.Problem.Error(), "\n") {
+					t.Errorf("event %+v, want %s with the problem %v", e, tc.event, tc.problem)
+				}
 			case tc.want == "":
 				if e != nil {
 					t.Errorf("event %+v, want none", e)
@@ -104,7 +115,9 @@ func TestRead(t *testing.T) {
 	}
 }
 
-func TestSkippedEventsAreNamed(t *testing.T) {
+// TestOlderEvents: from the newest event there is a way to each that is older,
+// usable or not.
+func TestOlderEvents(t *testing.T) {
 	in := `[{"ID":"a","Name":"deploy","Payload":"` + payload("s3://b/1") + `","LTime":1},` +
 		`{"ID":"b","Name":"deploy","Payload":null,"LTime":2},` +
 		`{"ID":"c","Name":"deploy","Payload":"` + payload("s3://b/3") + `","LTime":3}]`
@@ -112,44 +125,79 @@ func TestSkippedEventsAreNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(e.Skipped) != 2 || e.Skipped[0].ID != "a" || e.Skipped[0].URL != "s3://b/1" || e.Skipped[1].ID != "b" ||
-		e.Skipped[1].URL != "" {
-		t.Errorf("skipped = %+v", e.Skipped)
+	var got []string
+	for ; e != nil; e = e.Previous() {
+		got = append(got, fmt.Sprintf("%s %s %q %t %d", e.ID, e.LTime, e.URL, e.Problem == nil, len(e.Older)))
 	}
-	if e.ID != "c" || e.LTime != "3" {
-		t.Errorf("event = %+v", e)
+	want := []string{`c 3 "s3://b/3" true 2`, `b 2 "" false 1`, `a 1 "s3://b/1" true 0`}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
 	}
 }
 
 func TestKeys(t *testing.T) {
-	serf := Event{Source: Serf, Name: "deploy", LTime: "9", URL: "s3://b/k"}
+	serf := Event{Source: Serf, Name: "deploy", LTime: "9", URL: "s3://b/k", Agent: "boot:1"}
+	query := serf
+	query.Query, query.Name = true, "query deploy"
 	for _, tc := range []struct {
 		name string
-		a, b string
+		a, b Event
 		same bool
 	}{
-		{"consul", Event{Source: Consul, ID: "u1", URL: "a"}.Key("boot"), Event{Source: Consul, ID: "u1",
-			URL: "b"}.Key("other"), true},
-		{"consul, another id", Event{Source: Consul, ID: "u1"}.Key("boot"), Event{Source: Consul, ID: "u2"}.Key("boot"),
-			false},
-		{"serf", serf.Key("boot"), serf.Key("boot"), true},
-		{"serf, another boot", serf.Key("boot"), serf.Key("other"), false},
-		{"serf, another time", serf.Key("boot"), Event{Source: Serf, Name: "deploy", LTime: "10",
-			URL: "s3://b/k"}.Key("boot"), false},
-		{"serf, another payload", serf.Key("boot"), Event{Source: Serf, Name: "deploy", LTime: "9",
-			URL: "s3://b/k2"}.Key("boot"), false},
+		{"consul", Event{Source: Consul, ID: "u1", URL: "a"}, Event{Source: Consul, ID: "u1", URL: "b"}, true},
+		{"consul, another id", Event{Source: Consul, ID: "u1"}, Event{Source: Consul, ID: "u2"}, false},
+		{"serf", serf, serf, true},
+		{"serf, agent started anew", serf, with(serf, func(e *Event) { e.Agent = "boot:2" }), false},
+		{"serf, machine started anew", serf, with(serf, func(e *Event) { e.Agent = "other:1" }), false},
+		{"serf, another time", serf, with(serf, func(e *Event) { e.LTime = "10" }), false},
+		{"serf, another payload", serf, with(serf, func(e *Event) { e.URL += "2" }), false},
+		{"serf, another name", serf, with(serf, func(e *Event) { e.Name += "2" }), false},
+		{"serf, a query", serf, query, false},
 	} {
-		if (tc.a == tc.b) != tc.same || tc.a == "" {
-			t.Errorf("%s: %q, %q", tc.name, tc.a, tc.b)
+		if a, b := tc.a.Key(), tc.b.Key(); (a == b) != tc.same || a == "" {
+			t.Errorf("%s: %q, %q", tc.name, a, b)
 		}
 	}
 	for _, e := range []Event{
 		{Source: Argument}, {Source: Stdin}, {Source: Rollback}, {Source: Malformed}, {Source: Consul}, {Source: Consul,
 			LTime: "3"},
-		{Source: Serf}, {Source: Serf, ID: "u1"}, {Source: Stdin, ID: "u1", LTime: "3"},
+		{Source: Serf, Agent: "boot:1"}, {Source: Serf, ID: "u1", Agent: "boot:1"}, {Source: Stdin, ID: "u1", LTime: "3"},
+		with(serf, func(e *Event) { e.Agent = "" }),
 	} {
-		if key := e.Key("boot"); key != "" {
+		if key := e.Key(); key != "" {
 			t.Errorf("%+v has key %q", e, key)
+		}
+	}
+}
+
+// with is e, changed.
+func with(e Event, change func(*Event)) Event {
+	change(&e)
+	return e
+}
+
+// TestAgent: who stands between the agent and this process may say which agent
+// it is; nobody is asked about events of other kinds.
+func TestAgent(t *testing.T) {
+	user := map[string]string{"SERF_EVENT": "user", "SERF_USER_EVENT": "deploy", "SERF_USER_LTIME": "9"}
+	query := map[string]string{"SERF_EVENT": "query", "SERF_QUERY_NAME": "deploy", "SERF_QUERY_LTIME": "9"}
+	told := map[string]string{"SERF_EVENT": "user", "SERF_USER_LTIME": "9", AgentVariable: "told"}
+	for _, tc := range []struct {
+		name string
+		env  map[string]string
+		want string
+	}{
+		{"user event", user, "asked"}, {"query", query, "asked"}, {"told", told, "told"},
+		{"a line", map[string]string{}, ""}, {"consul", map[string]string{"CONSUL_INDEX": "1"}, ""},
+	} {
+		stdin := "s3://b/k"
+		if tc.name == "consul" {
+			stdin = `[{"ID":"a","Payload":"` + payload(stdin) + `"}]`
+		}
+		e, err := Read(t.Context(), Input{Stdin: strings.NewReader(stdin), Agent: func() string { return "asked" },
+			Getenv: func(k string) string { return tc.env[k] }})
+		if err != nil || e.Agent != tc.want {
+			t.Errorf("%s: event %+v, err = %v", tc.name, e, err)
 		}
 	}
 }
@@ -163,9 +211,12 @@ func TestMessages(t *testing.T) {
 		`[{"ID":"u1","Payload":7}]`: `consul event "u1": payload is not a string`,
 		"s3://b/k?secret":           "consul events: invalid character 's' looking for beginning of value",
 	} {
-		_, err := Read(t.Context(), Input{Stdin: strings.NewReader(stdin), Getenv: func(k string) string {
+		e, err := Read(t.Context(), Input{Stdin: strings.NewReader(stdin), Getenv: func(k string) string {
 			return map[string]string{"CONSUL_INDEX": "1"}[k]
 		}})
+		if e != nil {
+			err = e.Problem
+		}
 		if err == nil || err.Error() != want {
 			t.Errorf("%q:\ngot  %v\nwant %s", stdin, err, want)
 		}
@@ -195,13 +246,15 @@ func FuzzSerf(f *testing.F) {
 	f.Fuzz(func(t *testing.T, kind, name, ltime, payload string) {
 		env := map[string]string{"SERF_EVENT": kind, "SERF_USER_EVENT": name, "SERF_QUERY_NAME": name,
 			"SERF_USER_LTIME": ltime, "SERF_QUERY_LTIME": ltime}
-		e, err := Read(t.Context(), Input{Stdin: strings.NewReader(payload), Getenv: func(k string) string { return env[k] }})
+		in := Input{Stdin: strings.NewReader(payload), Getenv: func(k string) string { return env[k] }}
+		in.Agent = func() string { return "boot:1" }
+		e, err := Read(t.Context(), in)
 		if e == nil || err != nil {
 			return
 		}
-		other := *e
-		other.URL += "x"
-		if key := e.Key("boot"); key != "" && e.Source == Serf && (key == other.Key("boot") || key == e.Key("other boot")) {
+		other := with(*e, func(e *Event) { e.URL += "x" })
+		later := with(*e, func(e *Event) { e.Agent = "boot:2" })
+		if key := e.Key(); key != "" && e.Source == Serf && (key == other.Key() || key == later.Key()) {
 			t.Errorf("key %q of two events", key)
 		}
 		if e.Query && (kind != "query" || name != "deploy") {
@@ -227,12 +280,17 @@ func FuzzRead(f *testing.F) {
 		if err != nil && e != nil {
 			t.Error("both an event and an error")
 		}
-		if e != nil && (e.URL == "" || e.URL != strings.TrimSpace(e.URL) || strings.ContainsAny(e.URL, "\r\n\x00")) {
+		usable := e != nil && e.Problem == nil
+		if usable && (e.URL == "" || e.URL != strings.TrimSpace(e.URL) || strings.ContainsAny(e.URL, "\r\n\x00")) {
 			t.Errorf("URL = %q", e.URL)
 		}
 		in.Stdin = strings.NewReader(stdin)
-		if again, _ := Read(t.Context(), in); e != nil && (again == nil || again.Key("boot") != e.Key("boot")) {
-			t.Errorf("key %q, then another", e.Key("boot"))
+		if again, _ := Read(t.Context(), in); e != nil && (again == nil || again.Key() != e.Key()) {
+			t.Errorf("key %q, then another", e.Key())
+		}
+		for e != nil && err == nil {
+			err = e.Problem
+			e = e.Previous()
 		}
 		if err != nil && !errors.Is(err, failure.ErrMalformed) {
 			t.Errorf("%v has no class", err)

@@ -21,6 +21,19 @@ type Input struct {
 	Stdin    io.Reader
 	Terminal bool // Stdin is a terminal: nobody pipes an event
 	Getenv   func(string) string
+	Agent    func() string // names the Serf agent that started this process; nil = it is not known
+}
+
+// AgentVariable is set for a process that the agent did not start itself. It
+// says what the event's Agent is.
+const AgentVariable = "SERF_AGENT"
+
+// agent names the Serf agent that handed the event over.
+func (in Input) agent() string {
+	if agent := in.Getenv(AgentVariable); agent != "" || in.Agent == nil {
+		return agent
+	}
+	return in.Agent()
 }
 
 // Read returns the event that started this process, or nil when there is
@@ -78,11 +91,11 @@ func fromStdin(ctx context.Context, in Input) (*Event, error) {
 	}
 	e := Event{Source: Stdin}
 	if in.Getenv("SERF_EVENT") == "user" {
-		e = Event{Source: Serf, Name: in.Getenv("SERF_USER_EVENT"), LTime: in.Getenv("SERF_USER_LTIME")}
+		e = Event{Source: Serf, Name: in.Getenv("SERF_USER_EVENT"), LTime: in.Getenv("SERF_USER_LTIME"), Agent: in.agent()}
 	}
 	if in.Getenv("SERF_EVENT") == "query" {
 		name, ltime := in.Getenv("SERF_QUERY_NAME"), in.Getenv("SERF_QUERY_LTIME")
-		e = Event{Source: Serf, Query: true, Name: "query " + name, LTime: ltime}
+		e = Event{Source: Serf, Query: true, Name: "query " + name, LTime: ltime, Agent: in.agent()}
 	}
 	line, _ := bufio.NewReader(bytes.NewReader(data)).ReadString('\n')
 	return fromLine(line, e)

@@ -126,10 +126,15 @@ func (j *Journal) try(call func(context.Context, *history.Store) error) {
 // remembers tells whether the history takes what is noted.
 func (j *Journal) remembers() bool { return j.db != nil && !j.lost }
 
-// Begin begins the run's record, in the step that run names. When its event
-// has been handled or is being handled, it says so and returns what it said.
-// With force it is handled once more.
-func (j *Journal) Begin(run history.Run, force bool) (taken string) {
+// Claim is who has the event of a run already.
+type Claim struct {
+	Taken   string // says so; "" = nobody: the run has begun
+	Dropped bool   // its manifest was not accepted: it stands in no older event's way
+}
+
+// Begin begins the run's record, in the step that run names, unless its event
+// has been handled or is being handled. With force it is handled once more.
+func (j *Journal) Begin(run history.Run, force bool) (c Claim) {
 	if j.dir != nil {
 		run.Log = j.dir.Log(run.ID)
 	}
@@ -140,21 +145,28 @@ func (j *Journal) Begin(run history.Run, force bool) (taken string) {
 		case err != nil || begun:
 			return err
 		case by.Ended() || by.PID == 0:
-			taken = fmt.Sprintf("nothing to do: event %q has been handled by run %s", run.Event, by.ID)
+			c.Taken = fmt.Sprintf("nothing to do: event %q has been handled by run %s", run.Event, by.ID)
+			c.Dropped = wasDropped(by)
 		default:
-			taken = fmt.Sprintf("nothing to do: event %q is being handled by run %s, process %d", run.Event, by.ID, by.PID)
+			c.Taken = fmt.Sprintf("nothing to do: event %q is being handled by run %s, process %d", run.Event, by.ID, by.PID)
 		}
 		return nil
 	})
-	if taken != "" {
-		j.log.Info(taken)
-		return taken
+	if c.Taken != "" {
+		return c
 	}
 	if j.db == nil {
 		j.own("a deployment that no history knows")
 	}
 	j.keepLog()
-	return ""
+	return c
+}
+
+// wasDropped tells whether a run has ended before its manifest was accepted.
+// One that was interrupted there is somebody's wish.
+func wasDropped(r history.Run) bool {
+	return (r.Result == history.Failed || r.Result == history.Refused) && r.Exit < 128 &&
+		slices.Contains([]string{"", "delay", "manifest"}, r.Step)
 }
 
 // keepLog moves the log to its file in the state directory.

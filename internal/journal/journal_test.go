@@ -144,7 +144,7 @@ func TestNothingIsRemembered(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	log := runlog.New(runlog.Options{})
 	for name, j := range map[string]*Journal{"new": New(log), "reading": Reading(dir, log)} {
-		if taken := j.Begin(history.Run{ID: newID(), EventKey: "k"}, false); taken != "" {
+		if taken := j.Begin(history.Run{ID: newID(), EventKey: "k"}, false).Taken; taken != "" {
 			t.Errorf("%s: %q", name, taken)
 		}
 		j.Enter("pre")
@@ -172,27 +172,56 @@ func TestBeginAndSkip(t *testing.T) {
 	first := open(t, dir)
 	run := aRun(true)
 	run.EventKey, run.Event = "consul:1", "consul deploy 1"
-	if taken := first.Begin(run, false); taken != "" {
+	if taken := first.Begin(run, false).Taken; taken != "" {
 		t.Fatalf("the first: %q", taken)
 	}
 	again := run
 	again.ID = newID()
 	second := open(t, dir)
-	if taken := second.Begin(again, false); taken == "" || second.Skip(again) {
+	if taken := second.Begin(again, false).Taken; taken == "" || second.Skip(again) {
 		t.Errorf("while it runs: %q", taken)
 	}
 	first.Finish(history.Failed, 75, "held", false)
 	again.ID = newID()
-	if taken := second.Begin(again, false); taken != "" {
+	if taken := second.Begin(again, false).Taken; taken != "" {
 		t.Errorf("one that could not be tried: %q", taken)
 	}
 	second.Finish(history.Good, 0, "", true)
 	again.ID = newID()
-	if taken := first.Begin(again, false); taken == "" || first.Skip(again) {
+	if taken := first.Begin(again, false).Taken; taken == "" || first.Skip(again) {
 		t.Errorf("one that was handled: %q", taken)
 	}
-	if taken := first.Begin(again, true); taken != "" {
+	if taken := first.Begin(again, true).Taken; taken != "" {
 		t.Errorf("forced: %q", taken)
+	}
+}
+
+// TestDropped: only a run that ended, by itself, before its manifest was
+// accepted makes way for an older event.
+func TestDropped(t *testing.T) {
+	j := open(t, filepath.Join(t.TempDir(), "state"))
+	for _, tc := range []struct {
+		result history.Result
+		step   string
+		exit   int
+		want   bool
+	}{
+		{history.Refused, "manifest", 4, true}, {history.Failed, "manifest", 3, true}, {history.Failed, "manifest", 1, true},
+		{history.Failed, "delay", 1, true}, {history.Failed, "manifest", 143, false}, {history.Failed, "delay", 130, false},
+		{history.Refused, "lock", 4, false}, {history.Failed, "pre", 1, false}, {history.Refused, "fetch", 4, false},
+		{history.Good, "success", 0, false}, {history.Failed, "failure", 1, false}, {history.Failed, "new", 1, false},
+	} {
+		run := aRun(true)
+		run.ID, run.EventKey, run.Step = newID(), "consul:"+newID(), tc.step
+		j.Begin(run, false)
+		if c := j.Begin(run, false); c.Taken == "" || c.Dropped {
+			t.Errorf("%+v: while it runs: %+v", tc, c)
+		}
+		j.Finish(tc.result, tc.exit, "", true)
+		run.ID = newID()
+		if c := j.Begin(run, false); c.Taken == "" || c.Dropped != tc.want {
+			t.Errorf("%+v: %+v", tc, c)
+		}
 	}
 }
 

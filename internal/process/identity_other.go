@@ -15,6 +15,10 @@ func Start(int) string { return "" }
 // say it to us.
 func Boot() string { return "" }
 
+// SerfAgent names the Serf agent that this process handles an event for; this
+// system does not say it to us.
+func SerfAgent() string { return "" }
+
 // Alive reports whether there is a process with that number.
 func Alive(pid int, _ string) bool {
 	err := syscall.Kill(pid, 0)

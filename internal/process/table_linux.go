@@ -57,13 +57,19 @@ func lookUp(pid int) (Entry, bool) {
 // HasVariable tells whether a process began with variable (NAME=value, or
 // NAME= for any value) in its environment.
 func HasVariable(pid int, variable string) bool {
+	has, _ := hasVariable(pid, variable)
+	return has
+}
+
+// hasVariable is HasVariable with the reason why that can't be told.
+func hasVariable(pid int, variable string) (bool, error) {
 	env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
 	if err != nil {
-		return false
+		return false, err
 	}
 	end := "\x00"
 	if variable[len(variable)-1] == '=' {
 		end = ""
 	}
-	return bytes.Contains(append([]byte{0}, env...), []byte("\x00"+variable+end))
+	return bytes.Contains(append([]byte{0}, env...), []byte("\x00"+variable+end)), nil
 }

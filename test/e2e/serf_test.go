@@ -102,3 +102,28 @@ func TestE2ESerfOtherEvents(t *testing.T) {
 	}
 	m.clean()
 }
+
+// TestE2ESerfAgentStartsAnew: Lamport times begin again with an agent, and its
+// events are no replays of those of the agent before it.
+func TestE2ESerfAgentStartsAnew(t *testing.T) {
+	t.Parallel()
+	testparts.Need(t, "flock")
+	m := newMachine(t)
+	m.write("app.yml", "commands: {pre: ['echo ran >> "+m.path("ran")+"']}\n")
+	handler := m.serfHandler()
+	for i, wrapped := range []string{"%s", "flock " + m.path("lock") + " %s", "sh -c 'sh %s; true'"} {
+		agents := testparts.Serf(t, 1, "user:deploy="+fmt.Sprintf(wrapped, handler))
+		agents[0].Event(t, "deploy", "file://"+m.path("app.yml"))
+		m.finished("user exit 0\n", i+1)
+	}
+	if n := strings.Count(m.read("log"), "from serf deploy 1\n"); n != 3 {
+		t.Errorf("%d events of Lamport time 1 were acted on, want that of each agent:\n%s", n, m.read("log"))
+	}
+	if ran := m.read("ran"); ran != "ran\nran\nran\n" {
+		t.Errorf("the command ran: %q", ran)
+	}
+	if err := os.Remove(m.path("ran")); err != nil {
+		t.Error(err)
+	}
+	m.clean()
+}
