@@ -105,3 +105,21 @@ func TestKillGroupsOf(t *testing.T) {
 	_ = here.Process.Kill()
 	_ = here.Wait()
 }
+
+// TestVariableOfAProcessThatBegins looks for variables as early as can be: the
+// kernel shows no environment while a program is being loaded.
+func TestVariableOfAProcessThatBegins(t *testing.T) {
+	for range 500 {
+		cmd := exec.Command("sleep", "60")
+		cmd.Env = append(os.Environ(), "STRETCHER_TEST_MARK=yes")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		found := HasVariable(cmd.Process.Pid, "STRETCHER_TEST_MARK=yes")
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if !found {
+			t.Fatal("a process that has just begun does not have its variable")
+		}
+	}
+}

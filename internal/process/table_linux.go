@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"strconv"
+	"time"
 )
 
 // Entry is one line of the process table.
@@ -63,7 +64,7 @@ func HasVariable(pid int, variable string) bool {
 
 // hasVariable is HasVariable with the reason why that can't be told.
 func hasVariable(pid int, variable string) (bool, error) {
-	env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	env, err := environment("/proc/" + strconv.Itoa(pid))
 	if err != nil {
 		return false, err
 	}
@@ -72,4 +73,30 @@ func hasVariable(pid int, variable string) (bool, error) {
 		end = ""
 	}
 	return bytes.Contains(append([]byte{0}, env...), []byte("\x00"+variable+end)), nil
+}
+
+// beginningTries is how often, a millisecond apart, a process is looked at that
+// is becoming another program.
+const beginningTries = 100
+
+// environment reads what the process whose directory in /proc is dir began
+// with. Within execve(2) a process has left its old memory, and its new one
+// holds neither arguments nor environment for a moment. Kernel threads and
+// zombies have no program.
+func environment(dir string) ([]byte, error) {
+	for n := 0; ; n++ {
+		// The arguments first: they are there before the environment is.
+		args, err := os.ReadFile(dir + "/cmdline")
+		if err != nil {
+			return nil, err
+		}
+		env, err := os.ReadFile(dir + "/environ")
+		if err != nil || len(env) > 0 || len(args) > 0 || n == beginningTries {
+			return env, err
+		}
+		if _, err := os.Readlink(dir + "/exe"); err != nil {
+			return nil, nil
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
