@@ -5,7 +5,6 @@ package docs
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,12 +27,13 @@ const root = "../.."
 // word after a block's language says what is done with it:
 //
 //	```yaml manifest   parsed, without a warning
-//	```sh run          run by sh -e, in one directory per document
-//	```sh podman       run where podman is, in a directory of its own
-//	```text output     what the run block before it prints, stderr included;
+//	```sh run          copied into a shell, the one for the whole document
+//	```sh podman       the same, where podman is
+//	```text output     what the block before it prints, stderr included;
 //	                   "..." stands for any text within a line
 //
-// Other blocks need other hosts and are only read.
+// Other blocks need other hosts and are only read; see copy_test.go for what
+// is asked of the pages that people copy.
 
 // documents are the files that are checked.
 func documents(t *testing.T) []string {
@@ -68,9 +68,6 @@ type block struct {
 	line int
 	text string
 }
-
-// running are the kinds of blocks that run.
-func running() []string { return []string{"sh run", "sh podman"} }
 
 var fence = regexp.MustCompile("(?ms)^```([a-z ]*)\n(.*?)^```$")
 
@@ -129,75 +126,6 @@ func check(t *testing.T, text, value string) (stderr string, err error) {
 	return out.String(), err
 }
 
-func TestDocumentedCommands(t *testing.T) {
-	testparts.Need(t, "rsync")
-	testparts.Need(t, "tar")
-	seen := 0
-	for _, name := range documents(t) {
-		dir := t.TempDir()
-		output, ran := "", false
-		for _, b := range blocks(readDoc(t, name)) {
-			switch {
-			case slices.Contains(running(), b.kind):
-				ran = b.kind == "sh run"
-				if ran {
-					seen++
-					output = runDocumented(t, dir, fmt.Sprintf("%s:%d", name, b.line), b.text)
-				}
-			case b.kind == "text output" && ran:
-				checkOutput(t, name, b, output)
-			}
-		}
-	}
-	if seen < 10 {
-		t.Errorf("%d examples found in the documents", seen)
-	}
-}
-
-func checkOutput(t *testing.T, name string, b block, output string) {
-	t.Helper()
-	if !outputPattern(b.text).MatchString(output) {
-		t.Errorf("%s:%d: the command before it prints\n%s", name, b.line, output)
-	}
-}
-
-// TestDocumentedContainers runs the examples that need a container engine.
-func TestDocumentedContainers(t *testing.T) {
-	testparts.Need(t, "rsync")
-	testparts.Need(t, "tar")
-	engineInPath(t, testparts.Podman(t))
-	seen := 0
-	for _, name := range documents(t) {
-		all := blocks(readDoc(t, name))
-		for i, b := range all {
-			if b.kind != "sh podman" {
-				continue
-			}
-			seen++
-			output := runDocumented(t, t.TempDir(), fmt.Sprintf("%s:%d", name, b.line), b.text)
-			if i+1 < len(all) && all[i+1].kind == "text output" {
-				checkOutput(t, name, all[i+1], output)
-			}
-		}
-	}
-	if seen == 0 {
-		t.Error("no example found in the documents")
-	}
-}
-
-// engineInPath puts a podman into PATH that works on this machine, so that
-// the examples need not say how.
-func engineInPath(t *testing.T, e testparts.ContainerEngine) {
-	t.Helper()
-	dir := t.TempDir()
-	script := fmt.Sprintf("#!/bin/sh\ncase $1 in run) shift; set -- run %s \"$@\";; esac\nexec %s %s \"$@\"\n",
-		strings.Join(e.Run, " "), e.Path, strings.Join(e.Args, " "))
-	if err := os.WriteFile(filepath.Join(dir, "podman"), []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
-}
-
 // TestReadmeReleases follows the README from its beginning, on a host with
 // rsync and on one without: the five commands leave version 1 live again.
 func TestReadmeReleases(t *testing.T) {
@@ -209,12 +137,8 @@ func TestReadmeReleases(t *testing.T) {
 			if name == "rsync" {
 				testparts.Need(t, "rsync")
 			}
-			dir, output := t.TempDir(), ""
-			for _, b := range blocks(readDoc(t, "README.md")) {
-				if b.kind == "sh run" {
-					output += runDocumented(t, dir, fmt.Sprintf("README.md:%d", b.line), b.text)
-				}
-			}
+			dir := t.TempDir()
+			output := strings.Join(copied(t, shell{dir: dir}, examples(t, "README.md")), "")
 			if got := read(t, filepath.Join(dir, "web/current/index.html")); got != "version 1\n" {
 				t.Errorf("version 1 is not live: %q", got)
 			}
@@ -249,30 +173,6 @@ func pathWithout(t *testing.T, program string) string {
 		}
 	}
 	return dir
-}
-
-// runDocumented runs an example with the program under test first in PATH.
-func runDocumented(t *testing.T, dir, where, script string) string {
-	t.Helper()
-	cmd := exec.Command("sh", "-e", "-c", script)
-	cmd.Dir = dir
-	for _, kv := range os.Environ() {
-		name, _, _ := strings.Cut(kv, "=")
-		if !slices.Contains([]string{"CONSUL_INDEX", "SERF_EVENT", "TMPDIR", "STRETCHER_STATE_DIR"}, name) {
-			cmd.Env = append(cmd.Env, kv)
-		}
-	}
-	cmd.Env = append(cmd.Env, "STRETCHER_STATE_DIR="+filepath.Join(dir, ".state"),
-		"PATH="+filepath.Dir(testparts.Program(t))+string(os.PathListSeparator)+os.Getenv("PATH"))
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Errorf("%s: %v\n%s", where, err, out)
-	}
-	return string(out)
-}
-
-func outputPattern(text string) *regexp.Regexp {
-	return regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(text), `\.\.\.`, `.*`) + "$")
 }
 
 func TestBlocksAreOfAKnownKind(t *testing.T) {
