@@ -36,7 +36,11 @@ func (x executor) mayHaveHooks(s Spec) bool { return all.May(x.policy.Hooks, s.M
 // that was mistyped would protect nothing.
 func (x executor) findHooks(s Spec) (*all.Set, error) {
 	set, bad := all.New(x.hookOptions(s, false))
-	for _, err := range bad {
+	doubts, refused := hooks.Refused(errors.Join(bad...))
+	if refused != nil {
+		return nil, refused
+	}
+	for _, err := range doubts {
 		// A warning and a row, not the end of the run: what the file would
 		// have asked for, and when, is not known.
 		x.log.Warn(failure.Sayf("this hook is not run: %v", err))
@@ -412,9 +416,9 @@ func (d *deployer) besideHooks(root *disk.Dir) places {
 	return places{d.private, nil, &disk.Dest{Parent: root, Name: ".", Dir: root, Given: root.Path()}}
 }
 
-// openHooksRoot opens the directory below which hook pods are laid out. It
-// makes the directory, if it is not there, once it is sure that a pod could be
-// unpacked beside it.
+// openHooksRoot opens the directory below which hook pods are laid out, if
+// nobody else could change them there. It makes the directory, if it is not
+// there, once it is sure that a pod could be unpacked beside it.
 func (d *deployer) openHooksRoot(path string) (*disk.Dir, error) {
 	dir, missing, err := nearest(path)
 	if err == nil {
@@ -440,7 +444,7 @@ func (d *deployer) openHooksRoot(path string) (*disk.Dir, error) {
 // there, and returns the names that are missing.
 func nearest(path string) (dir *disk.Dir, missing []string, err error) {
 	for {
-		dir, err = disk.Open(path)
+		dir, err = disk.OpenTrustedDir(path)
 		if !errors.Is(err, fs.ErrNotExist) || path == filepath.Dir(path) {
 			return dir, missing, err
 		}

@@ -22,12 +22,13 @@ const maxLinks = 40
 // step is what counts of a directory on the way.
 type step struct {
 	uid    int
+	gid    int
 	mode   uint32
 	device uint64
 }
 
 func newStep(st *unix.Stat_t) step {
-	return step{uid: int(st.Uid), mode: uint32(st.Mode), device: uint64(st.Dev)}
+	return step{uid: int(st.Uid), gid: int(st.Gid), mode: uint32(st.Mode), device: uint64(st.Dev)}
 }
 
 // trusted tells whether what belongs to uid may be relied on.
@@ -58,6 +59,8 @@ type walker struct {
 	way     []place
 	todo    []string // names still to go
 	missing string   // the last name, when nothing is there
+
+	writers string // who else can rename in one of all directories that it has been in
 
 	links    int
 	targets  int  // so many of the first names to go are of a symlink's target
@@ -111,6 +114,9 @@ func (w *walker) add(fd int, name string) error {
 		return w.fail(name, err)
 	}
 	w.way = append(w.way, place{fd, name, newStep(&st)})
+	if at := w.last().step; w.writers == "" && at.exposed("") != "" {
+		w.writers = at.writers(w.path())
+	}
 	return nil
 }
 

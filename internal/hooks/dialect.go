@@ -1,6 +1,11 @@
 package hooks
 
-import "slices"
+import (
+	"errors"
+	"slices"
+
+	"stretcher/internal/text/failure"
+)
 
 // Deployment is what the hooks of one point are told of the run.
 type Deployment struct {
@@ -61,4 +66,17 @@ func Split(err error) []error {
 		return joined.Unwrap()
 	}
 	return []error{err}
+}
+
+// Refused takes what must end the run out of errors that were joined: the
+// first that is failure.ErrRefused. The others are doubts.
+func Refused(err error) (doubts []error, refused error) {
+	for _, err := range Split(err) {
+		if refused == nil && errors.Is(err, failure.ErrRefused) {
+			refused = err
+		} else {
+			doubts = append(doubts, err)
+		}
+	}
+	return doubts, refused
 }

@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -11,6 +12,7 @@ import (
 
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/process"
+	"stretcher/internal/text/failure"
 )
 
 // MarkName is the variable in the environment of every process that a hook
@@ -42,9 +44,9 @@ type Runner struct {
 // form a group that runs together. Those whose condition is not met, given
 // how the step they follow ended, are skipped.
 //
-// When a required hook fails, the rest of the point does not run and the error
-// names the hook; the other members of its group run to their end. Failures
-// of other hooks are logged and recorded only. When ctx ends, so does Run,
+// When a required hook fails, or one that is refused, the rest of the point does
+// not run and the error names the hook; the other members of its group run to
+// their end. Failures of other hooks are logged and recorded only. When ctx ends, so does Run,
 // with ctx's cause. When Run returns, no process of a hook is left.
 func (r *Runner) Run(ctx context.Context, p Point, hooks []Hook, stepFailed bool) error {
 	for _, g := range groups(hooks) {
@@ -122,7 +124,7 @@ func (r *Runner) judge(o Outcome) error {
 		return nil
 	}
 	err := fmt.Errorf("%s hook %q: %w", o.Hook.Dialect, o.Hook.Name, o.Err)
-	if o.Hook.Required {
+	if o.Hook.Required || errors.Is(o.Err, failure.ErrRefused) {
 		return err
 	}
 	r.Log.Warn(err.Error() + " (not required: going on)")

@@ -165,10 +165,17 @@ func (s *Set) List(d *hooks.Deployment) (list []hooks.Listed, bad []error) {
 	for _, n := range hooks.Points() {
 		points = append(points, n.Point)
 	}
+	said := map[string]bool{} // a directory is read for each point
 	for _, p := range append(points, "") {
 		for _, dialect := range s.dialects {
 			found, errs := dialect.List(p, d)
-			list, bad = append(list, found...), append(bad, errs...)
+			list = append(list, found...)
+			for _, err := range errs {
+				if !said[err.Error()] {
+					said[err.Error()] = true
+					bad = append(bad, err)
+				}
+			}
 		}
 	}
 	return list, bad

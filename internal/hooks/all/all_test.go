@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"stretcher/internal/hooks"
+	"stretcher/internal/hooks/p2"
 	"stretcher/internal/hooks/porter"
 	"stretcher/internal/policy"
 	"stretcher/internal/text/failure"
@@ -32,6 +33,31 @@ func TestDirs(t *testing.T) {
 	host.Dirs = []string{exec, own}
 	if got := Dirs(host, own); !slices.Equal(got, host.Dirs) {
 		t.Errorf("listed already: %q", got)
+	}
+}
+
+// TestOwnDirIsJudged: p2's own directory is read by itself, so that who may
+// write above it, or in it, must not fill it.
+func TestOwnDirIsJudged(t *testing.T) {
+	const local = "local/p2hooks.d"
+	for _, open := range []string{"", "local", local, local + "/exec", local + "/before_launch"} {
+		top := t.TempDir()
+		own := filepath.Join(top, "local/p2hooks.d")
+		for _, dir := range []string{"exec/before_launch", "before_launch"} {
+			if err := os.MkdirAll(filepath.Join(own, dir), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if open != "" {
+			if err := os.Chmod(filepath.Join(top, open), 0o775); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d := p2.Dialect{Options: p2.Options{Dirs: Dirs(policy.Hooks{}, own)}}
+		err := d.Prepare(func(string) (string, error) { return t.TempDir(), nil })
+		if (err != nil) != (open != "") || err != nil && !errors.Is(err, failure.ErrRefused) {
+			t.Errorf("others may write %q: %v", open, err)
+		}
 	}
 }
 

@@ -27,6 +27,7 @@ import (
 
 	"stretcher/internal/disk"
 	"stretcher/internal/hooks"
+	"stretcher/internal/text/failure"
 )
 
 // maxDefinition bounds a definition, in bytes.
@@ -55,12 +56,13 @@ type Definition struct {
 //
 // Files without the suffix .json and directories that do not exist are
 // ignored. Each bad file is an error of its own and does not hide the others:
-// the definitions returned are good, error or not.
+// the definitions returned are good, error or not. What others may write is
+// failure.ErrRefused: a directory, a definition or the program that it names.
 func Load(dirs []string) ([]Definition, error) {
 	sources := map[string]int{} // file name to the directory that has the last say
 	var errs []error
 	for i, dir := range dirs {
-		entries, err := os.ReadDir(dir)
+		entries, err := entriesOf(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("hook definitions: %w", err))
 		}
@@ -81,6 +83,20 @@ func Load(dirs []string) ([]Definition, error) {
 		defs = append(defs, *d)
 	}
 	return defs, errors.Join(errs...)
+}
+
+// entriesOf lists a directory that only its caller can have filled.
+func entriesOf(dir string) ([]fs.DirEntry, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	open, err := disk.OpenTrustedDir(abs)
+	if err != nil {
+		return nil, err
+	}
+	defer open.Close()
+	return fs.ReadDir(open.Root().FS(), ".")
 }
 
 // inOrder sorts file names as Load says.
@@ -111,9 +127,9 @@ func readFile(path string) (*Definition, error) {
 }
 
 // content reads a definition. It opens nothing but regular files: a FIFO would
-// be waited on. No symlink of another user's leads it elsewhere.
+// be waited on.
 func content(path string) ([]byte, error) {
-	f, err := disk.OpenRegular(path, os.O_RDONLY, 0)
+	f, err := disk.OpenTrusted(path)
 	if err != nil {
 		return nil, err
 	}
@@ -129,12 +145,12 @@ func content(path string) ([]byte, error) {
 // one in silence; here it is an error, which wraps fs.ErrNotExist: a hook that
 // is meant to run and never does is worth a word.
 func exists(path string) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return fmt.Errorf("hook.path: %w", err)
-	}
-	if info.IsDir() {
+	mode, err := disk.TrustedMode(path)
+	switch {
+	case mode.IsDir():
 		return fmt.Errorf("hook.path: %q is a directory", path)
+	case err != nil:
+		return fmt.Errorf("hook.path: %w", err)
 	}
 	return nil
 }
@@ -192,6 +208,9 @@ func (d Definition) at(p hooks.Point, stage string, state []byte) hooks.Hook {
 	}
 	if len(d.Hook.Args) > 0 {
 		h.Argv0, h.Args = d.Hook.Args[0], d.Hook.Args[1:]
+	}
+	if err := exists(d.Hook.Path); errors.Is(err, failure.ErrRefused) { // by now
+		h.Problem = err
 	}
 	if d.Hook.Timeout != nil {
 		h.Timeout = time.Duration(min(*d.Hook.Timeout, maxTimeout)) * time.Second

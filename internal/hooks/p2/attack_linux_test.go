@@ -158,3 +158,44 @@ func strike(t *testing.T, top, name string) *atomic.Int64 {
 	})
 	return &strikes
 }
+
+// TestInstallOwns: a pod is whose it is installed by, whoever has packed it.
+func TestInstallOwns(t *testing.T) {
+	top := passable(t)
+	must(t, os.MkdirAll(filepath.Join(top, "root"), 0o755))
+	must(t, os.MkdirAll(filepath.Join(top, "work"), 0o700))
+	work := filepath.Join(top, "work")
+	write(t, filepath.Join(work, "tree"), map[string]string{
+		"x/bin/launch/run": "#!/bin/sh\n", "x/bin/launch/linked": "-> run", "x/lib/helper": "text",
+		"x/dangling": "-> nowhere",
+	})
+	must(t, filepath.WalkDir(filepath.Join(work, "tree"), func(path string, d fs.DirEntry, err error) error {
+		if os.Geteuid() == 0 {
+			err = errors.Join(err, os.Lchown(path, stranger, stranger))
+		}
+		if d.Type()&fs.ModeSymlink == 0 {
+			err = errors.Join(err, os.Chmod(path, 0o777|fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky))
+		}
+		return err
+	}))
+	root, dir := dirAt(t, filepath.Join(top, "root")), dirAt(t, work)
+	defer root.Close()
+	defer dir.Close()
+	_, err := Install(Bundle{Root: root, Event: "before_install", Pod: "a", Version: "v1", Work: dir, Tree: "tree"})
+	must(t, err)
+	seen := 0
+	must(t, filepath.WalkDir(root.Path(), func(path string, d fs.DirEntry, err error) error {
+		must(t, err)
+		info, err := d.Info()
+		must(t, err)
+		seen++
+		uid := int(info.Sys().(*syscall.Stat_t).Uid)
+		if uid != os.Geteuid() || d.Type()&fs.ModeSymlink == 0 && info.Mode()&^fs.ModeDir&^0o755 != 0 {
+			t.Errorf("%s: uid %d, %s", path, uid, info.Mode())
+		}
+		return nil
+	}))
+	if seen < 10 {
+		t.Errorf("%d paths", seen)
+	}
+}

@@ -1,6 +1,7 @@
 package p2
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,9 +23,12 @@ func (*Dialect) Name() string { return hooks.P2 }
 // Any tells whether there is a directory, or a hook that must be in one.
 func (d *Dialect) Any() bool { return len(d.Dirs)+len(d.Required) > 0 }
 
-// Prepare refuses a host without its required hooks, and writes the files that
-// hooks are told of.
+// Prepare refuses a host without its required hooks, or with hooks that others
+// may write, and writes the files that hooks are told of.
 func (d *Dialect) Prepare(dir func(what string) (string, error)) error {
+	if err := untrusted(d.Options); err != nil {
+		return err
+	}
 	if missing := Missing(d.Options); len(missing) > 0 {
 		return failure.Refused("the host policy requires hooks that are in no hook directory: %q", missing)
 	}
@@ -70,7 +74,8 @@ func events(n hooks.Names) []string {
 	return []string{n.P2}
 }
 
-// At returns the hooks of a point; a directory that can't be read is a doubt.
+// At returns the hooks of a point; a directory that can't be read is a doubt,
+// one that others may write is an error.
 func (d *Dialect) At(p hooks.Point, dep hooks.Deployment) ([]hooks.Hook, []error, error) {
 	o := d.Options
 	o.Env = dep.Env()
@@ -79,7 +84,8 @@ func (d *Dialect) At(p hooks.Point, dep hooks.Deployment) ([]hooks.Hook, []error
 		o.Pod.Root = filepath.Dir(dep.Dest)
 	}
 	list, err := Hooks(o, p)
-	return list, hooks.Split(err), nil
+	doubts, refused := hooks.Refused(err)
+	return list, doubts, refused
 }
 
 // List tells of the hooks of a point; at the first one also of what is missing.
@@ -92,6 +98,9 @@ func (d *Dialect) List(p hooks.Point, _ *hooks.Deployment) (list []hooks.Listed,
 	found, err := Hooks(d.Options, p)
 	for _, h := range found {
 		list = append(list, listed(h))
+		if errors.Is(h.Problem, failure.ErrRefused) {
+			bad = append(bad, fmt.Errorf("hook %q: %w", h.Name, h.Problem))
+		}
 	}
 	return list, append(bad, hooks.Split(err)...)
 }
@@ -109,6 +118,8 @@ func listed(h hooks.Hook) hooks.Listed {
 		runs = append(runs, only)
 	}
 	switch {
+	case errors.Is(h.Problem, failure.ErrRefused):
+		l.Why = "refused, and with it every deployment: " + failure.Text(h.Problem)
 	case h.Problem != nil:
 		l.Why = "skipped: " + failure.Text(h.Problem)
 	case len(runs) > 0:

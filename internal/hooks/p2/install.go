@@ -39,7 +39,8 @@ func ExecDir(root string) string { return filepath.Join(root, "exec") }
 //
 // Everything is checked before anything is changed, and each link is replaced
 // in one step: a hook is either the old one or the new one. No symlink is
-// followed below Root, whoever owns it.
+// followed below Root, whoever owns it. What is laid out is the caller's,
+// whoever has packed it: nobody else may write it, and nothing is setuid.
 func Install(b Bundle) (links []string, err error) {
 	if err := b.check(); err != nil {
 		return nil, err
@@ -49,6 +50,9 @@ func Install(b Bundle) (links []string, err error) {
 		return nil, fmt.Errorf("hook pod: %w", err)
 	}
 	defer tree.Close()
+	if err := own(tree.Root()); err != nil {
+		return nil, fmt.Errorf("hook pod: %w", err)
+	}
 	parts, err := b.launchables(tree)
 	if err != nil {
 		return nil, err
@@ -89,6 +93,24 @@ func (b Bundle) check() error {
 		return fmt.Errorf("version %q of hook pod %q can't name a directory", b.Version, b.Pod)
 	}
 	return nil
+}
+
+// own gives the caller all of a tree that nobody else can get at.
+func own(tree *os.Root) error {
+	uid, gid := os.Geteuid(), os.Getegid()
+	return fs.WalkDir(tree.FS(), ".", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && uid == 0 { // what a user has unpacked is his
+			err = tree.Lchown(path, uid, gid)
+		}
+		if err != nil || d.Type()&fs.ModeSymlink != 0 {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			err = tree.Chmod(path, info.Mode().Perm()&^0o022) // after the owner, whose change may reset it
+		}
+		return err
+	})
 }
 
 // Events lists p2's events in process order.
@@ -184,7 +206,7 @@ func (p part) runnable(root *os.Root, script string) error {
 	if err != nil {
 		return fmt.Errorf("launchable %q: %w", p.name, err)
 	}
-	if err := problem(info, nil); err != nil {
+	if err := problem(info.Mode(), nil); err != nil {
 		return fmt.Errorf("launchable %q: %q %w", p.name, script, err)
 	}
 	return nil

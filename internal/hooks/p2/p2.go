@@ -16,12 +16,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
+	"stretcher/internal/disk"
 	"stretcher/internal/hooks"
+	"stretcher/internal/text/failure"
 )
 
 // DefaultDir is where p2 looks for hooks.
@@ -63,7 +64,8 @@ type Pod struct {
 // Hooks returns the hooks of a point in the order in which they run: of each
 // directory those of the event, then those of every event, each by name. A
 // point without an event has none. A directory that can't be read is an error
-// and does not hide the hooks of the others.
+// and does not hide the hooks of the others. One that others may write is
+// failure.ErrRefused; such a hook has that as its problem.
 func Hooks(o Options, p hooks.Point) ([]hooks.Hook, error) {
 	names, ok := hooks.Lookup(p)
 	if !ok || names.P2 == "" {
@@ -88,33 +90,59 @@ func (o Options) inDir(dir string, names hooks.Names) (found []hooks.Hook, err e
 	if err != nil {
 		return nil, fmt.Errorf("hook directory %q: %w", dir, err)
 	}
-	entries, err := os.ReadDir(dir) // by name
+	open, err := disk.OpenTrustedDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("hook directory: %w", err)
 	}
+	defer open.Close()
+	entries, err := entriesOf(open) // by name
+	if err != nil {
+		return nil, fmt.Errorf("hook directory: %w", err)
+	}
 	for _, e := range entries {
-		path := filepath.Join(dir, e.Name())
-		info, err := os.Stat(path) // hooks of pods are symlinks
-		if err == nil && info.IsDir() {
+		mode, err := disk.TrustedMode(filepath.Join(dir, e.Name())) // hooks of pods are symlinks
+		if mode.IsDir() {
 			continue // before anything else: directories are executable too
 		}
-		found = append(found, o.hook(dir, e.Name(), names, problem(info, err)))
+		found = append(found, o.hook(dir, e.Name(), names, problem(mode, err)))
 	}
 	return found, nil
 }
 
 // problem tells why a file is not run.
-func problem(info fs.FileInfo, err error) error {
+func problem(mode fs.FileMode, err error) error {
 	switch {
+	case errors.Is(err, failure.ErrRefused):
+		return err
 	case err != nil:
 		return errors.New("is a symlink to nothing")
-	case !info.Mode().IsRegular():
+	case !mode.IsRegular():
 		return errors.New("is not a regular file")
-	case info.Mode()&0o111 == 0:
+	case mode&0o111 == 0:
 		return errors.New("is not executable")
+	}
+	return nil
+}
+
+// untrusted says which directory or hook others may write; nil = none. What
+// protects a deployment must not be left out because somebody else has touched
+// it.
+func untrusted(o Options) error {
+	for _, n := range hooks.Points() {
+		found, err := Hooks(o, n.Point)
+		for _, err := range hooks.Split(err) {
+			if errors.Is(err, failure.ErrRefused) {
+				return err
+			}
+		}
+		for _, h := range found {
+			if errors.Is(h.Problem, failure.ErrRefused) {
+				return fmt.Errorf("hook %q: %w", h.Name, h.Problem)
+			}
+		}
 	}
 	return nil
 }

@@ -1,0 +1,150 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"stretcher/internal/text/failure"
+)
+
+// What this program runs, or obeys, must be its caller's: a file is trusted
+// when it, each directory on the way to it and each symlink there belong to
+// root or the caller, and nobody else may write it or rename on the way. A
+// sticky directory is no harm: names of the caller's stay there.
+//
+// A trusted file may be used by its name: nobody else can make the name lead
+// elsewhere. A program is, since a script's interpreter opens it by its name.
+//
+// Errors are failure.ErrRefused where others have a hand in, and name the path
+// and who they are.
+
+// OpenTrusted opens a trusted regular file for reading.
+func OpenTrusted(path string) (*os.File, error) {
+	w, base, err := trustedWay(path)
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	f, err := openIn(w.last().fd, base, path, os.O_RDONLY, 0, false)
+	if err != nil {
+		return nil, err
+	}
+	var st unix.Stat_t
+	if err = unix.Fstat(int(f.Fd()), &st); err == nil {
+		err = w.trust(&st, base)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// TrustedMode judges what a path leads to, and returns its mode. Nothing is
+// opened: it may be a program that its caller may run and not read, or
+// something else that the caller has no use for.
+func TrustedMode(path string) (fs.FileMode, error) {
+	w, base, err := trustedWay(path)
+	if err != nil {
+		return 0, err
+	}
+	defer w.close()
+	var st unix.Stat_t
+	if err := unix.Fstatat(w.last().fd, base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return 0, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return modeOf(&st), w.trust(&st, base)
+}
+
+// OpenTrustedDir is Open for a directory whose entries are run or obeyed.
+func OpenTrustedDir(path string) (*Dir, error) {
+	w, err := walk(path)
+	if err != nil {
+		return nil, untrusted(err)
+	}
+	defer w.close()
+	switch {
+	case w.missing != "":
+		return nil, &fs.PathError{Op: "open", Path: path, Err: unix.ENOENT}
+	case w.writers != "":
+		return nil, distrust(w.writers)
+	}
+	return w.open()
+}
+
+// trustedWay goes to the directory that a file is in, if nobody else can
+// rename on the way there.
+func trustedWay(path string) (*walker, string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, "", err
+	}
+	w, base, err := walkToFile(abs)
+	if err != nil {
+		return nil, "", untrusted(err)
+	}
+	if w.writers != "" {
+		w.close()
+		return nil, "", distrust(w.writers)
+	}
+	return w, base, nil
+}
+
+// trust judges a file that is in a directory where nobody else can rename. In
+// one where others can make names, a file with several may be another program.
+func (w *walker) trust(st *unix.Stat_t, base string) error {
+	path, file := filepath.Join(w.path(), base), newStep(st)
+	switch {
+	case !trusted(file.uid), file.mode&0o022 != 0 && !(isDir(st) && file.mode&unix.S_ISVTX != 0):
+		return distrust(file.writers(path))
+	case !isDir(st) && st.Nlink > 1 && w.last().step.mode&0o022 != 0:
+		return distrust(fmt.Sprintf("%q has another name, and others can make names in %q", path, w.path()))
+	}
+	return nil
+}
+
+// writers says who else may write at path.
+func (s step) writers(path string) string {
+	switch {
+	case !trusted(s.uid):
+		return fmt.Sprintf("%q may be written by uid %d, its owner", path, s.uid)
+	case s.mode&0o002 != 0:
+		return fmt.Sprintf("%q may be written by everybody", path)
+	}
+	return fmt.Sprintf("%q may be written by gid %d, its group", path, s.gid)
+}
+
+func distrust(why string) error {
+	hint := fmt.Sprintf("let root or uid %d alone write it, and all above it: chown, chmod go-w", os.Geteuid())
+	if os.Geteuid() == 0 {
+		hint = "let root alone write it, and all above it: chown root, chmod go-w"
+	}
+	return failure.Hinted(hint, failure.Refused("not trusted: %s", why))
+}
+
+// untrusted makes a refusal of what a symlink of another user's has led to.
+func untrusted(err error) error {
+	if errors.Is(err, ErrForeignLink) {
+		return failure.Refused("not trusted: %w", err)
+	}
+	return err
+}
+
+func isDir(st *unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFDIR }
+
+// modeOf is the mode as package fs has it, without setuid and the like.
+func modeOf(st *unix.Stat_t) fs.FileMode {
+	mode := fs.FileMode(st.Mode) & fs.ModePerm
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return mode
+	case unix.S_IFDIR:
+		return mode | fs.ModeDir
+	}
+	return mode | fs.ModeIrregular
+}
