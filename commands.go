@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -131,13 +132,14 @@ func (x executor) runChild(ctx context.Context, r run, c process.Command) error 
 // commandEnv is the environment of commands: the caller's, the manifest's
 // env, and what this run is about.
 func (x executor) commandEnv(r run, point string) []string {
-	return slices.Concat(x.environ, manifestEnv(r.spec.Manifest), x.runEnv(r, point))
+	return slices.Concat(x.environ, x.manifestEnv(r.spec.Manifest), x.runEnv(r, point))
 }
 
-// manifestEnv is the manifest's env, less what it only passes on.
-func manifestEnv(m *manifest.Manifest) (env []string) {
-	for name, value := range m.Env {
-		if value != nil {
+// manifestEnv is the manifest's env, by name. What it only passes on has the
+// value that the process was started with, or is not there.
+func (x executor) manifestEnv(m *manifest.Manifest) (env []string) {
+	for _, name := range slices.Sorted(maps.Keys(m.Env)) {
+		if value := cmp.Or(m.Env[name], process.Variable(x.environ, name)); value != nil {
 			env = append(env, name+"="+*value)
 		}
 	}

@@ -68,23 +68,20 @@ func (x executor) hookOptions(s Spec, containers bool) all.Options {
 		o.PluginDir = dir.Plugins()
 	}
 	if s.Loaded != nil {
-		o.Lists, o.Content = s.Manifest.Hooks, hookContent(s)
+		o.Lists, o.Content = s.Manifest.Hooks, x.hookContent(s)
 	}
 	return o
 }
 
 // hookContent is what hooks of directories may read.
-func hookContent(s Spec) p2.Content {
+func (x executor) hookContent(s Spec) p2.Content {
 	c := p2.Content{Manifest: s.Text, Env: map[string]string{}}
 	if s.Config.Node != nil {
 		c.Config = s.Config.Node
 	}
-	for name, value := range s.Env {
-		if value != nil {
-			c.Env[name] = *value
-		} else if v, ok := os.LookupEnv(name); ok {
-			c.Env[name] = v
-		}
+	for _, kv := range x.manifestEnv(s.Manifest) {
+		name, value, _ := strings.Cut(kv, "=")
+		c.Env[name] = value
 	}
 	return c
 }
@@ -152,7 +149,7 @@ func (x executor) told(r run, p hooks.Point) hooks.Deployment {
 	s := r.spec
 	t := hooks.Deployment{
 		Run: x.id, Name: s.Name, Version: s.Version, Dest: s.Manifest.Dest, Tree: r.tree(), Annotations: s.Annotations,
-		Environ: x.environ, ManifestEnv: manifestEnv(s.Manifest), Own: x.runEnv(r, string(p)),
+		Environ: x.environ, ManifestEnv: x.manifestEnv(s.Manifest), Own: x.runEnv(r, string(p)),
 	}
 	for _, point := range s.Commands.Points() {
 		for _, c := range point.Commands {

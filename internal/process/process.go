@@ -20,6 +20,8 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -41,6 +43,17 @@ const (
 	// groupPoll is how often a group that was told to end is looked at.
 	groupPoll = 20 * time.Millisecond
 )
+
+// Variable is the value of a variable in env, the last where it stands several
+// times; nil = it is not there.
+func Variable(env []string, name string) *string {
+	for _, kv := range slices.Backward(env) {
+		if value, ok := strings.CutPrefix(kv, name+"="); ok {
+			return &value
+		}
+	}
+	return nil
+}
 
 // Command says what to run and how long it may take.
 type Command struct {

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"stretcher/internal/hooks"
+	"stretcher/internal/process"
 )
 
 // standard are the variables that porter gives to every hook when its own
@@ -31,7 +32,7 @@ func (e Environment) resolve(caller []string, mask func(name, value string)) []s
 	for _, name := range e.names() {
 		value := e[name]
 		if value == nil {
-			value = lookup(caller, name)
+			value = process.Variable(caller, name)
 		}
 		if value != nil {
 			mask(name, *value)
@@ -39,17 +40,6 @@ func (e Environment) resolve(caller []string, mask func(name, value string)) []s
 		}
 	}
 	return env
-}
-
-// lookup is the value of a variable, the last where it stands several times,
-// or nil.
-func lookup(env []string, name string) *string {
-	for i := len(env) - 1; i >= 0; i-- {
-		if value, ok := strings.CutPrefix(env[i], name+"="); ok {
-			return &value
-		}
-	}
-	return nil
 }
 
 // scope is what the hooks of one list are told.
@@ -133,7 +123,7 @@ func split(env, engine []string) (file []byte, inherited []string, err error) {
 		case !strings.ContainsAny(value, "\r\n") && utf8.ValidString(value) && len(kv) <= maxEnvLine:
 			file = append(file, kv+"\n"...)
 		default:
-			if own := lookup(engine, name); own != nil && *own != value {
+			if own := process.Variable(engine, name); own != nil && *own != value {
 				return nil, nil, fmt.Errorf("environment variable %q: "+
 					"a value of several lines can't replace the one of the container engine", name)
 			}
