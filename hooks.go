@@ -27,6 +27,7 @@ import (
 	"stretcher/internal/strategy"
 	"stretcher/internal/strategy/staging"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/printable"
 )
 
 // mayHaveHooks tells whether hooks are to be looked for at all.
@@ -398,7 +399,7 @@ func (d *deployer) installPod(ctx context.Context, o cli.InstallHooksOptions) er
 	}
 	exec := p2.ExecDir(root)
 	for _, link := range links {
-		fmt.Fprintln(o.Stdout, filepath.Join(exec, o.Event, link))
+		fmt.Fprintln(o.Stdout, printable.Text(filepath.Join(exec, o.Event, link)))
 	}
 	if !slices.Contains(all.Dirs(d.policy.Hooks, p2.DefaultDir), exec) {
 		d.log.Warn(fmt.Sprintf("these hooks are not run: %q is not among the host policy's hooks.dirs", exec))

@@ -23,6 +23,7 @@ import (
 	"golang.org/x/term"
 
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/printable"
 )
 
 // Process is what this process was started with.
@@ -116,7 +117,7 @@ func (a *app) report(err error) int {
 func reportTo(w io.Writer, err error) {
 	fmt.Fprintf(w, "stretcher: %s\n", failure.Text(err))
 	if hint := Hint(err); hint != "" {
-		fmt.Fprintf(w, "hint: %s\n", hint)
+		fmt.Fprintf(w, "hint: %s\n", printable.Line(hint))
 	}
 }
 

@@ -8,12 +8,12 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"stretcher/internal/journal/history"
+	"stretcher/internal/text/printable"
 )
 
 // completeLimit is how many runs are looked at: a shell waits.
@@ -51,8 +51,9 @@ func (a *app) completeRun(c *cobra.Command, args []string, typed string) (comple
 	}
 	var found completions
 	for _, r := range a.recentRuns(c, dest) {
-		if strings.HasPrefix(r.ID, typed) {
-			what := fmt.Sprintf("%s, %s, %s", r.Started.Local().Format(time.DateTime), r.Result, printable(r.Name+" "+r.Version))
+		if isPlain(r.ID) && strings.HasPrefix(r.ID, typed) {
+			title := printable.Line(strings.TrimSpace(r.Name + " " + r.Version))
+			what := fmt.Sprintf("%s, %s, %s", r.Started.Local().Format(time.DateTime), r.Result, title)
 			found = append(found, cobra.CompletionWithDesc(r.ID, what))
 		}
 	}
@@ -66,16 +67,6 @@ func isPlain(word string) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("/._-+@%,", r)
 	}
 	return word != "" && !strings.ContainsFunc(word, odd)
-}
-
-// printable leaves out what would drive a terminal.
-func printable(text string) string {
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) || r == utf8.RuneError {
-			return -1
-		}
-		return r
-	}, text))
 }
 
 // recentRuns are the newest runs of the history; none when it can't be read.

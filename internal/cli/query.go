@@ -10,6 +10,7 @@ import (
 
 	"stretcher/internal/event"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/printable"
 )
 
 // maxReply is how much of a reply Serf takes, in bytes.
@@ -35,7 +36,7 @@ func (o *rootOptions) answer(ctx context.Context) (int, error) {
 
 // replyLine makes one line of at most maxReply bytes, its end included.
 func replyLine(text string) string {
-	text = strings.Join(strings.Fields(text), " ")
+	text = printable.Line(strings.Join(strings.Fields(text), " "))
 	const dots = "..."
 	if len(text) > maxReply-1 {
 		text = strings.ToValidUTF8(text[:maxReply-1-len(dots)], "") + dots

@@ -13,6 +13,7 @@ import (
 	"stretcher/internal/journal/history"
 	"stretcher/internal/process"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/printable"
 )
 
 // statusOptions are those of stretcher status.
@@ -65,7 +66,7 @@ func (o *statusOptions) run(ctx context.Context, args []string) (int, error) {
 	if o.json {
 		err = v.printJSON(o.Stdout)
 	} else {
-		_, err = fmt.Fprintln(o.Stdout, v)
+		_, err = fmt.Fprintln(o.Stdout, printable.Line(v.String()))
 	}
 	if err != nil {
 		return statusFailed, err
@@ -161,5 +162,5 @@ func (v verdict) printJSON(w io.Writer) error {
 		}
 		*to = b.Bytes()
 	}
-	return json.NewEncoder(w).Encode(out)
+	return printable.EncodeJSON(w, out)
 }

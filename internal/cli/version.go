@@ -2,13 +2,13 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"runtime"
 
 	"github.com/spf13/cobra"
 
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/printable"
 )
 
 // versionOptions are those of stretcher version.
@@ -48,7 +48,7 @@ type versionJSON struct {
 func (a *app) printVersion(asJSON bool) error {
 	if asJSON {
 		v := versionJSON{a.actions.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH}
-		return json.NewEncoder(a.Stdout).Encode(v)
+		return printable.EncodeJSON(a.Stdout, v)
 	}
 	_, err := fmt.Fprintf(a.Stdout, "stretcher version %s\n", a.actions.Version)
 	return err

@@ -2,13 +2,13 @@ package journal
 
 import (
 	"bytes"
-	"encoding/json"
 	"math"
 	"os"
 
 	"stretcher/internal/disk"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/printable"
 )
 
 // auditLine is what the file of history.json gets for each hook and command,
@@ -59,9 +59,7 @@ func (j *Journal) appendAudit(s history.Step) {
 // appendLine writes the line at once: other runs append to the same file.
 func appendLine(name string, line auditLine) error {
 	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(line); err != nil {
+	if err := printable.EncodeJSON(&b, line); err != nil {
 		return err
 	}
 	f, err := disk.OpenRegular(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)

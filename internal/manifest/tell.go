@@ -3,7 +3,6 @@ package manifest
 import (
 	"bufio"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -65,9 +64,7 @@ func (m *Manifest) TellJSON(w io.Writer, kinds []Kind, mask func(string) string)
 			c.Hooks = append(c.Hooks, checkedHook{name, mask(e.What())})
 		}
 	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(c)
+	return printable.EncodeJSON(w, c)
 }
 
 // Tell says what a deployment of the manifest would do. mask keeps secrets out
@@ -76,7 +73,7 @@ func (m *Manifest) Tell(out io.Writer, kinds []Kind, mask func(string) string) e
 	w := bufio.NewWriter(out)
 	row := func(key, value string) {
 		if value != "" {
-			fmt.Fprintf(w, "%-14s %s\n", key, printable.Text(mask(value)))
+			fmt.Fprintf(w, "%-14s %s\n", printable.Text(key), printable.Text(mask(value)))
 		}
 	}
 	row("name", m.Name)

@@ -3,7 +3,6 @@ package all
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -102,10 +101,8 @@ func (p *Printer) render(list []hooks.Listed) ([]byte, error) {
 		writeTable(&b, list)
 		return b.Bytes(), nil
 	}
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
 	for _, l := range list {
-		if err := enc.Encode(l); err != nil {
+		if err := printable.EncodeJSON(&b, l); err != nil {
 			return nil, err
 		}
 	}
@@ -120,7 +117,7 @@ func writeTable(w io.Writer, list []hooks.Listed) {
 		if point == "" {
 			point = "-"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", point, l.Stage, l.Dialect,
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", printable.Text(point), printable.Text(l.Stage), l.Dialect,
 			printable.Text(l.Name), printable.Text(l.Source), printable.Text(l.Why))
 	}
 	_ = t.Flush()

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"stretcher/internal/text/printable"
 )
 
 //go:embed page.html
@@ -98,7 +100,7 @@ type stepView struct {
 func newPage(host string, runs []Detail, now time.Time) page {
 	hash := sha256.Sum256([]byte(openScript))
 	p := page{
-		Host:   escape(host),
+		Host:   printable.Line(host),
 		Made:   now.Format(timeFormat),
 		Script: openScript,
 		Policy: "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; " +
@@ -137,11 +139,11 @@ func lanes(runs []Detail, scale scale) (all []lane) {
 		if !ok {
 			i = len(all)
 			index[d.Dest] = i
-			all = append(all, lane{Name: escape(d.Name), Dest: escape(d.Dest)})
+			all = append(all, lane{Name: printable.Line(d.Name), Dest: printable.Line(d.Dest)})
 		}
 		title := strings.Join(nonEmpty(string(d.Result), d.Name, d.Version, d.Started.Format(timeFormat)), ", ")
 		all[i].Marks = append(all[i].Marks,
-			mark{ID: escape(d.ID), Left: scale.percent(d.Started), Title: escape(title), Result: d.Result})
+			mark{ID: printable.Line(d.ID), Left: scale.percent(d.Started), Title: printable.Line(title), Result: d.Result})
 	}
 	for _, l := range all {
 		slices.Reverse(l.Marks) // later ones lie on top, and the tab key goes with time
@@ -152,13 +154,13 @@ func lanes(runs []Detail, scale scale) (all []lane) {
 func newRunView(d Detail, now time.Time) runView {
 	r := d.Run
 	v := runView{
-		ID: escape(r.ID), Name: escape(r.Name), Version: escape(r.Version),
+		ID: printable.Line(r.ID), Name: printable.Line(r.Name), Version: printable.Line(r.Version),
 		Started: r.Started.Format(timeFormat), Machine: jsonTime(r.Started), Duration: runDuration(r),
-		Who: escape(who(r)), Error: escape(r.Error), Result: r.Result,
+		Who: printable.Line(who(r)), Error: printable.Line(r.Error), Result: r.Result,
 	}
 	for _, f := range fields(r) {
 		if !slices.Contains([]string{"name", "version", "started", "error"}, f.Name) { // in the heading
-			v.Fields = append(v.Fields, field{f.Name, escape(f.Value)})
+			v.Fields = append(v.Fields, field{f.Name, printable.Line(f.Value)})
 		}
 	}
 	total := runSpan(d, now)
@@ -194,9 +196,9 @@ func newStepView(s Step, at, total time.Duration) stepView {
 		end = "exit " + end
 	}
 	return stepView{
-		Point: escape(s.Point), Dialect: escape(s.Dialect), Name: escape(s.Name),
+		Point: printable.Line(s.Point), Dialect: printable.Line(s.Dialect), Name: printable.Line(s.Name),
 		Left: percent(at, total), Width: percent(min(max(s.Duration, 0), total-at), total),
-		Duration: human(s.Duration), At: human(at), End: escape(end), OK: s.OK(),
+		Duration: human(s.Duration), At: human(at), End: printable.Line(end), OK: s.OK(),
 	}
 }
 

@@ -1,11 +1,12 @@
 package history
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
 	"time"
+
+	"stretcher/internal/text/printable"
 )
 
 // jsonRun has the fields of `history --json`, in the order of the contract.
@@ -61,10 +62,8 @@ func WriteDetailJSON(w io.Writer, d Detail) error {
 }
 
 func writeLines[T, J any](w io.Writer, values []T, convert func(T) J) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
 	for _, v := range values {
-		if err := enc.Encode(convert(v)); err != nil {
+		if err := printable.EncodeJSON(w, convert(v)); err != nil {
 			return fmt.Errorf("write history: %w", err)
 		}
 	}

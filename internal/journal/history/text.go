@@ -7,8 +7,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"stretcher/internal/text/printable"
 )
 
 const (
@@ -54,7 +54,7 @@ func WriteDetail(w io.Writer, d Detail) error {
 // columns can be cut by scripts.
 func row(tw *tabwriter.Writer, cells ...string) {
 	for i, c := range cells {
-		if cells[i] = escape(c); c == "" {
+		if cells[i] = printable.Line(c); c == "" {
 			cells[i] = "-"
 		}
 	}
@@ -174,24 +174,4 @@ func idLength(runs []Run) int {
 			return n
 		}
 	}
-}
-
-// escape shows what a terminal or a browser might obey, or hide, as the Go
-// escape of it: control characters, line ends, marks that turn the direction
-// of writing, bytes that are not UTF-8.
-func escape(s string) string {
-	var b strings.Builder
-	for len(s) > 0 {
-		r, n := utf8.DecodeRuneInString(s)
-		switch {
-		case r == utf8.RuneError && n == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[0])
-		case unicode.IsGraphic(r) && !unicode.In(r, unicode.Zl, unicode.Zp):
-			b.WriteRune(r)
-		default:
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		}
-		s = s[n:]
-	}
-	return b.String()
 }

@@ -135,23 +135,6 @@ func TestShortIDsTellRunsApart(t *testing.T) {
 	}
 }
 
-func TestEscape(t *testing.T) {
-	for s, want := range map[string]string{
-		"plain ä 日本 🚀 'q' \"\\": "plain ä 日本 🚀 'q' \"\\",
-		"a\tb\r\nc":             `a\tb\r\nc`,
-		"\x1b[31m\x07\x00\x7f":  `\x1b[31m\a\x00\x7f`,
-		"\u0085\u009b31m":       `\u0085\u009b31m`,
-		"\u202egpj\u2066":       `\u202egpj\u2066`,
-		"\u2028\u2029\ufeff":    `\u2028\u2029\ufeff`,
-		"bad \xff\xc3 utf-8":    `bad \xff\xc3 utf-8`,
-		"\ufffd":                "\ufffd",
-	} {
-		if got := escape(s); got != want {
-			t.Errorf("escape(%q) = %q, want %q", s, got, want)
-		}
-	}
-}
-
 // Whatever a name holds, it stays in its cell: one line per run, and nothing
 // a terminal obeys.
 func FuzzTable(f *testing.F) {

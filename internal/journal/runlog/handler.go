@@ -4,7 +4,8 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"unicode/utf8"
+
+	"stretcher/internal/text/printable"
 )
 
 // timeLayout is that of v1.x, whose lines people's scripts already cut up.
@@ -79,39 +80,17 @@ func (h *textHandler) Handle(_ context.Context, r slog.Record) error {
 	case r.Level >= slog.LevelWarn:
 		b = append(b, "warning: "...)
 	}
-	b = appendEscaped(b, r.Message)
+	b = printable.AppendLine(b, r.Message)
 	_, err := h.w.Write(append(b, '\n'))
 	return err
 }
 
-// appendEscaped appends s with control characters and bytes that are not
-// UTF-8 written as \xNN (\n for a line feed), so that a child's output can
-// neither forge a line nor drive a terminal.
-func appendEscaped(b []byte, s string) []byte {
-	for len(s) > 0 {
-		r, n := utf8.DecodeRuneInString(s)
-		switch {
-		case r == '\n':
-			b = append(b, `\n`...)
-		case r == utf8.RuneError && n == 1, r < 0x20 && r != '\t', r == 0x7f:
-			b = append(b, '\\', 'x', hex[s[0]>>4], hex[s[0]&15])
-		case r >= 0x80 && r < 0xa0: // C1 controls: an escape sequence in two bytes
-			b = append(b, '\\', 'x', hex[r>>4], hex[r&15])
-		default:
-			b = append(b, s[:n]...)
-		}
-		s = s[n:]
-	}
-	return b
-}
-
-const hex = "0123456789abcdef"
-
 func newJSONHandler(w io.Writer) slog.Handler {
-	return slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+	seconds := func(_ []string, a slog.Attr) slog.Attr {
 		if a.Value.Kind() == slog.KindDuration {
 			return slog.Float64(a.Key, a.Value.Duration().Seconds())
 		}
 		return a
-	}})
+	}
+	return slog.NewJSONHandler(printable.JSON(w), &slog.HandlerOptions{ReplaceAttr: seconds})
 }

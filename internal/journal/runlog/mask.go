@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"stretcher/internal/text/printable"
 )
 
 // MinMask is the length in bytes of the shortest value that is masked: "1",
@@ -27,9 +29,10 @@ func (m *masks) add(name, value string) {
 	}
 	for _, v := range append(strings.Split(value, "\n"), value) {
 		if v = strings.TrimSpace(v); len(v) >= MinMask {
-			m.values[v] = name
-			m.values[quoted(v)] = name
-			m.longest = max(m.longest, len(quoted(v)))
+			for _, said := range []string{v, quoted(v), printable.Line(v), inError(v)} {
+				m.values[said] = name
+				m.longest = max(m.longest, len(said))
+			}
 			m.replacer = nil
 		}
 	}
@@ -65,6 +68,9 @@ func (m *masks) build() *strings.Replacer {
 	m.replacer = strings.NewReplacer(pairs...)
 	return m.replacer
 }
+
+// inError is v as the text of an error shows it: see failure.Text.
+func inError(v string) string { return printable.Line(strings.ReplaceAll(v, "\n", "; ")) }
 
 // quoted is v as %q shows it, without the quotes.
 func quoted(v string) string {

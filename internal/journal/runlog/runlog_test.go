@@ -29,10 +29,11 @@ func TestTextLine(t *testing.T) {
 		{"two\nlines", `two\nlines`},
 		{"\x1b[31mred", `\x1b[31mred`},
 		{"tab\tstays", "tab\tstays"},
-		{"bell\a del\x7f", `bell\x07 del\x7f`},
-		{"c1 \u009b31m", `c1 \x9b31m`},
+		{"bell\a del\x7f", `bell\a del\x7f`},
+		{"c1 \u009b31m", `c1 \u009b31m`},
 		{"not utf8 \xff\xfe", `not utf8 \xff\xfe`},
 		{"日本語", "日本語"},
+		{"bidi \u202egpj", `bidi \u202egpj`},
 	} {
 		var out bytes.Buffer
 		l := New(Options{Writers: []io.Writer{&out}})

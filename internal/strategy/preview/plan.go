@@ -2,7 +2,6 @@ package preview
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -85,5 +84,5 @@ func (p *Plan) PrintJSON(w io.Writer) error {
 		}
 		out.Changes = append(out.Changes, row)
 	}
-	return json.NewEncoder(w).Encode(out)
+	return printable.EncodeJSON(w, out)
 }

@@ -6,7 +6,7 @@
 // to the user apart from the error. The text of an error is what Text makes
 // of it; until then errors keep their causes.
 //
-// It imports nothing of this module.
+// It imports text/printable alone.
 package failure
 
 import (
@@ -17,6 +17,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"stretcher/internal/text/printable"
 )
 
 // Classes of failure that have an exit status of their own. Any other error
@@ -92,11 +94,11 @@ func Class(err error) error {
 }
 
 // Text is what is said of an error, in one line: its text, with the paths
-// quoted that package os leaves bare. Errors are made into text here and in
-// Sayf, and nowhere else.
+// quoted that package os leaves bare, and escaped as package printable does.
+// Errors are made into text here and in Sayf, and nowhere else.
 func Text(err error) string {
 	text := strings.NewReplacer(quotedPaths(err)...).Replace(err.Error())
-	return strings.ReplaceAll(text, "\n", "; ") // of errors that were joined
+	return printable.Line(strings.ReplaceAll(text, "\n", "; ")) // of errors that were joined
 }
 
 // quotedPaths are pairs of what causes of an error from package os say and
