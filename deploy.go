@@ -19,7 +19,6 @@ import (
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
-	"stretcher/internal/process"
 	"stretcher/internal/strategy"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
@@ -149,6 +148,7 @@ type run struct {
 	synced   bool         // dest has become what it shall be
 	accepted bool         // what is live has passed all that judges it
 	admitted bool         // there is a manifest that the host lets run
+	idle     bool         // dest holds it already, and nothing is to be run then
 	record   string       // the file that says how the sync left dest; "" = none
 	unlock   func() error // nil: there is no lock
 	failed   error        // why the deployment failed
@@ -179,86 +179,6 @@ type part struct {
 	steps         []step
 }
 
-// runDeploy reads the event and deploys. The newest event whose manifest is
-// accepted is what counts: as long as none is, it goes on to the one before.
-// The result is that of the newest. The log goes to stderr and what success
-// and failure commands print to stdout. The outcome is one line for people,
-// without secrets; "" = nobody has said the error yet.
-func runDeploy(ctx context.Context, second <-chan struct{}, o cli.DeployOptions) (outcome string, err error) {
-	e, bad := event.Read(ctx, event.Input{
-		Args: o.URLs, Stdin: o.Stdin, Terminal: o.Terminal, Getenv: os.Getenv, Agent: process.SerfAgent,
-	})
-	if errors.Is(bad, failure.ErrUsage) {
-		return "", bad
-	}
-	if e == nil && bad == nil {
-		log, closeLog := o.Open(progress.New(o.Stderr, o.Bar))
-		defer closeLog()
-		log.Info("nothing to do: no event")
-		return "nothing to do: no event", nil
-	}
-	if e == nil { // there is something to be said of it all the same
-		e = &event.Event{Source: event.Malformed}
-	}
-	e.Problem = errors.Join(e.Problem, bad)
-	older, outcome, err := deployEvent(ctx, second, o, e)
-	for older != nil {
-		o.RandomDelay = 0 // it is over
-		older, _, _ = deployEvent(ctx, second, o, older)
-	}
-	return outcome, err
-}
-
-// deployEvent is a run for the newest event that nobody has handled. Older is
-// the event whose turn it is when its manifest was not accepted.
-func deployEvent(ctx context.Context, second <-chan struct{}, o cli.DeployOptions, e *event.Event) (
-	older *event.Event, outcome string, err error,
-) {
-	d, done, err := newDeployer(ctx, o.Settings, remembered, second)
-	defer done()
-	if err != nil {
-		outcome, err = d.refuse(e, err)
-		return nil, outcome, err
-	}
-	if e, outcome = d.claim(e); e == nil {
-		return nil, outcome, nil
-	}
-	r := &run{}
-	if e.Problem != nil {
-		outcome, err = d.drop(e.Problem)
-	} else {
-		d.journal.ClearDied(d.leftHooks(ctx))
-		outcome, err = d.deploy(ctx, e, r)
-	}
-	if older = e.Previous(); r.admitted || older == nil || context.Cause(ctx) != nil {
-		return nil, outcome, err
-	}
-	d.log.Info(fmt.Sprintf("%s is no deployment: the event before it is %s", e, older))
-	return older, outcome, err
-}
-
-// claim begins the run for an event, or for the newest one before it that
-// nobody has handled, as long as none has come to a manifest that was accepted.
-// When there is none it says so.
-func (d *deployer) claim(e *event.Event) (_ *event.Event, taken string) {
-	for ; e != nil; e = e.Previous() {
-		row := d.newRow(d.id, e)
-		row.Step = d.firstStep()
-		c := d.journal.Begin(row, d.settings.Force)
-		if c.Taken == "" {
-			return e, ""
-		}
-		if taken == "" {
-			taken = c.Taken
-		}
-		if !c.Dropped {
-			break
-		}
-	}
-	d.log.Info(taken)
-	return nil, taken
-}
-
 // deploy is the whole process, from the event to its result. A rollback has
 // no event: it begins with a past to go back to.
 func (d *deployer) deploy(ctx context.Context, e *event.Event, r *run) (outcome string, err error) {
@@ -277,6 +197,9 @@ func (d *deployer) deploy(ctx context.Context, e *event.Event, r *run) (outcome 
 		}
 		if err := d.pass(ctx, closing, r, p); err != nil {
 			return "", err
+		}
+		if r.idle {
+			break
 		}
 	}
 	return "", nil
@@ -305,6 +228,11 @@ func (d *deployer) parts(r *run, e *event.Event) []part {
 		r.spec, err = d.recall(ctx, r.spec)
 		return err
 	}
+	compare := func(ctx context.Context) error {
+		err := d.look(ctx, r)
+		r.idle = r.archive.isCurrent()
+		return err
+	}
 	lock := func(ctx context.Context) (err error) {
 		r.unlock, err = d.lock(ctx, r.spec.Manifest.Dest)
 		return err
@@ -320,15 +248,17 @@ func (d *deployer) parts(r *run, e *event.Event) []part {
 		return nil
 	}
 	return []part{
-		{needed: isDeployment, after: hooks.Init, steps: []step{
+		{needed: isDeployment, steps: []step{
 			{"delay", d.isDelayed, d.delay},
 			{"manifest", always, manifest},
 			{"lock", func() bool { return r.spec.hasDest() }, lock},
-			{"hooks", hasHooks, findHooks},
+			{"compare", func() bool { return d.settings.IfChanged && hasSrc() }, compare},
 		}},
-		{needed: func() bool { return r.spec.Past != nil }, after: hooks.Init, steps: []step{
+		{needed: func() bool { return r.spec.Past != nil }, steps: []step{
 			{"lock", always, lock},
 			{"manifest", always, recall},
+		}},
+		{after: hooks.Init, steps: []step{
 			{"hooks", hasHooks, findHooks},
 		}},
 		{before: hooks.PreFetch, after: hooks.PostExtract, steps: []step{
@@ -405,17 +335,25 @@ func (d *deployer) take(ctx context.Context, s step) error {
 	return nil
 }
 
-// bringArchive opens dest and brings the archive here, unless dest has its
-// content already.
-func (d *deployer) bringArchive(ctx context.Context, r *run) (err error) {
+// look opens dest, and tells by the archive whether it has its content already.
+func (d *deployer) look(ctx context.Context, r *run) error {
 	if err := d.openDest(r); err != nil {
 		return err
 	}
 	if err := r.spec.Strategy.CheckLayout(); err != nil {
 		return err
 	}
-	if r.archive = d.current(ctx, r.spec); r.archive.isCurrent() {
-		r.record = r.archive.Record
+	r.archive = d.current(ctx, r.spec)
+	r.record = r.archive.Record
+	return nil
+}
+
+// bringArchive brings the archive here, unless dest has its content already.
+func (d *deployer) bringArchive(ctx context.Context, r *run) error {
+	if err := d.look(ctx, r); err != nil {
+		return err
+	}
+	if r.archive.isCurrent() {
 		d.log.Info(fmt.Sprintf("%q is deployed already: nothing is fetched or synced (%s)",
 			r.spec.Manifest.Dest, r.spec.Checksum))
 		return nil

@@ -26,6 +26,9 @@ import (
 // leaves nothing behind and records the result. The context closing goes on for
 // a while when ctx is interrupted. The outcome is one line for people, without secrets.
 func (d *deployer) finish(ctx, closing context.Context, r run, err error) (outcome string, _ error) {
+	if err == nil && r.idle {
+		return d.finishIdle(r), nil
+	}
 	if err != nil {
 		err = d.revert(ctx, closing, r, err)
 		r.failed = err
@@ -42,17 +45,41 @@ func (d *deployer) finish(ctx, closing context.Context, r run, err error) (outco
 		d.log.Warn(failure.Sayf("%s: %v", hooks.Finish, hook))
 	}
 	d.keep(closing, r)
+	d.close(r, func() { d.record(r, err) })
+	return outcome, err
+}
+
+// finishIdle ends a run that had nothing to do. It leaves no row, unless that
+// is what an event is known by, or what clears dest of a run that has failed.
+func (d *deployer) finishIdle(r run) (outcome string) {
+	outcome = fmt.Sprintf("nothing to do: %q is deployed already (%s)", r.spec.Manifest.Dest, r.spec.Checksum)
+	d.log.Info(outcome)
+	r.done = true
+	d.close(r, func() {
+		if d.journal.Run().EventKey == "" && d.journal.IsGood(r.spec.Manifest.Dest) {
+			d.journal.Withdraw()
+			d.journal.Prune(d.policy.History.KeepFor(), isGone)
+			return
+		}
+		d.record(r, nil)
+	})
+	return outcome
+}
+
+// close leaves nothing of a run behind but its record, which is made while
+// nobody else works on dest.
+func (d *deployer) close(r run, record func()) {
 	_ = r.staged.Close()
 	r.spec.close()
 	r.archive.close()
 	d.removePrivate()
-	d.record(r, err)
-	if r.unlock != nil {
-		if err := r.unlock(); err != nil {
-			d.log.Warn(failure.Text(err))
-		}
+	record()
+	if r.unlock == nil {
+		return
 	}
-	return outcome, err
+	if err := r.unlock(); err != nil {
+		d.log.Warn(failure.Text(err))
+	}
 }
 
 // refuse ends a run that the host does not let begin: it is said and recorded.
@@ -61,11 +88,6 @@ func (d *deployer) refuse(e *event.Event, err error) (outcome string, _ error) {
 	row := d.newRow(d.id, e)
 	row.EventKey = ""
 	d.journal.Begin(row, false)
-	return d.drop(err)
-}
-
-// drop ends a run that has begun, and that nothing can be made of.
-func (d *deployer) drop(err error) (outcome string, _ error) {
 	outcome = d.say(err)
 	d.record(run{failed: err}, err)
 	return outcome, err

@@ -10,6 +10,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -17,8 +19,11 @@ import (
 	"time"
 
 	"stretcher/internal/cli"
+	"stretcher/internal/event"
 	"stretcher/internal/journal/history"
+	"stretcher/internal/process"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/progress"
 )
 
 // versionString is set by the linker.
@@ -78,6 +83,87 @@ func actions(second <-chan struct{}) cli.Actions {
 			return runInstallHooks(ctx, second, o)
 		},
 	}
+}
+
+// runDeploy reads the event and deploys. The newest event whose manifest is
+// accepted is what counts: as long as none is, it goes on to the one before.
+// The result is that of the newest. The log goes to stderr and what success
+// and failure commands print to stdout. The outcome is one line for people,
+// without secrets; "" = nobody has said the error yet.
+func runDeploy(ctx context.Context, second <-chan struct{}, o cli.DeployOptions) (outcome string, err error) {
+	e, bad := event.Read(ctx, event.Input{
+		Args: o.URLs, Stdin: o.Stdin, Terminal: o.Terminal, Getenv: os.Getenv, Agent: process.SerfAgent,
+	})
+	if errors.Is(bad, failure.ErrUsage) {
+		return "", bad
+	}
+	if e == nil && bad == nil {
+		log, closeLog := o.Open(progress.New(o.Stderr, o.Bar))
+		defer closeLog()
+		log.Info("nothing to do: no event")
+		return "nothing to do: no event", nil
+	}
+	if e == nil { // there is something to be said of it all the same
+		e = &event.Event{Source: event.Malformed}
+	}
+	e.Problem = errors.Join(e.Problem, bad)
+	older, outcome, err := deployEvent(ctx, second, o, e)
+	for older != nil {
+		o.RandomDelay = 0 // it is over
+		older, _, _ = deployEvent(ctx, second, o, older)
+	}
+	return outcome, err
+}
+
+// deployEvent is a run for the newest event that nobody has handled. Older is
+// the event whose turn it is when its manifest was not accepted.
+func deployEvent(ctx context.Context, second <-chan struct{}, o cli.DeployOptions, e *event.Event) (
+	older *event.Event, outcome string, err error,
+) {
+	d, done, err := newDeployer(ctx, o.Settings, remembered, second)
+	defer done()
+	if err != nil {
+		outcome, err = d.refuse(e, err)
+		return nil, outcome, err
+	}
+	if e, outcome = d.claim(e); e == nil {
+		return nil, outcome, nil
+	}
+	r := &run{}
+	if e.Problem != nil {
+		outcome, err = d.say(e.Problem), e.Problem
+		d.record(run{failed: err}, err)
+	} else {
+		d.journal.ClearDied(d.leftHooks(ctx))
+		outcome, err = d.deploy(ctx, e, r)
+	}
+	if older = e.Previous(); r.admitted || older == nil || context.Cause(ctx) != nil {
+		return nil, outcome, err
+	}
+	d.log.Info(fmt.Sprintf("%s is no deployment: the event before it is %s", e, older))
+	return older, outcome, err
+}
+
+// claim begins the run for an event, or for the newest one before it that
+// nobody has handled, as long as none has come to a manifest that was accepted.
+// When there is none it says so.
+func (d *deployer) claim(e *event.Event) (_ *event.Event, taken string) {
+	for ; e != nil; e = e.Previous() {
+		row := d.newRow(d.id, e)
+		row.Step = d.firstStep()
+		c := d.journal.Begin(row, d.settings.Force)
+		if c.Taken == "" {
+			return e, ""
+		}
+		if taken == "" {
+			taken = c.Taken
+		}
+		if !c.Dropped {
+			break
+		}
+	}
+	d.log.Info(taken)
+	return nil, taken
 }
 
 // secondAfter is how long after the first signal a second one counts: a

@@ -54,6 +54,7 @@ type Run struct {
 	LockWait     time.Duration // for another run on the same dest; 0 = none
 	RsyncVerbose string        // rsync's verbosity option
 	Force        bool          // deploy in full, replayed or current as it may be
+	IfChanged    bool          // run nothing when dest holds it already
 }
 
 // Settings are what all commands that work by a manifest are told.

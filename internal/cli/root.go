@@ -35,12 +35,14 @@ hands over, or the payload of a Serf user event.`,
 		Example: `consul watch -type event -name deploy stretcher
 serf agent -event-handler="user:deploy=stretcher >> /var/log/deploys.log 2>&1"
 ssh host stretcher s3://deploys/app.yml
-echo s3://deploys/app.yml | stretcher`,
+echo s3://deploys/app.yml | stretcher
+stretcher --if-changed s3://deploys/app.yml    # from cron or a timer`,
 		RunE: a.runs(o.run),
 	})
 	f := c.Flags()
 	o.deploy.Fetch.declare(f)
 	o.deploy.Run.declare(f)
+	f.BoolVar(&o.deploy.IfChanged, "if-changed", false, "do nothing, and run no command, when dest holds it already")
 	f.BoolVar(&o.detach, "detach", false, "deploy in the background, in a session of its own")
 	o.deploy.Log.declare(f)
 	f.BoolVar(&o.strictExit, "strict-exit", false, "under consul watch too, exit with the run's status")

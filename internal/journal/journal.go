@@ -291,6 +291,16 @@ func (j *Journal) Finish(result history.Result, exit int, text string, handled b
 	j.EndCommand()
 }
 
+// Withdraw ends a run that nobody needs to know of: there is no record of it.
+func (j *Journal) Withdraw() {
+	j.steps = nil
+	j.try(func(ctx context.Context, db *history.Store) error { return db.Withdraw(ctx, j.run.ID) })
+	if j.dir != nil {
+		j.dir.Forget(j.run.ID)
+	}
+	j.EndCommand()
+}
+
 // Prune forgets runs older than keep; see history.Store.Prune.
 func (j *Journal) Prune(keep time.Duration, gone func(dest string) bool) {
 	j.try(func(ctx context.Context, db *history.Store) error {
@@ -325,6 +335,22 @@ func (j *Journal) LastGood(dest string) (good history.Run, ok bool) {
 	return good, ok
 }
 
+// IsGood tells whether the last run on dest that ended was a good one.
+func (j *Journal) IsGood(dest string) (is bool) {
+	good, ok := j.LastGood(dest)
+	if !ok {
+		return false
+	}
+	j.look(func(ctx context.Context, db *history.Store) error {
+		later, err := db.After(ctx, good)
+		is = err == nil && !slices.ContainsFunc(later, func(l history.Run) bool {
+			return l.ID != j.run.ID && l.Result != history.Good
+		})
+		return err
+	})
+	return is
+}
+
 // IsLast tells whether no run has touched the good run's dest since: one that
 // failed may have left files there that look like the good run's.
 func (j *Journal) IsLast(good history.Run) bool {
@@ -343,7 +369,7 @@ func (j *Journal) IsLast(good history.Run) bool {
 // A step that is not known here may have.
 func mayHaveSynced(step string) bool {
 	return !slices.Contains([]string{
-		"", "delay", "manifest", "lock", "hooks", "init", "pre_fetch", "fetch", "auth_fail",
+		"", "delay", "manifest", "lock", "compare", "hooks", "init", "pre_fetch", "fetch", "auth_fail",
 		"pre_extract", "pre", "extract", "post_extract", "pre_sync",
 	}, step)
 }

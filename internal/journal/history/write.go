@@ -84,6 +84,17 @@ func (s *Store) Finish(ctx context.Context, run Run, handled bool, steps ...Step
 	})
 }
 
+// Withdraw removes a run that has begun here, with its steps.
+func (s *Store) Withdraw(ctx context.Context, id string) error {
+	return s.do(ctx, "withdraw run", func(db *sql.DB) error {
+		_, err := db.ExecContext(ctx, "DELETE FROM runs WHERE id = ?", id)
+		if err == nil {
+			delete(s.current, id)
+		}
+		return err
+	})
+}
+
 // Skip writes a run that never was: its event gave way to a newer one. Its
 // EventKey counts as handled, and one that is handled already is not written
 // again.
