@@ -382,7 +382,9 @@ func (d *deployer) bring(ctx context.Context, r *run) (err error) {
 		r.archive, err = d.fetch(ctx, r.spec)
 	}
 	if errors.Is(err, failure.ErrRefused) {
-		if hook := d.runHooks(ctx, *r, hooks.AuthFail, true); hook != nil {
+		refused := *r
+		refused.failed = err
+		if hook := d.runHooks(ctx, refused, hooks.AuthFail, true); hook != nil {
 			return fmt.Errorf("%w; then %s: %w", err, hooks.AuthFail, hook)
 		}
 	}

@@ -9,9 +9,9 @@
 //	}
 //
 // Its words are those of p2: an event is the point at which the hook runs, a
-// pod is the deployment, its home is the destination. Everything comes from
-// the environment variables HOOK*, so that a hook written with this package
-// can also be run by hand, and by p2.
+// pod is the deployment, its home is the destination. What p2 knows too comes
+// from the environment variables HOOK*, so that a hook written with this
+// package can also be run by hand, and by p2; the rest from STRETCHER_*.
 package hookenv
 
 import (
@@ -108,6 +108,36 @@ func (e *Env) PodHome() (string, error) { return e.get("HOOKED_POD_HOME") }
 
 // PodUniqueKey is the id of this run.
 func (e *Env) PodUniqueKey() (string, error) { return e.get("HOOKED_POD_UNIQUE_KEY") }
+
+// PodUniqueName is the name of the deployment and the id of this run.
+func (e *Env) PodUniqueName() (string, error) {
+	id, err := e.PodID()
+	if err != nil {
+		return "", err
+	}
+	key, err := e.PodUniqueKey()
+	if err != nil {
+		return "", err
+	}
+	return id + "-" + key, nil
+}
+
+// Staging is the directory of the unpacked tree; "" when there is none at this
+// event: an error, so that nobody joins a path to it.
+func (e *Env) Staging() (string, error) { return e.get("STRETCHER_STAGING") }
+
+// Status is how the deployment goes: "failed" at AfterAuthFail, "running" at
+// all other events; "" where it is not known.
+func (e *Env) Status() string {
+	v, _ := e.lookup("STRETCHER_STATUS")
+	return v
+}
+
+// Failure is why the deployment has failed, in one line; "" = it has not.
+func (e *Env) Failure() string {
+	v, _ := e.lookup("STRETCHER_ERROR")
+	return v
+}
 
 // SystemPodRoot is the directory that holds PodHome.
 func (e *Env) SystemPodRoot() (string, error) { return e.get("HOOKED_SYSTEM_POD_ROOT") }

@@ -26,6 +26,7 @@ func TestStrings(t *testing.T) {
 		"HOOKED_POD_HOME":        (*Env).PodHome,
 		"HOOKED_POD_UNIQUE_KEY":  (*Env).PodUniqueKey,
 		"HOOKED_SYSTEM_POD_ROOT": (*Env).SystemPodRoot,
+		"STRETCHER_STAGING":      (*Env).Staging,
 	} {
 		e, _ := from(map[string]string{name: "value"})
 		if v, err := get(e); v != "value" || err != nil {
@@ -35,6 +36,29 @@ func TestStrings(t *testing.T) {
 		if v, err := get(e); v != "" || err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s unset: %q, %v", name, v, err)
 		}
+	}
+}
+
+func TestUniqueName(t *testing.T) {
+	e, _ := from(map[string]string{"HOOKED_POD_ID": "app", "HOOKED_POD_UNIQUE_KEY": "run-1"})
+	if name, err := e.PodUniqueName(); name != "app-run-1" || err != nil {
+		t.Errorf("%q, %v", name, err)
+	}
+	for _, one := range []string{"HOOKED_POD_ID", "HOOKED_POD_UNIQUE_KEY"} {
+		e, _ = from(map[string]string{one: "x"})
+		if name, err := e.PodUniqueName(); name != "" || err == nil {
+			t.Errorf("with %s alone: %q, %v", one, name, err)
+		}
+	}
+}
+
+func TestHowItGoes(t *testing.T) {
+	e, _ := from(map[string]string{"STRETCHER_STATUS": "failed", "STRETCHER_ERROR": "fetch: no"})
+	if e.Status() != "failed" || e.Failure() != "fetch: no" {
+		t.Errorf("%q, %q", e.Status(), e.Failure())
+	}
+	if e, _ = from(nil); e.Status() != "" || e.Failure() != "" {
+		t.Errorf("unset: %q, %q", e.Status(), e.Failure())
 	}
 }
 

@@ -82,6 +82,10 @@ func copied(t *testing.T, s shell, list []example) []string {
 // in PATH.
 func shellEnv(t *testing.T, dir string) (env []string) {
 	t.Helper()
+	source, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, kv := range os.Environ() {
 		name, _, _ := strings.Cut(kv, "=")
 		if !slices.Contains([]string{"CONSUL_INDEX", "SERF_EVENT", "TMPDIR", "STRETCHER_STATE_DIR"}, name) {
@@ -89,6 +93,7 @@ func shellEnv(t *testing.T, dir string) (env []string) {
 		}
 	}
 	return append(env, "STRETCHER_STATE_DIR="+filepath.Join(dir, ".state"), "TMPDIR="+t.TempDir(),
+		"STRETCHER_SOURCE="+source, "GOPROXY=off", "GOSUMDB=off", "GOFLAGS=",
 		"PATH="+filepath.Dir(testparts.Program(t))+string(os.PathListSeparator)+os.Getenv("PATH"))
 }
 
