@@ -451,6 +451,7 @@ func (d *deployer) announce(e *event.Event, back *past) {
 		what = fmt.Sprintf("manifest %q from %s", redact.URL(e.URL), e)
 	}
 	d.log.Info(fmt.Sprintf("stretcher %s: run %s: %s", version(), d.id, what))
+	d.log.Info(fmt.Sprintf("host policy: %s", d.policy))
 }
 
 // skip notes that events give way to a newer one.

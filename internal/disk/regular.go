@@ -104,11 +104,12 @@ func regular(fd, flag int, exposed bool) error {
 }
 
 // walkToFile goes to the directory that a file is in, through the symlinks
-// that are its last name. base is the file's own name there.
+// that are its last name. base is the file's own name there. After an error the
+// walker is closed.
 func walkToFile(path string) (w *walker, base string, err error) {
 	todo := names(path)
 	if len(todo) == 0 {
-		return nil, "", &fs.PathError{Op: "open", Path: path, Err: ErrIrregular}
+		return &walker{}, "", &fs.PathError{Op: "open", Path: path, Err: ErrIrregular}
 	}
 	w = &walker{given: path, todo: todo}
 	if err = w.start(); err == nil {
@@ -119,7 +120,7 @@ func walkToFile(path string) (w *walker, base string, err error) {
 	}
 	if err != nil {
 		w.close()
-		return nil, "", err
+		return w, "", err
 	}
 	return w, base, nil
 }

@@ -85,12 +85,12 @@ func trustedWay(path string) (*walker, string, error) {
 		return nil, "", err
 	}
 	w, base, err := walkToFile(abs)
-	if err != nil {
-		return nil, "", untrusted(err)
-	}
-	if w.writers != "" {
+	switch {
+	case w.writers != "": // also where nothing is there: they may have taken it away
 		w.close()
 		return nil, "", distrust(w.writers)
+	case err != nil:
+		return nil, "", untrusted(err)
 	}
 	return w, base, nil
 }

@@ -19,11 +19,12 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"stretcher/internal/disk"
+	"stretcher/internal/text/failure"
 	"stretcher/internal/text/redact"
 	"stretcher/internal/text/units"
 	"stretcher/internal/text/yamldoc"
@@ -50,6 +51,16 @@ type Policy struct {
 	History      History `yaml:"history"`
 	Cache        Cache   `yaml:"cache"`
 	RequireState bool    `yaml:"require_state"` // no deployment without a usable state directory
+
+	From string `yaml:"-"` // the file that it was read from; "" = there is none
+}
+
+// String says which policy it is, for the log.
+func (p *Policy) String() string {
+	if p.From == "" {
+		return "none"
+	}
+	return strconv.Quote(p.From)
 }
 
 // Allow lists prefixes; an empty list allows everything.
@@ -134,49 +145,51 @@ func (e *Extract) UnmarshalText(b []byte) error {
 }
 
 // Load reads the host policy at name. Without the file there are no
-// restrictions, unless must says that it has been asked for by name; a symlink
-// that leads nowhere is no missing file. Any doubt about the file is an error that wraps ErrRefused: a policy that is
-// not understood must not be taken for one that allows.
+// restrictions, unless must says that it has been asked for by name. Any doubt
+// about the file, and whether somebody else may have changed it or taken it
+// away, is an error that wraps ErrRefused: a policy that is not understood must
+// not be taken for one that allows.
 func Load(name string, must bool) (*Policy, error) {
-	f, err := disk.OpenRegular(name, os.O_RDONLY, 0)
-	if errors.Is(err, fs.ErrNotExist) && !must {
+	f, err := disk.OpenTrusted(name)
+	if errors.Is(err, fs.ErrNotExist) && !must && !dangles(name) {
 		return &Policy{}, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
+		return nil, doubt(name, err, must)
 	}
 	defer f.Close()
-	if err := trusted(f, os.Getuid()); err != nil {
-		return nil, fmt.Errorf("%w: config %q: %w", ErrRefused, name, err)
-	}
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err == nil && len(data) > maxFile {
 		err = fmt.Errorf("larger than %d bytes", maxFile)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: config %q: %w", ErrRefused, name, err)
+		return nil, doubt(name, err, must)
 	}
 	p, err := parse(data)
 	if err != nil {
-		return nil, fmt.Errorf("%w: config %q: %w", ErrRefused, name, err)
+		return nil, doubt(name, err, must)
 	}
+	p.From = name
 	return p, nil
 }
 
-// trusted refuses a file that somebody else may have written.
-func trusted(f *os.File, uid int) error {
-	info, err := f.Stat()
-	if err != nil {
-		return err
+// dangles tells whether there is a symlink where nothing is: a policy was
+// meant to be there.
+func dangles(name string) bool {
+	f, err := disk.OpenRegular(name, os.O_RDONLY, 0)
+	if err == nil { // since then
+		_ = f.Close()
 	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	switch {
-	case ok && st.Uid != 0 && int(st.Uid) != uid:
-		return fmt.Errorf("owned by user %d, neither root nor the caller", st.Uid)
-	case info.Mode().Perm()&0o022 != 0:
-		return fmt.Errorf("mode %04o lets others write it", info.Mode().Perm())
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// doubt is the error of a policy that can't be obeyed.
+func doubt(name string, err error, must bool) error {
+	hint := failure.Hint(err)
+	if must && errors.Is(err, fs.ErrNotExist) {
+		hint = "--config must name a file that is there; without it, " + Default + " counts where there is one"
 	}
-	return nil
+	return failure.Hinted(hint, fmt.Errorf("%w: config %q: %w", ErrRefused, name, err))
 }
 
 func parse(data []byte) (*Policy, error) {
