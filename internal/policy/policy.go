@@ -52,15 +52,15 @@ type Policy struct {
 	Cache        Cache   `yaml:"cache"`
 	RequireState bool    `yaml:"require_state"` // no deployment without a usable state directory
 
-	From string `yaml:"-"` // the file that it was read from; "" = there is none
+	from string // the file that it was read from; "" = there is none
 }
 
 // String says which policy it is, for the log.
 func (p *Policy) String() string {
-	if p.From == "" {
+	if p.from == "" {
 		return "none"
 	}
-	return strconv.Quote(p.From)
+	return strconv.Quote(p.from)
 }
 
 // Allow lists prefixes; an empty list allows everything.
@@ -169,7 +169,7 @@ func Load(name string, must bool) (*Policy, error) {
 	if err != nil {
 		return nil, doubt(name, err, must)
 	}
-	p.From = name
+	p.from = name
 	return p, nil
 }
 

@@ -168,6 +168,9 @@ func TestPolicyKeysAreDocumented(t *testing.T) {
 func nestedKeys(typ reflect.Type) []string {
 	var all []string
 	for i := range typ.NumField() {
+		if !typ.Field(i).IsExported() {
+			continue
+		}
 		f := typ.Field(i)
 		key := f.Tag.Get("yaml")
 		if f.Type.Kind() != reflect.Struct {
