@@ -169,7 +169,7 @@ func (x executor) runEnv(r run, point string) []string {
 		"STRETCHER_SRC=" + r.archive.Source,
 		"STRETCHER_CHECKSUM=" + sum,
 		"STRETCHER_DEST=" + s.Manifest.Dest,
-		"STRETCHER_STAGING=" + r.stagedPath(),
+		"STRETCHER_STAGING=" + cmp.Or(r.stagedPath(), nothingStaged),
 		"STRETCHER_POINT=" + point,
 		"STRETCHER_STATUS=" + status,
 		"STRETCHER_ERROR=" + failed,

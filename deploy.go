@@ -202,7 +202,7 @@ func (d *deployer) deploy(ctx context.Context, e *event.Event, r *run) (outcome 
 			break
 		}
 	}
-	return "", nil
+	return "", r.isThere()
 }
 
 // parts are the process: what happens to an event, or to a past, step by step.
@@ -214,7 +214,7 @@ func (d *deployer) parts(r *run, e *event.Event) []part {
 	always := func() bool { return true }
 	isDeployment := func() bool { return r.spec.Past == nil }
 	hasSrc := func() bool { return r.spec.hasSrc() }
-	isStaged := func() bool { return r.staged.Dir != nil }
+	isStaged := func() bool { return r.staged.Dir != nil && !r.archive.isCurrent() }
 	hasHooks := func() bool { return d.mayHaveHooks(r.spec) }
 
 	manifest := func(ctx context.Context) (err error) {
@@ -243,6 +243,9 @@ func (d *deployer) parts(r *run, e *event.Event) []part {
 	}
 	preExtract := func(ctx context.Context) error { return d.runHooks(ctx, *r, hooks.PreExtract, false) }
 	accept := func(ctx context.Context) error {
+		if err := r.isThere(); err != nil {
+			return err
+		}
 		r.accepted = true
 		d.accept(ctx, *r)
 		return nil
@@ -397,6 +400,9 @@ func (d *deployer) bring(ctx context.Context, r *run) (err error) {
 func (d *deployer) extract(ctx context.Context, r *run) (err error) {
 	if r.archive.isCurrent() {
 		if is, err := d.isStillCurrent(ctx, r); is || err != nil {
+			if r.whole(d) {
+				r.staged = d.stageNothing(r.spec)
+			}
 			return err
 		}
 		r.record = ""

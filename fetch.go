@@ -114,7 +114,8 @@ func (p provider) keepsArchive(s Spec) bool {
 
 // current tells whether dest already is what this deployment would make of
 // it: the last good run put the same archive there in the same way, and
-// nothing but excluded paths has changed since. If it is not, the archive is
+// nothing but excluded paths has changed since. What the manifest's own hooks
+// make of an archive is not known before they have run. If it is not, the archive is
 // an empty one. A rollback to what stands at dest has to switch only.
 func (p provider) current(ctx context.Context, s Spec) Archive {
 	if p.settings.Force || s.isSwitch() {
@@ -122,6 +123,10 @@ func (p provider) current(ctx context.Context, s Spec) Archive {
 	}
 	good, ok := p.journal.LastGood(s.Manifest.Dest)
 	if !ok || good.Tree == "" || good.Fingerprint != s.Fingerprint() {
+		return Archive{}
+	}
+	if lists := s.Manifest.Hooks.MakeTree(); len(lists) > 0 {
+		p.log.Info(fmt.Sprintf("hooks %s make what is deployed: it is staged anew", strings.Join(lists, ", ")))
 		return Archive{}
 	}
 	if reverter, ok := s.Strategy.(strategy.Reverter); ok {

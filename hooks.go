@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -69,9 +70,22 @@ func (x executor) hookOptions(s Spec, containers bool) all.Options {
 		o.PluginDir = dir.Plugins()
 	}
 	if s.Loaded != nil {
-		o.Lists, o.Content = s.Manifest.Hooks, x.hookContent(s)
+		o.Lists, o.Content = s.hookLists(), x.hookContent(s)
 	}
 	return o
+}
+
+// hookLists are the manifest's hooks, but for those that make the tree where
+// that stands at dest already: a release is as they have made it once.
+func (s Spec) hookLists() porter.Lists {
+	if !s.isSwitch() {
+		return s.Manifest.Hooks
+	}
+	lists := maps.Clone(s.Manifest.Hooks)
+	for _, name := range lists.MakeTree() {
+		delete(lists, name)
+	}
+	return lists
 }
 
 // hookContent is what hooks of directories may read.
@@ -149,7 +163,7 @@ func (x executor) hookRunner() *hooks.Runner {
 func (x executor) told(r run, p hooks.Point) hooks.Deployment {
 	s := r.spec
 	t := hooks.Deployment{
-		Run: x.id, Name: s.Name, Version: s.Version, Dest: s.Manifest.Dest, Tree: r.tree(), Annotations: s.Annotations,
+		Run: x.id, Name: s.Name, Version: s.Version, Dest: s.Manifest.Dest, Tree: r.tree(p), Annotations: s.Annotations,
 		Environ: x.environ, ManifestEnv: x.manifestEnv(s.Manifest), Own: x.runEnv(r, string(p)),
 	}
 	for _, point := range s.Commands.Points() {
@@ -162,11 +176,16 @@ func (x executor) told(r run, p hooks.Point) hooks.Deployment {
 	return t
 }
 
+// nothingStaged is what STRETCHER_STAGING names where there is no staged tree.
+// Nothing can ever be there, whereas an empty variable would make
+// "$STRETCHER_STAGING/cache" a path that somebody needs.
+const nothingStaged = "/dev/null/nothing-is-staged"
+
 // tree is the directory that hooks of a point work on: the staged tree until
 // it is synced, then dest; "" before there is one.
-func (r run) tree() string {
+func (r run) tree(p hooks.Point) string {
 	switch {
-	case r.synced || r.archive.isCurrent():
+	case r.synced || r.archive.isCurrent() && !p.BeforeSync():
 		return r.spec.live()
 	case r.staged.Dir != nil:
 		return r.stagedPath()

@@ -161,6 +161,35 @@ func (d *deployer) remember(ctx context.Context, s Spec, staged strategy.Staged)
 	return name
 }
 
+// stageNothing makes an empty staged tree for hooks that work on one, where
+// nothing is going to be deployed: what they write must not come into a live
+// tree. Without one, there is none.
+func (t *tools) stageNothing(s Spec) strategy.Staged {
+	dir, err := t.private.Make(disk.Wanted{What: "staging directory", Size: -1,
+		Candidates: append([]string{os.TempDir()}, s.tempParents()...)})
+	if err != nil {
+		t.log.Warn(failure.Sayf("hooks get no staged tree: %v", err))
+		return strategy.Staged{}
+	}
+	return strategy.Staged{Dir: dir}
+}
+
+// isThere returns an error when what was deployed is gone: a command or hook
+// has removed it, and what is not there is not good.
+func (r *run) isThere() error {
+	if !r.synced && !r.archive.isCurrent() {
+		return nil
+	}
+	info, err := os.Stat(r.spec.live())
+	if err == nil && !info.IsDir() {
+		err = disk.ErrNotDir
+	}
+	if err != nil {
+		return fmt.Errorf("what was deployed is gone, a command or hook has removed it: %w", err)
+	}
+	return nil
+}
+
 // reverter is the run's strategy, if its deployments stand beside one another
 // and this run has made one live, or found it live and deployed nothing over
 // it; else nil.

@@ -95,6 +95,24 @@ func ByOCI(stage string) (Point, bool) {
 	return n.Point, ok
 }
 
+// BeforeSync tells whether what is live at a point is still what was there
+// before.
+func (p Point) BeforeSync() bool {
+	for _, n := range Points() {
+		switch n.Point {
+		case PostSync:
+			return false
+		case p:
+			return true
+		}
+	}
+	return false
+}
+
+// MakesTree tells whether hooks of a point find the tree that is going to be
+// deployed and may change it.
+func (p Point) MakesTree() bool { return p == PostExtract || p == PreSync }
+
 func find(match func(Names) bool) (Names, bool) {
 	points := Points()
 	if i := slices.IndexFunc(points, match); i >= 0 {

@@ -1,6 +1,9 @@
 package hooks
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 func TestLookupsAgreeWithTheTable(t *testing.T) {
 	for _, n := range Points() {
@@ -34,6 +37,26 @@ func TestVocabulariesAreComplete(t *testing.T) {
 	// porter's ninth name, ec2_bootstrap, has no point: it is user-defined here.
 	if p2 != 7 || porter != 8 || oci != 6 || len(Points()) != 11 {
 		t.Errorf("p2 %d, porter %d, OCI %d, points %d", p2, porter, oci, len(Points()))
+	}
+}
+
+// TestBeforeSync: what is live changes between two points, and the tree is made
+// right before.
+func TestBeforeSync(t *testing.T) {
+	var before, make []Point
+	for _, n := range Points() {
+		if n.Point.BeforeSync() {
+			before = append(before, n.Point)
+		}
+		if n.Point.MakesTree() {
+			make = append(make, n.Point)
+		}
+	}
+	if !slices.Equal(before, []Point{Init, PreFetch, AuthFail, PreExtract, PostExtract, PreSync}) {
+		t.Errorf("before the sync: %q", before)
+	}
+	if !slices.Equal(make, []Point{PostExtract, PreSync}) || Point("").BeforeSync() {
+		t.Errorf("they make the tree: %q", make)
 	}
 }
 

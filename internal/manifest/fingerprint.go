@@ -10,9 +10,13 @@ import (
 // history: what goes into it must stay as it is, or no host knows any more
 // what it has.
 func (m *Manifest) Fingerprint() string {
-	b, err := json.Marshal([]any{
+	parts := []any{
 		m.Checksum.String(), m.SyncStrategy, m.Excludes, m.ExcludeFrom, m.DestMode, m.Extract, m.Releases.Shared,
-	})
+	}
+	if len(m.Hooks.MakeTree()) > 0 {
+		parts = append(parts, "hooks")
+	}
+	b, err := json.Marshal(parts)
 	if err != nil {
 		panic(err) // strings and numbers
 	}

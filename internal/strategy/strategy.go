@@ -56,8 +56,9 @@ type Strategy interface {
 
 	// Sync makes dest what the archive holds. It may consume what is staged,
 	// and notes in s the exclude list that it has read there. It stops when
-	// ctx ends. Its error says what state dest is in where that is not "as
-	// before".
+	// ctx ends. What hooks have changed in the staged tree is deployed; a tree
+	// that they have put in its place is an error (staging.Tree's Check). Its
+	// error says what state dest is in where that is not "as before".
 	Sync(ctx context.Context, s *Staged) error
 
 	// Diff tells what Stage and Sync would do, and changes nothing. It is

@@ -19,7 +19,7 @@ type Target struct {
 	Run      string       // id of the run
 	Dest     *disk.Dest   // opened once; the caller's to close
 	NoDest   error        // why Dest could not be opened, so that it has only a name; Check may return it
-	DestMode *fs.FileMode // of dest; nil = what the archive says, else 0755
+	DestMode *fs.FileMode // of the deployed tree, whatever the archive says; nil = what it says, else 0755
 
 	Excludes    []string // patterns of what is not deployed and left alone at dest
 	ExcludeFrom string   // a file in the archive with more of them; "" = none
@@ -61,7 +61,7 @@ type Options struct {
 	Releases     ReleasesOptions
 }
 
-// Mode is the mode of the tree's root when the archive does not tell it.
+// Mode is the mode of the tree's root, unless it is that of the archive's.
 func (t *Target) Mode() fs.FileMode {
 	if t.DestMode != nil {
 		return *t.DestMode

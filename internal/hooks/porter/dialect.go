@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,6 +97,14 @@ func (l Lists) Mounts() bool {
 		}
 	}
 	return false
+}
+
+// MakeTree are the names of the lists that may change what is deployed, sorted.
+func (l Lists) MakeTree() []string {
+	return slices.DeleteFunc(l.names(), func(name string) bool {
+		p, _ := hooks.ByList(name)
+		return len(l[name]) == 0 || !p.MakesTree()
+	})
 }
 
 func (d *Dialect) hooks(name string, p hooks.Point, s scope) []hooks.Hook {

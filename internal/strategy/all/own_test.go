@@ -1,6 +1,7 @@
 package all
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -44,7 +45,7 @@ func (s *swap) Stage(ctx context.Context, archive *os.File) (_ strategy.Staged, 
 }
 
 func (s *swap) Sync(ctx context.Context, _ *strategy.Staged) error {
-	if err := context.Cause(ctx); err != nil {
+	if err := cmp.Or(context.Cause(ctx), s.tree.Check()); err != nil {
 		return err
 	}
 	call := disk.RenameNew

@@ -86,11 +86,10 @@ func (n *native) Stage(ctx context.Context, archive *os.File) (strategy.Staged, 
 	return strategy.Staged{Dir: n.tree.Dir}, nil
 }
 
+// whole unpacks all of the archive. What the tree is then, Sync finds out: hooks
+// may change it until then.
 func (n *native) whole(ctx context.Context, archive *os.File) (err error) {
-	if n.tree, err = staging.Unpack(ctx, &n.t, archive, true); err != nil {
-		return err
-	}
-	n.entries, err = mirror.FromDir(ctx, n.tree.Dir.Root())
+	n.tree, err = staging.Unpack(ctx, &n.t, archive, true)
 	return err
 }
 
@@ -117,9 +116,11 @@ func (n *native) differences(ctx context.Context, f *os.File) (err error) {
 	if err != nil {
 		return staging.ArchiveError(&n.t, err)
 	}
-	if !res.HasRoot {
-		entries[0].Mode = fs.ModeDir | n.t.Mode()
+	mode, set := staging.RootMode(&n.t, entries[0].Mode, res.HasRoot)
+	if !set {
+		staging.WarnMode(&n.t, mode)
 	}
+	entries[0].Mode = fs.ModeDir | mode
 	n.entries, n.differs = entries, stage.Differs
 	n.t.Log.Info(fmt.Sprintf("read %d entries", res.Entries), "entries", res.Entries, "bytes", res.Bytes)
 	return stage.Close()
@@ -142,6 +143,14 @@ func (n *native) options(list []byte) (mirror.Options, error) {
 
 // Sync compares and carries out what is to be done.
 func (n *native) Sync(ctx context.Context, s *strategy.Staged) (err error) {
+	if err := n.tree.Check(); err != nil {
+		return err
+	}
+	if n.t.Whole {
+		if n.entries, err = mirror.FromDir(ctx, s.Dir.Root()); err != nil {
+			return err
+		}
+	}
 	if s.Excludes, err = n.excludeFrom(s); err != nil {
 		return err
 	}

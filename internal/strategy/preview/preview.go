@@ -61,6 +61,8 @@ type preview struct {
 	file *os.File
 	opts Options
 	live mirror.Place
+
+	ownMode bool // the archive's root has the mode that dest gets
 }
 
 func (p *preview) diff(ctx context.Context) (changes strategy.Changes, err error) {
@@ -73,6 +75,9 @@ func (p *preview) diff(ctx context.Context) (changes strategy.Changes, err error
 	entries, err := p.scan(ctx, stage)
 	if err != nil {
 		return changes, err
+	}
+	if p.ownMode {
+		staging.WarnMode(p.t, entries[0].Mode)
 	}
 	if p.opts.Tree != nil {
 		if entries, opts.Excludes, err = p.opts.Tree(entries, opts.Excludes); err != nil {
@@ -107,9 +112,8 @@ func (p *preview) scan(ctx context.Context, sink archive.Sink) ([]archive.Entry,
 	if err != nil {
 		return nil, staging.ArchiveError(p.t, err)
 	}
-	if !res.HasRoot {
-		entries[0].Mode = fs.ModeDir | p.t.Mode()
-	}
+	mode, set := staging.RootMode(p.t, entries[0].Mode, res.HasRoot)
+	entries[0].Mode, p.ownMode = fs.ModeDir|mode, !set
 	return entries, nil
 }
 

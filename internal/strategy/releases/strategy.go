@@ -89,8 +89,7 @@ func explained(err error) error {
 // Check looks for dest.
 func (d *deployment) Check() error { return d.t.NoDest }
 
-// Stage unpacks the archive on the releases' file system, without what is excluded,
-// and lets its files share their room with those of the release before.
+// Stage unpacks the archive on the releases' file system.
 func (d *deployment) Stage(ctx context.Context, archive *os.File) (strategy.Staged, error) {
 	if d.goesBack() {
 		dir, err := d.dir.release(d.id)
@@ -104,15 +103,7 @@ func (d *deployment) Stage(ctx context.Context, archive *os.File) (strategy.Stag
 		return strategy.Staged{}, err
 	}
 	d.tree = tree
-	list, err := d.strip(ctx, tree.Dir.Root())
-	if err == nil {
-		err = d.share(ctx, tree.Dir.Root())
-	}
-	if err != nil {
-		_ = tree.Close()
-		return strategy.Staged{}, err
-	}
-	return strategy.Staged{Dir: tree.Dir, Excludes: list}, nil
+	return strategy.Staged{Dir: tree.Dir}, nil
 }
 
 // Close closes the directories of the layout, and the one that the tree was
@@ -183,8 +174,11 @@ func (d *deployment) share(ctx context.Context, tree *os.Root) error {
 }
 
 // Sync makes the staged tree a release, if it is not one, and switches to it.
-func (d *deployment) Sync(ctx context.Context, _ *strategy.Staged) error {
+func (d *deployment) Sync(ctx context.Context, s *strategy.Staged) (err error) {
 	if !d.goesBack() {
+		if s.Excludes, err = d.prepare(ctx, s.Dir.Root()); err != nil {
+			return err
+		}
 		if err := d.add(ctx); err != nil {
 			return explained(err)
 		}
@@ -192,9 +186,23 @@ func (d *deployment) Sync(ctx context.Context, _ *strategy.Staged) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	err := d.switchTo(d.id)
+	err = d.switchTo(d.id)
 	d.switched = hasSwitched(err)
 	return err
+}
+
+// prepare removes what is excluded from the staged tree and lets its files share
+// their room with those of the release before. Not earlier: hooks that work on
+// the tree must not write to a release by a hard link, and what they have
+// written may be excluded.
+func (d *deployment) prepare(ctx context.Context, tree *os.Root) (list []byte, err error) {
+	if err := d.tree.Check(); err != nil {
+		return nil, err
+	}
+	if list, err = d.strip(ctx, tree); err != nil {
+		return nil, err
+	}
+	return list, d.share(ctx, tree)
 }
 
 func (d *deployment) add(ctx context.Context) error {

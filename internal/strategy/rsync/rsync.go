@@ -45,7 +45,8 @@ func Installed() error {
 }
 
 type rsync struct {
-	t strategy.Target
+	t    strategy.Target
+	tree *staging.Tree // nil before Stage
 }
 
 // CheckLayout refuses to delete releases.
@@ -68,12 +69,15 @@ func (r *rsync) Stage(ctx context.Context, archive *os.File) (strategy.Staged, e
 	if err != nil {
 		return strategy.Staged{}, err
 	}
-	_ = tree.Work.Close()
+	r.tree = tree
 	return strategy.Staged{Dir: tree.Dir}, nil
 }
 
 // Sync runs rsync.
 func (r *rsync) Sync(ctx context.Context, s *strategy.Staged) (err error) {
+	if err := r.tree.Check(); err != nil {
+		return err
+	}
 	s.Excludes, err = staging.ReadExcludeFrom(s.Dir.Root(), r.t.ExcludeFrom)
 	if err != nil {
 		return err
@@ -160,8 +164,8 @@ func (r *rsync) OpenLive() (*disk.Dir, error) { return staging.OpenDest(&r.t) }
 // Skip skips what is excluded.
 func (r *rsync) Skip(list []byte) (func(string, bool) bool, error) { return staging.Skip(&r.t, list) }
 
-// Close has nothing to close: what is staged is the caller's.
-func (*rsync) Close() error { return nil }
+// Close closes the directory that the tree was staged in.
+func (r *rsync) Close() error { return r.tree.CloseWork() }
 
 // Keeps is the archive.
 func (*rsync) Keeps() strategy.Keeps { return strategy.Archive }

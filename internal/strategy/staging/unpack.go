@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -18,6 +19,7 @@ import (
 	"stretcher/internal/archive"
 	"stretcher/internal/disk"
 	"stretcher/internal/strategy"
+	"stretcher/internal/text/failure"
 )
 
 // treeName is the staged tree's name in its private directory. The tree has a
@@ -41,6 +43,30 @@ func (t *Tree) CloseWork() error {
 		return nil
 	}
 	return t.Work.Close()
+}
+
+// keepTree is what to do about a staged tree that is another.
+const keepTree = "a hook may change what is in it, but not remove, rename or replace the directory itself"
+
+// Check tells whether the tree is still what bears its name. Hooks may change
+// what is in it; one that has put something else in its place must not have dest
+// emptied, or something else deployed than what was looked at.
+func (t *Tree) Check() error {
+	is, err := t.Work.Root().Lstat(t.Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return failure.Hinted(keepTree, fmt.Errorf("the staged tree %q has been removed", t.Dir.Path()))
+	}
+	if err != nil {
+		return fmt.Errorf("staged tree: %w", err)
+	}
+	was, err := t.Dir.Root().Stat(".")
+	if err != nil {
+		return fmt.Errorf("staged tree: %w", err)
+	}
+	if !os.SameFile(was, is) {
+		return failure.Hinted(keepTree, fmt.Errorf("the staged tree %q has been replaced by something else", t.Dir.Path()))
+	}
+	return nil
 }
 
 // Unpack unpacks the archive, from its beginning, into a new private
@@ -109,13 +135,25 @@ func fill(ctx context.Context, t *strategy.Target, f *os.File, dir *disk.Dir) er
 	if err != nil {
 		return ArchiveError(t, err)
 	}
-	if !res.HasRoot {
-		if err := dir.File().Chmod(t.Mode()); err != nil {
-			return err
-		}
+	if err := setMode(t, dir, res.HasRoot); err != nil {
+		return err
 	}
 	t.Log.Info(fmt.Sprintf("extracted %d entries", res.Entries), "entries", res.Entries, "bytes", res.Bytes)
 	return nil
+}
+
+// setMode gives an unpacked tree's root its mode, unless the archive has.
+func setMode(t *strategy.Target, dir *disk.Dir, hasRoot bool) error {
+	info, err := dir.Root().Stat(".")
+	if err != nil {
+		return err
+	}
+	mode, set := RootMode(t, info.Mode(), hasRoot)
+	if !set {
+		WarnMode(t, mode)
+		return nil
+	}
+	return dir.File().Chmod(mode)
 }
 
 // ArchiveError says which archive an error speaks of.

@@ -40,8 +40,11 @@ func Run(t *testing.T, c Case) {
 		"excludes": testExcludes, "exclude_from": testExcludeFrom, "bad exclude_from": testBadExcludeFrom,
 		"damaged": testDamaged, "no directory above": testNoParent, "read-only": testReadOnly,
 		"file": testFile, "symlink": testSymlink,
-		"foreign symlink": testForeign, "cancelled": testCancelled, "swapped dest": testSwappedDest,
-		"swapped staging": testSwappedStaging, "mode": testMode, "open live": testOpenLive, "close": testClose,
+		"foreign symlink": testForeign, "cancelled": testCancelled,
+		"swapped dest":    testSwappedDest,
+		"swapped staging": testSwappedStaging,
+		"hooks":           testHooks, "taken tree": testTakenTree, "mode": testMode,
+		"open live": testOpenLive, "close": testClose,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, NewWorld(t, c)) })
 	}
@@ -426,16 +429,4 @@ func testSwappedStaging(t *testing.T, w *World) {
 	must(t, s.Sync(t.Context(), &staged))
 	w.wants(s.Live(), first)
 	w.wants(victim, precious)
-}
-
-// testMode: the mode of dest is the target's where the archive has none.
-func testMode(t *testing.T, w *World) {
-	mode := fs.FileMode(0o711)
-	s, err := w.Deploy(first, func(t *strategy.Target) { t.DestMode = &mode })
-	must(t, err)
-	info, err := os.Stat(s.Live())
-	must(t, err)
-	if info.Mode().Perm() != mode {
-		t.Errorf("mode is %v", info.Mode())
-	}
 }

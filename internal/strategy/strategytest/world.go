@@ -218,6 +218,9 @@ func pack(t *testing.T, tree files) *os.File {
 		switch {
 		case strings.HasSuffix(path, "/"):
 			h.Typeflag, h.Mode, h.Size = tar.TypeDir, 0o755, 0
+			if path == "./" {
+				h.Mode = 0o700
+			}
 		case strings.HasPrefix(text, arrow):
 			h.Typeflag, h.Linkname, h.Size = tar.TypeSymlink, strings.TrimPrefix(text, arrow), 0
 		}
@@ -293,6 +296,11 @@ func (l *Log) Info(msg string, _ ...any) { l.Lines = append(l.Lines, msg) }
 
 // Warn keeps a line.
 func (l *Log) Warn(msg string, _ ...any) { l.Lines = append(l.Lines, msg) }
+
+// said tells whether a line that has been said holds text.
+func (w *World) said(text string) bool {
+	return slices.ContainsFunc(w.Log.Lines, func(line string) bool { return strings.Contains(line, text) })
+}
 
 func must(t *testing.T, err error) {
 	t.Helper()
