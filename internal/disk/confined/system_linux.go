@@ -11,6 +11,17 @@ import (
 // TimeNow stands for the current time in a Timespec's Nsec.
 const TimeNow = unix.UTIME_NOW
 
+// openBelow opens a directory by a path of several names, none of which may be
+// a symlink: one call, however deep. unix.ENOSYS or unix.EPERM is the answer
+// of a kernel before 5.6, or of who filters calls and does not know this one.
+func openBelow(fd int, path string) (int, error) {
+	how := unix.OpenHow{
+		Flags:   unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS,
+	}
+	return retry(func() (int, error) { return unix.Openat2(fd, path, &how) })
+}
+
 // Exchange swaps two names in one step. The error is unix.EINVAL or
 // unix.ENOSYS where the system or the file system can't.
 func Exchange(a int, name string, b int, other string) error {

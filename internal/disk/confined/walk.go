@@ -27,6 +27,7 @@ type Walk struct {
 	Grant   func() error
 	open    []level // from the root down, each a parent of the next
 	missing string  // a directory that was not there; "" = none known
+	opens   int
 	buf     []byte
 	names   []string
 }
@@ -81,6 +82,9 @@ func (w *Walk) At(path string, create bool) (int, error) {
 		n--
 	}
 	w.cut(n)
+	if err := w.jump(path, create); err != nil {
+		return -1, err
+	}
 	for {
 		last := w.open[len(w.open)-1]
 		if len(last.path) == len(path) {
@@ -90,6 +94,73 @@ func (w *Walk) At(path string, create bool) (int, error) {
 			return -1, err
 		}
 	}
+}
+
+// Opens is how often the system was asked to open a directory.
+func (w *Walk) Opens() int { return w.opens }
+
+// jump opens path, or of what is to be made the part that is there, at once:
+// who goes back and forth between deep directories pays for each way as the
+// system does, and not for each name on it. Where that is not possible, one
+// name after the other is opened then, and tells what is wrong.
+func (w *Walk) jump(path string, create bool) error {
+	from := w.open[len(w.open)-1]
+	start := len(from.path)
+	if start > 0 {
+		start++
+	}
+	if len(from.path) == len(path) || strings.IndexByte(path[start:], '/') < 0 {
+		return nil
+	}
+	fd, err := w.openBelow(from.fd, path[start:])
+	if errors.Is(err, unix.ENOENT) && create {
+		fd, path = w.deepest(from.fd, path, start)
+	}
+	switch {
+	case fd >= 0:
+		w.push(path, fd)
+	case errors.Is(err, unix.ENOENT) && !create:
+		return err
+	}
+	return nil
+}
+
+// deepest opens the last directory on the way to path that is there, if it is
+// more than one name away: directories have parents, so that halving finds it.
+func (w *Walk) deepest(from int, path string, start int) (int, string) {
+	var ends []int // of the names on the way
+	for i := start; i < len(path); i++ {
+		if path[i] == '/' {
+			ends = append(ends, i)
+		}
+	}
+	fd, there := -1, 0
+	for lo, hi := 0, len(ends); lo < hi; {
+		mid := (lo + hi) / 2
+		n, err := w.openBelow(from, path[start:ends[mid]])
+		if err != nil {
+			hi = mid
+			continue
+		}
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
+		fd, there, lo = n, ends[mid], mid+1
+	}
+	return fd, path[:there]
+}
+
+func (w *Walk) openBelow(fd int, path string) (int, error) {
+	w.opens++
+	return openBelow(fd, path)
+}
+
+// push keeps a directory open that lies below the last one.
+func (w *Walk) push(path string, fd int) {
+	if len(w.open) >= maxOpen {
+		w.cut(len(w.open) - 1)
+	}
+	w.open = append(w.open, level{path, fd})
 }
 
 // Reached is the last directory on the way to the one that At was asked for:
@@ -123,6 +194,7 @@ func (w *Walk) descend(from level, path string, create bool) error {
 		end = start + i
 	}
 	name := path[start:end]
+	w.opens++
 	fd, err := OpenDir(from.fd, name)
 	if create && errors.Is(err, unix.ENOENT) {
 		if w.Grant != nil {
@@ -137,10 +209,7 @@ func (w *Walk) descend(from level, path string, create bool) error {
 	if err != nil {
 		return err
 	}
-	if len(w.open) >= maxOpen {
-		w.cut(len(w.open) - 1)
-	}
-	w.open = append(w.open, level{path[:end], fd})
+	w.push(path[:end], fd)
 	return nil
 }
 
