@@ -29,7 +29,8 @@ type Mode int
 const (
 	// Compat does what GNU tar does, and refuses with ErrUnsafe: names holding
 	// "..", writes through a symlink, hard links to anything but an earlier
-	// regular file, and device nodes.
+	// regular file or symlink, device nodes, and names of temporary directories
+	// of deployments.
 	Compat Mode = iota
 	// Strict is PEP 706's data filter: refuses absolute names, link targets
 	// that leave the root and every special file, clears setuid, setgid, sticky
@@ -150,5 +151,5 @@ func notEmpty() error {
 }
 
 func notEarlier(path string) error {
-	return refused("hard link target %q is not an earlier regular file", path)
+	return refused("hard link target %q is not an earlier file or symlink", path)
 }

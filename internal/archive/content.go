@@ -1,27 +1,47 @@
 package archive
 
 import (
-	"archive/tar"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strings"
+
+	"stretcher/internal/archive/members"
 )
 
-// holeSize is the smallest hole worth making: a block of most file systems.
-const holeSize = 4096
-
-var zeros [holeSize]byte
+// maxSparse bounds a file with holes: what reads it must read them, and the
+// archive has no bytes for them. It is the most that ext4 takes.
+const maxSparse = 16 << 40
 
 // Content is the content of a regular file while Sink.File looks at it.
 type Content struct {
 	x      *reader
-	r      io.Reader
-	size   int64 // as the header has it
+	pieces []members.Piece // that are not behind pos; one of all, unless there are holes
+	size   int64           // holes included
+	pos    int64           // how much has been read
 	sparse bool
 	err    error // the first, and io.EOF, stay
+}
+
+func newContent(x *reader, m *members.Member) (*Content, error) {
+	c := &Content{x: x, pieces: m.Pieces, size: m.Size, sparse: m.Sparse}
+	if !c.sparse {
+		c.pieces = []members.Piece{{Size: c.size}}
+	} else if c.size > maxSparse {
+		return nil, exceeded("sparse file of %d bytes, more than %d", c.size, int64(maxSparse))
+	}
+	return c, nil
+}
+
+// hole is how many zeros come next that the archive does not have.
+func (c *Content) hole() int64 {
+	for len(c.pieces) > 0 && c.pos >= c.pieces[0].Start+c.pieces[0].Size {
+		c.pieces = c.pieces[1:]
+	}
+	if len(c.pieces) == 0 {
+		return c.size - c.pos
+	}
+	return max(0, c.pieces[0].Start-c.pos)
 }
 
 // Read reads the content, holes as zeros; io.EOF at its end. Any other error
@@ -30,19 +50,45 @@ func (c *Content) Read(p []byte) (int, error) {
 	if c.err != nil {
 		return 0, c.err
 	}
-	n, err := c.r.Read(p)
-	over := c.x.tally.read(int64(n))
-	if c.err = over; over == nil {
+	if hole := c.hole(); hole > 0 {
+		n := int(min(hole, int64(len(p))))
+		clear(p[:n])
+		c.pass(int64(n))
+		return n, c.err
+	}
+	n, err := c.piece(p)
+	c.pass(int64(n))
+	if c.err == nil {
 		c.err = c.judge(err)
 	}
 	return n, c.err
 }
 
+// piece reads what the archive has from pos on.
+func (c *Content) piece(p []byte) (int, error) {
+	if c.pos >= c.size {
+		return 0, io.EOF
+	}
+	n, err := c.x.tar.Read(p[:min(int64(len(p)), c.pieces[0].Start+c.pieces[0].Size-c.pos)])
+	if err == io.EOF { // the map promises more
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// pass counts n bytes that have been read, or that a hole has. Holes come from
+// nowhere, where the end of the context would be noticed.
+func (c *Content) pass(n int64) {
+	c.pos += n
+	if c.err = c.x.tally.read(n); c.err == nil {
+		if cause := c.x.in.ctx.Err(); cause != nil {
+			c.err = fmt.Errorf("extract: %w", cause)
+		}
+	}
+}
+
 // judge words the error of a read.
 func (c *Content) judge(err error) error {
-	if cause := c.x.in.ctx.Err(); cause != nil { // holes are read from nowhere
-		return fmt.Errorf("extract: %w", cause)
-	}
 	switch {
 	case err == nil || err == io.EOF:
 		return err
@@ -55,86 +101,73 @@ func (c *Content) judge(err error) error {
 // CopyTo writes what has not been read of the content to f at its offset, with
 // holes where the archive has them. f may hold nothing behind the offset.
 func (c *Content) CopyTo(f *os.File) error {
-	put := f.Write
-	if c.sparse {
-		put = func(p []byte) (int, error) { return writeSparse(f, p) }
+	base, err := c.reserve(f)
+	if err != nil {
+		return err
 	}
 	for {
-		n, err := readSome(c, c.x.buf)
-		if _, werr := put(c.x.buf[:n]); werr != nil {
+		if hole := c.hole(); hole > 0 && c.err == nil {
+			if c.pass(hole); c.err == nil {
+				_, err = f.Seek(base+c.pos, io.SeekStart)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		n, err := c.fill(c.x.buf)
+		if _, werr := f.Write(c.x.buf[:n]); werr != nil {
 			return werr
 		}
 		if err == io.EOF {
-			break
+			return nil
 		}
 		if err != nil {
 			return err
 		}
 	}
-	if !c.sparse {
-		return nil
-	}
-	end, err := f.Seek(0, io.SeekCurrent)
-	if err == nil {
-		err = f.Truncate(end) // for a hole at the end
-	}
-	return err
 }
 
-// skip reads on to the end.
+// reserve gives a file with holes its size, before anything is written, so that
+// a file system that can't hold it says so at once. base is where the content
+// starts in it.
+func (c *Content) reserve(f *os.File) (base int64, err error) {
+	if !c.sparse {
+		return 0, nil
+	}
+	at, err := f.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return 0, err
+	}
+	base = at - c.pos
+	return base, f.Truncate(base + c.size)
+}
+
+// fill reads as much as buf holds, or as there is before a hole.
+func (c *Content) fill(buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil && (n == 0 || c.hole() == 0) {
+		var m int
+		m, err = c.Read(buf[n:])
+		n += m
+	}
+	return n, err
+}
+
+// skip goes on to the end. It reads what the archive has, and no hole.
 func (c *Content) skip() {
 	for c.err == nil {
+		if hole := c.hole(); hole > 0 {
+			c.pass(hole)
+			continue
+		}
 		c.Read(c.x.buf)
 	}
 }
 
-// contentError is for errors of archive/tar itself; the stream's own are
-// preferred to it by the caller.
+// contentError is for errors of the archive's own; the stream's are preferred
+// to it by the caller.
 func contentError(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return malformed("archive is truncated: %w", err)
 	}
 	return malformed("archive is damaged: %w", err)
-}
-
-// isSparse knows old GNU and PAX 0.0, 0.1 and 1.0 sparse files.
-func isSparse(h *tar.Header) bool {
-	if h.Typeflag == tar.TypeGNUSparse {
-		return true
-	}
-	for k := range h.PAXRecords {
-		if strings.HasPrefix(k, "GNU.sparse.") {
-			return true
-		}
-	}
-	return false
-}
-
-// writeSparse seeks over blocks of zeros.
-func writeSparse(f *os.File, p []byte) (int, error) {
-	done := 0
-	for done < len(p) {
-		hole := isZero(p[done:])
-		end := done
-		for end < len(p) && isZero(p[end:]) == hole {
-			end = min(end+holeSize, len(p))
-		}
-		var err error
-		if hole {
-			_, err = f.Seek(int64(end-done), io.SeekCurrent)
-		} else {
-			_, err = f.Write(p[done:end])
-		}
-		if err != nil {
-			return done, err
-		}
-		done = end
-	}
-	return done, nil
-}
-
-// isZero looks at the first block of p.
-func isZero(p []byte) bool {
-	n := min(len(p), holeSize)
-	return bytes.Equal(p[:n], zeros[:n])
 }

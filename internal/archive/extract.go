@@ -102,14 +102,22 @@ func (x *disk) symlink(path, to string, m meta) error {
 }
 
 func (x *disk) hardlink(path, old string) error {
-	size, err := x.tree.regular(old)
+	l, err := x.tree.linked(old)
 	if err != nil || old == path {
 		return err
 	}
-	if err := x.tally.link(size); err != nil {
+	if confined.FileType(&l.st) == fs.ModeSymlink {
+		to, err := l.target()
+		if err != nil {
+			return err
+		}
+		if err := x.rules.symlinkTo(to, path); err != nil {
+			return err
+		}
+	} else if err := x.tally.link(l.st.Size); err != nil {
 		return err
 	}
-	return x.place(path, func(int, string) error { return x.tree.root.Link(old, path) })
+	return x.place(path, func(fd int, base string) error { return unix.Linkat(l.fd, l.base, fd, base, 0) })
 }
 
 func (x *disk) fifo(path string, m meta) error {

@@ -101,7 +101,7 @@ const (
 // reseal mends the checksum of every header, as far as the sizes lead.
 func reseal(b []byte) []byte {
 	for i := 0; i+blockSize <= len(b); i += blockSize {
-		if isZero(b[i : i+blockSize]) {
+		if len(bytes.Trim(b[i:i+blockSize], "\x00")) == 0 {
 			continue
 		}
 		seal(b[i : i+blockSize])

@@ -28,6 +28,10 @@ type ent struct {
 	size         int64             // claimed size, len(data) when zero
 	pax          map[string]string // an extended header before the entry
 	v7, base256  bool
+	gnu          bool   // old GNU's format
+	device       string // from its fields on
+	prefix       string
+	rawSize      string // the field
 }
 
 func (e ent) block() []byte {
@@ -63,6 +67,12 @@ func (e ent) block() []byte {
 		copy(b[265:297], e.uname)
 		copy(b[297:329], e.gname)
 	}
+	if e.gnu {
+		copy(b[257:], "ustar  \x00")
+	}
+	copy(b[329:], e.device)
+	copy(b[345:], e.prefix)
+	copy(b[124:136], e.rawSize)
 	return seal(b)
 }
 
@@ -98,8 +108,8 @@ func paxRecord(k, v string) string {
 	return fmt.Sprintf("%d %s=%s\n", n, k, v)
 }
 
-// members is the archive without its end.
-func members(ents ...ent) []byte {
+// bare is the archive without its end.
+func bare(ents ...ent) []byte {
 	var out []byte
 	for _, e := range ents {
 		for _, long := range []struct {
@@ -107,7 +117,7 @@ func members(ents ...ent) []byte {
 			s   string
 		}{{'L', e.name}, {'K', e.link}} {
 			if len(long.s) > 100 {
-				out = append(out, members(ent{typ: long.typ, name: "././@LongLink", data: long.s + "\x00"})...)
+				out = append(out, bare(ent{typ: long.typ, name: "././@LongLink", data: long.s + "\x00"})...)
 			}
 		}
 		if e.pax != nil {
@@ -115,7 +125,7 @@ func members(ents ...ent) []byte {
 			for k, v := range e.pax {
 				rec.WriteString(paxRecord(k, v))
 			}
-			out = append(out, members(ent{typ: 'x', name: "PaxHeaders/x", data: rec.String()})...)
+			out = append(out, bare(ent{typ: 'x', name: "PaxHeaders/x", data: rec.String()})...)
 		}
 		out = append(append(out, e.block()...), padded(e.data)...)
 	}
@@ -123,7 +133,7 @@ func members(ents ...ent) []byte {
 }
 
 func tarOf(ents ...ent) []byte {
-	return append(members(ents...), make([]byte, 2*blockSize)...)
+	return append(bare(ents...), make([]byte, 2*blockSize)...)
 }
 
 var compressions = []string{"tar", "gzip", "bzip2", "xz", "zstd"}

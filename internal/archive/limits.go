@@ -12,6 +12,11 @@ const (
 	// entry of two long names and some PAX records, and the end of the archive.
 	entrySlack  = 32 << 10
 	streamSlack = 2 << 20
+	// behindSlack and behindRate bound what is decompressed behind the end of
+	// the archive, where nothing else does: a number of bytes, and more for each
+	// byte that the compressed data has.
+	behindSlack = 256 << 20
+	behindRate  = 16
 )
 
 // Limits bounds an extraction; exceeding one is ErrLimit. Zero means the
@@ -41,6 +46,7 @@ type tally struct {
 	implied int64 // directories made for names in them
 	content int64 // bytes read, holes included
 	linked  int64 // bytes that hard links have in common with their files
+	turns   int64 // how often content was read, or a hole passed
 }
 
 // entry counts one that was read.
@@ -65,6 +71,7 @@ func (t *tally) checkEntries() error {
 // read counts bytes of content.
 func (t *tally) read(n int64) error {
 	t.content = addUp(t.content, n)
+	t.turns++
 	return t.checkContent()
 }
 

@@ -136,11 +136,15 @@ func (t *memory) symlink(path, to string, m meta) error {
 
 func (t *memory) hardlink(path, old string) error {
 	i, ok := t.nodes.find(old)
-	if !ok || !t.nodes.at(i).Mode.IsRegular() {
+	symlink := ok && t.nodes.at(i).Mode&fs.ModeSymlink != 0
+	if !ok || !symlink && !t.nodes.at(i).Mode.IsRegular() {
 		return notEarlier(old)
 	}
 	if old == path {
 		return nil
+	}
+	if symlink {
+		return t.symlinkAgain(*t.nodes.at(i), path)
 	}
 	if err := t.tally.link(t.nodes.at(i).Size); err != nil {
 		return err
@@ -152,6 +156,16 @@ func (t *memory) hardlink(path, old string) error {
 		return err
 	}
 	return t.sink.Link(e, old)
+}
+
+// symlinkAgain makes a second symlink like e, at path.
+func (t *memory) symlinkAgain(e Entry, path string) error {
+	if err := t.rules.symlinkTo(e.Link, path); err != nil {
+		return err
+	}
+	e.Path = path
+	_, err := t.place(e)
+	return err
 }
 
 func (t *memory) fifo(path string, m meta) error {

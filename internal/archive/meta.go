@@ -1,15 +1,16 @@
 package archive
 
 import (
-	"archive/tar"
 	"fmt"
 	"math"
 	"os"
 	"os/user"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"stretcher/internal/archive/members"
 	"stretcher/internal/disk/confined"
 )
 
@@ -41,6 +42,14 @@ func newRules(mode Mode) *rules {
 	return r
 }
 
+// symlinkTo judges the target of a symlink at path.
+func (r *rules) symlinkTo(to, path string) error {
+	if !r.strict {
+		return nil
+	}
+	return strictTarget(to, depthOf(path))
+}
+
 // probeUmask asks the file system, since umask(2) can only be read by setting
 // it for the whole process. It knows better than processUmask, too: a default
 // ACL of the root goes before the umask.
@@ -70,9 +79,9 @@ func swapUmask() os.FileMode {
 }
 
 // of reads an entry's metadata. A time the system can't hold becomes now.
-func (r *rules) of(h *tar.Header) (meta, error) {
+func (r *rules) of(h *members.Member) (meta, error) {
 	m := meta{mode: r.mode(h.Mode, isDirType(h)), uid: -1, gid: -1}
-	ts, err := unix.TimeToTimespec(h.ModTime)
+	ts, err := unix.TimeToTimespec(time.Unix(h.Sec, h.Nsec))
 	if err != nil {
 		ts.Nsec = confined.TimeNow
 	}
@@ -80,10 +89,10 @@ func (r *rules) of(h *tar.Header) (meta, error) {
 	if !r.owners {
 		return m, nil
 	}
-	if m.uid, err = r.ids.uid(h.Uname, h.Uid); err != nil {
+	if m.uid, err = r.ids.uid(h.Uname, h.UID); err != nil {
 		return m, err
 	}
-	m.gid, err = r.ids.gid(h.Gname, h.Gid)
+	m.gid, err = r.ids.gid(h.Gname, h.GID)
 	return m, err
 }
 
@@ -171,7 +180,7 @@ type idCache struct{ users, groups map[string]int }
 // maxNames keeps an archive of invented names from filling the memory.
 const maxNames = 1000
 
-func (c *idCache) uid(name string, id int) (int, error) {
+func (c *idCache) uid(name string, id int64) (int, error) {
 	return lookup(&c.users, name, id, func() (string, error) {
 		u, err := user.Lookup(name)
 		if err != nil {
@@ -181,7 +190,7 @@ func (c *idCache) uid(name string, id int) (int, error) {
 	})
 }
 
-func (c *idCache) gid(name string, id int) (int, error) {
+func (c *idCache) gid(name string, id int64) (int, error) {
 	return lookup(&c.groups, name, id, func() (string, error) {
 		g, err := user.LookupGroup(name)
 		if err != nil {
@@ -191,7 +200,7 @@ func (c *idCache) gid(name string, id int) (int, error) {
 	})
 }
 
-func lookup(cache *map[string]int, name string, id int, find func() (string, error)) (int, error) {
+func lookup(cache *map[string]int, name string, id int64, find func() (string, error)) (int, error) {
 	known, ok := (*cache)[name]
 	if name == "" {
 		known, ok = -1, true
@@ -211,8 +220,8 @@ func lookup(cache *map[string]int, name string, id int, find func() (string, err
 	if known >= 0 {
 		return known, nil
 	}
-	if id < 0 || int64(id) >= math.MaxUint32 {
+	if id < 0 || id >= math.MaxUint32 {
 		return 0, malformed("owner id %d is out of range", id)
 	}
-	return id, nil
+	return int(id), nil
 }

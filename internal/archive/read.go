@@ -1,7 +1,6 @@
 package archive
 
 import (
-	"archive/tar"
 	"bytes"
 	"context"
 	"errors"
@@ -10,20 +9,14 @@ import (
 	"io/fs"
 	"strings"
 	"syscall"
+
+	"stretcher/internal/archive/members"
+	"stretcher/internal/text/runid"
 )
 
 const (
 	copySize    = 128 << 10
 	maxWarnings = 30
-)
-
-// Types that archive/tar has no names for: GNU tar's dump directory, volume
-// label and multi-volume continuation, and Solaris' extended header.
-const (
-	typeDumpDir   = 'D'
-	typeLabel     = 'V'
-	typeMultiVol  = 'M'
-	typeSolarisXH = 'X'
 )
 
 // target is what the entries of an archive are put into: a directory, or the
@@ -35,7 +28,8 @@ type target interface {
 	dir(path string, m meta) error
 	file(path string, m meta, content *Content) error
 	symlink(path, to string, m meta) error
-	// hardlink leaves owner, mode and time alone: they are the earlier entry's.
+	// hardlink takes a regular file or a symlink for old, and leaves owner, mode
+	// and time alone: they are the earlier entry's.
 	hardlink(path, old string) error
 	fifo(path string, m meta) error
 	// finish comes after the last entry.
@@ -47,6 +41,7 @@ type reader struct {
 	opts  Options
 	lim   Limits
 	in    *stream
+	tar   *members.Reader // of in
 	to    target
 	rules *rules
 	tally *tally
@@ -65,37 +60,38 @@ func readInto(ctx context.Context, r io.Reader, opts Options, rules *rules, coun
 	}
 	defer in.close()
 	x := &reader{
-		opts: opts, lim: count.lim, in: in, to: t, rules: rules, tally: count,
+		opts: opts, lim: count.lim, in: in, tar: members.NewReader(in), to: t, rules: rules, tally: count,
 		buf: make([]byte, copySize),
 	}
+	x.tar.Global = count.entry
 	err = x.run()
 	return Result{Entries: count.entries, Bytes: count.content, HasRoot: x.hasRoot}, err
 }
 
 func (x *reader) run() error {
-	tr := tar.NewReader(x.in)
-	last, end := "", int64(0) // name and end of the last entry
+	last := "" // name of the last entry
 	for {
-		h, err := tr.Next()
+		m, err := x.tar.Next()
 		if err == io.EOF {
 			break
 		}
-		if err != nil && !errors.Is(err, tar.ErrInsecurePath) { // ours to judge
+		if err != nil {
 			return x.headerError(err, last)
 		}
 		if err := x.tally.entry(); err != nil {
 			return err
 		}
-		if err := x.entry(h, tr); err != nil {
-			return x.entryError(err, h.Name)
+		err = x.entry(m)
+		if err == nil {
+			err = x.skip()
 		}
-		if err := x.skip(tr); err != nil {
-			return x.entryError(err, h.Name)
+		if err != nil {
+			return x.entryError(err, m.Name)
 		}
-		last, end = h.Name, x.in.n
+		last = m.Name
 	}
-	if err := x.checkEnd(last, end); err != nil {
-		return err
+	if x.in.n == 0 {
+		return malformed("archive is empty")
 	}
 	if err := x.drain(); err != nil {
 		return err
@@ -104,9 +100,9 @@ func (x *reader) run() error {
 }
 
 // skip reads what is left of an entry's content.
-func (x *reader) skip(content io.Reader) error {
+func (x *reader) skip() error {
 	for {
-		switch _, err := content.Read(x.buf); err {
+		switch _, err := x.tar.Read(x.buf); err {
 		case nil:
 		case io.EOF:
 			return nil
@@ -116,31 +112,25 @@ func (x *reader) skip(content io.Reader) error {
 	}
 }
 
-// checkEnd finds what archive/tar takes for a clean end: no archive at all,
-// and a long name or PAX header that lost the entry it speaks of. After the
-// last entry, which was read to its end, only its padding and a lone block of
-// zeros may come before the end of the input.
-func (x *reader) checkEnd(last string, end int64) error {
-	if x.in.n == 0 {
-		return malformed("archive is empty")
-	}
-	padded := (end + blockSize - 1) / blockSize * blockSize
-	if x.in.eof && x.in.n > padded+blockSize {
-		return malformed("archive is truncated after entry %q", last)
-	}
-	return nil
-}
-
 func (x *reader) headerError(err error, last string) error {
+	if f := (*fault)(nil); errors.As(err, &f) { // a limit
+		return err
+	}
 	switch {
 	case x.in.err != nil:
 		return x.in.err
-	case x.tally.entries == 0:
-		return malformed("not a tar archive: %w", err)
-	case errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, members.ErrGlobal):
+		return refused("%w", err)
+	case errors.Is(err, members.ErrPieces):
+		return exceeded("%w", err)
+	case x.tally.entries > 0 && errors.Is(err, io.ErrUnexpectedEOF):
 		return malformed("archive is truncated after entry %q: %w", last, err)
+	case x.tally.entries > 0:
+		return malformed("archive is damaged after entry %q: %w", last, err)
+	case x.in.n >= blockSize && errors.Is(err, io.ErrUnexpectedEOF):
+		return malformed("archive is truncated before its first entry: %w", err)
 	}
-	return malformed("archive is damaged after entry %q: %w", last, err)
+	return malformed("not a tar archive: %w", err)
 }
 
 // entryError names the entry, except where the fault is the stream's.
@@ -154,15 +144,16 @@ func (x *reader) entryError(err error, name string) error {
 	return fmt.Errorf("archive entry %q: %w", name, err)
 }
 
-// drain reads on to the end of the input, for the checksums there.
+// drain judges how the archive ends, and reads on to the end of the input, for
+// the checksums there.
 func (x *reader) drain() error {
-	if x.in.eof {
-		return x.oddity("archive ends without its end marker")
-	}
-	odd := false
+	data, behind := false, int64(0)
 	for {
 		n, err := x.in.Read(x.buf)
-		odd = odd || len(bytes.Trim(x.buf[:n], "\x00")) > 0
+		if behind += int64(n); behind > behindSlack && behind/behindRate > x.in.src.n.Load() {
+			return exceeded("more than %d bytes follow the end of the archive", int64(behindSlack))
+		}
+		data = data || len(bytes.Trim(x.buf[:n], "\x00")) > 0
 		if err == io.EOF {
 			break
 		}
@@ -170,7 +161,18 @@ func (x *reader) drain() error {
 			return err
 		}
 	}
-	if odd {
+	end := x.tar.End()
+	if x.tally.entries == 0 && end != members.Marked { // an image of a disk may begin so
+		return malformed("not a tar archive: neither an entry nor an end marker")
+	}
+	switch {
+	case end == members.Unmarked:
+		return x.oddity("archive ends without its end marker")
+	case end == members.Lone:
+		return x.oddity("a lone block of zeros ends the archive, and what follows is not unpacked")
+	case end == members.Dangling:
+		return x.oddity("the last header of the archive has no entry")
+	case data:
 		return x.oddity("data follows the end of the archive")
 	}
 	return nil
@@ -195,25 +197,25 @@ func (x *reader) warn(msg string) {
 }
 
 // isDirType tells a directory; old archives mark one by a trailing slash.
-func isDirType(h *tar.Header) bool {
-	switch h.Typeflag {
-	case tar.TypeDir, typeDumpDir:
+func isDirType(m *members.Member) bool {
+	switch m.Type {
+	case members.Dir, members.DumpDir:
 		return true
-	case tar.TypeReg, tar.TypeCont:
-		return strings.HasSuffix(h.Name, "/")
+	case members.Regular, members.Contiguous:
+		return strings.HasSuffix(m.Name, "/")
 	}
 	return false
 }
 
-func (x *reader) entry(h *tar.Header, content io.Reader) error {
-	switch h.Typeflag {
-	case tar.TypeXGlobalHeader, typeLabel:
-		return nil
-	case typeMultiVol:
+func (x *reader) entry(h *members.Member) error {
+	switch h.Type {
+	case members.Label:
+		return x.label()
+	case members.MultiVol:
 		return malformed("file is continued from another volume")
-	case typeSolarisXH:
+	case members.Solaris:
 		return malformed("unsupported Solaris extended header")
-	case tar.TypeChar, tar.TypeBlock:
+	case members.Char, members.Block:
 		return refused("device node")
 	}
 	path, err := x.name(h.Name)
@@ -231,28 +233,47 @@ func (x *reader) entry(h *tar.Header, content io.Reader) error {
 	if path == "" {
 		return malformed("the root is not a directory")
 	}
-	switch h.Typeflag {
-	case tar.TypeSymlink:
-		return x.symlink(path, h.Linkname, m)
-	case tar.TypeLink:
-		return x.hardlink(path, h.Linkname)
-	case tar.TypeFifo:
+	switch h.Type {
+	case members.Symlink:
+		return x.symlink(path, h.Link, m)
+	case members.Link:
+		return x.hardlink(path, h.Link)
+	case members.FIFO:
 		if x.opts.Mode == Strict {
 			return refused("FIFO")
 		}
 		return x.to.fifo(path, m)
-	case tar.TypeReg, tar.TypeCont, tar.TypeGNUSparse:
+	case members.Regular, members.Contiguous, members.Sparse:
 	default:
-		x.warn(fmt.Sprintf("entry %q has unknown type %q and is taken as a regular file", h.Name, h.Typeflag))
+		if x.opts.Mode == Strict {
+			return refused("unknown type %q", h.Type)
+		}
+		x.warn(fmt.Sprintf("entry %q has unknown type %q and is taken as a regular file", h.Name, h.Type))
 	}
-	return x.file(path, h, content, m)
+	return x.file(path, h, m)
+}
+
+// label is no file, but the name of a volume.
+func (x *reader) label() error {
+	if x.opts.Mode == Strict {
+		return refused("volume label")
+	}
+	return nil
 }
 
 // name judges the name of an entry or of a hard link's target.
 func (x *reader) name(name string) (string, error) {
 	path, absolute, err := localName(name, x.lim)
-	if err != nil || !absolute {
+	if err != nil {
 		return path, err
+	}
+	for part := range strings.SplitSeq(path, "/") {
+		if runid.IsTemp(part) {
+			return "", refused("%q is a name of temporary directories of deployments", part)
+		}
+	}
+	if !absolute {
+		return path, nil
 	}
 	if x.opts.Mode == Strict {
 		return "", refused("name %q is absolute", name)
@@ -266,9 +287,12 @@ func (x *reader) name(name string) (string, error) {
 
 // file reads what the target leaves of the content, which counts as well. A
 // fault of the archive goes before what the target made of it.
-func (x *reader) file(path string, h *tar.Header, content io.Reader, m meta) error {
-	c := &Content{x: x, r: content, size: h.Size, sparse: isSparse(h)}
-	err := x.to.file(path, m, c)
+func (x *reader) file(path string, h *members.Member, m meta) error {
+	c, err := newContent(x, h)
+	if err != nil {
+		return err
+	}
+	err = x.to.file(path, m, c)
 	if err == nil {
 		c.skip()
 	}
@@ -286,10 +310,8 @@ func (x *reader) symlink(path, to string, m meta) error {
 	if to == "" {
 		return malformed("symlink without a target")
 	}
-	if x.opts.Mode == Strict {
-		if err := strictTarget(to, depthOf(path)); err != nil {
-			return err
-		}
+	if err := x.rules.symlinkTo(to, path); err != nil {
+		return err
 	}
 	return x.to.symlink(path, to, m)
 }

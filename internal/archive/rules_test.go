@@ -18,6 +18,8 @@ type refusal struct {
 	ents         []ent
 }
 
+const staging = ".stretcher-01a214bb-ff35-7113-a8dc-b23415331247-0"
+
 // refusedNames are archives whose names or kinds of entries are not taken.
 func refusedNames() []refusal {
 	chain := []ent{{name: "l0", typ: '2', link: strings.Repeat("a/", 2000)}}
@@ -29,7 +31,8 @@ func refusedNames() []refusal {
 		{"inner dot dot", ErrUnsafe, ErrUnsafe, "leaves the root", []ent{{name: "a/../../x"}}},
 		{"absolute dot dot", ErrUnsafe, ErrUnsafe, "leaves the root", []ent{{name: "/../x"}}},
 		{"only dot dot", ErrUnsafe, ErrUnsafe, "leaves the root", []ent{{name: "..", typ: '5'}}},
-		{"PAX dot dot", ErrUnsafe, ErrUnsafe, "leaves the root", []ent{{name: "ok", pax: map[string]string{"path": "../x"}}}},
+		{"PAX dot dot", ErrUnsafe, ErrUnsafe, "leaves the root", []ent{{name: "ok",
+			pax: map[string]string{"path": "../x"}}}},
 		{"long name dot dot", ErrUnsafe, ErrUnsafe, "leaves the root", []ent{{name: strings.Repeat("a/", 60) + "../x"}}},
 		{"absolute", nil, ErrUnsafe, `name "/etc/x" is absolute`, []ent{{name: "/etc/x"}}},
 		{"char device", ErrUnsafe, ErrUnsafe, "device node", []ent{{name: "null", typ: '3'}}},
@@ -53,6 +56,18 @@ func refusedNames() []refusal {
 		{"chmod through symlinked dir", nil, ErrUnsafe, "",
 			[]ent{{name: "root", typ: '5', mode: 0o7777}, {name: "root", typ: '2', link: "../canary"}}},
 		{"symlink chain", nil, nil, "", chain},
+		{"staging directory", ErrUnsafe, ErrUnsafe, "is a name of temporary directories", []ent{{name: staging, typ: '5'}}},
+		{"file like a staging directory", ErrUnsafe, ErrUnsafe, "is a name of temporary", []ent{{name: "./" + staging}}},
+		{"symlink like a staging directory", ErrUnsafe, ErrUnsafe, "is a name of temporary",
+			[]ent{{name: staging, typ: '2', link: "x"}}},
+		{"implied staging directory", ErrUnsafe, ErrUnsafe, "is a name of temporary", []ent{{name: staging + "/f"}}},
+		{"inner staging directory", ErrUnsafe, ErrUnsafe, "is a name of temporary", []ent{{name: "a/" + staging + "/f"}}},
+		{"nearly a staging directory", nil, nil, "", []ent{{name: staging[1:]}, {name: staging + "-x"},
+			{name: strings.TrimSuffix(staging, "-0")}, {name: ".stretcher"}, {name: ".stretcher-notes-0"}}},
+		{"unknown type", nil, ErrUnsafe, `unknown type 'Q'`, []ent{{name: "f", typ: 'Q', data: "x"}}},
+		{"another unknown type", nil, ErrUnsafe, `unknown type 'A'`, []ent{{name: "f", typ: 'A'}}},
+		{"old GNU type of many names", nil, ErrUnsafe, `unknown type 'N'`, []ent{{name: "f", typ: 'N', data: "x"}}},
+		{"volume label", nil, ErrUnsafe, "volume label", []ent{{name: "v", typ: 'V'}, {name: "f"}}},
 		{"file as parent", ErrMalformed, ErrMalformed, `its parent "f" is not a directory`,
 			[]ent{{name: "f"}, {name: "f/g"}}},
 	}
@@ -62,11 +77,21 @@ func refusedNames() []refusal {
 func refusedLinks() []refusal {
 	return []refusal{
 		{"link outside", ErrUnsafe, ErrUnsafe, "leaves the root", []ent{{name: "h", typ: '1', link: "../canary"}}},
-		{"link to nothing", ErrUnsafe, ErrUnsafe, "not an earlier regular file",
+		{"link to nothing", ErrUnsafe, ErrUnsafe, "not an earlier file or symlink",
 			[]ent{{name: "h", typ: '1', link: "later"}, {name: "later"}}},
 		{"link to absolute", ErrUnsafe, ErrUnsafe, "", []ent{{name: "h", typ: '1', link: "/etc/passwd"}}},
-		{"link to symlink", ErrUnsafe, ErrUnsafe, "",
+		{"link to symlink", nil, ErrUnsafe, "",
 			[]ent{{name: "s", typ: '2', link: "../canary"}, {name: "h", typ: '1', link: "s"}, {name: "h", data: "x"}}},
+		{"link to inner symlink", nil, nil, "", []ent{{name: "d/s", typ: '2', link: "../t"}, {name: "d/h", typ: '1',
+			link: "d/s"}}},
+		{"link to symlink from above", nil, ErrUnsafe, "may leave the root",
+			[]ent{{name: "d/s", typ: '2', link: "../t"}, {name: "h", typ: '1', link: "d/s"}}},
+		{"link to a link to a symlink from above", nil, ErrUnsafe, "may leave the root",
+			[]ent{{name: "a/b/s", typ: '2', link: "../../t"}, {name: "a/b/h", typ: '1', link: "a/b/s"},
+				{name: "a/h", typ: '1', link: "a/b/h"}}},
+		{"write through linked symlink", ErrUnsafe, ErrUnsafe, `its parent "h" is a symlink`,
+			[]ent{{name: "s", typ: '2', link: "d"}, {name: "h", typ: '1', link: "s"}, {name: "h/f"}}},
+		{"link to FIFO", ErrUnsafe, ErrUnsafe, "", []ent{{name: "p", typ: '6'}, {name: "h", typ: '1', link: "p"}}},
 		{"link through symlink", ErrUnsafe, ErrUnsafe, "",
 			[]ent{{name: "s", typ: '2', link: ".."}, {name: "h", typ: '1', link: "s/canary"}}},
 		{"link to dir", ErrUnsafe, ErrUnsafe, "", []ent{{name: "d", typ: '5'}, {name: "h", typ: '1', link: "d"}}},
@@ -191,6 +216,31 @@ func TestLocalName(t *testing.T) {
 		got, abs, err := localName(name, Limits{}.withDefaults())
 		if got != want || err != nil || abs != (name[0] == '/') {
 			t.Errorf("%q: got %q, %v, %v", name, got, abs, err)
+		}
+	}
+}
+
+// TestGlobalRecords of all entries are refused where no entry could have them.
+func TestGlobalRecords(t *testing.T) {
+	for _, key := range []string{"path", "linkpath", "size", "GNU.sparse.map", "GNU.sparse.name"} {
+		b := tarOf(ent{name: "g", typ: 'g', data: paxRecord("uid", "5") + paxRecord(key, "1")}, ent{name: "f"})
+		_, _, err := unpack(t, b, Options{})
+		if want := "global header: sets \"" + key + "\" of all entries"; !errors.Is(err, ErrUnsafe) || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", key, err, want)
+		}
+	}
+	for _, record := range []string{paxRecord("comment", "x"), paxRecord("SCHILY.xattr.user.a", "b"), paxRecord("uname",
+		"daemon"),
+		paxRecord("atime", "nonsense"), ""} {
+		if _, _, err := unpack(t, tarOf(ent{name: "g", typ: 'g', data: record}, ent{name: "f"}), Options{}); err != nil {
+			t.Errorf("%q: %v", record, err)
+		}
+	}
+	for _, record := range []string{paxRecord("uid", "x"), paxRecord("mtime", "yesterday"), paxRecord("gid", "1.5"),
+		"junk"} {
+		_, _, err := unpack(t, tarOf(ent{name: "g", typ: 'g', data: record}, ent{name: "f"}), Options{})
+		if !errors.Is(err, ErrMalformed) {
+			t.Errorf("%q: %v", record, err)
 		}
 	}
 }

@@ -133,7 +133,7 @@ func (f *failing) Drop(string) error          { return f.call() }
 // TestScanSwallowed errors of the archive end the scan all the same, and go
 // before what the sink made of them.
 func TestScanSwallowed(t *testing.T) {
-	b := members(ent{name: "f", data: "x", size: 5000})
+	b := bare(ent{name: "f", data: "x", size: 5000})
 	for _, own := range []error{nil, errors.New("cannot close")} {
 		var c *Content
 		_, _, err := Scan(context.Background(), bytes.NewReader(b), Options{},
@@ -169,7 +169,7 @@ func TestScanClosesContent(t *testing.T) {
 func TestScanCancel(t *testing.T) {
 	for _, when := range []int{0, 4 << 20} {
 		ctx, cancel := context.WithCancel(context.Background())
-		r := &endless{head: bytes.NewReader(members(ent{name: "f", size: 1 << 40})), at: math.MaxInt, then: cancel}
+		r := &endless{head: bytes.NewReader(bare(ent{name: "f", size: 1 << 40})), at: math.MaxInt, then: cancel}
 		_, _, err := Scan(ctx, r, Options{}, sinkFunc(func(Entry, *Content) error {
 			r.at = r.n + when
 			return nil
@@ -218,7 +218,7 @@ func TestScanMemory(t *testing.T) {
 	const files, most, mostAfter = 100_000, 18 << 20, 14 << 20
 	var plain bytes.Buffer
 	for i := range files {
-		plain.Write(members(ent{name: fmt.Sprintf("some/directory/%03d/and/one/more/%s/file-%06d", i%200,
+		plain.Write(bare(ent{name: fmt.Sprintf("some/directory/%03d/and/one/more/%s/file-%06d", i%200,
 			strings.Repeat("x", 16), i)}))
 	}
 	b := compress(t, "gzip", append(plain.Bytes(), make([]byte, 1024)...))

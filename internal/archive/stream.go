@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync/atomic"
 )
 
 // source is the caller's reader. It stops at the end of the context, and
@@ -12,6 +13,7 @@ import (
 type source struct {
 	ctx context.Context
 	r   io.Reader
+	n   atomic.Int64 // bytes read; a decompressor reads on another goroutine
 	err error
 }
 
@@ -22,6 +24,7 @@ func (s *source) Read(p []byte) (int, error) {
 		return 0, s.err
 	}
 	n, err := s.r.Read(p)
+	s.n.Add(int64(n))
 	if err != nil && err != io.EOF {
 		s.err = fmt.Errorf("read archive: %w", err)
 		err = s.err

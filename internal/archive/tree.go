@@ -14,8 +14,8 @@ import (
 
 // tree is the root and a walk below it that never follows a symlink.
 type tree struct {
-	root *os.Root
 	walk *confined.Walk
+	from *confined.Walk // to the targets of hard links, which are not where the links are
 }
 
 func newTree(root *os.Root, implied os.FileMode, grant func() error) (*tree, error) {
@@ -24,10 +24,18 @@ func newTree(root *os.Root, implied os.FileMode, grant func() error) (*tree, err
 		return nil, fmt.Errorf("open extraction root: %w", err)
 	}
 	walk.Mode, walk.Grant = implied, grant
-	return &tree{root: root, walk: walk}, nil
+	from, err := confined.NewWalk(root)
+	if err != nil {
+		walk.Close()
+		return nil, fmt.Errorf("open extraction root: %w", err)
+	}
+	return &tree{walk: walk, from: from}, nil
 }
 
-func (t *tree) close() { t.walk.Close() }
+func (t *tree) close() {
+	t.walk.Close()
+	t.from.Close()
+}
 
 // at opens the directory path, creating what is missing when create is set.
 // The descriptor is good until the next call.
@@ -62,19 +70,33 @@ func (t *tree) explain(path string, err error) error {
 	return &fs.PathError{Op: "open", Path: path[:end], Err: err}
 }
 
-// regular gives the size of path, a regular file with no symlink on the way.
-func (t *tree) regular(path string) (int64, error) {
+// linked is what a hard link is made to: a file or symlink at a path without a
+// symlink on the way. fd is good until the next call.
+type linked struct {
+	fd   int
+	base string
+	st   unix.Stat_t
+}
+
+func (t *tree) linked(path string) (l linked, err error) {
 	dir, base := confined.Split(path)
-	fd, err := t.at(dir, false)
-	if err == nil {
-		var st unix.Stat_t
-		if err = confined.Lstat(fd, base, &st); err == nil && confined.FileType(&st) == 0 {
-			return st.Size, nil
-		}
+	l.base = base
+	if l.fd, err = t.from.At(dir, false); err == nil {
+		err = confined.Lstat(l.fd, base, &l.st)
 	}
-	var f *fault
-	if err == nil || errors.As(err, &f) || errors.Is(err, fs.ErrNotExist) {
-		return 0, notEarlier(path)
+	switch {
+	case confined.IsMissing(err):
+		return l, notEarlier(path)
+	case err != nil:
+		return l, fmt.Errorf("hard link target %q: %w", path, err)
+	case confined.FileType(&l.st) != 0 && confined.FileType(&l.st) != fs.ModeSymlink:
+		return l, notEarlier(path)
 	}
-	return 0, fmt.Errorf("hard link target %q: %w", path, err)
+	return l, nil
+}
+
+// target is that of a symlink.
+func (l *linked) target() (string, error) {
+	b, err := confined.Readlink(l.fd, l.base, make([]byte, confined.MaxTarget))
+	return string(b), err
 }
