@@ -208,7 +208,8 @@ func (x executor) recordHook(o hooks.Outcome) {
 		return
 	}
 	row := history.Step{
-		Point: string(o.Hook.Point), Dialect: o.Hook.Dialect, Name: x.log.Masked(o.Hook.Name), Started: o.Started,
+		Point: string(o.Hook.Point), Stage: o.Hook.Stage, Dialect: o.Hook.Dialect, Name: x.log.Masked(o.Hook.Name),
+		Source: x.log.Masked(o.Hook.Source), Started: o.Started,
 		Duration: o.Duration, Exit: o.Result.Exit, TimedOut: o.Result.TimedOut, Offset: o.Offset,
 	}
 	if o.Result.Signal != 0 {
@@ -216,6 +217,9 @@ func (x executor) recordHook(o hooks.Outcome) {
 	}
 	if o.Err != nil && row.OK() {
 		row.Exit = -1 // it never started, or its output could not be read
+	}
+	if row.Exit < 0 && row.Signal == "" && !row.TimedOut {
+		row.Why = x.log.Masked(failure.Text(o.Err))
 	}
 	x.journal.Add(row)
 }
@@ -325,7 +329,9 @@ func (d *deployer) runNamed(ctx context.Context, o cli.RunHooksOptions) (code in
 	if err := set.PrepareNamed(d.hookDir(s)); err != nil {
 		return cli.ExitFailed, err
 	}
-	d.journal.Describe(func(row *history.Run) { row.Dest = s.Manifest.Dest })
+	d.journal.Describe(func(row *history.Run) {
+		row.Name, row.Version, row.Dest = d.log.Masked(s.Name), d.log.Masked(s.Version), s.Manifest.Dest
+	})
 	told := d.told(r, "")
 	told.Tree = r.stagedPath()
 	list, err := set.Named(o.Name, told, file)

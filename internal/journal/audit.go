@@ -14,24 +14,39 @@ import (
 // auditLine is what the file of history.json gets for each hook and command,
 // on one line: for whoever collects such files from many hosts.
 type auditLine struct {
-	Time     string  `json:"time"` // when it began
-	Run      string  `json:"run"`
-	Dest     string  `json:"dest"`
+	auditRun
 	Point    string  `json:"point"`
+	Stage    string  `json:"stage"` // the dialect's own word for the point
 	Dialect  string  `json:"dialect"`
 	Name     string  `json:"name"`
+	Source   string  `json:"source"`
 	Exit     *int    `json:"exit"` // null: a signal ended it, or it never started
 	Signal   string  `json:"signal"`
 	TimedOut bool    `json:"timed_out"`
 	Duration float64 `json:"duration_s"`
 	Success  bool    `json:"success"`
+	Why      string  `json:"why"` // it never started
 }
 
-func newAuditLine(dest string, s history.Step) auditLine {
+// auditRun is what a line says of the run.
+type auditRun struct {
+	Time       string `json:"time"` // when the hook or command began
+	Host       string `json:"host"`
+	Run        string `json:"run"`
+	Deployment string `json:"deployment"` // the manifest's name
+	Version    string `json:"version"`
+	Dest       string `json:"dest"`
+}
+
+func newAuditLine(run history.Run, s history.Step) auditLine {
+	host, _ := os.Hostname()
 	line := auditLine{
-		Time: s.Started.UTC().Format("2006-01-02T15:04:05.000Z07:00"), Run: s.Run, Dest: dest,
-		Point: s.Point, Dialect: s.Dialect, Name: s.Name, Signal: s.Signal, TimedOut: s.TimedOut,
-		Duration: math.Round(s.Duration.Seconds()*1000) / 1000, Success: s.OK(),
+		auditRun: auditRun{
+			Time: s.Started.UTC().Format("2006-01-02T15:04:05.000Z07:00"), Host: host, Run: s.Run,
+			Deployment: run.Name, Version: run.Version, Dest: run.Dest,
+		},
+		Point: s.Point, Stage: s.Stage, Dialect: s.Dialect, Name: s.Name, Source: s.Source, Signal: s.Signal,
+		TimedOut: s.TimedOut, Duration: math.Round(s.Duration.Seconds()*1000) / 1000, Success: s.OK(), Why: s.Why,
 	}
 	if s.Signal == "" && s.Exit >= 0 {
 		line.Exit = &s.Exit
@@ -50,7 +65,7 @@ func (j *Journal) appendAudit(s history.Step) {
 	if j.audit == "" || s.Dialect == DialectSelf {
 		return
 	}
-	if err := appendLine(j.audit, newAuditLine(j.run.Dest, s)); err != nil {
+	if err := appendLine(j.audit, newAuditLine(j.run, s)); err != nil {
 		j.log.Warn(failure.Sayf("history.json: %v", err))
 		j.audit = ""
 	}

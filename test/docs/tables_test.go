@@ -173,6 +173,9 @@ func nestedKeys(typ reflect.Type) []string {
 		}
 		f := typ.Field(i)
 		key := f.Tag.Get("yaml")
+		if key == "-" {
+			continue
+		}
 		if f.Type.Kind() != reflect.Struct {
 			all = append(all, key)
 			continue

@@ -105,10 +105,13 @@ type Step struct {
 	Seq      int    // from 1, in the order of AddStep
 	Point    string // "pre_extract", ...
 	Dialect  string // "commands", "p2", "porter", "oci", ...
+	Stage    string // the dialect's own word for the point; "" = it has none
 	Name     string // command line, or name of the hook
+	Source   string // where the hook is defined: a file, or a key of the manifest; "" = it is no hook
 	Started  time.Time
 	Duration time.Duration
 	Exit     int    // -1 when it has none: a signal ended it, or it never started
+	Why      string // why it never started; "" = it did
 	Signal   string // "SIGTERM", ...; "" when none ended it
 	TimedOut bool
 	Offset   int64 // where its output begins in the run's log file, in bytes

@@ -196,7 +196,7 @@ func newStepView(s Step, at, total time.Duration) stepView {
 		end = "exit " + end
 	}
 	return stepView{
-		Point: printable.Line(s.Point), Dialect: printable.Line(s.Dialect), Name: printable.Line(s.Name),
+		Point: printable.Line(s.Point), Dialect: printable.Line(s.Dialect), Name: printable.Line(told(s)),
 		Left: percent(at, total), Width: percent(min(max(s.Duration, 0), total-at), total),
 		Duration: human(s.Duration), At: human(at), End: printable.Line(end), OK: s.OK(),
 	}

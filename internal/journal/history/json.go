@@ -39,6 +39,9 @@ type jsonStep struct {
 	Signal   string  `json:"signal"`
 	TimedOut bool    `json:"timed_out"`
 	Duration float64 `json:"duration_s"`
+	Stage    string  `json:"stage"`
+	Source   string  `json:"source"`
+	Why      string  `json:"why"`
 }
 
 // WriteJSON writes one object per line and run, in the order given. Times are
@@ -50,7 +53,7 @@ func WriteJSON(w io.Writer, runs []Run) error {
 
 // WriteDetailJSON writes one object on one line: that of WriteJSON and the
 // steps. The exit of a step is null when a signal ended it or it never
-// started; signal is "" when none did.
+// started, and why says why then; signal is "" when none did.
 func WriteDetailJSON(w io.Writer, d Detail) error {
 	return writeLines(w, []Detail{d}, func(d Detail) jsonDetail {
 		j := jsonDetail{newJSONRun(d.Run), []jsonStep{}}
@@ -87,7 +90,7 @@ func newJSONRun(r Run) jsonRun {
 func newJSONStep(s Step) jsonStep {
 	j := jsonStep{
 		Point: s.Point, Dialect: s.Dialect, Name: s.Name, Signal: s.Signal, TimedOut: s.TimedOut,
-		Duration: seconds(s.Duration),
+		Duration: seconds(s.Duration), Stage: s.Stage, Source: s.Source, Why: s.Why,
 	}
 	if s.Signal == "" && s.Exit >= 0 {
 		j.Exit = new(s.Exit)

@@ -199,7 +199,7 @@ func scanRun(rows *sql.Rows) (r Run, err error) {
 
 func querySteps(ctx context.Context, db querier, id string) ([]Step, error) {
 	rows, err := db.QueryContext(ctx, "SELECT run, seq, point, dialect, name, started, duration, exit, signal, "+
-		"timed_out, offset FROM steps WHERE run = ? ORDER BY seq", id)
+		"timed_out, offset, stage, source, why FROM steps WHERE run = ? ORDER BY seq", id)
 	if err != nil {
 		return nil, fmt.Errorf("read steps: %w", err)
 	}
@@ -209,7 +209,7 @@ func querySteps(ctx context.Context, db querier, id string) ([]Step, error) {
 		var s Step
 		var started, duration int64
 		err := rows.Scan(&s.Run, &s.Seq, &s.Point, &s.Dialect, &s.Name, &started, &duration, &s.Exit, &s.Signal,
-			&s.TimedOut, &s.Offset)
+			&s.TimedOut, &s.Offset, &s.Stage, &s.Source, &s.Why)
 		if err != nil {
 			return nil, fmt.Errorf("read steps: %w", err)
 		}

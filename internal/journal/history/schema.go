@@ -79,6 +79,10 @@ CREATE INDEX runs_dest_begun ON runs (dest, begun);
 CREATE INDEX runs_dest_moved ON runs (dest, moved);
 `, `
 CREATE INDEX runs_died ON runs (begun) WHERE result = 'died';
+`, `
+ALTER TABLE steps ADD COLUMN stage TEXT NOT NULL DEFAULT '';
+ALTER TABLE steps ADD COLUMN source TEXT NOT NULL DEFAULT '';
+ALTER TABLE steps ADD COLUMN why TEXT NOT NULL DEFAULT '';
 `}
 
 // userVersion is 0 for a database that holds nothing yet.

@@ -91,7 +91,8 @@ func TestEveryFieldComesBack(t *testing.T) {
 	}
 	steps := []Step{
 		{Run: "0193-a", Seq: 1, Point: "p", Dialect: "d", Name: "é\xff", Started: time.UnixMicro(5),
-			Duration: 7 * time.Microsecond, Exit: -1, Signal: "SIGKILL", TimedOut: true, Offset: 1 << 40},
+			Duration: 7 * time.Microsecond, Exit: -1, Signal: "SIGKILL", TimedOut: true, Offset: 1 << 40,
+			Stage: "st", Source: "/so", Why: "w"},
 		{Run: "0193-a", Seq: 2, Started: time.UnixMicro(6)},
 	}
 	for _, v := range []reflect.Value{reflect.ValueOf(want), reflect.ValueOf(steps[0])} {
@@ -124,7 +125,7 @@ func TestPragmas(t *testing.T) {
 	s := newStore(t)
 	write(t, s, sample()[1], true) // Finish changes synchronous for its own commit
 	for pragma, want := range map[string]string{
-		"journal_mode": "wal", "synchronous": "1", "foreign_keys": "1", "busy_timeout": "5000", "user_version": "3",
+		"journal_mode": "wal", "synchronous": "1", "foreign_keys": "1", "busy_timeout": "5000", "user_version": "4",
 	} {
 		var got string
 		must(t, s.db.QueryRow("PRAGMA "+pragma).Scan(&got))

@@ -45,7 +45,7 @@ func WriteDetail(w io.Writer, d Detail) error {
 	}
 	for _, s := range d.Steps {
 		row(tw, strconv.Itoa(s.Seq), s.Point, s.Dialect, "+"+human(max(s.Started.Sub(d.Started), 0)),
-			human(s.Duration), stepEnd(s), strconv.FormatInt(s.Offset, 10), s.Name)
+			human(s.Duration), stepEnd(s), strconv.FormatInt(s.Offset, 10), told(s))
 	}
 	return tw.Flush()
 }
@@ -141,6 +141,19 @@ func stepEnd(s Step) string {
 		text += " (timed out)"
 	}
 	return text
+}
+
+// told is the name of a step, where it was defined unless the name says so, and
+// why it never started.
+func told(s Step) string {
+	name := s.Name
+	if s.Source != "" && !strings.HasSuffix(s.Source, "."+s.Name) {
+		name += " from " + s.Source
+	}
+	if s.Why != "" {
+		name += ": " + s.Why
+	}
+	return name
 }
 
 // human shows a duration with about three digits.

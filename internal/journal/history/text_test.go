@@ -72,6 +72,25 @@ func TestWriteDetail(t *testing.T) {
 	}
 }
 
+// TestTold: a hook's line says which file it is, unless the name does, and why
+// it never started.
+func TestTold(t *testing.T) {
+	for want, s := range map[string]Step{
+		"true":                                   {Name: "true"},
+		"post_pack[0]":                           {Name: "post_pack[0]", Source: "hooks.post_pack[0]"},
+		"a from /x/a":                            {Name: "a", Source: "/x/a"},
+		"a from /x/a: is not executable":         {Name: "a", Source: "/x/a", Why: "is not executable"},
+		"x[0]: exec format error":                {Name: "x[0]", Source: "hooks.x[0]", Why: "exec format error"},
+		"10-a from /x/10-a.json":                 {Name: "10-a", Source: "/x/10-a.json"},
+		"a.sh from /x/before_launch/a.sh: no":    {Name: "a.sh", Source: "/x/before_launch/a.sh", Why: "no"},
+		`hook definition "/x/a.json": is broken`: {Name: `hook definition "/x/a.json": is broken`},
+	} {
+		if got := told(s); got != want {
+			t.Errorf("%+v: %q, want %q", s, got, want)
+		}
+	}
+}
+
 // failing is a writer whose disk is full.
 type failing struct{}
 
@@ -199,9 +218,9 @@ func TestWriteDetailJSON(t *testing.T) {
 	got := lines(&b)
 	for _, want := range []string{
 		`,"steps":[{"point":"pre_extract","dialect":"commands","name":"echo start"` +
-			`,"exit":0,"signal":"","timed_out":false,"duration_s":0.08},`,
-		`,"exit":null,"signal":"SIGKILL","timed_out":true,"duration_s":60},`,
-		`,"exit":127,"signal":"","timed_out":false,"duration_s":2}]}`,
+			`,"exit":0,"signal":"","timed_out":false,"duration_s":0.08,"stage":"","source":"","why":""},`,
+		`,"exit":null,"signal":"SIGKILL","timed_out":true,"duration_s":60,"stage":"",`,
+		`,"exit":127,"signal":"","timed_out":false,"duration_s":2,"stage":"","source":"","why":""}]}`,
 	} {
 		if !strings.Contains(got[0], want) {
 			t.Errorf("no %s in\n%s", want, got[0])

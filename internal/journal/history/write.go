@@ -287,10 +287,11 @@ func putRun(ctx context.Context, db querier, r Run) error {
 
 func insertStep(ctx context.Context, db querier, s Step) error {
 	_, err := db.ExecContext(ctx, `
-		INSERT INTO steps (run, seq, point, dialect, name, started, duration, exit, signal, timed_out, offset)
-		SELECT ?, coalesce(max(seq), 0) + 1, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM steps WHERE run = ?`,
+		INSERT INTO steps (run, seq, point, dialect, name, started, duration, exit, signal, timed_out, offset,
+			stage, source, why)
+		SELECT ?, coalesce(max(seq), 0) + 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM steps WHERE run = ?`,
 		s.Run, s.Point, s.Dialect, s.Name, micros(s.Started), s.Duration.Microseconds(), s.Exit, s.Signal,
-		s.TimedOut, s.Offset, s.Run)
+		s.TimedOut, s.Offset, s.Stage, s.Source, s.Why, s.Run)
 	if err != nil {
 		return fmt.Errorf("write step %q: %w", s.Name, err)
 	}
