@@ -3,7 +3,6 @@ package archive
 import (
 	"bufio"
 	"bytes"
-	"compress/bzip2"
 	"errors"
 	"io"
 
@@ -14,9 +13,9 @@ import (
 
 const (
 	blockSize = 512
-	// maxWindow bounds the memory a decompressor takes at an archive's word;
-	// xz -9 and zstd -19 --long=26 need this much.
-	maxWindow = 64 << 20
+	// zstdWindow is the largest window, as that of zstd(1) without options:
+	// `zstd --ultra -22` claims it for whatever comes from a pipe.
+	zstdWindow = 128 << 20
 )
 
 // decoder decompresses one whole input. Its Read returns io.EOF only after
@@ -25,6 +24,9 @@ type decoder struct {
 	io.Reader
 	format string
 	close  func()
+	// followed tells, after io.EOF, that something follows the data that is
+	// none of it.
+	followed func() bool
 }
 
 // newDecoder tells the compression of r by its first bytes. A tar header wins
@@ -39,14 +41,15 @@ func newDecoder(r *bufio.Reader) (*decoder, error) {
 	}
 	err = nil // a short input is no error yet
 	format := sniff(head)
-	d := &decoder{Reader: r, format: format, close: func() {}}
+	d := &decoder{Reader: r, format: format, close: func() {}, followed: func() bool { return false }}
 	switch format {
 	case "gzip":
 		d.Reader, err = gunzip.NewReader(r)
 	case "bzip2":
-		d.Reader = bzip2.NewReader(r)
+		b := newBzip2(r)
+		d.Reader, d.followed = b, func() bool { return b.followed }
 	case "xz":
-		d.Reader = newXZ(r)
+		d.Reader, err = newXZ(r)
 	case "zstd":
 		err = d.openZstd(r)
 	}
@@ -61,7 +64,7 @@ func newDecoder(r *bufio.Reader) (*decoder, error) {
 
 func (d *decoder) openZstd(r io.Reader) error {
 	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxWindow(maxWindow))
+		zstd.WithDecoderMaxWindow(zstdWindow))
 	if err != nil {
 		return err
 	}
@@ -118,7 +121,9 @@ func decodeFault(format string, err error) error {
 	case errors.As(err, &f):
 		return err
 	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
-		return exceeded("%s needs more than %d bytes of memory: %w", format, maxWindow, err)
+		return exceeded("%s needs more than %d bytes of memory: %w", format, zstdWindow, err)
+	case format == "xz":
+		return xzFault(err)
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return malformed("%s data is truncated: %w", format, err)
 	}

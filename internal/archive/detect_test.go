@@ -1,12 +1,13 @@
 package archive
 
 import (
+	"bufio"
 	"bytes"
-	"encoding/binary"
 	"errors"
-	"hash/crc32"
+	"io"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,7 +26,7 @@ func halves(t *testing.T, format string, between ...byte) []byte {
 
 func TestAccepted(t *testing.T) {
 	skippable := []byte("\x5a\x2a\x4d\x18\x03\x00\x00\x00abc")
-	big, err := zstd.NewWriter(nil, zstd.WithWindowSize(maxWindow))
+	big, err := zstd.NewWriter(nil, zstd.WithWindowSize(zstdWindow))
 	check(t, err)
 	cases := map[string][]byte{
 		"gzip members":         halves(t, "gzip"),
@@ -65,10 +66,14 @@ func TestMalformed(t *testing.T) {
 	cases["gzip padding and garbage"] = append(append(halves(t, "gzip"), 0, 0), "garbage"...)
 	for _, format := range compressions[1:] {
 		b := compress(t, format, hello)
+		cases[format+" magic only"] = b[:4]
+		if format == "bzip2" {
+			cases["bzip2 and a stream that breaks off"] = append(slices.Clone(b), b[:20]...)
+			continue
+		}
 		cases[format+" trailing garbage"] = append(slices.Clone(b), "garbage!"...)
 		cases[format+" trailing byte"] = append(slices.Clone(b), 'x')
 		cases[format+" trailing tar"] = append(slices.Clone(b), hello...)
-		cases[format+" magic only"] = b[:4]
 	}
 	for name, b := range cases {
 		if _, _, err := unpack(t, b, Options{}); !errors.Is(err, ErrMalformed) {
@@ -114,7 +119,7 @@ func TestXZCheck(t *testing.T) {
 		}
 		b[i] ^= 1
 		_, _, err := unpack(t, b, Options{})
-		if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), "checksum mismatch") {
+		if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), "checksum or structure mismatch") {
 			t.Errorf("%s: %v", kind, err)
 		}
 	}
@@ -152,16 +157,55 @@ func TestOddities(t *testing.T) {
 
 // TestMemoryBombs ask for more memory than any honest archive needs.
 func TestMemoryBombs(t *testing.T) {
-	x := compress(t, "xz", hello)
-	hdr := x[12 : 12+(int(x[12])+1)*4]
-	i := bytes.Index(hdr, []byte{xzLZMA2, 1})
-	hdr[i+2] = 40 // 4 GiB
-	binary.LittleEndian.PutUint32(hdr[len(hdr)-4:], crc32.ChecksumIEEE(hdr[:len(hdr)-4]))
 	z := []byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8} // window of 2 GiB
 	z = append(z, compress(t, "zstd", hello)[6:]...)
-	for name, b := range map[string][]byte{"xz": x, "zstd": z} {
+	for name, b := range map[string][]byte{"xz": withDictionary(t, compress(t, "xz", hello), 40), "zstd": z} {
 		if _, _, err := unpack(t, b, Options{}); !errors.Is(err, ErrLimit) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestBzip2Followed: what follows bzip2 data and is none is ignored as
+// bzip2(1) does, and said.
+func TestBzip2Followed(t *testing.T) {
+	packed := compress(t, "bzip2", hello)
+	for name, more := range map[string]string{
+		"zeros": strings.Repeat("\x00", 512), "text": "junk\n", "a byte": "x", "a zero": "\x00", "a B": "BA",
+		"another magic": "BZx9", "no level": "BZh0 and more", "tar": string(hello),
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := append(slices.Clone(packed), more...)
+			if got := pipe(t, b, "bzip2", "-dcq"); !bytes.Equal(got, hello) {
+				t.Fatal("bzip2(1) gives something else")
+			}
+			var warned []string
+			dir, _, err := unpack(t, b, Options{Warn: func(m string) { warned = append(warned, m) }})
+			check(t, err)
+			if changed(t, dir) || !slices.Equal(warned, []string{"data follows the end of the bzip2 data"}) {
+				t.Errorf("warnings %q", warned)
+			}
+			if _, _, err := unpack(t, b, Options{Mode: Strict}); !errors.Is(err, ErrMalformed) {
+				t.Errorf("strict: %v", err)
+			}
+		})
+	}
+}
+
+// TestBzip2Cut cuts one stream, and two, at each byte.
+func TestBzip2Cut(t *testing.T) {
+	one, two := compress(t, "bzip2", hello), halves(t, "bzip2")
+	for _, whole := range [][]byte{one, two} {
+		for n := 4; n < len(whole); n++ {
+			got, err := io.ReadAll(newBzip2(bufio.NewReader(bytes.NewReader(whole[:n]))))
+			clean := err == nil && len(got) > 0
+			bzip2 := exec.Command("bzip2", "-dcq")
+			bzip2.Stdin = bytes.NewReader(whole[:n])
+			want, werr := bzip2.Output()
+			if clean != (werr == nil) || clean && !bytes.Equal(got, want) {
+				t.Errorf("%d of %d bytes: %d bytes and %v; bzip2(1): %d bytes and %v",
+					n, len(whole), len(got), err, len(want), werr)
+			}
 		}
 	}
 }

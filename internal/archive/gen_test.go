@@ -13,7 +13,6 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
 )
 
 // ent is one entry written by hand, for headers no tar writer would make.
@@ -147,7 +146,7 @@ func compress(t testing.TB, format string, b []byte) []byte {
 	case "gzip":
 		w = gzip.NewWriter(&buf)
 	case "xz":
-		w, err = xz.WriterConfig{DictCap: 1 << 16}.NewWriter(&buf)
+		return pipe(t, b, "xz", "-c", "--lzma2=dict=64KiB")
 	case "zstd":
 		w, err = zstd.NewWriter(&buf)
 	case "bzip2":

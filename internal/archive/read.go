@@ -130,7 +130,7 @@ func (x *reader) headerError(err error, last string) error {
 	case x.in.n >= blockSize && errors.Is(err, io.ErrUnexpectedEOF):
 		return malformed("archive is truncated before its first entry: %w", err)
 	}
-	return malformed("not a tar archive: %w", err)
+	return notTar(x.in.head, x.in.ahead != nil, err)
 }
 
 // entryError names the entry, except where the fault is the stream's.
@@ -144,8 +144,8 @@ func (x *reader) entryError(err error, name string) error {
 	return fmt.Errorf("archive entry %q: %w", name, err)
 }
 
-// drain judges how the archive ends, and reads on to the end of the input, for
-// the checksums there.
+// drain reads on to the end of the input, for the checksums there, and judges
+// how the archive ends.
 func (x *reader) drain() error {
 	data, behind := false, int64(0)
 	for {
@@ -161,6 +161,17 @@ func (x *reader) drain() error {
 			return err
 		}
 	}
+	if err := x.judgeEnd(data); err != nil {
+		return err
+	}
+	if x.in.dec.followed() {
+		return x.oddity("data follows the end of the " + x.in.dec.format + " data")
+	}
+	return nil
+}
+
+// judgeEnd tells whether the archive has an end, and data after it.
+func (x *reader) judgeEnd(data bool) error {
 	end := x.tar.End()
 	if x.tally.entries == 0 && end != members.Marked { // an image of a disk may begin so
 		return malformed("not a tar archive: neither an entry nor an end marker")

@@ -40,8 +40,9 @@ type stream struct {
 	dec   *decoder
 	ahead *readahead // nil for a plain archive
 	tally *tally
-	n     int64 // bytes read
-	eof   bool  // the end was seen
+	n     int64  // bytes read
+	head  []byte // the first of them, up to a block
+	eof   bool   // the end was seen
 	err   error
 }
 
@@ -83,6 +84,9 @@ func (s *stream) Read(p []byte) (int, error) {
 	}
 	n, err := s.read(p)
 	s.n += int64(n)
+	if room := blockSize - len(s.head); room > 0 {
+		s.head = append(s.head, p[:min(n, room)]...)
+	}
 	if over := s.tally.checkStream(s.n); over != nil {
 		s.err = over
 		return 0, over
