@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -170,6 +171,16 @@ func writable(dir *os.Root, f func() error) error {
 		return err
 	}
 	return errors.Join(f(), dir.Chmod(".", was))
+}
+
+// keepTime changes what is in a directory and leaves its time as it is, as the
+// archive has it.
+func keepTime(in *os.Root, dir string, change func() error) error {
+	info, err := in.Stat(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(change(), in.Chtimes(dir, time.Time{}, info.ModTime()))
 }
 
 // settable is the part of a mode that chmod sets.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
+	"syscall"
 
 	"stretcher/internal/disk"
 )
@@ -141,14 +143,26 @@ func also(err, more error) error {
 }
 
 // remove removes a release. It loses its name first, so that it never stands
-// half under it.
+// half under it. One that something is mounted in stays whole: whoever mounts
+// uploads below current, say, does so in a release.
 func (d *Dir) remove(id string) error {
 	in, err := d.openReleases()
 	if err != nil {
 		return err
 	}
+	mount, err := disk.MountIn(in, id)
+	if err != nil {
+		return err
+	}
+	if mount != "" {
+		return fmt.Errorf("remove %q: %w", mount, disk.ErrMount)
+	}
 	temp := pruned + id
-	if err := in.Rename(id, temp); err != nil {
+	err = in.Rename(id, temp)
+	if errors.Is(err, syscall.EXDEV) {
+		return removeInPlace(d, in, id)
+	}
+	if err != nil {
 		return err
 	}
 	if err := in.Remove(id + markSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -158,6 +172,22 @@ func (d *Dir) remove(id string) error {
 		return err
 	}
 	return disk.RemoveAll(in, temp)
+}
+
+// removeInPlace is for overlayfs, which does not rename the directories of its
+// lower layers. Nothing goes back to a release that is marked bad, so that one
+// that is killed in the middle is removed later.
+func removeInPlace(d *Dir, in *os.Root, id string) error {
+	if err := d.Mark(id, Bad, "is being removed"); err != nil {
+		return err
+	}
+	if err := disk.RemoveAll(in, id); err != nil {
+		return err
+	}
+	if err := in.Remove(id + markSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return d.syncDir(in, d.releasesPath())
 }
 
 // sweepAll removes what killed runs left: temporary names, and marks whose

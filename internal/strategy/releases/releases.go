@@ -101,7 +101,14 @@ type Dir struct {
 	shared   *disk.Dir // the same
 	own      bool      // at is its own to close
 	uid      int       // whom the caller is
+	made     []made    // by this Dir
 	opts     Options
+}
+
+// made is a directory that was made.
+type made struct {
+	in   *disk.Dir
+	name string
 }
 
 // Open opens the layout at the path of a dest, which need not exist. It
@@ -236,14 +243,14 @@ func kind(mode fs.FileMode) string {
 // Prepare makes dest and the directory of releases (0755) where missing.
 func (d *Dir) Prepare() (err error) {
 	if d.at.Dir == nil {
-		if d.at.Dir, err = d.at.Parent.Make(d.at.Name, dirMode); err != nil {
+		if d.at.Dir, err = d.make(d.at.Parent, d.at.Name); err != nil {
 			return fmt.Errorf("make dest: %w", err)
 		}
 	}
 	if err := d.Check(); err != nil || d.releases != nil {
 		return err
 	}
-	if d.releases, err = d.make(releasesName); err != nil {
+	if d.releases, err = d.make(d.at.Dir, releasesName); err != nil {
 		return fmt.Errorf("make directory of releases: %w", err)
 	}
 	return nil
@@ -258,17 +265,27 @@ func (d *Dir) place() *disk.Dest {
 // dirMode is the mode of the directories of the layout.
 const dirMode = 0o755
 
-// make makes a directory of the layout, with its mode whatever the umask.
-func (d *Dir) make(name string) (*disk.Dir, error) {
-	dir, err := d.at.Dir.Make(name, dirMode)
+// make makes dest or a directory in it, with its mode whatever the umask.
+func (d *Dir) make(in *disk.Dir, name string) (*disk.Dir, error) {
+	dir, err := in.Make(name, dirMode)
 	if err != nil {
 		return nil, err
 	}
+	d.made = append(d.made, made{in, name})
 	if err := dir.File().Chmod(dirMode); err != nil {
 		_ = dir.Close()
 		return nil, err
 	}
 	return dir, nil
+}
+
+// Unmake removes the directories that Prepare and Add have made here, save those
+// that hold something by now.
+func (d *Dir) Unmake() {
+	for _, m := range slices.Backward(d.made) {
+		_ = m.in.Root().Remove(m.name) // removes no more than an empty directory
+	}
+	d.made = nil
 }
 
 // Current returns the id of the release that current leads to, which need not

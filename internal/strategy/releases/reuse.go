@@ -190,16 +190,18 @@ func (r *reuser) hard(old, fresh *os.Root, name string, before *os.File, was, is
 		return false, err
 	}
 	done := false
-	err = writable(fresh, func() error {
-		temp := newShared + strconv.Itoa(os.Getpid())
-		if linkAt(old, name, fresh, temp) != nil {
-			return nil // the owner forbids it, or too many links
-		}
-		if linked, err := fresh.Lstat(temp); err != nil || !os.SameFile(linked, was) {
-			return errors.Join(err, fresh.Remove(temp)) // not the file that was compared
-		}
-		done = true
-		return fresh.Rename(temp, name)
+	err = keepTime(fresh, ".", func() error {
+		return writable(fresh, func() error {
+			temp := newShared + strconv.Itoa(os.Getpid())
+			if linkAt(old, name, fresh, temp) != nil {
+				return nil // the owner forbids it, or too many links
+			}
+			if linked, err := fresh.Lstat(temp); err != nil || !os.SameFile(linked, was) {
+				return errors.Join(err, fresh.Remove(temp)) // not the file that was compared
+			}
+			done = true
+			return fresh.Rename(temp, name)
+		})
 	})
 	return done, err
 }

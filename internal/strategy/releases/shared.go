@@ -115,7 +115,7 @@ func (d *Dir) linkShared(ctx context.Context, staged *os.Root, id string, paths 
 func (d *Dir) makeShared() error {
 	_, err := d.openShared()
 	if errors.Is(err, fs.ErrNotExist) {
-		d.shared, err = d.make(sharedName)
+		d.shared, err = d.make(d.at.Dir, sharedName)
 	}
 	if err != nil {
 		return fmt.Errorf("%q: %w", d.sharedPath(), err)
@@ -243,17 +243,19 @@ func (l *linker) inShared(ctx context.Context, dir string, f func(*os.Root) erro
 // where nothing has to be swept, and moved.
 func (l *linker) makeIn(ctx context.Context, to *os.Root, name string, mode fs.FileMode, uid, gid int) error {
 	temp := newShared + l.id
-	return writable(l.release, func() error {
-		if err := l.makeOwned(l.release, temp, mode, uid, gid); err != nil {
-			return err
-		}
-		if err := l.move(ctx, l.release, temp, to, name); err != nil {
-			return err
-		}
-		if err := l.release.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err // a copy was made
-		}
-		return nil
+	return keepTime(l.release, ".", func() error {
+		return writable(l.release, func() error {
+			if err := l.makeOwned(l.release, temp, mode, uid, gid); err != nil {
+				return err
+			}
+			if err := l.move(ctx, l.release, temp, to, name); err != nil {
+				return err
+			}
+			if err := l.release.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err // a copy was made
+			}
+			return nil
+		})
 	})
 }
 
@@ -277,7 +279,9 @@ func (l *linker) move(ctx context.Context, from *os.Root, name string, to *os.Ro
 	if err := l.flush(); err != nil {
 		return err
 	}
-	err := writable(from, func() error { return move(from, name, to, newName) })
+	err := keepTime(from, ".", func() error {
+		return writable(from, func() error { return move(from, name, to, newName) })
+	})
 	if errors.Is(err, syscall.EXDEV) {
 		return l.copyTo(ctx, from, name, to, newName)
 	}
@@ -313,17 +317,19 @@ func (l *linker) point(name string) error {
 	}
 	defer parent.Close()
 	base := path.Base(name)
-	return writable(parent, func() error {
-		if err := disk.RemoveAll(parent, base); err != nil {
-			return err
-		}
-		if err := parent.Symlink(sharedTarget(name), base); err != nil {
-			return err
-		}
-		if os.Geteuid() != 0 {
-			return nil
-		}
-		return parent.Lchown(base, l.uid, l.gid)
+	return keepTime(parent, ".", func() error {
+		return writable(parent, func() error {
+			if err := disk.RemoveAll(parent, base); err != nil {
+				return err
+			}
+			if err := parent.Symlink(sharedTarget(name), base); err != nil {
+				return err
+			}
+			if os.Geteuid() != 0 {
+				return nil
+			}
+			return parent.Lchown(base, l.uid, l.gid)
+		})
 	})
 }
 

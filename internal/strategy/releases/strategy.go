@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 
 	"github.com/dustin/go-humanize"
 
@@ -107,9 +108,12 @@ func (d *deployment) Stage(ctx context.Context, archive *os.File) (strategy.Stag
 }
 
 // Close closes the directories of the layout, and the one that the tree was
-// staged in.
+// staged in. Where nothing was deployed, those that were made for it are gone.
 func (d *deployment) Close() error {
 	if d.dir != nil {
+		if !d.switched {
+			d.dir.Unmake()
+		}
 		d.dir.Close()
 	}
 	return d.tree.CloseWork()
@@ -143,7 +147,7 @@ func (d *deployment) strip(ctx context.Context, tree *os.Root) (list []byte, err
 		if err != nil || !excludes.Excluded(name, e.IsDir()) {
 			return err
 		}
-		if err := tree.RemoveAll(name); err != nil {
+		if err := keepTime(tree, path.Dir(name), func() error { return tree.RemoveAll(name) }); err != nil {
 			return err
 		}
 		if e.IsDir() {
