@@ -20,6 +20,7 @@ import (
 	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
 	"stretcher/internal/strategy"
+	"stretcher/internal/strategy/staging"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
 	"stretcher/internal/text/redact"
@@ -144,15 +145,16 @@ type run struct {
 	spec     Spec
 	archive  Archive
 	staged   strategy.Staged
-	begun    bool         // a sync was
-	synced   bool         // dest has become what it shall be
-	accepted bool         // what is live has passed all that judges it
-	admitted bool         // there is a manifest that the host lets run
-	idle     bool         // dest holds it already, and nothing is to be run then
-	record   string       // the file that says how the sync left dest; "" = none
-	unlock   func() error // nil: there is no lock
-	failed   error        // why the deployment failed
-	done     bool         // it succeeded
+	copied   *staging.Tree // the archive once more, for files that hooks name; nil = there is none
+	begun    bool          // a sync was
+	synced   bool          // dest has become what it shall be
+	accepted bool          // what is live has passed all that judges it
+	admitted bool          // there is a manifest that the host lets run
+	idle     bool          // dest holds it already, and nothing is to be run then
+	record   string        // the file that says how the sync left dest; "" = none
+	unlock   func() error  // nil: there is no lock
+	failed   error         // why the deployment failed
+	done     bool          // it succeeded
 }
 
 // stagedPath is the directory of the staged tree, for messages and for
@@ -376,22 +378,27 @@ func (r *run) whole(d *deployer) bool {
 	return r.spec.Hooks != nil && r.spec.Hooks.HasAt(d.told(*r, hooks.PostExtract), hooks.PostExtract, hooks.PreSync)
 }
 
-// bring gets the archive from where it is. When it is not what the manifest
-// says, the hooks for that run.
+// bring gets the archive from where it is.
 func (d *deployer) bring(ctx context.Context, r *run) (err error) {
-	if r.spec.Past != nil {
-		r.archive, err = d.fetchKept(ctx, r.spec)
-	} else {
-		r.archive, err = d.fetch(ctx, r.spec)
-	}
-	if errors.Is(err, failure.ErrRefused) {
-		refused := *r
-		refused.failed = err
-		if hook := d.runHooks(ctx, refused, hooks.AuthFail, true); hook != nil {
-			return fmt.Errorf("%w; then %s: %w", err, hooks.AuthFail, hook)
+	r.archive, err = d.verified(ctx, *r, func() (Archive, error) {
+		if r.spec.Past != nil {
+			return d.fetchKept(ctx, r.spec)
+		}
+		return d.fetch(ctx, r.spec)
+	})
+	return err
+}
+
+// verified gets an archive. When it is not what the manifest says, the hooks
+// for that run.
+func (x executor) verified(ctx context.Context, r run, get func() (Archive, error)) (Archive, error) {
+	a, err := get()
+	if r.archive, r.failed = a, err; errors.Is(err, failure.ErrRefused) {
+		if hook := x.runHooks(ctx, r, hooks.AuthFail, true); hook != nil {
+			return a, fmt.Errorf("%w; then %s: %w", err, hooks.AuthFail, hook)
 		}
 	}
-	return err
+	return a, err
 }
 
 // extract unpacks the archive. A dest that was current when the run began is
@@ -399,10 +406,14 @@ func (d *deployer) bring(ctx context.Context, r *run) (err error) {
 // again: commands may have made it, or moved it away.
 func (d *deployer) extract(ctx context.Context, r *run) (err error) {
 	if r.archive.isCurrent() {
-		if is, err := d.isStillCurrent(ctx, r); is || err != nil {
-			if r.whole(d) {
-				r.staged = d.stageNothing(r.spec)
-			}
+		is, err := d.isStillCurrent(ctx, r)
+		if (is || err != nil) && r.whole(d) {
+			r.staged = d.stageNothing(r.spec)
+		}
+		if is && err == nil {
+			err = d.copyForHooks(ctx, r)
+		}
+		if is || err != nil {
 			return err
 		}
 		r.record = ""
@@ -414,6 +425,9 @@ func (d *deployer) extract(ctx context.Context, r *run) (err error) {
 		return err
 	}
 	if r.staged, err = d.stage(ctx, r.spec, r.archive); err != nil {
+		return err
+	}
+	if err := d.copyForHooks(ctx, r); err != nil {
 		return err
 	}
 	if !d.keepsArchive(r.spec) || !r.archive.Fetched { // its room may be needed for the sync

@@ -96,6 +96,20 @@ func (p provider) fetchTo(ctx context.Context, s Spec, places func(size int64) [
 	return a, nil
 }
 
+// keptOrFetched opens the archive where it has been kept for a rollback, or
+// fetches it to one of places. A kept one that is damaged is not taken.
+func (p provider) keptOrFetched(ctx context.Context, s Spec, places func() []string) (Archive, error) {
+	if p.cached != nil {
+		if f, ok := p.cached.Find(s.Checksum.String()); ok {
+			if fetch.Verify(ctx, f, s.Checksum) == nil {
+				return Archive{File: f, Source: "the kept archive"}, nil
+			}
+			_ = f.Close()
+		}
+	}
+	return p.fetchTo(ctx, s, func(int64) []string { return places() })
+}
+
 // unnamed makes a file without a name.
 func unnamed(w disk.Wanted) (*os.File, error) {
 	place, err := disk.Private(w)

@@ -70,6 +70,9 @@ func (d *deployer) finishIdle(r run) (outcome string) {
 // nobody else works on dest.
 func (d *deployer) close(r run, record func()) {
 	_ = r.staged.Close()
+	if r.copied != nil {
+		_ = r.copied.Close()
+	}
 	d.removePrivate() // before dest is closed, which is removed where nothing was deployed
 	r.spec.close()
 	r.archive.close()

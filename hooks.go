@@ -164,6 +164,7 @@ func (x executor) told(r run, p hooks.Point) hooks.Deployment {
 	s := r.spec
 	t := hooks.Deployment{
 		Run: x.id, Name: s.Name, Version: s.Version, Dest: s.Manifest.Dest, Tree: r.tree(p), Annotations: s.Annotations,
+		Programs: r.programs(), Repository: r.repository(p),
 		Environ: x.environ, ManifestEnv: x.manifestEnv(s.Manifest), Own: x.runEnv(r, string(p)),
 	}
 	for _, point := range s.Commands.Points() {
@@ -196,6 +197,56 @@ func (r run) tree(p hooks.Point) string {
 		return ""
 	}
 	return r.spec.live()
+}
+
+// programs is the directory that has the files which hooks of the manifest
+// name: the staged tree until it is synced, where nobody else can change it,
+// then the copy that was made of the archive. What is at dest is never run.
+func (r run) programs() string {
+	if r.copied != nil && (r.begun || r.archive.isCurrent() || r.spec.isSwitch()) {
+		return r.copied.Dir.Path()
+	}
+	if r.begun || r.spec.isSwitch() {
+		return ""
+	}
+	return r.stagedPath()
+}
+
+// repository is the directory that holds the manifest, where one in a file has
+// nothing else that hooks could name files of: before its archive is unpacked,
+// or without src.
+func (r run) repository(p hooks.Point) string {
+	if r.spec.Loaded == nil || r.spec.hasSrc() && !p.Early() {
+		return ""
+	}
+	return r.spec.Repository
+}
+
+// copyForHooks unpacks the archive once more, for the files that the
+// manifest's hooks name after the sync. When it is not here, since dest has its
+// content already, it is the one that has been kept, or is fetched.
+func (d *deployer) copyForHooks(ctx context.Context, r *run) error {
+	if r.spec.Hooks == nil || !r.spec.Hooks.Late() {
+		return nil
+	}
+	d.log.Info("the archive is unpacked once more: hooks that run after the sync name files of it")
+	a, s := r.archive, r.spec
+	if a.File == nil {
+		var err error
+		a, err = d.verified(ctx, *r, func() (Archive, error) { return d.keptOrFetched(ctx, s, s.tempParents) })
+		if err != nil {
+			return fmt.Errorf("archive for hooks: %w", err)
+		}
+		defer a.close()
+	}
+	t := d.unpacking(s, a, places{d.private, s.tempParents(), nil})
+	t.Archive.Warn = nil // all has been said
+	tree, err := staging.Unpack(ctx, t, a.File, false)
+	if err != nil {
+		return fmt.Errorf("archive for hooks: %w", err)
+	}
+	r.copied = tree
+	return nil
 }
 
 // recordHook notes a hook that has ended in the history.
@@ -284,7 +335,7 @@ func (d *deployer) fetchTree(ctx context.Context, s Spec, p places) (tree *stagi
 		return nil, "", fmt.Errorf("fetch: %w", err)
 	}
 	defer a.close()
-	if tree, err = d.unpack(ctx, s, a, p); err != nil {
+	if tree, err = staging.Unpack(ctx, d.unpacking(s, a, p), a.File, p.dest != nil); err != nil {
 		return nil, "", fmt.Errorf("extract: %w", err)
 	}
 	return tree, a.Source, nil
@@ -333,7 +384,7 @@ func (d *deployer) runNamed(ctx context.Context, o cli.RunHooksOptions) (code in
 		row.Name, row.Version, row.Dest = d.log.Masked(s.Name), d.log.Masked(s.Version), s.Manifest.Dest
 	})
 	told := d.told(r, "")
-	told.Tree = r.stagedPath()
+	told.Tree, told.Programs = r.stagedPath(), r.stagedPath()
 	list, err := set.Named(o.Name, told, file)
 	if err != nil {
 		return cli.ExitUsage, err

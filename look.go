@@ -7,7 +7,6 @@ import (
 	"os"
 
 	"stretcher/internal/cli"
-	"stretcher/internal/fetch"
 	"stretcher/internal/hooks/all"
 	"stretcher/internal/strategy/preview"
 	"stretcher/internal/text/failure"
@@ -90,7 +89,7 @@ func (d *deployer) plan(ctx context.Context, url string) (*preview.Plan, error) 
 	if a := d.current(ctx, s); a.isCurrent() {
 		return p, nil // the record of dest says so: nothing is fetched
 	}
-	a, err := d.planArchive(ctx, s)
+	a, err := d.keptOrFetched(ctx, s, func() []string { return append([]string{os.TempDir()}, s.tempParents()...) })
 	if err != nil {
 		return nil, fmt.Errorf("fetch: %w", err)
 	}
@@ -98,18 +97,4 @@ func (d *deployer) plan(ctx context.Context, url string) (*preview.Plan, error) 
 	source = a.Source
 	p.Changes, err = s.Strategy.Diff(ctx, a.File)
 	return p, err
-}
-
-// planArchive opens the archive where it has been kept for a rollback, or
-// fetches it. A kept one that is damaged is not taken.
-func (d *deployer) planArchive(ctx context.Context, s Spec) (Archive, error) {
-	if d.cached != nil {
-		if f, ok := d.cached.Find(s.Checksum.String()); ok {
-			if fetch.Verify(ctx, f, s.Checksum) == nil {
-				return Archive{File: f, Source: "the kept archive"}, nil
-			}
-			_ = f.Close()
-		}
-	}
-	return d.fetchTo(ctx, s, func(int64) []string { return append([]string{os.TempDir()}, s.tempParents()...) })
 }

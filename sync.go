@@ -17,7 +17,6 @@ import (
 	"stretcher/internal/process"
 	"stretcher/internal/strategy"
 	strategies "stretcher/internal/strategy/all"
-	"stretcher/internal/strategy/staging"
 	"stretcher/internal/text/failure"
 )
 
@@ -274,12 +273,12 @@ func (p places) Drop(dir *disk.Dir) error { return p.private.Drop(dir) }
 // errNoDest: what is unpacked is not deployed.
 var errNoDest = errors.New("there is no dest")
 
-// unpack unpacks an archive that is not deployed in one of places: on the file
-// system of their dest, where they have one.
-func (d *deployer) unpack(ctx context.Context, s Spec, a Archive, p places) (*staging.Tree, error) {
+// unpacking is what unpacking an archive that is not deployed is told: it goes
+// to one of places, on the file system of their dest, where they have one.
+func (d *deployer) unpacking(s Spec, a Archive, p places) *strategy.Target {
 	t := d.target(s, func() run { return run{spec: s, archive: a} })
 	t.NoDest, t.Place = errNoDest, p
-	return staging.Unpack(ctx, &t, a.File, p.dest != nil)
+	return &t
 }
 
 // removePrivate removes the run's private directories.

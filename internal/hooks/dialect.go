@@ -14,6 +14,8 @@ type Deployment struct {
 	Version     string // the manifest's version
 	Dest        string // "" = there is none
 	Tree        string // directory that hooks of this point work on; "" = there is none (yet)
+	Programs    string // directory that has the files that the manifest's hooks name; "" = there is none (yet)
+	Repository  string // takes its part, and that of Tree, where there is none: it holds the manifest; "" = none does
 	Annotations map[string]string
 	Commands    []string // the first word of each command line of the manifest
 	Environ     []string // NAME=value: the environment this program was started with

@@ -58,6 +58,11 @@ func Points() []Names {
 	}
 }
 
+// Early tells whether a run comes to the point before anything is unpacked.
+func (p Point) Early() bool {
+	return slices.Contains([]Point{Init, PreFetch, AuthFail, PreExtract}, p)
+}
+
 // Only says what must happen before a run comes to the point; "" = nothing: all
 // good runs do.
 func (p Point) Only() string {

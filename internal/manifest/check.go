@@ -56,8 +56,9 @@ func alternatives(names []string) string {
 
 // parse reads a manifest whose templates are filled in already, and checks all
 // that can be checked before anything is fetched. Warnings name keys that
-// nobody reads. The manifest is nil when there is a problem.
-func parse(doc *yamldoc.Document, rules Rules) (m *Manifest, warnings, problems []*yamldoc.Problem) {
+// nobody reads. The manifest is nil when there is a problem. alone says that
+// nothing but the archive has files for its hooks.
+func parse(doc *yamldoc.Document, rules Rules, alone bool) (m *Manifest, warnings, problems []*yamldoc.Problem) {
 	m = &Manifest{}
 	doc.Relaxed = true
 	warnings, problems = doc.Decode(m)
@@ -69,6 +70,9 @@ func parse(doc *yamldoc.Document, rules Rules) (m *Manifest, warnings, problems 
 	doubts, wrong := m.Hooks.Check("hooks")
 	doubts = append(doubts, m.unused(rules)...)
 	problems = append(m.check(rules), wrong...)
+	if alone {
+		problems = append(problems, m.Hooks.CheckPrograms("hooks", len(m.Src) > 0)...)
+	}
 	for _, p := range slices.Concat(doubts, problems) {
 		p.Line = lineOf(lines, p.Key)
 	}

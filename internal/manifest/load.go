@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	neturl "net/url"
+	"path/filepath"
 	"strings"
 
 	"stretcher/internal/policy"
@@ -30,6 +32,10 @@ type Loaded struct {
 	Raw  []byte // as it was fetched
 	Text []byte // with the values of templates filled in
 	URL  string // redacted
+	// Repository is the directory that holds a manifest which is in a file of
+	// this host: what its hooks name before the archive is there is in it.
+	// "" = there is none.
+	Repository string
 }
 
 // Load fetches, fills in, parses and checks the manifest at url, if the host
@@ -79,11 +85,11 @@ func (l *Loader) allow(first string) func(string) error {
 
 // read makes a manifest of bytes.
 func (l *Loader) read(raw []byte, url string) (*Loaded, error) {
-	loaded := &Loaded{Raw: raw, URL: redact.URL(url)}
+	loaded := &Loaded{Raw: raw, URL: redact.URL(url), Repository: repository(url)}
 	doc, text, problems := filled(raw, l.lookup)
 	if len(problems) == 0 {
 		var warnings []*yamldoc.Problem
-		loaded.Manifest, warnings, problems = parse(doc, l.Rules)
+		loaded.Manifest, warnings, problems = parse(doc, l.Rules, loaded.Repository == "")
 		if loaded.Manifest != nil {
 			l.keepSecret(loaded.Manifest)
 		}
@@ -172,4 +178,15 @@ func asError(data []byte, problems []*yamldoc.Problem) error {
 		hint = "only env and must_env are templates; a value that begins with {{ must be quoted"
 	}
 	return failure.Hinted(hint, failure.Malformed("%s", strings.Join(text, "; ")))
+}
+
+// repository is the directory that holds the manifest at url, "" unless it is
+// in a file. A manifest that must be signed has none: nobody vouches for what
+// lies beside it. When there are such manifests, that is said here.
+func repository(url string) string {
+	u, err := neturl.Parse(url)
+	if err != nil || u.Scheme != "file" {
+		return ""
+	}
+	return filepath.Dir(u.Path)
 }

@@ -47,7 +47,7 @@ func parsed(doc string) (m *Manifest, warnings []*yamldoc.Problem, err error) {
 	if problem != nil {
 		return nil, nil, asError([]byte(doc), []*yamldoc.Problem{problem})
 	}
-	m, warnings, problems := parse(tree, rules())
+	m, warnings, problems := parse(tree, rules(), false)
 	if len(problems) > 0 {
 		err = asError([]byte(doc), problems)
 	}
@@ -208,7 +208,7 @@ func TestPod(t *testing.T) {
 		tree, _ := yamldoc.Parse([]byte(doc))
 		r := rules()
 		r.Pod = true
-		m, _, problems := parse(tree, r)
+		m, _, problems := parse(tree, r, false)
 		if (m != nil) != (want == "") || want != "" && (len(problems) != 1 || !strings.Contains(problems[0].Error(), want)) {
 			t.Errorf("%q: %v, want %q", doc, problems, want)
 		}

@@ -145,3 +145,42 @@ func TestContainerHookOfDeadRun(t *testing.T) {
 	m.deploy(m.manifest(" {}\n")).wants(0, `died in step "pre_fetch"`)
 	m.noContainers()
 }
+
+// TestContainerOfRepository: a manifest in a file has its directory for
+// repository before anything is unpacked, as porter's has.
+func TestContainerOfRepository(t *testing.T) {
+	m := newContainerMachine(t)
+	m.write("path/to/hook", m.read("app/hook/hook"))
+	m.write("path/to/Dockerfile", strings.Replace(fromScratch, "ENTRY",
+		"ENV DO=\"env FOO BAZ;read /repo_root/beside;append /repo_root/written yes\"\nENTRY", 1))
+	m.write("beside", "the manifest")
+	url := m.manifest(`
+  pre_pack:
+  - dockerfile: path/to/Dockerfile
+    environment:
+      FOO: bar
+      BAZ:
+`)
+	run := func() *deployment {
+		return m.run([]string{"BAZ=passed"}, "--config", m.path("policy.yml"), "--force", url)
+	}
+	run().wants(0, `pre_pack\[0\]: FOO="bar" true`,
+		`pre_pack\[0\]: BAZ="\[BAZ\]" true`, `pre_pack\[0\]: read "the manifest"`)
+	if got := m.read("written"); got != "yes\n" {
+		t.Errorf("the hook has written %q beside the manifest", got)
+	}
+	for _, name := range []string{"path/to/Dockerfile", "path/to/hook", "path/to", "path"} {
+		info, err := os.Stat(m.path(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(m.path(name), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		run().wants(4, `error: pre_fetch: porter hook "pre_pack\[0\]": dockerfile: not trusted: ".*" may be written by`)
+		if err := os.Chmod(m.path(name), info.Mode()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.noContainers()
+}

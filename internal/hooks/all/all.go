@@ -130,6 +130,10 @@ func (s *Set) PrepareNamed(dir func(what string) (string, error)) error { return
 // Mounts tells whether a container runs by itself during a deployment.
 func (s *Set) Mounts() bool { return s.mounts }
 
+// Late tells whether hooks of the manifest name files of the archive that are
+// needed after the sync.
+func (s *Set) Late() bool { return s.porter.Lists.Late() }
+
 // At returns the hooks of a point in the order in which they run. Doubts hide
 // none of them; an error ends the run.
 func (s *Set) At(p hooks.Point, d hooks.Deployment) (list []hooks.Hook, doubts []error, err error) {

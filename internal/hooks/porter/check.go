@@ -79,8 +79,8 @@ func (c *checker) add(key, value, format string, args ...any) {
 func (c *checker) check() {
 	c.kind()
 	c.plugin()
-	c.local("dockerfile", c.entry.Dockerfile)
-	c.local("path", c.entry.Path)
+	c.below("dockerfile", c.entry.Dockerfile)
+	c.below("path", c.entry.Path)
 	c.environment()
 	if r := c.entry.RunCondition; r != "" && stepBefore(c.list) == "" {
 		c.add("run_condition", string(r), "is only for hooks that run after a step: post_pack, post_provision, "+
@@ -130,8 +130,8 @@ func (c *checker) plugin() {
 	}
 }
 
-// local checks that a path cannot lead out of its tree by its name alone.
-func (c *checker) local(key, path string) {
+// below checks that a path cannot lead out of its tree by its name alone.
+func (c *checker) below(key, path string) {
 	switch {
 	case path == "":
 	case !filepath.IsLocal(path), strings.ContainsRune(path, 0):

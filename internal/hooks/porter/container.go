@@ -119,31 +119,6 @@ func (e *Engine) run(ctx context.Context, s hooks.Streams, j job, image, envFile
 	return res, err
 }
 
-// below returns the real path of the file name below dir, which no symbolic
-// link may lead out of.
-func below(dir, name string) (string, os.FileInfo, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return "", nil, err
-	}
-	defer root.Close()
-	info, err := root.Stat(name)
-	if err != nil {
-		return "", nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return "", nil, fmt.Errorf("%q is not a file", name)
-	}
-	path, err := filepath.EvalSymlinks(filepath.Join(dir, name))
-	return path, info, err
-}
-
-// contextOf is the directory of a dockerfile as it is named: a dockerfile may
-// be a link to a shared one, and still belongs to the hook beside it.
-func contextOf(dir, dockerfile string) (string, error) {
-	return filepath.EvalSymlinks(filepath.Join(dir, filepath.Dir(dockerfile)))
-}
-
 // plain makes of any text a part of a container's name.
 func plain(s string) string {
 	return strings.Trim(strings.Map(func(r rune) rune {

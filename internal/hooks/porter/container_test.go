@@ -120,6 +120,22 @@ func TestContainer(t *testing.T) {
 	c.nothingLeft(t)
 }
 
+// TestContainerOfTheCopy: an image is built from the copy of the archive, not
+// from what is deployed, and what is deployed is mounted.
+func TestContainerOfTheCopy(t *testing.T) {
+	c := newContainers(t, `
+  post_promote: [{dockerfile: hook/Dockerfile, environment: {DO: read /repo_root/file}}]
+`)
+	c.scope.Programs, c.scope.Tree = c.scope.Tree, t.TempDir()
+	write(t, filepath.Join(c.scope.Tree, "file"), "deployed", 0o644)
+	write(t, filepath.Join(c.scope.Tree, "hook/Dockerfile"), "FROM scratch\nCOPY evil /\n", 0o644)
+	write(t, filepath.Join(c.scope.Tree, "hook/hook"), "evil", 0o755)
+	if err := c.at(t, hooks.PostLaunch, false); err != nil || !strings.Contains(c.log.String(), `read "deployed"`) {
+		t.Errorf("%v\n%s", err, &c.log)
+	}
+	c.nothingLeft(t)
+}
+
 // nothingLeft checks that no container and no private file is left.
 func (c *containers) nothingLeft(t *testing.T) {
 	t.Helper()

@@ -135,8 +135,9 @@ func (d *Dialect) fill(h *hooks.Hook, e *Entry, s scope) {
 	}
 	hook := h.Name
 	switch {
-	case s.Tree == "" && e.Repo == "" && e.Run == "":
-		h.Problem = fmt.Errorf("%q is a file of the tree, and there is no tree at this point: use repo or run", e.What())
+	case s.origin().dir == "" && e.Repo == "" && e.Run == "":
+		h.Problem = fmt.Errorf("%q is a file of the archive, and that is not unpacked at this point: use repo or run",
+			e.What())
 	case e.Container():
 		h.Detached = true
 		h.Run = func(ctx context.Context, st hooks.Streams) (process.Result, error) {
@@ -147,24 +148,24 @@ func (d *Dialect) fill(h *hooks.Hook, e *Entry, s scope) {
 	default:
 		// Not resolved before it runs: an earlier hook may make it.
 		h.Run = func(ctx context.Context, st hooks.Streams) (process.Result, error) {
-			return d.program(ctx, st, e.Path, s.Tree, env)
+			return d.program(ctx, st, e.Path, s, env)
 		}
 	}
 }
 
-// program runs an executable of the tree, in the tree.
+// program runs an executable of the archive, in the tree.
 func (d *Dialect) program(
-	ctx context.Context, s hooks.Streams, name, tree string, env []string,
+	ctx context.Context, st hooks.Streams, name string, s scope, env []string,
 ) (process.Result, error) {
-	path, info, err := below(tree, name)
+	path, mode, err := s.origin().file(name)
 	if err != nil {
 		return process.Result{Exit: -1}, err
 	}
-	if info.Mode()&0o111 == 0 {
+	if mode&0o111 == 0 {
 		return process.Result{Exit: -1}, fmt.Errorf("%q is not executable", name)
 	}
-	return started(ctx, s, process.Command{
-		Path: path, Dir: tree, Env: env, Stdout: s.Stdout, Stderr: s.Stderr, Grace: d.Grace,
+	return started(ctx, st, process.Command{
+		Path: path, Dir: cmp.Or(s.Tree, s.Repository), Env: env, Stdout: st.Stdout, Stderr: st.Stderr, Grace: d.Grace,
 	})
 }
 
@@ -173,22 +174,25 @@ func (d *Dialect) contain(
 	ctx context.Context, st hooks.Streams, hook string, e *Entry, s scope, env []string,
 ) (process.Result, error) {
 	failed := process.Result{Exit: -1}
-	dir, commit := s.Tree, ""
-	if e.Repo != "" {
+	from, tree, commit := s.origin(), cmp.Or(s.Tree, s.Repository), ""
+	switch {
+	case e.Repo != "":
+		from = origin{}
 		var err error
-		if dir, commit, err = d.Plugins.Checkout(ctx, st, e.Repo, e.Ref); err != nil {
+		if from.dir, commit, err = d.Plugins.Checkout(ctx, st, e.Repo, e.Ref); err != nil {
 			return failed, err
 		}
+	case from.judge:
+		tree = from.dir
 	}
-	file, _, err := below(dir, e.dockerfile())
+	file, _, err := from.file(e.dockerfile())
 	if err != nil {
 		return failed, fmt.Errorf("dockerfile: %w", err)
 	}
-	buildDir, err := contextOf(dir, e.dockerfile())
+	buildDir, err := from.context(e.dockerfile())
 	if err != nil {
 		return failed, fmt.Errorf("dockerfile: %w", err)
 	}
-	tree := s.Tree
 	if tree != "" {
 		if tree, err = filepath.Abs(tree); err != nil {
 			return failed, err

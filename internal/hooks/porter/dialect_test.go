@@ -40,6 +40,7 @@ func newBench(t *testing.T, lists string) *bench {
 	t.Cleanup(func() { log.Close() })
 	b.Mask = log.Mask
 	b.scope = hooks.Deployment{Tree: t.TempDir(), Name: "app", Version: "7", Environ: os.Environ()}
+	b.scope.Programs = b.scope.Tree // as it is staged
 	b.runner = &hooks.Runner{Log: log, Record: func(o hooks.Outcome) { b.outcomes = append(b.outcomes, o) }}
 	return b
 }
@@ -123,10 +124,10 @@ func TestProgramsThatCannotRun(t *testing.T) {
 }
 
 func TestNoTreeYet(t *testing.T) {
-	for entry, want := range map[string]string{"dockerfile: D": `"D" is a file of the tree`,
-		"path: p": `"p" is a file of the tree`, "run: 'true'": ""} {
+	for entry, want := range map[string]string{"dockerfile: D": `"D" is a file of the archive`,
+		"path: p": `"p" is a file of the archive`, "run: 'true'": ""} {
 		b := newBench(t, "  pre_pack: [{"+entry+"}]\n")
-		b.scope.Tree = ""
+		b.scope.Tree, b.scope.Programs = "", ""
 		err := b.at(t, hooks.PreFetch, false)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %v, want %q", entry, err, want)
