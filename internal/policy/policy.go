@@ -241,7 +241,7 @@ func allowURL(what, raw string, prefixes []string) error {
 		return nil
 	}
 	u, err := url.Parse(raw)
-	if err == nil && !dotted(u.Path) {
+	if err == nil && !ambiguous(u) {
 		for _, prefix := range prefixes {
 			if below(u, prefix) {
 				return nil
@@ -251,22 +251,45 @@ func allowURL(what, raw string, prefixes []string) error {
 	return fmt.Errorf("%w: %s %q is not allowed", ErrRefused, what, redact.URL(raw))
 }
 
-// dotted reports whether a server might take the path for another one.
-func dotted(p string) bool {
-	for _, element := range strings.Split(p, "/") {
-		if element == ".." || element == "." {
+// ambiguous reports whether a server might take the path for another one: it
+// may decode it once more or not at all, take a backslash for a slash, and cut
+// off what follows a semicolon.
+func ambiguous(u *url.URL) bool {
+	for _, element := range strings.Split(u.Path, "/") {
+		if name, _, _ := strings.Cut(element, ";"); name == ".." || name == "." {
 			return true
 		}
 	}
-	return false
+	if !isHTTP(u) {
+		return false // decoded once, by us; the rest is a name
+	}
+	sent := strings.ToLower(u.EscapedPath())
+	for _, code := range []string{"%2f", "%5c", "%2e", "%25", "%3b", "%00", "\\"} {
+		if strings.Contains(sent, code) {
+			return true
+		}
+	}
+	return strings.Contains(u.Path, "\\")
 }
 
+func isHTTP(u *url.URL) bool { return u.Scheme == "http" || u.Scheme == "https" }
+
 // below reports whether u is the URL prefix or below it. Scheme and host must
-// be equal, so that "https://a" does not allow "https://a.example".
+// be equal, so that "https://a" does not allow "https://a.example". Upper and
+// lower case are one in the names of hosts, and two in those of buckets.
 func below(u *url.URL, prefix string) bool {
 	p, err := url.Parse(prefix)
-	return err == nil && u.Scheme == p.Scheme && u.Opaque == "" && strings.EqualFold(u.Host, p.Host) &&
-		belowPath(u.Path, path.Join("/", p.Path))
+	if err != nil || u.Scheme != p.Scheme || u.Opaque != "" {
+		return false
+	}
+	if u.Host != p.Host && !(isHTTP(u) && strings.EqualFold(u.Host, p.Host)) {
+		return false
+	}
+	name := u.Path
+	if u.Scheme == "s3" || u.Scheme == "gs" { // a key never begins with a slash
+		name = "/" + strings.TrimLeft(name, "/")
+	}
+	return belowPath(name, path.Join("/", p.Path))
 }
 
 func belowPath(name, prefix string) bool {

@@ -115,6 +115,8 @@ func TestAllowedURLs(t *testing.T) {
 		"https://h.example@evil/apps/a.yml": false,
 		"http://h.example/apps/a.yml":       false,
 		"https://h.example:8443/apps/a.yml": false,
+		"s3://DEPLOYS/a.yml":                false,
+		"s3://Deploys/a.yml":                false,
 		"file:///etc/x":                     false,
 		":":                                 false,
 	} {
@@ -123,6 +125,49 @@ func TestAllowedURLs(t *testing.T) {
 		}
 		if err := p.Source(raw); err != nil {
 			t.Errorf("%q: no list of sources, but %v", raw, err)
+		}
+	}
+}
+
+// TestAmbiguousPaths: what one server decodes, and another one does not, is in
+// no place. Names of objects and files are decoded once and stand for
+// themselves.
+func TestAmbiguousPaths(t *testing.T) {
+	p := &Policy{Allow: Allow{Manifests: []string{
+		"http://h/deploys/", "https://h/", "s3://b/web", "gs://b/web", "file:///srv/deploys",
+	}}}
+	for raw, want := range map[string]bool{
+		"http://h/deploys%2Fevil.yml":         false,
+		"http://h/deploys/a%2fb.yml":          false,
+		"http://h/deploys/..%5cx":             false,
+		"http://h/deploys/..\\x":              false,
+		"http://h/deploys/a\\..\\..\\x":       false,
+		"http://h/deploys/..;/x":              false,
+		"http://h/deploys/..;a=b/x":           false,
+		"http://h/deploys/.;/../x":            false,
+		"http://h/deploys/..%3b/x":            false,
+		"http://h/deploys/%252e%252e/x":       false,
+		"http://h/deploys/%2e%2e/x":           false,
+		"http://h/deploys/.%2E/x":             false,
+		"http://h/deploys/x%00.yml":           false,
+		"https://h/%2e%2e%2fx":                false,
+		"https://h/a%20b.yml":                 true,
+		"http://h/deploys/v1;x=y/app.yml":     true,
+		"http://h/deploys/b%C3%BCro/app.yml":  true,
+		"http://h/deploys/app.yml?q=%2f..%2f": true,
+		"s3://b/web%2fapp.yml":                true,
+		"s3://b//web/app.yml":                 true,
+		"s3://b///web/app.yml":                true,
+		"s3://b/web/100%25.yml":               true,
+		"s3://b//secret/app.yml":              false,
+		"s3://b/web/..%2fsecret":              false,
+		"gs://B/web/app.yml":                  false,
+		"gs://b//web/app.yml":                 true,
+		"file:///srv/deploys/100%25.yml":      true,
+		"file:///srv/deploys/..%2f..%2fetc/x": false,
+	} {
+		if err := p.Manifest(raw); (err == nil) != want || err != nil && !errors.Is(err, ErrRefused) {
+			t.Errorf("%q: %v", raw, err)
 		}
 	}
 }

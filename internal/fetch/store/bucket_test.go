@@ -82,6 +82,22 @@ func TestS3Region(t *testing.T) {
 	}
 }
 
+// TestS3LeadingSlashes: s3://bucket//key is the key that v1.x asked for.
+func TestS3LeadingSlashes(t *testing.T) {
+	srv := testparts.S3(t)
+	srv.Put(t, "bucket", "dir/key", []byte("x"))
+	noAWS(t, srv.Env()...)
+	set := NewSet(Options{})
+	defer set.Close()
+	for _, url := range []string{
+		"s3://bucket/dir/key", "s3://bucket//dir/key", "s3://bucket////dir/key", "s3://bucket/%2Fdir/key",
+	} {
+		if _, got := readAll(t, set, url, Position{}); string(got) != "x" {
+			t.Errorf("%s: got %q", url, got)
+		}
+	}
+}
+
 // TestS3Answers has a server say what versitygw can't be made to say.
 func TestS3Answers(t *testing.T) {
 	const doc = "<Error><Code>%CODE%</Code><Message>words\nof the server</Message></Error>"

@@ -168,5 +168,7 @@ func checkBucket(u *url.URL) error {
 	return nil
 }
 
-// key is the object's name in its bucket, percent-encoding undone.
-func key(u *url.URL) string { return strings.TrimPrefix(u.Path, "/") }
+// key is the object's name in its bucket, percent-encoding undone. It never
+// begins with a slash: many manifests are made by putting together a prefix
+// that ends in one and a name that begins with one.
+func key(u *url.URL) string { return strings.TrimLeft(u.Path, "/") }

@@ -16,6 +16,8 @@ func TestCheck(t *testing.T) {
 		{"http://[::1]:80/", ""},
 		{"s3://bucket/dir/app.tar?versionId=1", ""},
 		{"gs://bucket/app.tar", ""},
+		{"s3://bucket//app.tar", ""},
+		{"s3://bucket//", "no key"},
 
 		{"file://host/srv/app.tar", `host "host"`},
 		{"file:app.tar", "no absolute path"},
