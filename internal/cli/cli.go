@@ -18,11 +18,13 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/outlet"
 	"stretcher/internal/text/printable"
 )
 
@@ -51,6 +53,7 @@ type app struct {
 	actions Actions
 	root    *cobra.Command
 	line    line // the command line as it was read
+	wait    *outlet.Patience
 	host    Host
 	version bool
 	status  int
@@ -65,10 +68,18 @@ func newApp(p Process, actions Actions) *app {
 	return a
 }
 
+// maxHeldUp is how long output that nobody takes may hold up a program that
+// has been told to end. What is said after that has a moment more.
+const maxHeldUp = 4500 * time.Millisecond
+
 // Main reads the command line, does what it asks for, and returns the exit
 // status.
 func Main(ctx context.Context, p Process, actions Actions) int {
-	return newApp(p, actions).main(ctx)
+	wait := outlet.NewPatience(ctx, maxHeldUp)
+	p.Stdout, p.Stderr = outlet.New(p.Stdout, wait), outlet.New(p.Stderr, wait)
+	a := newApp(p, actions)
+	a.wait = wait
+	return a.main(ctx)
 }
 
 func (a *app) main(ctx context.Context) int {
@@ -123,6 +134,6 @@ func reportTo(w io.Writer, err error) {
 
 // isTerminal tells whether a stream is a terminal.
 func isTerminal(stream any) bool {
-	f, ok := stream.(*os.File)
-	return ok && f != nil && term.IsTerminal(int(f.Fd()))
+	f := outlet.File(stream)
+	return f != nil && term.IsTerminal(int(f.Fd()))
 }

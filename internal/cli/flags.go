@@ -85,6 +85,7 @@ func annotate(f *pflag.FlagSet, name, what string) {
 // settings completes what a command was told with what holds for all.
 func (a *app) settings(s Settings) Settings {
 	s.Host, s.Stdout, s.Stderr = a.host, a.Stdout, a.Stderr
+	s.wait = a.wait
 	s.Bar = s.Progress == "auto" && isTerminal(s.Stderr)
 	return s
 }

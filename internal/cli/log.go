@@ -10,6 +10,7 @@ import (
 	"stretcher/internal/disk"
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/outlet"
 	"stretcher/internal/text/redact"
 )
 
@@ -19,6 +20,7 @@ type Log struct {
 	Format   string
 	Progress string // auto or never
 	Bar      bool   // show a bar on standard error
+	wait     *outlet.Patience
 }
 
 // Open opens the log on screen and, where asked for, in a file. A file that
@@ -30,7 +32,7 @@ func (o Log) Open(screen ...io.Writer) (*runlog.Log, func()) {
 	var err error
 	if o.File != "" {
 		if file, err = openLogFile(o.File); err == nil {
-			opts.Writers = append(opts.Writers, file)
+			opts.Writers = append(opts.Writers, outlet.New(file, o.wait))
 		}
 	}
 	log := runlog.New(opts)

@@ -31,7 +31,7 @@ func (o *rootOptions) answer(ctx context.Context) (int, error) {
 		return ExitGood, nil
 	}
 	_, err := fmt.Fprintln(o.Stdout, replyLine(reply))
-	return ExitGood, err
+	return Status(err), err
 }
 
 // replyLine makes one line of at most maxReply bytes, its end included.

@@ -42,7 +42,7 @@ func (s *Store) do(ctx context.Context, what string, fn func(*sql.DB) error) err
 // are not.
 func (s *Store) replace(ctx context.Context, cause error) error {
 	_ = s.db.Close() // nothing is left to save
-	if err := s.moveAside(cause); err != nil {
+	if err := s.moveAside(ctx, cause); err != nil {
 		return fmt.Errorf("%w; %w", err, cause)
 	}
 	if err := s.connect(ctx); err != nil {
@@ -56,17 +56,38 @@ func (s *Store) replace(ctx context.Context, cause error) error {
 	return nil
 }
 
+// lockDir locks the directory, which nobody does for long. It waits for that
+// no longer than for the database.
+func (s *Store) lockDir(ctx context.Context, dir *os.File) error {
+	for end := time.Now().Add(s.opts.BusyTimeout); ; {
+		err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR):
+			return os.NewSyscallError("flock", err)
+		case time.Now().After(end):
+			return ErrBusy
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
 // moveAside moves the database this store has open, unless another process
 // has done so already and there is a new one in its place. The lock on the
 // directory makes look and move one act.
-func (s *Store) moveAside(cause error) error {
+func (s *Store) moveAside(ctx context.Context, cause error) error {
 	dir, err := os.Open(filepath.Dir(s.path))
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
-	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
-		return os.NewSyscallError("flock", err)
+	if err := s.lockDir(ctx, dir); err != nil {
+		return err
 	}
 	now, err := os.Stat(s.path)
 	if errors.Is(err, fs.ErrNotExist) || (err == nil && !os.SameFile(now, s.file)) {

@@ -2,11 +2,15 @@ package history
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // damaged makes a database with some runs in it and overwrites part of it.
@@ -107,13 +111,38 @@ func TestWALIsMovedToo(t *testing.T) {
 	}
 	info, err := os.Stat(path)
 	must(t, err)
-	must(t, (&Store{path: path, file: info}).moveAside(ErrCorrupt))
+	must(t, (&Store{path: path, file: info}).moveAside(t.Context(), ErrCorrupt))
 	for _, suffix := range []string{"-wal", "-shm"} {
 		got, err := os.ReadFile(aside(t, path)[0] + suffix)
 		if err != nil || string(got) != "of the old one" {
 			t.Errorf("%s is %q, %v", suffix, got, err)
 		}
 	}
+}
+
+// Who holds the directory does not hold up who finds the damage.
+func TestDirectoryIsHeld(t *testing.T) {
+	path, _ := damaged(t, fill(100, whole))
+	must(t, unix.Flock(int(openDir(t, path).Fd()), unix.LOCK_EX))
+	opts := Options{Warn: noWarning(t), BusyTimeout: time.Millisecond}
+	if _, err := Open(t.Context(), path, opts); !errors.Is(err, ErrBusy) {
+		t.Errorf("error %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s := &Store{path: path, opts: Options{BusyTimeout: time.Hour}}
+	if err := s.lockDir(ctx, openDir(t, path)); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// openDir opens the directory once more: the lock belongs to what was opened.
+func openDir(t *testing.T, path string) *os.File {
+	t.Helper()
+	dir, err := os.Open(filepath.Dir(path))
+	must(t, err)
+	t.Cleanup(func() { _ = dir.Close() })
+	return dir
 }
 
 // Two stores find the same damage; the second must not move the new database
