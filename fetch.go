@@ -170,6 +170,20 @@ func (p provider) current(ctx context.Context, s Spec) Archive {
 	return Archive{}
 }
 
+// knownOf is what the last good run has recorded of the content of dest's
+// files. What nothing is known of is compared by content.
+func (p provider) knownOf(s Spec) *tree.Contents {
+	good, ok := p.journal.LastGood(s.Manifest.Dest)
+	if !ok || good.Tree == "" || s.Dest == nil || s.Dest.Dir == nil {
+		return tree.NewContents()
+	}
+	known, err := tree.LoadContents(p.journal.TreeOf(good.ID), s.Dest.Dir.Root())
+	if err != nil { // which has been said when it was asked whether dest is current
+		return tree.NewContents()
+	}
+	return known
+}
+
 // describeDrift names the first differences and counts the rest.
 func describeDrift(drifts tree.Drifts) string {
 	var parts []string

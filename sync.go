@@ -40,6 +40,7 @@ func (d *deployer) open(s Spec, whole bool, told func() run) (Spec, error) {
 	}
 	var err error
 	s.Dest = dest
+	t.Contents = func() *tree.Contents { return d.knownOf(s) }
 	s.Strategy, err = strategies.List().New(s.SyncStrategy, t)
 	if err == nil && missing == nil {
 		err = d.judge(dest)
@@ -151,7 +152,8 @@ func (d *deployer) remember(ctx context.Context, s Spec, staged strategy.Staged)
 	}
 	skip, err := s.Strategy.Skip(staged.Excludes)
 	if err == nil {
-		err = s.withLive(func(live *os.Root) error { return tree.Save(ctx, live, skip, staged.Excludes, name) })
+		r := tree.Recorded{Skip: skip, Excludes: staged.Excludes, Contents: staged.Contents}
+		err = s.withLive(func(live *os.Root) error { return tree.Save(ctx, live, r, name) })
 	}
 	if err != nil {
 		d.log.Warn(failure.Sayf("dest can't be recorded, so the next run will deploy in full: %v", err))

@@ -44,6 +44,9 @@ func (c *Content) hole() int64 {
 	return max(0, c.pieces[0].Start-c.pos)
 }
 
+// Sparse tells whether the content has holes, which CopyTo keeps.
+func (c *Content) Sparse() bool { return c.sparse }
+
 // Read reads the content, holes as zeros; io.EOF at its end. Any other error
 // is the archive's or the context's and ends the scan, whatever is made of it.
 func (c *Content) Read(p []byte) (int, error) {

@@ -21,6 +21,7 @@ import (
 	"os"
 
 	"stretcher/internal/disk"
+	"stretcher/internal/disk/tree"
 )
 
 // Strategy is a way by which an archive becomes what is deployed. A value
@@ -134,6 +135,9 @@ const (
 type Staged struct {
 	Dir      *disk.Dir // nil: nothing is staged
 	Excludes []byte    // the text of the archive's exclude list, once it has been read
+
+	// Contents is what is known of the files of dest after the sync; nil = nothing.
+	Contents *tree.Contents
 }
 
 // Close closes the directory.

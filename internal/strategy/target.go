@@ -6,6 +6,7 @@ import (
 
 	"stretcher/internal/archive"
 	"stretcher/internal/disk"
+	"stretcher/internal/disk/tree"
 	"stretcher/internal/process"
 )
 
@@ -32,9 +33,25 @@ type Target struct {
 	// Package all sets it.
 	Others func() []Deployments
 
+	Last
 	Source
 	Tools
 	Options
+}
+
+// Last is what is known of the deployment that dest holds.
+type Last struct {
+	// Contents is what its record knows of the files in dest. nil: nothing
+	// is known; a new one does.
+	Contents func() *tree.Contents
+}
+
+// KnownContents is what is known of the files in dest, to be added to.
+func (t *Target) KnownContents() *tree.Contents {
+	if t.Contents == nil {
+		return tree.NewContents()
+	}
+	return t.Contents()
 }
 
 // Source is what is known of the archive.

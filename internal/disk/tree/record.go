@@ -3,30 +3,35 @@ package tree
 import (
 	"bufio"
 	"context"
-	"encoding/gob"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"time"
+
+	"stretcher/internal/disk/confined"
 )
 
 // ErrRecord: a record can't be read.
 var ErrRecord = errors.New("unreadable record")
 
-// header is the beginning of a record. The entries follow, and an empty one
-// at the end.
-type header struct{ Excludes []byte }
+// Recorded is what is recorded beside the entries of a tree.
+type Recorded struct {
+	Skip     Skip
+	Excludes []byte    // the text of the exclude list that was in the archive: what Skip is made of
+	Contents *Contents // what is known of the files; nil = nothing
+}
 
 // Save records the tree below an open directory in the file name, completely
-// or not at all. excludes is the text of the exclude list that was in the
-// archive.
-func Save(ctx context.Context, root *os.Root, skip Skip, excludes []byte, name string) error {
+// or not at all.
+func Save(ctx context.Context, root *os.Root, r Recorded, name string) error {
 	tmp := name + ".new"
 	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("record tree: %w", err)
 	}
-	err = errors.Join(write(ctx, f, root, skip, excludes), f.Close())
+	err = errors.Join(write(ctx, f, root, r), f.Close())
 	if err == nil {
 		err = os.Rename(tmp, name)
 	}
@@ -37,16 +42,39 @@ func Save(ctx context.Context, root *os.Root, skip Skip, excludes []byte, name s
 	return nil
 }
 
-func write(ctx context.Context, f io.Writer, root *os.Root, skip Skip, excludes []byte) error {
+// write writes the record. What is changed while that is done, or in the same
+// moment, may be changed once more without a trace: of such files the time of
+// change is not told.
+func write(ctx context.Context, f io.Writer, root *os.Root, r Recorded) error {
+	began := time.Now().UnixNano()
+	Settle(began)
 	w := bufio.NewWriterSize(f, 64<<10)
-	enc := gob.NewEncoder(w)
-	if err := enc.Encode(header{excludes}); err != nil {
+	enc := &encoder{w: w}
+	var key [keySize]byte
+	if r.Contents != nil {
+		key = r.Contents.key
+	}
+	enc.header(key, r.Excludes)
+	err := walk(ctx, root, r.Skip, func(e *Entry, at spot) error {
+		if !e.Mode.IsRegular() {
+			enc.entry(e, nil, false)
+			return nil
+		}
+		var sums []Sum
+		known := false
+		if r.Contents != nil {
+			sums, known = r.Contents.Of(at.st)
+		}
+		if r.Contents.isChanged(at.st) || e.CTime > began && e.CTime <= time.Now().UnixNano() {
+			e.CTime, known = 0, false
+		}
+		enc.entry(e, sums, known)
+		return nil
+	})
+	if err != nil {
 		return err
 	}
-	if err := walk(ctx, root, skip, func(e Entry) error { return enc.Encode(&e) }); err != nil {
-		return err
-	}
-	return errors.Join(enc.Encode(&Entry{}), w.Flush())
+	return enc.end()
 }
 
 // maxShown is how many differences are named.
@@ -55,7 +83,7 @@ const maxShown = 3
 // Drift is one difference between a recorded tree and what is there.
 type Drift struct {
 	Path string
-	What string // "missing", "extra", "size", "time", "mode", "owner", "type" or "link"
+	What string // "missing", "extra", "size", "time", "mode", "owner", "type", "link" or "changed"
 }
 
 // Drifts are the differences between a recorded tree and what is there.
@@ -71,23 +99,21 @@ func (d *Drifts) add(path, what string) {
 }
 
 // Check compares the tree below an open directory with what was recorded in
-// the file name; skip makes its function of the recorded excludes. The error
-// is ErrRecord when the record is the trouble, not the tree.
+// the file name; skip makes its function of the recorded excludes. A file that
+// only its time of change tells from the recorded one is the same if its
+// content is known to be. The error is ErrRecord when the record is the
+// trouble, not the tree.
 func Check(ctx context.Context, name string, root *os.Root, skip func(list []byte) (Skip, error)) (Drifts, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return Drifts{}, broken(err)
-	}
-	defer f.Close()
-	c := comparison{dec: gob.NewDecoder(bufio.NewReaderSize(f, 64<<10))}
-	var h header
-	if err := c.dec.Decode(&h); err != nil {
-		return Drifts{}, broken(err)
-	}
-	leaveOut, err := skip(h.Excludes)
+	r, err := openRecord(name)
 	if err != nil {
 		return Drifts{}, err
 	}
+	defer r.close()
+	leaveOut, err := skip(r.excludes)
+	if err != nil {
+		return Drifts{}, err
+	}
+	c := comparison{decoder: r}
 	if err := c.next(); err != nil {
 		return Drifts{}, err
 	}
@@ -99,44 +125,58 @@ func Check(ctx context.Context, name string, root *os.Root, skip func(list []byt
 
 // comparison goes through a record along with the tree that is there.
 type comparison struct {
-	dec    *gob.Decoder
-	was    Entry // the next recorded one; its path is "" at the end
-	drifts Drifts
+	*decoder // its entry is the next recorded one
+	drifts   Drifts
+	code     *Contents // nil before it is needed
+	block    []byte
 }
 
 func broken(err error) error { return fmt.Errorf("%w: %w", ErrRecord, err) }
 
-func (c *comparison) next() error {
-	c.was = Entry{}
-	err := c.dec.Decode(&c.was)
-	if err == io.EOF { // the empty entry ends a record
-		err = io.ErrUnexpectedEOF
-	}
-	if err != nil {
-		return broken(err)
-	}
-	return nil
-}
-
 // found compares an entry with the record.
-func (c *comparison) found(e Entry) error {
+func (c *comparison) found(e *Entry, at spot) error {
 	if err := c.upTo(e.Path); err != nil {
 		return err
 	}
-	if c.was.Path != e.Path {
+	if c.entry.Path != e.Path {
 		c.drifts.add(e.Path, "extra")
 		return nil
 	}
-	if what := difference(c.was, e); what != "" {
+	if what := difference(&c.entry, e); what != "" {
 		c.drifts.add(e.Path, what)
+	} else if c.isTouched(e) && !c.isSame(at) {
+		c.drifts.add(e.Path, "changed")
 	}
 	return c.next()
 }
 
+// isTouched tells whether a file has been changed, or replaced, since it was
+// recorded, in whatever way.
+func (c *comparison) isTouched(e *Entry) bool {
+	return e.Mode.IsRegular() && (c.entry.CTime == 0 || e.CTime != c.entry.CTime || e.Inode != c.entry.Inode)
+}
+
+// isSame tells whether a file is known to have the recorded content.
+func (c *comparison) isSame(at spot) bool {
+	if c.sums == nil {
+		return false
+	}
+	f, err := confined.OpenFile(at.fd, at.name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	if c.code == nil {
+		c.code, c.block = withKey(c.key), make([]byte, BlockSize)
+	}
+	sums, err := c.code.SumFile(f, c.block)
+	return err == nil && slices.Equal(sums, c.sums)
+}
+
 // upTo notes as missing what is recorded before path; "" is behind all.
 func (c *comparison) upTo(path string) error {
-	for c.was.Path != "" && (path == "" || before(c.was.Path, path)) {
-		c.drifts.add(c.was.Path, "missing")
+	for c.entry.Path != "" && (path == "" || before(c.entry.Path, path)) {
+		c.drifts.add(c.entry.Path, "missing")
 		if err := c.next(); err != nil {
 			return err
 		}
@@ -158,7 +198,7 @@ func before(a, b string) bool {
 	return len(a) < len(b)
 }
 
-func difference(a, b Entry) string {
+func difference(a, b *Entry) string {
 	switch {
 	case a.Mode.Type() != b.Mode.Type():
 		return "type"

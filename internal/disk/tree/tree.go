@@ -2,11 +2,13 @@
 // changed since.
 //
 // Its words: an entry is a path with what rsync's quick check and a person
-// would compare: type, size, time, mode, owner, link target; a tree is the
-// entries below a directory and the directory itself, in walking order; drift
-// is the difference between a recorded tree and the one that is there. The
+// would compare: type, size, time, mode, owner, link target; and of a regular
+// file its inode and the time of its last change, which nobody can set; a tree
+// is the entries below a directory and the directory itself, in walking order;
+// drift is the difference between a recorded tree and the one that is there. The
 // size and time of directories are no part of it: they change with every file
-// that comes and goes, and those are compared by themselves.
+// that comes and goes, and those are compared by themselves. The content of a
+// file is known by the sums of its blocks: Contents.
 //
 // A tree is never held in memory: it is written while it is read, and compared
 // while both are.
@@ -35,14 +37,23 @@ type Entry struct {
 	UID   uint32
 	GID   uint32
 	Link  string // target of a symlink
+	Inode uint64 // of regular files
+	CTime int64  // of regular files: when content or metadata were changed last; 0 = that can't be told
 }
 
 // Skip tells whether a path (as in Entry.Path) and all below it is left out.
 type Skip func(path string, isDir bool) bool
 
+// spot is where an entry stands: at a name in an open directory.
+type spot struct {
+	fd   int
+	name string
+	st   *unix.Stat_t
+}
+
 // walk calls found for each entry of the tree below an open directory, in
 // walking order. A nil skip leaves nothing out.
-func walk(ctx context.Context, root *os.Root, skip Skip, found func(Entry) error) error {
+func walk(ctx context.Context, root *os.Root, skip Skip, found func(*Entry, spot) error) error {
 	w, err := confined.NewWalk(root)
 	if err != nil {
 		return fmt.Errorf("read tree: %w", err)
@@ -67,7 +78,7 @@ type reader struct {
 	ctx   context.Context
 	walk  *confined.Walk
 	skip  Skip
-	found func(Entry) error
+	found func(*Entry, spot) error
 	buf   [confined.MaxTarget]byte
 }
 
@@ -121,7 +132,7 @@ func (r *reader) tell(fd int, name, path string, st *unix.Stat_t) error {
 	}
 	switch {
 	case e.Mode.IsRegular():
-		e.Size = st.Size
+		e.Size, e.Inode, e.CTime = st.Size, st.Ino, st.Ctim.Nano()
 	case e.Mode&fs.ModeSymlink != 0:
 		target, err := confined.Readlink(fd, name, r.buf[:])
 		if err != nil {
@@ -129,5 +140,5 @@ func (r *reader) tell(fd int, name, path string, st *unix.Stat_t) error {
 		}
 		e.Link = string(target)
 	}
-	return r.found(e)
+	return r.found(&e, spot{fd, name, st})
 }

@@ -44,7 +44,7 @@ func skipPids(path string, _ bool) bool { return strings.HasSuffix(path, ".pid")
 func save(t testing.TB, dir string) (name string) {
 	t.Helper()
 	name = filepath.Join(t.TempDir(), "saved")
-	must(t, Save(t.Context(), open(t, dir), skipPids, []byte("*.pid"), name))
+	must(t, Save(t.Context(), open(t, dir), Recorded{Skip: skipPids, Excludes: []byte("*.pid")}, name))
 	return name
 }
 
@@ -111,7 +111,7 @@ func TestManyDrifts(t *testing.T) {
 
 func TestOwnerDrift(t *testing.T) {
 	for _, b := range []Entry{{Path: "x", GID: 1}, {Path: "x", UID: 2}} {
-		if what := difference(Entry{Path: "x"}, b); what != "owner" {
+		if what := difference(&Entry{Path: "x"}, &b); what != "owner" {
 			t.Errorf("%+v: %q", b, what)
 		}
 	}
@@ -128,7 +128,7 @@ func TestOrder(t *testing.T) {
 	root, err := os.OpenRoot(dir)
 	must(t, err)
 	defer root.Close()
-	must(t, walk(t.Context(), root, nil, func(e Entry) error {
+	must(t, walk(t.Context(), root, nil, func(e *Entry, _ spot) error {
 		if last != "" && (!before(last, e.Path) || before(e.Path, last)) {
 			t.Errorf("%q comes before %q", last, e.Path)
 		}
@@ -156,18 +156,18 @@ func TestSaveErrors(t *testing.T) {
 	to := filepath.Join(t.TempDir(), "saved")
 	closed := open(t, t.TempDir())
 	must(t, closed.Close())
-	if err := Save(t.Context(), closed, nil, nil, to); !errors.Is(err, os.ErrClosed) {
+	if err := Save(t.Context(), closed, Recorded{}, to); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("err = %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := Save(ctx, open(t, plant(t)), nil, nil, to); !errors.Is(err, context.Canceled) {
+	if err := Save(ctx, open(t, plant(t)), Recorded{}, to); !errors.Is(err, context.Canceled) {
 		t.Errorf("err = %v", err)
 	}
 	if left, _ := filepath.Glob(to + "*"); left != nil {
 		t.Errorf("left behind: %q", left)
 	}
-	if err := Save(t.Context(), open(t, plant(t)), nil, nil, "/no/such/dir/x"); err == nil {
+	if err := Save(t.Context(), open(t, plant(t)), Recorded{}, "/no/such/dir/x"); err == nil {
 		t.Error("saved to nowhere")
 	}
 }
@@ -179,7 +179,7 @@ func TestCheckErrors(t *testing.T) {
 	if _, err := Check(t.Context(), name, root, all); !errors.Is(err, os.ErrNotExist) || !errors.Is(err, ErrRecord) {
 		t.Errorf("err = %v", err)
 	}
-	must(t, Save(t.Context(), root, nil, nil, name))
+	must(t, Save(t.Context(), root, Recorded{}, name))
 	closed := open(t, dir)
 	must(t, closed.Close())
 	if _, err := Check(t.Context(), name, closed, all); !errors.Is(err, os.ErrClosed) || errors.Is(err, ErrRecord) {

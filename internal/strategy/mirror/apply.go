@@ -154,7 +154,7 @@ func (a *application) put(s *step) error {
 		return fmt.Errorf("put %q into place: %w", e.Path, err)
 	}
 	a.changed = true
-	return nil
+	return a.note(to, name, e)
 }
 
 // mend changes the metadata of what keeps its content.
@@ -172,6 +172,17 @@ func (a *application) mend(s *step) error {
 		return fmt.Errorf("change %q: %w", e.Path, err)
 	}
 	a.changed = true
+	return a.note(fd, name, e)
+}
+
+// note notes that a file which is known has been changed by ourselves.
+func (a *application) note(fd int, name string, e *archive.Entry) error {
+	if a.opts.Contents == nil || !e.Mode.IsRegular() {
+		return nil
+	}
+	if err := a.opts.Contents.Changed(fd, name); err != nil && !confined.IsMissing(err) {
+		return fmt.Errorf("look at %q: %w", e.Path, err)
+	}
 	return nil
 }
 

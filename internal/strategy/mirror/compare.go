@@ -285,32 +285,40 @@ func (c *comparison) meta(e *archive.Entry, st *unix.Stat_t) what {
 
 // content adds to w what there is to say of a regular file.
 func (c *comparison) content(e *archive.Entry, fd int, name string, st *unix.Stat_t, w what) (what, error) {
-	switch {
-	case e.Size != st.Size:
-		return w | isSize | isWrite, nil
-	case !c.opts.Checksum && w&isTime != 0:
-		return w | isWrite, nil
-	case !c.opts.Checksum:
+	switch c.opts.judge(e, st) {
+	case isWritten:
+		return c.opts.whyWritten(e, st, w) | isWrite, nil
+	case isKnown:
 		return w, nil
-	case e.MTime != st.Mtim.Nano(): // here rsync looks at the fraction too
+	}
+	if c.opts.Checksum && e.MTime != st.Mtim.Nano() { // here rsync looks at the fraction too
 		w |= isTime
 	}
-	differs, err := c.differs(e.Path, fd, name)
+	differs, err := c.differs(e.Path, fd, name, st)
 	if differs {
 		w |= isContent | isWrite
 	}
 	return w, err
 }
 
-func (c *comparison) differs(path string, fd int, name string) (bool, error) {
+func (c *comparison) differs(path string, fd int, name string, st *unix.Stat_t) (bool, error) {
 	if c.opts.Differs != nil {
-		return c.opts.Differs(path), nil
+		return c.opts.Differs(path, st), nil
+	}
+	if c.opts.Tree == nil {
+		return false, errors.New("there is no content to compare with")
 	}
 	f, err := confined.OpenFile(fd, name)
+	if errors.Is(err, unix.EACCES) {
+		return true, nil
+	}
 	if err != nil {
 		return false, err
 	}
 	defer f.Close()
 	same, err := c.pair.same(c.opts.Tree, path, f)
+	if errors.Is(err, unix.EACCES) {
+		return true, nil
+	}
 	return !same, err
 }

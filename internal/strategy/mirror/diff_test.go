@@ -45,7 +45,7 @@ func TestAgainstRsync(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	t.Logf("%d comparisons: %d from archives, %d by checksum, %d with excludes, %d refused; %d paths, %d changes",
+	t.Logf("%d comparisons: %d from archives, %d by content, %d with excludes, %d refused; %d paths, %d changes",
 		rounds, c.archives.Load(), c.checksums.Load(), c.excludes.Load(), c.refused.Load(), c.paths.Load(), c.changes.Load())
 	if c.changes.Load() < c.paths.Load()/10 || c.changes.Load() > c.paths.Load()*9/10 {
 		t.Error("too few or too many of the paths differ: the trees test little")
@@ -65,6 +65,16 @@ func envInt(t *testing.T, name string, def int) int {
 	return n
 }
 
+// how files are compared.
+type how string
+
+const (
+	quick      how = "quick"       // by size and time, as rsync does: what preview does for it
+	checksum   how = "checksum"    // by content, whatever the times are
+	content    how = "content"     // by time and content: the same as checksum, but for parts of seconds
+	equalTimes how = "equal times" // likewise, and all files have one time
+)
+
 // trial is one comparison.
 type trial struct {
 	t        *scope
@@ -72,7 +82,7 @@ type trial struct {
 	src      []node
 	dest     []node // nil: it is missing
 	patterns []string
-	checksum bool
+	how      how
 	archive  bool // ours reads an archive, not a directory
 	top      string
 }
@@ -88,16 +98,28 @@ func newTrial(t *testing.T, seed, round int) *trial {
 		trees = append(trees, tr.dest)
 	}
 	tr.patterns = randomPatterns(rnd, trees...)
-	tr.checksum = rnd.IntN(2) == 0
+	tr.how = pick(rnd, quick, checksum, content, equalTimes)
 	tr.archive = rnd.IntN(2) == 0 && os.Getuid() == 0 // for others Scan applies the umask
-	if tr.archive && !tr.checksum {
+	if tr.archive && tr.how == quick {
 		tr.honest()
+	}
+	if tr.how == equalTimes {
+		tr.one()
 	}
 	return tr
 }
 
+// one gives all files one time.
+func (tr *trial) one() {
+	for _, tree := range [][]node{tr.src, tr.dest} {
+		for i := range tree {
+			tree[i].mtime = 499162500e9
+		}
+	}
+}
+
 // honest takes out of dest what deceives the quick check where a hard link is
-// copied from it: the one difference from rsync that Stage documents.
+// copied from it: what is not known to have the content is not copied from.
 func (tr *trial) honest() {
 	for _, link := range tr.src {
 		for i := range tr.dest {
@@ -130,7 +152,8 @@ func (tr *trial) run(rsync string, c *counts) {
 	}
 	after := snapshot(tr.t, tr.path("B"))
 	want := snapshot(tr.t, tr.path("A"))
-	for _, p := range differences(want, after, true) {
+	files := tr.how == content
+	for _, p := range differences(wholeSeconds(want, files), wholeSeconds(after, files), true) {
 		tr.fail("%q:\nbefore %v\nrsync  %v\nours   %v", p, before[p], want[p], after[p])
 	}
 	tr.changes(plan, before, after)
@@ -138,14 +161,27 @@ func (tr *trial) run(rsync string, c *counts) {
 
 func (tr *trial) path(name string) string { return filepath.Join(tr.top, name) }
 
+// wholeSeconds leaves out the parts of seconds of the times of directories,
+// which get their own where a file in them is written anew, and perhaps files.
+func wholeSeconds(tree map[string]seen, files bool) map[string]seen {
+	whole := map[string]seen{}
+	for p, s := range tree {
+		if ns, err := strconv.ParseInt(s.mtime, 10, 64); err == nil && (s.dir || files) {
+			s.mtime = strconv.FormatInt(floorSecond(ns), 10)
+		}
+		whole[p] = s
+	}
+	return whole
+}
+
 func (tr *trial) fail(format string, args ...any) {
-	tr.t.Errorf("%s, patterns %q, checksum %v, archive %v: %s", tr.name, tr.patterns, tr.checksum, tr.archive,
+	tr.t.Errorf("%s, patterns %q, %s, archive %v: %s", tr.name, tr.patterns, tr.how, tr.archive,
 		fmt.Sprintf(format, args...))
 }
 
 func (tr *trial) rsync(rsync string) error {
 	args := []string{"-a", "--delete"}
-	if tr.checksum {
+	if tr.how != quick {
 		args = append(args, "--checksum")
 	}
 	for _, p := range tr.patterns {
@@ -173,7 +209,8 @@ func (tr *trial) refused(rsync, ours error, before map[string]seen) {
 }
 
 func (tr *trial) options() Options {
-	opts := Options{Checksum: tr.checksum, Owners: os.Getuid() == 0, Excludes: excludes(tr.t, tr.patterns...)}
+	opts := Options{Checksum: tr.how == checksum, Quick: tr.how == quick, Owners: os.Getuid() == 0}
+	opts.Excludes = excludes(tr.t, tr.patterns...)
 	opts.Warn = func(msg string) { tr.fail("warning: %s", msg) }
 	return opts
 }
@@ -286,7 +323,7 @@ func (tr *trial) count(c *counts, before map[string]seen, plan *Plan, err error)
 		n  *atomic.Int64
 		is bool
 	}{
-		{&c.archives, tr.archive}, {&c.checksums, tr.checksum},
+		{&c.archives, tr.archive}, {&c.checksums, tr.how != quick},
 		{&c.excludes, tr.patterns != nil}, {&c.refused, err != nil},
 	} {
 		if f.is {

@@ -131,6 +131,11 @@ func TestStale(t *testing.T) {
 	}{
 		{"longer", "z/same", func(dest string) error { return os.WriteFile(dest+"/z/same", []byte("other"), 0o644) }},
 		{"touched", "d/same", func(dest string) error { return os.Chtimes(dest+"/d/same", time.Time{}, time.Now()) }},
+		{"edited and its time put back", "z/same", func(dest string) error {
+			was, err := os.Stat(dest + "/z/same")
+			return errors.Join(err, os.WriteFile(dest+"/z/same", []byte("y"), 0o644),
+				os.Chtimes(dest+"/z/same", time.Time{}, was.ModTime()))
+		}},
 		{"gone", "z/same", func(dest string) error { return os.Remove(dest + "/z/same") }},
 		{"another type", "z/same", func(dest string) error {
 			return errors.Join(os.Remove(dest+"/z/same"), os.Symlink("b", dest+"/z/same"))
@@ -144,10 +149,11 @@ func TestStale(t *testing.T) {
 			top := tempDir(t)
 			dest, dir := filepath.Join(top, "dest"), filepath.Join(top, "staging")
 			plant(t, dest, parse(t, "a/ a/f=old a/gone= b=x d/ d/same=x gone/ gone/f= z/ z/same=x"))
-			entries, err := scan(t, tarball(t, src), dest, dir, &Options{})
+			opts := Options{}
+			entries, err := scan(t, tarball(t, src), dest, dir, &opts)
 			check(t, err)
 			check(t, x.change(dest))
-			plan, err := Compare(context.Background(), entries, place(t, dest), Options{})
+			plan, err := Compare(context.Background(), entries, place(t, dest), opts)
 			check(t, err)
 			err = failure(t, top, `"`+x.want+`" has changed in dest`,
 				func() error { return plan.Apply(context.Background(), place(t, dir)) })

@@ -12,18 +12,23 @@
 // the plan out by renames, changes of metadata and deletions, in this order. Whatever ends it, each path of
 // dest is old or new, and doing all of it again finishes the job.
 //
-// The rules are those of rsync 3.5.0, which a test compares with: a regular
-// file is the same when its size and the whole seconds of its time are; hard
-// links become files of their own; directories that hold excluded paths stay.
-// Symlinks in dest are never followed. In one thing it is more careful than
-// rsync: a mount point in dest that the tree does not have, or has as something
-// else than a directory, stays with all that is in it.
+// The rules are those of rsync 3.5.0, which a test compares with: hard links
+// become files of their own; directories that hold excluded paths stay.
+// Symlinks in dest are never followed. In three things it is more careful than
+// rsync. A regular file is the same when its size, the whole seconds of its
+// time and its content are: what the content of a file in dest is, a record
+// knows from when it was written, or else it is read. As root, what gets an
+// owner, or the setuid or setgid bit, is written anew, and so is a file with
+// several links: somebody who can write to the one that is there must not be
+// given more by that. And a mount point in dest that the tree does not have, or
+// has as something else than a directory, stays with all that is in it.
 //
 // All work is done below directories that the caller has opened; no name is
 // looked up from the root of the file system.
 //
 // It may import archive, for the table of a tree, filter, for the excludes,
-// disk, and text/printable. It knows nothing of manifests, strategies or releases.
+// disk, disk/tree, for what is known of contents, and text/printable. It knows
+// nothing of manifests, strategies or releases.
 package mirror
 
 import (
@@ -35,7 +40,10 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"stretcher/internal/archive"
+	"stretcher/internal/disk/tree"
 	"stretcher/internal/strategy/filter"
 	"stretcher/internal/text/printable"
 )
@@ -51,13 +59,19 @@ var (
 )
 
 // Options says what is compared and what is left alone. The zero value compares
-// all paths by size and time, and no owners.
+// all paths, and no owners.
 type Options struct {
 	// Excludes are the paths left alone on both sides, as by rsync's --exclude.
 	Excludes *filter.List
-	// Checksum compares the content of files of equal size, instead of their
-	// times. Compare then needs Differs or Tree.
+	// Checksum compares the content of files of equal size whatever their
+	// times are: one that has another time only gets that.
 	Checksum bool
+	// Quick takes files of equal size and time for the same, as rsync does
+	// without --checksum, and lets be mended in place what is not safe to be.
+	Quick bool
+	// Contents is what is known of the files in dest, and learns what becomes
+	// known. May be nil.
+	Contents *tree.Contents
 	// Owners compares and sets owners, save for those that are archive.NoID. It takes root.
 	Owners bool
 	// Protect names further paths, relative to dest, that are left alone as
@@ -69,11 +83,11 @@ type Options struct {
 	// another file system is mounted inside dest, and in staging; it is removed
 	// at once. Default ".mirror.tmp".
 	TempName string
-	// Differs tells, with Checksum, whether the content of a file that has the
-	// same size in dest is another: Stage.Differs.
-	Differs func(path string) bool
-	// Tree is, with Checksum and without Differs, a tree to compare content
-	// with: the one FromDir has read.
+	// Differs tells whether the content of a file in dest is another than that
+	// of the entry, or has not been compared: Stage.Differs.
+	Differs func(path string, st *unix.Stat_t) bool
+	// Tree is, without Differs, a tree to compare content with: the one FromDir
+	// has read.
 	Tree *os.Root
 }
 
@@ -114,7 +128,7 @@ func (k Kind) String() string {
 type Change struct {
 	Path  string   // relative; "" = dest itself
 	Kind  Kind     // what happens
-	What  []string // of Modify, what differs: "type", "size", "time", "content", "mode", "owner", "link"
+	What  []string // of Modify, what differs: "type", "size", "time", "content", "mode", "owner", "link", "links"
 	Dir   bool     // it is a directory, or was one if it is deleted
 	Bytes int64    // of content to be written
 }
@@ -154,12 +168,13 @@ const (
 	isMode
 	isOwner
 	isLink
+	isLinks  // a regular file has several
 	isWrite  // the path is made anew
 	isDir    // of opDelete, opMoved: a directory; of opChange: a directory is in the way
 	isWithin // of opDir: names in it come, go or are replaced
 )
 
-var whatNames = [...]string{"type", "size", "time", "content", "mode", "owner", "link"}
+var whatNames = [...]string{"type", "size", "time", "content", "mode", "owner", "link", "links"}
 
 func (w what) names() []string {
 	var s []string

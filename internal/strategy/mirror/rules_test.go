@@ -80,7 +80,7 @@ var rules = []struct {
 	{name: "size", src: "f=longer", dest: "f=x", changes: "change f (size)"},
 	{name: "time", src: "f=x@2", dest: "f=y", changes: "change f (time)"},
 	{name: "size and time", src: "f=xx@2", dest: "f=y", changes: "change f (size time)"},
-	{name: "content unseen", src: "f=x", dest: "f=y", want: "f=y"},
+	{name: "content", src: "f=x", dest: "f=y", changes: "change f (content)"},
 	{name: "content by checksum", checksum: true, src: "f=x", dest: "f=y", changes: "change f (content)"},
 	{name: "time by checksum", checksum: true, src: "f=x@2", dest: "f=x", changes: "change f (time)"},
 	{name: "size by checksum", checksum: true, src: "f=xy", dest: "f=x", changes: "change f (size)"},
@@ -241,7 +241,7 @@ func TestImplied(t *testing.T) {
 		{Path: "d", Mode: fs.ModeDir | 0o755, UID: archive.NoID, GID: archive.NoID, MTime: 7, Implied: true},
 		{Path: "d/f", Mode: 0o644, UID: archive.NoID, GID: archive.NoID, MTime: 1e18, Size: 1},
 	}
-	plan, err := Compare(context.Background(), entries, place(t, dest), Options{Owners: true})
+	plan, err := Compare(context.Background(), entries, place(t, dest), Options{Owners: true, Quick: true})
 	check(t, err)
 	if len(plan.steps) > 0 {
 		t.Errorf("steps %v", plan.steps)
@@ -249,7 +249,7 @@ func TestImplied(t *testing.T) {
 	check(t, plan.Apply(context.Background(), place(t, filepath.Join(top, "missing"))))
 
 	entries[2].Size++
-	plan, err = Compare(context.Background(), entries, place(t, dest), Options{Owners: true})
+	plan, err = Compare(context.Background(), entries, place(t, dest), Options{Owners: true, Quick: true})
 	check(t, err)
 	plant(t, filepath.Join(top, "staging"), parse(t, "d/ d/f=xx"))
 	check(t, plan.Apply(context.Background(), place(t, filepath.Join(top, "staging"))))
@@ -373,7 +373,8 @@ func TestPlanOnly(t *testing.T) {
 		plan, err := Compare(context.Background(), entries, place(t, dest), opts)
 		check(t, err)
 		want := map[bool]string{
-			false: "change a (time), change c (time), add d, add e, change h (time), change i (time), change j (size time)",
+			false: "change a (time), change c (time), add d, add e, change g (content), " +
+				"change h (time), change i (time), change j (size time)",
 			true: "change a (time content), change c (time), add d, add e, change g (content), " +
 				"change h (time content), change i (time content), change j (size time)",
 		}

@@ -3,7 +3,6 @@ package mirror
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 
@@ -11,19 +10,18 @@ import (
 
 	"stretcher/internal/archive"
 	"stretcher/internal/disk/confined"
+	"stretcher/internal/disk/tree"
 )
 
 var _ archive.Sink = (*Stage)(nil)
 
 // Stage takes the regular files of an archive that differ from dest while it
 // is scanned, and writes them, finished, at their paths below a directory.
+// What dest has is known, or read along with the archive; what is written, and
+// what was read, is known from then on.
 //
 // An excluded file is written without a look at dest: a hard link that is not
 // excluded may want its content later. Apply leaves it out.
-//
-// In one case the result is not that of rsync: a file of dest that deceives
-// the comparison by size and time is also what hard links to it are copied
-// from.
 type Stage struct {
 	opts    Options
 	to, dir *os.Root
@@ -31,25 +29,34 @@ type Stage struct {
 	dest    *confined.Walk // nil: nothing there
 	out     *confined.Walk // nil: nothing is written
 	always  []string
-	differs map[string]bool // with Checksum: of dest's size, but not its content; all that differ when nothing is written
+	differs map[string]bool // has dest's size, but not its content
 	last    string          // the directory asked for last,
 	skipped bool            // and whether it or a parent of it is excluded
-	pair    pair
+	digest  digest
 }
 
 // NewStage makes a stage that compares with dest, nil if that is missing, and
 // writes below dir, on the same file system. Without a dir it writes nothing
 // and only learns what Differs. Both stay the caller's to close.
 func NewStage(dest, dir *os.Root, opts Options) *Stage {
-	return &Stage{opts: opts, to: dest, dir: dir}
+	if opts.Contents == nil {
+		opts.Contents = tree.NewContents()
+	}
+	return &Stage{opts: opts, to: dest, dir: dir, digest: digest{contents: opts.Contents}}
 }
 
 // Always makes the stage write the file at path whatever dest has.
 func (s *Stage) Always(path string) { s.always = append(s.always, path) }
 
-// Differs is Options.Differs for Compare after the scan. When nothing is
-// written, a hard link counts as different if its content was not compared.
-func (s *Stage) Differs(path string) bool { return s.differs[path] }
+// Differs is Options.Differs for Compare after the scan. A file that was not
+// compared, or has changed since, differs.
+func (s *Stage) Differs(path string, st *unix.Stat_t) bool {
+	if s.differs[path] {
+		return true
+	}
+	_, known := s.opts.Contents.Of(st)
+	return !known
+}
 
 // Close gives back what the stage holds open. What it wrote stays.
 func (s *Stage) Close() error {
@@ -81,15 +88,19 @@ func (s *Stage) open() error {
 
 // File writes the content of e unless dest has it.
 func (s *Stage) File(e archive.Entry, content *archive.Content) error {
-	same, old, err := s.look(&e)
-	if err != nil || same {
+	if err := s.open(); err != nil {
 		return stageError(e.Path, err)
 	}
-	if old != nil {
-		defer old.Close()
-		return stageError(e.Path, s.compare(&e, content, old))
+	delete(s.differs, e.Path)
+	at, v, err := s.look(&e)
+	switch {
+	case err != nil || v == isKnown:
+	case v == isWritten || s.out != nil && slices.Contains(s.always, e.Path):
+		err = s.fresh(&e, content, at)
+	default:
+		err = s.compare(&e, content, at)
 	}
-	return stageError(e.Path, s.write(&e, content.CopyTo))
+	return stageError(e.Path, err)
 }
 
 func stageError(path string, err error) error {
@@ -99,34 +110,34 @@ func stageError(path string, err error) error {
 	return fmt.Errorf("stage %q: %w", path, err)
 }
 
-// look compares e with what dest has, as far as that needs no content. When it
-// needs it, it gives dest's file.
-func (s *Stage) look(e *archive.Entry) (same bool, old *os.File, err error) {
-	if err := s.open(); err != nil {
-		return false, nil, err
-	}
-	if slices.Contains(s.always, e.Path) || s.excluded(e.Path) {
-		return false, nil, nil
+// spot is where dest has a regular file.
+type spot struct {
+	fd   int
+	name string
+	st   unix.Stat_t
+}
+
+// look judges what dest has in the place of e. The spot is nil where that is
+// no regular file of its size, or excluded.
+func (s *Stage) look(e *archive.Entry) (*spot, verdict, error) {
+	if s.excluded(e.Path) {
+		return nil, isWritten, nil
 	}
 	dir, name := confined.Split(e.Path)
-	fd, err := s.dest.Lookup(dir)
-	var st unix.Stat_t
-	if err == nil {
-		err = confined.Lstat(fd, name, &st)
+	at := &spot{name: name}
+	var err error
+	if at.fd, err = s.dest.Lookup(dir); err == nil {
+		err = confined.Lstat(at.fd, name, &at.st)
 	}
 	switch {
 	case confined.IsMissing(err):
-		return false, nil, nil
+		return nil, isWritten, nil
 	case err != nil:
-		return false, nil, err
-	case confined.FileType(&st) != 0 || st.Size != e.Size:
-		return false, nil, nil
-	case !s.opts.Checksum:
-		return sameSecond(st.Mtim.Nano(), e.MTime), nil, nil
+		return nil, 0, err
+	case confined.FileType(&at.st) != 0 || at.st.Size != e.Size:
+		return nil, isWritten, nil
 	}
-	delete(s.differs, e.Path)
-	old, err = confined.OpenFile(fd, name)
-	return false, old, err
+	return at, s.opts.judge(e, &at.st), nil
 }
 
 // excluded tells whether path or a directory above it is left alone.
@@ -146,12 +157,26 @@ func (s *Stage) excluded(path string) bool {
 	return s.skipped || s.opts.excluded(path, false)
 }
 
-// write makes the file of e; fill puts the content into it.
+// fresh writes e whatever dest has. What it has, at, may be the same all the
+// same, if the file is one of those that are always written.
+func (s *Stage) fresh(e *archive.Entry, content *archive.Content, at *spot) error {
+	s.digest.reset()
+	err := s.write(e, func(f *os.File) error { return s.digest.copy(f, content) })
+	if err != nil || at == nil || s.opts.judge(e, &at.st) != isCompared {
+		return err
+	}
+	same, err := s.digest.matches(at)
+	if !same {
+		s.differ(e.Path)
+	}
+	return err
+}
+
+// write makes the file of e; fill puts the content into it, and its sums into
+// the digest.
 func (s *Stage) write(e *archive.Entry, fill func(*os.File) error) error {
 	if s.out == nil {
-		if s.opts.Checksum {
-			s.differ(e.Path)
-		}
+		s.differ(e.Path)
 		return nil
 	}
 	dir, name := confined.Split(e.Path)
@@ -171,28 +196,33 @@ func (s *Stage) write(e *archive.Entry, fill func(*os.File) error) error {
 	if err = fill(f); err == nil {
 		err = confined.SetFile(f, fd, name, metaOf(e), s.opts.parts())
 	}
+	if err == nil {
+		err = s.digest.add(f)
+	}
 	return errors.Join(err, f.Close())
 }
 
-// compare reads content along with dest's file, and writes it from the first
-// difference on; what was equal until then comes from dest.
-func (s *Stage) compare(e *archive.Entry, content *archive.Content, old *os.File) error {
-	equal, n, err := s.pair.prefix(content, old)
+// compare reads content block by block beside what is known or read of dest's
+// file, and writes it from the first difference on. What was equal until then
+// comes from dest.
+func (s *Stage) compare(e *archive.Entry, content *archive.Content, at *spot) error {
+	equal, n, err := s.digest.compare(content, at)
+	if errors.Is(err, unix.EACCES) { // another's, that the caller can't read
+		s.differ(e.Path)
+		return s.fresh(e, content, nil)
+	}
 	if err != nil || n < 0 {
 		return err
 	}
 	s.differ(e.Path)
 	return s.write(e, func(f *os.File) error {
-		if _, err := old.Seek(0, io.SeekStart); err != nil {
+		if err := s.digest.restore(f, at, equal); err != nil {
 			return err
 		}
-		if _, err := io.CopyN(f, old, equal); err != nil {
+		if _, err := f.Write(s.digest.block[:n]); err != nil {
 			return err
 		}
-		if _, err := f.Write(s.pair.a[:n]); err != nil {
-			return err
-		}
-		return content.CopyTo(f)
+		return s.digest.copy(f, content)
 	})
 }
 
@@ -205,64 +235,90 @@ func (s *Stage) differ(path string) {
 
 // Link writes a copy of old for e unless dest has it.
 func (s *Stage) Link(e archive.Entry, old string) error {
-	same, was, err := s.look(&e)
-	if err != nil || same {
+	if err := s.open(); err != nil {
 		return stageError(e.Path, err)
 	}
-	if was != nil {
-		defer was.Close()
+	delete(s.differs, e.Path)
+	at, v, err := s.look(&e)
+	if err == nil && v != isKnown {
+		err = s.link(&e, old, at, v)
 	}
-	return stageError(e.Path, s.link(&e, old, was))
+	return stageError(e.Path, err)
 }
 
-// link compares the content of old with was, dest's file, if that is not nil.
-func (s *Stage) link(e *archive.Entry, old string, was *os.File) error {
-	if s.out == nil && was == nil {
-		return s.write(e, nil)
+// link writes e, unless dest has a file at that has the content of old.
+func (s *Stage) link(e *archive.Entry, old string, at *spot, v verdict) error {
+	if s.out == nil && v == isWritten {
+		s.differ(e.Path)
+		return nil
 	}
-	src, err := s.source(old)
-	if confined.IsMissing(err) && s.out == nil {
-		return s.write(e, nil)
+	src, staged, err := s.source(old)
+	if s.out == nil && (confined.IsMissing(err) || s.differs[old]) {
+		s.differ(e.Path)
+		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("hard link target %q: %w", old, err)
 	}
 	defer src.Close()
-	if was != nil {
-		if _, n, err := s.pair.prefix(src, was); err != nil || n < 0 {
+	if err := s.digest.read(src, staged || s.opts.Quick); err != nil {
+		return fmt.Errorf("hard link target %q %w", old, err)
+	}
+	if v == isCompared {
+		same, err := s.digest.matches(at)
+		if same || err != nil {
 			return err
 		}
 		s.differ(e.Path)
-		if _, err := src.Seek(0, io.SeekStart); err != nil {
-			return err
-		}
 	}
-	return s.write(e, func(f *os.File) error {
-		_, err := io.Copy(f, src)
-		return err
-	})
+	return s.write(e, func(f *os.File) error { return s.digest.copyAgain(f, src) })
 }
 
 // source opens a file of the archive where its content is: staged, or else in
 // dest, which it then was found equal to. When nothing is written, it may be
 // nowhere.
-func (s *Stage) source(path string) (*os.File, error) {
+func (s *Stage) source(path string) (f *os.File, staged bool, err error) {
 	dir, name := confined.Split(path)
 	if s.out != nil {
 		if fd, err := s.out.At(dir, false); err == nil {
-			if f, err := confined.OpenFile(fd, name); err == nil {
-				return f, nil
+			f, err := s.openStaged(fd, name)
+			if !confined.IsMissing(err) {
+				return f, true, err
 			}
 		}
 	}
-	if s.out == nil && s.differs[path] {
-		return nil, unix.ENOENT
-	}
 	fd, err := s.dest.Lookup(dir)
 	if err != nil {
+		return nil, false, err
+	}
+	f, err = confined.OpenFile(fd, name)
+	return f, false, err
+}
+
+// openStaged opens a file of the caller's own, even if its mode is not to let
+// the caller read it.
+func (s *Stage) openStaged(fd int, name string) (*os.File, error) {
+	f, err := confined.OpenFile(fd, name)
+	if !errors.Is(err, unix.EACCES) {
+		return f, err
+	}
+	var st unix.Stat_t
+	if lerr := confined.Lstat(fd, name, &st); lerr != nil {
+		return nil, lerr
+	}
+	m := confined.MetaOf(&st)
+	open := m
+	open.Mode |= 0o400
+	if err = confined.Set(fd, name, open, confined.Mode); err != nil {
 		return nil, err
 	}
-	return confined.OpenFile(fd, name)
+	f, err = confined.OpenFile(fd, name)
+	err = errors.Join(err, confined.Set(fd, name, m, confined.Mode), s.opts.Contents.Changed(fd, name))
+	if err != nil && f != nil {
+		_ = f.Close()
+		f = nil
+	}
+	return f, err
 }
 
 // Drop removes the staged file at path, if there is one.

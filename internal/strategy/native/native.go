@@ -17,8 +17,11 @@ import (
 	"os"
 	"path"
 
+	"golang.org/x/sys/unix"
+
 	"stretcher/internal/archive"
 	"stretcher/internal/disk"
+	"stretcher/internal/disk/tree"
 	"stretcher/internal/strategy"
 	"stretcher/internal/strategy/mirror"
 	"stretcher/internal/strategy/preview"
@@ -42,10 +45,11 @@ func Definition() strategy.Definition {
 }
 
 type native struct {
-	t       strategy.Target
-	tree    *staging.Tree          // nil before Stage
-	entries []archive.Entry        // of the archive
-	differs func(path string) bool // in content; nil = to be found out
+	t        strategy.Target
+	tree     *staging.Tree                           // nil before Stage
+	entries  []archive.Entry                         // of the archive
+	contents *tree.Contents                          // what is known of the files in dest; nil = nothing
+	differs  func(path string, st *unix.Stat_t) bool // in content; nil = to be found out
 }
 
 // CheckLayout refuses to delete what another strategy has deployed.
@@ -83,7 +87,7 @@ func (n *native) Stage(ctx context.Context, archive *os.File) (strategy.Staged, 
 		}
 		return strategy.Staged{}, err
 	}
-	return strategy.Staged{Dir: n.tree.Dir}, nil
+	return strategy.Staged{Dir: n.tree.Dir, Contents: n.contents}, nil
 }
 
 // whole unpacks all of the archive. What the tree is then, Sync finds out: hooks
@@ -97,6 +101,7 @@ func (n *native) differences(ctx context.Context, f *os.File) (err error) {
 	if n.tree, err = staging.NewTree(&n.t, strategy.Where{SameDevice: true}); err != nil {
 		return err
 	}
+	n.contents = n.t.KnownContents()
 	opts, err := n.options(nil)
 	if err != nil {
 		return err
@@ -136,6 +141,7 @@ func (n *native) options(list []byte) (mirror.Options, error) {
 	return mirror.Options{
 		Excludes: excludes,
 		Checksum: n.t.Native.Checksum,
+		Contents: n.contents,
 		Owners:   os.Geteuid() == 0,
 		Protect:  runid.IsTemp, // runs stage in dest where they must
 	}, nil

@@ -25,10 +25,10 @@ import (
 )
 
 // Options say how a strategy compares. The zero value compares with dest, by
-// size and time, and leaves nothing alone.
+// size, time and content, and leaves nothing alone.
 type Options struct {
 	Excludes bool // excluded paths are left alone on both sides
-	Checksum bool // content counts, not size and time
+	Checksum bool // content counts, not time
 	Whole    bool // when anything changes, all of the tree is written
 
 	// Live is what to compare with instead of dest.
@@ -67,6 +67,9 @@ type preview struct {
 
 func (p *preview) diff(ctx context.Context) (changes strategy.Changes, err error) {
 	opts := mirror.Options{Checksum: p.opts.Checksum, Owners: os.Geteuid() == 0, Protect: runid.IsTemp}
+	if p.opts.Live == nil {
+		opts.Contents = p.t.KnownContents()
+	}
 	if opts.Excludes, err = p.excludes(ctx); err != nil {
 		return changes, err
 	}

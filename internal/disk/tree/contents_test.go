@@ -1,0 +1,180 @@
+package tree
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// recordOf records a tree of files whose content is known.
+func recordOf(t testing.TB, dir string, files map[string]string) (name string) {
+	t.Helper()
+	c := NewContents()
+	for f, text := range files {
+		path := filepath.Join(dir, f)
+		must(t, os.WriteFile(path, []byte(text), 0o644))
+		must(t, os.Chtimes(path, time.Time{}, time.Unix(499162500, 0)))
+		sums, err := c.SumFile(strings.NewReader(text), make([]byte, BlockSize))
+		must(t, err)
+		c.Add(stat(t, path), sums)
+	}
+	name = filepath.Join(t.TempDir(), "saved")
+	must(t, Save(t.Context(), open(t, dir), Recorded{Contents: c}, name))
+	return name
+}
+
+func stat(t testing.TB, path string) *unix.Stat_t {
+	t.Helper()
+	var st unix.Stat_t
+	must(t, unix.Lstat(path, &st))
+	return &st
+}
+
+func drifts(t testing.TB, name, dir string) []Drift {
+	t.Helper()
+	d, err := Check(t.Context(), name, open(t, dir), func([]byte) (Skip, error) { return nil, nil })
+	must(t, err)
+	return d.First
+}
+
+// TestTouched: a file that has been changed is found whatever was put back of
+// it; one that has only been touched is no drift, if its content is known.
+func TestTouched(t *testing.T) {
+	long := strings.Repeat("x", 2*BlockSize+1)
+	for name, x := range map[string]struct {
+		touch func(f string) error
+		known bool // is there drift though the content is known?
+	}{
+		"edited":  {func(f string) error { return os.WriteFile(f, []byte("E"+long[1:]), 0o644) }, true},
+		"its end": {func(f string) error { return os.WriteFile(f, []byte(long[1:]+"E"), 0o644) }, true},
+		"written": {func(f string) error { return os.WriteFile(f, []byte(long), 0o644) }, false},
+		"mode":    {func(f string) error { return os.Chmod(f, 0o644) }, false},
+		"another one": {func(f string) error {
+			return errors.Join(os.WriteFile(f+"2", []byte(long), 0o644), os.Rename(f+"2", f))
+		}, false},
+		"linked": {func(f string) error { return errors.Join(os.Link(f, f+"2"), os.Remove(f+"2")) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, known := range []bool{true, false} {
+				dir := t.TempDir()
+				f := filepath.Join(dir, "f")
+				record := recordOf(t, dir, map[string]string{"f": long})
+				if !known {
+					must(t, Save(t.Context(), open(t, dir), Recorded{}, record))
+				}
+				if d := drifts(t, record, dir); d != nil {
+					t.Fatalf("known: %v: %v before", known, d)
+				}
+				must(t, x.touch(f))
+				must(t, os.Chtimes(f, time.Time{}, time.Unix(499162500, 0)))
+				want := known && x.known || !known
+				if d := drifts(t, record, dir); (d != nil) != want || d != nil && d[0] != (Drift{"f", "changed"}) {
+					t.Errorf("known: %v: %v, drift expected: %v", known, d, want)
+				}
+			}
+		})
+	}
+}
+
+// TestSwappedDirectories: files that were made in one moment change places
+// with their directories, which leaves their times of change alone.
+func TestSwappedDirectories(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.Mkdir(dir+"/a", 0o755))
+	must(t, os.Mkdir(dir+"/b", 0o755))
+	record := recordOf(t, dir, map[string]string{"a/f": "one", "b/f": "two"})
+	must(t, errors.Join(os.Rename(dir+"/a", dir+"/c"), os.Rename(dir+"/b", dir+"/a"), os.Rename(dir+"/c", dir+"/b")))
+	if d := drifts(t, record, dir); len(d) != 2 {
+		t.Errorf("drifts %v", d)
+	}
+}
+
+// TestLoadContents reads back what was known.
+func TestLoadContents(t *testing.T) {
+	dir := t.TempDir()
+	files := map[string]string{"empty": "", "small": "x", "long": strings.Repeat("y", BlockSize+1)}
+	c, err := LoadContents(recordOf(t, dir, files), open(t, dir))
+	must(t, err)
+	for f, text := range files {
+		sums, ok := c.Of(stat(t, filepath.Join(dir, f)))
+		if !ok || len(sums) != blocks(int64(len(text))) {
+			t.Errorf("%s: %d sums, known: %v", f, len(sums), ok)
+		}
+		for i, sum := range sums {
+			block := text[i*BlockSize : min(len(text), (i+1)*BlockSize)]
+			if c.Sum(i, []byte(block)) != sum {
+				t.Errorf("%s: block %d is not the one that was recorded", f, i)
+			}
+		}
+		must(t, os.Chmod(filepath.Join(dir, f), 0o600))
+		if _, ok := c.Of(stat(t, filepath.Join(dir, f))); ok {
+			t.Errorf("%s is known though it has been changed", f)
+		}
+	}
+	if _, err := LoadContents(filepath.Join(dir, "none"), open(t, dir)); !errors.Is(err, ErrRecord) {
+		t.Errorf("err = %v", err)
+	}
+}
+
+// TestChanged: what the caller changes stays known, save what others may
+// write; what others change does not.
+func TestChanged(t *testing.T) {
+	dir := t.TempDir()
+	root := open(t, dir)
+	fd, err := root.Open(".")
+	must(t, err)
+	defer fd.Close()
+	c := NewContents()
+	for f, mode := range map[string]os.FileMode{"ours": 0o644, "theirs": 0o666} {
+		path := filepath.Join(dir, f)
+		must(t, os.WriteFile(path, []byte("x"), 0o600))
+		must(t, os.Chmod(path, mode))
+		c.Add(stat(t, path), []Sum{c.Sum(0, []byte("x"))})
+		must(t, os.Rename(path, path+"2"))
+		must(t, os.Rename(path+"2", path))
+		must(t, c.Changed(int(fd.Fd()), f))
+		if _, ok := c.Of(stat(t, path)); ok != (f == "ours") {
+			t.Errorf("%s: known: %v", f, ok)
+		}
+	}
+	name := filepath.Join(t.TempDir(), "saved")
+	Settle(time.Now().UnixNano())
+	must(t, os.Chmod(dir+"/theirs", 0o666)) // between what the caller did and the record
+	must(t, Save(t.Context(), root, Recorded{Contents: c}, name))
+	if d := drifts(t, name, dir); len(d) != 1 || d[0] != (Drift{"theirs", "changed"}) {
+		t.Errorf("drifts %v", d)
+	}
+}
+
+// TestKeysDiffer: without the key of a record nobody knows its sums.
+func TestKeysDiffer(t *testing.T) {
+	a, b := NewContents(), NewContents()
+	block := bytes.Repeat([]byte{1}, BlockSize)
+	if a.Sum(0, block) == b.Sum(0, block) || a.Sum(0, block) == a.Sum(1, block) || a.Sum(0, block) != a.Sum(0, block) {
+		t.Error("a sum must be that of a key, a number and a block")
+	}
+}
+
+// TestVersion: a record of another version is none.
+func TestVersion(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "saved")
+	must(t, os.WriteFile(name, []byte("stretcher tree 1\nxxxx"), 0o600))
+	_, err := Check(t.Context(), name, open(t, t.TempDir()), func([]byte) (Skip, error) { return nil, nil })
+	if !errors.Is(err, ErrRecord) || !strings.Contains(err.Error(), "written by another version") {
+		t.Errorf("err = %v", err)
+	}
+}
+
+func BenchmarkSum(b *testing.B) {
+	c, block := NewContents(), make([]byte, BlockSize)
+	b.SetBytes(BlockSize)
+	for b.Loop() {
+		c.Sum(0, block)
+	}
+}

@@ -1,0 +1,252 @@
+package mirror
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"stretcher/internal/archive"
+	"stretcher/internal/disk/confined"
+	"stretcher/internal/disk/tree"
+)
+
+// digest reads one content after another, and makes its sums. Its buffers
+// serve them all.
+type digest struct {
+	contents *tree.Contents
+	sums     []tree.Sum // of the blocks read so far
+	block    []byte     // the last one read
+	other    []byte     // what it is compared with
+}
+
+func (d *digest) reset() {
+	d.sums = d.sums[:0]
+	if d.block == nil {
+		d.block = make([]byte, tree.BlockSize)
+	}
+}
+
+// next reads a block and its sum; none at the end.
+func (d *digest) next(r io.Reader) (n int, err error) {
+	n, err = io.ReadFull(r, d.block)
+	if n > 0 {
+		d.sums = append(d.sums, d.contents.Sum(len(d.sums), d.block[:n]))
+	}
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		err = nil
+	}
+	return n, err
+}
+
+// rest reads what is left, and gives each block to put.
+func (d *digest) rest(r io.Reader, put func([]byte) error) error {
+	for {
+		n, err := d.next(r)
+		if err != nil || n == 0 {
+			return err
+		}
+		if err := put(d.block[:n]); err != nil {
+			return err
+		}
+	}
+}
+
+// copy writes what is left of content. Of one with holes, which it keeps, it
+// makes no sums.
+func (d *digest) copy(f *os.File, content *archive.Content) error {
+	if content.Sparse() {
+		d.sums = d.sums[:0]
+		return content.CopyTo(f)
+	}
+	return d.rest(content, func(b []byte) error {
+		_, err := f.Write(b)
+		return err
+	})
+}
+
+// add makes the sums known of an open file, which has the content.
+func (d *digest) add(f *os.File) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return err
+	}
+	d.contents.Add(&st, d.sums)
+	return nil
+}
+
+// compare reads content beside the file at a spot of dest until they differ:
+// after equal bytes, the next n, which are the block, are not the file's. n is
+// -1 when all is equal. The content of a file that is not known is read.
+func (d *digest) compare(content io.Reader, at *spot) (equal int64, n int, err error) {
+	d.reset()
+	is, err := d.reading(at)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer is.close()
+	for {
+		if n, err = d.next(content); err != nil {
+			return 0, 0, err
+		}
+		if n == 0 {
+			is.done()
+			return equal, -1, nil
+		}
+		same, err := is.same(n)
+		if err != nil || !same {
+			return equal, n, err
+		}
+		equal += int64(n)
+	}
+}
+
+// reading is a file of dest that is compared with what a digest reads.
+type reading struct {
+	d    *digest
+	want []tree.Sum // if they are known
+	file *os.File   // else
+	st   unix.Stat_t
+}
+
+// reading begins with the file at a spot. One that is read must not have been
+// changed a moment ago: a change in the same moment would not be seen.
+func (d *digest) reading(at *spot) (*reading, error) {
+	if want, ok := d.contents.Of(&at.st); ok {
+		return &reading{d: d, want: want}, nil
+	}
+	f, err := confined.OpenFile(at.fd, at.name)
+	if err != nil {
+		return nil, err
+	}
+	r := &reading{d: d, file: f}
+	if err := unix.Fstat(int(f.Fd()), &r.st); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	tree.Settle(r.st.Ctim.Nano())
+	if d.other == nil {
+		d.other = make([]byte, tree.BlockSize)
+	}
+	return r, nil
+}
+
+func (r *reading) close() {
+	if r.file != nil {
+		_ = r.file.Close()
+	}
+}
+
+// same tells whether the file's next block is the digest's last, of n bytes.
+func (r *reading) same(n int) (bool, error) {
+	i := len(r.d.sums) - 1
+	if r.file == nil {
+		return i < len(r.want) && r.d.sums[i] == r.want[i], nil
+	}
+	m, err := io.ReadFull(r.file, r.d.other[:n])
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return false, err
+	}
+	return m == n && bytes.Equal(r.d.block[:n], r.d.other[:n]), nil
+}
+
+// done makes a file that was read and found equal known, as it was when the
+// reading began: if it has been changed meanwhile, nothing is.
+func (r *reading) done() {
+	if r.file != nil {
+		r.d.contents.Add(&r.st, r.d.sums)
+	}
+}
+
+// matches tells whether the file at a spot of dest has the content that the
+// sums are of.
+func (d *digest) matches(at *spot) (bool, error) {
+	if want, ok := d.contents.Of(&at.st); ok {
+		return slices.Equal(want, d.sums), nil
+	}
+	sums := slices.Clone(d.sums)
+	defer func() { d.sums = append(d.sums[:0], sums...) }()
+	d.reset()
+	r, err := d.reading(at)
+	if errors.Is(err, unix.EACCES) { // another's, that the caller can't read
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer r.close()
+	if err := d.rest(r.file, func([]byte) error { return nil }); err != nil {
+		return false, err
+	}
+	r.done()
+	return slices.Equal(sums, d.sums), nil
+}
+
+// restore writes the first bytes of dest's file to f: those that the sums but
+// the last are of.
+func (d *digest) restore(f *os.File, at *spot, bytes int64) error {
+	if bytes == 0 {
+		return nil
+	}
+	old, err := confined.OpenFile(at.fd, at.name)
+	if err != nil {
+		return err
+	}
+	defer old.Close()
+	buf := make([]byte, tree.BlockSize)
+	for i := range int(bytes / tree.BlockSize) {
+		_, err := io.ReadFull(old, buf)
+		if err == nil && d.contents.Sum(i, buf) != d.sums[i] {
+			err = ErrStale
+		}
+		if err == nil {
+			_, err = f.Write(buf)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read makes the sums of a file that is the source of a hard link. One that is
+// not trusted must be as it was when it was found equal to its entry.
+func (d *digest) read(f *os.File, trusted bool) error {
+	d.reset()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return err
+	}
+	sums, ok := d.contents.Of(&st)
+	switch {
+	case ok:
+		d.sums = append(d.sums, sums...)
+		return nil
+	case !trusted:
+		return ErrStale
+	}
+	if err := d.rest(f, func([]byte) error { return nil }); err != nil {
+		return err
+	}
+	_, err := f.Seek(0, io.SeekStart)
+	return err
+}
+
+// copyAgain writes the content of src, which must be the one that the sums are
+// of.
+func (d *digest) copyAgain(f, src *os.File) error {
+	want := slices.Clone(d.sums)
+	d.reset()
+	err := d.rest(src, func(b []byte) error {
+		_, err := f.Write(b)
+		return err
+	})
+	if err == nil && !slices.Equal(want, d.sums) {
+		err = fmt.Errorf("hard link target %w", ErrStale)
+	}
+	return err
+}
