@@ -40,25 +40,20 @@ type Runner struct {
 	Adopt bool
 }
 
-// Run runs the hooks of a point in the order given; adjacent concurrent ones
-// form a group that runs together. Those whose condition is not met, given
-// how the step they follow ended, are skipped.
+// Run runs the hooks of a point in the order given. Those whose condition is not
+// met, given how the step they follow ended, are skipped; of the others adjacent
+// concurrent ones form a group that runs together.
 //
 // When a required hook fails, or one that is refused, the rest of the point does
 // not run and the error names the hook; the other members of its group run to
 // their end. Failures of other hooks are logged and recorded only. When ctx ends, so does Run,
 // with ctx's cause. When Run returns, no process of a hook is left.
 func (r *Runner) Run(ctx context.Context, p Point, hooks []Hook, stepFailed bool) error {
-	for _, g := range groups(hooks) {
-		due := make([]Hook, 0, len(g))
-		for _, h := range g {
-			if h.Condition.Met(stepFailed) {
-				due = append(due, h)
-			} else {
-				r.record(Outcome{Hook: h, Skipped: true, Started: time.Now(), Offset: r.Log.Offset()})
-			}
+	for _, g := range groups(hooks, stepFailed) {
+		for _, h := range g.skipped {
+			r.record(Outcome{Hook: h, Skipped: true, Started: time.Now(), Offset: r.Log.Offset()})
 		}
-		if err := r.runGroup(ctx, p, due); err != nil {
+		if err := r.runGroup(ctx, p, g.due); err != nil {
 			return err
 		}
 		if err := context.Cause(ctx); err != nil {
@@ -68,18 +63,38 @@ func (r *Runner) Run(ctx context.Context, p Point, hooks []Hook, stepFailed bool
 	return nil
 }
 
+// group is hooks that run at the same time, and those that are skipped on the
+// way to them or between them.
+type group struct{ due, skipped []Hook }
+
 // groups cuts hooks into runs of adjacent concurrent hooks and single ones.
-// Hooks of two lists, such as post_provision and pre_promote, are no
-// neighbours though they run at one point.
-func groups(hooks []Hook) (out [][]Hook) {
-	for i, h := range hooks {
-		if i > 0 && h.Concurrent && hooks[i-1].Concurrent && h.Stage == hooks[i-1].Stage {
-			out[len(out)-1] = append(out[len(out)-1], h)
-		} else {
-			out = append(out, []Hook{h})
+// Those that are skipped part nobody. Hooks of two lists, such as
+// post_provision and pre_promote, are no neighbours though they run at one
+// point.
+func groups(hooks []Hook, stepFailed bool) (out []group) {
+	var skipped []Hook // since the last that is due
+	for _, h := range hooks {
+		if !h.Condition.Met(stepFailed) {
+			skipped = append(skipped, h)
+			continue
 		}
+		if n := len(out); n > 0 && h.joins(out[n-1].due[0]) {
+			last := &out[n-1]
+			last.due, last.skipped = append(last.due, h), append(last.skipped, skipped...)
+		} else {
+			out = append(out, group{due: []Hook{h}, skipped: skipped})
+		}
+		skipped = nil
+	}
+	if len(skipped) > 0 {
+		out = append(out, group{skipped: skipped})
 	}
 	return out
+}
+
+// joins tells whether h runs at the same time as its neighbour.
+func (h Hook) joins(other Hook) bool {
+	return h.Concurrent && other.Concurrent && h.Stage == other.Stage
 }
 
 // runGroup runs all hooks of a group at once and returns the failure of the

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
@@ -128,36 +129,39 @@ func TestGroupsRunTogether(t *testing.T) {
 		return h
 	}
 	b := newBench(t)
-	if err := b.Run(t.Context(), PreFetch, []Hook{meet("a", "b"), meet("b", "a")}, false); err != nil {
+	between := conditional(Fail, script("no", "exit 1"))
+	if err := b.Run(t.Context(), PreFetch, []Hook{meet("a", "b"), between, meet("b", "a")}, false); err != nil {
 		t.Fatal(err)
 	}
-	if b.names() != "a b" {
+	if b.names() != "(no) a b" {
 		t.Errorf("recorded %q", b.names())
 	}
 }
 
 func TestGroups(t *testing.T) {
 	one, two := Hook{}, Hook{Concurrent: true}
+	not := conditional(Fail, one)
+	other := Hook{Concurrent: true, Stage: "other"}
 	for _, tc := range []struct {
 		hooks []Hook
-		want  []int
+		want  string // due+skipped of each group
 	}{
-		{nil, nil},
-		{[]Hook{one, one}, []int{1, 1}},
-		{[]Hook{two, two, one, two}, []int{2, 1, 1}},
-		{[]Hook{one, two, two, two}, []int{1, 3}},
+		{nil, ""},
+		{[]Hook{one, one}, "1+0 1+0"},
+		{[]Hook{two, two, one, two}, "2+0 1+0 1+0"},
+		{[]Hook{one, two, two, two}, "1+0 3+0"},
+		{[]Hook{two, not, two}, "2+1"},
+		{[]Hook{two, conditional(Fail, two), two, not, one}, "2+1 1+1"},
+		{[]Hook{not, not}, "0+2"},
+		{[]Hook{not, two, one, not}, "1+1 1+0 0+1"},
+		{[]Hook{two, not, other}, "1+0 1+1"},
 	} {
-		var got []int
-		for _, g := range groups(tc.hooks) {
-			got = append(got, len(g))
+		var got []string
+		for _, g := range groups(tc.hooks, false) {
+			got = append(got, fmt.Sprintf("%d+%d", len(g.due), len(g.skipped)))
 		}
-		if len(got) != len(tc.want) {
-			t.Fatalf("%v, want %v", got, tc.want)
-		}
-		for i := range got {
-			if got[i] != tc.want[i] {
-				t.Errorf("%v, want %v", got, tc.want)
-			}
+		if text := strings.Join(got, " "); text != tc.want {
+			t.Errorf("groups %q, want %q", text, tc.want)
 		}
 	}
 }

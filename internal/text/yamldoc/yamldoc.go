@@ -195,7 +195,15 @@ func (d *decoder) kind(n *yaml.Node, v reflect.Value, key string) {
 	}
 }
 
+// setBool takes the words of YAML 1.1 too: manifests for programs that are read
+// by it have yes and on.
 func setBool(v reflect.Value, s string) error {
+	switch strings.ToLower(s) {
+	case "yes", "on":
+		s = "true"
+	case "no", "off":
+		s = "false"
+	}
 	b, err := strconv.ParseBool(s)
 	if err != nil {
 		return errors.New("is not true or false")
