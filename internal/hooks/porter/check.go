@@ -10,7 +10,6 @@ import (
 	"github.com/agext/levenshtein"
 
 	"stretcher/internal/hooks"
-	"stretcher/internal/text/redact"
 	"stretcher/internal/text/yamldoc"
 )
 
@@ -113,6 +112,9 @@ func (c *checker) kind() {
 
 func (c *checker) plugin() {
 	e := c.entry
+	if c.variable("repo", e.Repo) || c.variable("ref", e.Ref) {
+		return
+	}
 	switch {
 	case e.Repo == "" && e.Ref != "":
 		c.add("ref", e.Ref, "needs a repo")
@@ -120,7 +122,7 @@ func (c *checker) plugin() {
 	case e.Repo == "":
 		return
 	case !validRepo(e.Repo):
-		c.add("repo", redact.URL(e.Repo), "is not the URL of a git repository: https, ssh, git, http, file or USER@HOST:PATH")
+		c.add("repo", shown(e.Repo), "is not the URL of a git repository: https, ssh, git, http, file or USER@HOST:PATH")
 	}
 	switch {
 	case e.Ref == "":
@@ -128,6 +130,21 @@ func (c *checker) plugin() {
 	case !validRef(e.Ref):
 		c.add("ref", e.Ref, "is not a tag, branch or commit")
 	}
+}
+
+// shellVariable is a variable as shells write it. porter fills it in.
+var shellVariable = regexp.MustCompile(`\$\{(\w+)\}`)
+
+// variable tells whether a value has a shell's variable in it, and what there is
+// instead.
+func (c *checker) variable(key, value string) bool {
+	m := shellVariable.FindStringSubmatch(value)
+	if m == nil {
+		return false
+	}
+	c.add(key, m[0], "is not filled in")
+	c.problems[len(c.problems)-1].Hint = fmt.Sprintf("write {{ must_env %q }} for a variable", m[1])
+	return true
 }
 
 // below checks that a path cannot lead out of its tree by its name alone.

@@ -2,6 +2,7 @@ package porter
 
 import (
 	"errors"
+	"net/url"
 	"reflect"
 	"strconv"
 	"strings"
@@ -46,6 +47,20 @@ func (e *Entry) dockerfile() string {
 	return e.Dockerfile
 }
 
+// shown is a repository's address without credentials. The user that ssh logs
+// in as is none.
+func shown(repo string) string {
+	if !strings.Contains(repo, "://") && repoSCP.MatchString(repo) {
+		return repo
+	}
+	if u, err := url.Parse(repo); err == nil && u.Scheme == "ssh" && u.RawQuery == "" && u.Fragment == "" {
+		if _, secret := u.User.Password(); !secret && u.Opaque == "" {
+			return repo
+		}
+	}
+	return redact.URL(repo)
+}
+
 // What says what the hook is, for people: the command, the path, or the
 // dockerfile and where it comes from, without credentials.
 func (e *Entry) What() string {
@@ -55,7 +70,7 @@ func (e *Entry) What() string {
 	case e.Path != "":
 		return e.Path
 	case e.Repo != "":
-		return e.dockerfile() + " of " + redact.URL(e.Repo) + " at " + e.Ref
+		return e.dockerfile() + " of " + shown(e.Repo) + " at " + e.Ref
 	default:
 		return e.Dockerfile
 	}

@@ -12,6 +12,7 @@ import (
 
 	"stretcher/internal/hooks"
 	"stretcher/internal/process"
+	"stretcher/internal/text/printable"
 )
 
 // Dialect makes hooks of the lists of one manifest, for one run. No method
@@ -74,7 +75,11 @@ func (d *Dialect) Named(name string, dep hooks.Deployment, file Environment) ([]
 	if len(d.Lists[name]) == 0 {
 		there := "the manifest has none"
 		if len(d.Lists) > 0 {
-			there = "the manifest has " + strings.Join(d.Lists.names(), ", ")
+			names := d.Lists.names()
+			for i := range names {
+				names[i] = printable.Text(names[i])
+			}
+			there = "the manifest has " + strings.Join(names, ", ")
 		}
 		return nil, fmt.Errorf("%q: %w: %s", name, ErrNoList, there)
 	}

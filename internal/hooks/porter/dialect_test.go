@@ -338,6 +338,9 @@ func TestWhat(t *testing.T) {
 		"bin/x":                                 {Path: "bin/x"},
 		"a/D":                                   {Dockerfile: "a/D"},
 		"Dockerfile of https://xxxxx@h/p at v1": {Repo: "https://me:pw@h/p", Ref: "v1"},
+		"D of git@h:o/p.git at v1":              {Repo: "git@h:o/p.git", Ref: "v1", Dockerfile: "D"},
+		"D of ssh://git@h:22/p at v1":           {Repo: "ssh://git@h:22/p", Ref: "v1", Dockerfile: "D"},
+		"D of ssh://xxxxx@h/p at v1":            {Repo: "ssh://me:pw@h/p", Ref: "v1", Dockerfile: "D"},
 		"D of https://h/p?xxxxx at main":        {Repo: "https://h/p?token=x", Ref: "main", Dockerfile: "D"},
 	} {
 		if got := e.What(); got != want {

@@ -56,7 +56,7 @@ func isShortCommit(ref string) bool {
 // nobody is asked for a password. Errors hold no credential.
 func (p *Plugins) Checkout(ctx context.Context, s hooks.Streams, repo, ref string) (dir, commit string, err error) {
 	if !validRepo(repo) || !validRef(ref) || ref == "" {
-		return "", "", fmt.Errorf("plugin %q at %q: not a repository and a ref", redact.URL(repo), ref)
+		return "", "", fmt.Errorf("plugin %q at %q: not a repository and a ref", shown(repo), ref)
 	}
 	key := digest(repo)
 	trees := filepath.Join(p.Dir, "trees", key)
@@ -79,7 +79,7 @@ func (p *Plugins) Checkout(ctx context.Context, s hooks.Streams, repo, ref strin
 		err = c.checkout(ctx, commit, trees)
 	}
 	if err != nil {
-		return "", "", fmt.Errorf("plugin %q at %q: %w", redact.URL(repo), ref, err)
+		return "", "", fmt.Errorf("plugin %q at %q: %w", shown(repo), ref, err)
 	}
 	return filepath.Join(trees, commit), commit, nil
 }
