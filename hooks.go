@@ -26,10 +26,30 @@ import (
 	"stretcher/internal/journal/history"
 	"stretcher/internal/manifest"
 	"stretcher/internal/strategy"
+	strategies "stretcher/internal/strategy/all"
 	"stretcher/internal/strategy/staging"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/printable"
 )
+
+// never says why a deployment of the manifest does not come to a point, "" where
+// it may.
+func (s Spec) never(p hooks.Point) string {
+	if p != hooks.PrePrune && p != hooks.PostPrune {
+		return ""
+	}
+	if !s.hasSrc() {
+		return "there is no src"
+	}
+	name := s.SyncStrategy
+	if name == "" {
+		name, _ = strategies.List().Settle()
+	}
+	if d, _ := strategies.List().Find(name); d.Deployments == nil {
+		return fmt.Sprintf("sync_strategy %s keeps nothing that is removed", name)
+	}
+	return ""
+}
 
 // mayHaveHooks tells whether hooks are to be looked for at all.
 func (x executor) mayHaveHooks(s Spec) bool { return all.May(x.policy.Hooks, s.Manifest.Hooks) }
@@ -71,6 +91,7 @@ func (x executor) hookOptions(s Spec, containers bool) all.Options {
 	}
 	if s.Loaded != nil {
 		o.Lists, o.Content = s.hookLists(), x.hookContent(s)
+		o.Never = s.never
 	}
 	return o
 }

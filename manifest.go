@@ -160,6 +160,7 @@ func manifestRules() manifest.Rules {
 	for _, s := range strategies.List() {
 		rules.Kinds = append(rules.Kinds, manifest.Kind{
 			Name: s.Name, Sections: s.Sections, Patterns: s.Patterns, Default: s.Default,
+			Prunes: s.Deployments != nil,
 		})
 	}
 	return rules

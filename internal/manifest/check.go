@@ -25,6 +25,7 @@ type Kind struct {
 	Sections []string // keys of manifests that it reads and not every other does
 	Patterns bool     // it reads exclude patterns itself, so that each must be one
 	Default  bool     // it may be taken for a manifest that names none
+	Prunes   bool     // its deployments stand beside one another, and old ones are removed
 }
 
 // kind returns the kind of that name, or nil.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"stretcher/internal/hooks/porter"
 	"stretcher/internal/strategy/filter"
 	"stretcher/internal/text/yamldoc"
 )
@@ -111,6 +112,28 @@ func (m *Manifest) unused(rules Rules) (warnings []*yamldoc.Problem) {
 		if section.set && !reads {
 			warnings = append(warnings, &yamldoc.Problem{Key: section.key,
 				Message: "is read by sync_strategy " + alternatives(readers) + " only"})
+		}
+	}
+	return append(warnings, m.unpruned(rules)...)
+}
+
+// unpruned warns of hooks around the removal of old deployments where the
+// strategy keeps none.
+func (m *Manifest) unpruned(rules Rules) (warnings []*yamldoc.Problem) {
+	var pruners []string
+	for _, k := range rules.Kinds {
+		if !k.Prunes {
+			continue
+		}
+		if k.Name == m.SyncStrategy {
+			return nil
+		}
+		pruners = append(pruners, k.Name)
+	}
+	for _, list := range []string{porter.Prune.Pre(), porter.Prune.Post()} {
+		if len(m.Hooks[list]) > 0 {
+			warnings = append(warnings, &yamldoc.Problem{Key: "hooks." + list,
+				Message: "runs with sync_strategy " + alternatives(pruners) + " only: others keep nothing that is removed"})
 		}
 	}
 	return warnings

@@ -35,6 +35,9 @@ type Options struct {
 	PluginDir  string       // a cache of plugins; "" = there is none that outlasts the run
 	Containers bool         // containers may run that do not run by themselves
 	Mask       func(name, value string)
+	// Never says why the manifest never comes to a point, "" where it may; for
+	// List alone. nil = it may come to all.
+	Never func(p hooks.Point) string
 }
 
 // Set is the hooks of one run.
@@ -44,12 +47,13 @@ type Set struct {
 	mask     func(name, value string)
 	mounts   bool
 	host     policy.Hooks
+	never    func(p hooks.Point) string
 }
 
 // New finds the hooks of a host and a manifest. There is an error for each
 // definition that can't be read; it hides no other.
 func New(o Options) (*Set, []error) {
-	s := &Set{mask: o.Mask, mounts: o.Lists.Mounts(), host: o.Host}
+	s := &Set{mask: o.Mask, mounts: o.Lists.Mounts(), host: o.Host, never: o.Never}
 	definitions, err := oci.Load(o.Host.OCIDirs)
 	s.porter = &porter.Dialect{
 		Lists: o.Lists, Key: "hooks", Run: o.Run, Engine: Engine(o.Host, o.Environ), Mask: o.Mask,
@@ -173,7 +177,7 @@ func (s *Set) List(d *hooks.Deployment) (list []hooks.Listed, bad []error) {
 	for _, p := range append(points, "") {
 		for _, dialect := range s.dialects {
 			found, errs := dialect.List(p, d)
-			list = append(list, found...)
+			list = append(list, s.told(p, found)...)
 			for _, err := range errs {
 				if !said[err.Error()] {
 					said[err.Error()] = true
@@ -183,6 +187,19 @@ func (s *Set) List(d *hooks.Deployment) (list []hooks.Listed, bad []error) {
 		}
 	}
 	return list, bad
+}
+
+// told is a list of a point as it is for the manifest.
+func (s *Set) told(p hooks.Point, list []hooks.Listed) []hooks.Listed {
+	if s.never == nil || p == "" || s.never(p) == "" {
+		return list
+	}
+	for i := range list {
+		if list[i].Runs {
+			list[i].Runs, list[i].Why = false, "skipped: "+s.never(p)
+		}
+	}
+	return list
 }
 
 // Watch calls onChange when a definition of the host has changed, until ctx
