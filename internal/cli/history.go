@@ -1,20 +1,24 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"stretcher/internal/disk"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/journal/state"
 	"stretcher/internal/process"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/printable"
 )
 
 // historyOptions are those of stretcher history.
@@ -167,11 +171,31 @@ func printLog(ctx context.Context, db *history.Store, dir *state.Dir, id string,
 	if r.Log == "" {
 		return fmt.Errorf("run %s has no log", r.ID)
 	}
-	f, err := os.Open(dir.Log(r.ID)) // and not what the row says: anything may stand there
+	// Not what the row says: anything may stand there.
+	f, err := disk.OpenRegular(dir.Log(r.ID), os.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	_, err = io.Copy(w, f)
-	return err
+	return copyLines(w, f)
+}
+
+// copyLines copies a log. It was escaped when it was written, unless somebody
+// else has put another file there.
+func copyLines(w io.Writer, r io.Reader) error {
+	from, to := bufio.NewReader(r), bufio.NewWriter(w)
+	for {
+		line, err := from.ReadString('\n')
+		text, end := strings.CutSuffix(line, "\n")
+		_, _ = to.Write(printable.AppendLine(nil, text))
+		if end {
+			_ = to.WriteByte('\n')
+		}
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = nil
+			}
+			return errors.Join(err, to.Flush())
+		}
+	}
 }

@@ -62,9 +62,12 @@ func Reading(path string, log *runlog.Log) *Journal {
 }
 
 // OpenReading is Reading of a journal that also knows of earlier runs, where
-// there is a history. It writes nothing.
+// there is a history that nobody else can have written. It writes nothing.
 func OpenReading(ctx context.Context, path string, log *runlog.Log) *Journal {
 	j := Reading(path, log)
+	if !state.Believed(path) {
+		return j
+	}
 	j.old, _ = history.Open(ctx, j.dir.History(), history.Options{ReadOnly: true, Traceless: true})
 	return j
 }

@@ -18,8 +18,8 @@
 // past must not stop a deploy. The renderers (WriteTable, WriteJSON,
 // WriteHTML, ...) work on values and need no store.
 //
-// The package may import modernc.org/sqlite and golang.org/x/sys/unix, and
-// nothing of this module. It opens nothing until Open is called.
+// The package may import modernc.org/sqlite, golang.org/x/sys/unix, and of this
+// module internal/disk and text/printable. It opens nothing until Open is called.
 package history
 
 import (

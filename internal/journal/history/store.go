@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"modernc.org/sqlite"
+
+	"stretcher/internal/disk"
 )
 
 // defaultBusy is how long a statement waits for another process: far longer
@@ -82,10 +84,26 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	if opts.ReadOnly {
 		open = s.openRead
 	}
-	if err := open(ctx); err != nil {
+	err = irregular(path)
+	if err == nil {
+		err = open(ctx)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("open history %q: %w", path, classify(err))
 	}
 	return s, nil
+}
+
+// irregular refuses what SQLite would wait for: a FIFO in place of one of its
+// files. None of them is opened, see create.
+func irregular(path string) error {
+	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+		info, err := os.Stat(path + suffix)
+		if err == nil && !info.Mode().IsRegular() {
+			return &fs.PathError{Op: "open", Path: path + suffix, Err: disk.ErrIrregular}
+		}
+	}
+	return nil
 }
 
 // Close closes the database. Runs that have not finished stay as they are.

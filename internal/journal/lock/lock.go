@@ -11,7 +11,7 @@
 // It works between the processes of one machine, for those that use the same
 // directory.
 //
-// The package may import golang.org/x/sys/unix and nothing of this module.
+// The package may import internal/disk.
 package lock
 
 import (
@@ -26,6 +26,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"stretcher/internal/disk"
 )
 
 // ErrHeld says that another run had the lock until the wait was over.
@@ -246,7 +248,7 @@ func writeInfo(f *os.File, holder Info) error {
 // readInfo reports false when file says nothing about its holder, as in the
 // moment between the lock and the writing of the name.
 func readInfo(file string) (Info, bool) {
-	f, err := os.Open(file)
+	f, err := disk.OpenRegular(file, os.O_RDONLY, 0)
 	if err != nil {
 		return Info{}, false
 	}

@@ -69,11 +69,7 @@ func (d *Dir) Owners() map[string]Owner {
 // readOwner reads one note. Of a process that was killed before its first line
 // was written, which has left nothing yet, it returns one that does not exist.
 func readOwner(name string) (o Owner, ok bool) {
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return Owner{}, false
-	}
-	lines := strings.Split(string(text), "\n")
+	lines := strings.Split(string(read(name)), "\n")
 	lines = lines[:len(lines)-1] // what has no end was about to be written, and its directory not made
 	if len(lines) == 0 || json.Unmarshal([]byte(lines[0]), &o) != nil || o.PID <= 0 {
 		info, err := os.Lstat(name)

@@ -14,6 +14,7 @@ package state
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -87,7 +88,7 @@ func layOut(path string) error {
 		return err
 	}
 	defer dir.Close()
-	if err := trusted(path, dir.File()); err != nil {
+	if err := trusted(path, dir); err != nil {
 		return err
 	}
 	for _, sub := range []string{"locks", "logs", "trees", "running"} {
@@ -102,16 +103,35 @@ func layOut(path string) error {
 	return probe.Close()
 }
 
+// Believed tells whether what is in a state directory may be believed: nobody
+// else can have written it.
+func Believed(path string) bool {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return false
+	}
+	dir, err := disk.Open(abs)
+	if err != nil {
+		return false
+	}
+	defer dir.Close()
+	return trusted(path, dir) == nil
+}
+
 // trusted refuses a directory in which others can write: what its files say is
-// believed, and what they name is removed.
-func trusted(path string, dir *os.File) error {
-	info, err := dir.Stat()
+// believed, and what they name is removed. Root is not led to another directory
+// by who can rename above it, either.
+func trusted(path string, dir *disk.Dir) error {
+	info, err := dir.File().Stat()
 	if err != nil {
 		return err
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || st.Uid != 0 && int(st.Uid) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
 		return fmt.Errorf("%q must be a directory that only its owner can write, you or root", path)
+	}
+	if why := dir.Exposed(); why != "" && os.Geteuid() == 0 {
+		return fmt.Errorf("%q must be where nobody else can rename: %s", path, why)
 	}
 	return nil
 }
@@ -175,11 +195,7 @@ func remove(name string) error {
 
 // Groups returns what SetGroups noted.
 func (d *Dir) Groups(run string) (pgids []int) {
-	b, err := os.ReadFile(d.group(run))
-	if err != nil {
-		return nil
-	}
-	for _, word := range strings.Fields(string(b)) {
+	for _, word := range strings.Fields(string(read(d.group(run)))) {
 		if pgid, err := strconv.Atoi(word); err == nil {
 			pgids = append(pgids, pgid)
 		}
@@ -200,11 +216,24 @@ func (d *Dir) SetStarting(run, id string) error {
 
 // Starting returns what SetStarting noted.
 func (d *Dir) Starting(run string) string {
-	b, err := os.ReadFile(d.starting(run))
+	return string(read(d.starting(run)))
+}
+
+// maxNote bounds what is read of a note, in bytes.
+const maxNote = 1 << 20
+
+// read returns what a note says; nothing when it can't be read.
+func read(name string) []byte {
+	f, err := disk.OpenRegular(name, os.O_RDONLY, 0)
 	if err != nil {
-		return ""
+		return nil
 	}
-	return string(b)
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxNote))
+	if err != nil {
+		return nil
+	}
+	return text
 }
 
 func (d *Dir) containers(run string) string { return d.file("running", run, ".containers") }
