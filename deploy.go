@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -136,6 +137,7 @@ func (t *tools) askHost(stateError error, m memory) error {
 		t.log.Warn(failure.Text(stateError))
 	}
 	t.journal.AuditTo(host.History.JSON)
+	t.log.Limit(cmp.Or(int64(host.History.Log), runlog.DefaultLimit))
 	return nil
 }
 

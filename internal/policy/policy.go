@@ -81,8 +81,9 @@ type Limits struct {
 
 // History says how long runs are remembered, and who else is told.
 type History struct {
-	Keep Days   `yaml:"keep"` // 0 = 90 days
-	JSON string `yaml:"json"` // file that gets a line for each hook and command; "" = none
+	Keep Days       `yaml:"keep"` // 0 = 90 days
+	JSON string     `yaml:"json"` // file that gets a line for each hook and command; "" = none
+	Log  units.Size `yaml:"log"`  // bytes from which on a run's log keeps no output; 0 = 64 MiB
 }
 
 // KeepFor is how long runs are remembered.

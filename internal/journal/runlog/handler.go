@@ -2,8 +2,10 @@ package runlog
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
+	"sync/atomic"
 
 	"stretcher/internal/text/printable"
 )
@@ -83,6 +85,31 @@ func (h *textHandler) Handle(_ context.Context, r slog.Record) error {
 	b = printable.AppendLine(b, r.Message)
 	_, err := h.w.Write(append(b, '\n'))
 	return err
+}
+
+// fromChild marks, in a context, a record that is what a child printed.
+type fromChild struct{}
+
+// spoolHandler writes to the spool, up to a limit what children print.
+type spoolHandler struct {
+	slog.Handler
+	spool *Spool
+	limit atomic.Int64
+	full  bool // that there was more has been told
+}
+
+// Handle writes one line. fanout lets one record in at a time.
+func (h *spoolHandler) Handle(ctx context.Context, r slog.Record) error {
+	if ctx.Value(fromChild{}) == nil || h.spool.Size() < h.limit.Load() {
+		return h.Handler.Handle(ctx, r)
+	}
+	if h.full {
+		return nil
+	}
+	h.full = true
+	told := slog.NewRecord(r.Time, slog.LevelWarn, fmt.Sprintf("this log has %d bytes: what commands and hooks print "+
+		"from here on is not kept", h.spool.Size()), 0)
+	return h.Handler.Handle(ctx, told)
 }
 
 func newJSONHandler(w io.Writer) slog.Handler {

@@ -42,7 +42,12 @@ type Log struct {
 	*slog.Logger
 	masks *masks
 	spool *Spool
+	kept  *spoolHandler
 }
+
+// DefaultLimit is how large a log that is kept may become by what children
+// print, in bytes.
+const DefaultLimit = 64 << 20
 
 // New returns a log. A writer that fails loses lines, never the run.
 func New(opts Options) *Log {
@@ -50,8 +55,10 @@ func New(opts Options) *Log {
 	if l.spool == nil {
 		l.spool = NewSpool(nil)
 	}
+	l.kept = &spoolHandler{Handler: newTextHandler(l.spool), spool: l.spool}
+	l.Limit(DefaultLimit)
 	out := &fanout{}
-	out.add(newTextHandler(l.spool))
+	out.add(l.kept)
 	for _, w := range opts.Writers {
 		if opts.Format == FormatJSON {
 			out.add(newJSONHandler(w))
@@ -78,6 +85,11 @@ func (l *Log) SoFar() io.Reader { return l.spool.SoFar() }
 // Offset is the size of the log so far, in bytes.
 func (l *Log) Offset() int64 { return l.spool.Size() }
 
+// Limit says from which size on, in bytes, the log does not keep what children
+// print. It keeps its own messages, and tells once that there was more. Writers
+// get all of it.
+func (l *Log) Limit(bytes int64) { l.kept.limit.Store(bytes) }
+
 // Keep moves the log so far to file, which the log takes over, and goes on
 // there.
 func (l *Log) Keep(file *os.File) { l.spool.Attach(file) }
@@ -89,7 +101,9 @@ func (l *Log) Close() error { return l.spool.Close() }
 // Output returns a writer that logs what a child prints, line by line, each
 // with prefix before it. Close logs a last line that has no end.
 func (l *Log) Output(prefix string) *LineWriter {
-	return &LineWriter{Line: func(s string) { l.Info(prefix + s) }, Mask: l.masks.apply, Longest: l.masks.Longest}
+	ctx := context.WithValue(context.Background(), fromChild{}, true)
+	line := func(s string) { l.InfoContext(ctx, prefix+s) }
+	return &LineWriter{Line: line, Mask: l.masks.apply, Longest: l.masks.Longest}
 }
 
 // fanout hands each record to all handlers, one record at a time.

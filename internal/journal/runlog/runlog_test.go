@@ -67,6 +67,34 @@ func TestLevelsAndAttributes(t *testing.T) {
 	}
 }
 
+// TestLimit: of what children print no more is kept, which is told once; the
+// log's own lines are, and writers get all.
+func TestLimit(t *testing.T) {
+	var out bytes.Buffer
+	l := New(Options{Writers: []io.Writer{&out}})
+	l.Limit(1000)
+	w := l.Output("hook: ")
+	for range 1000 {
+		_, _ = io.WriteString(w, "a line of 20 letters\n")
+	}
+	l.Info("the end")
+	got := soFar(t, l)
+	if n := strings.Count(got, "a line"); n < 10 || n > 25 {
+		t.Errorf("%d lines kept", n)
+	}
+	if n := strings.Count(got, "from here on is not kept"); n != 1 || !strings.HasSuffix(got, " the end\n") {
+		t.Errorf("told %d times:\n%s", n, got)
+	}
+	if n := strings.Count(out.String(), "a line"); n != 1000 || strings.Contains(out.String(), "not kept") {
+		t.Errorf("a writer got %d lines", n)
+	}
+	l.Limit(1 << 20)
+	_, _ = io.WriteString(w, "with more room\n")
+	if got := soFar(t, l); !strings.HasSuffix(got, " hook: with more room\n") {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestJSON(t *testing.T) {
 	var out bytes.Buffer
 	l := New(Options{Writers: []io.Writer{&out}, Format: FormatJSON})
