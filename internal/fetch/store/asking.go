@@ -13,9 +13,9 @@ type Asking struct {
 }
 
 // Asking returns an opener that asks allow about each URL before it is opened,
-// and about each that a server of http or https redirects to before that is
-// requested; s3 and gs follow none. The error of allow is permanent, and Open
-// wraps it.
+// and about each that a server redirects to before that is requested; of s3
+// about the object that it is, gs follows none. The error of allow is
+// permanent, and Open wraps it.
 func (s *Set) Asking(allow func(url string) error) *Asking { return &Asking{s, allow} }
 
 // Open is Set.Open.
@@ -31,16 +31,17 @@ func (a *Asking) Open(ctx context.Context, rawURL string, from Position) (*Objec
 // manifests and archives alike.
 type askKey struct{}
 
-// stay follows no redirect: signatures and tokens are for one server.
+// stay lets a client follow no redirect by itself: signatures and tokens are
+// for one server.
 func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// askRedirect asks about the URL that a server redirects to.
-func askRedirect(next *http.Request) error {
-	allow, ok := next.Context().Value(askKey{}).(func(string) error)
+// ask asks about the URL that a server redirects to.
+func ask(ctx context.Context, next string) error {
+	allow, ok := ctx.Value(askKey{}).(func(string) error)
 	if !ok {
 		return nil
 	}
-	if err := allow(next.URL.String()); err != nil {
+	if err := allow(next); err != nil {
 		return fmt.Errorf("redirected: %w", err)
 	}
 	return nil

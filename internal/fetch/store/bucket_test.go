@@ -9,8 +9,10 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -94,6 +96,110 @@ func TestS3LeadingSlashes(t *testing.T) {
 	} {
 		if _, got := readAll(t, set, url, Position{}); string(got) != "x" {
 			t.Errorf("%s: got %q", url, got)
+		}
+	}
+}
+
+// TestS3TemporaryRedirect: a server that has a new bucket asked elsewhere is
+// followed within the bucket, with a signature for where that is.
+func TestS3TemporaryRedirect(t *testing.T) {
+	for _, c := range []struct {
+		name, location string
+		asked          []string // by their paths
+		fails          string
+	}{
+		{"another key", "/bucket/plain?rk=e2c6", []string{"/bucket/key", "/bucket/plain"}, ""},
+		{"the same key", "/bucket/key?rk=e2c6", []string{"/bucket/key", "/bucket/key"}, ""},
+		{"twice", "/bucket/again", []string{"/bucket/key", "/bucket/again", "/bucket/plain"}, ""},
+		{"for ever", "/bucket/loop", append([]string{"/bucket/key"}, slices.Repeat([]string{"/bucket/loop"}, 10)...),
+			"10 redirects"},
+		{"another bucket", "/other/key", []string{"/bucket/key"}, "not known to be of bucket"},
+		{"a longer name", "/bucket2/key", []string{"/bucket/key"}, "not known to be of bucket"},
+		{"another server", "http://bucket.s3-x.amazonaws.com/key", []string{"/bucket/key"}, "not known to be of bucket"},
+		{"nowhere", "", []string{"/bucket/key"}, "307 TemporaryRedirect"},
+		{"what is not allowed", "/bucket/secret", []string{"/bucket/key"}, "not allowed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var asked []string
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				asked = append(asked, r.URL.Path)
+				if !strings.Contains(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256") {
+					t.Errorf("%s is not signed", r.URL)
+				}
+				switch {
+				case r.URL.Path == "/bucket/plain" || r.URL.Query().Get("rk") != "":
+					w.Write([]byte("x"))
+					return
+				case r.URL.Path == "/bucket/again":
+					w.Header().Set("Location", "/bucket/plain")
+				case c.location != "":
+					w.Header().Set("Location", c.location)
+				}
+				w.WriteHeader(http.StatusTemporaryRedirect)
+				w.Write([]byte("<Error><Code>TemporaryRedirect</Code><Message>Please re-send</Message></Error>"))
+			}))
+			defer srv.Close()
+			noAWS(t, "AWS_ACCESS_KEY_ID=x", "AWS_SECRET_ACCESS_KEY=y", "AWS_ENDPOINT_URL="+srv.URL)
+			set := NewSet(Options{})
+			defer set.Close()
+			obj, err := set.Asking(func(url string) error {
+				if strings.HasSuffix(url, "/secret") {
+					return errors.New("not allowed")
+				}
+				return nil
+			}).Open(t.Context(), "s3://bucket/key", Position{})
+			if err == nil {
+				obj.Body.Close()
+			}
+			if (err == nil) != (c.fails == "") ||
+				err != nil && (!strings.Contains(err.Error(), c.fails) || Retryable(err)) {
+				t.Errorf("%v, not %q", err, c.fails)
+			}
+			if !slices.Equal(asked, c.asked) {
+				t.Errorf("asked for %q, not %q", asked, c.asked)
+			}
+		})
+	}
+}
+
+// TestSameBucket knows the hosts of S3 from those of others in the same domain.
+func TestSameBucket(t *testing.T) {
+	const (
+		virtual   = "https://bkt.s3.eu-west-3.amazonaws.com/a/key"
+		pathStyle = "https://s3.eu-west-3.amazonaws.com/bkt/a/key"
+		own       = "http://s3.example:9000/bkt/a/key"
+	)
+	for _, c := range []struct{ from, to, object string }{
+		{virtual, "https://bkt.s3-gztb4pa9sq.amazonaws.com/a/key?rk=1", "s3://bkt/a/key"},
+		{virtual, "https://BKT.S3.amazonaws.com/b", "s3://bkt/b"},
+		{virtual, "https://s3.us-east-1.amazonaws.com/bkt/a/key", "s3://bkt/a/key"},
+		{pathStyle, "https://bkt.s3.dualstack.eu-west-3.amazonaws.com/a/key", "s3://bkt/a/key"},
+		{"https://bkt.s3.cn-north-1.amazonaws.com.cn/k", "https://bkt.s3-x.cn-north-1.amazonaws.com.cn/k", "s3://bkt/k"},
+		{own, "http://s3.example:9000/bkt/b", "s3://bkt/b"},
+		{own, "http://bkt.s3.example:9000/b", "s3://bkt/b"},
+		{virtual, "http://bkt.s3-gztb4pa9sq.amazonaws.com/a/key", ""},
+		{virtual, "https://other.s3.amazonaws.com/a/key", ""},
+		{virtual, "https://s3.amazonaws.com/other/a/key", ""},
+		{virtual, "https://bkt.s3-x.eu-west-3.elb.amazonaws.com/a/key", ""},
+		{virtual, "https://bkt.evil.amazonaws.com/a/key", ""},
+		{virtual, "https://bkt.s3.amazonaws.com.evil.example/a/key", ""},
+		{virtual, "https://bkt.s3-evil.com/a/key", ""},
+		{virtual, "https://u:p@bkt.s3.amazonaws.com/a/key", ""},
+		{own, "http://s3.example:9001/bkt/b", ""},
+		{own, "https://bkt.s3.amazonaws.com/b", ""},
+		{own, "http://169.254.169.254/bkt/b", ""},
+		{own, "http://s3.example:9000/bkt/", ""},
+	} {
+		from, err := url.Parse(c.from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to, err := url.Parse(c.to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if object, ok := sameBucket(from, to, "bkt"); ok != (c.object != "") || ok && object != c.object {
+			t.Errorf("%s -> %s: %q, %v, not %q", c.from, c.to, object, ok, c.object)
 		}
 	}
 }

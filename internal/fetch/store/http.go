@@ -13,8 +13,10 @@ import (
 	"time"
 )
 
-// maxRedirects is what browsers and net/http allow, or about.
+// maxRedirects is what net/http allows.
 const maxRedirects = 10
+
+var errTooManyRedirects = fmt.Errorf("stopped after %d redirects", maxRedirects)
 
 // web serves http and https.
 type web struct {
@@ -67,15 +69,15 @@ func checkHTTP(u *url.URL) error {
 // net/http would hand the password to other ports, to subdomains and to http
 // after https, and name the URL it comes from, query and all.
 func checkRedirect(req *http.Request, via []*http.Request) error {
-	if len(via) >= maxRedirects {
-		return fmt.Errorf("stopped after %d redirects", maxRedirects)
+	if len(via) > maxRedirects { // via has the first request, too
+		return errTooManyRedirects
 	}
 	req.Header.Del("Referer")
 	first := via[0].URL
 	if req.URL.Host != first.Host || first.Scheme == "https" && req.URL.Scheme != "https" {
 		req.Header.Del("Authorization")
 	}
-	return askRedirect(req)
+	return ask(req.Context(), req.URL.String())
 }
 
 func (w *web) closeIdle() { w.client().CloseIdleConnections() }

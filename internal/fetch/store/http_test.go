@@ -54,6 +54,7 @@ func TestHTTPRequest(t *testing.T) {
 
 func TestHTTPPasswordStaysWithItsServer(t *testing.T) {
 	var got http.Header
+	loops := 0
 	target := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Header.Clone() }))
 	defer target.Close()
 	set, base := answers(t, func(w http.ResponseWriter, r *http.Request) {
@@ -63,6 +64,7 @@ func TestHTTPPasswordStaysWithItsServer(t *testing.T) {
 		case "/here":
 			http.Redirect(w, r, "/end", http.StatusMovedPermanently)
 		case "/loop":
+			loops++
 			http.Redirect(w, r, "/loop", http.StatusFound)
 		default:
 			got = r.Header.Clone()
@@ -80,6 +82,9 @@ func TestHTTPPasswordStaysWithItsServer(t *testing.T) {
 	_, err := set.Open(t.Context(), secret+"/loop", Position{})
 	if err == nil || !strings.Contains(err.Error(), "10 redirects") || Retryable(err) {
 		t.Errorf("error %v, want 10 redirects, permanent", err)
+	}
+	if loops != 11 {
+		t.Errorf("%d requests, not one and 10 redirects", loops)
 	}
 }
 

@@ -55,7 +55,7 @@ func (b *bucketS3) Open(ctx context.Context, u *url.URL, from Position) (*Object
 		in.Range = aws.String(fmt.Sprintf("bytes=%d-", from.Offset))
 		in.IfMatch = &from.Version
 	}
-	out, err := client.GetObject(ctx, in)
+	out, err := b.get(ctx, client, in)
 	if err != nil {
 		return nil, s3Error(ctx, u, err)
 	}
@@ -208,7 +208,9 @@ func s3Error(ctx context.Context, u *url.URL, err error) error {
 	switch api.ErrorCode() {
 	case "RequestTimeout", "SlowDown": // the former comes with status 400
 		e.Retryable = true
-	case "PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException":
+	case "TemporaryRedirect":
+		e.Hint = "the bucket is new; try again when DNS has caught up, in some minutes to an hour"
+	case "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException":
 		e.Hint = s3RegionHint
 		if region := resp.HTTPResponse().Header.Get("X-Amz-Bucket-Region"); region != "" {
 			e.Hint = "set AWS_REGION to " + oneLine(region)
