@@ -152,7 +152,10 @@ func (d *deployer) remember(ctx context.Context, s Spec, staged strategy.Staged)
 	}
 	skip, err := s.Strategy.Skip(staged.Excludes)
 	if err == nil {
-		r := tree.Recorded{Skip: skip, Excludes: staged.Excludes, Contents: staged.Contents}
+		r := tree.Recorded{
+			Skip: skip, Checksum: s.Checksum.String(), Excludes: staged.Excludes,
+			Contents: staged.Contents, Archived: staged.Archived,
+		}
 		err = s.withLive(func(live *os.Root) error { return tree.Save(ctx, live, r, name) })
 	}
 	if err != nil {

@@ -48,7 +48,14 @@ type Options struct {
 	// Warn, when set, gets one line for each benign oddity. It is called from
 	// the goroutine that called Extract, at most a few dozen times.
 	Warn func(msg string)
+	// Seen, when set, is told by Extract of each regular file without holes,
+	// before it is written. What it returns gets the content, in blocks of
+	// BlockSize bytes of which only the last may be shorter.
+	Seen func(path string) (block func([]byte))
 }
+
+// BlockSize is the size of the blocks that Options.Seen is given.
+const BlockSize = copySize
 
 // Result says what was unpacked. It is filled as far as Extract came.
 type Result struct {

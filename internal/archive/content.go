@@ -21,6 +21,7 @@ type Content struct {
 	pos    int64           // how much has been read
 	sparse bool
 	err    error // the first, and io.EOF, stay
+	seen   func(block []byte)
 }
 
 func newContent(x *reader, m *members.Member) (*Content, error) {
@@ -118,6 +119,9 @@ func (c *Content) CopyTo(f *os.File) error {
 			}
 		}
 		n, err := c.fill(c.x.buf)
+		if c.seen != nil && n > 0 {
+			c.seen(c.x.buf[:n])
+		}
 		if _, werr := f.Write(c.x.buf[:n]); werr != nil {
 			return werr
 		}

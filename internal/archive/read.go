@@ -303,6 +303,9 @@ func (x *reader) file(path string, h *members.Member, m meta) error {
 	if err != nil {
 		return err
 	}
+	if x.opts.Seen != nil && !c.sparse {
+		c.seen = x.opts.Seen(path)
+	}
 	err = x.to.file(path, m, c)
 	if err == nil {
 		c.skip()

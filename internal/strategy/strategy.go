@@ -136,8 +136,10 @@ type Staged struct {
 	Dir      *disk.Dir // nil: nothing is staged
 	Excludes []byte    // the text of the archive's exclude list, once it has been read
 
-	// Contents is what is known of the files of dest after the sync; nil = nothing.
+	// Contents is what is known of the files of dest after the sync; nil =
+	// nothing. Archived is what was unpacked, where a strategy knows no more.
 	Contents *tree.Contents
+	Archived *tree.Archived
 }
 
 // Close closes the directory.

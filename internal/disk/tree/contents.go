@@ -127,9 +127,6 @@ func isOurs(st *unix.Stat_t) bool {
 
 // isChanged tells whether somebody has changed a file since the caller has.
 func (c *Contents) isChanged(st *unix.Stat_t) bool {
-	if c == nil {
-		return false
-	}
 	k, ok := c.files[st.Ino]
 	return ok && uint64(st.Dev) == c.device && k.ctime != st.Ctim.Nano()
 }
@@ -174,6 +171,9 @@ func LoadContents(name string, root *os.Root) (*Contents, error) {
 	}
 	defer r.close()
 	c := withKey(r.key)
+	if !r.certain {
+		return NewContents(), nil
+	}
 	if c.device, err = deviceOf(root); err != nil {
 		return nil, fmt.Errorf("read tree: %w", err)
 	}

@@ -38,10 +38,17 @@ func (x *encoder) text(s string) {
 	_, _ = x.w.WriteString(s)
 }
 
-func (x *encoder) header(key [keySize]byte, excludes []byte) {
+func (x *encoder) header(r *Recorded) {
+	key, certain := r.key()
 	_, _ = x.w.WriteString(magic)
 	_, _ = x.w.Write(key[:])
-	x.text(string(excludes))
+	if certain {
+		x.number(1)
+	} else {
+		x.number(0)
+	}
+	x.text(r.Checksum)
+	x.text(string(r.Excludes))
 }
 
 // entry writes an entry; known says that there are sums.
@@ -97,6 +104,8 @@ type decoder struct {
 	f        *os.File
 	r        *bufio.Reader
 	key      [keySize]byte
+	certain  bool   // the sums are those of dest's files, not only of what they were to become
+	checksum string // of the archive
 	excludes []byte
 	entry    Entry // the last one read; its path is "" at the end
 	sums     []Sum // its content's; nil = not known. Good until the next
@@ -131,6 +140,15 @@ func (d *decoder) header() error {
 	}
 	if err == nil {
 		_, err = io.ReadFull(d.r, d.key[:])
+	}
+	var certain uint64
+	if err == nil {
+		certain, err = binary.ReadUvarint(d.r)
+		d.certain = certain == 1
+	}
+	if err == nil {
+		d.text, err = d.read(nil)
+		d.checksum = string(d.text)
 	}
 	if err == nil {
 		d.excludes, err = d.read(nil)

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"stretcher/internal/disk/confined"
 )
 
@@ -19,8 +21,32 @@ var ErrRecord = errors.New("unreadable record")
 // Recorded is what is recorded beside the entries of a tree.
 type Recorded struct {
 	Skip     Skip
+	Checksum string    // of the archive
 	Excludes []byte    // the text of the exclude list that was in the archive: what Skip is made of
+	Archived *Archived // what was unpacked; nil = that is not known, or Contents tells better
 	Contents *Contents // what is known of the files; nil = nothing
+}
+
+// key is that of the sums.
+func (r *Recorded) key() (key [keySize]byte, certain bool) {
+	switch {
+	case r.Contents != nil:
+		return r.Contents.key, true
+	case r.Archived != nil && r.Archived.code != nil:
+		return r.Archived.code.key, false
+	}
+	return key, false
+}
+
+// of gives the sums of a file, and whether somebody has changed it since the
+// caller has.
+func (r *Recorded) of(e *Entry, st *unix.Stat_t) (sums []Sum, known, changed bool) {
+	if r.Contents != nil {
+		sums, known = r.Contents.Of(st)
+		return sums, known, r.Contents.isChanged(st)
+	}
+	sums, known = r.Archived.of(e.Path)
+	return sums, known && len(sums) == blocks(e.Size), false
 }
 
 // Save records the tree below an open directory in the file name, completely
@@ -50,22 +76,14 @@ func write(ctx context.Context, f io.Writer, root *os.Root, r Recorded) error {
 	Settle(began)
 	w := bufio.NewWriterSize(f, 64<<10)
 	enc := &encoder{w: w}
-	var key [keySize]byte
-	if r.Contents != nil {
-		key = r.Contents.key
-	}
-	enc.header(key, r.Excludes)
+	enc.header(&r)
 	err := walk(ctx, root, r.Skip, func(e *Entry, at spot) error {
 		if !e.Mode.IsRegular() {
 			enc.entry(e, nil, false)
 			return nil
 		}
-		var sums []Sum
-		known := false
-		if r.Contents != nil {
-			sums, known = r.Contents.Of(at.st)
-		}
-		if r.Contents.isChanged(at.st) || e.CTime > began && e.CTime <= time.Now().UnixNano() {
+		sums, known, changed := r.of(e, at.st)
+		if changed || e.CTime > began && e.CTime <= time.Now().UnixNano() {
 			e.CTime, known = 0, false
 		}
 		enc.entry(e, sums, known)

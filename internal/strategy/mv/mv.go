@@ -60,7 +60,7 @@ func (m *mv) Stage(ctx context.Context, archive *os.File) (strategy.Staged, erro
 		return strategy.Staged{}, err
 	}
 	m.tree = tree
-	return strategy.Staged{Dir: tree.Dir}, nil
+	return tree.Staged(), nil
 }
 
 // Sync renames the tree.

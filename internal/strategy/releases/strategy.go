@@ -104,7 +104,7 @@ func (d *deployment) Stage(ctx context.Context, archive *os.File) (strategy.Stag
 		return strategy.Staged{}, err
 	}
 	d.tree = tree
-	return strategy.Staged{Dir: tree.Dir}, nil
+	return tree.Staged(), nil
 }
 
 // Close closes the directories of the layout, and the one that the tree was

@@ -70,7 +70,7 @@ func (r *rsync) Stage(ctx context.Context, archive *os.File) (strategy.Staged, e
 		return strategy.Staged{}, err
 	}
 	r.tree = tree
-	return strategy.Staged{Dir: tree.Dir}, nil
+	return tree.Staged(), nil
 }
 
 // Sync runs rsync.

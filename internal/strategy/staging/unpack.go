@@ -18,9 +18,13 @@ import (
 
 	"stretcher/internal/archive"
 	"stretcher/internal/disk"
+	"stretcher/internal/disk/tree"
 	"stretcher/internal/strategy"
 	"stretcher/internal/text/failure"
 )
+
+// The sums are made of the blocks that the archive comes in.
+var _ [archive.BlockSize]byte = [tree.BlockSize]byte{}
 
 // treeName is the staged tree's name in its private directory. The tree has a
 // mode of its own, which may let others in; the directory never does.
@@ -31,6 +35,13 @@ type Tree struct {
 	Work *disk.Dir // the private directory that it lies in
 	Name string    // its name there
 	Dir  *disk.Dir // itself
+
+	Archived *tree.Archived // what was unpacked
+}
+
+// Staged is the tree as a strategy gives it back.
+func (t *Tree) Staged() strategy.Staged {
+	return strategy.Staged{Dir: t.Dir, Archived: t.Archived}
 }
 
 // Close closes the directories. It may be called again.
@@ -83,7 +94,7 @@ func UnpackAt(ctx context.Context, t *strategy.Target, f *os.File, where strateg
 		return nil, err
 	}
 	for {
-		err = fill(ctx, t, f, tree.Dir)
+		err = fill(ctx, t, f, tree)
 		if err == nil {
 			return tree, nil
 		}
@@ -127,11 +138,15 @@ func NewTree(t *strategy.Target, where strategy.Where) (*Tree, error) {
 
 // fill unpacks the archive into an empty directory, and gives that the mode
 // that the tree's root shall have.
-func fill(ctx context.Context, t *strategy.Target, f *os.File, dir *disk.Dir) error {
+func fill(ctx context.Context, t *strategy.Target, f *os.File, into *Tree) error {
+	dir := into.Dir
+	into.Archived = new(tree.Archived)
+	opts := t.Archive
+	opts.Seen = into.Archived.Seen
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	res, err := archive.Extract(ctx, f, dir.Root(), t.Archive)
+	res, err := archive.Extract(ctx, f, dir.Root(), opts)
 	if err != nil {
 		return ArchiveError(t, err)
 	}
