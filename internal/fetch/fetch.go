@@ -58,7 +58,8 @@ type Fetcher struct {
 	Trying func(source string)
 }
 
-// Document returns the bytes at url, at most limit. allow is asked before each
+// Document returns the bytes at url, at most limit, without a gzip encoding that
+// the server has put on them. allow is asked before each
 // request, also before one that a server redirects to. A URL that can't be one
 // is failure.ErrMalformed.
 func (f *Fetcher) Document(ctx context.Context, url string, limit int64, allow func(url string) error) ([]byte, error) {
@@ -70,7 +71,7 @@ func (f *Fetcher) Document(ctx context.Context, url string, limit int64, allow f
 	opts := f.Transfer
 	opts.MaxBytes = limit
 	var buf memory
-	if _, err := transfer.Copy(ctx, f.Store.Asking(allow), url, &buf, opts); err != nil {
+	if _, err := transfer.Copy(ctx, decoding{f.Store.Asking(allow), limit}, url, &buf, opts); err != nil {
 		return nil, err
 	}
 	return buf.Bytes(), nil
@@ -154,7 +155,7 @@ func (f *Fetcher) copy(ctx context.Context, src string, d *download, limit int64
 	if f.AllowSource != nil {
 		allow = func(next string) error { return f.AllowSource(src, next) }
 	}
-	return transfer.Copy(ctx, f.Store.Asking(allow), src, d, opts)
+	return transfer.Copy(ctx, noting{f.Store.Asking(allow), &d.encoding}, src, d, opts)
 }
 
 // bounded ends a fetch after the Timeout.
@@ -182,6 +183,8 @@ type download struct {
 	size   int64 // -1 = unknown
 	hash   hash.Hash
 	file   *os.File
+
+	encoding string // that the server says; "" = none
 }
 
 // setSize makes the file where it has room.
@@ -223,7 +226,11 @@ func (d *download) Reset() error {
 func (d *download) verify(src string, want checksum.Checksum) error {
 	if sum := d.hash.Sum(nil); !bytes.Equal(sum, want.Digest) {
 		got := checksum.Checksum{Algorithm: want.Algorithm, Digest: sum}
-		return failure.Refused("%q has checksum %s, the manifest says %s", redact.URL(src), got, want)
+		note := ""
+		if d.encoding != "" {
+			note = fmt.Sprintf("; it was sent with Content-Encoding %q, which nobody asked for", d.encoding)
+		}
+		return failure.Refused("%q has checksum %s, the manifest says %s%s", redact.URL(src), got, want, note)
 	}
 	return nil
 }

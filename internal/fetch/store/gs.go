@@ -67,7 +67,7 @@ func (g *bucketGS) Open(ctx context.Context, u *url.URL, from Position) (*Object
 		}
 		return nil, err
 	}
-	obj := &Object{Body: r, Offset: offset, Size: r.Attrs.Size}
+	obj := &Object{Body: r, Offset: offset, Size: r.Attrs.Size, Encoding: encodingOf(r.Attrs.ContentEncoding)}
 	if r.Attrs.Generation > 0 {
 		obj.Version = strconv.FormatInt(r.Attrs.Generation, 10)
 	}

@@ -128,7 +128,10 @@ func answer(u *url.URL, resp *http.Response, from Position) (*Object, error) {
 	version := strongETag(resp.Header.Get("ETag"))
 	switch {
 	case resp.StatusCode == http.StatusOK:
-		return &Object{Body: resp.Body, Size: resp.ContentLength, Version: version}, nil
+		return &Object{
+			Body: resp.Body, Size: resp.ContentLength, Version: version,
+			Encoding: encodingOf(resp.Header.Get("Content-Encoding")),
+		}, nil
 	case resp.StatusCode == http.StatusPartialContent && from.Offset > 0 && from.Version != "":
 		return partial(u, resp, from, version)
 	}
@@ -156,7 +159,10 @@ func partial(u *url.URL, resp *http.Response, from Position, version string) (*O
 		e.Err = fmt.Errorf("%w: %w", e.Err, err)
 		return nil, e
 	}
-	return &Object{Body: resp.Body, Offset: start, Size: size, Version: from.Version}, nil
+	return &Object{
+		Body: resp.Body, Offset: start, Size: size, Version: from.Version,
+		Encoding: encodingOf(resp.Header.Get("Content-Encoding")),
+	}, nil
 }
 
 // contentRange reads "bytes FIRST-LAST/SIZE" (RFC 9110 section 14.4). A SIZE of

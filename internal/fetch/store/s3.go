@@ -59,7 +59,10 @@ func (b *bucketS3) Open(ctx context.Context, u *url.URL, from Position) (*Object
 	if err != nil {
 		return nil, s3Error(ctx, u, err)
 	}
-	obj := &Object{Body: out.Body, Size: -1, Version: strongETag(aws.ToString(out.ETag))}
+	obj := &Object{
+		Body: out.Body, Size: -1, Version: strongETag(aws.ToString(out.ETag)),
+		Encoding: encodingOf(aws.ToString(out.ContentEncoding)),
+	}
 	if out.ContentLength != nil {
 		obj.Size = *out.ContentLength
 	}

@@ -44,6 +44,9 @@ type Object struct {
 	Offset  int64  // where Body begins: the offset asked for, or 0 when the server can't resume
 	Size    int64  // size of the whole object in bytes; -1 when the server does not say
 	Version string // validator for resuming; "" when the server gives none
+	// Encoding is the Content-Encoding of Body, which is never decoded here and
+	// nobody asks for; "" for none.
+	Encoding string
 }
 
 // Store serves the objects of one URL scheme.

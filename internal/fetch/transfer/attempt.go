@@ -21,6 +21,9 @@ type permanent struct{ error }
 // Unwrap gives errors.Is the cause.
 func (p permanent) Unwrap() error { return p.error }
 
+// Final marks an error of a body that no other attempt mends.
+func Final(err error) error { return permanent{err} }
+
 // brokenOff marks the error of a body that ended before its end.
 type brokenOff struct{ error }
 
