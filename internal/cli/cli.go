@@ -14,10 +14,12 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -57,6 +59,8 @@ type app struct {
 	host    Host
 	version bool
 	status  int
+
+	unprinted error // help that could not be printed
 }
 
 // newApp builds the table of commands.
@@ -89,6 +93,8 @@ func (a *app) main(ctx context.Context) int {
 		err = a.root.ExecuteContext(ctx)
 	}
 	switch {
+	case err == nil && a.unprinted != nil:
+		return a.report(a.unprinted)
 	case err == nil:
 		return a.status
 	case a.Getenv("SERF_EVENT") == "query": // Serf hands on stderr too
@@ -109,7 +115,11 @@ func (a *app) runs(run runFunc) func(*cobra.Command, []string) error {
 			return err
 		}
 		if a.version {
-			return a.printVersion(false)
+			err := a.printVersion(false)
+			if a.status = Status(err); err != nil {
+				a.report(err)
+			}
+			return nil
 		}
 		status, err := run(c.Context(), args)
 		if a.status = status; err != nil {
@@ -119,9 +129,12 @@ func (a *app) runs(run runFunc) func(*cobra.Command, []string) error {
 	}
 }
 
-// report says an error that no run has said, and returns its exit status.
+// report says an error that no run has said, and returns its exit status. Who
+// has gone away, as head does, knows.
 func (a *app) report(err error) int {
-	reportTo(a.Stderr, err)
+	if !errors.Is(err, syscall.EPIPE) {
+		reportTo(a.Stderr, err)
+	}
 	return Status(err)
 }
 

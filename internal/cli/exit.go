@@ -2,6 +2,8 @@ package cli
 
 import (
 	"errors"
+	"io/fs"
+	"os"
 	"syscall"
 
 	"stretcher/internal/archive"
@@ -81,6 +83,10 @@ func isRefusal(err error) bool {
 func Hint(err error) string {
 	if hint := failure.Hint(err); hint != "" {
 		return hint
+	}
+	var file *fs.PathError
+	if errors.As(err, &file) && file.Path == os.Stdout.Name() {
+		return "" // it is the caller's, and nothing of ours lies there
 	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, disk.ErrNoRoom) {
 		return "make room there; temporary files go where TMPDIR names, or beside dest"

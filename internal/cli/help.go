@@ -12,9 +12,10 @@ import (
 // columns is how wide help is, at most.
 const columns = 80
 
-// printHelp prints what a command does and its flags.
+// printHelp prints what a command does and its flags. cobra takes no error of
+// it: main does.
 func (a *app) printHelp(c *cobra.Command) {
-	_, _ = io.WriteString(a.Stdout, helpText(c))
+	_, a.unprinted = io.WriteString(a.Stdout, helpText(c))
 }
 
 // helpText is what help and --help print of a command.

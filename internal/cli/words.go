@@ -196,12 +196,12 @@ func (a *app) checkFlags() error {
 	return nil
 }
 
-// isShort tells whether a word is one-letter flags alone.
+// isShort tells whether a word is one-letter flags alone, each of them once.
 func isShort(text string, own map[string]bool) bool {
 	letters, _, _ := strings.Cut(text, "=")
 	letters, ok := strings.CutPrefix(letters, "-")
-	for _, c := range letters {
-		ok = ok && own[string(c)]
+	for i, c := range letters {
+		ok = ok && own[string(c)] && !strings.ContainsRune(letters[:i], c)
 	}
 	return ok && letters != ""
 }
