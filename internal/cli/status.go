@@ -35,7 +35,7 @@ exit status:
   2  never deployed, or wrong usage
   3  the last run died`,
 		Example: `stretcher status /srv/app
-stretcher status --json /srv/app | jq -r .run`,
+stretcher status --json /srv/app | jq -r .last.id`,
 		RunE: a.runs(o.run),
 	})
 	c.ValidArgsFunction = a.completeDest

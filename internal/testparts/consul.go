@@ -14,13 +14,30 @@ import (
 type ConsulAgent struct {
 	HTTPAddr string // host:port of its HTTP API
 	Bin      string // the consul program
+	Token    string // may do everything; "" = so may everybody
 }
 
 // Consul starts an agent in development mode that stops with the test. It has
 // elected itself when Consul returns, so that events can be fired.
 func Consul(t testing.TB) ConsulAgent {
 	t.Helper()
-	a := ConsulAgent{Bin: Need(t, "consul")}
+	return startConsul(t, ConsulAgent{})
+}
+
+// ConsulWithACL starts one that allows nothing to who has no token for it.
+func ConsulWithACL(t testing.TB) ConsulAgent {
+	t.Helper()
+	const token = "11111111-2222-3333-4444-555555555555"
+	return startConsul(t, ConsulAgent{Token: token}, "-hcl", `acl {
+		enabled = true
+		default_policy = "deny"
+		tokens { initial_management = "`+token+`", agent = "`+token+`" }
+	}`)
+}
+
+func startConsul(t testing.TB, a ConsulAgent, more ...string) ConsulAgent {
+	t.Helper()
+	a.Bin = Need(t, "consul")
 	port := FreePort(t)
 	a.HTTPAddr = hostPort(port)
 	args := []string{
@@ -32,9 +49,23 @@ func Consul(t testing.TB) ConsulAgent {
 		"-dns-port", "-1", "-grpc-port", "-1", "-serf-wan-port", "-1",
 		"-hcl", "connect { enabled = false }", "-hcl", "disable_update_check = true",
 	}
-	p := start(t, nil, a.Bin, args...)
+	p := start(t, nil, a.Bin, append(args, more...)...)
 	p.ready(t, a.leads)
 	return a
+}
+
+// NewToken makes a token that may do what rules say, in Consul's language.
+func (a ConsulAgent) NewToken(t testing.TB, name, rules string) (token string) {
+	t.Helper()
+	run(t, a.Bin, "acl", "policy", "create", "-http-addr", a.HTTPAddr, "-token", a.Token, "-name", name, "-rules", rules)
+	out := run(t, a.Bin, "acl", "token", "create", "-http-addr", a.HTTPAddr, "-token", a.Token, "-policy-name", name)
+	for line := range strings.Lines(out) {
+		if id, ok := strings.CutPrefix(line, "SecretID:"); ok {
+			return strings.TrimSpace(id)
+		}
+	}
+	t.Fatalf("no token: %s", out)
+	return ""
 }
 
 // leads tells whether the agent knows itself as a member of a led cluster.
@@ -45,7 +76,12 @@ func (a ConsulAgent) leads() bool {
 
 // get reads from the HTTP API; "" when that does not succeed.
 func (a ConsulAgent) get(path string) string {
-	resp, err := httpClient().Get("http://" + a.HTTPAddr + path)
+	req, err := http.NewRequest(http.MethodGet, "http://"+a.HTTPAddr+path, nil)
+	if err != nil {
+		return ""
+	}
+	req.Header.Set("X-Consul-Token", a.Token)
+	resp, err := httpClient().Do(req)
 	if err != nil {
 		return ""
 	}

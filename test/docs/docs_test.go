@@ -176,7 +176,7 @@ func pathWithout(t *testing.T, program string) string {
 }
 
 func TestBlocksAreOfAKnownKind(t *testing.T) {
-	known := []string{"yaml manifest", "sh run", "sh podman", "text output", "sh", "text", "ini", "yaml", "console"}
+	known := []string{"yaml manifest", "sh run", "sh podman", "text output", "sh", "text", "ini", "hcl", "yaml", "console"}
 	for _, name := range documents(t) {
 		for _, b := range blocks(readDoc(t, name)) {
 			if !slices.Contains(known, b.kind) {
