@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"stretcher/internal/hooks/porter"
 	"stretcher/internal/strategy/filter"
@@ -79,6 +80,9 @@ func (m *Manifest) checkReleases(add func(key, value, message string), checkShar
 
 // checkExcludes finds patterns that only rsync could make something of.
 func (m *Manifest) checkExcludes(add func(key, value, message string), kind *Kind) {
+	if n := filter.Wild(strings.Join(m.Excludes, "\n")); n > filter.MaxWild {
+		add("excludes", "", fmt.Sprintf("has %d bytes of patterns with wildcards, %d are allowed", n, filter.MaxWild))
+	}
 	if kind == nil || !kind.Patterns {
 		return
 	}

@@ -20,7 +20,10 @@
 // it protects, and a NUL in a rule that does not come from a file.
 //
 // Matching a path of n bytes against a pattern of m bytes takes at most n*m
-// steps, whatever the pattern: there is no backtracking.
+// steps, whatever the pattern: there is no backtracking. Patterns without
+// wildcards are found by their text, however many there are; those with
+// wildcards are tried one after the other, and whoever takes lists from others
+// bounds them by MaxWild.
 package filter
 
 import "strings"
@@ -28,19 +31,23 @@ import "strings"
 // A List is an ordered list of rules. It never changes, and goroutines may
 // share it. The nil List excludes nothing.
 type List struct {
-	rules []Rule
+	wild  []ranked
+	plain index
 }
 
 // New makes a list of rules in the order of rsync's command line. A clearing
 // rule ("!") drops those before it.
 func New(rules ...Rule) *List {
 	l := &List{}
-	for _, r := range rules {
-		if r.clear {
-			l.rules = nil
-			continue
+	for i, r := range rules {
+		switch at := (ranked{i + 1, r}); {
+		case r.clear:
+			l = &List{}
+		case r.tokens != nil:
+			l.wild = append(l.wild, at)
+		default:
+			l.plain.add(at)
 		}
-		l.rules = append(l.rules, r)
 	}
 	return l
 }
@@ -58,10 +65,15 @@ func (l *List) Excluded(path string, isDir bool) bool {
 		return false
 	}
 	base := path[strings.LastIndexByte(path, '/')+1:]
-	for i := range l.rules {
-		if l.rules[i].match(path, base, isDir) {
-			return !l.rules[i].include
+	v := l.plain.first(path, base, isDir)
+	for i := range l.wild {
+		r := &l.wild[i]
+		if v.rank > 0 && v.rank < r.rank {
+			break
+		}
+		if r.match(path, base, isDir) {
+			return !r.include
 		}
 	}
-	return false
+	return v.rank > 0 && !v.include
 }

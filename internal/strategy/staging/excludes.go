@@ -15,7 +15,7 @@ import (
 )
 
 // MaxExcludeFrom bounds an exclude list, in bytes.
-const MaxExcludeFrom = 16 << 20
+const MaxExcludeFrom = 2 << 20
 
 // Excludes are the target's patterns as rsync takes them. list is the text of
 // the archive's exclude list.
@@ -65,6 +65,10 @@ func ReadExcludeFrom(root *os.Root, name string) ([]byte, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if n := filter.Wild(string(text)); n > filter.MaxWild {
+		return nil, failure.Refused("exclude_from %q has %d bytes of patterns with wildcards, %d are allowed",
+			name, n, filter.MaxWild)
 	}
 	return text, nil
 }
