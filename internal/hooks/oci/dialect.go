@@ -71,29 +71,35 @@ func (d *Dialect) deployment(dep hooks.Deployment) Deployment {
 	}
 }
 
-// List explains the definitions that name a stage of the point.
+// List explains the definitions that name a stage of the point; one that names
+// it twice, which runs twice, stands there twice.
 func (d *Dialect) List(p hooks.Point, dep *hooks.Deployment) (list []hooks.Listed, bad []error) {
 	for _, stage := range Stages(p) {
 		for _, def := range d.Definitions {
-			if !slices.Contains(def.Stages, stage) {
-				continue
+			for _, s := range def.Stages {
+				if s == stage {
+					list = append(list, d.listed(def, p, stage, dep))
+				}
 			}
-			l := hooks.Listed{
-				Point: string(p), Stage: stage, Dialect: hooks.OCI, Name: strings.TrimSuffix(def.Name, suffix),
-				Source: def.Source, Required: Stops(p), Why: "depends on the manifest",
-			}
-			if dep != nil {
-				l.Runs, _ = def.When.Match(d.deployment(*dep))
-				l.Why = Explain(def, d.deployment(*dep))
-			}
-			if only := p.Only(); l.Runs && only != "" {
-				l.Why += ", " + only
-			}
-			if why := def.unfit(); why != "" && (l.Runs || dep == nil) {
-				l.Runs, l.Why = false, "fails: "+why
-			}
-			list = append(list, l)
 		}
 	}
 	return list, nil
+}
+
+func (d *Dialect) listed(def Definition, p hooks.Point, stage string, dep *hooks.Deployment) hooks.Listed {
+	l := hooks.Listed{
+		Point: string(p), Stage: stage, Dialect: hooks.OCI, Name: def.hookName(),
+		Source: def.Source, Required: Stops(p), Why: "depends on the manifest",
+	}
+	if dep != nil {
+		l.Runs, _ = def.When.Match(d.deployment(*dep))
+		l.Why = Explain(def, d.deployment(*dep))
+	}
+	if only := p.Only(); l.Runs && only != "" {
+		l.Why += ", " + only
+	}
+	if why := def.unfit(); why != "" && (l.Runs || dep == nil) {
+		l.Runs, l.Why = false, "fails: "+why
+	}
+	return l
 }

@@ -47,6 +47,30 @@ func TestHooksByStage(t *testing.T) {
 	}
 }
 
+// TestListedAsItRuns: a stage that is named twice runs twice and is listed
+// twice; a file that is all suffix has a name.
+func TestListedAsItRuns(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "a.json", strings.Replace(always("prestart", "a"), `"prestart"`, `"prestart", "init", "prestart"`, 1))
+	put(t, dir, ".json", always("prestart", "b"))
+	defs, err := Load([]string{dir})
+	must(t, err)
+	d := &Dialect{Definitions: defs, Mask: func(string, string) {}}
+	list, _, err := d.At(hooks.PreExtract, hooks.Deployment{})
+	must(t, err)
+	var ran, listed []string
+	for _, h := range list {
+		ran = append(ran, h.Name)
+	}
+	told, _ := d.List(hooks.PreExtract, &hooks.Deployment{})
+	for _, l := range told {
+		listed = append(listed, l.Name)
+	}
+	if want := []string{".json", "a", "a"}; !slices.Equal(ran, want) || !slices.Equal(listed, want) {
+		t.Errorf("ran %q, listed %q, want %q", ran, listed, want)
+	}
+}
+
 func TestFailuresByStage(t *testing.T) {
 	for stage, want := range map[string]string{
 		"prestart": "stops pass", "createRuntime": "stops pass", "createContainer": "stops pass",

@@ -47,6 +47,9 @@ type Definition struct {
 	Stages []string
 }
 
+// hookName is the file's name without its suffix, unless it has nothing else.
+func (d Definition) hookName() string { return cmp.Or(strings.TrimSuffix(d.Name, suffix), d.Name) }
+
 // Load reads the definitions of dirs. A later directory masks the same file
 // name in an earlier one, with a bad file too: what it was to replace must
 // not run instead. The result is in the order in which hooks run: by
@@ -202,7 +205,7 @@ func Stages(p hooks.Point) []string {
 // environment, as the runtime specification has it.
 func (d Definition) at(p hooks.Point, stage string, state []byte) hooks.Hook {
 	h := hooks.Hook{
-		Dialect: hooks.OCI, Name: strings.TrimSuffix(d.Name, suffix), Source: d.Source, Point: p, Stage: stage,
+		Dialect: hooks.OCI, Name: d.hookName(), Source: d.Source, Point: p, Stage: stage,
 		Process: hooks.Process{Path: d.Hook.Path, Env: append([]string{}, d.Hook.Env...), Stdin: state},
 		Grace:   hooks.NoGrace, Required: Stops(p), Condition: condition(p),
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"regexp/syntax"
 	"slices"
@@ -166,10 +167,18 @@ func (d *Definition) check() error {
 	}
 	for _, stage := range d.Stages {
 		if _, ok := hooks.ByOCI(stage); !ok {
-			return fmt.Errorf("stages: %q is not one of %s", stage, strings.Join(allStages(), ", "))
+			return fmt.Errorf("stages: %q%s is not one of %s", stage, foreign(stage), strings.Join(allStages(), ", "))
 		}
 	}
 	return nil
+}
+
+// foreign says of a stage that others have why it is none here.
+func foreign(stage string) string {
+	if stage == "precreate" {
+		return ", which changes a container's configuration,"
+	}
+	return ""
 }
 
 func allStages() (all []string) {
@@ -194,12 +203,30 @@ func decode(data []byte, into any) error {
 	switch {
 	case errors.As(err, &wrong):
 		return fmt.Errorf("%s: is a JSON %s where %s is wanted", printable(cmp.Or(wrong.Field, "the definition")),
-			wrong.Value, wrong.Type)
+			wrong.Value, wanted(wrong.Type))
 	case errors.As(err, &syntax):
 		line := 1 + bytes.Count(data[:min(int(syntax.Offset), len(data))], []byte("\n"))
 		return fmt.Errorf("line %d: %w", line, err)
 	}
 	return err
+}
+
+// wanted is what JSON calls a value of the type.
+func wanted(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return wanted(t.Elem())
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	case reflect.Slice:
+		return "a list"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int:
+		return "a whole number"
+	default:
+		return "a text"
+	}
 }
 
 // compileOne compiles one expression. The error quotes it.

@@ -1,6 +1,7 @@
 package runlog
 
 import (
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -12,6 +13,13 @@ import (
 // MinMask is the length in bytes of the shortest value that is masked: "1",
 // "on" or "dev" stand in too many lines that have nothing to hide.
 const MinMask = 4
+
+// common are values that hide nothing: as settings they stand in many
+// variables, and as words in many lines. No secret is one of them.
+var common = []string{
+	"true", "false", "none", "null", "auto", "default", "always", "never", "enabled", "disabled",
+	"info", "debug", "warn", "warning", "error", "trace",
+}
 
 type masks struct {
 	clean    func(string) string // applied after the masks; may be nil
@@ -28,7 +36,7 @@ func (m *masks) add(name, value string) {
 		m.values = make(map[string]string)
 	}
 	for _, v := range append(strings.Split(value, "\n"), value) {
-		if v = strings.TrimSpace(v); len(v) >= MinMask {
+		if v = strings.TrimSpace(v); len(v) >= MinMask && !isCommon(v) {
 			for _, said := range []string{v, quoted(v), printable.Line(v), inError(v)} {
 				m.values[said] = name
 				m.longest = max(m.longest, len(said))
@@ -36,6 +44,10 @@ func (m *masks) add(name, value string) {
 			m.replacer = nil
 		}
 	}
+}
+
+func isCommon(v string) bool {
+	return slices.ContainsFunc(common, func(word string) bool { return strings.EqualFold(v, word) })
 }
 
 // Longest is the length in bytes of the longest value that is masked.

@@ -134,6 +134,19 @@ func TestMasks(t *testing.T) {
 	}
 }
 
+// TestCommonWords: words that are settings are no secrets; values that hold
+// them are.
+func TestCommonWords(t *testing.T) {
+	l := New(Options{})
+	for _, v := range []string{"true", "FALSE", "debug", "default", "true-secret", "mytrue", "production"} {
+		l.Mask("V", v)
+	}
+	l.Info("it is true or false, a debug default; true-secret, mytrue, production")
+	if got := soFar(t, l); !strings.HasSuffix(got, " it is true or false, a debug default; [V], [V], [V]\n") {
+		t.Errorf("got %q", got)
+	}
+}
+
 // The shortest value that is masked has four bytes, and not three or five.
 func TestMaskBoundary(t *testing.T) {
 	if MinMask != 4 {

@@ -106,9 +106,9 @@ func Text(err error) string {
 func quotedPaths(err error) (pairs []string) {
 	switch e := err.(type) {
 	case *fs.PathError:
-		return []string{e.Error(), fmt.Sprintf("%s %q: %s", e.Op, e.Path, Text(e.Err))}
+		return []string{e.Error(), fmt.Sprintf("%s %q: %s", operation(e.Op), e.Path, Text(e.Err))}
 	case *os.LinkError:
-		return []string{e.Error(), fmt.Sprintf("%s %q %q: %s", e.Op, e.Old, e.New, Text(e.Err))}
+		return []string{e.Error(), fmt.Sprintf("%s %q %q: %s", operation(e.Op), e.Old, e.New, Text(e.Err))}
 	case interface{ Unwrap() error }:
 		if cause := e.Unwrap(); cause != nil {
 			return quotedPaths(cause)
@@ -119,6 +119,17 @@ func quotedPaths(err error) (pairs []string) {
 		}
 	}
 	return pairs
+}
+
+// operation is what package os calls a thing that it does, without the "at" of
+// system calls that work below an open directory.
+func operation(op string) string {
+	switch op {
+	case "openat", "statat", "lstatat", "mkdirat", "unlinkat", "readlinkat", "chmodat", "chownat", "lchownat", "chtimesat",
+		"renameat", "linkat", "symlinkat":
+		return strings.TrimSuffix(op, "at")
+	}
+	return op
 }
 
 // Sayf is fmt.Sprintf for what people read: errors are as in Text.

@@ -29,7 +29,10 @@ func TestText(t *testing.T) {
 		`refused: open "/a b": permission denied`: Refused("refused: %w", open),
 		`get "http://xxxxx@h/": open "/a b": permission denied`: redact.Error(fmt.Errorf("get %q: %w",
 			"http://u:secret@h/", open)),
-		"nothing of files": errors.New("nothing of files"),
+		`stat "x": permission denied`:       &fs.PathError{Op: "statat", Path: "x", Err: syscall.EACCES},
+		`stat "y": permission denied`:       &fs.PathError{Op: "stat", Path: "y", Err: syscall.EACCES},
+		`rename "a" "b": permission denied`: &os.LinkError{Op: "renameat", Old: "a", New: "b", Err: syscall.EACCES},
+		"nothing of files":                  errors.New("nothing of files"),
 	} {
 		if got := Text(err); got != want {
 			t.Errorf("%v:\ngot  %s\nwant %s", err, got, want)
