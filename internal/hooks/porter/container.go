@@ -46,12 +46,12 @@ func (e *Engine) contain(ctx context.Context, s hooks.Streams, j job) (process.R
 	if strings.Contains(j.tree, ",") {
 		return failed, fmt.Errorf("mount %q: container engines take no comma in a path", j.tree)
 	}
-	private, err := os.MkdirTemp(e.Temp, "stretcher-hook-")
+	private, err := os.MkdirTemp(e.Temp, buildDir)
 	if err != nil {
 		return failed, err
 	}
 	defer os.RemoveAll(private)
-	image, res, err := e.build(ctx, s, j, filepath.Join(private, "image"))
+	image, res, err := e.build(ctx, s, j, private)
 	if err != nil {
 		return res, fmt.Errorf("build: %w", err)
 	}
@@ -61,13 +61,21 @@ func (e *Engine) contain(ctx context.Context, s hooks.Streams, j job) (process.R
 // build returns the id of the built image: a tag may move while a hook of the
 // same name is built for another deployment. What the engine says of the build
 // goes to stderr, since stdout is the hook's own.
-func (e *Engine) build(ctx context.Context, s hooks.Streams, j job, idFile string) (string, process.Result, error) {
+func (e *Engine) build(ctx context.Context, s hooks.Streams, j job, private string) (string, process.Result, error) {
+	marks, env, err := e.marks(ctx, private)
+	if err != nil {
+		return "", process.Result{Exit: -1}, err
+	}
+	idFile := filepath.Join(private, "image")
 	args := slices.Concat([]string{
-		"build", "--iidfile", idFile, "--tag", imageName + ":" + j.tag, "--label", hookLabel + "=" + j.hook,
+		"build", "--force-rm", "--iidfile", idFile, "--tag", imageName + ":" + j.tag, "--label", hookLabel + "=" + j.hook,
 		"--file", j.dockerfile,
-	}, e.cfg.BuildArgs, []string{j.context})
+	}, marks, e.cfg.BuildArgs, []string{j.context})
 	s.Stdout = s.Stderr
-	res, err := e.loud(ctx, s, nil, args...)
+	res, err := e.loud(ctx, s, env, args...)
+	if err != nil && (ctx.Err() != nil || res.Exit < 0) { // it was stopped, or killed
+		e.endBuild(ctx, s, private)
+	}
 	if err != nil {
 		return "", res, err
 	}

@@ -40,6 +40,10 @@ func (d *Dialect) Any() bool { return len(d.Lists) > 0 }
 // Doubts has nothing to tell: Lists.Check does.
 func (*Dialect) Doubts() []error { return nil }
 
+// Files is what the directory holds that Prepare asks for when containers run:
+// their private files, and what podman unpacks on its way to an image.
+const Files = "files of containers"
+
 // Prepare gives the plugins a directory that goes with the run where the host
 // has none for them, and the files of containers another.
 func (d *Dialect) Prepare(dir func(what string) (string, error)) (err error) {
@@ -49,7 +53,7 @@ func (d *Dialect) Prepare(dir func(what string) (string, error)) (err error) {
 		}
 	}
 	if d.Mounts {
-		d.Engine.Temp, err = dir("files of containers")
+		d.Engine.Temp, err = dir(Files)
 	}
 	return err
 }

@@ -170,8 +170,8 @@ func (e *Engine) remove(ctx context.Context, container string) error {
 	return nil
 }
 
-// RemoveRun ends the containers that the run with that id has left behind:
-// one whose own process died. It starts the engine only if there is one.
+// RemoveRun ends the containers that the run with that id has left behind, and
+// its builds: one whose own process died. It starts the engine only if there is one.
 func (e *Engine) RemoveRun(ctx context.Context, run string) error {
 	list, err := e.quiet(ctx, "ps", "--all", "--quiet", "--filter", "label="+runLabel+"="+run)
 	if errors.Is(err, ErrNoEngine) {
@@ -180,7 +180,7 @@ func (e *Engine) RemoveRun(ctx context.Context, run string) error {
 	if err != nil {
 		return err
 	}
-	var errs []error
+	errs := []error{e.endRunBuilds(ctx, run)}
 	for _, container := range strings.Fields(list) {
 		errs = append(errs, e.remove(ctx, container))
 	}
