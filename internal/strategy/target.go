@@ -122,6 +122,7 @@ type Where struct {
 	SameDevice bool       // on the file system of Dest only
 	Dest       *disk.Dest // nil = the target's
 	Full       []uint64   // not on these file systems: they have no room
+	Into       *disk.Dir  // where what is staged will stand, whose default ACL it gets; nil = it gets none
 }
 
 // Definition is what is known of a strategy before there is a run: a line in

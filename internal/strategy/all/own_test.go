@@ -70,5 +70,7 @@ func (s *swap) Diff(ctx context.Context, archive *os.File) (strategy.Changes, er
 
 // TestOwnStrategy: that is all there is to do.
 func TestOwnStrategy(t *testing.T) {
-	strategytest.Run(t, strategytest.Case{Definition: swapDefinition(), Keeps: strategy.Archive, All: true})
+	strategytest.Run(t, strategytest.Case{
+		Definition: swapDefinition(), Keeps: strategy.Archive, All: true, Replaces: true,
+	})
 }

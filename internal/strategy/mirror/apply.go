@@ -20,6 +20,9 @@ type application struct {
 	from    *confined.Walk
 	to      *confined.Walk // nil: there is no dest
 	changed bool           // something in dest is no longer as it was
+
+	heir string       // the directory of dest that was asked for its ACL last,
+	acl  confined.ACL // and what it hands on to what is made in it
 }
 
 // Apply makes dest equal to the entries, taking content from staging, where it
@@ -102,15 +105,35 @@ func (a *application) ready(s *step) error {
 		return nil
 	}
 	e := &a.table[s.entry]
+	dir, name := confined.Split(e.Path)
+	if err := a.inherits(dir); err != nil {
+		return err
+	}
 	if e.Mode.IsDir() {
 		return a.complete(int(s.entry))
 	}
-	dir, name := confined.Split(e.Path)
 	fd, err := a.from.At(dir, true)
 	if err != nil {
 		return fmt.Errorf("open staged %q: %w", dir, err)
 	}
 	return a.finished(fd, name, e)
+}
+
+// inherits learns what a directory of dest hands on to what is made in it. What
+// is staged was made elsewhere, and has to have the same.
+func (a *application) inherits(dir string) error {
+	if a.heir == dir && dir != "" {
+		return nil
+	}
+	fd, err := a.to.At(dir, false)
+	if err == nil {
+		a.acl, err = confined.DefaultACL(fd)
+	}
+	if err != nil {
+		return fmt.Errorf("ACL of %q: %w", dir, err)
+	}
+	a.heir = dir
+	return nil
 }
 
 // prepare sets owner and mode of the directories first, before something comes
@@ -244,7 +267,11 @@ func (a *application) setDir(fd int, e *archive.Entry) error {
 	if e.Implied {
 		parts &^= confined.Time
 	}
-	if err := confined.SetOpen(fd, metaOf(e), parts); err != nil {
+	err := confined.SetOpen(fd, metaOf(e), parts)
+	if err == nil && a.acl != nil {
+		err = a.acl.Inherit(fd)
+	}
+	if err != nil {
 		return fmt.Errorf("change owner, time or mode of %q: %w", e.Path, err)
 	}
 	return nil

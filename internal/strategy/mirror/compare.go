@@ -274,7 +274,7 @@ func (c *comparison) meta(e *archive.Entry, st *unix.Stat_t) what {
 	if e.Mode&fs.ModeSymlink == 0 && confined.Perm(e.Mode) != uint32(st.Mode)&permMask {
 		w |= isMode
 	}
-	if c.opts.Owners && !owned(e, st) {
+	if !c.opts.owned(e, st) {
 		w |= isOwner
 	}
 	if !e.Implied && !sameSecond(e.MTime, st.Mtim.Nano()) {

@@ -21,6 +21,9 @@ func (a *application) finished(fd int, name string, e *archive.Entry) error {
 	} else {
 		err = a.special(fd, name, e)
 	}
+	if err == nil && a.acl != nil {
+		err = a.acl.InheritAt(fd, name)
+	}
 	switch {
 	case errors.Is(err, ErrStale):
 		return fmt.Errorf("%q %w", e.Path, err)
@@ -50,6 +53,11 @@ func (a *application) checkFile(fd int, name string, e *archive.Entry) error {
 	return confined.Writable(fd, func() error {
 		if err := a.copyAs(fd, name, fd, temp); err != nil {
 			return err
+		}
+		if a.opts.Groups { // which copies do not keep
+			if err := confined.Set(fd, temp, metaOf(e), confined.Owner|confined.Mode); err != nil {
+				return err
+			}
 		}
 		return unix.Renameat(fd, temp, fd, name)
 	})

@@ -85,6 +85,7 @@ type trial struct {
 	how      how
 	archive  bool // ours reads an archive, not a directory
 	top      string
+	surroundings
 }
 
 func newTrial(t *testing.T, seed, round int) *trial {
@@ -106,6 +107,7 @@ func newTrial(t *testing.T, seed, round int) *trial {
 	if tr.how == equalTimes {
 		tr.one()
 	}
+	tr.surround(rnd)
 	return tr
 }
 
@@ -137,11 +139,12 @@ func (tr *trial) run(rsync string, c *counts) {
 	defer removeAll(top)
 	defer tr.t.close()
 	tr.top = top
-	plant(tr.t, tr.path("src"), tr.src)
 	if tr.dest != nil {
 		plant(tr.t, tr.path("A"), tr.dest)
 		plant(tr.t, tr.path("B"), tr.dest)
 	}
+	tr.begin()
+	plant(tr.t, tr.path("src"), tr.src)
 	rerr := tr.rsync(rsync)
 	before := snapshot(tr.t, tr.path("B"))
 	plan, err := tr.ours()
@@ -209,8 +212,9 @@ func (tr *trial) refused(rsync, ours error, before map[string]seen) {
 }
 
 func (tr *trial) options() Options {
-	opts := Options{Checksum: tr.how == checksum, Quick: tr.how == quick, Owners: os.Getuid() == 0}
+	opts := Options{Checksum: tr.how == checksum, Quick: tr.how == quick}
 	opts.Excludes = excludes(tr.t, tr.patterns...)
+	opts.Owners, opts.Groups = os.Getuid() == 0, os.Getuid() != 0
 	opts.Warn = func(msg string) { tr.fail("warning: %s", msg) }
 	return opts
 }
@@ -263,13 +267,14 @@ func (tr *trial) compare(staging string) (*Plan, error) {
 }
 
 func (tr *trial) fromDir(dir string, opts *Options) ([]archive.Entry, error) {
+	private(tr.t, dir)
 	plant(tr.t, dir, tr.src)
 	opts.Tree = rootAt(tr.t, dir)
 	return FromDir(context.Background(), rootAt(tr.t, dir))
 }
 
 func (tr *trial) fromArchive(dir string, opts *Options) ([]archive.Entry, error) {
-	check(tr.t, os.Mkdir(dir, 0o700))
+	private(tr.t, dir)
 	stage := NewStage(rootAt(tr.t, tr.path("B")), rootAt(tr.t, dir), *opts)
 	entries, _, err := archive.Scan(context.Background(), bytes.NewReader(tarball(tr.t, tr.src)), archive.Options{}, stage)
 	opts.Differs = stage.Differs

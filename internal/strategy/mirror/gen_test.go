@@ -243,12 +243,21 @@ func plant(t testing.TB, dir string, tree []node) {
 		path := filepath.Join(dir, n.path)
 		if os.Getuid() == 0 {
 			check(t, os.Lchown(path, n.uid, n.gid))
+		} else if own := groups(t); len(own) > 0 {
+			check(t, os.Lchown(path, -1, own[(n.gid+i)%len(own)]))
 		}
 		if n.link == "" {
 			check(t, os.Chmod(path, n.mode))
 		}
 		check(t, confined.SetTime(unix.AT_FDCWD, path, unix.NsecToTimespec(n.mtime)))
 	}
+}
+
+// groups are those that the caller may give a file.
+func groups(t testing.TB) []int {
+	own, err := os.Getgroups()
+	check(t, err)
+	return append(own, os.Getegid())
 }
 
 // special are the bits that fs.FileMode has elsewhere.
@@ -363,6 +372,7 @@ func snapshot(t testing.TB, dir string) map[string]seen {
 			check(t, err)
 			s.what += " -> " + target
 		}
+		s.what += aclsOf(path)
 		out[rel] = s
 		return nil
 	})

@@ -74,6 +74,10 @@ type Options struct {
 	Contents *tree.Contents
 	// Owners compares and sets owners, save for those that are archive.NoID. It takes root.
 	Owners bool
+	// Groups compares and sets groups, save for those that are archive.NoID, for
+	// a caller who is not root: that of a file of one's own may be one of one's
+	// own groups. It counts without Owners only.
+	Groups bool
 	// Protect names further paths, relative to dest, that are left alone as
 	// excluded ones are: staging inside dest, for instance. May be nil.
 	Protect func(path string) bool

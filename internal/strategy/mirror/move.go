@@ -83,6 +83,9 @@ func (a *application) moveCopy(m move) error {
 	case err != nil:
 	case m.swap:
 		err = a.exchange(m.to, temp, m.to, m.name)
+		if errors.Is(err, unix.EXDEV) {
+			return a.replace(m.to, temp, m.name)
+		}
 	default:
 		err = unix.Renameat(m.to, temp, m.to, m.name)
 	}
@@ -94,6 +97,18 @@ func (a *application) moveCopy(m move) error {
 		return disk.RemoveAt(m.to, temp)
 	}
 	return nil
+}
+
+// replace puts what is called temp in the place of a directory that can't be
+// renamed: overlayfs renames none of its lower layers. The directory is removed
+// first. Killed in between, it is there in part or missing, and the next run
+// goes on.
+func (a *application) replace(dir int, temp, name string) error {
+	a.changed = true
+	if err := disk.RemoveAt(dir, name); err != nil {
+		return err
+	}
+	return unix.Renameat(dir, temp, dir, name)
 }
 
 // copyAs copies to a temporary name, which a killed process may have left.

@@ -49,13 +49,14 @@ func (w what) parts() (p confined.What) {
 
 // parts are those that are set of what is new.
 func (o *Options) parts() confined.What {
-	if o.Owners {
+	if o.Owners || o.Groups {
 		return confined.Owner | confined.Mode | confined.Time
 	}
 	return confined.Mode | confined.Time
 }
 
-// owned tells whether a path has the owner of its entry.
-func owned(e *archive.Entry, st *unix.Stat_t) bool {
-	return (e.UID == archive.NoID || e.UID == st.Uid) && (e.GID == archive.NoID || e.GID == st.Gid)
+// owned tells whether a path has the owner of its entry, as far as that counts.
+func (o *Options) owned(e *archive.Entry, st *unix.Stat_t) bool {
+	return (!o.Owners || e.UID == archive.NoID || e.UID == st.Uid) &&
+		(!o.Owners && !o.Groups || e.GID == archive.NoID || e.GID == st.Gid)
 }

@@ -24,16 +24,24 @@ type Place struct {
 
 // whole moves all of staging to where dest is missing.
 func (a *application) whole() error {
-	if err := a.complete(0); err != nil {
-		return err
-	}
 	if a.dest.Parent == nil {
 		return fmt.Errorf("open the directory above: %w", fs.ErrNotExist)
+	}
+	fd, err := confined.Open(a.dest.Parent)
+	if err == nil {
+		a.acl, err = confined.DefaultACL(fd)
+		_ = unix.Close(fd)
+	}
+	if err != nil {
+		return fmt.Errorf("ACL of the directory above: %w", err)
+	}
+	if err := a.complete(0); err != nil {
+		return err
 	}
 	if a.staging.Parent == nil {
 		return a.wholeCopy()
 	}
-	err := confined.Writable(a.from.Root(), func() error {
+	err = confined.Writable(a.from.Root(), func() error {
 		return disk.RenameNew(a.staging.Parent, a.staging.Name, a.dest.Parent, a.dest.Name)
 	})
 	if errors.Is(err, unix.EXDEV) {

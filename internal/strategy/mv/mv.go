@@ -55,7 +55,7 @@ func (m *mv) Check() error {
 
 // Stage unpacks on dest's file system: a rename can't leave it.
 func (m *mv) Stage(ctx context.Context, archive *os.File) (strategy.Staged, error) {
-	tree, err := staging.Unpack(ctx, &m.t, archive, true)
+	tree, err := staging.UnpackAt(ctx, &m.t, archive, strategy.Where{SameDevice: true, Into: m.t.Dest.Parent})
 	if err != nil {
 		return strategy.Staged{}, err
 	}

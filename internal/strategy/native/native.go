@@ -143,6 +143,7 @@ func (n *native) options(list []byte) (mirror.Options, error) {
 		Checksum: n.t.Native.Checksum,
 		Contents: n.contents,
 		Owners:   os.Geteuid() == 0,
+		Groups:   os.Geteuid() != 0,
 		Protect:  runid.IsTemp, // runs stage in dest where they must
 	}, nil
 }
@@ -157,6 +158,7 @@ func (n *native) Sync(ctx context.Context, s *strategy.Staged) (err error) {
 			return err
 		}
 	}
+	staging.Groups(n.entries, staging.GroupIn(n.tree.Work))
 	if s.Excludes, err = n.excludeFrom(s); err != nil {
 		return err
 	}

@@ -2,10 +2,14 @@ package native
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"stretcher/internal/strategy"
 )
 
 // mount mounts something at dir until the test ends: a file system, or the
@@ -71,5 +75,64 @@ func TestPlaceMissing(t *testing.T) {
 	must(t, err)
 	if !os.SameFile(was, is) {
 		t.Error("it was copied")
+	}
+}
+
+// TestGroups: a user's files get the group that they would have as new ones, as
+// by rsync, and those of whole trees keep theirs.
+func TestGroups(t *testing.T) {
+	const other = 33
+	if os.Geteuid() == 0 {
+		asUser(t, other)
+		return
+	}
+	if own, err := os.Getgroups(); err != nil || len(own) < 2 {
+		t.Skip("in no other group")
+	}
+	for _, whole := range []bool{false, true} {
+		w := newWorld(t)
+		w.fill("same", "same")
+		w.fill("dir/changed", "old")
+		for _, path := range []string{"same", "dir/changed", "dir"} {
+			must(t, os.Chown(filepath.Join(w.dest, path), -1, other))
+		}
+		n := w.new(func(t *strategy.Target) { t.Whole = whole })
+		staged := w.stage(n, "same", "same", "dir/changed", "newer", "dir/new", "new")
+		if whole {
+			must(t, os.Chown(filepath.Join(staged.Dir.Path(), "same"), -1, other))
+		}
+		must(t, n.Sync(t.Context(), staged))
+		for _, path := range []string{"same", "dir/changed", "dir/new", "dir"} {
+			info, err := os.Stat(filepath.Join(w.dest, path))
+			must(t, err)
+			want := os.Getegid()
+			if whole && path == "same" {
+				want = other
+			}
+			if got := int(info.Sys().(*syscall.Stat_t).Gid); got != want {
+				t.Errorf("whole: %v: %q has group %d, want %d", whole, path, got, want)
+			}
+		}
+	}
+}
+
+// asUser runs the test as a user who is in another group too.
+func asUser(t *testing.T, group uint32) {
+	const user = 65533
+	dir, err := os.MkdirTemp("", "native")
+	must(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	must(t, os.Chown(dir, user, user))
+	self, err := os.ReadFile("/proc/self/exe")
+	must(t, err)
+	exe := filepath.Join(dir, "native.test")
+	must(t, os.WriteFile(exe, self, 0o755))
+	cmd := exec.Command(exe, "-test.run", "^"+t.Name()+"$")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "TMPDIR="+dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Credential: &syscall.Credential{Uid: user, Gid: user, Groups: []uint32{user, group}},
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -70,6 +70,7 @@ func (p *preview) diff(ctx context.Context) (changes strategy.Changes, err error
 	if p.opts.Live == nil {
 		opts.Contents = p.t.KnownContents()
 	}
+	opts.Groups = !opts.Owners
 	if opts.Excludes, err = p.excludes(ctx); err != nil {
 		return changes, err
 	}
@@ -79,6 +80,7 @@ func (p *preview) diff(ctx context.Context) (changes strategy.Changes, err error
 	if err != nil {
 		return changes, err
 	}
+	staging.Groups(entries, staging.GroupIn(p.t.Dest.Parent))
 	if p.ownMode {
 		staging.WarnMode(p.t, entries[0].Mode)
 	}

@@ -99,7 +99,9 @@ func (d *deployment) Stage(ctx context.Context, archive *os.File) (strategy.Stag
 	if err := d.dir.Prepare(); err != nil {
 		return strategy.Staged{}, explained(err)
 	}
-	tree, err := staging.UnpackAt(ctx, &d.t, archive, strategy.Where{SameDevice: true, Dest: d.dir.place()})
+	tree, err := staging.UnpackAt(ctx, &d.t, archive, strategy.Where{
+		SameDevice: true, Dest: d.dir.place(), Into: d.dir.releases,
+	})
 	if err != nil {
 		return strategy.Staged{}, err
 	}

@@ -18,6 +18,7 @@ import (
 
 	"stretcher/internal/archive"
 	"stretcher/internal/disk"
+	"stretcher/internal/disk/confined"
 	"stretcher/internal/disk/tree"
 	"stretcher/internal/strategy"
 	"stretcher/internal/text/failure"
@@ -133,7 +134,25 @@ func NewTree(t *strategy.Target, where strategy.Where) (*Tree, error) {
 		_ = work.Close()
 		return nil, err
 	}
-	return &Tree{Work: work, Name: treeName, Dir: dir}, nil
+	tree := &Tree{Work: work, Name: treeName, Dir: dir}
+	if err := inherit(dir, where.Into); err != nil {
+		_ = tree.Close()
+		return nil, fmt.Errorf("staging directory: ACL: %w", err)
+	}
+	return tree, nil
+}
+
+// inherit gives an empty directory the ACLs of what is made in another one,
+// instead of those of what is made where it stands: others than who may read
+// there might read what is staged, and the other way round.
+func inherit(dir, into *disk.Dir) (err error) {
+	var acl confined.ACL
+	if into != nil {
+		if acl, err = confined.DefaultACL(int(into.File().Fd())); err != nil {
+			return err
+		}
+	}
+	return acl.Inherit(int(dir.File().Fd()))
 }
 
 // fill unpacks the archive into an empty directory, and gives that the mode

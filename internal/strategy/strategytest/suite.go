@@ -25,6 +25,7 @@ type Case struct {
 	Keeps      strategy.Keeps
 	Once       bool // dest must not be there: there is no second deployment
 	All        bool // it knows no excludes
+	Replaces   bool // another directory takes the place of dest, with ACLs of its own
 	Beside     bool // deployments stand beside one another: what was there goes with its own
 }
 
@@ -43,7 +44,7 @@ func Run(t *testing.T, c Case) {
 		"foreign symlink": testForeign, "cancelled": testCancelled,
 		"swapped dest":    testSwappedDest,
 		"swapped staging": testSwappedStaging,
-		"hooks":           testHooks, "taken tree": testTakenTree, "mode": testMode,
+		"hooks":           testHooks, "taken tree": testTakenTree, "ACL": testACL, "mode": testMode,
 		"open live": testOpenLive, "close": testClose,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, NewWorld(t, c)) })
