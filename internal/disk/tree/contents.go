@@ -32,16 +32,21 @@ const keySize = 16
 //
 // It is not for several goroutines at a time.
 type Contents struct {
-	key    [keySize]byte
-	code   cipher.AEAD
-	nonce  [12]byte
-	out    [16]byte
-	device uint64 // of all files; others are not known
-	files  map[uint64]known
-	sums   []Sum
+	key   [keySize]byte
+	code  cipher.AEAD
+	nonce [12]byte
+	out   [16]byte
+	files map[inode]known
+	sums  []Sum
 }
 
-// known is what is known of a file, by its inode.
+// inode tells a file from all others: there may be several file systems in a
+// tree, mounted or as the layers of one.
+type inode struct{ device, number uint64 }
+
+func inodeOf(st *unix.Stat_t) inode { return inode{uint64(st.Dev), st.Ino} }
+
+// known is what is known of a file.
 type known struct {
 	ctime int64
 	first int // of its sums; -1 = they are not known, only when it was changed
@@ -55,7 +60,7 @@ func NewContents() *Contents {
 }
 
 func withKey(key [keySize]byte) *Contents {
-	c := &Contents{key: key, files: map[uint64]known{}}
+	c := &Contents{key: key, files: map[inode]known{}}
 	block, err := aes.NewCipher(key[:])
 	if err == nil {
 		c.code, err = cipher.NewGCM(block)
@@ -76,8 +81,8 @@ func (c *Contents) Sum(i int, block []byte) Sum {
 // Of gives the sums of a file's blocks, as long as the file is the one that is
 // known, and as it was then.
 func (c *Contents) Of(st *unix.Stat_t) (sums []Sum, ok bool) {
-	k, ok := c.files[st.Ino]
-	if !ok || k.first < 0 || k.ctime != st.Ctim.Nano() || uint64(st.Dev) != c.device {
+	k, ok := c.files[inodeOf(st)]
+	if !ok || k.first < 0 || k.ctime != st.Ctim.Nano() {
 		return nil, false
 	}
 	return c.sums[k.first : k.first+blocks(st.Size)], true
@@ -86,17 +91,11 @@ func (c *Contents) Of(st *unix.Stat_t) (sums []Sum, ok bool) {
 // Add takes in the sums of a file. Its content is the one that they are of as
 // long as st is right.
 func (c *Contents) Add(st *unix.Stat_t, sums []Sum) {
-	if c.device == 0 {
-		c.device = uint64(st.Dev)
-	}
-	if uint64(st.Dev) != c.device {
-		return
-	}
 	if len(sums) != blocks(st.Size) {
-		delete(c.files, st.Ino)
+		delete(c.files, inodeOf(st))
 		return
 	}
-	c.files[st.Ino] = known{st.Ctim.Nano(), len(c.sums)}
+	c.files[inodeOf(st)] = known{st.Ctim.Nano(), len(c.sums)}
 	c.sums = append(c.sums, sums...)
 }
 
@@ -108,15 +107,15 @@ func (c *Contents) Changed(fd int, name string) error {
 	if err := confined.Lstat(fd, name, &st); err != nil {
 		return err
 	}
-	k, ok := c.files[st.Ino]
-	if !ok || uint64(st.Dev) != c.device {
+	k, ok := c.files[inodeOf(&st)]
+	if !ok {
 		return nil
 	}
 	k.ctime = st.Ctim.Nano()
 	if !isOurs(&st) {
 		k.first = -1
 	}
-	c.files[st.Ino] = k
+	c.files[inodeOf(&st)] = k
 	return nil
 }
 
@@ -127,8 +126,8 @@ func isOurs(st *unix.Stat_t) bool {
 
 // isChanged tells whether somebody has changed a file since the caller has.
 func (c *Contents) isChanged(st *unix.Stat_t) bool {
-	k, ok := c.files[st.Ino]
-	return ok && uint64(st.Dev) == c.device && k.ctime != st.Ctim.Nano()
+	k, ok := c.files[inodeOf(st)]
+	return ok && k.ctime != st.Ctim.Nano()
 }
 
 // blocks is how many blocks a content has.
@@ -162,7 +161,8 @@ func deviceOf(root *os.Root) (uint64, error) {
 	return uint64(st.Dev), err
 }
 
-// LoadContents reads what a record knows of the files below root. The error
+// LoadContents reads what a record knows of the files below root, on its own
+// file system: the number of another may change. The error
 // is ErrRecord.
 func LoadContents(name string, root *os.Root) (*Contents, error) {
 	r, err := openRecord(name)
@@ -174,7 +174,8 @@ func LoadContents(name string, root *os.Root) (*Contents, error) {
 	if !r.certain {
 		return NewContents(), nil
 	}
-	if c.device, err = deviceOf(root); err != nil {
+	device, err := deviceOf(root)
+	if err != nil {
 		return nil, fmt.Errorf("read tree: %w", err)
 	}
 	for {
@@ -186,7 +187,7 @@ func LoadContents(name string, root *os.Root) (*Contents, error) {
 			return c, nil
 		}
 		if r.sums != nil {
-			c.files[e.Inode] = known{e.CTime, len(c.sums)}
+			c.files[inode{device, e.Inode}] = known{e.CTime, len(c.sums)}
 			c.sums = append(c.sums, r.sums...)
 		}
 	}

@@ -74,15 +74,20 @@ func Save(ctx context.Context, root *os.Root, r Recorded, name string) error {
 func write(ctx context.Context, f io.Writer, root *os.Root, r Recorded) error {
 	began := time.Now().UnixNano()
 	Settle(began)
+	device, err := deviceOf(root)
+	if err != nil {
+		return err
+	}
 	w := bufio.NewWriterSize(f, 64<<10)
 	enc := &encoder{w: w}
 	enc.header(&r)
-	err := walk(ctx, root, r.Skip, func(e *Entry, at spot) error {
+	err = walk(ctx, root, r.Skip, func(e *Entry, at spot) error {
 		if !e.Mode.IsRegular() {
 			enc.entry(e, nil, false)
 			return nil
 		}
 		sums, known, changed := r.of(e, at.st)
+		known = known && uint64(at.st.Dev) == device
 		if changed || e.CTime > began && e.CTime <= time.Now().UnixNano() {
 			e.CTime, known = 0, false
 		}
