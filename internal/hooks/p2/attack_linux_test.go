@@ -199,3 +199,67 @@ func TestInstallOwns(t *testing.T) {
 		t.Errorf("%d paths", seen)
 	}
 }
+
+// TestInstallNeverDangles installs one pod again and again while somebody looks
+// at its links: each is there and leads to a script, always.
+func TestInstallNeverDangles(t *testing.T) {
+	for name, exchange := range map[string]func(*os.Root, string, *os.Root, string) error{
+		"in one step":              nil,
+		"a file system that can't": func(*os.Root, string, *os.Root, string) error { return syscall.EINVAL },
+	} {
+		t.Run(name, func(t *testing.T) {
+			top := t.TempDir()
+			for _, dir := range []string{"root", "work"} {
+				must(t, os.Mkdir(filepath.Join(top, dir), 0o700))
+			}
+			again := func(version string, scripts ...string) {
+				b := Bundle{Root: dirAt(t, filepath.Join(top, "root")), Event: "before_install", Pod: "a", Version: version,
+					Tree: "tree", testExchange: exchange}
+				work, err := os.MkdirTemp(filepath.Join(top, "work"), "")
+				must(t, err)
+				files := map[string]string{}
+				for _, script := range scripts {
+					files["x/bin/launch/"+script] = launch
+				}
+				write(t, filepath.Join(work, "tree"), files)
+				b.Work = dirAt(t, work)
+				_, err = Install(b)
+				must(t, err)
+			}
+			again("v0", "run")
+			link := filepath.Join(top, "root/exec/before_install/a_x_run")
+			var looks, gone atomic.Int64
+			done, looked := make(chan struct{}), make(chan struct{})
+			go func() {
+				defer close(looked)
+				for {
+					select {
+					case <-done:
+						return
+					default:
+					}
+					if _, err := os.Stat(link); err != nil {
+						gone.Add(1)
+					}
+					looks.Add(1)
+				}
+			}()
+			for n := range 200 {
+				again(fmt.Sprintf("v%d", n/20%2), "run", fmt.Sprintf("other%d", n%3))
+			}
+			close(done)
+			<-looked
+			if gone.Load() > 0 || looks.Load() == 0 {
+				t.Errorf("%d of %d looks found nothing", gone.Load(), looks.Load())
+			}
+			found, err := os.ReadDir(filepath.Join(top, "root/pods/before_install/a/x/installs"))
+			if err != nil || len(found) != 1 {
+				t.Errorf("versions %v, %v", found, err)
+			}
+			list, err := Hooks(Options{Dirs: []string{filepath.Join(top, "root/exec")}}, "pre_fetch")
+			if err != nil || len(list) != 2 {
+				t.Errorf("hooks %v, %v", list, err)
+			}
+		})
+	}
+}

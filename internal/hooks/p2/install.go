@@ -26,6 +26,8 @@ type Bundle struct {
 	// each launchable. bin/launch is a script or a directory of scripts.
 	Work *disk.Dir
 	Tree string
+
+	testExchange func(a *os.Root, name string, b *os.Root, other string) error // testOnly: takes disk.Exchange's part
 }
 
 // ExecDir is the hook directory that Install fills below root.
@@ -66,6 +68,9 @@ func Install(b Bundle) (links []string, err error) {
 		return nil, err
 	}
 	defer s.close()
+	if err := s.removeLinks(b, wanted); err != nil {
+		return nil, err
+	}
 	if err := s.place(b, parts); err != nil {
 		return nil, err
 	}
@@ -76,7 +81,7 @@ func Install(b Bundle) (links []string, err error) {
 		links = append(links, name)
 	}
 	sort.Strings(links)
-	return links, s.removeOrphans(b, wanted, parts)
+	return links, s.removeOrphans(parts)
 }
 
 // linkDir is the pod's directory as links in exec/EVENT name it.
@@ -135,6 +140,7 @@ type part struct {
 	from    *disk.Dir // where it is unpacked
 	entry   string    // its name there
 	scripts []string  // relative to it
+	version string    // its name among its versions, once it is one of them
 }
 
 // launchables finds the parts of the tree.

@@ -95,15 +95,15 @@ func entriesOf(dir *disk.Dir) ([]fs.DirEntry, error) { return fs.ReadDir(dir.Roo
 
 // place moves the parts into the pod and makes them current.
 func (s site) place(b Bundle, parts []part) error {
-	for _, p := range parts {
-		if err := s.placePart(b, p); err != nil {
-			return fmt.Errorf("launchable %q: %w", p.name, err)
+	for i := range parts {
+		if err := s.placePart(b, &parts[i]); err != nil {
+			return fmt.Errorf("launchable %q: %w", parts[i].name, err)
 		}
 	}
 	return nil
 }
 
-func (s site) placePart(b Bundle, p part) error {
+func (s site) placePart(b Bundle, p *part) error {
 	dir, err := made(s.pod, p.name)
 	if err != nil {
 		return err
@@ -114,29 +114,36 @@ func (s site) placePart(b Bundle, p part) error {
 		return err
 	}
 	defer versions.Close()
-	if err := b.swap(p, versions); err != nil {
+	if p.version, err = b.swap(p, versions); err != nil {
 		return err
 	}
-	return s.replaceLink(filepath.Join(installs, b.Version), dir, current)
+	return s.replaceLink(filepath.Join(installs, p.version), dir, current)
 }
 
-// swap moves a part to its version. The same version of an earlier
-// installation is in the work directory then.
-func (b Bundle) swap(p part, versions *disk.Dir) error {
+// swap moves a part to its version, and returns the name that it has there. The
+// same version of an earlier installation, which somebody may have changed, is
+// in the work directory then. Where a file system can't do that in one step,
+// the part gets a name beside it.
+func (b Bundle) swap(p *part, versions *disk.Dir) (string, error) {
 	from, to := p.from.Root(), versions.Root()
 	err := disk.RenameNew(from, p.entry, to, b.Version)
 	if !errors.Is(err, fs.ErrExist) {
-		return err
+		return b.Version, err
 	}
-	err = disk.Exchange(from, p.entry, to, b.Version)
+	exchange := disk.Exchange
+	if b.testExchange != nil {
+		exchange = b.testExchange
+	}
+	err = exchange(from, p.entry, to, b.Version)
 	if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) {
-		return err
+		return b.Version, err
 	}
-	// Here it can't be one step.
-	if err := disk.Rename(to, b.Version, b.Work.Root(), "old-"+p.name); err != nil {
-		return err
+	for n := 2; ; n++ {
+		name := fmt.Sprintf("%s-%d", b.Version, n)
+		if err := disk.RenameNew(from, p.entry, to, name); !errors.Is(err, fs.ErrExist) {
+			return name, err
+		}
 	}
-	return disk.Rename(from, p.entry, to, b.Version)
 }
 
 // replaceLink makes link in dir a symlink to target in one step. Its temporary
@@ -151,14 +158,19 @@ func (s site) replaceLink(target string, dir *disk.Dir, link string) error {
 	return disk.Rename(s.pod.Root(), tempLink, dir.Root(), link)
 }
 
+// removeLinks removes the pod's links that are not wanted. It is done before
+// what they lead to goes.
+func (s site) removeLinks(b Bundle, wanted map[string]string) error {
+	return removeOthers(s.exec, func(name string) bool {
+		_, ok := wanted[name]
+		return ok || !b.owns(s.exec, name)
+	})
+}
+
 // removeOrphans removes what earlier installations of the pod left and this
-// one does not have: links, launchables and versions.
-func (s site) removeOrphans(b Bundle, wanted map[string]string, parts []part) error {
+// one does not have: launchables and versions.
+func (s site) removeOrphans(parts []part) error {
 	errs := []error{
-		removeOthers(s.exec, func(name string) bool {
-			_, ok := wanted[name]
-			return ok || !b.owns(s.exec, name)
-		}),
 		removeOthers(s.pod, func(name string) bool {
 			return slices.ContainsFunc(parts, func(p part) bool { return p.name == name })
 		}),
@@ -166,7 +178,7 @@ func (s site) removeOrphans(b Bundle, wanted map[string]string, parts []part) er
 	for _, p := range parts {
 		versions, err := below(s.pod, (*disk.Dir).Sub, p.name, installs)
 		if err == nil {
-			err = removeOthers(versions, func(name string) bool { return name == b.Version })
+			err = removeOthers(versions, func(name string) bool { return name == p.version })
 			_ = versions.Close()
 		}
 		errs = append(errs, err)

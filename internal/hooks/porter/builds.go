@@ -33,7 +33,7 @@ const buildDir = "stretcher-hook-"
 // is found.
 func (e *Engine) marks(ctx context.Context, private string) (args, env []string, err error) {
 	path, err := e.Find(ctx)
-	if err != nil || !isPodman(path) { // a daemon ends what its client has begun
+	if err != nil || !isLocal(path) { // a daemon ends what its client has begun
 		return nil, nil, err
 	}
 	env = []string{"TMPDIR=" + private}
@@ -66,7 +66,7 @@ func (e *Engine) endRunBuilds(ctx context.Context, run string) error {
 // whose directory has mark in its path.
 func (e *Engine) removeBuilds(ctx context.Context, mark string) error {
 	path, err := e.Find(ctx)
-	if err != nil || !isPodman(path) {
+	if err != nil || !isLocal(path) {
 		return err
 	}
 	const looks = 3 // a client that was killed may have begun another one

@@ -90,6 +90,12 @@ func (e *Engine) Find(ctx context.Context) (string, error) {
 // isPodman reports whether the program has podman's options and no daemon.
 func isPodman(path string) bool { return strings.HasPrefix(filepath.Base(path), "podman") }
 
+// isLocal reports whether the program is a podman that works here, where what
+// it leaves can be found.
+func isLocal(path string) bool {
+	return isPodman(path) && !strings.Contains(filepath.Base(path), "remote")
+}
+
 // answers reports whether the daemon behind a docker client does.
 func (e *Engine) answers(ctx context.Context, path string) bool {
 	args := slices.Concat(e.cfg.EngineArgs, []string{"version", "--format", "{{.Server.Version}}"})
