@@ -17,6 +17,11 @@ const (
 	// byte that the compressed data has.
 	behindSlack = 256 << 20
 	behindRate  = 16
+	// textSlack and textRate bound the names and link targets that are kept
+	// until the end, where the number of entries is bounded: a number of bytes,
+	// and more for each entry that is allowed.
+	textSlack = 16 << 20
+	textRate  = 40
 )
 
 // Limits bounds an extraction; exceeding one is ErrLimit. Zero means the
@@ -46,6 +51,7 @@ type tally struct {
 	implied int64 // directories made for names in them
 	content int64 // bytes read, holes included
 	linked  int64 // bytes that hard links have in common with their files
+	text    int64 // bytes of names and link targets
 	turns   int64 // how often content was read, or a hole passed
 }
 
@@ -64,6 +70,16 @@ func (t *tally) imply() error {
 func (t *tally) checkEntries() error {
 	if l := t.lim.Entries; l > 0 && t.entries+t.implied > l {
 		return exceeded("archive holds more than %d entries", l)
+	}
+	return nil
+}
+
+// keep counts names and link targets that a target may have to remember. Their
+// length is what the memory for an entry depends on.
+func (t *tally) keep(n int) error {
+	t.text += int64(n)
+	if l := t.lim.Entries; l > 0 && (t.text-textSlack)/textRate > l {
+		return exceeded("names and link targets are too long: %d bytes for at most %d entries", t.text, l)
 	}
 	return nil
 }

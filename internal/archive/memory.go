@@ -40,7 +40,8 @@ func (t *memory) add(e Entry) int32 {
 	return t.nodes.add(e)
 }
 
-// parent finds the directory path, or makes it and those above.
+// parent finds the directory path, or makes it and those above. The path must
+// be kept.
 func (t *memory) parent(path string) (int32, error) {
 	if i, ok := t.nodes.find(path); ok {
 		return i, checkParent(path, t.nodes.at(i).Mode)
@@ -59,15 +60,9 @@ func (t *memory) parent(path string) (int32, error) {
 
 // place makes room for e, whose path it takes over, and puts it there.
 func (t *memory) place(e Entry) (Entry, error) {
-	dir, _ := confined.Split(e.Path)
-	up, err := t.parent(dir)
-	if err != nil {
-		return e, err
-	}
 	i, ok := t.nodes.find(e.Path)
 	if !ok {
-		t.full[up] = true
-		return *t.nodes.at(t.add(e)), nil
+		return t.placeNew(e)
 	}
 	old := t.nodes.at(i)
 	if t.full[i] {
@@ -81,6 +76,19 @@ func (t *memory) place(e Entry) (Entry, error) {
 	e.Path = old.Path
 	*old = e
 	return e, nil
+}
+
+// placeNew puts e where nothing is. The paths of directories that it implies
+// are parts of its own, and take no memory besides.
+func (t *memory) placeNew(e Entry) (Entry, error) {
+	e.Path = t.nodes.text.keep(e.Path)
+	dir, _ := confined.Split(e.Path)
+	up, err := t.parent(dir)
+	if err != nil {
+		return e, err
+	}
+	t.full[up] = true
+	return *t.nodes.at(t.add(e)), nil
 }
 
 // entry is m as the entry at path; an id of -1 becomes NoID.

@@ -47,13 +47,12 @@ func (n *nodes) slot(path string) uint64 {
 	return k
 }
 
-// add takes in an entry whose path is new, and keeps a copy of that: it may be
-// part of a longer header.
+// add takes in an entry whose path is new, and stays as it is: the caller keeps
+// it in text, as what is longer may be kept for a directory on the way to it.
 func (n *nodes) add(e Entry) int32 {
 	if n.count%chunkNodes == 0 {
 		n.chunks = append(n.chunks, make([]Entry, 0, chunkNodes))
 	}
-	e.Path = n.text.keep(e.Path)
 	last := &n.chunks[len(n.chunks)-1]
 	*last = append(*last, e)
 	n.count++

@@ -21,7 +21,7 @@ func TestNodes(t *testing.T) {
 			t.Fatalf("step %d: %q is %d, %v, want %d, %v", step, path, i, ok, old, known)
 		}
 		if !ok {
-			want[path] = n.add(Entry{Path: path, Size: int64(step)})
+			want[path] = n.add(Entry{Path: n.text.keep(path), Size: int64(step)})
 		}
 		if e := n.at(want[path]); e.Path != path {
 			t.Fatalf("step %d: %q is at the place of %q", step, e.Path, path)
@@ -57,7 +57,7 @@ func TestNodesMemory(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	n := newNodes()
 	for _, path := range paths {
-		n.add(Entry{Path: path})
+		n.add(Entry{Path: n.text.keep(path)})
 	}
 	list := n.sorted()
 	runtime.ReadMemStats(&after)
@@ -85,4 +85,12 @@ func TestTexts(t *testing.T) {
 	if s := x.keep(long[:6]); unsafe.StringData(s) == unsafe.StringData(long) {
 		t.Error("it is no copy")
 	}
+}
+
+// stringData tells strings apart that lie at different places.
+func stringData(s string) *byte {
+	if s == "" {
+		return nil
+	}
+	return unsafe.StringData(s)
 }

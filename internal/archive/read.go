@@ -230,6 +230,9 @@ func (x *reader) entry(h *members.Member) error {
 		return refused("device node")
 	}
 	path, err := x.name(h.Name)
+	if err == nil {
+		err = x.tally.keep(len(path))
+	}
 	if err != nil {
 		return err
 	}
@@ -325,6 +328,9 @@ func (x *reader) symlink(path, to string, m meta) error {
 		return malformed("symlink without a target")
 	}
 	if err := x.rules.symlinkTo(to, path); err != nil {
+		return err
+	}
+	if err := x.tally.keep(len(to)); err != nil {
 		return err
 	}
 	return x.to.symlink(path, to, m)

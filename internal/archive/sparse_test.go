@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"stretcher/internal/archive/members"
 )
 
@@ -93,21 +91,6 @@ func TestTooLargeForAnything(t *testing.T) {
 				t.Errorf("%s of %d bytes: %v", format, size, err)
 			}
 		}
-	}
-}
-
-// TestTooLargeForFile asks for the room before anything is read.
-func TestTooLargeForFile(t *testing.T) {
-	fd, err := unix.MemfdCreate("sealed", unix.MFD_ALLOW_SEALING)
-	check(t, err)
-	f := os.NewFile(uintptr(fd), "sealed")
-	defer f.Close()
-	_, err = unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_GROW)
-	check(t, err)
-	count := &tally{}
-	c := &Content{x: &reader{tally: count}, size: 1 << 40, sparse: true, pieces: []members.Piece{{Start: 4096, Size: 1}}}
-	if err := c.CopyTo(f); !errors.Is(err, unix.EPERM) || count.turns != 0 {
-		t.Errorf("%v after %d turns", err, count.turns)
 	}
 }
 

@@ -214,7 +214,9 @@ func (p *Plan) Bytes() int64 { return p.bytes }
 // Changes lists what Apply changes, sorted by path. The times of directories
 // are no change: they follow from what is in them.
 func (p *Plan) Changes() []Change {
-	var list []Change
+	count := 0
+	p.Each(func(Change) { count++ })
+	list := make([]Change, 0, count) // to grow it would take as much again
 	p.Each(func(c Change) { list = append(list, c) })
 	slices.SortFunc(list, func(a, b Change) int { return strings.Compare(a.Path, b.Path) })
 	return list
