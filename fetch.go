@@ -13,6 +13,7 @@ import (
 	"stretcher/internal/fetch"
 	"stretcher/internal/fetch/store"
 	"stretcher/internal/fetch/transfer"
+	"stretcher/internal/journal/history"
 	"stretcher/internal/strategy"
 	"stretcher/internal/text/failure"
 )
@@ -151,12 +152,7 @@ func (p provider) current(ctx context.Context, s Spec) Archive {
 		p.log.Info(fmt.Sprintf("a run has failed on dest since run %s was good", good.ID))
 		return Archive{}
 	}
-	record := p.journal.TreeOf(good.ID)
-	var drifts tree.Drifts
-	err := s.withLive(func(live *os.Root) (err error) {
-		drifts, err = tree.Check(ctx, record, live, func(list []byte) (tree.Skip, error) { return s.Strategy.Skip(list) })
-		return err
-	})
+	drifts, err := p.drifts(ctx, s, good)
 	switch {
 	case errors.Is(err, tree.ErrRecord):
 		p.log.Warn(failure.Sayf("what run %s left at dest is not known any more: %v", good.ID, err))
@@ -165,16 +161,37 @@ func (p provider) current(ctx context.Context, s Spec) Archive {
 	case drifts.Total > 0:
 		p.log.Info(fmt.Sprintf("dest is not as run %s left it: %s", good.ID, describeDrift(drifts)))
 	default:
-		return Archive{Record: record}
+		return Archive{Record: p.journal.TreeOf(good.ID)}
 	}
 	return Archive{}
+}
+
+// last is what is known of the deployment that dest holds, found out when it
+// is asked for: s is settled by then.
+func (p provider) last(s *Spec) strategy.Last {
+	return strategy.Last{
+		Contents: func() *tree.Contents { return p.knownOf(*s) },
+		Deployed: func() string {
+			if good, ok := p.recorded(*s); ok && p.journal.IsLast(good) {
+				return tree.Checksum(p.journal.TreeOf(good.ID))
+			}
+			return ""
+		},
+		Touched: func(ctx context.Context) bool { return p.isTouched(ctx, *s) },
+	}
+}
+
+// recorded is the last good run, if there is a record of dest by it.
+func (p provider) recorded(s Spec) (good history.Run, ok bool) {
+	good, ok = p.journal.LastGood(s.Manifest.Dest)
+	return good, ok && good.Tree != ""
 }
 
 // knownOf is what the last good run has recorded of the content of dest's
 // files. What nothing is known of is compared by content.
 func (p provider) knownOf(s Spec) *tree.Contents {
-	good, ok := p.journal.LastGood(s.Manifest.Dest)
-	if !ok || good.Tree == "" || s.Dest == nil || s.Dest.Dir == nil {
+	good, ok := p.recorded(s)
+	if !ok || s.Dest == nil || s.Dest.Dir == nil {
 		return tree.NewContents()
 	}
 	known, err := tree.LoadContents(p.journal.TreeOf(good.ID), s.Dest.Dir.Root())
@@ -182,6 +199,28 @@ func (p provider) knownOf(s Spec) *tree.Contents {
 		return tree.NewContents()
 	}
 	return known
+}
+
+// isTouched tells whether a file of dest may have another content than the
+// last good run has left in it, with the same size and time. Where there is no
+// record, nothing says so.
+func (p provider) isTouched(ctx context.Context, s Spec) bool {
+	good, ok := p.recorded(s)
+	if !ok {
+		return false
+	}
+	drifts, err := p.drifts(ctx, s, good)
+	return err == nil && drifts.Hidden
+}
+
+// drifts compares what is live with the record of a good run.
+func (p provider) drifts(ctx context.Context, s Spec, good history.Run) (drifts tree.Drifts, err error) {
+	err = s.withLive(func(live *os.Root) (err error) {
+		drifts, err = tree.Check(ctx, p.journal.TreeOf(good.ID), live,
+			func(list []byte) (tree.Skip, error) { return s.Strategy.Skip(list) })
+		return err
+	})
+	return drifts, err
 }
 
 // describeDrift names the first differences and counts the rest.

@@ -40,7 +40,7 @@ func (d *deployer) open(s Spec, whole bool, told func() run) (Spec, error) {
 	}
 	var err error
 	s.Dest = dest
-	t.Contents = func() *tree.Contents { return d.knownOf(s) }
+	t.Last = d.last(&s)
 	s.Strategy, err = strategies.List().New(s.SyncStrategy, t)
 	if err == nil && missing == nil {
 		err = d.judge(dest)

@@ -26,6 +26,7 @@ const (
 type Changes struct {
 	List  []Change // sorted by path
 	Bytes int64    // of content to be written
+	Notes []string // lines that are to be said beside that
 }
 
 // Tally is how many changes there are of each kind.

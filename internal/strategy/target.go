@@ -44,6 +44,11 @@ type Last struct {
 	// Contents is what its record knows of the files in dest. nil: nothing
 	// is known; a new one does.
 	Contents func() *tree.Contents
+	// Deployed is the checksum of its archive; "" or a nil function: not known.
+	Deployed func() string
+	// Touched tells whether files of it have been changed though their size and
+	// time are as they were, or may have been. nil: that is not known.
+	Touched func(ctx context.Context) bool
 }
 
 // KnownContents is what is known of the files in dest, to be added to.

@@ -113,6 +113,10 @@ type Drift struct {
 type Drifts struct {
 	First []Drift // in walking order, a few
 	Total int
+
+	// Hidden tells that there may be a file with the recorded size and time,
+	// but another content.
+	Hidden bool
 }
 
 func (d *Drifts) add(path, what string) {
@@ -165,10 +169,17 @@ func (c *comparison) found(e *Entry, at spot) error {
 		c.drifts.add(e.Path, "extra")
 		return nil
 	}
-	if what := difference(&c.entry, e); what != "" {
+	what := difference(&c.entry, e)
+	switch {
+	case what != "" && what != "mode" && what != "owner":
+	case c.isTouched(e) && !c.isSame(at):
+		c.drifts.Hidden = true
+		if what == "" {
+			what = "changed"
+		}
+	}
+	if what != "" {
 		c.drifts.add(e.Path, what)
-	} else if c.isTouched(e) && !c.isSame(at) {
-		c.drifts.add(e.Path, "changed")
 	}
 	return c.next()
 }

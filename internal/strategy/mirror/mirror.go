@@ -36,6 +36,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -252,6 +253,22 @@ func (p *Plan) each(s *step, f func(Change)) {
 			p.table.below(int(s.entry), &p.opts, func(i int) { f(p.added(i)) })
 		}
 	}
+}
+
+// Unsafe gives a regular file that is changed in place, as Options.Quick lets
+// it, and gets an owner, or setuid or setgid; "" = there is none.
+func (p *Plan) Unsafe() string {
+	for _, s := range p.steps {
+		if s.op != opChange || s.what&isWrite != 0 {
+			continue
+		}
+		e := &p.table[s.entry]
+		special := s.what&isMode != 0 && e.Mode&(fs.ModeSetuid|fs.ModeSetgid) != 0
+		if e.Mode.IsRegular() && (special || s.what&isOwner != 0) {
+			return e.Path
+		}
+	}
+	return ""
 }
 
 func (p *Plan) added(i int) Change {

@@ -42,6 +42,9 @@ func (p *Plan) Print(out io.Writer) error {
 	} else if p.Dest != "" {
 		fmt.Fprintf(w, "%s: %s (%s)\n", printable.Text(p.Dest), p.Changes.Tally(), p.Strategy)
 	}
+	for _, note := range p.Changes.Notes {
+		fmt.Fprintf(w, "note: %s\n", printable.Line(note))
+	}
 	var run []string
 	for _, c := range p.Commands {
 		if c.Commands > 0 {
@@ -76,7 +79,8 @@ func (p *Plan) PrintJSON(w io.Writer) error {
 		Changes  []planChange   `json:"changes"`
 		Bytes    int64          `json:"bytes"`
 		Commands map[string]int `json:"commands"`
-	}{p.Dest, p.Strategy, []planChange{}, p.Changes.Bytes, commands}
+		Notes    []string       `json:"notes,omitempty"`
+	}{p.Dest, p.Strategy, []planChange{}, p.Changes.Bytes, commands, p.Changes.Notes}
 	for _, c := range p.Changes.List {
 		row := planChange{Kind: c.Kind.String(), Path: c.Path, Dir: c.Dir, What: c.What, Bytes: c.Bytes}
 		if !utf8.ValidString(c.Path) {

@@ -9,10 +9,14 @@ package preview
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path"
+	"slices"
+	"strconv"
+	"strings"
 
 	"stretcher/internal/archive"
 	"stretcher/internal/disk"
@@ -30,6 +34,11 @@ type Options struct {
 	Excludes bool // excluded paths are left alone on both sides
 	Checksum bool // content counts, not time
 	Whole    bool // when anything changes, all of the tree is written
+
+	// Quick lets size and time decide, as rsync does, unless it gives a note
+	// that says why content counts. It is told of the archive's entries, and of
+	// what would change by size and time. nil: content counts.
+	Quick func(entries []archive.Entry, plan *mirror.Plan) (note string)
 
 	// Live is what to compare with instead of dest.
 	Live *mirror.Place
@@ -95,8 +104,48 @@ func (p *preview) diff(ctx context.Context) (changes strategy.Changes, err error
 		return changes, err
 	}
 	changes = strategy.Changes{List: plan.Changes(), Bytes: plan.Bytes()}
+	if p.opts.Quick != nil {
+		if changes, err = p.quick(ctx, entries, opts, changes); err != nil {
+			return changes, err
+		}
+	}
 	if p.opts.Whole && len(changes.List) > 0 {
 		changes.Bytes = size(entries)
+	}
+	return changes, nil
+}
+
+// maxNamed is how many paths a note names.
+const maxNamed = 3
+
+// quick compares by size and time, unless there is a reason not to, and notes
+// what this leaves as it is. exact is what changes where content counts.
+func (p *preview) quick(
+	ctx context.Context, entries []archive.Entry, opts mirror.Options, exact strategy.Changes,
+) (strategy.Changes, error) {
+	opts.Quick = true
+	plan, err := mirror.Compare(ctx, entries, p.live, opts)
+	if err != nil {
+		return exact, err
+	}
+	if note := p.opts.Quick(entries, plan); note != "" {
+		exact.Notes = append(exact.Notes, note)
+		return exact, nil
+	}
+	changes := strategy.Changes{List: plan.Changes(), Bytes: plan.Bytes()}
+	var stay []string
+	for _, c := range exact.List {
+		if slices.Contains(c.What, "content") {
+			stay = append(stay, strconv.Quote(c.Path))
+		}
+	}
+	if len(stay) > 0 {
+		names := strings.Join(stay[:min(len(stay), maxNamed)], ", ")
+		if more := len(stay) - maxNamed; more > 0 {
+			names += fmt.Sprintf(" and %d more", more)
+		}
+		changes.Notes = append(changes.Notes, "rsync will leave old content, since size and time are the same: "+names+
+			"; use sync_strategy native, which compares content")
 	}
 	return changes, nil
 }

@@ -19,9 +19,11 @@ import (
 	"strconv"
 	"strings"
 
+	"stretcher/internal/archive"
 	"stretcher/internal/disk"
 	"stretcher/internal/process"
 	"stretcher/internal/strategy"
+	"stretcher/internal/strategy/mirror"
 	"stretcher/internal/strategy/preview"
 	"stretcher/internal/strategy/staging"
 	"stretcher/internal/text/failure"
@@ -82,12 +84,20 @@ func (r *rsync) Sync(ctx context.Context, s *strategy.Staged) (err error) {
 	if err != nil {
 		return err
 	}
+	care, err := r.careFor(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer care.close()
 	dest, err := staging.MakeDest(r.t.Dest)
 	if err != nil {
 		return err
 	}
-	r.t.Log.Info("rsync " + strings.Join(r.said(s.Dir.Path()), " "))
-	child, err := r.command(s.Dir, dest, s.Excludes)
+	if care.option != "" {
+		r.t.Log.Info(care.said())
+	}
+	r.t.Log.Info("rsync " + strings.Join(r.said(s.Dir.Path(), care), " "))
+	child, err := r.command(s.Dir, dest, s.Excludes, care)
 	if err != nil {
 		return err
 	}
@@ -98,17 +108,30 @@ func (r *rsync) Sync(ctx context.Context, s *strategy.Staged) (err error) {
 }
 
 // said are the arguments as users know them: v1.x's, in v1.x's order.
-func (r *rsync) said(tree string) []string {
-	return r.arguments(filepath.Join(tree, r.t.ExcludeFrom), tree, r.t.Dest.Given)
+func (r *rsync) said(tree string, c care) []string {
+	return r.arguments(filepath.Join(tree, r.t.ExcludeFrom), tree, r.t.Dest.Given, c.arguments(c.path()))
+}
+
+// arguments are those that care takes, with the name of the temporary
+// directory, which must not be deleted where it lies in dest.
+func (c care) arguments(temp string) (args []string) {
+	if c.option != "" {
+		args = append(args, c.option)
+	}
+	if c.temp != nil {
+		args = append(args, "--temp-dir", temp, "--exclude", "/"+filepath.Base(c.temp.Path()))
+	}
+	return args
 }
 
 // arguments are rsync's, with the names it is to use for exclude_from, the
 // staged tree and dest.
-func (r *rsync) arguments(excludeFrom, tree, dest string) []string {
+func (r *rsync) arguments(excludeFrom, tree, dest string, more []string) []string {
 	args := []string{"-a", "--delete"}
 	if r.t.RsyncVerbose != "" {
 		args = append(args, r.t.RsyncVerbose)
 	}
+	args = append(args, more...)
 	if r.t.ExcludeFrom != "" {
 		args = append(args, "--exclude-from", excludeFrom)
 	}
@@ -129,20 +152,23 @@ const (
 
 // command is rsync with descriptors for names. rsync refuses the exclude list
 // by a descriptor, since it has no name, and gets it on its standard input.
-func (r *rsync) command(tree, dest *disk.Dir, list []byte) (process.Command, error) {
+func (r *rsync) command(tree, dest *disk.Dir, list []byte, care care) (process.Command, error) {
 	c := process.Command{Path: "rsync"}
 	if r.t.ExcludeFrom != "" {
 		c.Stdin = bytes.NewReader(list)
 	}
 	if _, err := os.Stat(ownFiles); err == nil {
 		c.ExtraFiles = []*os.File{tree.File(), dest.File()}
-		c.Args = r.arguments(fromStdin, fileName(inherited), fileName(inherited+1))
+		if care.temp != nil {
+			c.ExtraFiles = append(c.ExtraFiles, care.temp.File())
+		}
+		c.Args = r.arguments(fromStdin, fileName(inherited), fileName(inherited+1), care.arguments(fileName(inherited+2)))
 		return c, nil
 	}
 	if !tree.Private() || !dest.Private() {
 		return c, failure.Hinted("mount /proc, or use another sync_strategy", errNoProc)
 	}
-	c.Args = r.arguments(fromStdin, tree.Path(), dest.Path())
+	c.Args = r.arguments(fromStdin, tree.Path(), dest.Path(), care.arguments(care.path()))
 	return c, nil
 }
 
@@ -150,9 +176,15 @@ var errNoProc = errors.New("there is no " + ownFiles + ", and others may rename 
 
 func fileName(fd int) string { return filepath.Join(ownFiles, strconv.Itoa(fd)) }
 
-// Diff compares as rsync does, by size and time.
-func (r *rsync) Diff(ctx context.Context, archive *os.File) (strategy.Changes, error) {
-	return preview.Diff(ctx, &r.t, archive, preview.Options{Excludes: true})
+// Diff compares as rsync does, by size and time, or by what it is told.
+func (r *rsync) Diff(ctx context.Context, f *os.File) (strategy.Changes, error) {
+	quick := func(entries []archive.Entry, plan *mirror.Plan) (note string) {
+		if r.t.Dest.Dir == nil {
+			return ""
+		}
+		return r.judge(ctx, entries, plan).said()
+	}
+	return preview.Diff(ctx, &r.t, f, preview.Options{Excludes: true, Quick: quick})
 }
 
 // Live is dest.

@@ -33,7 +33,7 @@ func TestArguments(t *testing.T) {
 	} {
 		tc.t.Dest = &disk.Dest{Given: "/srv/app"}
 		r := &rsync{t: tc.t}
-		if got := r.said("/stage/tree"); !slices.Equal(got, tc.want) {
+		if got := r.said("/stage/tree", care{}); !slices.Equal(got, tc.want) {
 			t.Errorf("%s: %q", tc.name, got)
 		}
 	}

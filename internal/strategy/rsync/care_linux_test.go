@@ -1,0 +1,209 @@
+package rsync
+
+import (
+	"archive/tar"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"stretcher/internal/strategy"
+	"stretcher/internal/strategy/strategytest"
+	"stretcher/internal/testparts"
+)
+
+const stranger = 47001 // a uid that owns nothing else
+
+// file is an entry of an archive.
+type file struct {
+	name       string
+	mode       int64
+	owner, gid int
+	seconds    int64 // of its time, after that of all
+}
+
+func packed(t *testing.T, files ...file) *os.File {
+	t.Helper()
+	f, err := os.Create(filepath.Join(t.TempDir(), "archive"))
+	must(t, err)
+	t.Cleanup(func() { _ = f.Close() })
+	tw := tar.NewWriter(f)
+	for _, x := range files {
+		h := &tar.Header{Name: x.name, Mode: x.mode, Uid: x.owner, Gid: x.gid, ModTime: time.Unix(499162500+x.seconds, 0)}
+		if !strings.HasSuffix(x.name, "/") {
+			h.Size = 4
+		} else {
+			h.Typeflag = tar.TypeDir
+		}
+		must(t, tw.WriteHeader(h))
+		if h.Size > 0 {
+			_, err := io.WriteString(tw, "good")
+			must(t, err)
+		}
+	}
+	must(t, tw.Close())
+	return f
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// deploy deploys an archive as that of a known one, and gives the log.
+func deploy(t *testing.T, w *strategytest.World, archive *os.File, change func(*strategy.Target)) string {
+	t.Helper()
+	w.Log = strategytest.Log{}
+	s := w.New(archive, change)
+	must(t, s.Check())
+	staged, err := s.Stage(context.Background(), archive)
+	must(t, err)
+	defer staged.Close()
+	must(t, s.Sync(context.Background(), &staged))
+	return strings.Join(w.Log.Lines, "\n")
+}
+
+// TestNeverBlessed: a stranger's file of the right size and time does not
+// become root's, nor a setuid program.
+func TestNeverBlessed(t *testing.T) {
+	testparts.Need(t, "rsync")
+	if os.Geteuid() != 0 {
+		t.Skip("takes root")
+	}
+	helper := file{"bin/helper", 0o4755, 0, 0, 1}
+	for name, x := range map[string]struct {
+		dir    file
+		helper file
+		plant  func(bin string) error
+	}{
+		"setuid in his directory": {file{"bin/", 0o755, stranger, stranger, 0}, helper, nil},
+		"owner in his directory":  {file{"bin/", 0o755, stranger, stranger, 0}, file{"bin/helper", 0o755, 0, 0, 1}, nil},
+		"directory of all":        {file{"bin/", 0o777, 0, 0, 0}, helper, nil},
+		"directory of a group":    {file{"bin/", 0o775, 0, stranger, 0}, helper, nil},
+		"directory that was his": {file{"bin/", 0o755, 0, 0, 0}, helper, func(bin string) error {
+			return os.Chown(bin, stranger, stranger)
+		}},
+		"file that was his": {file{"bin/", 0o755, 0, 0, 0}, helper, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := strategytest.NewWorld(t, strategytest.Case{Definition: Definition(), Keeps: strategy.Archive})
+			bin := filepath.Join(w.Dest, "bin")
+			must(t, os.MkdirAll(bin, 0o755))
+			planted := filepath.Join(bin, "helper")
+			must(t, os.WriteFile(planted, []byte("evil"), 0o755))
+			must(t, os.Chtimes(planted, time.Time{}, time.Unix(499162501, 0)))
+			must(t, os.Chown(planted, stranger, stranger))
+			if x.plant != nil {
+				must(t, x.plant(bin))
+			}
+			theirs, err := os.OpenFile(planted, os.O_RDWR, 0)
+			must(t, err)
+			defer theirs.Close()
+			log := deploy(t, w, packed(t, x.dir, x.helper, file{"other", 0o644, 0, 0, 2}), nil)
+			if !strings.Contains(log, "--ignore-times") || !strings.Contains(log, "--temp-dir") {
+				t.Errorf("log:\n%s", log)
+			}
+			_, err = theirs.WriteAt([]byte("EVIL"), 0)
+			must(t, err)
+			data, err := os.ReadFile(planted)
+			must(t, err)
+			var st unix.Stat_t
+			must(t, unix.Lstat(planted, &st))
+			if string(data) != "good" || st.Uid != 0 || int64(st.Mode&0o7777) != x.helper.mode {
+				t.Errorf("%q of %d, mode %o", data, st.Uid, st.Mode&0o7777)
+			}
+			// Nothing temporary is left in dest.
+			if left, _ := filepath.Glob(w.Dest + "/.*"); left != nil {
+				t.Errorf("left: %q", left)
+			}
+		})
+	}
+}
+
+// TestUsualCare: deployments in which nobody can gain anything are rsync's own
+// affair.
+func TestUsualCare(t *testing.T) {
+	testparts.Need(t, "rsync")
+	if os.Geteuid() != 0 {
+		t.Skip("takes root")
+	}
+	for name, files := range map[string][]file{
+		"all root's, setuid": {{"./", 0o755, 0, 0, 0}, {"bin/", 0o755, 0, 0, 0}, {"bin/su", 0o4755, 0, 0, 1},
+			{"f", 0o644, 0, 0, 2}},
+		"group root": {{"./", 0o775, 0, 0, 0}, {"f", 0o664, 0, 0, 1}, {"g", 0o644, 0, 0, 2}},
+		"all of one user": {{"./", 0o755, stranger, stranger, 0}, {"f", 0o644, stranger, stranger, 1},
+			{"g", 0o644, stranger, stranger, 2}},
+		"his, and his group's": {{"./", 0o775, stranger, stranger, 0}, {"d/", 0o775, stranger, stranger, 0},
+			{"d/f", 0o664, stranger, stranger, 1}, {"g", 0o755, stranger, stranger, 2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := strategytest.NewWorld(t, strategytest.Case{Definition: Definition(), Keeps: strategy.Archive})
+			archive := packed(t, files...)
+			for range 2 {
+				if log := deploy(t, w, archive, nil); strings.Contains(log, "rsync gets") {
+					t.Errorf("log:\n%s", log)
+				}
+			}
+		})
+	}
+}
+
+// TestCare is the table of what rsync is told beside v1.x's arguments.
+func TestCare(t *testing.T) {
+	testparts.Need(t, "rsync")
+	same := []file{{"f", 0o644, os.Geteuid(), os.Getegid(), 0}, {"g", 0o644, os.Geteuid(), os.Getegid(), 0}}
+	several := []file{same[0], {"g", 0o644, os.Geteuid(), os.Getegid(), 9}}
+	for _, x := range []struct {
+		name     string
+		files    []file
+		deployed bool // the same archive
+		touched  bool
+		dest     string // content of f in dest; "" = there is none
+		option   string
+		warning  bool
+	}{
+		{name: "first", files: same},
+		{name: "one time, the same", files: same, deployed: true, dest: "good"},
+		{name: "one time, another", files: same, dest: "evil", option: "--checksum"},
+		{name: "several times, the same", files: several, deployed: true, dest: "good"},
+		{name: "several times, another that changes nothing", files: several, dest: "evil", warning: true},
+		{name: "several times, another", files: several, dest: "older"},
+		{name: "touched", files: several, deployed: true, touched: true, dest: "evil", option: "--checksum"},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			w := strategytest.NewWorld(t, strategytest.Case{Definition: Definition(), Keeps: strategy.Archive})
+			archive := packed(t, x.files...)
+			if x.dest != "" {
+				deploy(t, w, archive, nil)
+				f := filepath.Join(w.Dest, "f")
+				must(t, os.WriteFile(f, []byte(x.dest), 0o644))
+				must(t, os.Chtimes(f, time.Time{}, time.Unix(499162500, 0)))
+			}
+			log := deploy(t, w, archive, func(target *strategy.Target) {
+				target.Deployed = func() string {
+					if x.deployed {
+						return target.Checksum
+					}
+					return "another"
+				}
+				target.Touched = func(context.Context) bool { return x.touched }
+			})
+			if x.option == "" && strings.Contains(log, "rsync gets") || !strings.Contains(log, x.option) {
+				t.Errorf("want %q; log:\n%s", x.option, log)
+			}
+			if strings.Contains(log, "will find nothing to change") != x.warning {
+				t.Errorf("warning expected: %v; log:\n%s", x.warning, log)
+			}
+			if data, _ := os.ReadFile(filepath.Join(w.Dest, "f")); !x.warning && string(data) != "good" {
+				t.Errorf("dest holds %q", data)
+			}
+		})
+	}
+}
