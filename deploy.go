@@ -128,6 +128,7 @@ func (t *tools) askHost(stateError error, m memory) error {
 		return err
 	}
 	t.policy = host
+	t.fetcher.Transfer.LeastRate = host.Limits.LeastRate()
 	if stateError != nil && m == remembered {
 		if host.RequireState {
 			return failure.Refused("%w: the host policy requires it", stateError)

@@ -71,12 +71,27 @@ type Allow struct {
 }
 
 // Limits are the largest sizes accepted, in bytes, and the largest number of
-// entries in an archive; 0 = no limit.
+// entries in an archive; 0 = no limit. Rate is the one that is a least.
 type Limits struct {
 	Manifest units.Size `yaml:"manifest"`
 	Archive  units.Size `yaml:"archive"`
 	Unpacked units.Size `yaml:"unpacked"`
 	Files    int64      `yaml:"files"`
+	// Rate is the least that a server must bring, in bytes per second; nil =
+	// 1 KiB, 0 = no limit. A manifest has none.
+	Rate *units.Size `yaml:"rate"`
+}
+
+// defaultRate is the least rate of a server, in bytes per second.
+const defaultRate = 1 << 10
+
+// LeastRate is the least that a server must bring, in bytes per second; 0 = no
+// limit.
+func (l Limits) LeastRate() int64 {
+	if l.Rate == nil {
+		return defaultRate
+	}
+	return int64(*l.Rate)
 }
 
 // History says how long runs are remembered, and who else is told.

@@ -29,7 +29,8 @@ require_state: true
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Limits != (Limits{1 << 20, 5 << 30, 20 << 30, 1000000}) || p.Extract != Strict || !p.RequireState ||
+	limits := Limits{Manifest: 1 << 20, Archive: 5 << 30, Unpacked: 20 << 30, Files: 1000000}
+	if p.Limits != limits || p.Extract != Strict || !p.RequireState ||
 		p.History.KeepFor() != 30*24*time.Hour || len(p.Allow.Dests) != 1 {
 		t.Errorf("policy = %+v", p)
 	}
@@ -40,6 +41,22 @@ require_state: true
 	}
 	if p, err := Load("/no/such/file", false); err != nil || p == nil {
 		t.Errorf("no policy: %v, %v", p, err)
+	}
+}
+
+// TestLeastRate: one that is not said is 1 KiB/s, one of 0 is none.
+func TestLeastRate(t *testing.T) {
+	for text, want := range map[string]int64{
+		"limits: {files: 1}": 1 << 10, "limits: {rate: 0}": 0,
+		"limits: {rate: 20kB}": 20_000, "limits: {rate: 1MiB}": 1 << 20,
+	} {
+		p, err := Load(write(t, text), true)
+		if err != nil || p.Limits.LeastRate() != want {
+			t.Errorf("%s: %v, %d, not %d", text, err, p.Limits.LeastRate(), want)
+		}
+	}
+	if got := (Limits{}).LeastRate(); got != 1<<10 {
+		t.Errorf("without a policy: %d", got)
 	}
 }
 
@@ -210,7 +227,7 @@ func TestAllowedDests(t *testing.T) {
 func TestTightening(t *testing.T) {
 	host := Limits{Archive: 100, Files: 10}
 	manifest := Limits{Archive: 200, Unpacked: 50, Files: 5}
-	if got := host.Tightest(manifest); got != (Limits{0, 100, 50, 5}) {
+	if got := host.Tightest(manifest); got != (Limits{Archive: 100, Unpacked: 50, Files: 5}) {
 		t.Errorf("limits = %+v", got)
 	}
 	for _, tc := range []struct{ a, b, want Extract }{

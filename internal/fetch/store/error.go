@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"syscall"
+	"time"
 
 	"stretcher/internal/text/redact"
 )
@@ -23,6 +24,9 @@ type Error struct {
 	Err       error  // wraps the sentinel that applies
 	Retryable bool   // the same attempt may succeed later
 	Hint      string // what the user can do, a sentence or two; may be empty
+	// After is how long the server asks to wait before the next attempt; 0 when
+	// it does not say.
+	After time.Duration
 }
 
 // Error is one line: GET "http://host/app.tar": 404 Not Found.
@@ -44,6 +48,33 @@ func Retryable(err error) bool {
 		return e.Retryable
 	}
 	return passing(err)
+}
+
+// RetryAfter is how long the server of err asks to wait, or 0.
+func RetryAfter(err error) time.Duration {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.After
+	}
+	return 0
+}
+
+// retryAfter reads the header of that name (RFC 9110 section 10.2.3), which
+// counts for the statuses 429 and 503.
+func retryAfter(code int, head http.Header, now time.Time) time.Duration {
+	if code != http.StatusTooManyRequests && code != http.StatusServiceUnavailable {
+		return 0
+	}
+	value := strings.TrimSpace(head.Get("Retry-After"))
+	if at, err := http.ParseTime(value); err == nil {
+		return max(0, at.Sub(now))
+	}
+	const day = 24 * 60 * 60
+	seconds, err := digits(value)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(min(seconds, day)) * time.Second
 }
 
 // Hint gives the advice that goes with err, or "".

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestStatusClasses(t *testing.T) {
@@ -36,6 +37,51 @@ func TestStatusClasses(t *testing.T) {
 	}
 	if got, want := status("GET", u, 404, "").Error(), `GET "http://h/x": 404 Not Found`; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// TestRetryAfter: seconds or a date, of the statuses that it is meant for.
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2026, 11, 26, 4, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		code  int
+		value string
+		want  time.Duration
+	}{
+		{503, "7", 7 * time.Second},
+		{429, " 120 ", 2 * time.Minute},
+		{503, "Thu, 26 Nov 2026 04:00:30 GMT", 30 * time.Second},
+		{503, "Thu, 26 Nov 2026 03:00:30 GMT", 0},
+		{503, "999999999999999999", 24 * time.Hour},
+		{503, "99999999999999999999", 0},
+		{503, "-1", 0},
+		{503, "soon", 0},
+		{503, "", 0},
+		{500, "7", 0},
+		{301, "7", 0},
+	} {
+		head := http.Header{"Retry-After": {c.value}}
+		if got := retryAfter(c.code, head, now); got != c.want {
+			t.Errorf("%d %q: %s, not %s", c.code, c.value, got, c.want)
+		}
+	}
+}
+
+// TestStoresRetryAfter: every server may ask for a pause.
+func TestStoresRetryAfter(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "7")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer srv.Close()
+	noAWS(t, "AWS_ACCESS_KEY_ID=x", "AWS_SECRET_ACCESS_KEY=y", "AWS_ENDPOINT_URL="+srv.URL)
+	t.Setenv("STORAGE_EMULATOR_HOST", srv.URL)
+	set := NewSet(Options{})
+	defer set.Close()
+	for _, url := range []string{srv.URL + "/x", "s3://bucket/key", "gs://bucket/key"} {
+		if _, err := set.Open(t.Context(), url, Position{}); RetryAfter(err) != 7*time.Second || !Retryable(err) {
+			t.Errorf("%s: %v asks for %s", url, err, RetryAfter(err))
+		}
 	}
 }
 

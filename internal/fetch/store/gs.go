@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"cloud.google.com/go/auth"
 	"cloud.google.com/go/auth/credentials"
@@ -181,6 +182,7 @@ func gsError(ctx context.Context, u *url.URL, err error) error {
 		return status("get", u, http.StatusNotFound, "")
 	case errors.As(err, &api):
 		e = status("get", u, api.Code, "")
+		e.After = retryAfter(api.Code, api.Header, time.Now())
 		if errors.Is(e, ErrDenied) {
 			e.Hint = gsHint
 		}

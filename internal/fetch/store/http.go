@@ -136,6 +136,7 @@ func answer(u *url.URL, resp *http.Response, from Position) (*Object, error) {
 		return partial(u, resp, from, version)
 	}
 	e := status("GET", u, resp.StatusCode, "")
+	e.After = retryAfter(resp.StatusCode, resp.Header, time.Now())
 	if resp.StatusCode < 400 {
 		e.Err = fmt.Errorf("unexpected status %w", e.Err)
 	}

@@ -200,14 +200,18 @@ func s3Error(ctx context.Context, u *url.URL, err error) error {
 	}
 	code := resp.HTTPStatusCode()
 	var api smithy.APIError
+	after := retryAfter(code, resp.HTTPResponse().Header, time.Now())
 	if !errors.As(err, &api) {
-		return status("get", u, code, "")
+		e := status("get", u, code, "")
+		e.After = after
+		return e
 	}
 	text := http.StatusText(code)
 	if api.ErrorMessage() != "" {
 		text = api.ErrorCode() + ": " + api.ErrorMessage()
 	}
 	e := status("get", u, code, text)
+	e.After = after
 	switch api.ErrorCode() {
 	case "RequestTimeout", "SlowDown": // the former comes with status 400
 		e.Retryable = true

@@ -95,9 +95,12 @@ func (c *copier) tooLarge(what string) error {
 
 // read moves a body to dst.
 func (c *copier) read(ctx context.Context, body io.Reader, guard *guard) error {
+	haste := &haste{least: c.opts.LeastRate, now: c.opts.now}
 	for empty := 0; ; {
 		guard.watch()
+		haste.watch()
 		n, err := body.Read(c.buf)
+		slow := haste.rest(n)
 		if n > 0 || err != nil {
 			guard.rest()
 		}
@@ -109,6 +112,9 @@ func (c *copier) read(ctx context.Context, body io.Reader, guard *guard) error {
 		}
 		if err == nil && empty >= maxEmpty {
 			err = io.ErrNoProgress
+		}
+		if err == nil {
+			err = slow
 		}
 		if err == io.EOF {
 			return c.end()

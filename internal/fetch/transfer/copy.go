@@ -25,6 +25,8 @@ const (
 	advance = 64 << 10
 	// maxWait is the longest pause between attempts, jitter aside.
 	maxWait = time.Minute
+	// maxAfter is the longest pause that a server may ask for.
+	maxAfter = 5 * time.Minute
 	// chunk is the most that is read and written at a time.
 	chunk = 32 << 10
 )
@@ -52,6 +54,9 @@ type Options struct {
 	// included; 0 is for ever. Pauses for Bandwidth or the destination do not
 	// count.
 	Stall time.Duration
+	// LeastRate in bytes per second is what the server must bring over a
+	// minute of waiting for it; 0 is anything. One that is slower has failed.
+	LeastRate int64
 	// MaxBytes is the largest object to accept, announced or not; 0 is any.
 	MaxBytes int64
 	// OnSize, if set, is called before any byte of an object is written when
@@ -63,6 +68,8 @@ type Options struct {
 	Progress func(done, total int64)
 	// Logger, if set, gets one line per resumption, restart or retry.
 	Logger *slog.Logger
+
+	now func() time.Time // of tests; nil = time.Now
 }
 
 // Destination takes the bytes. Reset forgets everything written so far:
@@ -124,6 +131,9 @@ type copier struct {
 
 func newCopier(o Opener, rawURL string, dst Destination, opts Options) *copier {
 	c := &copier{opener: o, url: rawURL, dst: dst, opts: opts, log: opts.Logger, size: -1, told: -1}
+	if c.opts.now == nil {
+		c.opts.now = time.Now
+	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
@@ -141,7 +151,7 @@ func (c *copier) again(ctx context.Context, err error) error {
 	if !worthIt(err) {
 		return c.final(err)
 	}
-	if c.pos.Offset >= c.furthest+advance {
+	if c.pos.Offset >= c.furthest+advance && !errors.Is(err, ErrTooSlow) {
 		c.furthest, c.failures = c.pos.Offset, 0
 		c.pause.reset()
 	}
@@ -154,7 +164,7 @@ func (c *copier) again(ctx context.Context, err error) error {
 			return err
 		}
 	}
-	wait := c.pause.next()
+	wait := c.wait(err)
 	c.log.Warn(fmt.Sprintf("fetch broke off at byte %d, attempt %d follows in %s: %v",
 		c.pos.Offset, c.attempts+1, wait.Round(time.Millisecond), err),
 		"url", redact.URL(c.url), "from", c.pos.Offset, "attempt", c.attempts+1, "wait", wait)
@@ -162,6 +172,12 @@ func (c *copier) again(ctx context.Context, err error) error {
 		return c.ended(ctx)
 	}
 	return nil
+}
+
+// wait is the pause after a failed attempt: no shorter than the server asks
+// for, within bounds.
+func (c *copier) wait(err error) time.Duration {
+	return max(c.pause.next(), min(store.RetryAfter(err), maxAfter))
 }
 
 // budget is how many failures in a row are followed by another attempt.

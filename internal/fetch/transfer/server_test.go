@@ -24,6 +24,7 @@ import (
 // object as it should.
 type step struct {
 	status   int           // answer with it and nothing else
+	after    string        // with this Retry-After
 	cut      int           // close the connection after so many bytes of the body
 	mute     bool          // close it amid the head
 	stall    bool          // after cut bytes send no more, keep the connection
@@ -73,6 +74,9 @@ func (f *faulty) asked() []string {
 
 func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s := f.next(r)
+	if s.after != "" {
+		w.Header().Set("Retry-After", s.after)
+	}
 	if s.status != 0 {
 		w.WriteHeader(s.status)
 		return
