@@ -27,15 +27,16 @@ func MountIn(parent *os.Root, name string) (string, error) {
 
 // mountAt looks at what is called name in dir. path is for the result.
 func mountAt(dir int, name, path string) (string, error) {
-	if confined.IsMount(dir, name) {
-		return path, nil
-	}
 	fd, err := confined.OpenDir(dir, name)
 	if confined.IsMissing(err) || errors.Is(err, unix.EACCES) {
 		return "", nil
 	}
 	if err != nil {
 		return "", &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	if confined.IsMount(dir, name) {
+		_ = unix.Close(fd)
+		return path, nil
 	}
 	file := os.NewFile(uintptr(fd), path)
 	defer file.Close()
@@ -48,7 +49,7 @@ func mountAt(dir int, name, path string) (string, error) {
 		below := path + "/" + e.Name()
 		if e.IsDir() {
 			found, err = mountAt(fd, e.Name(), below)
-		} else if confined.IsMount(fd, e.Name()) {
+		} else if confined.IsMountedFile(fd, e.Name()) {
 			found = below
 		}
 		if found != "" || err != nil {

@@ -88,6 +88,15 @@ func setPath(fd int, m Meta, w What) error {
 	return err
 }
 
+// IsMountedFile tells whether something is mounted on what is no directory at
+// name. Kernels before 5.8 can't tell: the device is no sign there, since on
+// overlayfs it is not that of the directory.
+func IsMountedFile(fd int, name string) bool {
+	var st unix.Statx_t
+	err := unix.Statx(fd, name, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, 0, &st)
+	return err == nil && st.Attributes_mask&st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
+}
+
 // IsMount tells whether the directory at name is a mount point. Bind mounts may
 // have one device with what they lie in; kernels since 5.8 know them all the
 // same.

@@ -45,5 +45,8 @@ func Set(fd int, name string, m Meta, w What) error {
 	return SetTime(fd, name, unix.NsecToTimespec(m.MTime))
 }
 
+// IsMountedFile is false: these systems mount on directories alone.
+func IsMountedFile(int, string) bool { return false }
+
 // IsMount tells whether the directory at name is a mount point.
 func IsMount(fd int, name string) bool { return otherDevice(fd, name) }

@@ -132,7 +132,7 @@ func (c *comparison) child(k, fd int, dir, name string, found bool, todo *[]late
 		return fmt.Errorf("compare %q: %w", e.Path, err)
 	}
 	inTheWay := confined.FileType(&st) == fs.ModeDir && w&isType != 0
-	if inTheWay && confined.IsMount(fd, name) {
+	if inTheWay && confined.IsMount(fd, name) || !inTheWay && w&isWrite != 0 && confined.IsMountedFile(fd, name) {
 		return fmt.Errorf("%q must replace a mount point", e.Path)
 	}
 	if inTheWay || e.Mode.IsDir() && w&isType == 0 {
@@ -169,6 +169,8 @@ func (c *comparison) extra(fd int, dir, name string, todo *[]later) error {
 		c.opts.warn("directory %q is a mount point and stays, with all in it", path)
 	case isDirectory:
 		*todo = append(*todo, later{path, -1, 0})
+	case confined.IsMountedFile(fd, name):
+		c.opts.warn("file %q is a mount point and stays", path)
 	default:
 		c.steps = append(c.steps, step{path, -1, opDelete, 0})
 	}
@@ -231,6 +233,10 @@ func (c *comparison) gone(dir string, op op) (stays *stay, err error) {
 			}
 		case isDirectory:
 			dirs = append(dirs, path)
+		case confined.IsMountedFile(fd, name):
+			if stays = (&stay{path, "mount point"}); op == opDelete {
+				c.opts.warn("file %q is a mount point and stays", path)
+			}
 		default:
 			c.steps = append(c.steps, step{path, -1, op, 0})
 		}

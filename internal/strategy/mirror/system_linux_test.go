@@ -111,6 +111,48 @@ func TestMountInTheWay(t *testing.T) {
 	}
 }
 
+// TestMountedFile: a file that is mounted on stays where the tree does not have
+// it, and is never written to where the tree has another.
+func TestMountedFile(t *testing.T) {
+	for tree, want := range map[string]string{
+		"new=x":              "",
+		"d/ d/f=precious":    "",
+		"d/ d/f=other":       `"d/f" must replace a mount point`,
+		"d/ d/f/ d/f/g=file": `"d/f" must replace a mount point`,
+		"d=file":             `"d" must replace a directory that holds the mount point "d/f"`,
+	} {
+		t.Run(tree, func(t *testing.T) {
+			top := tempDir(t)
+			plant(t, filepath.Join(top, "dest"), parse(t, "d/ d/f=mounted d/gone="))
+			plant(t, filepath.Join(top, "other"), parse(t, "f=precious"))
+			mounted := filepath.Join(top, "dest/d/f")
+			if err := unix.Mount(filepath.Join(top, "other/f"), mounted, "", unix.MS_BIND, ""); err != nil {
+				t.Skip("no bind mount:", err)
+			}
+			t.Cleanup(func() { _ = unix.Unmount(mounted, unix.MNT_DETACH) })
+			opts := Options{Warn: func(string) {}}
+			entries, err := scan(t, tarball(t, parse(t, tree)), filepath.Join(top, "dest"), filepath.Join(top, "staging"), &opts)
+			check(t, err)
+			compare := func() (*Plan, error) {
+				return Compare(context.Background(), entries, place(t, filepath.Join(top, "dest")), opts)
+			}
+			if want != "" {
+				failure(t, top, want, func() error { _, err := compare(); return err })
+				return
+			}
+			plan, err := compare()
+			check(t, err)
+			check(t, plan.Apply(context.Background(), place(t, filepath.Join(top, "staging"))))
+			if data, err := os.ReadFile(filepath.Join(top, "other/f")); string(data) != "precious" {
+				t.Errorf("what is mounted holds %q, %v", data, err)
+			}
+			if _, err := os.Lstat(filepath.Join(top, "dest/d/gone")); err == nil {
+				t.Error("what is beside it is there")
+			}
+		})
+	}
+}
+
 // mountAs mounts something at dir: a file system, or a directory that other
 // holds.
 func mountAs(t *testing.T, kind, dir, other string) {
