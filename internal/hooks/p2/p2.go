@@ -103,13 +103,23 @@ func (o Options) inDir(dir string, names hooks.Names) (found []hooks.Hook, err e
 		return nil, fmt.Errorf("hook directory: %w", err)
 	}
 	for _, e := range entries {
-		mode, err := disk.TrustedMode(filepath.Join(dir, e.Name())) // hooks of pods are symlinks
+		mode, err := look(filepath.Join(dir, e.Name()))
 		if mode.IsDir() {
 			continue // before anything else: directories are executable too
 		}
 		found = append(found, o.hook(dir, e.Name(), names, problem(mode, err)))
 	}
 	return found, nil
+}
+
+// look judges a hook. That of a pod is a symlink: while the pod is installed
+// again, a look may be on its way in what is just removed, and the next is not.
+func look(path string) (fs.FileMode, error) {
+	mode, err := disk.TrustedMode(path)
+	if err != nil && !errors.Is(err, failure.ErrRefused) {
+		return disk.TrustedMode(path)
+	}
+	return mode, err
 }
 
 // problem tells why a file is not run.
