@@ -17,6 +17,7 @@ package hookenv
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -122,9 +123,18 @@ func (e *Env) PodUniqueName() (string, error) {
 	return id + "-" + key, nil
 }
 
-// Staging is the directory of the unpacked tree; "" when there is none at this
-// event: an error, so that nobody joins a path to it.
-func (e *Env) Staging() (string, error) { return e.get("STRETCHER_STAGING") }
+// Staging is the directory of the unpacked tree. That there is none at this
+// event is an error, which wraps fs.ErrNotExist.
+func (e *Env) Staging() (string, error) {
+	path, err := e.get("STRETCHER_STAGING")
+	if err != nil {
+		return "", err
+	}
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		return "", fmt.Errorf("%w: no tree is staged at this event", fs.ErrNotExist)
+	}
+	return path, nil
+}
 
 // Status is how the deployment goes: "failed" at AfterAuthFail, "running" at
 // all other events; "" where it is not known.

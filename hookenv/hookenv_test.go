@@ -2,6 +2,8 @@ package hookenv
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,7 +28,6 @@ func TestStrings(t *testing.T) {
 		"HOOKED_POD_HOME":        (*Env).PodHome,
 		"HOOKED_POD_UNIQUE_KEY":  (*Env).PodUniqueKey,
 		"HOOKED_SYSTEM_POD_ROOT": (*Env).SystemPodRoot,
-		"STRETCHER_STAGING":      (*Env).Staging,
 	} {
 		e, _ := from(map[string]string{name: "value"})
 		if v, err := get(e); v != "value" || err != nil {
@@ -35,6 +36,22 @@ func TestStrings(t *testing.T) {
 		e, _ = from(nil)
 		if v, err := get(e); v != "" || err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s unset: %q, %v", name, v, err)
+		}
+	}
+}
+
+func TestStaging(t *testing.T) {
+	dir := t.TempDir()
+	for path, want := range map[string]bool{
+		dir: true, filepath.Join(dir, "gone"): false, "/dev/null/nothing-is-staged": false, "/dev/null": false, "": false,
+	} {
+		e, _ := from(map[string]string{"STRETCHER_STAGING": path})
+		got, err := e.Staging()
+		if want != (err == nil) || want && got != path || !want && got != "" {
+			t.Errorf("%q: %q, %v", path, got, err)
+		}
+		if !want && path != "" && !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%q: %v", path, err)
 		}
 	}
 }
