@@ -55,7 +55,7 @@ const (
 // careFor finds out what rsync must be told of the staged tree s.
 func (r *rsync) careFor(ctx context.Context, s *strategy.Staged) (care, error) {
 	isNew, root := r.isNew(), os.Geteuid() == 0
-	if r.t.Dest.Dir == nil || !isNew && !root && r.t.Touched == nil {
+	if r.t.Dest.Dir == nil || !isNew && !root && !r.t.Whole && r.t.Touched == nil {
 		return care{}, nil
 	}
 	entries, err := mirror.FromDir(ctx, s.Dir.Root())
@@ -108,6 +108,8 @@ func (r *rsync) judge(ctx context.Context, entries []archive.Entry, quick *mirro
 	switch {
 	case r.isNew() && oneTime(entries):
 		return care{option: byContent, why: "the archive is another one than before, and all its files have one time"}
+	case r.t.Whole:
+		return care{option: byContent, why: "hooks have worked on the tree, and may give what they write any time"}
 	case r.t.Touched != nil && r.t.Touched(ctx):
 		return care{option: byContent, why: "files in dest have been changed whose size and time are as they were"}
 	}
