@@ -337,10 +337,13 @@ func (d *deployer) take(ctx context.Context, s step) error {
 		}
 		d.journal.Add(row)
 	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", s.name, err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if s.name == "manifest" && d.journal.Run().Event == event.Rollback { // nobody has named one
+		return fmt.Errorf("%s: %w", event.Rollback, err)
+	}
+	return fmt.Errorf("%s: %w", s.name, err)
 }
 
 // look opens dest, and tells by the archive whether it has its content already.

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
 	"strconv"
 	"syscall"
 
@@ -295,12 +297,16 @@ func (t *tools) newRow(id string, e *event.Event) history.Run {
 	}
 }
 
-// userName is who started the program: behind sudo, the one before it.
+// userName is who started the program: behind sudo, the one before it. Services
+// have no USER, and who has one may have somebody else's: the user database
+// goes first, where it knows the caller.
 func userName(getenv func(string) string) string {
-	for _, name := range []string{"SUDO_USER", "USER", "LOGNAME"} {
-		if v := getenv(name); v != "" {
-			return v
-		}
+	if name := getenv("SUDO_USER"); name != "" {
+		return name
 	}
-	return "uid " + strconv.Itoa(os.Getuid())
+	id := strconv.Itoa(os.Getuid())
+	if u, err := user.LookupId(id); err == nil {
+		return u.Username
+	}
+	return cmp.Or(getenv("USER"), getenv("LOGNAME"), "uid "+id)
 }

@@ -42,7 +42,9 @@ func runRollback(ctx context.Context, second <-chan struct{}, o cli.RollbackOpti
 		_, err = d.refuse(e, err)
 		return d.journal.Run(), err
 	}
-	d.journal.Begin(d.newRow(d.id, e), o.Force)
+	row := d.newRow(d.id, e)
+	row.Dest = o.Dest
+	d.journal.Begin(row, o.Force)
 	d.journal.ClearDied(d.leftHooks(ctx))
 	_, err = d.deploy(ctx, e, &run{spec: specOf(&past{Dest: o.Dest, To: o.To})})
 	return d.journal.Run(), err

@@ -25,6 +25,10 @@ func (a *app) settle(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	if f := c.Flags().Lookup("log-file"); f != nil && f.Value.String() == "-" {
+		return failure.Hinted("standard error has the log already; a file of that name is ./-",
+			failure.Usage("--log-file expects a file"))
+	}
 	a.host.ConfigGiven = c.Flags().Changed("config")
 	a.host.StateDir, a.host.StateError = a.statePath(a.host.StateDir)
 	return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,15 +50,23 @@ stretcher history --json --limit 1 /srv/app | jq -r .result`,
 	f.Var(&textValue{&o.html, "FILE"}, "html", "write one self-contained page to this file")
 	f.Var(&textValue{&o.id, "RUN"}, "run", "the steps of the run with this id or beginning of an id")
 	f.Var(&textValue{&o.log, "RUN"}, "log", "print the log of the run with this id or beginning of an id")
-	f.Var((*countValue)(&o.limit), "limit", "the newest so many runs (0 = all)")
+	f.Var((*countValue)(&o.limit), "limit", "the newest so many runs (0 = all; without it a table has 50)")
 	asFile(f, "html")
 	completeBy(c, "run", a.completeRun)
 	completeBy(c, "log", a.completeRun)
 	return c
 }
 
+// tableLimit is how many runs a table has when nobody says it.
+const tableLimit = 50
+
 // check refuses flags that can't be used together.
 func (o *historyOptions) check(args []string) error {
+	for flag, value := range map[string]string{"run": o.id, "log": o.log} {
+		if value == "" && o.line.has(flag) { // as of "$(something that printed nothing)"
+			return failure.Usage("--%s expects a run id", flag)
+		}
+	}
 	switch {
 	case len(args) > 1:
 		return failure.Usage("history expects at most one DEST, got %d arguments", len(args))
@@ -101,49 +110,68 @@ func (o *historyOptions) print(ctx context.Context, db *history.Store, dest stri
 	case o.id != "":
 		return o.printRun(ctx, db)
 	}
-	runs, err := db.List(ctx, history.Filter{Dest: dest, Limit: o.limit})
+	limit := o.limit
+	if asTable := !o.json && o.html == ""; asTable && !o.line.command.Flags().Changed("limit") {
+		limit = tableLimit
+	}
+	runs, err := db.List(ctx, history.Filter{Dest: dest, Limit: limit})
 	if err != nil {
 		return err
 	}
+	if dest != "" && len(runs) == 0 {
+		return failure.Hinted("stretcher history tells of all dests", fmt.Errorf("no run on %q is known", dest))
+	}
 	history.Judge(runs, process.Alive)
-	return o.printRuns(ctx, db, runs)
+	return o.printRuns(ctx, db, runs, dest == "")
 }
 
-func (o *historyOptions) printRuns(ctx context.Context, db *history.Store, runs []history.Run) error {
+func (o *historyOptions) printRuns(ctx context.Context, db *history.Store, runs []history.Run, dests bool) error {
 	switch {
 	case o.html != "":
 		details, err := db.Details(ctx, runs)
 		if err != nil {
 			return err
 		}
-		return writePage(o.html, details)
+		return o.writePage(details)
 	case o.json:
 		return history.WriteJSON(o.Stdout, runs)
 	default:
-		return history.WriteTable(o.Stdout, runs)
+		return history.WriteTable(o.Stdout, runs, dests)
 	}
 }
 
-// writePage writes the page completely or not at all.
-func writePage(name string, details []history.Detail) (err error) {
+// writePage writes the page, completely or not at all where it goes to a file.
+func (o *historyOptions) writePage(details []history.Detail) error {
+	host, _ := os.Hostname()
+	if o.html == "-" {
+		return history.WriteHTML(o.Stdout, host, details, time.Now())
+	}
+	err := replaceFile(o.html, func(w io.Writer) error { return history.WriteHTML(w, host, details, time.Now()) })
+	if err == nil {
+		return nil
+	}
+	var file *fs.PathError
+	if errors.As(err, &file) { // which names a file that nobody knows
+		err = file.Err
+	}
+	return fmt.Errorf("--html: write %q: %w", o.html, err)
+}
+
+// replaceFile makes a file of what write writes, for all to read.
+func replaceFile(name string, write func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), ".stretcher-page-*")
 	if err != nil {
-		return fmt.Errorf("--html: %w", err)
+		return err
 	}
 	defer func() {
 		if err != nil {
 			_ = os.Remove(f.Name())
 		}
 	}()
-	host, _ := os.Hostname()
-	err = errors.Join(history.WriteHTML(f, host, details, time.Now()), f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), name)
+	if err = errors.Join(write(f), f.Chmod(0o644), f.Close()); err != nil {
+		return err
 	}
-	if err != nil {
-		return fmt.Errorf("--html: %w", err)
-	}
-	return nil
+	return os.Rename(f.Name(), name)
 }
 
 func (o *historyOptions) printRun(ctx context.Context, db *history.Store) error {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"stretcher/internal/event"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/process"
 	"stretcher/internal/text/failure"
@@ -91,10 +92,14 @@ func (a *app) verdict(ctx context.Context, dest string) (v verdict, err error) {
 		runs, err := db.List(ctx, history.Filter{Dest: dest, ByEnd: true})
 		history.Judge(runs, process.Alive)
 		for i := range runs {
-			switch runs[i].Result {
+			switch r := runs[i]; r.Result {
 			case history.Running:
 				v.going = &runs[i]
-			case history.Good, history.Died, history.Failed, history.Refused:
+			case history.Failed, history.Refused:
+				if v.last == nil && !foundNothing(r) {
+					v.last = &runs[i]
+				}
+			case history.Good, history.Died:
 				if v.last == nil {
 					v.last = &runs[i]
 				}
@@ -103,6 +108,12 @@ func (a *app) verdict(ctx context.Context, dest string) (v verdict, err error) {
 		return err
 	})
 	return v, err
+}
+
+// foundNothing tells whether a run is a rollback that did not come to what it
+// was to go back to. It is no verdict on dest.
+func foundNothing(r history.Run) bool {
+	return r.Event == event.Rollback && (r.Step == "" || r.Step == "lock" || r.Step == "manifest")
 }
 
 // status is what stretcher status exits with.

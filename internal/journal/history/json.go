@@ -24,6 +24,7 @@ type jsonRun struct {
 	Exit     *int     `json:"exit"`
 	Error    string   `json:"error"`
 	Event    string   `json:"event"`
+	User     string   `json:"user"`
 }
 
 type jsonDetail struct {
@@ -76,7 +77,7 @@ func writeLines[T, J any](w io.Writer, values []T, convert func(T) J) error {
 func newJSONRun(r Run) jsonRun {
 	j := jsonRun{
 		ID: r.ID, Started: jsonTime(r.Started), Name: r.Name, Version: r.Version, Dest: r.Dest, URL: r.URL,
-		Result: r.Result, Step: r.Step, Error: r.Error, Event: r.Event,
+		Result: r.Result, Step: r.Step, Error: r.Error, Event: r.Event, User: r.User,
 	}
 	if !r.Finished.IsZero() {
 		j.Finished, j.Duration = new(jsonTime(r.Finished)), new(seconds(r.Duration()))

@@ -3,6 +3,7 @@ package history
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -19,13 +20,21 @@ const (
 // WriteTable writes one aligned line per run, in the order given, under a
 // heading; nothing but the heading when there are none. Times are in the
 // location they come in (local, from a Store); ids are shortened to a length
-// that tells the given runs apart, and Store.Run takes them so.
-func WriteTable(w io.Writer, runs []Run) error {
+// that tells the given runs apart, and Store.Run takes them so. With dests
+// there is a column for dest, whose name alone may be that of several.
+func WriteTable(w io.Writer, runs []Run, dests bool) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "RUN\tSTARTED\tNAME\tVERSION\tRESULT\tDURATION\tBY")
+	heading := []string{"RUN", "STARTED", "NAME", "VERSION", "DEST", "RESULT", "DURATION", "BY"}
 	n := idLength(runs)
+	line := func(cells ...string) {
+		if !dests {
+			cells = slices.Delete(cells, 4, 5)
+		}
+		row(tw, cells...)
+	}
+	line(heading...)
 	for _, r := range runs {
-		row(tw, r.ID[:min(n, len(r.ID))], r.Started.Format(timeFormat), r.Name, r.Version, string(r.Result),
+		line(r.ID[:min(n, len(r.ID))], r.Started.Format(timeFormat), r.Name, r.Version, r.Dest, string(r.Result),
 			runDuration(r), who(r))
 	}
 	return tw.Flush() // reports the errors of all writes before it

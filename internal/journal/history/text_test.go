@@ -26,7 +26,7 @@ func lines(b *bytes.Buffer) []string {
 
 func TestWriteTable(t *testing.T) {
 	var b bytes.Buffer
-	must(t, WriteTable(&b, runsOf(sample()[:6])))
+	must(t, WriteTable(&b, runsOf(sample()[:6]), false))
 	by := func(n int) string { return fmt.Sprintf("consul 6f9c1b7e-2f7a-4c5e-8a31-%012d by deploy", n) }
 	want := []string{
 		"RUN            STARTED                  NAME            VERSION        RESULT   DURATION  BY",
@@ -41,7 +41,7 @@ func TestWriteTable(t *testing.T) {
 		t.Errorf("table\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	b.Reset()
-	must(t, WriteTable(&b, nil))
+	must(t, WriteTable(&b, nil, false))
 	if got := lines(&b); len(got) != 1 {
 		t.Errorf("table of nothing: %q", got)
 	}
@@ -99,7 +99,7 @@ func (failing) Write([]byte) (int, error) { return 0, errors.New("disk full") }
 func TestWriteErrors(t *testing.T) {
 	d := sample()[:2]
 	for name, err := range map[string]error{
-		"table":       WriteTable(failing{}, runsOf(d)),
+		"table":       WriteTable(failing{}, runsOf(d), true),
 		"detail":      WriteDetail(failing{}, d[1]),
 		"json":        WriteJSON(failing{}, runsOf(d)),
 		"detail json": WriteDetailJSON(failing{}, d[1]),
@@ -164,7 +164,7 @@ func FuzzTable(f *testing.F) {
 		r := Run{ID: s, Deployment: Deployment{Name: s, Version: s, Dest: s}, Event: s, User: s, Error: s, Step: s,
 			Result: Result(s), Process: Process{Log: s}}
 		var table, detail bytes.Buffer
-		if err := WriteTable(&table, []Run{r}); err != nil {
+		if err := WriteTable(&table, []Run{r}, true); err != nil {
 			t.Fatal(err)
 		}
 		if n := strings.Count(table.String(), "\n"); n != 2 {
@@ -190,11 +190,13 @@ func TestWriteJSON(t *testing.T) {
 	for i, want := range []string{
 		`{"id":"0193fffe-5d2a-7c31-9f00-000000000001","started":"2026-11-22T16:44:32.000Z"` +
 			`,"finished":null,"duration_s":null` + fmt.Sprintf(tail, 39) +
-			`,"result":"running","step":"","exit":null,"error":"","event":"consul 6f9c1b7e-2f7a-4c5e-8a31-000000000001"}`,
+			`,"result":"running","step":"","exit":null,"error":"",` +
+			`"event":"consul 6f9c1b7e-2f7a-4c5e-8a31-000000000001","user":"deploy"}`,
 		`{"id":"0193fffd-5d2a-7c31-9f00-000000000002","started":"2026-11-22T13:45:12.000Z"` +
 			`,"finished":"2026-11-22T13:45:54.000Z","duration_s":42` +
 			`,"name":"é\n\u2028","version":"2026.11.22-38","dest":"/srv/app/current","url":"https://h/x?<&>"` +
-			`,"result":"good","step":"","exit":0,"error":"","event":"consul 6f9c1b7e-2f7a-4c5e-8a31-000000000002"}`,
+			`,"result":"good","step":"","exit":0,"error":"",` +
+			`"event":"consul 6f9c1b7e-2f7a-4c5e-8a31-000000000002","user":"deploy"}`,
 	} {
 		if got := lines(&b)[i]; got != want {
 			t.Errorf("line %d\n%s\nwant\n%s", i, got, want)
