@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -111,13 +112,46 @@ func failure(ctx context.Context, op string, u *url.URL, err error) error {
 		e.Err = mark(ctx.Err(), context.Cause(ctx))
 		return e
 	}
-	e.Retryable = passing(err)
+	e.Retryable, e.Hint = passing(err), tlsHint(err)
 	var ue *url.Error
 	if errors.As(err, &ue) {
 		err = ue.Err // its own text repeats the URL, or names a presigned one
 	}
-	e.Err = redact.Error(err)
+	e.Err = redact.Error(withoutHeader(err))
 	return e
+}
+
+// withoutHeader is err without the text of a header that could not be read. It
+// may be a Location with a password, in pieces that do not look like a URL.
+func withoutHeader(err error) error {
+	text := err.Error()
+	for _, says := range []string{"failed to parse Location header", "malformed MIME header"} {
+		if i := strings.Index(text, says); i >= 0 {
+			return errors.New(text[:i] + says)
+		}
+	}
+	return err
+}
+
+// tlsHint tells what can be done about a certificate that is refused, or "".
+func tlsHint(err error) string {
+	var (
+		authority x509.UnknownAuthorityError
+		name      x509.HostnameError
+		invalid   x509.CertificateInvalidError
+	)
+	switch {
+	case errors.As(err, &authority):
+		return "if an authority of your own made the certificate, name it by SSL_CERT_FILE or SSL_CERT_DIR, " +
+			"for S3 by AWS_CA_BUNDLE"
+	case errors.As(err, &name):
+		return "the server's certificate is for another name than that in the URL"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "renew the server's certificate, or set this machine's clock"
+	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		return "the server speaks http there, not https"
+	}
+	return ""
 }
 
 // status makes the error of an answer with an HTTP status that is no success;

@@ -85,6 +85,34 @@ func TestStoresRetryAfter(t *testing.T) {
 	}
 }
 
+// TestTLSHints: what can be done about a certificate that is refused.
+func TestTLSHints(t *testing.T) {
+	ok := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	secure, plain := httptest.NewUnstartedServer(ok), httptest.NewServer(ok)
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	defer secure.Close()
+	defer plain.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(secure.Certificate())
+	other := func() time.Time { return secure.Certificate().NotAfter.Add(time.Hour) }
+	for _, c := range []struct {
+		url  string
+		tls  *tls.Config
+		hint string
+	}{
+		{secure.URL, nil, "SSL_CERT_FILE"},
+		{strings.Replace(secure.URL, "127.0.0.1", "localhost", 1), &tls.Config{RootCAs: roots}, "another name"},
+		{secure.URL, &tls.Config{RootCAs: roots, Time: other}, "clock"},
+		{strings.Replace(plain.URL, "http:", "https:", 1), nil, "speaks http"},
+	} {
+		_, err := NewSet(Options{TLS: c.tls}).Open(t.Context(), c.url, Position{})
+		if err == nil || Retryable(err) || !strings.Contains(Hint(err), c.hint) {
+			t.Errorf("%v, hint %q, not %q", err, Hint(err), c.hint)
+		}
+	}
+}
+
 func TestNetworkClasses(t *testing.T) {
 	dial := func(err error) error {
 		return &url.Error{Op: "Get", URL: "http://h/", Err: &net.OpError{Op: "dial", Net: "tcp", Err: err}}

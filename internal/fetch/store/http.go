@@ -141,7 +141,7 @@ func answer(u *url.URL, resp *http.Response, from Position) (*Object, error) {
 		e.Err = fmt.Errorf("unexpected status %w", e.Err)
 	}
 	if resp.StatusCode == http.StatusUnauthorized {
-		e.Hint = "write user and password into the URL: https://user:password@host/path"
+		e.Hint = "write USER:PASSWORD@ before the host of the URL" // a whole URL would be masked
 	}
 	return nil, e
 }

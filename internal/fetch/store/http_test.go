@@ -88,6 +88,25 @@ func TestHTTPPasswordStaysWithItsServer(t *testing.T) {
 	}
 }
 
+// TestBadLocation: what a server wants a client to ask next may hold a
+// password, and be no URL.
+func TestBadLocation(t *testing.T) {
+	for _, location := range []string{
+		"http://h:SEKRIT/x", "http://a b:SEKRIT@h/", "//u:SEKRIT@h:bad/", "http://[::1:SEKRIT@/", "http://u:SEKRIT@h/%zz",
+		"ftp://u:SEKRIT@h/x", "http://h/x?k=SEKRIT\x7f", "//u:SEKRIT@h/\x7f", "http:\\u:SEKRIT@h",
+		"http://u:SEK\tRIT@h/", "http://u:SEKRIT@127.0.0.1:1/x", "/x?token=SEKRIT", "http://%SEKRIT@h/",
+	} {
+		set, base := answers(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header()["Location"] = []string{location}
+			w.WriteHeader(http.StatusFound)
+		})
+		_, err := set.Open(t.Context(), base+"/", Position{})
+		if err == nil || strings.Contains(err.Error(), "SEK") || strings.Contains(err.Error(), "RIT") {
+			t.Errorf("%q: %v", location, err)
+		}
+	}
+}
+
 func TestRedirectRules(t *testing.T) {
 	for _, c := range []struct {
 		from, to string

@@ -123,6 +123,9 @@ func Schemes() []string { return slices.Sorted(maps.Keys(schemes())) }
 
 func parse(rawURL string) (*url.URL, scheme, error) {
 	u, err := url.Parse(rawURL)
+	if inner := strings.Trim(rawURL, " \t\r\n\"'`<>"); (err != nil || u.Scheme == "") && inner != rawURL && inner != "" {
+		return nil, scheme{}, badURL(inner, errors.New("spaces, quotes or brackets stand around it"), "take them away")
+	}
 	if err != nil {
 		return nil, scheme{}, badURL(rawURL, errors.New("malformed URL"), "")
 	}

@@ -17,6 +17,8 @@ func TestCheck(t *testing.T) {
 		{"s3://bucket/dir/app.tar?versionId=1", ""},
 		{"gs://bucket/app.tar", ""},
 		{"s3://bucket//app.tar", ""},
+		{"s3://bucket/it's", ""},
+		{"s3://bucket/'quoted'", ""},
 		{"s3://bucket//", "no key"},
 
 		{"file://host/srv/app.tar", `host "host"`},
@@ -39,6 +41,10 @@ func TestCheck(t *testing.T) {
 		{"", "no URL scheme"},
 		{"http://u:SEKRIT@[::1/", "malformed URL"},
 		{"http://host/%zz?k=SEKRIT", "malformed URL"},
+		{" file:///srv/app.tar", `URL "file:///srv/app.tar": spaces, quotes or brackets stand around it`},
+		{"\"https://u:SEKRIT@host/app.tar\"", `URL "https://xxxxx@host/app.tar": spaces, quotes or brackets`},
+		{"<s3://bucket/key?k=SEKRIT>", "spaces, quotes or brackets"},
+		{"'file:///srv/app.tar'", "spaces, quotes or brackets"},
 	} {
 		err := Check(c.url)
 		if c.want == "" {

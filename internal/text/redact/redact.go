@@ -127,14 +127,18 @@ func Text(s string) string {
 		for start > 0 && isSchemeByte(s[start-1]) {
 			start--
 		}
-		end := urlEnd(s, i+3)
+		end := urlEnd(s, i+3, start > 0 && s[start-1] == '"')
 		b.WriteString(s[:start] + URL(s[start:end]))
 		s = s[end:]
 	}
 }
 
-// urlEnd is the index in s, from i on, where a URL ends.
-func urlEnd(s string, i int) int {
+// urlEnd is the index in s, from i on, where a URL ends. One that is quoted ends
+// at the quote: it may hold spaces, and a password behind them.
+func urlEnd(s string, i int, quoted bool) int {
+	if end := quoteEnd(s, i); quoted && end >= 0 {
+		return end
+	}
 	for ; i < len(s); i++ {
 		switch s[i] {
 		case '\\':
@@ -144,6 +148,19 @@ func urlEnd(s string, i int) int {
 		}
 	}
 	return len(s)
+}
+
+// quoteEnd is the index in s, from i on, of a quote that is not escaped, or -1.
+func quoteEnd(s string, i int) int {
+	for ; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '"':
+			return i
+		}
+	}
+	return -1
 }
 
 // Error returns err with the URLs in its text redacted. It unwraps to err, so

@@ -47,6 +47,20 @@ func TestText(t *testing.T) {
 	}
 }
 
+// TestTextQuoted: a URL in quotes goes to the second one.
+func TestTextQuoted(t *testing.T) {
+	for in, want := range map[string]string{
+		`header "http://a b:SEKRIT@h/": bad`:            `header "http://xxxxx@h/": bad`,
+		`"http://u:SEK RIT@h/p" and "http://h/?SEKRIT"`: `"http://xxxxx@h/p" and "http://h/?xxxxx"`,
+		`"http://u:SEK \"RIT@h/p" no`:                   `"http://xxxxx@h/p" no`,
+		`"http://h/p?SEKRIT and no end`:                 `"http://h/p?xxxxx and no end`,
+	} {
+		if got := Text(in); got != want {
+			t.Errorf("%s:\n got %s\nwant %s", in, got, want)
+		}
+	}
+}
+
 func TestErrorKeepsCauseAndDropsSecret(t *testing.T) {
 	cause := errors.New("connection refused, see http://h/?k=SEKRIT")
 	err := fmt.Errorf("fetch: %w", &url.Error{Op: "Get", URL: `https://u:SEKRIT@h/p?a="SEKRIT b`, Err: cause})
