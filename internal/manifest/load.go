@@ -132,9 +132,17 @@ func (l *Loader) lookup(name string) (string, bool) {
 	return v, ok
 }
 
+// maxTold bounds the warnings and the problems that are told of one manifest:
+// it may have one in each line.
+const maxTold = 50
+
 // warn tells of warnings, or makes problems of them.
 func (l *Loader) warn(url string, warnings []*yamldoc.Problem) (problems []*yamldoc.Problem) {
-	for _, w := range warnings {
+	for i, w := range warnings {
+		if i == maxTold && l.Warn != nil {
+			l.Warn(fmt.Sprintf("manifest %q: %d more warnings", url, len(warnings)-i))
+			break
+		}
 		text := w.Message
 		if w.Hint != "" {
 			text += ", " + w.Hint
@@ -162,10 +170,14 @@ func (l *Loader) keepSecret(m *Manifest) {
 
 // asError says all problems in one line, and what they may come from.
 func asError(data []byte, problems []*yamldoc.Problem) error {
-	text := make([]string, len(problems))
+	var text []string
 	hint := ""
 	for i, p := range problems {
-		text[i] = p.Error()
+		if i == maxTold {
+			text = append(text, fmt.Sprintf("and %d more", len(problems)-i))
+			break
+		}
+		text = append(text, p.Error())
 		if hint == "" {
 			hint = p.Hint
 		}

@@ -3,6 +3,7 @@ package manifest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -204,5 +205,32 @@ func TestErrorsNameNoSecretOfTheURL(t *testing.T) {
 	if err == nil || strings.Contains(err.Error()+strings.Join(*warnings, ""), "sesame") ||
 		!strings.HasPrefix(err.Error(), `"https://`) {
 		t.Errorf("err = %v, warnings %q", err, *warnings)
+	}
+}
+
+// TestManyProblems: a manifest with a mistake in each line says some of them.
+func TestManyProblems(t *testing.T) {
+	var wrong, unknown, doubts strings.Builder
+	for i := range 5000 {
+		fmt.Fprintf(&wrong, " k%d: [a]\n", i)
+		fmt.Fprintf(&unknown, "%s%d: a\n", strings.Repeat("k", 190), i)
+		fmt.Fprintf(&doubts, " - \n")
+	}
+	for _, doc := range []string{
+		"env:\n" + wrong.String(), "annotations:\n" + wrong.String(), unknown.String() + "name: [a]",
+		"excludes:\n" + doubts.String() + "name: [a]",
+	} {
+		warned := 0
+		l, _, _, _ := loader(served{"file:///m": doc}, &policy.Policy{}, nil)
+		l.Warn = func(string) { warned++ }
+		_, err := l.Load(t.Context(), "file:///m")
+		if err == nil || len(err.Error()) > 20_000 || warned > maxTold+1 {
+			t.Errorf("%.20q: %d warnings, %.300q", doc, warned, err)
+		}
+		l.Warn = nil
+		_, err = l.Load(t.Context(), "file:///m")
+		if err == nil || len(err.Error()) > 20_000 || !strings.HasSuffix(err.Error(), " more") {
+			t.Errorf("%.20q: %.300q", doc, err)
+		}
 	}
 }

@@ -15,7 +15,6 @@ const (
 type LineWriter struct {
 	Line    func(string)        // gets each line, without its LF or CRLF
 	Mask    func(string) string // applied to a line before it is cut; may be nil
-	Longest func() int          // bytes of the longest secret that Mask looks for; nil = overlap
 	pending []byte
 }
 
@@ -31,38 +30,33 @@ func (w *LineWriter) Write(p []byte) (int, error) {
 		w.emit(p[:i])
 		p = p[i+1:]
 	}
-	for len(w.pending) >= maxLine+w.overlap() {
-		w.cut()
+	for len(w.pending) >= maxLine+overlap {
+		w.cut(overlap)
 	}
 	return n, nil
-}
-
-// overlap is what is kept back: a secret of which a part has been written may
-// begin in it.
-func (w *LineWriter) overlap() int {
-	if w.Longest == nil {
-		return overlap
-	}
-	return max(overlap, w.Longest())
 }
 
 // emit logs pending followed by end as one line, cut when it is too long.
 func (w *LineWriter) emit(end []byte) {
 	w.pending = append(w.pending, end...)
 	for len(w.pending) > maxLine {
-		w.cut()
+		w.cut(0)
 	}
 	w.Line(string(bytes.TrimSuffix(w.pending, []byte("\r"))))
 	w.pending = w.pending[:0]
 }
 
 // cut logs the first part of a line that is too long. What is pending is
-// masked first, as a whole, so that no secret is logged in two halves.
-func (w *LineWriter) cut() {
+// masked first, as a whole, so that no secret is logged in two halves. The last
+// bytes are kept back: the beginning of a secret may be there.
+func (w *LineWriter) cut(keep int) {
 	if w.Mask != nil {
 		w.pending = []byte(w.Mask(string(w.pending)))
 	}
-	n := min(maxLine, len(w.pending))
+	n := min(maxLine, len(w.pending)-keep)
+	if n <= 0 {
+		return // masked, it is short
+	}
 	w.Line(string(w.pending[:n]))
 	w.pending = append([]byte(nil), w.pending[n:]...)
 }

@@ -21,11 +21,16 @@ var common = []string{
 	"info", "debug", "warn", "warning", "error", "trace",
 }
 
+// maxPiece is the length in bytes from which on a value is masked in pieces of
+// that length: what it takes to look for a value grows with the value, at each
+// byte of the log. Pieces also hide the parts of a value that is cut.
+const maxPiece = 256
+
 type masks struct {
 	clean    func(string) string // applied after the masks; may be nil
 	mu       sync.Mutex
-	values   map[string]string // value to name
-	longest  int               // bytes of the longest of them
+	values   map[string]string // value, or piece of one, to name
+	pieces   map[string]bool   // the names of values that are masked in pieces
 	replacer *strings.Replacer // nil: to be made of values, when it is needed
 }
 
@@ -33,16 +38,16 @@ func (m *masks) add(name, value string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.values == nil {
-		m.values = make(map[string]string)
+		m.values, m.pieces = make(map[string]string), make(map[string]bool)
 	}
 	for _, v := range append(strings.Split(value, "\n"), value) {
-		if v = strings.TrimSpace(v); len(v) >= MinMask && !isCommon(v) {
-			for _, said := range []string{v, quoted(v), printable.Line(v), inError(v)} {
-				m.values[said] = name
-				m.longest = max(m.longest, len(said))
-			}
-			m.replacer = nil
+		if v = strings.TrimSpace(v); len(v) < MinMask || isCommon(v) {
+			continue
 		}
+		for _, said := range []string{v, quoted(v), printable.Line(v), inError(v)} {
+			m.addPieces(name, said)
+		}
+		m.replacer = nil
 	}
 }
 
@@ -50,11 +55,14 @@ func isCommon(v string) bool {
 	return slices.ContainsFunc(common, func(word string) bool { return strings.EqualFold(v, word) })
 }
 
-// Longest is the length in bytes of the longest value that is masked.
-func (m *masks) Longest() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.longest
+// addPieces adds a value as one form of it is said.
+func (m *masks) addPieces(name, said string) {
+	m.pieces[name] = m.pieces[name] || len(said) > maxPiece
+	for len(said) >= maxPiece+MinMask { // the last one is not too short, either
+		m.values[said[:maxPiece]] = name
+		said = said[maxPiece:]
+	}
+	m.values[said] = name
 }
 
 // build makes the replacer: once for all values that were added meanwhile.
@@ -95,10 +103,38 @@ func (m *masks) apply(s string) string {
 	replacer := m.build()
 	m.mu.Unlock()
 	if replacer != nil {
-		s = replacer.Replace(s) // before clean, which would cut a value up
+		s = m.joined(replacer.Replace(s)) // before clean, which would cut a value up
 	}
 	if m.clean != nil {
 		s = m.clean(s)
 	}
 	return s
+}
+
+// joined makes one of the names that pieces of one value have left side by
+// side.
+func (m *masks) joined(s string) string {
+	if !strings.Contains(s, "][") {
+		return s
+	}
+	var b strings.Builder
+	last := "" // the name that b ends with
+	for {
+		open := strings.IndexByte(s, '[')
+		length := strings.IndexByte(s[max(open, 0):], ']') + 1
+		if open < 0 || length == 0 {
+			return b.String() + s
+		}
+		tag := s[open : open+length]
+		if open > 0 || tag != last || !m.isPiece(tag) {
+			b.WriteString(s[:open+length])
+		}
+		last, s = tag, s[open+length:]
+	}
+}
+
+func (m *masks) isPiece(tag string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.pieces[tag[1:len(tag)-1]]
 }

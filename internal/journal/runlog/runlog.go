@@ -103,7 +103,7 @@ func (l *Log) Close() error { return l.spool.Close() }
 func (l *Log) Output(prefix string) *LineWriter {
 	ctx := context.WithValue(context.Background(), fromChild{}, true)
 	line := func(s string) { l.InfoContext(ctx, prefix+s) }
-	return &LineWriter{Line: line, Mask: l.masks.apply, Longest: l.masks.Longest}
+	return &LineWriter{Line: line, Mask: l.masks.apply}
 }
 
 // fanout hands each record to all handlers, one record at a time.

@@ -344,3 +344,60 @@ func TestClean(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// TestRepeatingSecrets: a long value that repeats itself is looked for in pieces
+// of a bounded length, and all of it is hidden, whole, cut, or twice.
+func TestRepeatingSecrets(t *testing.T) {
+	for _, part := range []string{"a", "ab", "abcdefg-", "xyz\n"} {
+		value := strings.Repeat(part, 100_000/len(part)) + "the end"
+		l := New(Options{})
+		l.Mask("V", value)
+		for piece := range l.masks.values {
+			if len(piece) >= maxPiece+MinMask {
+				t.Fatalf("%q: a piece of %d bytes", part, len(piece))
+			}
+		}
+		for text, want := range map[string]string{
+			"x " + value + " y":              "x [V] y",
+			value + "," + value:              "[V],[V]",
+			"x " + value[:50*maxPiece] + "!": "x [V]!",
+		} {
+			if got := l.Masked(text); got != want && !strings.Contains(part, "\n") {
+				t.Errorf("%q: %.100q, want %q", part, got, want)
+			} else if strings.Contains(got, part+part) || len(got) > 3*maxPiece {
+				t.Errorf("%q: %d bytes are left", part, len(got))
+			}
+		}
+	}
+}
+
+// BenchmarkMask: a byte of output costs the same however long the value is.
+func BenchmarkMask(b *testing.B) {
+	for _, size := range []int{1 << 10, 32 << 10, 800 << 10} {
+		b.Run(strconv.Itoa(size), func(b *testing.B) {
+			l := New(Options{})
+			l.Mask("V", strings.Repeat("ab", size/2))
+			text := strings.Repeat("ab", 16<<10) + strings.Repeat("abc", 10<<10)
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				_ = l.Masked(text)
+			}
+		})
+	}
+}
+
+// BenchmarkManyMasks: a value costs the same however many there are.
+func BenchmarkManyMasks(b *testing.B) {
+	for _, n := range []int{1000, 10_000, 40_000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			for b.Loop() {
+				l := New(Options{})
+				for i := range n {
+					l.Mask("V", fmt.Sprintf("value-%05d", i))
+				}
+				_ = l.Masked("value-00000")
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/value")
+		})
+	}
+}

@@ -40,10 +40,10 @@ func (p *Problem) Error() string {
 		fmt.Fprintf(&b, "line %d: ", p.Line)
 	}
 	if p.Key != "" {
-		b.WriteString(printable(p.Key) + ": ")
+		b.WriteString(clip(printable(p.Key), maxKey) + ": ")
 	}
 	if p.Value != "" {
-		fmt.Fprintf(&b, "%q ", clip(p.Value))
+		fmt.Fprintf(&b, "%q ", clip(p.Value, maxValue))
 	}
 	b.WriteString(p.Message)
 	return b.String()
@@ -57,10 +57,16 @@ func printable(key string) string {
 	return key
 }
 
-// clip keeps a value that is quoted in an error to a readable length.
-func clip(s string) string {
-	if r := []rune(s); len(r) > 60 {
-		return string(r[:60]) + "…"
+// maxValue and maxKey bound what an error repeats, in characters.
+const (
+	maxValue = 60
+	maxKey   = 200
+)
+
+// clip keeps what is repeated in an error to a readable length.
+func clip(s string, length int) string {
+	if r := []rune(s); len(r) > length {
+		return string(r[:length]) + "…"
 	}
 	return s
 }
