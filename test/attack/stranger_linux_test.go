@@ -33,7 +33,8 @@ type attacker struct {
 // its standard input ends, and prints its moves and tries.
 func attack(kind string, args []string) {
 	a := &attacker{dest: args[0], victim: args[1], late: args[2] == "late", dirs: args[3:], over: make(chan struct{})}
-	strike := map[string]func(){"temp": a.swapTemp, "dest": a.swapDest, "prune": a.swapInside}[kind]
+	strike := map[string]func(){"temp": a.swapTemp, "dest": a.swapDest, "prune": a.swapInside,
+		"forge": a.forge}[kind]
 	switch kind {
 	case "temp":
 		strike() // at what is there already

@@ -37,7 +37,8 @@ var (
 // Run runs the suite.
 func Run(t *testing.T, c Case) {
 	for name, test := range map[string]func(*testing.T, *World){
-		"first": testFirst, "second": testSecond, "checks": testChecks, "diff": testDiff, "diff of nothing": testDiffNothing,
+		"first": testFirst, "second": testSecond, "same size and time": testSameSizeAndTime,
+		"checks": testChecks, "diff": testDiff, "diff of nothing": testDiffNothing,
 		"excludes": testExcludes, "exclude_from": testExcludeFrom, "bad exclude_from": testBadExcludeFrom,
 		"damaged": testDamaged, "no directory above": testNoParent, "read-only": testReadOnly,
 		"file": testFile, "symlink": testSymlink,
@@ -93,6 +94,20 @@ func testSecond(t *testing.T, w *World) {
 	}
 	must(t, err)
 	w.wants(s.Live(), second)
+}
+
+// testSameSizeAndTime deploys an archive whose files have the sizes and times
+// of what is there, and other contents.
+func testSameSizeAndTime(t *testing.T, w *World) {
+	if w.Case.Once {
+		t.Skip("there is no second time")
+	}
+	for _, text := range []string{"version 1", "version 2", "version 3"} {
+		tree := files{"f": text, "dir/g": text, "same": "same"}
+		s, err := w.Deploy(tree, nil)
+		must(t, err)
+		w.wants(s.Live(), tree)
+	}
 }
 
 // testChecks: neither check changes anything, dest there or not.
