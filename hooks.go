@@ -24,7 +24,6 @@ import (
 	"stretcher/internal/hooks/porter"
 	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
-	"stretcher/internal/manifest"
 	"stretcher/internal/strategy"
 	strategies "stretcher/internal/strategy/all"
 	"stretcher/internal/strategy/staging"
@@ -306,51 +305,6 @@ func conditionOf(h hooks.Hook) hooks.Condition {
 	return h.Condition
 }
 
-// runListHooks prints which hooks would run for the manifest; without one,
-// those of the host.
-func runListHooks(ctx context.Context, o cli.ListHooksOptions) error {
-	d, done, err := newDeployer(ctx, o.Settings, unnoted, nil)
-	defer done()
-	if err != nil {
-		return err
-	}
-	var s Spec
-	var told *hooks.Deployment
-	if o.URL != "" {
-		if s, err = d.loadAllowed(ctx, o.URL, manifestRules()); err != nil {
-			return d.masked(err)
-		}
-		known := d.told(run{spec: s}, "")
-		told = &known
-	}
-	p := &all.Printer{
-		Options: d.hookOptions(s, false), Deployment: told, JSON: o.JSON, Out: o.Stdout, Masked: d.log.Masked,
-		Warn: func(err error) { d.log.Warn(failure.Text(err)) },
-	}
-	if o.Watch {
-		return d.masked(p.Watch(ctx))
-	}
-	return d.masked(p.Print())
-}
-
-// loadAllowed is load for a manifest that is not deployed.
-func (p provider) loadAllowed(ctx context.Context, url string, rules manifest.Rules) (Spec, error) {
-	loaded, err := p.loader(rules).Load(ctx, url)
-	if err != nil {
-		return Spec{}, fmt.Errorf("manifest: %w", err)
-	}
-	s := Spec{Loaded: loaded}
-	return s, p.allow(s)
-}
-
-// masked keeps secrets out of an error that no log says.
-func (t *tools) masked(err error) error {
-	if err == nil {
-		return nil
-	}
-	return failure.Hinted(cli.Hint(err), failure.Retold(t.log.Masked(failure.Text(err)), err))
-}
-
 // fetchTree fetches the archive, verifies it and unpacks it in one of places.
 // source is where the archive came from.
 func (d *deployer) fetchTree(ctx context.Context, s Spec, p places) (tree *staging.Tree, source string, err error) {
@@ -460,7 +414,7 @@ func runInstallHooks(ctx context.Context, second <-chan struct{}, o cli.InstallH
 }
 
 func (d *deployer) installPod(ctx context.Context, o cli.InstallHooksOptions) error {
-	root, err := hooksRoot(o.Root, d.policy.Hooks.Dirs)
+	root, err := p2.Root(o.Root, d.policy.Hooks.Dirs)
 	if err != nil {
 		return err
 	}
@@ -518,7 +472,7 @@ func (d *deployer) besideHooks(root *disk.Dir) places {
 // nobody else could change them there. It makes the directory, if it is not
 // there, once it is sure that a pod could be unpacked beside it.
 func (d *deployer) openHooksRoot(path string) (*disk.Dir, error) {
-	dir, missing, err := nearest(path)
+	dir, missing, err := disk.OpenNearestTrusted(path)
 	if err == nil {
 		if err = d.besideHooks(dir).check("staging directory", strategy.Where{SameDevice: true}); err != nil {
 			_ = dir.Close()
@@ -536,30 +490,4 @@ func (d *deployer) openHooksRoot(path string) (*disk.Dir, error) {
 		return nil, fmt.Errorf("hooks root: %w", err)
 	}
 	return dir, nil
-}
-
-// nearest opens the directory at path, or the nearest one above it that is
-// there, and returns the names that are missing.
-func nearest(path string) (dir *disk.Dir, missing []string, err error) {
-	for {
-		dir, err = disk.OpenTrustedDir(path)
-		if !errors.Is(err, fs.ErrNotExist) || path == filepath.Dir(path) {
-			return dir, missing, err
-		}
-		missing = slices.Insert(missing, 0, filepath.Base(path))
-		path = filepath.Dir(path)
-	}
-}
-
-// hooksRoot is the directory below which hook pods are laid out: the flag's,
-// or where the host's first directory of hooks lies.
-func hooksRoot(flag string, dirs []string) (string, error) {
-	switch {
-	case flag != "":
-		return filepath.Abs(flag)
-	case len(dirs) > 0 && filepath.Base(dirs[0]) == filepath.Base(p2.ExecDir("/")):
-		return filepath.Dir(filepath.Clean(dirs[0])), nil
-	default:
-		return p2.DefaultDir, nil
-	}
 }

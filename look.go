@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"stretcher/internal/cli"
+	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/all"
 	"stretcher/internal/strategy/preview"
 	"stretcher/internal/text/failure"
@@ -97,4 +98,31 @@ func (d *deployer) plan(ctx context.Context, url string) (*preview.Plan, error) 
 	source = a.Source
 	p.Changes, err = s.Strategy.Diff(ctx, a.File)
 	return p, err
+}
+
+// runListHooks prints which hooks would run for the manifest; without one,
+// those of the host.
+func runListHooks(ctx context.Context, o cli.ListHooksOptions) error {
+	d, done, err := newDeployer(ctx, o.Settings, unnoted, nil)
+	defer done()
+	if err != nil {
+		return err
+	}
+	var s Spec
+	var told *hooks.Deployment
+	if o.URL != "" {
+		if s, err = d.loadAllowed(ctx, o.URL, manifestRules()); err != nil {
+			return d.masked(err)
+		}
+		known := d.told(run{spec: s}, "")
+		told = &known
+	}
+	p := &all.Printer{
+		Options: d.hookOptions(s, false), Deployment: told, JSON: o.JSON, Out: o.Stdout, Masked: d.log.Masked,
+		Warn: func(err error) { d.log.Warn(failure.Text(err)) },
+	}
+	if o.Watch {
+		return d.masked(p.Watch(ctx))
+	}
+	return d.masked(p.Print())
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"stretcher/internal/cli"
 	"stretcher/internal/disk"
 	"stretcher/internal/fetch/store"
 	"stretcher/internal/hooks/all"
@@ -208,4 +209,22 @@ func apart(dest, stateDir string) error {
 func below(name, dir string) bool {
 	rel, err := filepath.Rel(dir, name)
 	return err == nil && filepath.IsLocal(rel)
+}
+
+// loadAllowed is load for a manifest that is not deployed.
+func (p provider) loadAllowed(ctx context.Context, url string, rules manifest.Rules) (Spec, error) {
+	loaded, err := p.loader(rules).Load(ctx, url)
+	if err != nil {
+		return Spec{}, fmt.Errorf("manifest: %w", err)
+	}
+	s := Spec{Loaded: loaded}
+	return s, p.allow(s)
+}
+
+// masked keeps secrets out of an error that no log says.
+func (t *tools) masked(err error) error {
+	if err == nil {
+		return nil
+	}
+	return failure.Hinted(cli.Hint(err), failure.Retold(t.log.Masked(failure.Text(err)), err))
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -147,4 +148,17 @@ func modeOf(st *unix.Stat_t) fs.FileMode {
 		return mode | fs.ModeDir
 	}
 	return mode | fs.ModeIrregular
+}
+
+// OpenNearestTrusted is OpenTrustedDir for the directory at path, or the nearest
+// one above it that is there; missing are the names from there on.
+func OpenNearestTrusted(path string) (dir *Dir, missing []string, err error) {
+	for {
+		dir, err = OpenTrustedDir(path)
+		if !errors.Is(err, fs.ErrNotExist) || path == filepath.Dir(path) {
+			return dir, missing, err
+		}
+		missing = slices.Insert(missing, 0, filepath.Base(path))
+		path = filepath.Dir(path)
+	}
 }

@@ -200,3 +200,16 @@ func removeOthers(dir *disk.Dir, keep func(name string) bool) error {
 	}
 	return errors.Join(errs...)
 }
+
+// Root is the directory below which hook pods are laid out: the flag's,
+// or where the host's first directory of hooks lies.
+func Root(flag string, dirs []string) (string, error) {
+	switch {
+	case flag != "":
+		return filepath.Abs(flag)
+	case len(dirs) > 0 && filepath.Base(dirs[0]) == filepath.Base(ExecDir("/")):
+		return filepath.Dir(filepath.Clean(dirs[0])), nil
+	default:
+		return DefaultDir, nil
+	}
+}

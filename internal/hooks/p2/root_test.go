@@ -1,10 +1,10 @@
-package main
+package p2
 
 import (
 	"testing"
 )
 
-func TestHooksRoot(t *testing.T) {
+func TestRoot(t *testing.T) {
 	for _, tc := range []struct {
 		flag string
 		dirs []string
@@ -15,7 +15,7 @@ func TestHooksRoot(t *testing.T) {
 		{"", []string{"/a/hooks.d"}, "/usr/local/p2hooks.d"},
 		{"", nil, "/usr/local/p2hooks.d"},
 	} {
-		if got, err := hooksRoot(tc.flag, tc.dirs); err != nil || got != tc.want {
+		if got, err := Root(tc.flag, tc.dirs); err != nil || got != tc.want {
 			t.Errorf("%q, %q: root = %q, %v, want %q", tc.flag, tc.dirs, got, err, tc.want)
 		}
 	}
