@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"stretcher/internal/cli"
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/all"
+	"stretcher/internal/journal/state"
 	"stretcher/internal/strategy/preview"
 	"stretcher/internal/text/failure"
 )
@@ -32,7 +34,10 @@ func runCheck(ctx context.Context, o cli.ManifestOptions) error {
 	if err := d.settle(Spec{Loaded: loaded}); err != nil {
 		return d.masked(err)
 	}
-	set, _ := all.New(d.hookOptions(Spec{Loaded: loaded}, false))
+	set, err := d.allowed(Spec{Loaded: loaded})
+	if err != nil {
+		return d.masked(err)
+	}
 	for _, doubt := range set.Doubts() {
 		fmt.Fprintln(stderr, "stretcher: warning: "+d.log.Masked(failure.Text(doubt)))
 	}
@@ -41,6 +46,28 @@ func runCheck(ctx context.Context, o cli.ManifestOptions) error {
 		return loaded.TellJSON(o.Stdout, kinds, d.log.Masked)
 	}
 	return loaded.Tell(o.Stdout, kinds, d.log.Masked)
+}
+
+// allowed tells whether the host would refuse a deployment for what is or is not
+// there: required hooks, a state directory. It returns the hooks.
+func (x executor) allowed(s Spec) (*all.Set, error) {
+	if x.policy.RequireState {
+		err := x.settings.StateError
+		if err == nil {
+			err = state.Usable(x.settings.StateDir)
+		}
+		if err != nil {
+			return nil, failure.Refused("%w: the host policy requires it", err)
+		}
+	}
+	set, bad := all.New(x.hookOptions(s, false))
+	if _, refused := hooks.Refused(errors.Join(bad...)); refused != nil {
+		return nil, fmt.Errorf("hooks: %w", refused)
+	}
+	if err := set.Allowed(); err != nil {
+		return nil, fmt.Errorf("hooks: %w", err)
+	}
+	return set, nil
 }
 
 // runPlan compares what a manifest describes with dest and prints what a
@@ -68,6 +95,9 @@ func (d *deployer) plan(ctx context.Context, url string) (*preview.Plan, error) 
 	s, err := d.load(ctx, url)
 	if err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
+	}
+	if _, err := d.allowed(s); err != nil {
+		return nil, err
 	}
 	p := &preview.Plan{Dest: s.Manifest.Dest, Strategy: s.SyncStrategy}
 	for _, point := range s.Commands.Points() {

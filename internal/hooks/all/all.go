@@ -115,6 +115,19 @@ func (s *Set) Doubts() (doubts []error) {
 	return doubts
 }
 
+// Allowed tells whether a deployment with these hooks would be refused, as far
+// as that can be known before.
+func (s *Set) Allowed() error {
+	for _, d := range s.dialects {
+		if judge, ok := d.(interface{ Allowed() error }); ok && d.Any() {
+			if err := judge.Allowed(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // Prepare makes what the hooks need, in private directories that dir makes.
 func (s *Set) Prepare(dir func(what string) (string, error)) error {
 	for _, d := range s.dialects {

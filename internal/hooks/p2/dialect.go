@@ -23,14 +23,22 @@ func (*Dialect) Name() string { return hooks.P2 }
 // Any tells whether there is a directory, or a hook that must be in one.
 func (d *Dialect) Any() bool { return len(d.Dirs)+len(d.Required) > 0 }
 
-// Prepare refuses a host without its required hooks, or with hooks that others
-// may write, and writes the files that hooks are told of.
-func (d *Dialect) Prepare(dir func(what string) (string, error)) error {
+// Allowed refuses a host without its required hooks, or with hooks that others
+// may write.
+func (d *Dialect) Allowed() error {
 	if err := untrusted(d.Options); err != nil {
 		return err
 	}
 	if missing := Missing(d.Options); len(missing) > 0 {
 		return failure.Refused("the host policy requires hooks that are in no hook directory: %q", missing)
+	}
+	return nil
+}
+
+// Prepare is Allowed, and writes the files that hooks are told of.
+func (d *Dialect) Prepare(dir func(what string) (string, error)) error {
+	if err := d.Allowed(); err != nil {
+		return err
 	}
 	if len(d.Dirs) == 0 {
 		return nil

@@ -21,6 +21,8 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"stretcher/internal/disk"
 )
 
@@ -101,6 +103,38 @@ func layOut(path string) error {
 		return err
 	}
 	return probe.Close()
+}
+
+// Usable tells why Open would fail, as far as that can be seen by who makes
+// nothing.
+func Usable(path string) error {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return fmt.Errorf("state directory: %w", err)
+	}
+	there := abs
+	for {
+		_, err := os.Stat(there)
+		if !errors.Is(err, os.ErrNotExist) || there == filepath.Dir(there) {
+			break
+		}
+		there = filepath.Dir(there)
+	}
+	if there == abs {
+		dir, err := disk.Open(abs)
+		if err == nil {
+			err = errors.Join(trusted(path, dir), dir.Close())
+		}
+		if err != nil {
+			return fmt.Errorf("state directory: %w", err)
+		}
+	} else if info, err := os.Stat(there); err == nil && !info.IsDir() {
+		return fmt.Errorf("state directory: %w", &os.PathError{Op: "mkdir", Path: there, Err: syscall.ENOTDIR})
+	}
+	if err := unix.Access(there, unix.W_OK|unix.X_OK); err != nil {
+		return fmt.Errorf("state directory: %w", &os.PathError{Op: "write", Path: there, Err: err})
+	}
+	return nil
 }
 
 // Believed tells whether what is in a state directory may be believed: nobody
