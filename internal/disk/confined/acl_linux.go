@@ -63,23 +63,25 @@ func (acl ACL) Inherit(dir int) error {
 	if err := unix.Fstat(dir, &st); err != nil {
 		return err
 	}
-	set := func(name string, acl ACL) error {
-		err := unix.Fremovexattr(dir, name)
-		if acl != nil {
-			err = unix.Fsetxattr(dir, name, acl, 0)
-		}
-		if errors.Is(err, unix.ENODATA) || noACLs(err) {
-			return nil
-		}
+	if err := setACL(dir, accessACL, acl.access(st.Mode)); err != nil {
 		return err
 	}
-	if err := set(accessACL, acl.access(st.Mode)); err != nil {
-		return err
-	}
-	if err := set(defaultACL, acl); err != nil || acl == nil {
+	if err := setACL(dir, defaultACL, acl); err != nil || acl == nil {
 		return err
 	}
 	return unix.Fchmod(dir, st.Mode&permMask)
+}
+
+// setACL sets one of the ACLs of an open directory, or removes it if there is
+// one.
+func setACL(dir int, name string, acl ACL) error {
+	if acl != nil {
+		return unix.Fsetxattr(dir, name, acl, 0)
+	}
+	if _, err := unix.Fgetxattr(dir, name, nil); err != nil {
+		return nil // there is none, or no file system that knows any
+	}
+	return unix.Fremovexattr(dir, name)
 }
 
 // InheritAt gives what is no directory and stands at name the ACL that it would
