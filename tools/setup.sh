@@ -87,6 +87,10 @@ absent() {
     if [ ! -e /usr/share/bash-completion/bash_completion ]; then
         printf 'bash-completion '
     fi
+    # Names of users that /etc/passwd does not have, for tests.
+    if [ "$(uname -s)" = Linux ] && ! ls /lib/*/libnss_systemd.so.2 /usr/lib/*/libnss_systemd.so.2 >/dev/null 2>&1; then
+        printf 'libnss-systemd '
+    fi
     # The race detector links with the C library.
     if [ "$(uname -s)" = Linux ] && [ ! -e /usr/include/stdlib.h ]; then
         printf 'libc6-dev '

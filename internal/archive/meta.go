@@ -1,11 +1,9 @@
 package archive
 
 import (
+	"context"
 	"fmt"
-	"math"
 	"os"
-	"os/user"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -28,7 +26,7 @@ type rules struct {
 	exact   bool // root: modes as they are, not through the umask
 	owners  bool
 	umask   os.FileMode // for Extract unless exact
-	ids     idCache
+	ids     owners
 	implied os.FileMode // of directories without an entry, before the umask
 }
 
@@ -79,7 +77,7 @@ func swapUmask() os.FileMode {
 }
 
 // of reads an entry's metadata. A time the system can't hold becomes now.
-func (r *rules) of(h *members.Member) (meta, error) {
+func (r *rules) of(ctx context.Context, h *members.Member) (meta, error) {
 	m := meta{mode: r.mode(h.Mode, isDirType(h)), uid: -1, gid: -1}
 	ts, err := unix.TimeToTimespec(time.Unix(h.Sec, h.Nsec))
 	if err != nil {
@@ -89,10 +87,10 @@ func (r *rules) of(h *members.Member) (meta, error) {
 	if !r.owners {
 		return m, nil
 	}
-	if m.uid, err = r.ids.uid(h.Uname, h.UID); err != nil {
+	if m.uid, err = r.ids.id(ctx, users, h.Uname, h.UID); err != nil {
 		return m, err
 	}
-	m.gid, err = r.ids.gid(h.Gname, h.GID)
+	m.gid, err = r.ids.id(ctx, groups, h.Gname, h.GID)
 	return m, err
 }
 
@@ -171,57 +169,4 @@ func (r *rules) applyDir(fd int, m meta) error {
 		mode = mode&^r.umask | confined.FileMode(&st)&os.ModeSetgid // inherited from above the root
 	}
 	return unix.Fchmod(fd, confined.Perm(mode))
-}
-
-// idCache turns owner names into ids, as GNU tar does: the name when this
-// host knows it, else the number.
-type idCache struct{ users, groups map[string]int }
-
-// maxNames keeps an archive of invented names from filling the memory.
-const maxNames = 1000
-
-func (c *idCache) uid(name string, id int64) (int, error) {
-	return lookup(&c.users, name, id, func() (string, error) {
-		u, err := user.Lookup(name)
-		if err != nil {
-			return "", err
-		}
-		return u.Uid, nil
-	})
-}
-
-func (c *idCache) gid(name string, id int64) (int, error) {
-	return lookup(&c.groups, name, id, func() (string, error) {
-		g, err := user.LookupGroup(name)
-		if err != nil {
-			return "", err
-		}
-		return g.Gid, nil
-	})
-}
-
-func lookup(cache *map[string]int, name string, id int64, find func() (string, error)) (int, error) {
-	known, ok := (*cache)[name]
-	if name == "" {
-		known, ok = -1, true
-	}
-	if !ok {
-		known = -1
-		if s, err := find(); err == nil {
-			if n, err := strconv.ParseUint(s, 10, 32); err == nil {
-				known = int(n)
-			}
-		}
-		if *cache == nil || len(*cache) >= maxNames {
-			*cache = make(map[string]int)
-		}
-		(*cache)[name] = known
-	}
-	if known >= 0 {
-		return known, nil
-	}
-	if id < 0 || id >= math.MaxUint32 {
-		return 0, malformed("owner id %d is out of range", id)
-	}
-	return int(id), nil
 }

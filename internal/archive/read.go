@@ -63,6 +63,7 @@ func readInto(ctx context.Context, r io.Reader, opts Options, rules *rules, coun
 		opts: opts, lim: count.lim, in: in, tar: members.NewReader(in), to: t, rules: rules, tally: count,
 		buf: make([]byte, copySize),
 	}
+	rules.ids.warn = x.warn
 	x.tar.Global = count.entry
 	err = x.run()
 	return Result{Entries: count.entries, Bytes: count.content, HasRoot: x.hasRoot}, err
@@ -236,7 +237,7 @@ func (x *reader) entry(h *members.Member) error {
 	if err != nil {
 		return err
 	}
-	m, err := x.rules.of(h)
+	m, err := x.rules.of(x.in.ctx, h)
 	if err != nil {
 		return err
 	}
