@@ -304,10 +304,15 @@ func (j *Journal) Withdraw() {
 	j.EndCommand()
 }
 
-// Prune forgets runs older than keep; see history.Store.Prune.
+// Prune forgets runs older than keep, but none that began after this one did;
+// see history.Store.Prune.
 func (j *Journal) Prune(keep time.Duration, gone func(dest string) bool) {
+	before := time.Now().Add(-keep)
+	if j.run.Started.Before(before) {
+		before = j.run.Started
+	}
 	j.try(func(ctx context.Context, db *history.Store) error {
-		runs, err := db.Prune(ctx, time.Now().Add(-keep), gone)
+		runs, err := db.Prune(ctx, before, gone)
 		for _, run := range runs {
 			if runid.Is(run) { // it becomes a file's name
 				j.dir.Forget(run)
