@@ -53,25 +53,42 @@ func (d *Dialect) Prepare(dir func(what string) (string, error)) error {
 	return nil
 }
 
-// Doubts tells of directories whose hooks look as if they were meant to run at
-// an event, and never do.
+// Doubts tells of names that look as if they were meant for one event, and
+// whose hooks never run, or run at every event.
 func (d *Dialect) Doubts() (doubts []error) {
 	for _, dir := range d.Dirs {
+		if _, is := hooks.ByP2(filepath.Base(dir)); is {
+			doubts = append(doubts, fmt.Errorf("hook directory %q is named as an event: its hooks run at every event; "+
+				"list the directory above it", dir))
+		}
 		entries, _ := os.ReadDir(dir) // an error is told when the hooks are read
 		for _, e := range entries {
-			path := filepath.Join(dir, e.Name())
-			event, looks := hooks.Meant(e.Name(), events)
-			if info, err := os.Stat(path); !looks || err != nil || !info.IsDir() {
-				continue
+			if doubt := doubtOf(filepath.Join(dir, e.Name())); doubt != nil {
+				doubts = append(doubts, doubt)
 			}
-			hint := ""
-			if event != "" {
-				hint = fmt.Sprintf(", did you mean %q?", event)
-			}
-			doubts = append(doubts, fmt.Errorf("hook directory %q is no event's: what it holds never runs%s", path, hint))
 		}
 	}
 	return doubts
+}
+
+// doubtOf tells what is doubtful of an entry of a hook directory; nil = nothing.
+func doubtOf(path string) error {
+	name := filepath.Base(path)
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil // the hook that it is is told of
+	}
+	event, looks := hooks.Meant(name, events)
+	_, is := hooks.ByP2(name)
+	switch {
+	case is && !info.IsDir():
+		return fmt.Errorf("hook %q is a file, named as an event: it runs at every event", path)
+	case !looks || !info.IsDir():
+		return nil
+	case event == "":
+		return fmt.Errorf("hook directory %q is no event's: what it holds never runs", path)
+	}
+	return fmt.Errorf("hook directory %q is no event's: what it holds never runs, did you mean %q?", path, event)
 }
 
 // events are a point's names as Meant asks for them.
