@@ -157,7 +157,7 @@ func (p provider) loader(rules manifest.Rules) *manifest.Loader {
 
 // manifestRules are what others know of a manifest's values.
 func manifestRules() manifest.Rules {
-	rules := manifest.Rules{Src: store.Check, Shared: strategies.CheckShared}
+	rules := manifest.Rules{Src: checkSrc, Shared: strategies.CheckShared}
 	for _, s := range strategies.List() {
 		rules.Kinds = append(rules.Kinds, manifest.Kind{
 			Name: s.Name, Sections: s.Sections, Patterns: s.Patterns, Default: s.Default,
@@ -165,6 +165,15 @@ func manifestRules() manifest.Rules {
 		})
 	}
 	return rules
+}
+
+// checkSrc tells whether a URL can be fetched at all.
+func checkSrc(url string) error {
+	err := store.Check(url)
+	if err == nil {
+		return nil
+	}
+	return failure.Hinted(store.Hint(err), err)
 }
 
 // settle settles how a manifest is deployed, if the host policy lets it.

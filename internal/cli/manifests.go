@@ -6,8 +6,12 @@ import (
 	"strings"
 )
 
-// fileURL makes a URL of a file's name; a URL stays as it is.
+// fileURL makes a URL of a file's name; a URL stays as it is. "-" is standard
+// input.
 func fileURL(arg string) (string, error) {
+	if arg == "-" {
+		return "file:///dev/stdin", nil
+	}
 	if strings.Contains(arg, "://") {
 		return arg, nil
 	}

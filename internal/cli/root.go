@@ -127,6 +127,9 @@ func isFile(name string) bool {
 // be deployed.
 func (a *app) unknownWord(word string) error {
 	err := failure.Usage("%q is no command, no URL and no file that is there", word)
+	if strings.HasPrefix(word, "file:") {
+		return failure.Hinted("a local file is named by its path, or by file:///absolute/path", err)
+	}
 	if near := nearest(word, names(a.root)); near != "" && filepath.Ext(word) == "" {
 		return didYouMean("stretcher "+near, err)
 	}

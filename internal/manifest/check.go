@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"stretcher/internal/hooks/porter"
+	"stretcher/internal/text/failure"
 	"stretcher/internal/text/yamldoc"
 )
 
@@ -146,7 +147,7 @@ func (m *Manifest) check(rules Rules) []*yamldoc.Problem {
 	m.Src, m.Releases.Shared = nonEmpty(m.Src), nonEmpty(m.Releases.Shared)
 	for _, src := range m.Src {
 		if err := rules.Src(src); err != nil {
-			add("src", "", err.Error())
+			problems = append(problems, &yamldoc.Problem{Key: "src", Message: err.Error(), Hint: failure.Hint(err)})
 		}
 	}
 	if len(m.Src) > 0 {
@@ -160,9 +161,11 @@ func (m *Manifest) check(rules Rules) []*yamldoc.Problem {
 	if f := m.ExcludeFrom; f != "" && !filepath.IsLocal(f) {
 		add("exclude_from", f, "is not a path inside the archive")
 	}
-	for name := range m.Env {
+	for name, value := range m.Env {
 		if name == "" || strings.ContainsAny(name, "=\x00") {
 			add("env", name, "is not a variable name")
+		} else if value != nil && len(name)+len("=")+len(*value) > maxArgument {
+			add("env."+name, "", fmt.Sprintf("is longer than the %d bytes that a program can be started with", maxArgument))
 		}
 	}
 	if m.Config.Node != nil && !m.Config.IsMap() {
@@ -221,11 +224,21 @@ func (m *Manifest) checkText(add func(key, value, message string)) {
 	}
 }
 
+// maxArgument is the longest argument or variable that Linux starts a program
+// with, in bytes: MAX_ARG_STRLEN less its end.
+const maxArgument = 128<<10 - 1
+
 func (m *Manifest) checkCommands(add func(key, value, message string)) {
 	for _, p := range m.Commands.Points() {
 		for i, c := range p.Commands {
-			if c != (Command{}) && strings.TrimSpace(c.Run) == "" {
-				add(fmt.Sprintf("commands.%s[%d]", p.Name, i), "", "has nothing to run")
+			key := fmt.Sprintf("commands.%s[%d]", p.Name, i)
+			switch {
+			case c != (Command{}) && strings.TrimSpace(c.Run) == "":
+				add(key, "", "has nothing to run")
+			case len(c.Run) > maxArgument:
+				add(key, "", fmt.Sprintf("is longer than the %d bytes that a program can be started with", maxArgument))
+			case strings.HasPrefix(c.Cwd, "~"):
+				add(key+".cwd", c.Cwd, "begins with ~, which only a shell knows: write the whole path")
 			}
 		}
 	}

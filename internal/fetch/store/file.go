@@ -33,6 +33,9 @@ func (file) Open(ctx context.Context, u *url.URL, from Position) (*Object, error
 	if ctx.Err() != nil {
 		return nil, failure(ctx, "open", u, nil)
 	}
+	if isPipe(u.Path) {
+		return openPipe(ctx, u, from)
+	}
 	f, info, err := openRegular(u.Path)
 	if err != nil {
 		return nil, fileError(u, err)

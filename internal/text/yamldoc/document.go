@@ -85,6 +85,8 @@ func syntaxHint(message string, data []byte, line int) string {
 		return quoteColon
 	case strings.Contains(message, "tab character"):
 		return noTab
+	case strings.Contains(message, "invalid Unicode character escape"):
+		return "YAML has no surrogate pairs: write the character itself (Python: json.dumps(..., ensure_ascii=False))"
 	case !strings.Contains(message, "cannot start any token"):
 		return ""
 	}

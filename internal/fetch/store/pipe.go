@@ -1,0 +1,56 @@
+package store
+
+import (
+	"context"
+	"io/fs"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// isPipe tells whether a path names a pipe that this process was started with,
+// as /dev/stdin and the /dev/fd/63 of a shell's <(command) do.
+func isPipe(path string) bool {
+	if path != "/dev/stdin" && !strings.HasPrefix(path, "/dev/fd/") && !strings.HasPrefix(path, "/proc/self/fd/") {
+		return false
+	}
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().Type() == fs.ModeNamedPipe
+}
+
+// openPipe opens a pipe. It has no size and no version, and is read once.
+func openPipe(ctx context.Context, u *url.URL, from Position) (*Object, error) {
+	if from.Offset > 0 {
+		return nil, fileError(u, ErrChanged)
+	}
+	f, err := os.OpenFile(u.Path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, fileError(u, err)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Now()) })
+	return &Object{Body: &pipeBody{ctx, f, stop}, Size: -1}, nil
+}
+
+// pipeBody ends when all writers of the pipe have.
+type pipeBody struct {
+	ctx  context.Context // of Open: it ends reads
+	file *os.File
+	stop func() bool
+}
+
+// Read waits for the writers of the pipe, as long as ctx lets it.
+func (b *pipeBody) Read(p []byte) (int, error) {
+	n, err := b.file.Read(p)
+	if err != nil && b.ctx.Err() != nil {
+		err = mark(b.ctx.Err(), context.Cause(b.ctx))
+	}
+	return n, err
+}
+
+// Close closes the pipe.
+func (b *pipeBody) Close() error {
+	b.stop()
+	return b.file.Close()
+}
