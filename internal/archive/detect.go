@@ -3,6 +3,7 @@ package archive
 import (
 	"bufio"
 	"bytes"
+	"compress/bzip2"
 	"errors"
 	"io"
 
@@ -122,6 +123,9 @@ func decodeFault(format string, err error) error {
 		return err
 	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
 		return exceeded("%s needs more than %d bytes of memory: %w", format, zstdWindow, err)
+	case errors.Is(err, bzip2.StructuralError("deprecated randomized files")):
+		return hinted("unpack it and pack it again by any bzip2 since 0.9.5",
+			malformed("bzip2 data is not supported: it has randomised blocks"))
 	case format == "xz":
 		return xzFault(err)
 	case errors.Is(err, io.ErrUnexpectedEOF):

@@ -192,6 +192,16 @@ func TestBzip2Followed(t *testing.T) {
 	}
 }
 
+// TestBzip2Randomised: blocks of the oldest versions are no damage.
+func TestBzip2Randomised(t *testing.T) {
+	b := compress(t, "bzip2", hello)
+	b[14] |= 0x80 // after the magic and the sum of the first block
+	_, _, err := unpack(t, b, Options{})
+	if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), "bzip2 data is not supported") {
+		t.Error(err)
+	}
+}
+
 // TestBzip2Cut cuts one stream, and two, at each byte.
 func TestBzip2Cut(t *testing.T) {
 	one, two := compress(t, "bzip2", hello), halves(t, "bzip2")

@@ -93,7 +93,7 @@ func (x *disk) symlink(path, to string, m meta) error {
 			return err
 		}
 		if x.rules.owners {
-			if err := unix.Fchownat(fd, base, m.uid, m.gid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			if err := confined.ChownAt(fd, base, m.uid, m.gid); err != nil {
 				return err
 			}
 		}

@@ -139,7 +139,7 @@ func (r *rules) openMode(m meta) os.FileMode {
 // applyFile sets owner and mode; the owner first, since chown clears setuid.
 func (r *rules) applyFile(f *os.File, m meta) error {
 	if r.owners {
-		if err := f.Chown(m.uid, m.gid); err != nil {
+		if err := confined.Chown(int(f.Fd()), m.uid, m.gid); err != nil {
 			return err
 		}
 	}
@@ -153,7 +153,7 @@ func (r *rules) applyFile(f *os.File, m meta) error {
 // it may take away the right to do the rest.
 func (r *rules) applyDir(fd int, m meta) error {
 	if r.owners {
-		if err := unix.Fchown(fd, m.uid, m.gid); err != nil {
+		if err := confined.Chown(fd, m.uid, m.gid); err != nil {
 			return err
 		}
 	}

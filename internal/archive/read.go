@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"stretcher/internal/archive/members"
+	"stretcher/internal/disk/confined"
 	"stretcher/internal/text/runid"
 )
 
@@ -65,8 +66,16 @@ func readInto(ctx context.Context, r io.Reader, opts Options, rules *rules, coun
 	}
 	rules.ids.warn = x.warn
 	x.tar.Global = count.entry
-	err = x.run()
+	err = ownerHint(x.run())
 	return Result{Entries: count.entries, Bytes: count.content, HasRoot: x.hasRoot}, err
+}
+
+// ownerHint tells what to do where an owner can't be set.
+func ownerHint(err error) error {
+	if owner := (*confined.OwnerError)(nil); errors.As(err, &owner) {
+		return hinted("to leave all owners to the caller, write extract: strict in the manifest", err)
+	}
+	return err
 }
 
 func (x *reader) run() error {

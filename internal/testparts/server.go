@@ -21,6 +21,7 @@ import (
 //	/cutonce/N/NAME        it breaks after N bytes, once
 //	/norange/N/NAME        the same, and Range is ignored
 //	/chunked/NAME          the file, without saying how long it is
+//	/encoded/CODING/NAME   the file, said to be encoded so
 //	/slow/NAME             a byte every 50 ms
 //	/stall/NAME            a first byte and then none
 //	/redirect/NAME         to the URL that is in the file
@@ -92,6 +93,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if before == 0 {
 			w = Cut(w, n)
 		}
+		s.file(w, r, name)
+	case "encoded":
+		w.Header().Set("Content-Encoding", parts[1])
 		s.file(w, r, name)
 	case "chunked":
 		data, _ := os.ReadFile(name)

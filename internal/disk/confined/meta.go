@@ -94,7 +94,7 @@ func FileMode(st *unix.Stat_t) fs.FileMode {
 // away the right to do the rest. A time it sets only of a directory.
 func SetOpen(fd int, m Meta, w What) error {
 	if w&Owner != 0 && m.hasOwner() {
-		if err := unix.Fchown(fd, int(m.UID), int(m.GID)); err != nil {
+		if err := Chown(fd, int(m.UID), int(m.GID)); err != nil {
 			return err
 		}
 	}

@@ -74,7 +74,8 @@ func setPath(fd int, m Meta, w What) error {
 		return ErrReplaced
 	}
 	if w&Owner != 0 && m.hasOwner() {
-		if err := unix.Fchownat(fd, "", int(m.UID), int(m.GID), unix.AT_EMPTY_PATH); err != nil {
+		err := unix.Fchownat(fd, "", int(m.UID), int(m.GID), unix.AT_EMPTY_PATH)
+		if err := owned(int(m.UID), int(m.GID), err); err != nil {
 			return err
 		}
 	}

@@ -30,7 +30,7 @@ func Mkfifo(int, string, fs.FileMode) error { return unix.ENOTSUP }
 // Set sets parts of what stands at a name.
 func Set(fd int, name string, m Meta, w What) error {
 	if w&Owner != 0 && m.hasOwner() {
-		if err := unix.Fchownat(fd, name, int(m.UID), int(m.GID), unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		if err := ChownAt(fd, name, int(m.UID), int(m.GID)); err != nil {
 			return err
 		}
 	}

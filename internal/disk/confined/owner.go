@@ -1,0 +1,38 @@
+package confined
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// OwnerError is an owner that could not be set: in a container that knows no
+// such number, or on a file system that keeps none.
+type OwnerError struct {
+	UID, GID int
+	Err      error
+}
+
+// Error names owner and group.
+func (e *OwnerError) Error() string {
+	return fmt.Sprintf("set owner %d and group %d: %v", e.UID, e.GID, e.Err)
+}
+
+// Unwrap gives the cause.
+func (e *OwnerError) Unwrap() error { return e.Err }
+
+// Chown sets owner and group of what is open at fd.
+func Chown(fd, uid, gid int) error { return owned(uid, gid, unix.Fchown(fd, uid, gid)) }
+
+// ChownAt sets owner and group of what stands at name in fd, and follows no
+// symlink.
+func ChownAt(fd int, name string, uid, gid int) error {
+	return owned(uid, gid, unix.Fchownat(fd, name, uid, gid, unix.AT_SYMLINK_NOFOLLOW))
+}
+
+func owned(uid, gid int, err error) error {
+	if err != nil {
+		return &OwnerError{uid, gid, err}
+	}
+	return nil
+}
