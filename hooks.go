@@ -25,30 +25,10 @@ import (
 	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/strategy"
-	strategies "stretcher/internal/strategy/all"
 	"stretcher/internal/strategy/staging"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/printable"
 )
-
-// never says why a deployment of the manifest does not come to a point, "" where
-// it may.
-func (s Spec) never(p hooks.Point) string {
-	if p != hooks.PrePrune && p != hooks.PostPrune {
-		return ""
-	}
-	if !s.hasSrc() {
-		return "there is no src"
-	}
-	name := s.SyncStrategy
-	if name == "" {
-		name, _ = strategies.List().Settle()
-	}
-	if d, _ := strategies.List().Find(name); d.Deployments == nil {
-		return fmt.Sprintf("sync_strategy %s keeps nothing that is removed", name)
-	}
-	return ""
-}
 
 // mayHaveHooks tells whether hooks are to be looked for at all.
 func (x executor) mayHaveHooks(s Spec) bool { return all.May(x.policy.Hooks, s.Manifest.Hooks) }
@@ -222,56 +202,6 @@ func (r run) tree(p hooks.Point) string {
 	return r.spec.live()
 }
 
-// programs is the directory that has the files which hooks of the manifest
-// name: the staged tree until it is synced, where nobody else can change it,
-// then the copy that was made of the archive. What is at dest is never run.
-func (r run) programs() string {
-	if r.copied != nil && (r.begun || r.archive.isCurrent() || r.spec.isSwitch()) {
-		return r.copied.Dir.Path()
-	}
-	if r.begun || r.spec.isSwitch() {
-		return ""
-	}
-	return r.stagedPath()
-}
-
-// repository is the directory that holds the manifest, where one in a file has
-// nothing else that hooks could name files of: before its archive is unpacked,
-// or without src.
-func (r run) repository(p hooks.Point) string {
-	if r.spec.Loaded == nil || r.spec.hasSrc() && !p.Early() {
-		return ""
-	}
-	return r.spec.Repository
-}
-
-// copyForHooks unpacks the archive once more, for the files that the
-// manifest's hooks name after the sync. When it is not here, since dest has its
-// content already, it is the one that has been kept, or is fetched.
-func (d *deployer) copyForHooks(ctx context.Context, r *run) error {
-	if r.spec.Hooks == nil || !r.spec.Hooks.Late() {
-		return nil
-	}
-	d.log.Info("the archive is unpacked once more: hooks that run after the sync name files of it")
-	a, s := r.archive, r.spec
-	if a.File == nil {
-		var err error
-		a, err = d.verified(ctx, *r, func() (Archive, error) { return d.keptOrFetched(ctx, s, s.tempParents) })
-		if err != nil {
-			return fmt.Errorf("archive for hooks: %w", err)
-		}
-		defer a.close()
-	}
-	t := d.unpacking(s, a, places{d.private, s.tempParents(), nil})
-	t.Archive.Warn = nil // all has been said
-	tree, err := staging.Unpack(ctx, t, a.File, false)
-	if err != nil {
-		return fmt.Errorf("archive for hooks: %w", err)
-	}
-	r.copied = tree
-	return nil
-}
-
 // recordHook notes a hook that has ended in the history.
 func (x executor) recordHook(o hooks.Outcome) {
 	if o.Skipped {
@@ -425,9 +355,13 @@ func (d *deployer) installPod(ctx context.Context, o cli.InstallHooksOptions) er
 	case err != nil:
 		return err
 	case !s.hasSrc():
-		return failure.Malformed("manifest: src: a hook pod has one")
+		return failure.Hinted(s.likeP2(), failure.Malformed("manifest: src: a hook pod has one"))
 	case s.Name == "":
 		return failure.Malformed("manifest: name: a hook pod has one")
+	}
+	if keys := s.unusedByPod(); len(keys) > 0 {
+		d.log.Warn(fmt.Sprintf("manifest: hooks install does not use %s: hooks are told of what is deployed",
+			strings.Join(keys, ", ")))
 	}
 	place, err := d.openHooksRoot(root)
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -12,6 +13,7 @@ import (
 	"stretcher/internal/cli"
 	"stretcher/internal/disk"
 	"stretcher/internal/fetch/store"
+	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/all"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/manifest"
@@ -236,4 +238,51 @@ func (t *tools) masked(err error) error {
 		return nil
 	}
 	return failure.Hinted(cli.Hint(err), failure.Retold(t.log.Masked(failure.Text(err)), err))
+}
+
+// never says why a deployment of the manifest does not come to a point, "" where
+// it may.
+func (s Spec) never(p hooks.Point) string {
+	if p != hooks.PrePrune && p != hooks.PostPrune {
+		return ""
+	}
+	if !s.hasSrc() {
+		return "there is no src"
+	}
+	name := s.SyncStrategy
+	if name == "" {
+		name, _ = strategies.List().Settle()
+	}
+	if d, _ := strategies.List().Find(name); d.Deployments == nil {
+		return fmt.Sprintf("sync_strategy %s keeps nothing that is removed", name)
+	}
+	return ""
+}
+
+// likeP2 is what to do about a hook pod's manifest that p2 would read.
+func (s Spec) likeP2() string {
+	if !bytes.Contains(s.Raw, []byte("launchables:")) {
+		return ""
+	}
+	return "this looks like a manifest of p2's: write name for its id, and src and checksum for its launchable's location"
+}
+
+// unusedByPod are the keys of a hook pod's manifest that mean nothing there.
+func (s Spec) unusedByPod() (keys []string) {
+	m := s.Manifest
+	for _, key := range []struct {
+		name string
+		set  bool
+	}{
+		{"dest", m.Dest != ""},
+		{"commands", slices.ContainsFunc(m.Commands.Points(), func(p manifest.Point) bool { return len(p.Commands) > 0 })},
+		{"env", len(m.Env) > 0},
+		{"config", m.Config.Node != nil},
+		{"hooks", len(m.Hooks) > 0},
+	} {
+		if key.set {
+			keys = append(keys, key.name)
+		}
+	}
+	return keys
 }

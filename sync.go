@@ -12,11 +12,13 @@ import (
 	"stretcher/internal/archive"
 	"stretcher/internal/disk"
 	"stretcher/internal/disk/tree"
+	"stretcher/internal/hooks"
 	"stretcher/internal/journal"
 	"stretcher/internal/policy"
 	"stretcher/internal/process"
 	"stretcher/internal/strategy"
 	strategies "stretcher/internal/strategy/all"
+	"stretcher/internal/strategy/staging"
 	"stretcher/internal/text/failure"
 )
 
@@ -284,6 +286,56 @@ func (d *deployer) unpacking(s Spec, a Archive, p places) *strategy.Target {
 	t := d.target(s, func() run { return run{spec: s, archive: a} })
 	t.NoDest, t.Place = errNoDest, p
 	return &t
+}
+
+// programs is the directory that has the files which hooks of the manifest
+// name: the staged tree until it is synced, where nobody else can change it,
+// then the copy that was made of the archive. What is at dest is never run.
+func (r run) programs() string {
+	if r.copied != nil && (r.begun || r.archive.isCurrent() || r.spec.isSwitch()) {
+		return r.copied.Dir.Path()
+	}
+	if r.begun || r.spec.isSwitch() {
+		return ""
+	}
+	return r.stagedPath()
+}
+
+// repository is the directory that holds the manifest, where one in a file has
+// nothing else that hooks could name files of: before its archive is unpacked,
+// or without src.
+func (r run) repository(p hooks.Point) string {
+	if r.spec.Loaded == nil || r.spec.hasSrc() && !p.Early() {
+		return ""
+	}
+	return r.spec.Repository
+}
+
+// copyForHooks unpacks the archive once more, for the files that the
+// manifest's hooks name after the sync. When it is not here, since dest has its
+// content already, it is the one that has been kept, or is fetched.
+func (d *deployer) copyForHooks(ctx context.Context, r *run) error {
+	if r.spec.Hooks == nil || !r.spec.Hooks.Late() {
+		return nil
+	}
+	d.log.Info("the archive is unpacked once more: hooks that run after the sync name files of it")
+	a, s := r.archive, r.spec
+	if a.File == nil {
+		var err error
+		a, err = d.verified(ctx, *r, func() (Archive, error) { return d.keptOrFetched(ctx, s, s.tempParents) })
+		if err != nil {
+			return fmt.Errorf("archive for hooks: %w", err)
+		}
+		defer a.close()
+	}
+	t := d.unpacking(s, a, places{d.private, s.tempParents(), nil})
+	t.Archive.Warn = nil // all has been said
+	tree, err := staging.Unpack(ctx, t, a.File, false)
+	if err != nil {
+		return fmt.Errorf("archive for hooks: %w", err)
+	}
+	r.copied = tree
+	return nil
 }
 
 // removePrivate removes the run's private directories.
