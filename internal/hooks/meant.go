@@ -35,7 +35,7 @@ func Meant(name string, words func(Names) []string) (word string, looks bool) {
 
 // all are the names of the point in every vocabulary.
 func (n Names) all() []string {
-	names := slices.Concat(n.Lists(), n.OCI)
+	names := slices.Concat(n.Lists(), n.OCI, n.Commands)
 	if n.P2 != "" {
 		names = append(names, n.P2)
 	}
