@@ -50,6 +50,14 @@ const (
 	maxErrorEnv = 4 << 10
 )
 
+// cut returns the beginning of a text, of whole characters.
+func cut(text string, length int) string {
+	if len(text) <= length {
+		return text
+	}
+	return strings.ToValidUTF8(text[:length], "")
+}
+
 // quoteCommand quotes a command for an error.
 func quoteCommand(s string) string {
 	if r := []rune(s); len(r) > maxQuoted {
@@ -153,7 +161,7 @@ func (x executor) runEnv(r run, point string) []string {
 	switch {
 	case r.failed != nil:
 		status, failed = "failed", x.log.Masked(failure.Text(r.failed))
-		failed = strings.ToValidUTF8(failed[:min(len(failed), maxErrorEnv)], "")
+		failed = cut(failed, maxErrorEnv)
 	case r.done:
 		status = "good"
 	}

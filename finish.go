@@ -263,13 +263,16 @@ func keepsManifest(s Spec) func(cache.Entry) bool {
 	return func(e cache.Entry) bool { return err != nil || there[e.Run] }
 }
 
+// maxErrorRow bounds the error of a row of the history, in bytes.
+const maxErrorRow = 16 << 10
+
 // record writes the result into the history. An event that could not be
 // tried, since another run held the lock, may be handed over again.
 func (d *deployer) record(r run, err error) {
 	exit := cli.Status(err)
 	text := ""
 	if err != nil {
-		text = d.log.Masked(failure.Text(err))
+		text = cut(d.log.Masked(failure.Text(err)), maxErrorRow)
 	}
 	result := history.Failed
 	switch {
