@@ -1,10 +1,11 @@
 package tree
 
 // Archived are the sums of the files of an archive, made while it is unpacked:
-// of what they are in dest, if whoever puts them there does it right.
+// of what they are in dest, if whoever puts them there does it right. Files are
+// known by the sums of their paths, which are shorter than most paths.
 type Archived struct {
 	code  *Contents // nil until there is a file
-	files map[string]span
+	files map[Sum]span
 }
 
 // span is the sums of one file.
@@ -13,23 +14,29 @@ type span struct{ first, n int32 }
 // Seen is archive.Options.Seen.
 func (a *Archived) Seen(path string) (block func([]byte)) {
 	if a.code == nil {
-		a.code, a.files = NewContents(), map[string]span{}
+		a.code, a.files = NewContents(), map[Sum]span{}
 	}
+	key := a.key(path)
 	s := span{first: int32(len(a.code.sums))}
-	a.files[path] = s
+	a.files[key] = s
 	return func(b []byte) {
-		a.code.sums = append(a.code.sums, a.code.Sum(int(s.n), b))
-		s.n++
-		a.files[path] = s
+		if len(a.code.sums) < maxSums {
+			a.code.sums = append(a.code.sums, a.code.Sum(int(s.n), b))
+			s.n++
+			a.files[key] = s
+		}
 	}
 }
 
+// key is what a path is known by.
+func (a *Archived) key(path string) Sum { return a.code.Sum(-1, []byte(path)) }
+
 // of gives the sums of the file at a path.
 func (a *Archived) of(path string) ([]Sum, bool) {
-	if a == nil {
+	if a == nil || a.code == nil {
 		return nil, false
 	}
-	s, ok := a.files[path]
+	s, ok := a.files[a.key(path)]
 	if !ok {
 		return nil, false
 	}

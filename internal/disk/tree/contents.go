@@ -25,7 +25,12 @@ const BlockSize = 128 << 10
 // time of SHA-256 or BLAKE3.
 type Sum [16]byte
 
-const keySize = 16
+const (
+	keySize = 16
+	// maxSums bounds what is kept in memory: 32 MiB, for 256 GiB of content.
+	// The content of further files is not known.
+	maxSums = 2 << 20
+)
 
 // Contents are the sums of files whose content is known. A file is known by
 // its inode and by the time of its last change, which nobody can set.
@@ -49,7 +54,7 @@ func inodeOf(st *unix.Stat_t) inode { return inode{uint64(st.Dev), st.Ino} }
 // known is what is known of a file.
 type known struct {
 	ctime int64
-	first int // of its sums; -1 = they are not known, only when it was changed
+	first int // of its sums; -1 = they are not known, only when it was changed last
 }
 
 // NewContents knows nothing yet.
@@ -88,11 +93,18 @@ func (c *Contents) Of(st *unix.Stat_t) (sums []Sum, ok bool) {
 	return c.sums[k.first : k.first+blocks(st.Size)], true
 }
 
-// Add takes in the sums of a file. Its content is the one that they are of as
-// long as st is right.
+// IsSame tells whether a file is as it was when it was added, whether or not
+// its sums are known.
+func (c *Contents) IsSame(st *unix.Stat_t) bool {
+	k, ok := c.files[inodeOf(st)]
+	return ok && k.ctime == st.Ctim.Nano()
+}
+
+// Add takes in a file, and its sums if they are all there: its content is the
+// one that they are of as long as st is right.
 func (c *Contents) Add(st *unix.Stat_t, sums []Sum) {
-	if len(sums) != blocks(st.Size) {
-		delete(c.files, inodeOf(st))
+	if len(sums) != blocks(st.Size) || len(c.sums)+len(sums) > maxSums {
+		c.files[inodeOf(st)] = known{st.Ctim.Nano(), -1}
 		return
 	}
 	c.files[inodeOf(st)] = known{st.Ctim.Nano(), len(c.sums)}
@@ -132,6 +144,9 @@ func (c *Contents) isChanged(st *unix.Stat_t) bool {
 
 // blocks is how many blocks a content has.
 func blocks(size int64) int { return int((size + BlockSize - 1) / BlockSize) }
+
+// IsKnowable tells whether a content of that size is not too long to be known.
+func IsKnowable(size int64) bool { return blocks(size) <= maxSums }
 
 // SumFile digests what is left to read of a file. It reads into buf, which
 // has BlockSize bytes.
@@ -186,7 +201,7 @@ func LoadContents(name string, root *os.Root) (*Contents, error) {
 		if e.Path == "" {
 			return c, nil
 		}
-		if r.sums != nil {
+		if r.sums != nil && len(c.sums)+len(r.sums) <= maxSums {
 			c.files[inode{device, e.Inode}] = known{e.CTime, len(c.sums)}
 			c.sums = append(c.sums, r.sums...)
 		}

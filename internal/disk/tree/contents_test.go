@@ -152,6 +152,22 @@ func TestChanged(t *testing.T) {
 	}
 }
 
+// TestUnknowable: a file without sums is known to be the same, not what is in it.
+func TestUnknowable(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	must(t, os.WriteFile(path, make([]byte, BlockSize+1), 0o644))
+	c := NewContents()
+	c.Add(stat(t, path), []Sum{{}})
+	if _, ok := c.Of(stat(t, path)); ok || !c.IsSame(stat(t, path)) {
+		t.Error("it must be the same, and not known")
+	}
+	Settle(time.Now().UnixNano())
+	must(t, os.Chmod(path, 0o600))
+	if c.IsSame(stat(t, path)) {
+		t.Error("it has been changed")
+	}
+}
+
 // TestKeysDiffer: without the key of a record nobody knows its sums.
 func TestKeysDiffer(t *testing.T) {
 	a, b := NewContents(), NewContents()

@@ -19,13 +19,14 @@ import (
 // serve them all.
 type digest struct {
 	contents *tree.Contents
-	sums     []tree.Sum // of the blocks read so far
+	sums     []tree.Sum // of the blocks read so far, or of the first of very many
+	last     int64      // how many have been read
 	block    []byte     // the last one read
 	other    []byte     // what it is compared with
 }
 
 func (d *digest) reset() {
-	d.sums = d.sums[:0]
+	d.sums, d.last = d.sums[:0], 0
 	if d.block == nil {
 		d.block = make([]byte, tree.BlockSize)
 	}
@@ -34,7 +35,7 @@ func (d *digest) reset() {
 // next reads a block and its sum; none at the end.
 func (d *digest) next(r io.Reader) (n int, err error) {
 	n, err = io.ReadFull(r, d.block)
-	if n > 0 {
+	if d.last++; n > 0 && tree.IsKnowable(d.last*tree.BlockSize) {
 		d.sums = append(d.sums, d.contents.Sum(len(d.sums), d.block[:n]))
 	}
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
@@ -200,7 +201,7 @@ func (d *digest) restore(f *os.File, at *spot, bytes int64) error {
 	buf := make([]byte, tree.BlockSize)
 	for i := range int(bytes / tree.BlockSize) {
 		_, err := io.ReadFull(old, buf)
-		if err == nil && d.contents.Sum(i, buf) != d.sums[i] {
+		if err == nil && i < len(d.sums) && d.contents.Sum(i, buf) != d.sums[i] {
 			err = ErrStale
 		}
 		if err == nil {
@@ -226,7 +227,7 @@ func (d *digest) read(f *os.File, trusted bool) error {
 	case ok:
 		d.sums = append(d.sums, sums...)
 		return nil
-	case !trusted:
+	case !trusted && !d.contents.IsSame(&st):
 		return ErrStale
 	}
 	if err := d.rest(f, func([]byte) error { return nil }); err != nil {

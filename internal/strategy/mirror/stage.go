@@ -51,11 +51,7 @@ func (s *Stage) Always(path string) { s.always = append(s.always, path) }
 // Differs is Options.Differs for Compare after the scan. A file that was not
 // compared, or has changed since, differs.
 func (s *Stage) Differs(path string, st *unix.Stat_t) bool {
-	if s.differs[path] {
-		return true
-	}
-	_, known := s.opts.Contents.Of(st)
-	return !known
+	return s.differs[path] || !s.opts.Contents.IsSame(st)
 }
 
 // Close gives back what the stage holds open. What it wrote stays.
