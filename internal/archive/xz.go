@@ -1,9 +1,12 @@
 package archive
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
+	"runtime/debug"
+	"slices"
 
 	"github.com/mikelolasagasti/xz"
 )
@@ -55,6 +58,7 @@ func xzFault(err error) error {
 // are right the library judges.
 type xzBlocks struct {
 	r       io.Reader
+	rest    []byte          // read and not seen yet
 	n       int64           // bytes seen
 	skip    int64           // bytes before the next field
 	want    int             // length of the next field
@@ -66,6 +70,8 @@ type xzBlocks struct {
 	filters int             // of the current stream, LZMA2 aside
 	numbers int64           // still to come in the index
 	wrong   bool            // what the library takes and xz(1) refuses
+	largest byte            // dictionary so far, as a header writes its size
+	grown   bool            // it has taken the place of another one
 }
 
 func newXZBlocks(r io.Reader) *xzBlocks {
@@ -74,10 +80,22 @@ func newXZBlocks(r io.Reader) *xzBlocks {
 	return x
 }
 
-// Read reads from the archive and follows what it has read.
+// Read reads from the archive and follows what it has read. It ends at a header
+// with a larger dictionary than before: when the library asks for more, it has
+// made that, and the memory of the last one can be given back.
 func (x *xzBlocks) Read(p []byte) (int, error) {
-	n, err := x.r.Read(p)
-	x.follow(p[:n])
+	if x.grown {
+		x.grown = false
+		debug.FreeOSMemory()
+	}
+	n, err := copy(p, x.rest), error(nil)
+	if x.rest = x.rest[n:]; n == 0 {
+		n, err = x.r.Read(p)
+	}
+	if seen := x.follow(p[:n]); seen < n {
+		x.rest = slices.Concat(p[seen:n], x.rest)
+		n, err = seen, nil
+	}
 	if x.filters > xzMaxFilters {
 		return 0, errXZFilters
 	}
@@ -87,8 +105,11 @@ func (x *xzBlocks) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (x *xzBlocks) follow(b []byte) {
-	for len(b) > 0 && x.next != nil {
+// follow returns how many bytes it has looked at: not all where a dictionary
+// grows.
+func (x *xzBlocks) follow(b []byte) int {
+	all := len(b)
+	for len(b) > 0 && x.next != nil && !x.grown {
 		k := min(x.skip, int64(len(b)))
 		x.skip, x.n, b = x.skip-k, x.n+k, b[k:]
 		k = min(int64(x.want-len(x.field)), int64(len(b)))
@@ -98,6 +119,10 @@ func (x *xzBlocks) follow(b []byte) {
 			x.field = x.field[:0]
 		}
 	}
+	if x.next == nil {
+		return all
+	}
+	return all - len(b)
 }
 
 // expect says what comes after the next skip bytes.
@@ -134,6 +159,12 @@ func xzBlock(x *xzBlocks) {
 
 func xzHeader(x *xzBlocks) {
 	x.filters += int(x.field[0] & 3)
+	// LZMA2 is the last filter; zeros fill the header up to its sum.
+	list := bytes.TrimRight(x.field[:len(x.field)-4], "\x00")
+	if n := len(list); n >= 3 && list[n-3] == 0x21 && list[n-2] == 1 && list[n-1] > x.largest {
+		x.grown = x.largest > 0
+		x.largest = list[n-1]
+	}
 	x.start = x.n
 	x.expect(0, 1, xzChunk)
 }

@@ -243,6 +243,32 @@ func TestXZMemory(t *testing.T) {
 	}
 }
 
+// TestXZDictionaries: those of the blocks before are given back.
+func TestXZDictionaries(t *testing.T) {
+	var file []byte
+	for _, mib := range []int{16, 24, 32, 48, 64} {
+		zeros := make([]byte, mib<<20)
+		file = append(file, pipe(t, zeros, "xz", "-c", fmt.Sprintf("--lzma2=preset=0,dict=%dMiB", mib))...)
+	}
+	runtime.GC()
+	inUse := func() uint64 {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapInuse
+	}
+	before, most := inUse(), uint64(0)
+	z, err := newXZ(bytes.NewReader(file))
+	check(t, err)
+	buf := make([]byte, aheadSize)
+	for err == nil {
+		_, err = z.Read(buf)
+		most = max(most, inUse())
+	}
+	if err != io.EOF || most > before+xzDictionary+(8<<20) {
+		t.Errorf("%v, %d bytes more than before", err, int64(most)-int64(before))
+	}
+}
+
 // BenchmarkXZBlocks: the time for each block is the same, however many there
 // are and whatever dictionary they claim.
 func BenchmarkXZBlocks(b *testing.B) {
