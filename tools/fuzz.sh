@@ -9,5 +9,5 @@ targets=$(grep -roE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's/:
 }
 while read -r file name; do
     echo "fuzz: $name in $(dirname "$file")"
-    go test -tags disable_grpc_modules -run '^$' -fuzz "^$name\$" -fuzztime "${FUZZTIME:-10s}" "$(dirname "$file")"
+    go test -tags disable_grpc_modules -run '^$' -fuzz "^$name\$" -fuzztime "${FUZZTIME:-10s}" -fuzzminimizetime 1s "$(dirname "$file")"
 done <<<"$targets"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io/fs"
 	"math"
+	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -185,5 +186,8 @@ func (t *memory) fifo(path string, m meta) error {
 func (t *memory) finish(context.Context) error {
 	t.list = t.nodes.sorted()
 	t.nodes, t.full = nil, nil
+	if len(t.list) >= manyNodes {
+		runtime.GC() // what the list was copied from: the caller makes lists of its own next
+	}
 	return nil
 }

@@ -10,6 +10,7 @@ const (
 	chunkNodes = 1024     // entries allocated at a time
 	textBlock  = 64 << 10 // bytes of paths and link targets allocated at a time
 	minSlots   = 64       // of the index, a power of two
+	manyNodes  = 64 << 10 // that take more memory than a collection takes time
 )
 
 // nodes are the entries of a scan, numbered as they come and found by path.
