@@ -188,26 +188,32 @@ func (p *preview) excludeFrom(ctx context.Context) ([]byte, error) {
 	if name == "" {
 		return nil, nil
 	}
-	for want := path.Clean(name); ; {
+	want := path.Clean(name)
+	for range maxReadings {
 		sink := &textSink{want: want}
 		entries, err := p.scan(ctx, sink)
 		if err != nil || sink.found {
 			return sink.text.Bytes(), err
 		}
-		next, err := staging.Resolve(entries, want)
-		if err == nil && next == want {
-			err = failure.Malformed("exclude_from %q is not in the archive", name)
+		if sink.link != "" {
+			want = sink.link
+			continue
 		}
-		if err != nil {
+		if want, err = staging.Resolve(entries, want); err != nil {
 			return nil, err
 		}
-		want = next
 	}
+	return nil, failure.Malformed("exclude_from %q is a link to a link too often", name)
 }
+
+// maxReadings bounds how often an archive is read for its list: its links may
+// lead from one to the other.
+const maxReadings = 8
 
 // textSink keeps the text of one file of an archive.
 type textSink struct {
 	want  string
+	link  string // the file that the wanted one is a hard link to
 	found bool
 	text  bytes.Buffer
 }
@@ -227,10 +233,17 @@ func (s *textSink) File(e archive.Entry, content *archive.Content) error {
 }
 
 // Link is told of a hard link.
-func (s *textSink) Link(archive.Entry, string) error { return nil }
+func (s *textSink) Link(e archive.Entry, old string) error {
+	if e.Path == s.want {
+		s.link = old
+	}
+	return nil
+}
 
 // Drop is told that a file has been replaced.
 func (s *textSink) Drop(path string) error {
-	s.found = s.found && path != s.want
+	if path == s.want {
+		s.found, s.link = false, ""
+	}
 	return nil
 }

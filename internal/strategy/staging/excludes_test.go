@@ -49,7 +49,15 @@ func TestResolve(t *testing.T) {
 	entries := []archive.Entry{
 		{Path: "a", Mode: os.ModeSymlink, Link: "b/c"}, {Path: "b", Mode: os.ModeSymlink, Link: "d"},
 		{Path: "out", Mode: os.ModeSymlink, Link: "../x"}, {Path: "loop", Mode: os.ModeSymlink, Link: "loop"},
-		{Path: "abs", Mode: os.ModeSymlink, Link: "/etc"},
+		{Path: "abs", Mode: os.ModeSymlink, Link: "/etc"}, {Path: "plain"}, {Path: "d/c"}, {Path: "d/x"},
+		{Path: "d", Mode: os.ModeDir}, {Path: "p", Mode: os.ModeNamedPipe},
+	}
+	for name, want := range map[string]string{"d": "is not a regular file", "b": "is not a regular file",
+		"p":    "is not a regular",
+		"none": "is not in the archive", "b/none": "is not in the archive"} {
+		if _, err := Resolve(entries, name); !errors.Is(err, failure.ErrMalformed) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", name, err, want)
+		}
 	}
 	for name, want := range map[string]string{"a": "d/c", "b/x": "d/x", "plain": "plain", "out": "", "loop": "",
 		"abs/passwd": "", "b/../out": ""} {

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
+	"slices"
 
 	"stretcher/internal/archive"
 	"stretcher/internal/text/failure"
@@ -13,8 +14,24 @@ import (
 const maxLinks = 40
 
 // Resolve follows the symlinks of an archive's tree on the way to
-// exclude_from, a clean path.
+// exclude_from, a clean path, to a regular file of the archive.
 func Resolve(entries []archive.Entry, name string) (string, error) {
+	path, err := resolve(entries, name)
+	if err != nil {
+		return "", err
+	}
+	i := slices.IndexFunc(entries, func(e archive.Entry) bool { return e.Path == path })
+	switch {
+	case i < 0:
+		return "", failure.Malformed("exclude_from %q is not in the archive", name)
+	case !entries[i].Mode.IsRegular():
+		return "", failure.Malformed("exclude_from %q is not a regular file", name)
+	}
+	return path, nil
+}
+
+// resolve follows the symlinks alone.
+func resolve(entries []archive.Entry, name string) (string, error) {
 	links := map[string]string{}
 	for _, e := range entries {
 		if e.Mode&fs.ModeSymlink != 0 {
