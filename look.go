@@ -13,10 +13,11 @@ import (
 	"stretcher/internal/journal/state"
 	"stretcher/internal/strategy/preview"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/printable"
 )
 
 // runCheck parses and validates a manifest and prints what would run. An
-// unknown key is an error here.
+// unknown key is an error here, what changes nothing is a warning.
 func runCheck(ctx context.Context, o cli.ManifestOptions) error {
 	stderr := o.Stderr
 	o.Stderr, o.Bar = io.Discard, false // nothing is said but the error and what is doubtful
@@ -26,7 +27,10 @@ func runCheck(ctx context.Context, o cli.ManifestOptions) error {
 		return err
 	}
 	load := d.loader(manifestRules())
-	load.Warn = nil
+	warn := func(text string) {
+		fmt.Fprintln(stderr, "stretcher: warning: "+printable.Line(d.log.Masked(text)))
+	}
+	load.Warn, load.Idle = nil, warn
 	loaded, err := load.Load(ctx, o.URL)
 	if err != nil {
 		return d.masked(fmt.Errorf("manifest: %w", err))
@@ -39,7 +43,7 @@ func runCheck(ctx context.Context, o cli.ManifestOptions) error {
 		return d.masked(err)
 	}
 	for _, doubt := range set.Doubts() {
-		fmt.Fprintln(stderr, "stretcher: warning: "+d.log.Masked(failure.Text(doubt)))
+		warn(failure.Text(doubt))
 	}
 	kinds := load.Rules.Kinds
 	if o.JSON {

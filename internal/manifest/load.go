@@ -14,7 +14,8 @@ import (
 	"stretcher/internal/text/yamldoc"
 )
 
-// Loader is the one way to a manifest. All its fields but Warn must be set.
+// Loader is the one way to a manifest. All its fields but Warn and Idle must be
+// set.
 type Loader struct {
 	Policy *policy.Policy
 	// Fetch gets the bytes at url, at most limit of them. It asks allow before
@@ -23,6 +24,7 @@ type Loader struct {
 	Lookup Lookup                   // of the variables that templates and env name
 	Secret func(name, value string) // told of each value that came from the environment, or from env
 	Warn   func(text string)        // told of keys that nobody reads; nil: such a key is an error
+	Idle   func(text string)        // told of what changes nothing; nil: Warn is
 	Rules  Rules
 }
 
@@ -139,8 +141,12 @@ const maxTold = 50
 // warn tells of warnings, or makes problems of them.
 func (l *Loader) warn(url string, warnings []*yamldoc.Problem) (problems []*yamldoc.Problem) {
 	for i, w := range warnings {
-		if i == maxTold && l.Warn != nil {
-			l.Warn(fmt.Sprintf("manifest %q: %d more warnings", url, len(warnings)-i))
+		tell := l.Warn
+		if w.Idle && l.Idle != nil {
+			tell = l.Idle
+		}
+		if i == maxTold && tell != nil {
+			tell(fmt.Sprintf("manifest %q: %d more warnings", url, len(warnings)-i))
 			break
 		}
 		text := w.Message
@@ -148,10 +154,10 @@ func (l *Loader) warn(url string, warnings []*yamldoc.Problem) (problems []*yaml
 			text += ", " + w.Hint
 		}
 		p := &yamldoc.Problem{Line: w.Line, Key: w.Key, Value: w.Value, Message: text}
-		if l.Warn == nil {
+		if tell == nil {
 			problems = append(problems, p)
 		} else {
-			l.Warn(fmt.Sprintf("manifest %q: %s", url, p))
+			tell(fmt.Sprintf("manifest %q: %s", url, p))
 		}
 	}
 	return problems

@@ -31,6 +31,7 @@ type Problem struct {
 	Value   string // the offending scalar; "" when there is none to show
 	Message string
 	Hint    string // what to do, or ""
+	Idle    bool   // a warning of what changes nothing
 }
 
 // Error is one line: line, key, value and what is wrong.
@@ -281,7 +282,7 @@ func (d *decoder) sequence(n *yaml.Node, v reflect.Value, key string) {
 // something must mean something.
 func (d *decoder) element(n *yaml.Node, v reflect.Value, key string) {
 	if holdsNothing(n) {
-		d.warnings = append(d.warnings, &Problem{Line: n.Line, Key: key, Message: "is empty and is skipped"})
+		d.warnings = append(d.warnings, &Problem{Line: n.Line, Key: key, Message: "is empty and is skipped", Idle: true})
 		return
 	}
 	before := len(d.problems)
