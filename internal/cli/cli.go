@@ -145,6 +145,20 @@ func reportTo(w io.Writer, err error) {
 	}
 }
 
+// columnsOf is how wide the terminal is that a stream is; 0 = it is none. One
+// that does not say it has what terminals had.
+func columnsOf(stream any) int {
+	f := outlet.File(stream)
+	if f == nil || !term.IsTerminal(int(f.Fd())) {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || width == 0 {
+		return columns
+	}
+	return width
+}
+
 // isTerminal tells whether a stream is a terminal.
 func isTerminal(stream any) bool {
 	f := outlet.File(stream)

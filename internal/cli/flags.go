@@ -11,6 +11,7 @@ import (
 	"stretcher/internal/journal/state"
 	"stretcher/internal/policy"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/progress"
 )
 
 // newCommand is a command of the table as all have it: what it prints is
@@ -86,7 +87,7 @@ func annotate(f *pflag.FlagSet, name, what string) {
 func (a *app) settings(s Settings) Settings {
 	s.Host, s.Stdout, s.Stderr = a.host, a.Stdout, a.Stderr
 	s.wait = a.wait
-	s.Bar = s.Progress == "auto" && isTerminal(s.Stderr)
+	s.Bar = s.Progress == "auto" && columnsOf(s.Stderr) >= progress.MinColumns
 	return s
 }
 

@@ -34,7 +34,7 @@ import (
 const maxDefinition = 1 << 20
 
 // maxTimeout is what fits into a time.Duration, in seconds.
-const maxTimeout = int(math.MaxInt64 / int64(time.Second))
+const maxTimeout = int64(math.MaxInt64) / int64(time.Second)
 
 const suffix = ".json"
 
@@ -216,7 +216,7 @@ func (d Definition) at(p hooks.Point, stage string, state []byte) hooks.Hook {
 		h.Problem = err
 	}
 	if d.Hook.Timeout != nil {
-		h.Timeout = time.Duration(min(*d.Hook.Timeout, maxTimeout)) * time.Second
+		h.Timeout = time.Duration(min(int64(*d.Hook.Timeout), maxTimeout)) * time.Second
 	}
 	return h
 }

@@ -72,6 +72,7 @@ func (b *Bar) Set(done, total int64) {
 			progressbar.OptionShowTotalBytes(true),
 			progressbar.OptionSetPredictTime(true),
 			progressbar.OptionFullWidth(),
+			progressbar.OptionSetTheme(plain()),
 			progressbar.OptionThrottle(refresh),
 			progressbar.OptionUseIECUnits(true),
 			progressbar.OptionClearOnFinish(),
@@ -90,4 +91,13 @@ func (b *Bar) Close() {
 		_ = s.bar.Exit()
 		s.bar = nil
 	}
+}
+
+// MinColumns is how wide a terminal must be to show a bar: on a narrower one
+// each drawing of it would be a line of its own.
+const MinColumns = 40
+
+// plain is a bar that every terminal can show, whatever its locale.
+func plain() progressbar.Theme {
+	return progressbar.Theme{Saucer: "=", SaucerHead: ">", SaucerPadding: " ", BarStart: "[", BarEnd: "]"}
 }
