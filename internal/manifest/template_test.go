@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -326,4 +327,38 @@ func FuzzTemplates(f *testing.F) {
 			t.Errorf("%q with %q: %q, not %q", doc, value, other, one)
 		}
 	})
+}
+
+// manyTemplates is a manifest with n templates: in one value, in values of
+// their own, and in comments.
+func manyTemplates(n int) []byte {
+	var b strings.Builder
+	b.WriteString("name: \"" + strings.Repeat(`{{ env "A" }}`, n/3) + "\"\nexcludes:\n")
+	b.WriteString(strings.Repeat("- {{ env \"A\" }}\n", n/3))
+	b.WriteString(strings.Repeat("# {{ env \"A\" }}\n", n/3))
+	return []byte(b.String())
+}
+
+// TestManyTemplates: each template is looked up once, whatever there is else.
+func TestManyTemplates(t *testing.T) {
+	for _, n := range []int{30, 3000, 30_000} {
+		asked := 0
+		doc, _, problems := filled(manyTemplates(n), func(string) (string, bool) { asked++; return "x", true })
+		if doc == nil || len(problems) > 0 || asked != n/3*2 {
+			t.Errorf("%d templates: asked %d times, %v", n, asked, problems)
+		}
+	}
+}
+
+// BenchmarkTemplates: a template costs the same however many there are.
+func BenchmarkTemplates(b *testing.B) {
+	for _, n := range []int{300, 3000, 30_000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			raw := manyTemplates(n)
+			for b.Loop() {
+				filled(raw, func(string) (string, bool) { return "x", true })
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/template")
+		})
+	}
 }
