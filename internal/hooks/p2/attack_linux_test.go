@@ -245,7 +245,7 @@ func TestInstallNeverDangles(t *testing.T) {
 					looks.Add(1)
 				}
 			}()
-			for n := range 200 {
+			for n := range 60 {
 				again(fmt.Sprintf("v%d", n/20%2), "run", fmt.Sprintf("other%d", n%3))
 			}
 			close(done)
