@@ -75,6 +75,9 @@ func TestDoubtfulPolicyIsRefused(t *testing.T) {
 		"- list":                          "is a list",
 		strings.Repeat("#", maxFile) + "": "", // just fits
 		strings.Repeat("#", maxFile+1):    "larger than",
+		"allow: {manifests: [null]}":      "allow.manifests[0]: is empty",
+		"allow:\n  dests:\n    -\n":       "allow.dests[0]: is empty",
+		"allow: {sources: ['']}":          "is not the beginning of a URL",
 	} {
 		_, err := Load(write(t, text), true)
 		if want == "" {
