@@ -34,7 +34,7 @@ func newContent(x *reader, m *members.Member) (*Content, error) {
 	return c, nil
 }
 
-// hole is how many zeros come next that the archive does not have.
+// hole is Hole while nothing is wrong.
 func (c *Content) hole() int64 {
 	for len(c.pieces) > 0 && c.pos >= c.pieces[0].Start+c.pieces[0].Size {
 		c.pieces = c.pieces[1:]
@@ -47,6 +47,23 @@ func (c *Content) hole() int64 {
 
 // Sparse tells whether the content has holes, which CopyTo keeps.
 func (c *Content) Sparse() bool { return c.sparse }
+
+// Hole is how many zeros come next that the archive does not have.
+func (c *Content) Hole() int64 {
+	if c.err != nil {
+		return 0
+	}
+	return c.hole()
+}
+
+// PassHole goes on to the end of a hole, for who has no use for its zeros. Its
+// errors are those of Read, save for io.EOF.
+func (c *Content) PassHole() error {
+	if hole := c.Hole(); hole > 0 {
+		c.pass(hole)
+	}
+	return c.err
+}
 
 // Read reads the content, holes as zeros; io.EOF at its end. Any other error
 // is the archive's or the context's and ends the scan, whatever is made of it.

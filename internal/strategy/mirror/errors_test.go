@@ -252,7 +252,8 @@ func TestBadStage(t *testing.T) {
 	dir := rootAt(t, top)
 	check(t, dir.Close())
 	stage := NewStage(rootAt(t, filepath.Join(top, "dest")), dir, Options{})
-	_, _, err := archive.Scan(context.Background(), bytes.NewReader(tarball(t, parse(t, "f=x"))), archive.Options{}, stage)
+	_, _, err := archive.Scan(context.Background(), bytes.NewReader(tarball(t, parse(t, "f=x"))), archive.Options{},
+		stage)
 	if !errors.Is(err, fs.ErrClosed) || !strings.Contains(err.Error(), `stage "f"`) {
 		t.Errorf("err = %v", err)
 	}

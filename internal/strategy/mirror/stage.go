@@ -93,6 +93,8 @@ func (s *Stage) File(e archive.Entry, content *archive.Content) error {
 	case err != nil || v == isKnown:
 	case v == isWritten || s.out != nil && slices.Contains(s.always, e.Path):
 		err = s.fresh(&e, content, at)
+	case content.Sparse():
+		err = s.sparse(&e, content, at)
 	default:
 		err = s.compare(&e, content, at)
 	}

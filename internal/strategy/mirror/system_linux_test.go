@@ -131,7 +131,8 @@ func TestMountedFile(t *testing.T) {
 			}
 			t.Cleanup(func() { _ = unix.Unmount(mounted, unix.MNT_DETACH) })
 			opts := Options{Warn: func(string) {}}
-			entries, err := scan(t, tarball(t, parse(t, tree)), filepath.Join(top, "dest"), filepath.Join(top, "staging"), &opts)
+			entries, err := scan(t, tarball(t, parse(t, tree)), filepath.Join(top, "dest"), filepath.Join(top, "staging"),
+				&opts)
 			check(t, err)
 			compare := func() (*Plan, error) {
 				return Compare(context.Background(), entries, place(t, filepath.Join(top, "dest")), opts)
