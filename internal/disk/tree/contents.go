@@ -46,16 +46,22 @@ type Contents struct {
 }
 
 // inode tells a file from all others: there may be several file systems in a
-// tree, mounted or as the layers of one.
-type inode struct{ device, number uint64 }
+// tree, mounted or as the layers of one. There are many of these, so that
+// numbers are in halves, which need not be aligned.
+type inode struct{ device, number [2]uint32 }
 
-func inodeOf(st *unix.Stat_t) inode { return inode{uint64(st.Dev), st.Ino} }
+func inodeOf(st *unix.Stat_t) inode { return inode{halves(uint64(st.Dev)), halves(st.Ino)} }
+
+func halves(n uint64) [2]uint32 { return [2]uint32{uint32(n >> 32), uint32(n)} }
 
 // known is what is known of a file.
 type known struct {
-	ctime int64
-	first int // of its sums; -1 = they are not known, only when it was changed last
+	ctime [2]uint32
+	first int32 // of its sums; -1 = they are not known, only when it was changed last
 }
+
+// when is the time of a file's last change, as it is kept.
+func when(st *unix.Stat_t) [2]uint32 { return halves(uint64(st.Ctim.Nano())) }
 
 // NewContents knows nothing yet.
 func NewContents() *Contents {
@@ -87,27 +93,27 @@ func (c *Contents) Sum(i int, block []byte) Sum {
 // known, and as it was then.
 func (c *Contents) Of(st *unix.Stat_t) (sums []Sum, ok bool) {
 	k, ok := c.files[inodeOf(st)]
-	if !ok || k.first < 0 || k.ctime != st.Ctim.Nano() {
+	if !ok || k.first < 0 || k.ctime != when(st) {
 		return nil, false
 	}
-	return c.sums[k.first : k.first+blocks(st.Size)], true
+	return c.sums[k.first : int(k.first)+blocks(st.Size)], true
 }
 
 // IsSame tells whether a file is as it was when it was added, whether or not
 // its sums are known.
 func (c *Contents) IsSame(st *unix.Stat_t) bool {
 	k, ok := c.files[inodeOf(st)]
-	return ok && k.ctime == st.Ctim.Nano()
+	return ok && k.ctime == when(st)
 }
 
 // Add takes in a file, and its sums if they are all there: its content is the
 // one that they are of as long as st is right.
 func (c *Contents) Add(st *unix.Stat_t, sums []Sum) {
 	if len(sums) != blocks(st.Size) || len(c.sums)+len(sums) > maxSums {
-		c.files[inodeOf(st)] = known{st.Ctim.Nano(), -1}
+		c.files[inodeOf(st)] = known{when(st), -1}
 		return
 	}
-	c.files[inodeOf(st)] = known{st.Ctim.Nano(), len(c.sums)}
+	c.files[inodeOf(st)] = known{when(st), int32(len(c.sums))}
 	c.sums = append(c.sums, sums...)
 }
 
@@ -123,7 +129,7 @@ func (c *Contents) Changed(fd int, name string) error {
 	if !ok {
 		return nil
 	}
-	k.ctime = st.Ctim.Nano()
+	k.ctime = when(&st)
 	if !isOurs(&st) {
 		k.first = -1
 	}
@@ -139,7 +145,7 @@ func isOurs(st *unix.Stat_t) bool {
 // isChanged tells whether somebody has changed a file since the caller has.
 func (c *Contents) isChanged(st *unix.Stat_t) bool {
 	k, ok := c.files[inodeOf(st)]
-	return ok && k.ctime != st.Ctim.Nano()
+	return ok && k.ctime != when(st)
 }
 
 // blocks is how many blocks a content has.
@@ -202,7 +208,7 @@ func LoadContents(name string, root *os.Root) (*Contents, error) {
 			return c, nil
 		}
 		if r.sums != nil && len(c.sums)+len(r.sums) <= maxSums {
-			c.files[inode{device, e.Inode}] = known{e.CTime, len(c.sums)}
+			c.files[inode{halves(device), halves(e.Inode)}] = known{halves(uint64(e.CTime)), int32(len(c.sums))}
 			c.sums = append(c.sums, r.sums...)
 		}
 	}

@@ -17,6 +17,12 @@ import (
 // FromDir reads a tree as a table of entries: a staged tree that Apply can
 // take everything from. With Options.Checksum, it is Options.Tree.
 func FromDir(ctx context.Context, dir *os.Root) ([]archive.Entry, error) {
+	return FromDirOf(ctx, dir, 0)
+}
+
+// FromDirOf is FromDir for a tree that has about n entries: a table that need
+// not grow takes half the memory.
+func FromDirOf(ctx context.Context, dir *os.Root, n int) ([]archive.Entry, error) {
 	w, err := confined.NewWalk(dir)
 	if err != nil {
 		return nil, fmt.Errorf("read tree: %w", err)
@@ -26,7 +32,8 @@ func FromDir(ctx context.Context, dir *os.Root) ([]archive.Entry, error) {
 	if err := unix.Fstat(w.Root(), &st); err != nil {
 		return nil, fmt.Errorf("read tree: %w", err)
 	}
-	r := &reader{ctx: ctx, walk: w, list: []archive.Entry{entryOf("", &st)}}
+	r := &reader{ctx: ctx, walk: w, list: make([]archive.Entry, 0, n+1)}
+	r.list = append(r.list, entryOf("", &st))
 	if err := r.read(""); err != nil {
 		return nil, fmt.Errorf("read tree: %w", err)
 	}

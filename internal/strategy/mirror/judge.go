@@ -28,7 +28,7 @@ func (o *Options) judge(e *archive.Entry, st *unix.Stat_t) verdict {
 		return isWritten
 	case !o.Quick && (o.isUnsafe(e, st) || isUnreadable(st)):
 		return isWritten
-	case o.Quick && !o.Checksum:
+	case o.Quick && !o.Checksum, e.Size == 0 && !o.Checksum:
 		return isKnown
 	}
 	return isCompared

@@ -58,7 +58,7 @@ func (r *rsync) careFor(ctx context.Context, s *strategy.Staged) (care, error) {
 	if r.t.Dest.Dir == nil || !isNew && !root && !r.t.Whole && r.t.Touched == nil {
 		return care{}, nil
 	}
-	entries, err := mirror.FromDir(ctx, s.Dir.Root())
+	entries, err := mirror.FromDirOf(ctx, s.Dir.Root(), r.tree.Archived.Entries())
 	if err != nil {
 		return care{}, err
 	}
