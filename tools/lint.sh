@@ -72,10 +72,12 @@ measures() { (cd tools && go vet ./measure && go run ./measure) || status=1; }
 
 download "$(go env GOOS)" "$(go env GOARCH)"
 download linux arm64
+download linux 386
 download darwin arm64
 check 'gofmt' format
 check 'go vet' go vet -tags "$tags" ./...
 check 'build for linux/arm64' build_for linux arm64
+check 'build for linux/386' build_for linux 386 # ints of 32 bits, as on arm
 check 'build for darwin/arm64' build_for darwin arm64
 check 'staticcheck' .tools/staticcheck -tags "$tags" ./...
 check 'shell scripts' shell_syntax
