@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"strconv"
 	"syscall"
+	"time"
 
 	"stretcher/internal/cli"
 	"stretcher/internal/event"
@@ -60,7 +61,7 @@ func (d *deployer) finishIdle(r run) (outcome string) {
 	d.close(r, func() {
 		if d.journal.Run().EventKey == "" && d.journal.IsGood(r.spec.Manifest.Dest) {
 			d.journal.Withdraw()
-			d.journal.Prune(d.policy.History.KeepFor(), isGone)
+			d.journal.Prune(d.policy.History.KeepFor(), goneWithin(lookLimit))
 			return
 		}
 		d.record(r, nil)
@@ -223,18 +224,39 @@ func (d *deployer) keep(ctx context.Context, r run) {
 // trim bounds what is kept of all dests.
 func (d *deployer) trim() {
 	err := d.cached.Trim(cache.Bounds{
-		Gone: isGone, Before: d.now.Add(-d.policy.History.KeepFor()), Size: int64(d.policy.Cache.Size),
+		Gone: goneWithin(lookLimit), Before: d.now.Add(-d.policy.History.KeepFor()), Size: int64(d.policy.Cache.Size),
 	})
 	if err != nil {
 		d.log.Warn(failure.Text(err))
 	}
 }
 
-// isGone tells whether there is nothing at dest. What can't be looked at is not
-// gone.
-func isGone(dest string) bool {
-	_, err := os.Lstat(dest)
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+// lookLimit is how long all dests together may take to tell whether they are
+// there: a file system of another machine may not answer.
+const lookLimit = 2 * time.Second
+
+// goneWithin tells of each dest whether nothing is there. What can't be looked
+// at, or does not answer in time, is not gone.
+func goneWithin(limit time.Duration) func(dest string) bool {
+	over := time.After(limit)
+	waits := true
+	return func(dest string) bool {
+		if !waits {
+			return false
+		}
+		said := make(chan error, 1)
+		go func() {
+			_, err := os.Lstat(dest)
+			said <- err
+		}()
+		select {
+		case err := <-said:
+			return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+		case <-over:
+			waits = false
+			return false
+		}
+	}
 }
 
 // entryOf is what the cache is told of a deployment.
@@ -288,7 +310,7 @@ func (d *deployer) record(r run, err error) {
 		d.journal.DropTree()
 	}
 	d.journal.Finish(result, exit, text, exit != cli.ExitBusy)
-	d.journal.Prune(d.policy.History.KeepFor(), isGone)
+	d.journal.Prune(d.policy.History.KeepFor(), goneWithin(lookLimit))
 }
 
 // newRow is a run's row in the history as far as it is known at the start.

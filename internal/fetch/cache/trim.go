@@ -27,6 +27,10 @@ type Bounds struct {
 //
 // What can't be removed does not keep the rest; the error tells the first.
 func (s *Store) Trim(b Bounds) error {
+	gone, err := s.gone(b.Gone)
+	if err != nil {
+		return fmt.Errorf("trim cache: %w", err)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
 	defer cancel()
 	unlock, err := s.lock(ctx)
@@ -38,27 +42,34 @@ func (s *Store) Trim(b Bounds) error {
 	if err != nil {
 		return fmt.Errorf("trim cache: %w", err)
 	}
-	left, err := s.leave(all, b)
+	left, err := s.leave(all, gone, b.Before)
 	if err := cmp.Or(err, s.fit(left, b.Size)); err != nil {
 		return fmt.Errorf("trim cache: %w", err)
 	}
 	return nil
 }
 
-// leave removes what belongs to dests that are gone, and returns the entries of
-// the others.
-func (s *Store) leave(all []Entry, b Bounds) (left []Entry, err error) {
+// gone are the dests of entries that are gone. They are asked for without the
+// lock: a file system that does not answer keeps nobody else from the cache.
+func (s *Store) gone(is func(dest string) bool) (map[string]bool, error) {
+	all, err := s.List("")
 	gone := map[string]bool{}
 	for _, e := range all {
-		is, asked := gone[e.Dest]
-		if !asked {
-			is = b.Gone(e.Dest)
-			gone[e.Dest] = is
+		if _, asked := gone[e.Dest]; !asked {
+			gone[e.Dest] = is(e.Dest)
 		}
+	}
+	return gone, err
+}
+
+// leave removes what belongs to dests that are gone, and returns the entries of
+// the others.
+func (s *Store) leave(all []Entry, gone map[string]bool, before time.Time) (left []Entry, err error) {
+	for _, e := range all {
 		switch {
-		case !is:
+		case !gone[e.Dest]:
 			left = append(left, e)
-		case e.Finished.Before(b.Before):
+		case e.Finished.Before(before):
 			err = cmp.Or(err, s.remove(e.Run))
 		case e.HasArchive:
 			err = cmp.Or(err, s.removeFile(filepath.Join(e.Run, archiveName)))

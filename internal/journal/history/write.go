@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -172,19 +173,35 @@ func markDied(ctx context.Context, db querier, id string) (bool, error) {
 // event of last year.
 func (s *Store) Prune(ctx context.Context, before time.Time, gone func(dest string) bool) (ids []string, err error) {
 	err = s.do(ctx, "prune", func(db *sql.DB) error {
+		// Asked before the transaction: a file system that does not answer keeps
+		// nobody else from the history.
+		left, err := goneDests(ctx, db, before, gone)
+		if err != nil {
+			return err
+		}
 		return inTx(ctx, db, func(tx *sql.Tx) (err error) {
 			if ids, err = pruneRuns(ctx, tx, before); err != nil {
 				return err
 			}
-			last, err := pruneGone(ctx, tx, before, gone)
-			if ids = append(ids, last...); err != nil {
-				return err
+			for _, dest := range left {
+				last, err := queryStrings(ctx, tx, "DELETE FROM runs WHERE dest = ? AND started < ? AND result <> 'running'"+
+					" RETURNING id", dest, before.UnixMicro())
+				if ids = append(ids, last...); err != nil {
+					return err
+				}
 			}
 			_, err = tx.ExecContext(ctx, "DELETE FROM handled WHERE seq <= (SELECT max(seq) FROM handled) - ?", maxHandled)
 			return err
 		})
 	})
 	return ids, err
+}
+
+// goneDests are the dests of runs from before that are gone.
+func goneDests(ctx context.Context, db querier, before time.Time, gone func(string) bool) ([]string, error) {
+	dests, err := queryStrings(ctx, db,
+		"SELECT DISTINCT dest FROM runs WHERE started < ? AND dest <> '' AND result <> 'running'", before.UnixMicro())
+	return slices.DeleteFunc(dests, func(dest string) bool { return !gone(dest) }), err
 }
 
 func pruneRuns(ctx context.Context, tx *sql.Tx, before time.Time) (ids []string, err error) {
@@ -200,26 +217,9 @@ func pruneRuns(ctx context.Context, tx *sql.Tx, before time.Time) (ids []string,
 		RETURNING id`, before.UnixMicro())
 }
 
-// pruneGone deletes what pruneRuns has kept of dests that are gone.
-func pruneGone(ctx context.Context, tx *sql.Tx, before time.Time, gone func(string) bool) (ids []string, err error) {
-	dests, err := queryStrings(ctx, tx,
-		"SELECT DISTINCT dest FROM runs WHERE started < ? AND dest <> '' AND result <> 'running'", before.UnixMicro())
-	for _, dest := range dests {
-		if !gone(dest) {
-			continue
-		}
-		last, err := queryStrings(ctx, tx,
-			"DELETE FROM runs WHERE dest = ? AND started < ? AND result <> 'running' RETURNING id", dest, before.UnixMicro())
-		if ids = append(ids, last...); err != nil {
-			return ids, err
-		}
-	}
-	return ids, err
-}
-
 // queryStrings returns the one column of what a statement returns.
-func queryStrings(ctx context.Context, tx *sql.Tx, statement string, args ...any) (all []string, err error) {
-	rows, err := tx.QueryContext(ctx, statement, args...)
+func queryStrings(ctx context.Context, db querier, statement string, args ...any) (all []string, err error) {
+	rows, err := db.QueryContext(ctx, statement, args...)
 	if err != nil {
 		return nil, err
 	}
