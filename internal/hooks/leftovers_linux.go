@@ -25,7 +25,7 @@ const (
 // parent any more; the environment they began with is what they still share.
 func endAll(mark string, leader int) int {
 	return killUntilNone(func(p process.Entry) bool {
-		return leader > 0 && p.Group == leader || process.HasVariable(p.PID, mark)
+		return leader > 0 && p.Group == leader || p.HasVariable(mark)
 	})
 }
 

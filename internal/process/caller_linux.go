@@ -11,16 +11,17 @@ const maxAncestors = 64
 
 // SerfAgent names the Serf agent that this process handles an event for, by
 // when it was started, as Start does, and its number: another name after each
-// start. "" when it is not to be found. It is the nearest ancestor without the variable SERF_EVENT,
-// which shells and other wrappers in between have inherited.
+// start. "" when it is not to be found. It is the nearest ancestor without the
+// variable SERF_EVENT, which shells and other wrappers in between have
+// inherited.
 func SerfAgent() string {
-	pid := os.Getppid()
+	pid, w := os.Getppid(), &waits{maxWaits}
 	for range maxAncestors {
 		e, ok := lookUp(pid)
 		if !ok {
 			return ""
 		}
-		handles, err := hasVariable(pid, "SERF_EVENT=")
+		handles, err := hasVariable(pid, "SERF_EVENT=", w)
 		switch {
 		case err != nil: // of another user
 			handles = !isAgent(pid)

@@ -47,7 +47,7 @@ func running(pid int) bool {
 func KillMarked(variable, name string) int {
 	killed := 0
 	for _, e := range Table() {
-		if e.PID != os.Getpid() && HasVariable(e.PID, variable) && HasVariable(e.PID, name+"=") &&
+		if e.PID != os.Getpid() && e.HasVariable(variable) && e.HasVariable(name+"=") &&
 			syscall.Kill(e.PID, syscall.SIGKILL) == nil {
 			killed++
 		}
@@ -61,7 +61,7 @@ func KillMarked(variable, name string) int {
 func KillGroupsOf(variable string) bool {
 	killed := false
 	for _, e := range Table() {
-		if e.Group > 1 && e.Group != syscall.Getpgrp() && HasVariable(e.PID, variable) {
+		if e.Group > 1 && e.Group != syscall.Getpgrp() && e.HasVariable(variable) {
 			killed = syscall.Kill(-e.Group, syscall.SIGKILL) == nil || killed
 		}
 	}
@@ -76,7 +76,7 @@ func KillGroup(pgid int, variable string) bool {
 		return false
 	}
 	for _, e := range Table() {
-		if e.Group == pgid && HasVariable(e.PID, variable) {
+		if e.Group == pgid && e.HasVariable(variable) {
 			return syscall.Kill(-pgid, syscall.SIGKILL) == nil
 		}
 	}

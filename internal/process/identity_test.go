@@ -5,6 +5,7 @@ package process
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -115,11 +116,40 @@ func TestVariableOfAProcessThatBegins(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		found := HasVariable(cmd.Process.Pid, "STRETCHER_TEST_MARK=yes")
+		found := Entry{PID: cmd.Process.Pid, waits: &waits{maxWaits}}.HasVariable("STRETCHER_TEST_MARK=yes")
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		if !found {
 			t.Fatal("a process that has just begun does not have its variable")
+		}
+	}
+}
+
+// TestProcessesThatNeverBegin: those that have neither arguments nor an
+// environment hold up a look at all processes once, not each of them.
+func TestProcessesThatNeverBegin(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"cmdline", "environ"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("/bin/true", filepath.Join(dir, "exe")); err != nil {
+		t.Fatal(err)
+	}
+	w := &waits{maxWaits}
+	for range 3 {
+		if env, err := environment(dir, w); len(env) > 0 || err != nil || w.left != 0 {
+			t.Errorf("%q, %v, %d waits are left", env, err, w.left)
+		}
+	}
+	table := Table()
+	if len(table) == 0 || table[0].waits.left != maxWaits {
+		t.Fatal("a new look may not wait")
+	}
+	for _, e := range table {
+		if e.waits != table[0].waits {
+			t.Fatal("each process has waits of its own")
 		}
 	}
 }

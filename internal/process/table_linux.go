@@ -12,6 +12,25 @@ type Entry struct {
 	PID, Parent, Group int
 	Zombie             bool   // it has ended; nobody has waited for it
 	tick               string // when it started, in clock ticks since the boot
+	waits              *waits // those of its table
+}
+
+// waits is what a look at processes may still wait for those that begin, all
+// of them together: anybody can have many that look so, and never begin.
+type waits struct{ left int }
+
+// maxWaits is how often, a millisecond each, one look at the process table
+// waits.
+const maxWaits = 100
+
+// wait waits once more, and tells whether it did.
+func (w *waits) wait() bool {
+	if w.left == 0 {
+		return false
+	}
+	w.left--
+	time.Sleep(time.Millisecond)
+	return true
 }
 
 // Table reads the process table. Processes that end meanwhile are left out.
@@ -26,12 +45,14 @@ func Table() []Entry {
 		return nil
 	}
 	table := make([]Entry, 0, len(names))
+	all := &waits{maxWaits}
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
 		if err != nil {
 			continue
 		}
 		if e, ok := lookUp(pid); ok {
+			e.waits = all
 			table = append(table, e)
 		}
 	}
@@ -55,16 +76,16 @@ func lookUp(pid int) (Entry, bool) {
 	return e, true
 }
 
-// HasVariable tells whether a process began with variable (NAME=value, or
-// NAME= for any value) in its environment.
-func HasVariable(pid int, variable string) bool {
-	has, _ := hasVariable(pid, variable)
+// HasVariable tells whether a process of the table began with variable
+// (NAME=value, or NAME= for any value) in its environment.
+func (e Entry) HasVariable(variable string) bool {
+	has, _ := hasVariable(e.PID, variable, e.waits)
 	return has
 }
 
 // hasVariable is HasVariable with the reason why that can't be told.
-func hasVariable(pid int, variable string) (bool, error) {
-	env, err := environment("/proc/" + strconv.Itoa(pid))
+func hasVariable(pid int, variable string, w *waits) (bool, error) {
+	env, err := environment("/proc/"+strconv.Itoa(pid), w)
 	if err != nil {
 		return false, err
 	}
@@ -75,28 +96,26 @@ func hasVariable(pid int, variable string) (bool, error) {
 	return bytes.Contains(append([]byte{0}, env...), []byte("\x00"+variable+end)), nil
 }
 
-// beginningTries is how often, a millisecond apart, a process is looked at that
-// is becoming another program.
-const beginningTries = 100
-
 // environment reads what the process whose directory in /proc is dir began
 // with. Within execve(2) a process has left its old memory, and its new one
 // holds neither arguments nor environment for a moment. Kernel threads and
 // zombies have no program.
-func environment(dir string) ([]byte, error) {
-	for n := 0; ; n++ {
+func environment(dir string, w *waits) ([]byte, error) {
+	for {
 		// The arguments first: they are there before the environment is.
 		args, err := os.ReadFile(dir + "/cmdline")
 		if err != nil {
 			return nil, err
 		}
 		env, err := os.ReadFile(dir + "/environ")
-		if err != nil || len(env) > 0 || len(args) > 0 || n == beginningTries {
+		if err != nil || len(env) > 0 || len(args) > 0 {
 			return env, err
 		}
 		if _, err := os.Readlink(dir + "/exe"); err != nil {
 			return nil, nil
 		}
-		time.Sleep(time.Millisecond)
+		if !w.wait() {
+			return nil, nil
+		}
 	}
 }

@@ -167,7 +167,7 @@ func TestBuildOfDeadRun(t *testing.T) {
 	hang := m.manifest("\n  pre_pack: [{dockerfile: slow/Dockerfile}]\n")
 	processes := func() (n int) {
 		for _, p := range process.Table() {
-			if process.HasVariable(p.PID, variable) {
+			if p.HasVariable(variable) {
 				n++
 			}
 		}

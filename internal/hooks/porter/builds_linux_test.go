@@ -41,7 +41,7 @@ func newHanging(t *testing.T, timeout string) *hanging {
 // processes are those of the build.
 func (h *hanging) processes() (pids []int) {
 	for _, p := range process.Table() {
-		if process.HasVariable(p.PID, h.variable) {
+		if p.HasVariable(h.variable) {
 			pids = append(pids, p.PID)
 		}
 	}
