@@ -29,10 +29,12 @@ type Log struct {
 func (o Log) Open(screen ...io.Writer) (*runlog.Log, func()) {
 	opts := runlog.Options{Writers: screen, Format: o.Format, Clean: redact.Text}
 	var file *os.File
+	var out io.Writer
 	var err error
 	if o.File != "" {
 		if file, err = openLogFile(o.File); err == nil {
-			opts.Writers = append(opts.Writers, outlet.New(file, o.wait))
+			out = outlet.New(file, o.wait)
+			opts.Writers = append(opts.Writers, out)
 		}
 	}
 	log := runlog.New(opts)
@@ -43,6 +45,7 @@ func (o Log) Open(screen ...io.Writer) (*runlog.Log, func()) {
 		_ = log.Close()
 		if file != nil {
 			_ = file.Close()
+			outlet.Close(out)
 		}
 	}
 }

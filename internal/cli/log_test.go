@@ -7,6 +7,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"stretcher/internal/text/outlet"
 )
 
 // TestLog: what can't be opened is a warning, on the screen and in the log
@@ -34,4 +38,17 @@ func TestLog(t *testing.T) {
 	if err != nil || !strings.HasSuffix(string(text), " a line\n") {
 		t.Errorf("in the file: %q, %v", text, err)
 	}
+}
+
+// TestLogEnds: a watch opens a log for each run, and none leaves anything. The
+// bubble fails where a goroutine is.
+func TestLogEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := Log{File: "/dev/null", Format: "text", wait: outlet.NewPatience(t.Context(), time.Minute)}
+		for range 3 {
+			log, closeLog := o.Open()
+			log.Info("a line")
+			closeLog()
+		}
+	})
 }

@@ -78,6 +78,7 @@ type Outlet struct {
 	work  chan []byte
 	done  chan result
 	stuck bool
+	over  bool
 }
 
 type result struct {
@@ -101,6 +102,21 @@ func New(w io.Writer, p *Patience) io.Writer {
 	return &Outlet{w: w, patience: p}
 }
 
+// Close ends what New has begun for a stream, which stays open: it is its
+// caller's. Where a write may be held up, the stream is closed first.
+func Close(w io.Writer) {
+	o, ok := w.(*Outlet)
+	if !ok {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.work != nil && !o.over {
+		close(o.work)
+	}
+	o.over = true
+}
+
 // File is the file that w writes to, or nil.
 func File(w any) *os.File {
 	if o, ok := w.(*Outlet); ok {
@@ -115,7 +131,10 @@ func File(w any) *os.File {
 func (o *Outlet) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.stuck {
+	switch {
+	case o.over:
+		return 0, os.ErrClosed
+	case o.stuck:
 		return 0, o.patience.over()
 	}
 	if o.work == nil {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -128,4 +129,29 @@ func BenchmarkWrite(b *testing.B) {
 	for b.Loop() {
 		_, _ = out.Write(line)
 	}
+}
+
+// TestClose: nothing is left of a stream that is closed, whether it was ever
+// written to, takes nothing, or works. The bubble fails where a goroutine is.
+func TestClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		patience := NewPatience(ctx, time.Minute)
+		r, w := io.Pipe()
+		unused, works, stuck := New(io.Discard, patience), New(io.Discard, patience), New(w, patience)
+		if n, err := works.Write([]byte("one\n")); n != 4 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+		cancel()
+		if _, err := stuck.Write([]byte("lost")); !errors.Is(err, ErrStuck) {
+			t.Errorf("err = %v", err)
+		}
+		_ = r.Close()
+		for _, out := range []io.Writer{unused, works, stuck, works, io.Discard} {
+			Close(out)
+		}
+		if _, err := works.Write([]byte("two\n")); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("written to after its end: %v", err)
+		}
+	})
 }
