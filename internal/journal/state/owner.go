@@ -68,8 +68,13 @@ func (d *Dir) Owners() map[string]Owner {
 
 // readOwner reads one note. Of a process that was killed before its first line
 // was written, which has left nothing yet, it returns one that does not exist.
+// A note that can't be read now says nothing of its process: it stays.
 func readOwner(name string) (o Owner, ok bool) {
-	lines := strings.Split(string(read(name)), "\n")
+	text, err := read(name)
+	if err != nil {
+		return Owner{}, false
+	}
+	lines := strings.Split(string(text), "\n")
 	lines = lines[:len(lines)-1] // what has no end was about to be written, and its directory not made
 	if len(lines) == 0 || json.Unmarshal([]byte(lines[0]), &o) != nil || o.PID <= 0 {
 		info, err := os.Lstat(name)

@@ -229,7 +229,8 @@ func remove(name string) error {
 
 // Groups returns what SetGroups noted.
 func (d *Dir) Groups(run string) (pgids []int) {
-	for _, word := range strings.Fields(string(read(d.group(run)))) {
+	text, _ := read(d.group(run))
+	for _, word := range strings.Fields(string(text)) {
 		if pgid, err := strconv.Atoi(word); err == nil {
 			pgids = append(pgids, pgid)
 		}
@@ -250,24 +251,28 @@ func (d *Dir) SetStarting(run, id string) error {
 
 // Starting returns what SetStarting noted.
 func (d *Dir) Starting(run string) string {
-	return string(read(d.starting(run)))
+	text, _ := read(d.starting(run))
+	return string(text)
 }
 
 // maxNote bounds what is read of a note, in bytes.
 const maxNote = 1 << 20
 
-// read returns what a note says; nothing when it can't be read.
-func read(name string) []byte {
+// read returns what a note says, all of it or nothing.
+func read(name string) ([]byte, error) {
 	f, err := disk.OpenRegular(name, os.O_RDONLY, 0)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxNote))
-	if err != nil {
-		return nil
+	text, err := io.ReadAll(io.LimitReader(f, maxNote+1))
+	if err == nil && len(text) > maxNote {
+		err = fmt.Errorf("%q is larger than %d bytes", name, maxNote)
 	}
-	return text
+	if err != nil {
+		return nil, err
+	}
+	return text, nil
 }
 
 func (d *Dir) containers(run string) string { return d.file("running", run, ".containers") }

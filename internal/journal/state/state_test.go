@@ -197,6 +197,27 @@ func testUnwritten(t *testing.T, d *Dir) {
 	if o, ok := d.Owners()["r"]; !ok || o.PID != 0 || len(o.Dirs) != 0 {
 		t.Errorf("one that will never be written: %+v, %v", o, ok)
 	}
+	testUnread(t, d)
+}
+
+// testUnread: a note that can't be read is not one without its line.
+func testUnread(t *testing.T, d *Dir) {
+	t.Helper()
+	name := d.owner("r")
+	for what, spoil := range map[string]func() error{
+		"too large": func() error { return os.Truncate(name, maxNote+1) },
+		"no file":   func() error { return errors.Join(os.Remove(name), os.Mkdir(name, 0o700)) },
+		"a loop":    func() error { return errors.Join(os.RemoveAll(name), os.Symlink(name, name)) },
+	} {
+		if err := errors.Join(os.RemoveAll(name), os.WriteFile(name, nil, 0o600), spoil()); err != nil {
+			t.Fatal(err)
+		}
+		old := time.Now().Add(-2 * unwritten)
+		_ = os.Chtimes(name, old, old) // a loop has no time
+		if all := d.Owners(); len(all) != 0 {
+			t.Errorf("%s: %+v", what, all)
+		}
+	}
 }
 
 // Who can write the state directory says what this program believes, and
