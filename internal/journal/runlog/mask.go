@@ -21,9 +21,9 @@ var common = []string{
 	"info", "debug", "warn", "warning", "error", "trace",
 }
 
-// maxPiece is the length in bytes from which on a value is masked in pieces of
-// that length: what it takes to look for a value grows with the value, at each
-// byte of the log. Pieces also hide the parts of a value that is cut.
+// maxPiece is the length in bytes of the pieces that a longer value is masked
+// in: what it takes to look for a value grows with the value, at each byte of
+// the log. Pieces also hide the parts of a value that is cut.
 const maxPiece = 256
 
 type masks struct {
@@ -55,11 +55,16 @@ func isCommon(v string) bool {
 	return slices.ContainsFunc(common, func(word string) bool { return strings.EqualFold(v, word) })
 }
 
-// addPieces adds a value as one form of it is said.
+// addPieces adds a value as one form of it is said. A short piece stands in lines
+// that have nothing to hide: the last one is longer than the others instead. Its
+// beginning is one too, for a value that is cut there.
 func (m *masks) addPieces(name, said string) {
 	m.pieces[name] = m.pieces[name] || len(said) > maxPiece
-	for len(said) >= maxPiece+MinMask { // the last one is not too short, either
+	for len(said) > maxPiece {
 		m.values[said[:maxPiece]] = name
+		if len(said) < 2*maxPiece {
+			break
+		}
 		said = said[maxPiece:]
 	}
 	m.values[said] = name

@@ -353,7 +353,7 @@ func TestRepeatingSecrets(t *testing.T) {
 		l := New(Options{})
 		l.Mask("V", value)
 		for piece := range l.masks.values {
-			if len(piece) >= maxPiece+MinMask {
+			if len(piece) >= 2*maxPiece {
 				t.Fatalf("%q: a piece of %d bytes", part, len(piece))
 			}
 		}
@@ -366,6 +366,29 @@ func TestRepeatingSecrets(t *testing.T) {
 				t.Errorf("%q: %.100q, want %q", part, got, want)
 			} else if strings.Contains(got, part+part) || len(got) > 3*maxPiece {
 				t.Errorf("%q: %d bytes are left", part, len(got))
+			}
+		}
+	}
+}
+
+// TestLastPiece: how a long value ends is no secret of its own.
+func TestLastPiece(t *testing.T) {
+	for _, length := range []int{
+		maxPiece, maxPiece + 1, maxPiece + 4, 2*maxPiece - 1, 2 * maxPiece, 2*maxPiece + 4, 1000,
+	} {
+		for _, end := range []string{"/usr", "true", "error"} {
+			value := strings.Repeat("0123456789", 200)[:length-len(end)] + end
+			l := New(Options{})
+			l.Mask("V", value)
+			text := "in /usr/lib: true, an error"
+			if got := l.Masked(text); got != text {
+				t.Errorf("%d bytes with %q at their end: %q", length, end, got)
+			}
+			if got := l.Masked("x " + value + " y"); got != "x [V] y" {
+				t.Errorf("%d bytes: %q", length, got)
+			}
+			if got := l.Masked("x " + value[:len(value)-1]); len(got) > maxPiece+5 {
+				t.Errorf("%d bytes, cut: %q", length, got)
 			}
 		}
 	}
