@@ -62,18 +62,18 @@ func TrustedMode(path string) (fs.FileMode, error) {
 	return modeOf(&st), w.trust(&st, base)
 }
 
-// OpenTrustedDir is Open for a directory whose entries are run or obeyed.
+// OpenTrustedDir is Open for a directory whose entries are run or obeyed. One
+// that is not there is fs.ErrNotExist only if nobody else can have taken it away.
 func OpenTrustedDir(path string) (*Dir, error) {
 	w, err := walk(path)
-	if err != nil {
-		return nil, untrusted(err)
-	}
 	defer w.close()
 	switch {
+	case w.writers != "": // also where nothing is there: they may have taken it away
+		return nil, distrust(w.writers)
+	case err != nil:
+		return nil, untrusted(err)
 	case w.missing != "":
 		return nil, &fs.PathError{Op: "open", Path: path, Err: unix.ENOENT}
-	case w.writers != "":
-		return nil, distrust(w.writers)
 	}
 	return w.open()
 }

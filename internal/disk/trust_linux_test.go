@@ -116,3 +116,39 @@ func TestTrustedOdd(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestTakenAway: a directory that others may have renamed is not taken for one
+// that was never there.
+func TestTakenAway(t *testing.T) {
+	for _, c := range []struct {
+		open       string // what others may write
+		ask, moved string // a directory, and what of it is gone
+		link       string // what is there instead
+	}{
+		{"", "a/b", "a/b", ""},
+		{"", "a/b", "a", ""},
+		{"a", "a/b", "a/b", ""},
+		{".", "a/b", "a", ""},
+		{".", "a/b/c", "a/b", ""},
+		{"a", "a/b/c", "a/b", "nowhere"},
+		{"a", "a/b/c", "a/b", "b"},
+	} {
+		top := tempDir(t)
+		in := func(name string) string { return filepath.Join(top, name) }
+		must(t, os.MkdirAll(in("a/b/c"), 0o755))
+		if c.open != "" {
+			must(t, unix.Chmod(in(c.open), 0o777))
+		}
+		must(t, os.Rename(in(c.moved), in("away")))
+		if c.link != "" {
+			must(t, os.Symlink(c.link, in(c.moved)))
+		}
+		want := failure.ErrRefused
+		if c.open == "" {
+			want = fs.ErrNotExist
+		}
+		if d, err := OpenTrustedDir(in(c.ask)); d != nil || !errors.Is(err, want) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}

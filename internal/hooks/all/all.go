@@ -78,10 +78,11 @@ func Engine(h policy.Hooks, environ []string) *porter.Engine {
 }
 
 // Dirs are a host's directories of executables: those of its policy, and p2's
-// own where it exists, with the hooks that were installed below it.
+// own where it exists or somebody else may have taken it away, with the hooks
+// that were installed below it.
 func Dirs(h policy.Hooks, own string) []string {
 	dirs := slices.Clone(h.Dirs)
-	if info, err := os.Stat(own); err == nil && info.IsDir() {
+	if info, err := os.Stat(own); err == nil && info.IsDir() || p2.Exposed(own) {
 		for _, dir := range []string{own, p2.ExecDir(own)} {
 			if !slices.Contains(dirs, dir) {
 				dirs = append(dirs, dir)

@@ -61,6 +61,40 @@ func TestOwnDirIsJudged(t *testing.T) {
 	}
 }
 
+// TestTakenAway: a directory of hooks that others may have renamed refuses the
+// deployment; one that was never there does not.
+func TestTakenAway(t *testing.T) {
+	for key, host := range map[string]func(top string) policy.Hooks{
+		"own": func(top string) policy.Hooks {
+			return policy.Hooks{Dirs: Dirs(policy.Hooks{}, filepath.Join(top, "local/hooks"))}
+		},
+		"dirs": func(top string) policy.Hooks { return policy.Hooks{Dirs: []string{filepath.Join(top, "local/hooks")}} },
+		"oci_dirs": func(top string) policy.Hooks {
+			return policy.Hooks{OCIDirs: []string{filepath.Join(top, "local/hooks")}}
+		},
+	} {
+		for _, open := range []string{"", "local", "."} {
+			top := t.TempDir()
+			if err := os.Mkdir(filepath.Join(top, "local"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if open != "" {
+				if err := os.Chmod(filepath.Join(top, open), 0o777); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s, bad := New(Options{Host: host(top), Mask: func(string, string) {}})
+			err := errors.Join(append(bad, s.Allowed())...)
+			if (err != nil) != (open != "") || err != nil && !errors.Is(err, failure.ErrRefused) {
+				t.Errorf("%s: others may write %q: %v", key, open, err)
+			}
+			if told := len(s.Doubts()) > 0; open == "" && told != (key != "own") {
+				t.Errorf("%s: a warning: %v", key, told)
+			}
+		}
+	}
+}
+
 // hostWith makes a host with an executable and a definition for each point.
 func hostWith(t *testing.T) policy.Hooks {
 	t.Helper()

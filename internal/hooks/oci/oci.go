@@ -70,8 +70,7 @@ func Load(dirs []string) ([]Definition, error) {
 			errs = append(errs, fmt.Errorf("hook definitions: %w", err))
 		}
 		for _, e := range entries {
-			// What a symlink leads to must exist to mask.
-			if _, err := os.Stat(filepath.Join(dir, e.Name())); err == nil && strings.HasSuffix(e.Name(), suffix) {
+			if strings.HasSuffix(e.Name(), suffix) && masks(filepath.Join(dir, e.Name())) {
 				sources[e.Name()] = i
 			}
 		}
@@ -86,6 +85,16 @@ func Load(dirs []string) ([]Definition, error) {
 		defs = append(defs, *d)
 	}
 	return defs, errors.Join(errs...)
+}
+
+// masks tells whether a name counts as a definition. What a symlink leads to
+// must exist, unless somebody else may have taken it away.
+func masks(path string) bool {
+	if _, err := os.Stat(path); err == nil {
+		return true
+	}
+	_, err := disk.TrustedMode(path)
+	return errors.Is(err, failure.ErrRefused)
 }
 
 // entriesOf lists a directory that only its caller can have filled.

@@ -11,6 +11,7 @@ import (
 
 	"stretcher/internal/disk"
 	"stretcher/internal/hooks"
+	"stretcher/internal/text/failure"
 )
 
 func must(t *testing.T, err error) {
@@ -178,6 +179,23 @@ func TestLoadReportsEachBadFile(t *testing.T) {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in %v", want, err)
 		}
+	}
+}
+
+// TestLoadKeepsWhatWasTakenAway: a symlink to nothing is ignored, but not one to
+// what somebody else may have taken away.
+func TestLoadKeepsWhatWasTakenAway(t *testing.T) {
+	top := t.TempDir()
+	dir, open := filepath.Join(top, "oci"), filepath.Join(top, "open")
+	must(t, os.Mkdir(dir, 0o755))
+	must(t, os.Mkdir(open, 0o755))
+	must(t, os.Symlink("../open/gone.json", filepath.Join(dir, "one.json")))
+	if defs, err := Load([]string{dir}); len(defs) > 0 || err != nil {
+		t.Errorf("nobody can have taken it away: %v, %v", defs, err)
+	}
+	must(t, os.Chmod(open, 0o777))
+	if defs, err := Load([]string{dir}); len(defs) > 0 || !errors.Is(err, failure.ErrRefused) {
+		t.Errorf("others may have taken it away: %v, %v", defs, err)
 	}
 }
 

@@ -112,6 +112,16 @@ func (o Options) inDir(dir string, names hooks.Names) (found []hooks.Hook, err e
 	return found, nil
 }
 
+// Exposed tells whether others may write a directory, or may have taken it
+// away.
+func Exposed(dir string) bool {
+	open, err := disk.OpenTrustedDir(dir)
+	if err == nil {
+		_ = open.Close()
+	}
+	return errors.Is(err, failure.ErrRefused)
+}
+
 // look judges a hook. That of a pod is a symlink: while the pod is installed
 // again, a look may be on its way in what is just removed, and the next is not.
 func look(path string) (fs.FileMode, error) {
