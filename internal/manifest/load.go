@@ -138,27 +138,33 @@ func (l *Loader) lookup(name string) (string, bool) {
 // it may have one in each line.
 const maxTold = 50
 
-// warn tells of warnings, or makes problems of them.
+// warn tells of warnings, or makes problems of them. Of those that are told
+// there are maxTold at most; a problem is never left out for them.
 func (l *Loader) warn(url string, warnings []*yamldoc.Problem) (problems []*yamldoc.Problem) {
-	for i, w := range warnings {
+	told, untold := 0, 0
+	more := l.Warn // tells that there are others
+	for _, w := range warnings {
 		tell := l.Warn
 		if w.Idle && l.Idle != nil {
 			tell = l.Idle
-		}
-		if i == maxTold && tell != nil {
-			tell(fmt.Sprintf("manifest %q: %d more warnings", url, len(warnings)-i))
-			break
 		}
 		text := w.Message
 		if w.Hint != "" {
 			text += ", " + w.Hint
 		}
 		p := &yamldoc.Problem{Line: w.Line, Key: w.Key, Value: w.Value, Message: text}
-		if tell == nil {
+		switch {
+		case tell == nil:
 			problems = append(problems, p)
-		} else {
+		case told < maxTold:
+			told++
 			tell(fmt.Sprintf("manifest %q: %s", url, p))
+		default:
+			untold, more = untold+1, tell
 		}
+	}
+	if untold > 0 {
+		more(fmt.Sprintf("manifest %q: %d more warnings", url, untold))
 	}
 	return problems
 }

@@ -234,3 +234,18 @@ func TestManyProblems(t *testing.T) {
 		}
 	}
 }
+
+// TestMistakeBehindManyWarnings: check is not led past a mistyped key by what
+// changes nothing.
+func TestMistakeBehindManyWarnings(t *testing.T) {
+	for _, idle := range []int{0, 1, maxTold - 1, maxTold, maxTold + 1, 2 * maxTold} {
+		doc := "name: app\nexcludes:\n" + strings.Repeat(" - \n", idle) + " - a\nexclude: [b]\n"
+		told := 0
+		l, _, _, _ := loader(served{"file:///m": doc}, &policy.Policy{}, nil)
+		l.Warn, l.Idle = nil, func(string) { told++ }
+		_, err := l.Load(t.Context(), "file:///m")
+		if err == nil || !strings.Contains(err.Error(), "exclude: ") || told != min(idle, maxTold+1) {
+			t.Errorf("behind %d: %d told, error = %v", idle, told, err)
+		}
+	}
+}
