@@ -109,9 +109,16 @@ func root(rnd *rand.Rand) node {
 
 func randomSource(rnd *rand.Rand) []node {
 	tree := grow(rnd, []node{root(rnd)}, "", 0, false)
+	var dirs []string
+	for _, n := range tree {
+		if n.mode.IsDir() {
+			dirs = append(dirs, n.path)
+		}
+	}
 	for _, n := range tree {
 		if n.mode.IsRegular() && rnd.IntN(8) == 0 {
-			n.path, n.hard = n.path+"~", n.path
+			_, name := confined.Split(n.path)
+			n.path, n.hard = confined.Join(pick(rnd, dirs...), name+"~"), n.path
 			if !slices.ContainsFunc(tree, func(o node) bool { return o.path == n.path }) {
 				tree = append(tree, n)
 			}

@@ -27,6 +27,7 @@ type Stage struct {
 	to, dir *os.Root
 	opened  bool
 	dest    *confined.Walk // nil: nothing there
+	olds    *confined.Walk // of dest too, for what hard links lead to
 	out     *confined.Walk // nil: nothing is written
 	always  []string
 	differs map[string]bool // has dest's size, but not its content
@@ -57,8 +58,9 @@ func (s *Stage) Differs(path string, st *unix.Stat_t) bool {
 // Close gives back what the stage holds open. What it wrote stays.
 func (s *Stage) Close() error {
 	s.dest.Close()
+	s.olds.Close()
 	s.out.Close()
-	s.dest, s.out = nil, nil
+	s.dest, s.olds, s.out = nil, nil, nil
 	return nil
 }
 
@@ -76,7 +78,10 @@ func (s *Stage) open() error {
 	if s.to == nil {
 		return nil
 	}
-	if s.dest, err = confined.NewWalk(s.to); err != nil {
+	if s.dest, err = confined.NewWalk(s.to); err == nil {
+		s.olds, err = confined.NewWalk(s.to)
+	}
+	if err != nil {
 		return fmt.Errorf("open dest: %w", err)
 	}
 	return nil
@@ -246,12 +251,12 @@ func (s *Stage) Link(e archive.Entry, old string) error {
 
 // link writes e, unless dest has a file at that has the content of old.
 func (s *Stage) link(e *archive.Entry, old string, at *spot, v verdict) error {
-	if s.out == nil && v == isWritten {
+	if s.out == nil && (v == isWritten || s.differs[old]) {
 		s.differ(e.Path)
 		return nil
 	}
 	src, staged, err := s.source(old)
-	if s.out == nil && (confined.IsMissing(err) || s.differs[old]) {
+	if s.out == nil && confined.IsMissing(err) {
 		s.differ(e.Path)
 		return nil
 	}
@@ -259,7 +264,7 @@ func (s *Stage) link(e *archive.Entry, old string, at *spot, v verdict) error {
 		return fmt.Errorf("hard link target %q: %w", old, err)
 	}
 	defer src.Close()
-	if err := s.digest.read(src, staged || s.opts.Quick); err != nil {
+	if err := s.digest.read(src, e.Size, staged || s.opts.Quick); err != nil {
 		return fmt.Errorf("hard link target %q %w", old, err)
 	}
 	if v == isCompared {
@@ -274,7 +279,7 @@ func (s *Stage) link(e *archive.Entry, old string, at *spot, v verdict) error {
 
 // source opens a file of the archive where its content is: staged, or else in
 // dest, which it then was found equal to. When nothing is written, it may be
-// nowhere.
+// nowhere. Its walk is not the one that look has a directory open by.
 func (s *Stage) source(path string) (f *os.File, staged bool, err error) {
 	dir, name := confined.Split(path)
 	if s.out != nil {
@@ -285,7 +290,7 @@ func (s *Stage) source(path string) (f *os.File, staged bool, err error) {
 			}
 		}
 	}
-	fd, err := s.dest.Lookup(dir)
+	fd, err := s.olds.Lookup(dir)
 	if err != nil {
 		return nil, false, err
 	}

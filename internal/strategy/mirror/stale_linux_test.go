@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -70,6 +71,11 @@ func TestKnown(t *testing.T) {
 		{"a link's file", "a=x b==a", "a=y b==a", "change a (content), change b (content)"},
 		{"a link itself", "a=x b=y", "a=x b==a", "change b (content)"},
 		{"a link that is new", "a=x", "a=y b==a", "change a (content), add b"},
+		{"a link to an empty file", "a=", "a= b==a", "add b"},
+		{"a link elsewhere", "a/ a/x=x b/ b/y==a/x", "a/ a/x=x b/ b/y==a/x", ""},
+		{"a link elsewhere and its file", "a/ a/x=x b/ b/y==a/x", "a/ a/x=y b/ b/y==a/x",
+			"change a/x (content), change b/y (content)"},
+		{"a link elsewhere itself", "a/ a/x=x a/y=x b/ b/y=y", "a/ a/x=x a/y=x b/ b/y==a/x", "change b/y (content)"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			top := tempDir(t)
@@ -78,14 +84,49 @@ func TestKnown(t *testing.T) {
 			if got := deployKnown(t, top, x.second, known, Options{}); got != x.changes {
 				t.Errorf("known: %s, want %s", got, x.changes)
 			}
-			same(t, filepath.Join(top, "dest"), parse(t, strings.ReplaceAll(x.second, "b==a", "b="+string(x.second[2]))))
+			same(t, filepath.Join(top, "dest"), parse(t, unlinked(x.second)))
 			deployKnown(t, top, x.first, known, Options{})
-			links := strings.Contains(x.first+x.second, "==")
-			if got := deployKnown(t, top, x.second, nil, Options{}); got != x.changes && !links {
+			if got := deployKnown(t, top, x.second, nil, Options{}); got != x.changes {
 				t.Errorf("not known: %s, want %s", got, x.changes)
 			}
 		})
 	}
+}
+
+// TestLinksAreClosed: a stage that writes nothing keeps open no file that a hard
+// link leads to.
+func TestLinksAreClosed(t *testing.T) {
+	top := tempDir(t)
+	plant(t, top+"/dest", parse(t, "a=x b=x c=x d=x"))
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which closes what is forgotten
+	before := descriptors(t)
+	opts := Options{}
+	_, err := scan(t, tarball(t, parse(t, "a=y b==a c==a d==a")), top+"/dest", "", &opts)
+	check(t, err)
+	if after := descriptors(t); after > before+1 { // the root of dest
+		t.Errorf("%d files are open, and %d were before", after, before)
+	}
+}
+
+func descriptors(t testing.TB) int {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	check(t, err)
+	return len(list)
+}
+
+// unlinked is a tree whose hard links are files of their own.
+func unlinked(words string) string {
+	data := map[string]string{}
+	list := strings.Fields(words)
+	for i, w := range list {
+		if path, old, ok := strings.Cut(w, "=="); ok {
+			list[i] = path + "=" + data[old]
+		} else if path, text, ok := strings.Cut(w, "="); ok {
+			data[path] = text
+		}
+	}
+	return strings.Join(list, " ")
 }
 
 // TestKnownIsNotRead deploys twice: the second time nothing of dest is opened,
