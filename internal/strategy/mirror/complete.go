@@ -22,7 +22,9 @@ func (a *application) finished(fd int, name string, e *archive.Entry) error {
 		err = a.special(fd, name, e)
 	}
 	if err == nil && a.acl != nil {
-		err = a.acl.InheritAt(fd, name)
+		if err = a.acl.InheritAt(fd, name); err == nil {
+			err = a.note(fd, name, e)
+		}
 	}
 	switch {
 	case errors.Is(err, ErrStale):

@@ -121,6 +121,7 @@ func overlay(t testing.TB, lower string) string {
 // from where it stands.
 func private(t testing.TB, dir string) {
 	t.Helper()
+	check(t, os.RemoveAll(dir))
 	check(t, os.Mkdir(dir, 0o700))
 	f, err := os.Open(dir)
 	check(t, err)
