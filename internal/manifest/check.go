@@ -94,11 +94,17 @@ func parse(doc *yamldoc.Document, rules Rules, alone bool) (m *Manifest, warning
 }
 
 // explain gives problems the hint of a warning about something below their key.
+// It does so for those alone that may be told: there may be thousands of both.
 func explain(problems, warnings []*yamldoc.Problem) {
-	for _, p := range problems {
+	for _, p := range problems[:min(len(problems), maxTold)] {
+		if p.Hint != "" || p.Key == "" {
+			continue
+		}
+		below := p.Key + "."
 		for _, w := range warnings {
-			if p.Hint == "" && p.Key != "" && strings.HasPrefix(w.Key, p.Key+".") {
+			if w.Hint != "" && strings.HasPrefix(w.Key, below) {
 				p.Hint = w.Hint
+				break
 			}
 		}
 	}

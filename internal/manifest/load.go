@@ -36,7 +36,7 @@ type Loaded struct {
 	URL  string // redacted
 	// Repository is the directory that holds a manifest which is in a file of
 	// this host: what its hooks name before the archive is there is in it.
-	// "" = there is none.
+	// "" = there is none, as where it comes by a pipe.
 	Repository string
 }
 
@@ -212,5 +212,9 @@ func repository(url string) string {
 	if err != nil || u.Scheme != "file" {
 		return ""
 	}
-	return filepath.Dir(u.Path)
+	dir := filepath.Dir(u.Path)
+	if ofProcess, _ := filepath.Match("/proc/*/fd", dir); ofProcess || dir == "/dev" || dir == "/dev/fd" {
+		return "" // it comes by a pipe, and nothing lies beside it
+	}
+	return dir
 }

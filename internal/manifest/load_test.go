@@ -11,6 +11,7 @@ import (
 
 	"stretcher/internal/policy"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/yamldoc"
 )
 
 // served are the bytes that a test loader finds, by URL; "-> URL" redirects.
@@ -208,6 +209,30 @@ func TestErrorsNameNoSecretOfTheURL(t *testing.T) {
 	}
 }
 
+// TestRepository: a manifest that comes by a pipe has nothing beside it.
+func TestRepository(t *testing.T) {
+	for url, want := range map[string]string{
+		"file:///srv/app/app.yml": "/srv/app", "file:///dev/shm/app.yml": "/dev/shm", "file:///dev/fd/../shm/m": "/dev/shm",
+		"file:///proc/self/fd/../../../srv/m": "/srv",
+
+		"file:///dev/stdin": "", "file:///dev/fd/63": "", "file:///dev//fd/63": "", "file:///proc/self/fd/3": "",
+		"file:///proc/12/fd/3": "", "https://a/dir/app.yml": "", "s3://bucket/dir/app.yml": "",
+	} {
+		if got := repository(url); got != want {
+			t.Errorf("%s: %q, want %q", url, got, want)
+		}
+	}
+	doc := "name: a\nhooks:\n  pre_pack: [{path: bin/hook}]\n"
+	l, _, _, _ := loader(served{"file:///dev/stdin": doc, "file:///m": doc}, &policy.Policy{}, nil)
+	_, err := l.Load(t.Context(), "file:///dev/stdin")
+	if err == nil || !strings.Contains(err.Error(), "hooks.pre_pack[0].path") {
+		t.Errorf("by a pipe: %v", err)
+	}
+	if _, err := l.Load(t.Context(), "file:///m"); err != nil {
+		t.Errorf("in a file: %v", err)
+	}
+}
+
 // TestManyProblems: a manifest with a mistake in each line says some of them.
 func TestManyProblems(t *testing.T) {
 	var wrong, unknown, doubts strings.Builder
@@ -246,6 +271,25 @@ func TestMistakeBehindManyWarnings(t *testing.T) {
 		_, err := l.Load(t.Context(), "file:///m")
 		if err == nil || !strings.Contains(err.Error(), "exclude: ") || told != min(idle, maxTold+1) {
 			t.Errorf("behind %d: %d told, error = %v", idle, told, err)
+		}
+	}
+}
+
+// TestExplainsWhatIsTold: hints are looked for among all warnings, but not for
+// each of thousands of problems.
+func TestExplainsWhatIsTold(t *testing.T) {
+	var problems, warnings []*yamldoc.Problem
+	for i := range 2 * maxTold {
+		key := fmt.Sprintf("commands.pre[%d]", i)
+		problems = append(problems, &yamldoc.Problem{Key: key})
+		for name, hint := range map[string]string{".x": "y", ".z": ""} {
+			warnings = append(warnings, &yamldoc.Problem{Key: key + name, Hint: hint})
+		}
+	}
+	explain(problems, warnings)
+	for i, p := range problems {
+		if (p.Hint == "y") != (i < maxTold) {
+			t.Errorf("problem %d: hint %q", i, p.Hint)
 		}
 	}
 }
