@@ -13,11 +13,21 @@ import (
 // isPipe tells whether a path names a pipe that this process was started with,
 // as /dev/stdin and the /dev/fd/63 of a shell's <(command) do.
 func isPipe(path string) bool {
-	if path != "/dev/stdin" && !strings.HasPrefix(path, "/dev/fd/") && !strings.HasPrefix(path, "/proc/self/fd/") {
+	if path != "/dev/stdin" && !isDescriptor(path) {
 		return false
 	}
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().Type() == fs.ModeNamedPipe
+}
+
+// isDescriptor tells whether a path is the name of a descriptor of this process.
+// A number follows, not a way that leads elsewhere.
+func isDescriptor(path string) bool {
+	number, ok := strings.CutPrefix(path, "/dev/fd/")
+	if !ok {
+		number, ok = strings.CutPrefix(path, "/proc/self/fd/")
+	}
+	return ok && number != "" && strings.Trim(number, "0123456789") == ""
 }
 
 // openPipe opens a pipe. It has no size and no version, and is read once.
