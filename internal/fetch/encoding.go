@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"bufio"
+	"compress/flate"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -63,7 +64,8 @@ func (u *unzipped) Read(p []byte) (int, error) {
 
 // damaged makes an error of the data final: another attempt brings the same.
 func damaged(err error) error {
-	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) {
+	corrupt := flate.CorruptInputError(0)
+	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || errors.As(err, &corrupt) {
 		return transfer.Final(fmt.Errorf("Content-Encoding gzip: %w", err))
 	}
 	return err

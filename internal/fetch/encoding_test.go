@@ -51,6 +51,7 @@ func TestEncodedDocument(t *testing.T) {
 	const limit = 1000
 	broken := gzipped(t, strings.Repeat("x", 100))
 	broken[len(broken)-8] ^= 1
+	noDeflate := append(gzipped(t, "")[:10], 0xff, 0xff, 0xff) // behind the header a block of no kind
 	for _, tc := range []struct {
 		name, encoding string
 		body           []byte
@@ -67,12 +68,17 @@ func TestEncodedDocument(t *testing.T) {
 		{"bomb", "gzip", gzipped(t, strings.Repeat("x", 1<<20)), "", "too large"},
 		{"endless members", "gzip", bytes.Repeat(gzipped(t, ""), 10_000), "", "too large as it is sent"},
 		{"damaged", "gzip", broken, "", "Content-Encoding gzip: gzip: invalid checksum"},
+		{"no deflate data", "gzip", noDeflate, "", "Content-Encoding gzip: flate: corrupt input"},
+		{"no header of the next member", "gzip", append(gzipped(t, "hello"), "\x1f\x8b\xff and what is none"...), "",
+			"Content-Encoding gzip: gzip: invalid header"},
 		{"unknown", "br", []byte("hello"), "", `is sent with Content-Encoding "br"`},
 		{"two", "gzip, br", []byte("hello"), "", `is sent with Content-Encoding "gzip, br"`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			url, requests := encoded(t, tc.encoding, tc.body)
-			got, err := newBench(t).Document(t.Context(), url, limit, func(string) error { return nil })
+			b := newBench(t)
+			b.Transfer.Retries = 2 // there is no use in them
+			got, err := b.Document(t.Context(), url, limit, func(string) error { return nil })
 			if string(got) != tc.want || (err == nil) != (tc.fails == "") ||
 				err != nil && !strings.Contains(err.Error(), tc.fails) {
 				t.Errorf("%d bytes, %v; want %q", len(got), err, tc.fails)
