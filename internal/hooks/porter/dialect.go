@@ -198,7 +198,7 @@ func (d *Dialect) contain(
 	if err != nil {
 		return failed, fmt.Errorf("dockerfile: %w", err)
 	}
-	buildDir, err := from.context(e.dockerfile())
+	buildDir, err := from.context(ctx, e.dockerfile())
 	if err != nil {
 		return failed, fmt.Errorf("dockerfile: %w", err)
 	}

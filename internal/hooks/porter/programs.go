@@ -1,6 +1,7 @@
 package porter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -106,13 +107,20 @@ func (o origin) file(name string) (string, fs.FileMode, error) {
 // context is the directory of a dockerfile as it is named: a dockerfile may be
 // a link to a shared one, and still belongs to the hook beside it. What an
 // image is built from runs as well, so that all of it is judged.
-func (o origin) context(dockerfile string) (string, error) {
+func (o origin) context(ctx context.Context, dockerfile string) (string, error) {
 	named := filepath.Join(o.dir, filepath.Dir(dockerfile))
 	dir, err := filepath.EvalSymlinks(named)
 	if err != nil || !o.judge {
 		return dir, err
 	}
+	if dir == "/" {
+		hint := "put the manifest and its dockerfiles into a directory of their own"
+		return "", failure.Hinted(hint, fmt.Errorf("%q would be built from all of %q", dockerfile, dir))
+	}
 	return dir, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if err != nil {
 			return err
 		}
