@@ -53,6 +53,13 @@ func DefaultACL(dir int) (ACL, error) {
 	}
 }
 
+// HasACL tells whether an open file or directory has an ACL beside its mode, or
+// nobody knows.
+func HasACL(fd int) bool {
+	_, err := unix.Fgetxattr(fd, accessACL, nil)
+	return !errors.Is(err, unix.ENODATA) && !noACLs(err)
+}
+
 // noACLs tells that a file system knows none.
 func noACLs(err error) bool { return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) }
 
@@ -78,8 +85,12 @@ func setACL(dir int, name string, acl ACL) error {
 	if acl != nil {
 		return unix.Fsetxattr(dir, name, acl, 0)
 	}
-	if _, err := unix.Fgetxattr(dir, name, nil); err != nil {
-		return nil // there is none, or no file system that knows any
+	_, err := unix.Fgetxattr(dir, name, nil)
+	switch {
+	case errors.Is(err, unix.ENODATA) || noACLs(err):
+		return nil
+	case err != nil:
+		return err
 	}
 	return unix.Fremovexattr(dir, name)
 }

@@ -40,6 +40,8 @@ func TestInherit(t *testing.T) {
 			acl := anACL(named)
 			if err := unix.Setxattr(made, defaultACL, acl, 0); errors.Is(err, unix.EOPNOTSUPP) {
 				t.Skip("no ACLs here")
+			} else {
+				must(t, err)
 			}
 			for _, place := range []string{made, top} {
 				must(t, os.WriteFile(filepath.Join(place, "f"), nil, 0o600))
@@ -63,6 +65,21 @@ func TestInherit(t *testing.T) {
 				t.Errorf("without an ACL there is %q", got)
 			}
 		}
+	}
+}
+
+// TestUnknownACL: that nobody can tell whether there is an ACL does not mean that
+// there is none.
+func TestUnknownACL(t *testing.T) {
+	const closed = -1
+	if err := setACL(closed, accessACL, nil); !errors.Is(err, unix.EBADF) {
+		t.Errorf("removing an ACL: %v", err)
+	}
+	if !HasACL(closed) {
+		t.Error("there is no ACL")
+	}
+	if HasACL(dirAt(t, t.TempDir())) {
+		t.Error("a new directory has an ACL")
 	}
 }
 

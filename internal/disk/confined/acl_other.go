@@ -9,6 +9,9 @@ type ACL []byte
 // DefaultACL is none.
 func DefaultACL(int) (ACL, error) { return nil, nil }
 
+// HasACL tells that there is none.
+func HasACL(int) bool { return false }
+
 // Inherit changes nothing.
 func (ACL) Inherit(int) error { return nil }
 
