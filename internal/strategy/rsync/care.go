@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -67,7 +68,7 @@ func (r *rsync) careFor(ctx context.Context, s *strategy.Staged) (care, error) {
 		return care{}, err
 	}
 	c := r.judge(ctx, entries, quick)
-	if c.option == "" && isNew && len(quick.Changes()) == 0 {
+	if c.option == "" && isNew && quick != nil && len(quick.Changes()) == 0 {
 		r.t.Log.Warn("the archive is another one than before, but rsync will find nothing to change: " +
 			"it compares sizes and times; if dest is old, use sync_strategy native, which compares content")
 	}
@@ -77,8 +78,8 @@ func (r *rsync) careFor(ctx context.Context, s *strategy.Staged) (care, error) {
 	return c, err
 }
 
-// quick is what rsync would do by sizes and times. One that can't be made is
-// empty: what rsync makes of such a dest, it says itself.
+// quick is what rsync would do by sizes and times; nil if nobody knows. What
+// rsync makes of such a dest, it says itself.
 func (r *rsync) quick(ctx context.Context, entries []archive.Entry, list []byte) (*mirror.Plan, error) {
 	excludes, err := staging.Excludes(&r.t, list)
 	if err != nil {
@@ -88,14 +89,17 @@ func (r *rsync) quick(ctx context.Context, entries []archive.Entry, list []byte)
 	plan, err := mirror.Compare(ctx, entries, preview.PlaceOf(r.t.Dest), opts)
 	if err != nil {
 		r.t.Log.Warn(err.Error())
-		plan = &mirror.Plan{}
+		plan = nil
 	}
 	return plan, context.Cause(ctx)
 }
 
 // judge chooses the option.
 func (r *rsync) judge(ctx context.Context, entries []archive.Entry, quick *mirror.Plan) care {
-	if os.Geteuid() == 0 {
+	switch root := os.Geteuid() == 0; {
+	case root && quick == nil:
+		return care{option: anew, why: "dest can't be compared: all files are written anew"}
+	case root:
 		path := quick.Unsafe()
 		if path == "" {
 			path = strangers(r.t.Dest.Dir.Root(), entries)
@@ -137,30 +141,49 @@ func oneTime(entries []archive.Entry) bool {
 
 // writers says who, beside root, may put something in the place of a file.
 type writers struct {
-	one  uint32 // the only one, if it is not 0
-	many bool
+	uids  []uint32 // those that a directory belongs to
+	group bool     // a group, or who an ACL names
+	all   bool     // everybody
+	hands bool     // a directory that is made here gets an ACL
 }
 
-// with adds those who may write a directory.
-func (w writers) with(uid, gid uint32, mode fs.FileMode) writers {
-	if mode&0o002 != 0 || mode&0o020 != 0 && gid != 0 {
-		w.many = true
-	}
-	if uid != 0 {
-		w.many = w.many || w.one != 0 && w.one != uid
-		w.one = uid
+// with adds those who may write a directory. Where it has an ACL, what the
+// mode says of the group is the most that the ACL gives to anybody.
+func (w writers) with(uid, gid uint32, mode fs.FileMode, acl bool) writers {
+	w.all = w.all || mode&0o002 != 0
+	w.group = w.group || mode&0o020 != 0 && (gid != 0 || acl)
+	if uid != 0 && !slices.Contains(w.uids, uid) {
+		w.uids = append(slices.Clip(w.uids), uid)
 	}
 	return w
+}
+
+// within adds those who may write the directory e of the tree, as it is in dest
+// and as it will be.
+func (w writers) within(walk *confined.Walk, e *archive.Entry) writers {
+	var st unix.Stat_t
+	fd, err := walk.Lookup(e.Path)
+	if err == nil {
+		err = unix.Fstat(fd, &st)
+	}
+	switch {
+	case err == nil:
+		acl := confined.HasACL(fd)
+		inherited, err := confined.DefaultACL(fd)
+		w.hands = err != nil || inherited != nil
+		return w.with(e.UID, e.GID, e.Mode, acl).with(st.Uid, st.Gid, confined.FileMode(&st), acl)
+	case !confined.IsMissing(err):
+		w.all = true // nobody knows
+	}
+	return w.with(e.UID, e.GID, e.Mode, w.hands)
 }
 
 // mayForge tells whether one of them gains by having a file of his own in the
 // place of e, when root gives it e's owner and mode.
 func (w writers) mayForge(e *archive.Entry) bool {
 	special := e.Mode&(fs.ModeSetuid|fs.ModeSetgid) != 0
-	if w.many {
-		return special || e.UID == 0
-	}
-	return w.one != 0 && (w.one != e.UID || e.Mode&fs.ModeSetgid != 0)
+	another := func(uid uint32) bool { return uid != e.UID || e.Mode&fs.ModeSetgid != 0 }
+	return w.all || w.group && (special || e.UID == 0) || slices.ContainsFunc(w.uids, another)
 }
 
 // strangers gives a regular file of the tree in whose place somebody may put
@@ -172,28 +195,16 @@ func strangers(dest *os.Root, entries []archive.Entry) string {
 		return "."
 	}
 	defer walk.Close()
-	var st unix.Stat_t
-	if unix.Fstat(walk.Root(), &st) != nil {
-		return "."
-	}
-	root := &entries[0]
-	dirs := map[string]writers{
-		"": writers{}.with(root.UID, root.GID, root.Mode).with(st.Uid, st.Gid, confined.FileMode(&st)),
-	}
+	dirs := map[string]writers{"": writers{}.within(walk, &entries[0])}
 	for i := range entries[1:] {
 		e := &entries[i+1]
-		dir, name := confined.Split(e.Path)
+		dir, _ := confined.Split(e.Path)
 		w := dirs[dir]
 		switch {
 		case e.Mode.IsRegular() && w.mayForge(e):
 			return e.Path
 		case e.Mode.IsDir():
-			w = w.with(e.UID, e.GID, e.Mode)
-			fd, err := walk.Lookup(dir)
-			if err == nil && confined.Lstat(fd, name, &st) == nil && confined.FileType(&st) == fs.ModeDir {
-				w = w.with(st.Uid, st.Gid, confined.FileMode(&st))
-			}
-			dirs[e.Path] = w
+			dirs[e.Path] = w.within(walk, e)
 		}
 	}
 	return ""

@@ -3,7 +3,10 @@ package rsync
 import (
 	"archive/tar"
 	"context"
+	"encoding/binary"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"stretcher/internal/archive"
 	"stretcher/internal/strategy"
 	"stretcher/internal/strategy/strategytest"
 	"stretcher/internal/testparts"
@@ -77,12 +81,25 @@ func TestNeverBlessed(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("takes root")
 	}
-	helper := file{"bin/helper", 0o4755, 0, 0, 1}
+	const owner = stranger + 1
+	helper, other := file{"bin/helper", 0o4755, 0, 0, 1}, file{"bin/helper", 0o755, owner, owner, 1}
+	right := func(bin string) error { return os.Chown(bin+"/helper", owner, owner) }
 	for name, x := range map[string]struct {
 		dir    file
 		helper file
 		plant  func(bin string) error
 	}{
+		// The planted file is not there yet when dest is looked at.
+		"directory of somebody else": {file{"bin/", 0o755, stranger, stranger, 0}, other, right},
+		"and of a group":             {file{"bin/", 0o775, stranger, stranger, 0}, other, right},
+		"and of all":                 {file{"bin/", 0o777, owner, owner, 0}, other, right},
+		"directory that was somebody else's": {file{"bin/", 0o755, owner, owner, 0}, other, func(bin string) error {
+			return errors.Join(right(bin), os.Chown(bin, stranger, stranger))
+		}},
+		"directory with an ACL": {file{"bin/", 0o775, 0, 0, 0}, helper, func(bin string) error {
+			return errors.Join(os.Chown(bin+"/helper", 0, 0), os.Chmod(bin+"/helper", 0o755|os.ModeSetuid),
+				letIn(bin, "access"), os.Chmod(bin, 0o775))
+		}},
 		"setuid in his directory": {file{"bin/", 0o755, stranger, stranger, 0}, helper, nil},
 		"owner in his directory":  {file{"bin/", 0o755, stranger, stranger, 0}, file{"bin/helper", 0o755, 0, 0, 1}, nil},
 		"directory of all":        {file{"bin/", 0o777, 0, 0, 0}, helper, nil},
@@ -94,6 +111,7 @@ func TestNeverBlessed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := strategytest.NewWorld(t, strategytest.Case{Definition: Definition(), Keeps: strategy.Archive})
+			must(t, os.MkdirAll(w.Dest, 0o755))
 			bin := filepath.Join(w.Dest, "bin")
 			must(t, os.MkdirAll(bin, 0o755))
 			planted := filepath.Join(bin, "helper")
@@ -116,7 +134,7 @@ func TestNeverBlessed(t *testing.T) {
 			must(t, err)
 			var st unix.Stat_t
 			must(t, unix.Lstat(planted, &st))
-			if string(data) != "good" || st.Uid != 0 || int64(st.Mode&0o7777) != x.helper.mode {
+			if string(data) != "good" || int(st.Uid) != x.helper.owner || int64(st.Mode&0o7777) != x.helper.mode {
 				t.Errorf("%q of %d, mode %o", data, st.Uid, st.Mode&0o7777)
 			}
 			// Nothing temporary is left in dest.
@@ -124,6 +142,70 @@ func TestNeverBlessed(t *testing.T) {
 				t.Errorf("left: %q", left)
 			}
 		})
+	}
+}
+
+// letIn gives a directory an ACL by which a stranger may write.
+func letIn(dir, kind string) error {
+	const none = ^uint32(0)
+	acl := binary.LittleEndian.AppendUint32(nil, 2)
+	for _, e := range [][3]uint32{{1, 7, none}, {2, 7, stranger}, {4, 5, none}, {16, 7, none}, {32, 5, none}} {
+		acl = binary.LittleEndian.AppendUint16(acl, uint16(e[0]))
+		acl = binary.LittleEndian.AppendUint16(acl, uint16(e[1]))
+		acl = binary.LittleEndian.AppendUint32(acl, e[2])
+	}
+	return unix.Setxattr(dir, "system.posix_acl_"+kind, acl, 0)
+}
+
+// TestStrangersByInheritance: a directory that is new has the ACL that the one
+// above it hands on.
+func TestStrangersByInheritance(t *testing.T) {
+	for _, kind := range []string{"", "access", "default"} {
+		dest, err := os.OpenRoot(t.TempDir())
+		must(t, err)
+		defer dest.Close()
+		if kind != "" {
+			if err := letIn(dest.Name(), kind); errors.Is(err, unix.EOPNOTSUPP) {
+				t.Skip("no ACLs here")
+			} else {
+				must(t, err)
+			}
+		}
+		must(t, os.Chmod(dest.Name(), 0o755))
+		got := strangers(dest, []archive.Entry{
+			{Mode: fs.ModeDir | 0o755}, {Path: "bin", Mode: fs.ModeDir | 0o775}, {Path: "bin/f", Mode: 0o755},
+		})
+		if want := map[string]string{"default": "bin/f"}[kind]; got != want && os.Geteuid() == 0 {
+			t.Errorf("%q: got %q, want %q", kind, got, want)
+		}
+	}
+}
+
+// TestUnknownDest: of a dest that can't be compared, nothing is kept.
+func TestUnknownDest(t *testing.T) {
+	testparts.Need(t, "rsync")
+	if os.Geteuid() != 0 {
+		t.Skip("takes root")
+	}
+	w := strategytest.NewWorld(t, strategytest.Case{Definition: Definition(), Keeps: strategy.Archive})
+	planted := filepath.Join(w.Dest, "helper")
+	must(t, os.MkdirAll(filepath.Join(w.Dest, "file/kept"), 0o755))
+	must(t, os.WriteFile(planted, []byte("evil"), 0o755))
+	must(t, os.Chtimes(planted, time.Time{}, time.Unix(499162501, 0)))
+	must(t, os.Chown(planted, stranger, stranger))
+	archive := packed(t, file{"./", 0o755, 0, 0, 0}, file{"file", 0o644, 0, 0, 0}, file{"helper", 0o4755, 0, 0, 1})
+	s := w.New(archive, func(target *strategy.Target) { target.Excludes = []string{"kept"} })
+	must(t, s.Check())
+	staged, err := s.Stage(context.Background(), archive)
+	must(t, err)
+	defer staged.Close()
+	err = s.Sync(context.Background(), &staged) // rsync can't put the file either
+	log := strings.Join(w.Log.Lines, "\n")
+	if !strings.Contains(log, "--ignore-times") || strings.Contains(log, "nothing to change") {
+		t.Errorf("error %v, log:\n%s", err, log)
+	}
+	if data, err := os.ReadFile(planted); err != nil || string(data) != "good" {
+		t.Errorf("%q, %v", data, err)
 	}
 }
 
