@@ -10,8 +10,8 @@
 // entries, name length or depth, counted as they are read and not as headers
 // claim.
 //
-// Of this module it may import gunzip and disk/confined alone. It knows nothing of manifests,
-// checksums or destinations.
+// Of this module it may import gunzip and members below it, disk/confined and
+// text/*. It knows nothing of manifests, checksums or destinations.
 package archive
 
 import (

@@ -46,8 +46,8 @@ type Runner struct {
 //
 // When a required hook fails, or one that is refused, the rest of the point does
 // not run and the error names the hook; the other members of its group run to
-// their end. Failures of other hooks are logged and recorded only. When ctx ends, so does Run,
-// with ctx's cause. When Run returns, no process of a hook is left.
+// their end. Failures of other hooks are logged and recorded only. When ctx ends,
+// so does Run, with ctx's cause. When Run returns, no process of a hook is left.
 func (r *Runner) Run(ctx context.Context, p Point, hooks []Hook, stepFailed bool) error {
 	for _, g := range groups(hooks, stepFailed) {
 		for _, h := range g.skipped {

@@ -8,8 +8,7 @@
 // with launch scripts of its own.
 //
 // It imports the engine, and disk for open directories, and knows no other
-// dialect. The files that hooks are
-// told of go into a directory of the caller's.
+// dialect. The files that hooks are told of go into a directory of the caller's.
 package p2
 
 import (

@@ -16,13 +16,13 @@ import (
 type Lists map[string][]Entry
 
 // Entry is one hook: a container (Dockerfile, or Repo with Ref), a shell
-// command (Run) or a program of the tree (Path).
+// command (Run) or a program of the archive (Path).
 type Entry struct {
-	Dockerfile   string      `yaml:"dockerfile"`    // below the tree, or below the plugin; default there: Dockerfile
+	Dockerfile   string      `yaml:"dockerfile"`    // of the archive, or of the plugin; default there: Dockerfile
 	Repo         string      `yaml:"repo"`          // URL of the plugin's git repository
 	Ref          string      `yaml:"ref"`           // its tag, branch or commit
 	Run          string      `yaml:"run"`           // a command for sh -c
-	Path         string      `yaml:"path"`          // an executable below the tree
+	Path         string      `yaml:"path"`          // an executable of the archive
 	Environment  Environment `yaml:"environment"`   // for this hook alone
 	RunCondition Condition   `yaml:"run_condition"` // of post hooks; default pass
 	Concurrent   bool        `yaml:"concurrent"`    // may run together with its concurrent neighbours

@@ -73,8 +73,7 @@ var ErrNoList = errors.New("no such hooks")
 
 // Named returns the hooks of the list name, whatever their condition: no step
 // has run that it could speak of. file is the environment of --env-file; nil is
-// none. The error is ErrNoList and says which there
-// are.
+// none. The error is ErrNoList and says which there are.
 func (d *Dialect) Named(name string, dep hooks.Deployment, file Environment) ([]hooks.Hook, error) {
 	if len(d.Lists[name]) == 0 {
 		there := "the manifest has none"

@@ -3,13 +3,14 @@
 // (https://github.com/adobe-platform/porter/blob/master/docs/detailed_design/deployment-hooks.md).
 //
 // Its words: a list is the hooks of one name, in the order they run; an entry
-// is one of them, a container (built from a dockerfile of the deployed tree,
-// or of a plugin) or a program of the host (run, path); a plugin is a git
-// repository at a ref; a step is what stands between the pre and the post
-// hooks of a name: pack, provision, promote, prune; a condition says after
-// which outcome of its step a post hook runs. A list of a point's own name runs
-// there, after porter's. A user-defined list has any other name and runs only
-// when it is asked for.
+// is one of them, a container (built from a dockerfile of the archive, or of a
+// plugin) or a program (run: a command of the host's shell; path: a file of the
+// archive); a plugin is a git repository at a ref; a step is what stands between
+// the pre and the post hooks of a name: pack, provision, promote, prune; a
+// condition says after which outcome of its step a post hook runs. A list of a
+// point's own name runs there, after porter's. A user-defined list has any other
+// name and runs only when it is asked for. Where there is no archive yet, the
+// directory that holds a manifest in a file takes its part.
 //
 // It reads no manifest: package yamldoc fills its types. Outcomes go to the
 // caller; what hooks print goes through the engine, to the log.

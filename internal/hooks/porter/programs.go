@@ -14,8 +14,8 @@ import (
 	"stretcher/internal/text/yamldoc"
 )
 
-// local is the file that an entry names in what is deployed, and the key that
-// does; "" = it needs none.
+// local is the file of the archive that an entry names, and the key that does;
+// "" = it needs none.
 func (e *Entry) local() (key, name string) {
 	switch {
 	case e.Path != "":
