@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -107,10 +108,10 @@ func TestBuildThatHangs(t *testing.T) {
 	})
 	t.Run("the engine is killed", func(t *testing.T) {
 		h := newHanging(t, "")
-		var engine int
-		h.runner.Started = func(pid int) { engine = max(engine, pid) }
+		var engine atomic.Int64
+		h.runner.Started = func(pid int) { engine.Store(max(engine.Load(), int64(pid))) }
 		ended := h.start(t, t.Context())
-		if err := syscall.Kill(engine, syscall.SIGKILL); err != nil {
+		if err := syscall.Kill(int(engine.Load()), syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 		if err := <-ended; err == nil {
