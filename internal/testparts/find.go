@@ -18,7 +18,7 @@ func Need(t testing.TB, name string) string {
 	t.Helper()
 	path := find(repoRoot(), name)
 	if path == "" {
-		missing(t, "%s is not installed; run `make test-tools`", name)
+		Missing(t, "%s is not installed; run `make test-tools`", name)
 	}
 	return path
 }
@@ -42,8 +42,8 @@ func find(root, name string) string {
 	return ""
 }
 
-// missing skips the test, or fails it where everything must be there.
-func missing(t testing.TB, format string, args ...any) {
+// Missing skips the test, or fails it where everything must be there.
+func Missing(t testing.TB, format string, args ...any) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
 		t.Fatalf(format, args...)

@@ -41,7 +41,7 @@ func Podman(t testing.TB) ContainerEngine {
 		e.Run = append(e.Run, "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
 	}
 	if out, err := e.try("info"); err != nil {
-		missing(t, "podman does not work here: %v: %s", err, out)
+		Missing(t, "podman does not work here: %v: %s", err, out)
 	}
 	t.Cleanup(func() { e.clear(t) })
 	return e

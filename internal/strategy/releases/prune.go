@@ -122,7 +122,7 @@ func (d *Dir) removeAll(ctx context.Context, ids []string, running string) (remo
 		if cause := context.Cause(ctx); cause != nil {
 			return removed, also(err, fmt.Errorf("prune releases: %w", cause))
 		}
-		if stays := d.remove(id); stays != nil {
+		if stays := d.remove(ctx, id); stays != nil {
 			err = also(err, fmt.Errorf("prune release %q: %w", id, at(d.releasesPath(), stays)))
 			continue
 		}
@@ -145,12 +145,12 @@ func also(err, more error) error {
 // remove removes a release. It loses its name first, so that it never stands
 // half under it. One that something is mounted in stays whole: whoever mounts
 // uploads below current, say, does so in a release.
-func (d *Dir) remove(id string) error {
+func (d *Dir) remove(ctx context.Context, id string) error {
 	in, err := d.openReleases()
 	if err != nil {
 		return err
 	}
-	mount, err := disk.MountIn(in, id)
+	mount, err := disk.MountIn(ctx, in, id)
 	if err != nil {
 		return err
 	}
