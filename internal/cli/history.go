@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,8 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -212,18 +213,40 @@ func printLog(ctx context.Context, db *history.Store, dir *state.Dir, id string,
 // else has put another file there.
 func copyLines(w io.Writer, r io.Reader) error {
 	from, to := bufio.NewReader(r), bufio.NewWriter(w)
+	var cut, text []byte // a rune that a piece has the beginning of; a piece, escaped
 	for {
-		line, err := from.ReadString('\n')
-		text, end := strings.CutSuffix(line, "\n")
-		_, _ = to.Write(printable.AppendLine(nil, text))
-		if end {
-			_ = to.WriteByte('\n')
+		piece, err := from.ReadSlice('\n')
+		line, ended := bytes.CutSuffix(append(cut, piece...), []byte("\n"))
+		whole := len(line)
+		if errors.Is(err, bufio.ErrBufferFull) { // a line of any length
+			whole, err = wholeRunes(line), nil
 		}
-		if err != nil {
-			if errors.Is(err, io.EOF) {
-				err = nil
-			}
+		text = printable.AppendLine(text[:0], string(line[:whole]))
+		if ended {
+			text = append(text, '\n')
+		}
+		cut = append(cut[:0], line[whole:]...)
+		_, written := to.Write(text)
+		switch {
+		case written != nil:
+			return written
+		case errors.Is(err, io.EOF):
+			return to.Flush()
+		case err != nil:
 			return errors.Join(err, to.Flush())
 		}
 	}
+}
+
+// wholeRunes is the length of text without a last rune that has only begun.
+func wholeRunes(text []byte) int {
+	for n := len(text) - 1; n >= max(0, len(text)-utf8.UTFMax); n-- {
+		if utf8.RuneStart(text[n]) {
+			if utf8.FullRune(text[n:]) {
+				break
+			}
+			return n
+		}
+	}
+	return len(text)
 }
