@@ -317,19 +317,20 @@ func (d *deployer) record(r run, err error) {
 func (t *tools) newRow(id string, e *event.Event) history.Run {
 	return history.Run{
 		ID: id, Started: t.now, Deployment: history.Deployment{URL: redact.URL(e.URL)},
-		Event: e.String(), EventKey: e.Key(), User: userName(os.Getenv),
+		Event: e.String(), EventKey: e.Key(), User: userName(os.Getuid(), os.Getenv),
 		Process: history.Process{PID: os.Getpid(), ProcStart: process.Start(os.Getpid())},
 	}
 }
 
-// userName is who started the program: behind sudo, the one before it. Services
-// have no USER, and who has one may have somebody else's: the user database
-// goes first, where it knows the caller.
-func userName(getenv func(string) string) string {
-	if name := getenv("SUDO_USER"); name != "" {
+// userName is who started the program: where sudo has made somebody root, the
+// one before it. All others could say that of themselves. Services have no USER,
+// and who has one may have somebody else's: the user database goes first, where
+// it knows the caller.
+func userName(uid int, getenv func(string) string) string {
+	if name := getenv("SUDO_USER"); uid == 0 && name != "" {
 		return name
 	}
-	id := strconv.Itoa(os.Getuid())
+	id := strconv.Itoa(uid)
 	if u, err := user.LookupId(id); err == nil {
 		return u.Username
 	}
