@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"stretcher/internal/archive"
 	"stretcher/internal/disk"
@@ -181,7 +182,8 @@ func (t *tools) stageNothing(s Spec) strategy.Staged {
 }
 
 // isThere returns an error when what was deployed is gone: a command or hook
-// has removed it, and what is not there is not good.
+// has removed it, and what is not there is not good. Nor is what can't be looked
+// at.
 func (r *run) isThere() error {
 	if !r.synced && !r.archive.isCurrent() {
 		return nil
@@ -190,10 +192,13 @@ func (r *run) isThere() error {
 	if err == nil && !info.IsDir() {
 		err = disk.ErrNotDir
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), errors.Is(err, disk.ErrNotDir):
 		return fmt.Errorf("what was deployed is gone, a command or hook has removed it: %w", err)
 	}
-	return nil
+	return fmt.Errorf("what was deployed can't be looked at: %w", err)
 }
 
 // reverter is the run's strategy, if its deployments stand beside one another
