@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -46,7 +47,7 @@ func (c Copier) copy(ctx context.Context, path string, from int, name string, to
 	m := MetaOf(&st)
 	switch m.Mode.Type() {
 	case 0:
-		return copyFile(from, name, to, newName, m)
+		return copyFile(ctx, from, name, to, newName, m)
 	case fs.ModeDir:
 		return c.sub(ctx, path, from, name, m, to, newName)
 	case fs.ModeSymlink:
@@ -80,7 +81,7 @@ func (c Copier) special(path string, mode fs.FileMode) error {
 	return nil
 }
 
-func copyFile(from int, name string, to int, newName string, m Meta) error {
+func copyFile(ctx context.Context, from int, name string, to int, newName string, m Meta) error {
 	src, err := OpenFile(from, name)
 	if err != nil {
 		return err
@@ -90,10 +91,28 @@ func copyFile(from int, name string, to int, newName string, m Meta) error {
 	if err != nil {
 		return err
 	}
-	if _, err = io.Copy(dst, src); err == nil {
+	if err = copyContent(ctx, dst, src); err == nil {
 		err = SetFile(dst, to, newName, m, All())
 	}
 	return errors.Join(err, dst.Close())
+}
+
+// copyStep is how much is copied between two looks at the context, in bytes.
+const copyStep = 64 << 20
+
+func copyContent(ctx context.Context, dst, src *os.File) error {
+	for {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		_, err := io.CopyN(dst, src, copyStep)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // sub copies a directory by its name.

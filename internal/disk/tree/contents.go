@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
@@ -156,8 +157,11 @@ func IsKnowable(size int64) bool { return blocks(size) <= maxSums }
 
 // SumFile digests what is left to read of a file. It reads into buf, which
 // has BlockSize bytes.
-func (c *Contents) SumFile(f io.Reader, buf []byte) (sums []Sum, err error) {
+func (c *Contents) SumFile(ctx context.Context, f io.Reader, buf []byte) (sums []Sum, err error) {
 	for i := 0; ; i++ {
+		if err := context.Cause(ctx); err != nil {
+			return nil, err
+		}
 		n, err := io.ReadFull(f, buf)
 		if n > 0 {
 			sums = append(sums, c.Sum(i, buf[:n]))

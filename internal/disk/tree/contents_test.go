@@ -2,6 +2,7 @@ package tree
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -20,7 +21,7 @@ func recordOf(t testing.TB, dir string, files map[string]string) (name string) {
 		path := filepath.Join(dir, f)
 		must(t, os.WriteFile(path, []byte(text), 0o644))
 		must(t, os.Chtimes(path, time.Time{}, time.Unix(499162500, 0)))
-		sums, err := c.SumFile(strings.NewReader(text), make([]byte, BlockSize))
+		sums, err := c.SumFile(t.Context(), strings.NewReader(text), make([]byte, BlockSize))
 		must(t, err)
 		c.Add(stat(t, path), sums)
 	}
@@ -193,5 +194,51 @@ func BenchmarkSum(b *testing.B) {
 	b.SetBytes(BlockSize)
 	for b.Loop() {
 		c.Sum(0, block)
+	}
+}
+
+// dying is a context that ends when it has been asked so often.
+type dying struct {
+	context.Context
+	left int
+}
+
+func (d *dying) Err() error {
+	if d.left--; d.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestCheckIsStopped: whoever ends a check waits for one block, not for a file,
+// and is not told that the file has changed.
+func TestCheckIsStopped(t *testing.T) {
+	const blocks = 5
+	dir, record := t.TempDir(), filepath.Join(t.TempDir(), "record")
+	file := filepath.Join(dir, "f")
+	must(t, os.WriteFile(file, make([]byte, blocks*BlockSize), 0o644))
+	root, err := os.OpenRoot(dir)
+	must(t, err)
+	defer root.Close()
+	c := NewContents()
+	sums, err := c.SumFile(t.Context(), bytes.NewReader(make([]byte, blocks*BlockSize)), make([]byte, BlockSize))
+	must(t, err)
+	var st unix.Stat_t
+	must(t, unix.Lstat(file, &st))
+	c.Add(&st, sums)
+	must(t, Save(t.Context(), root, Recorded{Contents: c}, record))
+	Settle(time.Now().UnixNano())
+	must(t, os.Chmod(file, 0o644)) // so that it is read
+	for asked := 0; ; asked++ {
+		drifts, err := Check(&dying{t.Context(), asked}, record, root, func([]byte) (Skip, error) { return nil, nil })
+		if err == nil {
+			if drifts.Total > 0 || asked < blocks {
+				t.Errorf("drifts %v, asked %d times", drifts.First, asked)
+			}
+			return
+		}
+		if !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
 	}
 }

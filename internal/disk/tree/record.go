@@ -2,6 +2,7 @@ package tree
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -140,7 +141,7 @@ func Check(ctx context.Context, name string, root *os.Root, skip func(list []byt
 	if err != nil {
 		return Drifts{}, err
 	}
-	c := comparison{decoder: r}
+	c := comparison{decoder: r, ctx: ctx}
 	if err := c.next(); err != nil {
 		return Drifts{}, err
 	}
@@ -153,6 +154,7 @@ func Check(ctx context.Context, name string, root *os.Root, skip func(list []byt
 // comparison goes through a record along with the tree that is there.
 type comparison struct {
 	*decoder // its entry is the next recorded one
+	ctx      context.Context
 	drifts   Drifts
 	code     *Contents // nil before it is needed
 	block    []byte
@@ -172,10 +174,14 @@ func (c *comparison) found(e *Entry, at spot) error {
 	what := difference(&c.entry, e)
 	switch {
 	case what != "" && what != "mode" && what != "owner":
-	case c.isTouched(e) && !c.isSame(at):
-		c.drifts.Hidden = true
-		if what == "" {
-			what = "changed"
+	case c.isTouched(e):
+		same, err := c.isSame(at)
+		if err != nil {
+			return err
+		}
+		if !same {
+			c.drifts.Hidden = true
+			what = cmp.Or(what, "changed")
 		}
 	}
 	if what != "" {
@@ -190,21 +196,22 @@ func (c *comparison) isTouched(e *Entry) bool {
 	return e.Mode.IsRegular() && (c.entry.CTime == 0 || e.CTime != c.entry.CTime || e.Inode != c.entry.Inode)
 }
 
-// isSame tells whether a file is known to have the recorded content.
-func (c *comparison) isSame(at spot) bool {
+// isSame tells whether a file is known to have the recorded content. One that
+// can't be read is not; the error is that of the context.
+func (c *comparison) isSame(at spot) (bool, error) {
 	if c.sums == nil {
-		return false
+		return false, nil
 	}
 	f, err := confined.OpenFile(at.fd, at.name)
 	if err != nil {
-		return false
+		return false, nil
 	}
 	defer f.Close()
 	if c.code == nil {
 		c.code, c.block = withKey(c.key), make([]byte, BlockSize)
 	}
-	sums, err := c.code.SumFile(f, c.block)
-	return err == nil && slices.Equal(sums, c.sums)
+	sums, err := c.code.SumFile(c.ctx, f, c.block)
+	return err == nil && slices.Equal(sums, c.sums), context.Cause(c.ctx)
 }
 
 // upTo notes as missing what is recorded before path; "" is behind all.

@@ -322,7 +322,7 @@ func (c *comparison) differs(path string, fd int, name string, st *unix.Stat_t) 
 		return false, err
 	}
 	defer f.Close()
-	same, err := c.pair.same(c.opts.Tree, path, f)
+	same, err := c.pair.same(c.ctx, c.opts.Tree, path, f)
 	if errors.Is(err, unix.EACCES) {
 		return true, nil
 	}

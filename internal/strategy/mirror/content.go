@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"os"
 	"path/filepath"
@@ -15,11 +16,14 @@ type pair struct{ a, b []byte }
 
 // prefix reads a and b until they differ: after equal bytes, the next n of a,
 // in p.a, are not those of b. n is -1 when a ends and b has had all its bytes.
-func (p *pair) prefix(a, b io.Reader) (equal int64, n int, err error) {
+func (p *pair) prefix(ctx context.Context, a, b io.Reader) (equal int64, n int, err error) {
 	if p.a == nil {
 		p.a, p.b = make([]byte, copySize), make([]byte, copySize)
 	}
 	for {
+		if err := context.Cause(ctx); err != nil {
+			return 0, 0, err
+		}
 		n, err = io.ReadFull(a, p.a)
 		end := err == io.EOF || err == io.ErrUnexpectedEOF
 		if err != nil && !end {
@@ -41,12 +45,12 @@ func (p *pair) prefix(a, b io.Reader) (equal int64, n int, err error) {
 
 // same compares an open file with the one at path in a tree; the two have one
 // size.
-func (p *pair) same(tree *os.Root, path string, old *os.File) (bool, error) {
+func (p *pair) same(ctx context.Context, tree *os.Root, path string, old *os.File) (bool, error) {
 	f, err := tree.Open(filepath.FromSlash(path))
 	if err != nil {
 		return false, err
 	}
 	defer f.Close()
-	_, n, err := p.prefix(f, old)
+	_, n, err := p.prefix(ctx, f, old)
 	return n < 0, err
 }

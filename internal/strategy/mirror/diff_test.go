@@ -275,7 +275,7 @@ func (tr *trial) fromDir(dir string, opts *Options) ([]archive.Entry, error) {
 
 func (tr *trial) fromArchive(dir string, opts *Options) ([]archive.Entry, error) {
 	private(tr.t, dir)
-	stage := NewStage(rootAt(tr.t, tr.path("B")), rootAt(tr.t, dir), *opts)
+	stage := NewStage(context.Background(), rootAt(tr.t, tr.path("B")), rootAt(tr.t, dir), *opts)
 	entries, _, err := archive.Scan(context.Background(), bytes.NewReader(tarball(tr.t, tr.src)), archive.Options{},
 		stage)
 	opts.Differs = stage.Differs

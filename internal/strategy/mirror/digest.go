@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 // digest reads one content after another, and makes its sums. Its buffers
 // serve them all.
 type digest struct {
+	ctx      context.Context
 	contents *tree.Contents
 	sums     []tree.Sum // of the blocks read so far, or of the first of very many
 	last     int64      // how many have been read
@@ -34,6 +36,9 @@ func (d *digest) reset() {
 
 // next reads a block and its sum; none at the end.
 func (d *digest) next(r io.Reader) (n int, err error) {
+	if err := context.Cause(d.ctx); err != nil {
+		return 0, err
+	}
 	n, err = io.ReadFull(r, d.block)
 	if d.last++; n > 0 && tree.IsKnowable(d.last*tree.BlockSize) {
 		d.sums = append(d.sums, d.contents.Sum(len(d.sums), d.block[:n]))
@@ -200,7 +205,13 @@ func (d *digest) restore(f *os.File, at *spot, bytes int64) error {
 	defer old.Close()
 	buf := make([]byte, tree.BlockSize)
 	for i := range int(bytes / tree.BlockSize) {
-		_, err := io.ReadFull(old, buf)
+		err := context.Cause(d.ctx)
+		if err == nil {
+			_, err = io.ReadFull(old, buf)
+		}
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			err = ErrStale // it has become shorter
+		}
 		if err == nil && i < len(d.sums) && d.contents.Sum(i, buf) != d.sums[i] {
 			err = ErrStale
 		}

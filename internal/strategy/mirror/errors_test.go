@@ -11,7 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"stretcher/internal/archive"
+	"stretcher/internal/disk/confined"
+	"stretcher/internal/disk/tree"
 )
 
 // failure expects an error that holds text, and that nothing of dest was
@@ -251,7 +255,7 @@ func TestBadStage(t *testing.T) {
 	top := tempDir(t)
 	dir := rootAt(t, top)
 	check(t, dir.Close())
-	stage := NewStage(rootAt(t, filepath.Join(top, "dest")), dir, Options{})
+	stage := NewStage(context.Background(), rootAt(t, filepath.Join(top, "dest")), dir, Options{})
 	_, _, err := archive.Scan(context.Background(), bytes.NewReader(tarball(t, parse(t, "f=x"))), archive.Options{},
 		stage)
 	if !errors.Is(err, fs.ErrClosed) || !strings.Contains(err.Error(), `stage "f"`) {
@@ -314,5 +318,90 @@ func TestOwners(t *testing.T) {
 				same(t, filepath.Join(top, "dest"), src)
 			}
 		}
+	}
+}
+
+// dying is a context that ends when it has been asked so often.
+type dying struct {
+	context.Context
+	left int
+}
+
+func (d *dying) Err() error {
+	if d.left--; d.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// looks gives how often run looks at its context before it has done its work.
+func looks(t *testing.T, run func(context.Context) error) (n int) {
+	t.Helper()
+	for ; ; n++ {
+		if err := run(&dying{context.Background(), n}); err == nil {
+			return n
+		} else if !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestReadingIsStopped: whoever ends a run waits for one block of a file of dest.
+func TestReadingIsStopped(t *testing.T) {
+	const blocks = 4
+	long := strings.Repeat("a", blocks*tree.BlockSize)
+	top := tempDir(t)
+	dest := filepath.Join(top, "dest")
+	plant(t, dest, parse(t, "a="+long+" b="+long+" c="+long[1:]+"b"))
+	staging := func() string {
+		dir := filepath.Join(top, "staging")
+		check(t, errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700)))
+		return dir
+	}
+	scanned := func(words, dir string) func(context.Context) error {
+		return func(ctx context.Context) error {
+			stage := NewStage(ctx, rootAt(t, dest), rootAt(t, dir), Options{})
+			tarred := bytes.NewReader(tarball(t, parse(t, words)))
+			_, _, err := archive.Scan(context.Background(), tarred, archive.Options{}, stage)
+			return errors.Join(err, stage.Close())
+		}
+	}
+	for name, x := range map[string]struct {
+		run  func(context.Context) error
+		want int
+	}{
+		"link that is there":  {scanned("a="+long+" b==a", ""), 2 * blocks},
+		"link that is copied": {scanned("a="+long+" d==a", staging()), 2 * blocks},
+		"end that differs":    {scanned("c="+long, staging()), 2*blocks - 1},
+		"tree": {func(ctx context.Context) error {
+			dir := staging()
+			plant(t, dir, parse(t, "a="+long))
+			entries, err := FromDir(context.Background(), rootAt(t, dir))
+			check(t, err)
+			_, err = Compare(ctx, entries, place(t, dest), Options{Tree: rootAt(t, dir)})
+			return err
+		}, blocks},
+	} {
+		if got := looks(t, x.run); got < x.want {
+			t.Errorf("%s: %d looks at the context, want %d", name, got, x.want)
+		}
+	}
+}
+
+// TestRestoreShorter: a file that has become shorter has changed.
+func TestRestoreShorter(t *testing.T) {
+	dir := tempDir(t)
+	plant(t, dir, parse(t, "f=short out="))
+	root := rootAt(t, dir)
+	fd, err := confined.Open(root)
+	check(t, err)
+	defer unix.Close(fd)
+	out, err := root.OpenFile("out", os.O_WRONLY, 0)
+	check(t, err)
+	defer out.Close()
+	d := digest{ctx: t.Context(), contents: tree.NewContents()}
+	d.reset()
+	if err := d.restore(out, &spot{fd: fd, name: "f"}, tree.BlockSize); !errors.Is(err, ErrStale) {
+		t.Errorf("err = %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -19,7 +20,7 @@ func (d *digest) compareHoles(content *archive.Content, f *os.File) (same bool, 
 	other := make([]byte, len(d.block))
 	for at := int64(0); ; {
 		if hole := content.Hole(); hole > 0 {
-			if empty, err := isEmpty(f, at, at+hole, other); err != nil || !empty {
+			if empty, err := isEmpty(d.ctx, f, at, at+hole, other); err != nil || !empty {
 				return false, err
 			}
 			at += hole
@@ -45,10 +46,13 @@ func (d *digest) compareHoles(content *archive.Content, f *os.File) (same bool, 
 
 // isEmpty tells whether a part of a file is zeros. It reads what the file
 // system has of it.
-func isEmpty(f *os.File, from, to int64, buf []byte) (empty bool, err error) {
+func isEmpty(ctx context.Context, f *os.File, from, to int64, buf []byte) (empty bool, err error) {
 	empty = true
 	err = eachData(f, from, to, func(start, end int64) error {
 		for start < end && empty {
+			if err := context.Cause(ctx); err != nil {
+				return err
+			}
 			n, err := f.ReadAt(buf[:min(int64(len(buf)), end-start)], start)
 			if err != nil && (err != io.EOF || n == 0) {
 				return err
@@ -84,11 +88,14 @@ func eachData(f *os.File, from, to int64, fn func(start, end int64) error) error
 }
 
 // sameData tells whether what a has, b has too, of two files of one size.
-func sameData(a, b *os.File, size int64) (same bool, err error) {
+func sameData(ctx context.Context, a, b *os.File, size int64) (same bool, err error) {
 	same = true
 	bufA, bufB := make([]byte, copySize), make([]byte, copySize)
 	err = eachData(a, 0, size, func(start, end int64) error {
 		for start < end && same {
+			if err := context.Cause(ctx); err != nil {
+				return err
+			}
 			n, err := a.ReadAt(bufA[:min(copySize, end-start)], start)
 			if err != nil && (err != io.EOF || n == 0) {
 				return err
@@ -144,9 +151,9 @@ func (s *Stage) takeBack(e *archive.Entry, old *os.File) error {
 		return err
 	}
 	defer staged.Close()
-	same, err := sameData(staged, old, e.Size)
+	same, err := sameData(s.digest.ctx, staged, old, e.Size)
 	if same && err == nil {
-		same, err = sameData(old, staged, e.Size)
+		same, err = sameData(s.digest.ctx, old, staged, e.Size)
 	}
 	if err != nil {
 		return err

@@ -33,9 +33,9 @@ func TestHolesCompared(t *testing.T) {
 		"more data":       {map[int64]string{5: "x", size - 9: "tail", 1 << 30: "z"}, false},
 	} {
 		b := file(c.b)
-		same, err := sameData(a, b, size)
+		same, err := sameData(t.Context(), a, b, size)
 		check(t, err)
-		back, err := sameData(b, a, size)
+		back, err := sameData(t.Context(), b, a, size)
 		check(t, err)
 		if (same && back) != c.want {
 			t.Errorf("%s: %v and %v", name, same, back)

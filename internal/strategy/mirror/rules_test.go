@@ -171,7 +171,7 @@ func scan(t testing.TB, tarred []byte, dest, dir string, opts *Options) ([]archi
 
 func scanTo(t testing.TB, tarred []byte, dest, dir *os.Root, opts *Options) ([]archive.Entry, error) {
 	t.Helper()
-	stage := NewStage(dest, dir, *opts)
+	stage := NewStage(context.Background(), dest, dir, *opts)
 	entries, _, err := archive.Scan(context.Background(), bytes.NewReader(tarred), archive.Options{}, stage)
 	opts.Differs = stage.Differs
 	return entries, errors.Join(err, stage.Close())
@@ -327,7 +327,7 @@ func TestStageWrites(t *testing.T) {
 				plant(t, dest, parse(t, x.dest))
 			}
 			check(t, os.Mkdir(dir, 0o700))
-			stage := NewStage(rootAt(t, dest), rootAt(t, dir),
+			stage := NewStage(context.Background(), rootAt(t, dest), rootAt(t, dir),
 				Options{Checksum: x.checksum, Excludes: excludes(t, strings.Fields(x.excludes)...)})
 			stage.Always(x.always)
 			_, _, err := archive.Scan(context.Background(), bytes.NewReader(tarball(t, parse(t, "d/ d/f=x g=y h==g"))),

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -38,12 +39,13 @@ type Stage struct {
 
 // NewStage makes a stage that compares with dest, nil if that is missing, and
 // writes below dir, on the same file system. Without a dir it writes nothing
-// and only learns what Differs. Both stay the caller's to close.
-func NewStage(dest, dir *os.Root, opts Options) *Stage {
+// and only learns what Differs. Both stay the caller's to close. ctx ends a long
+// reading of dest.
+func NewStage(ctx context.Context, dest, dir *os.Root, opts Options) *Stage {
 	if opts.Contents == nil {
 		opts.Contents = tree.NewContents()
 	}
-	return &Stage{opts: opts, to: dest, dir: dir, digest: digest{contents: opts.Contents}}
+	return &Stage{opts: opts, to: dest, dir: dir, digest: digest{ctx: ctx, contents: opts.Contents}}
 }
 
 // Always makes the stage write the file at path whatever dest has.

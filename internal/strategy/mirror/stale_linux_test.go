@@ -259,7 +259,7 @@ func TestOwnUnreadable(t *testing.T) {
 			plant(t, dest, parse(t, "f=x:200"))
 			check(t, os.Mkdir(dir, 0o700))
 			opts := Options{Checksum: checksum}
-			stage := NewStage(rootAt(t, dest), rootAt(t, dir), opts)
+			stage := NewStage(context.Background(), rootAt(t, dest), rootAt(t, dir), opts)
 			tarred := bytes.NewReader(tarball(t, parse(t, words)))
 			entries, _, err := archive.Scan(context.Background(), tarred, archive.Options{}, stage)
 			check(t, errors.Join(err, stage.Close()))

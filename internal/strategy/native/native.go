@@ -109,7 +109,7 @@ func (n *native) differences(ctx context.Context, f *os.File) (err error) {
 	if n.t.ExcludeFrom != "" {
 		opts.Excludes = nil // not known before the archive's own are read
 	}
-	stage := mirror.NewStage(preview.PlaceOf(n.t.Dest).Dir, n.tree.Dir.Root(), opts)
+	stage := mirror.NewStage(ctx, preview.PlaceOf(n.t.Dest).Dir, n.tree.Dir.Root(), opts)
 	defer stage.Close()
 	if n.t.ExcludeFrom != "" {
 		stage.Always(path.Clean(n.t.ExcludeFrom))

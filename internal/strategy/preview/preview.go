@@ -83,7 +83,7 @@ func (p *preview) diff(ctx context.Context) (changes strategy.Changes, err error
 	if opts.Excludes, err = p.excludes(ctx); err != nil {
 		return changes, err
 	}
-	stage := mirror.NewStage(p.live.Dir, nil, opts)
+	stage := mirror.NewStage(ctx, p.live.Dir, nil, opts)
 	defer stage.Close()
 	entries, err := p.scan(ctx, stage)
 	if err != nil {
