@@ -388,6 +388,23 @@ func TestReadingIsStopped(t *testing.T) {
 	}
 }
 
+// TestReplaceCleansUp: what can't be put in the place of a directory does not
+// stay beside it.
+func TestReplaceCleansUp(t *testing.T) {
+	dir := tempDir(t)
+	plant(t, dir, parse(t, "temp/ temp/f=x"))
+	fd, err := confined.Open(rootAt(t, dir))
+	check(t, err)
+	defer unix.Close(fd)
+	a := application{Plan: &Plan{}}
+	if err := a.replace(fd, "temp", "gone/name"); !errors.Is(err, fs.ErrNotExist) || !a.changed {
+		t.Errorf("err = %v", err)
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "temp")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what was temporary: %v", err)
+	}
+}
+
 // TestRestoreShorter: a file that has become shorter has changed.
 func TestRestoreShorter(t *testing.T) {
 	dir := tempDir(t)

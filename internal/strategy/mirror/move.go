@@ -102,13 +102,17 @@ func (a *application) moveCopy(m move) error {
 // replace puts what is called temp in the place of a directory that can't be
 // renamed: overlayfs renames none of its lower layers. The directory is removed
 // first. Killed in between, it is there in part or missing, and the next run
-// goes on.
+// goes on. So it does after an error, which leaves nothing of temp.
 func (a *application) replace(dir int, temp, name string) error {
 	a.changed = true
-	if err := disk.RemoveAt(dir, name); err != nil {
-		return err
+	err := disk.RemoveAt(dir, name)
+	if err == nil {
+		err = unix.Renameat(dir, temp, dir, name)
 	}
-	return unix.Renameat(dir, temp, dir, name)
+	if err != nil {
+		_ = disk.RemoveAt(dir, temp)
+	}
+	return err
 }
 
 // copyAs copies to a temporary name, which a killed process may have left.
