@@ -164,7 +164,8 @@ func (w *Walk) push(path string, fd int) {
 }
 
 // Reached is the last directory on the way to the one that At was asked for:
-// after an error, what failed is in it.
+// after an error, what failed is in it. It may be one further up when a directory
+// was missing and not to be made.
 func (w *Walk) Reached() (path string, fd int) {
 	last := w.open[len(w.open)-1]
 	return last.path, last.fd
