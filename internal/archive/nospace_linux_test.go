@@ -8,15 +8,12 @@ import (
 	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
+	"stretcher/internal/testparts"
 )
 
 func TestNoSpace(t *testing.T) {
 	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
-		t.Skip("no tmpfs to fill:", err)
-	}
-	defer unix.Unmount(dir, 0)
+	testparts.Mount(t, "tmpfs", dir, "tmpfs", 0, "size=64k")
 	b := tarOf(ent{name: "f", data: strings.Repeat("x", 1<<20)})
 	_, err := extractInto(context.Background(), bytes.NewReader(b), dir, Options{})
 	if !errors.Is(err, syscall.ENOSPC) || isOurs(err) {

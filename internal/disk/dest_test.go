@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"stretcher/internal/testparts"
 )
 
 func TestOpenDest(t *testing.T) {
@@ -65,11 +67,7 @@ func TestOpenDest(t *testing.T) {
 // mounted mounts an empty file system, or skips the test.
 func mounted(t *testing.T, dir string) {
 	t.Helper()
-	asRoot(t)
-	if err := unix.Mount("none", dir, "tmpfs", 0, ""); err != nil {
-		t.Skip("can't mount: ", err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	testparts.Mount(t, "none", dir, "tmpfs", 0, "")
 }
 
 func TestOpenDestMount(t *testing.T) {
@@ -92,11 +90,7 @@ func TestRemoveAllMount(t *testing.T) {
 		}
 		mount := filepath.Join(top, "tree/a/mount")
 		if bind {
-			asRoot(t)
-			if err := unix.Mount(filepath.Join(top, "other"), mount, "", unix.MS_BIND, ""); err != nil {
-				t.Skip("can't mount: ", err)
-			}
-			t.Cleanup(func() { _ = unix.Unmount(mount, unix.MNT_DETACH) })
+			testparts.Bind(t, filepath.Join(top, "other"), mount)
 		} else {
 			mounted(t, mount)
 			must(t, os.Mkdir(filepath.Join(mount, "kept"), 0o755))

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"stretcher/internal/testparts"
 )
 
 // deepDir is a path of so many directories below one of that name.
@@ -15,7 +17,7 @@ func deepDir(name string, depth int) string { return name + strings.Repeat("/d",
 
 func needOpenBelow(t testing.TB, w *Walk) {
 	if fd, err := openBelow(w.Root(), "."); errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
-		t.Skip("no openat2:", err)
+		testparts.Missing(t, "no openat2: %v", err)
 	} else if err == nil {
 		_ = unix.Close(fd)
 	}

@@ -13,16 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stretcher/internal/disk"
+	"stretcher/internal/testparts"
 )
 
 // mounted is a cache on a small file system of its own, which must not warn.
 func mounted(t *testing.T, options string) *Store {
 	t.Helper()
 	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
-		t.Skip("no tmpfs to fill:", err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	testparts.Mount(t, "tmpfs", dir, "tmpfs", 0, options)
 	s, err := Open(filepath.Join(dir, "cache"))
 	must(t, err)
 	s.Warn = func(err error) { t.Errorf("warning: %v", err) }

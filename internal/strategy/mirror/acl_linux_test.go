@@ -13,7 +13,9 @@ import (
 	"stretcher/internal/disk/tree"
 )
 
-// handsOn gives a directory a default ACL that lets a user read.
+// handsOn gives a directory a default ACL that lets a user read. The file system
+// of temporary files is the machine's choice, and not every one has ACLs: no
+// installed part would help.
 func handsOn(t testing.TB, dir string) {
 	t.Helper()
 	acl := binary.LittleEndian.AppendUint32(nil, 2)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stretcher/internal/disk/confined"
+	"stretcher/internal/testparts"
 )
 
 // surroundings are where a trial takes place.
@@ -110,10 +111,7 @@ func overlay(t testing.TB, lower string) string {
 	}
 	merged := filepath.Join(dir, "merged")
 	options := "lowerdir=" + lower + ",upperdir=" + dir + "/upper,workdir=" + dir + "/work"
-	if err := unix.Mount("overlay", merged, "overlay", 0, options); err != nil {
-		t.Skip("no overlayfs:", err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(merged, unix.MNT_DETACH) })
+	testparts.Mount(t, "overlay", merged, "overlay", 0, options)
 	return merged
 }
 

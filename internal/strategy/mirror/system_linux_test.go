@@ -18,16 +18,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stretcher/internal/disk/confined"
+	"stretcher/internal/testparts"
 )
 
 // mount puts a tmpfs at dir.
 func mount(t testing.TB, dir, options string) {
 	t.Helper()
 	check(t, os.MkdirAll(dir, 0o755))
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
-		t.Skip("no tmpfs:", err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	testparts.Mount(t, "tmpfs", dir, "tmpfs", 0, options)
 }
 
 func TestNoSpaceForStaging(t *testing.T) {
@@ -126,10 +124,7 @@ func TestMountedFile(t *testing.T) {
 			plant(t, filepath.Join(top, "dest"), parse(t, "d/ d/f=mounted d/gone="))
 			plant(t, filepath.Join(top, "other"), parse(t, "f=precious"))
 			mounted := filepath.Join(top, "dest/d/f")
-			if err := unix.Mount(filepath.Join(top, "other/f"), mounted, "", unix.MS_BIND, ""); err != nil {
-				t.Skip("no bind mount:", err)
-			}
-			t.Cleanup(func() { _ = unix.Unmount(mounted, unix.MNT_DETACH) })
+			testparts.Bind(t, filepath.Join(top, "other/f"), mounted)
 			opts := Options{Warn: func(string) {}}
 			entries, err := scan(t, tarball(t, parse(t, tree)), filepath.Join(top, "dest"), filepath.Join(top, "staging"),
 				&opts)
@@ -164,10 +159,7 @@ func mountAs(t *testing.T, kind, dir, other string) {
 	}
 	check(t, os.MkdirAll(dir, 0o755))
 	check(t, os.MkdirAll(other, 0o755))
-	if err := unix.Mount(other, dir, "", unix.MS_BIND, ""); err != nil {
-		t.Skip("no bind mount:", err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	testparts.Bind(t, other, dir)
 }
 
 func TestNoSpaceInMount(t *testing.T) {

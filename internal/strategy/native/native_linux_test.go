@@ -7,26 +7,19 @@ import (
 	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"stretcher/internal/strategy"
+	"stretcher/internal/testparts"
 )
 
 // mount mounts something at dir until the test ends: a file system, or the
 // directory other.
 func mount(t *testing.T, dir, other string) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root mounts")
-	}
-	kind, flags := "tmpfs", uintptr(0)
 	if other != "" {
-		kind, flags = "", unix.MS_BIND
+		testparts.Bind(t, other, dir)
+		return
 	}
-	if err := unix.Mount(other, dir, kind, flags, ""); err != nil {
-		t.Skip("no mount:", err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	testparts.Mount(t, "tmpfs", dir, "tmpfs", 0, "")
 }
 
 // TestPlace: what is staged comes into place by a rename, also where dest is a

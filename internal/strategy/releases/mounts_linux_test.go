@@ -6,29 +6,20 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
+	"stretcher/internal/testparts"
 )
-
-// bind mounts a directory or file in another place until the test ends.
-func bind(t *testing.T, from, to string) {
-	t.Helper()
-	if err := unix.Mount(from, to, "", unix.MS_BIND, ""); err != nil {
-		t.Skip("no bind mount:", err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(to, unix.MNT_DETACH) })
-}
 
 // TestPruneMounts: a release that something is mounted in stays whole, with its
 // mark, and so does what is mounted.
 func TestPruneMounts(t *testing.T) {
 	for name, mount := range map[string]func(t *testing.T, release, precious string){
-		"bind":   func(t *testing.T, release, precious string) { bind(t, precious, release+"/uploads") },
-		"a file": func(t *testing.T, release, precious string) { bind(t, precious+"/p.jpg", release+"/a") },
+		"bind":   func(t *testing.T, release, precious string) { testparts.Bind(t, precious, release+"/uploads") },
+		"a file": func(t *testing.T, release, precious string) { testparts.Bind(t, precious+"/p.jpg", release+"/a") },
 		"deep tmpfs": func(t *testing.T, release, _ string) {
 			must(t, os.MkdirAll(release+"/x/y/z", 0o755))
 			mountTmp(t, release+"/x/y/z", "")
 		},
-		"the release": func(t *testing.T, release, precious string) { bind(t, precious, release) },
+		"the release": func(t *testing.T, release, precious string) { testparts.Bind(t, precious, release) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := layout(t)
@@ -95,9 +86,6 @@ func overlay(t *testing.T, lower, dir string) string {
 	}
 	merged := filepath.Join(dir, "merged")
 	options := "lowerdir=" + lower + ",upperdir=" + dir + "/upper,workdir=" + dir + "/work"
-	if err := unix.Mount("overlay", merged, "overlay", 0, options); err != nil {
-		t.Skip("no overlayfs:", err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(merged, unix.MNT_DETACH) })
+	testparts.Mount(t, "overlay", merged, "overlay", 0, options)
 	return merged
 }

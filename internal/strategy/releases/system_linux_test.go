@@ -14,15 +14,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stretcher/internal/disk"
+	"stretcher/internal/testparts"
 )
 
-// mountTmp mounts a tmpfs at dir, or skips the test.
+// mountTmp mounts a tmpfs at dir.
 func mountTmp(t *testing.T, dir, options string) {
 	t.Helper()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
-		t.Skip("no tmpfs to mount:", err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	testparts.Mount(t, "tmpfs", dir, "tmpfs", 0, options)
 }
 
 func TestFull(t *testing.T) {
@@ -264,10 +262,7 @@ func TestPruneGoesOn(t *testing.T) {
 	must(t, d.Switch(id(5)))
 	point := filepath.Join(d.Path(id(1)), "mounted")
 	must(t, os.Mkdir(point, 0o755))
-	if err := unix.Mount("tmpfs", point, "tmpfs", 0, ""); err != nil {
-		t.Skipf("mount: %v", err)
-	}
-	t.Cleanup(func() { must(t, unix.Unmount(point, unix.MNT_DETACH)) })
+	mountTmp(t, point, "")
 	removed, err := d.Prune(context.Background(), 3, "")
 	if !errors.Is(err, disk.ErrMount) || strings.Contains(err.Error(), "\n") || len(removed) != 1 || removed[0] != id(2) {
 		t.Errorf("Prune = %v, %v", removed, err)
