@@ -130,8 +130,8 @@ func (p provider) keepsArchive(s Spec) bool {
 // current tells whether dest already is what this deployment would make of
 // it: the last good run put the same archive there in the same way, and
 // nothing but excluded paths has changed since. What the manifest's own hooks
-// make of an archive is not known before they have run. If it is not, the archive is
-// an empty one. A rollback to what stands at dest has to switch only.
+// make of an archive is not known before they have run. If it is not, the
+// archive is an empty one. A rollback to what stands at dest has to switch only.
 func (p provider) current(ctx context.Context, s Spec) Archive {
 	if p.settings.Force || s.isSwitch() {
 		return Archive{}
