@@ -32,6 +32,8 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"stretcher/internal/disk"
 	"stretcher/internal/text/runid"
 )
@@ -283,7 +285,7 @@ func (d *Dir) make(in *disk.Dir, name string) (*disk.Dir, error) {
 // that hold something by now.
 func (d *Dir) Unmake() {
 	for _, m := range slices.Backward(d.made) {
-		_ = m.in.Root().Remove(m.name) // removes no more than an empty directory
+		_ = unix.Unlinkat(int(m.in.File().Fd()), m.name, unix.AT_REMOVEDIR) // removes no more than an empty directory
 	}
 	d.made = nil
 }

@@ -272,3 +272,26 @@ func TestAddErrors(t *testing.T) {
 		})
 	}
 }
+
+// TestUnmake: what somebody has put in the place of a directory that was made
+// stays, and so does a directory with something in it.
+func TestUnmake(t *testing.T) {
+	for name, put := range map[string]func(path string) error{
+		"a file": func(path string) error { return errors.Join(os.Remove(path), os.WriteFile(path, nil, 0o644)) },
+		"a link": func(path string) error { return errors.Join(os.Remove(path), os.Symlink("x", path)) },
+		"full":   func(path string) error { return os.WriteFile(filepath.Join(path, "f"), nil, 0o644) },
+		"":       nil,
+	} {
+		dest := filepath.Join(t.TempDir(), "dest")
+		d, err := Open(dest, Options{})
+		must(t, err)
+		must(t, d.Prepare())
+		if put != nil {
+			must(t, put(filepath.Join(dest, releasesName)))
+		}
+		d.Unmake()
+		if _, err := os.Lstat(filepath.Join(dest, releasesName)); (err == nil) != (put != nil) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
