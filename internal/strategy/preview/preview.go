@@ -192,8 +192,11 @@ func (p *preview) excludeFrom(ctx context.Context) ([]byte, error) {
 	for range maxReadings {
 		sink := &textSink{want: want}
 		entries, err := p.scan(ctx, sink)
-		if err != nil || sink.found {
-			return sink.text.Bytes(), err
+		if err != nil {
+			return nil, err
+		}
+		if sink.found {
+			return sink.text.Bytes(), staging.CheckExcludeFrom(name, sink.text.Bytes())
 		}
 		if sink.link != "" {
 			want = sink.link

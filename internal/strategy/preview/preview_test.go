@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"stretcher/internal/archive"
@@ -14,6 +15,7 @@ import (
 	"stretcher/internal/strategy"
 	"stretcher/internal/strategy/filter"
 	"stretcher/internal/strategy/mirror"
+	"stretcher/internal/text/failure"
 )
 
 // archived is an archive of files, each with its name as content.
@@ -100,6 +102,24 @@ func TestErrors(t *testing.T) {
 	}
 	must(t, f.Truncate(514))
 	if _, err := Diff(t.Context(), target(t), f, Options{}); !errors.Is(err, archive.ErrMalformed) {
+		t.Errorf("err = %v", err)
+	}
+}
+
+// TestExcludeFromIsBounded: a plan refuses the list that a deployment refuses.
+func TestExcludeFromIsBounded(t *testing.T) {
+	text := strings.Repeat("*a*b*\n", filter.MaxWild/5)
+	f := archived(t)
+	_, err := f.Seek(0, io.SeekStart)
+	must(t, err)
+	tw := tar.NewWriter(f)
+	must(t, tw.WriteHeader(&tar.Header{Name: "list", Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(text))}))
+	_, err = io.WriteString(tw, text)
+	must(t, errors.Join(err, tw.Close()))
+	to := target(t)
+	to.ExcludeFrom = "list"
+	_, err = Diff(t.Context(), to, f, Options{Excludes: true})
+	if !errors.Is(err, failure.ErrRefused) || !strings.Contains(err.Error(), "patterns with wildcards") {
 		t.Errorf("err = %v", err)
 	}
 }

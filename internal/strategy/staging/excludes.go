@@ -66,11 +66,16 @@ func ReadExcludeFrom(root *os.Root, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return text, CheckExcludeFrom(name, text)
+}
+
+// CheckExcludeFrom refuses a list that would take too long to match.
+func CheckExcludeFrom(name string, text []byte) error {
 	if n := filter.Wild(string(text)); n > filter.MaxWild {
-		return nil, failure.Refused("exclude_from %q has %d bytes of patterns with wildcards, %d are allowed",
+		return failure.Refused("exclude_from %q has %d bytes of patterns with wildcards, %d are allowed",
 			name, n, filter.MaxWild)
 	}
-	return text, nil
+	return nil
 }
 
 func openExcludeFrom(root *os.Root, name string) (*os.File, error) {
