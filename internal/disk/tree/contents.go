@@ -187,8 +187,7 @@ func deviceOf(root *os.Root) (uint64, error) {
 }
 
 // LoadContents reads what a record knows of the files below root, on its own
-// file system: the number of another may change. The error
-// is ErrRecord.
+// file system: the number of another may change. The error is ErrRecord.
 func LoadContents(name string, root *os.Root) (*Contents, error) {
 	r, err := openRecord(name)
 	if err != nil {

@@ -5,13 +5,14 @@
 // would compare: type, size, time, mode, owner, link target; and of a regular
 // file its inode and the time of its last change, which nobody can set; a tree
 // is the entries below a directory and the directory itself, in walking order;
-// drift is the difference between a recorded tree and the one that is there. The
-// size and time of directories are no part of it: they change with every file
-// that comes and goes, and those are compared by themselves. The content of a
-// file is known by the sums of its blocks: Contents.
+// drift is the difference between a recorded tree and the one that is there.
+// The size and time of directories are no part of it: they change with every
+// file that comes and goes, and those are compared by themselves. The content
+// of a file is known by the sums of its blocks: Contents.
 //
-// A tree is never held in memory: it is written while it is read, and compared
-// while both are.
+// The entries of a tree are never held in memory: they are written while they
+// are read, and compared while both are. What is known of contents is: some
+// bytes for each file, in Contents and in Archived.
 //
 // Of this module it imports disk/confined alone.
 package tree

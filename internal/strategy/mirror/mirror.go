@@ -3,14 +3,16 @@
 //
 // Its words: dest is the directory to be made equal; the entries are the
 // table of the tree it is to equal; a place is an open directory with the open
-// directory above it; excluded paths are left alone on both
-// sides, with all that is below them; staging is a private directory on dest's
-// file system with the content of the files that differ, each at its own path;
-// a plan is the list of what must be done. The work has three parts: a Stage
-// takes what differs out of an archive while it is read, Compare makes the
-// plan and changes nothing, and Plan.Apply makes staging complete and carries
-// the plan out by renames, changes of metadata and deletions, in this order. Whatever ends it, each path of
-// dest is old or new, and doing all of it again finishes the job.
+// directory above it; excluded paths are left alone on both sides, with all
+// that is below them; staging is a private directory on dest's file system with
+// the content of the files that differ, each at its own path; a plan is the
+// list of what must be done.
+//
+// The work has three parts: a Stage takes what differs out of an archive while
+// it is read, Compare makes the plan and changes nothing, and Plan.Apply makes
+// staging complete and carries the plan out by renames, changes of metadata and
+// deletions, in this order. Whatever ends it, each path of dest is old or new,
+// and doing all of it again finishes the job.
 //
 // The rules are those of rsync 3.5.0, which a test compares with: hard links
 // become files of their own; directories that hold excluded paths stay.
@@ -27,8 +29,8 @@
 // looked up from the root of the file system.
 //
 // It may import archive, for the table of a tree, filter, for the excludes,
-// disk, disk/tree, for what is known of contents, and text/printable. It knows
-// nothing of manifests, strategies or releases.
+// disk, disk/confined, disk/tree, for what is known of contents, and
+// text/printable. It knows nothing of manifests, strategies or releases.
 package mirror
 
 import (

@@ -3,7 +3,8 @@
 // look whether the other will do.
 //
 // Its words are those of package strategy. It reaches everything through open
-// directories. It imports strategy, filter, archive, disk and text/*.
+// directories. It imports strategy, filter, archive, disk, disk/confined,
+// disk/tree and text/*.
 package staging
 
 import (
