@@ -108,7 +108,7 @@ func TestErrors(t *testing.T) {
 
 // TestExcludeFromIsBounded: a plan refuses the list that a deployment refuses.
 func TestExcludeFromIsBounded(t *testing.T) {
-	text := strings.Repeat("*a*b*\n", filter.MaxWild/5)
+	text := strings.Repeat("*a*b*\n", filter.MaxWild/4)
 	f := archived(t)
 	_, err := f.Seek(0, io.SeekStart)
 	must(t, err)
