@@ -164,12 +164,8 @@ func errorCases(strategy string) []crash {
 			crash{name: step + "/error/killed", set: fault(step, "kill -9 $$"),
 				want: at(step, exitFailed).saying("killed by signal 9")})
 	}
-	exclude := "sync"
-	if strategy == strategyReleases { // what is excluded is no part of the release
-		exclude = "extract"
-	}
-	cases = append(cases, crash{name: exclude + "/error/exclude_from",
-		set: func(w *world) { w.extra = "exclude_from: nowhere\n" }, want: at(exclude, exitMalformed)})
+	cases = append(cases, crash{name: "sync/error/exclude_from",
+		set: func(w *world) { w.extra = "exclude_from: nowhere\n" }, want: at("sync", exitMalformed)})
 	return with(strategy, append(cases, destErrors(strategy, at)...))
 }
 
