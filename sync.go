@@ -266,6 +266,9 @@ func (p places) Private(what string, w strategy.Where) (*disk.Dir, error) {
 	return p.private.Make(p.wanted(what, w))
 }
 
+// Above opens the directory that Private would make one in.
+func (p places) Above(w strategy.Where) (*disk.Dir, error) { return p.private.Above(p.wanted("", w)) }
+
 // check tells whether there is a place for a directory.
 func (p places) check(what string, w strategy.Where) error { return p.private.Check(p.wanted(what, w)) }
 

@@ -51,9 +51,12 @@ func (p *Private) Make(w disk.Wanted) (*disk.Dir, error) {
 	return nil, err
 }
 
+// Above opens the directory that Make would make one in.
+func (p *Private) Above(w disk.Wanted) (*disk.Dir, error) { return disk.Private(p.withState(w)) }
+
 // Check tells whether there is a place for what is wanted. It makes nothing.
 func (p *Private) Check(w disk.Wanted) error {
-	dir, err := disk.Private(p.withState(w))
+	dir, err := p.Above(w)
 	if err != nil {
 		return err
 	}

@@ -118,6 +118,8 @@ type Places interface {
 	// knows of it before it is made and removes it in the end, whatever
 	// happens. The caller closes what it gets.
 	Private(what string, w Where) (*disk.Dir, error)
+	// Above opens the directory that Private would make one in.
+	Above(w Where) (*disk.Dir, error)
 	// Drop removes such a directory early, with all that is in it.
 	Drop(dir *disk.Dir) error
 }

@@ -88,7 +88,7 @@ func (m *mv) Sync(ctx context.Context, s *strategy.Staged) (err error) {
 
 // Diff lists the tree: all of it is new.
 func (m *mv) Diff(ctx context.Context, archive *os.File) (strategy.Changes, error) {
-	return preview.Diff(ctx, &m.t, archive, preview.Options{})
+	return preview.Diff(ctx, &m.t, archive, preview.Options{Where: &strategy.Where{SameDevice: true}})
 }
 
 // Live is dest.

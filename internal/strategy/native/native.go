@@ -227,5 +227,7 @@ func (n *native) say(plan *mirror.Plan) {
 
 // Diff compares the archive with dest.
 func (n *native) Diff(ctx context.Context, archive *os.File) (strategy.Changes, error) {
-	return preview.Diff(ctx, &n.t, archive, preview.Options{Excludes: true, Checksum: n.t.Native.Checksum})
+	return preview.Diff(ctx, &n.t, archive, preview.Options{
+		Excludes: true, Checksum: n.t.Native.Checksum, Where: &strategy.Where{SameDevice: true},
+	})
 }

@@ -1,6 +1,8 @@
 package native
 
 import (
+	"archive/tar"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -105,6 +107,41 @@ func TestGroups(t *testing.T) {
 			if got := int(info.Sys().(*syscall.Stat_t).Gid); got != want {
 				t.Errorf("whole: %v: %q has group %d, want %d", whole, path, got, want)
 			}
+		}
+	}
+}
+
+// TestPlannedGroups: a plan knows the group of what is staged elsewhere than
+// beside dest.
+func TestPlannedGroups(t *testing.T) {
+	const other = 33
+	if os.Geteuid() == 0 {
+		asUser(t, other)
+		return
+	}
+	for _, elsewhere := range []bool{false, true} {
+		w := newWorld(t)
+		beside := filepath.Join(w.top, "sub")
+		must(t, os.Mkdir(beside, 0o755))
+		must(t, os.Chown(beside, -1, other))
+		must(t, os.Chmod(beside, 0o755|os.ModeSetgid))
+		w.dest = filepath.Join(beside, "dest")
+		if !elsewhere {
+			w.top = beside
+		}
+		n := w.new(nil)
+		must(t, n.Sync(t.Context(), w.stage(n, "f", "new")))
+		f, err := os.Create(filepath.Join(t.TempDir(), "archive"))
+		must(t, err)
+		defer f.Close()
+		tw := tar.NewWriter(f)
+		must(t, tw.WriteHeader(&tar.Header{Name: "f", Typeflag: tar.TypeReg, Mode: 0o644, Size: 3, ModTime: stamp}))
+		_, err = tw.Write([]byte("new"))
+		must(t, errors.Join(err, tw.Close()))
+		changes, err := w.new(nil).Diff(t.Context(), f)
+		must(t, err)
+		if len(changes.List) > 0 {
+			t.Errorf("elsewhere: %v: planned %v", elsewhere, changes.List)
 		}
 	}
 }

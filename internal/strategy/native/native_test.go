@@ -50,19 +50,24 @@ func newWorld(t *testing.T) *world {
 
 // Private makes a directory where runs make it.
 func (w *world) Private(what string, where strategy.Where) (*disk.Dir, error) {
-	dest, err := disk.OpenDest(w.dest)
-	if err != nil {
-		return nil, err
-	}
-	defer dest.Close()
-	place, err := disk.Private(disk.Wanted{
-		What: what, Size: -1, Dest: dest, SameDevice: where.SameDevice, Candidates: []string{w.top},
-	})
+	place, err := w.Above(where)
 	if err != nil {
 		return nil, err
 	}
 	defer place.Close()
 	return place.Make(runid.TempPrefix(runID)+"0", 0o700)
+}
+
+// Above opens the place for one.
+func (w *world) Above(where strategy.Where) (*disk.Dir, error) {
+	dest, err := disk.OpenDest(w.dest)
+	if err != nil {
+		return nil, err
+	}
+	defer dest.Close()
+	return disk.Private(disk.Wanted{
+		What: "directory", Size: -1, Dest: dest, SameDevice: where.SameDevice, Candidates: []string{w.top},
+	})
 }
 
 // Drop is not asked for.

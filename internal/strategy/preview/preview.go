@@ -40,6 +40,9 @@ type Options struct {
 	// what would change by size and time. nil: content counts.
 	Quick func(entries []archive.Entry, plan *mirror.Plan) (note string)
 
+	// Where the tree will be staged, which decides the groups of an ordinary
+	// user's files; nil: beside dest.
+	Where *strategy.Where
 	// Live is what to compare with instead of dest.
 	Live *mirror.Place
 	// Tree changes the entries, and what of the live tree is left alone. It is
@@ -89,7 +92,7 @@ func (p *preview) diff(ctx context.Context) (changes strategy.Changes, err error
 	if err != nil {
 		return changes, err
 	}
-	staging.Groups(entries, staging.GroupIn(p.t.Dest.Parent))
+	staging.Groups(entries, p.group())
 	if p.ownMode {
 		staging.WarnMode(p.t, entries[0].Mode)
 	}
@@ -113,6 +116,17 @@ func (p *preview) diff(ctx context.Context) (changes strategy.Changes, err error
 		changes.Bytes = size(entries)
 	}
 	return changes, nil
+}
+
+// group is that of what the deployment will stage.
+func (p *preview) group() uint32 {
+	if p.opts.Where != nil && p.t.Place != nil {
+		if dir, err := p.t.Place.Above(*p.opts.Where); err == nil {
+			defer dir.Close()
+			return staging.GroupIn(dir)
+		}
+	}
+	return staging.GroupIn(p.t.Dest.Parent)
 }
 
 // maxNamed is how many paths a note names.

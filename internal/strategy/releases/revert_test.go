@@ -124,6 +124,9 @@ func (r *runs) Private(string, strategy.Where) (*disk.Dir, error) {
 	return r.work.Sub(filepath.Base(name))
 }
 
+// Above opens the place for one.
+func (r *runs) Above(strategy.Where) (*disk.Dir, error) { return disk.Open(r.work.Path()) }
+
 // Drop removes one.
 func (r *runs) Drop(dir *disk.Dir) error { return os.RemoveAll(dir.Path()) }
 

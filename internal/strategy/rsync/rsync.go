@@ -184,7 +184,7 @@ func (r *rsync) Diff(ctx context.Context, f *os.File) (strategy.Changes, error) 
 		}
 		return r.judge(ctx, entries, plan).said()
 	}
-	return preview.Diff(ctx, &r.t, f, preview.Options{Excludes: true, Quick: quick})
+	return preview.Diff(ctx, &r.t, f, preview.Options{Excludes: true, Quick: quick, Where: &strategy.Where{}})
 }
 
 // Live is dest.

@@ -278,6 +278,9 @@ func (p *places) Private(string, strategy.Where) (*disk.Dir, error) {
 	return parent.Make(fmt.Sprintf("private-%d", p.made), 0o700)
 }
 
+// Above opens the place for one.
+func (p *places) Above(strategy.Where) (*disk.Dir, error) { return disk.Open(p.dir) }
+
 // Drop removes one.
 func (p *places) Drop(dir *disk.Dir) error { return os.RemoveAll(dir.Path()) }
 
