@@ -9,6 +9,10 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"stretcher/internal/disk/confined"
 )
 
 // magic is how a record begins. The number goes up when the format changes:
@@ -118,9 +122,9 @@ var errVersion = errors.New("it was written by another version")
 
 // openRecord opens a record and reads its header. The error is ErrRecord.
 func openRecord(name string) (*decoder, error) {
-	f, err := os.Open(name)
+	f, err := openOwn(name)
 	if err != nil {
-		return nil, broken(err)
+		return nil, broken(&fs.PathError{Op: "open", Path: name, Err: err})
 	}
 	d := &decoder{f: f, r: bufio.NewReaderSize(f, 64<<10)}
 	if err := d.header(); err != nil {
@@ -128,6 +132,27 @@ func openRecord(name string) (*decoder, error) {
 		return nil, broken(err)
 	}
 	return d, nil
+}
+
+// openOwn opens a file that the caller or root has made. What others have made,
+// a symlink and what is no file are errors, and a FIFO is not waited for.
+func openOwn(name string) (*os.File, error) {
+	f, err := confined.OpenFile(unix.AT_FDCWD, name)
+	switch {
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENXIO), errors.Is(err, unix.ELOOP):
+		return nil, errors.New("not a regular file")
+	case err != nil:
+		return nil, err
+	}
+	var st unix.Stat_t
+	if err = unix.Fstat(int(f.Fd()), &st); err == nil && st.Uid != 0 && int(st.Uid) != os.Geteuid() {
+		err = fmt.Errorf("it belongs to uid %d", st.Uid)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 func (d *decoder) close() { _ = d.f.Close() }

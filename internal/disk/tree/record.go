@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"time"
@@ -54,9 +55,10 @@ func (r *Recorded) of(e *Entry, st *unix.Stat_t) (sums []Sum, known, changed boo
 // or not at all.
 func Save(ctx context.Context, root *os.Root, r Recorded, name string) error {
 	tmp := name + ".new"
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	_ = os.Remove(tmp) // whatever it is: it was not finished
+	f, err := confined.Create(unix.AT_FDCWD, tmp, 0o600)
 	if err != nil {
-		return fmt.Errorf("record tree: %w", err)
+		return fmt.Errorf("record tree: %w", &fs.PathError{Op: "create", Path: tmp, Err: err})
 	}
 	err = errors.Join(write(ctx, f, root, r), f.Close())
 	if err == nil {

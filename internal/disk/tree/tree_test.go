@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -192,6 +193,59 @@ func TestCheckErrors(t *testing.T) {
 		if _, err := Check(t.Context(), name, root, all); !errors.Is(err, ErrRecord) {
 			t.Errorf("%d of %d bytes were taken for a record: %v", n, len(data), err)
 		}
+	}
+}
+
+// What is no file of the caller's is no record, and nothing waits for it.
+func TestNoRecord(t *testing.T) {
+	dir := plant(t)
+	name := save(t, dir)
+	all := func([]byte) (Skip, error) { return nil, nil }
+	for what, put := range map[string]func(path string) error{
+		"a FIFO":       func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"a directory":  func(path string) error { return os.Mkdir(path, 0o700) },
+		"a symlink":    func(path string) error { return os.Symlink(name, path) },
+		"to itself":    func(path string) error { return os.Symlink(path, path) },
+		"somebody's":   func(path string) error { return errors.Join(os.Link(name, path), os.Chown(path, 12345, -1)) },
+		"not there":    func(string) error { return nil },
+		"not readable": func(path string) error { return os.WriteFile(path, nil, 0) },
+	} {
+		path := filepath.Join(t.TempDir(), "record")
+		if err := put(path); errors.Is(err, os.ErrPermission) {
+			continue // only root gives files away
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Check(t.Context(), path, open(t, dir), all); !errors.Is(err, ErrRecord) {
+			t.Errorf("%s: Check: err = %v", what, err)
+		}
+		if _, err := LoadContents(path, open(t, dir)); !errors.Is(err, ErrRecord) {
+			t.Errorf("%s: LoadContents: err = %v", what, err)
+		}
+		if sum := Checksum(path); sum != "" {
+			t.Errorf("%s: checksum %q", what, sum)
+		}
+	}
+}
+
+// What an earlier run has left where a record is written is not written to.
+func TestSaveOverLeftovers(t *testing.T) {
+	dir, other := plant(t), filepath.Join(t.TempDir(), "other")
+	must(t, os.WriteFile(other, []byte("other"), 0o600))
+	for what, put := range map[string]func(path string) error{
+		"a FIFO":      func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"a symlink":   func(path string) error { return os.Symlink(other, path) },
+		"a hard link": func(path string) error { return os.Link(other, path) },
+	} {
+		name := filepath.Join(t.TempDir(), "record")
+		must(t, put(name+".new"))
+		must(t, Save(t.Context(), open(t, dir), Recorded{Skip: skipPids, Excludes: []byte("*.pid")}, name))
+		if drift := check(t, name, dir); drift != "0 []" {
+			t.Errorf("%s: drift = %v", what, drift)
+		}
+	}
+	if data, _ := os.ReadFile(other); string(data) != "other" {
+		t.Errorf("another file was written to: %q", data)
 	}
 }
 
