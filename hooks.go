@@ -301,7 +301,8 @@ func (d *deployer) runNamed(ctx context.Context, o cli.RunHooksOptions) (code in
 	runner := d.hookRunner()
 	runner.Stdout = o.Stdout
 	code, err = porter.RunNamed(ctx, runner, list)
-	if err = failure.AsInterrupted(ctx, err); errors.As(err, new(failure.Signal)) {
+	if err = failure.AsInterrupted(ctx, err); errors.As(err, new(failure.Signal)) ||
+		errors.Is(err, failure.ErrRefused) {
 		code = cli.Status(err)
 	}
 	return code, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"stretcher/internal/hooks"
 	"stretcher/internal/testparts"
+	"stretcher/internal/text/failure"
 )
 
 // hookProgram is the static program of the images, built once for all tests.
@@ -305,6 +307,39 @@ func TestEngineIsFound(t *testing.T) {
 	}
 	if _, err := find(Config{Engine: "nerdctl"}); !errors.Is(err, ErrNoEngine) {
 		t.Errorf("err = %v", err)
+	}
+}
+
+// TestEngineIsJudged: an engine that others may write is not passed over for
+// another, and not started.
+func TestEngineIsJudged(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", filepath.Join(dir, "open")+":"+filepath.Join(dir, "good"))
+	for _, name := range []string{"open/podman", "good/docker", "good/podman"} {
+		write(t, filepath.Join(dir, name), "#!/bin/sh\ntouch "+dir+"/started\n", 0o755)
+	}
+	for mode, change := range map[string]fs.FileMode{"open": 0o777, "open/podman": 0o775} {
+		if err := os.Chmod(filepath.Join(dir, mode), change); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"", "podman", filepath.Join(dir, "open/podman")} {
+			e := NewEngine(Config{Engine: name}, nil, 0)
+			_, err := e.Find(t.Context())
+			for _, err := range []error{err, e.Allowed()} {
+				if !errors.Is(err, failure.ErrRefused) || !strings.Contains(err.Error(), "may be written by") {
+					t.Errorf("%s, engine %q: %v", mode, name, err)
+				}
+			}
+		}
+		if err := os.Chmod(filepath.Join(dir, mode), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := NewEngine(Config{}, nil, 0).Allowed(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "started")); err == nil {
+		t.Error("an engine was started")
 	}
 }
 

@@ -40,13 +40,24 @@ func (d *Dialect) Any() bool { return len(d.Lists) > 0 }
 // Doubts has nothing to tell: Lists.Check does.
 func (*Dialect) Doubts() []error { return nil }
 
+// Allowed refuses containers that run by themselves and whose engine others may write.
+func (d *Dialect) Allowed() error {
+	if !d.Lists.Mounts() {
+		return nil
+	}
+	return d.Engine.Allowed()
+}
+
 // Files is what the directory holds that Prepare asks for when containers run:
 // their private files, and what podman unpacks on its way to an image.
 const Files = "files of containers"
 
-// Prepare gives the plugins a directory that goes with the run where the host
+// Prepare is Allowed. It gives the plugins a directory that goes with the run where the host
 // has none for them, and the files of containers another.
 func (d *Dialect) Prepare(dir func(what string) (string, error)) (err error) {
+	if err := d.Allowed(); err != nil {
+		return err
+	}
 	if d.Plugins.Dir == "" {
 		if d.Plugins.Dir, err = dir("plugins"); err != nil {
 			return err

@@ -12,8 +12,10 @@ import (
 	"sync"
 	"time"
 
+	"stretcher/internal/disk"
 	"stretcher/internal/hooks"
 	"stretcher/internal/process"
+	"stretcher/internal/text/failure"
 )
 
 // Config is what the owner of a host says about containers. The zero value
@@ -55,21 +57,52 @@ func NewEngine(cfg Config, environ []string, grace time.Duration) *Engine {
 	return &Engine{cfg: cfg, environ: slices.Clone(environ), grace: grace}
 }
 
-// Find returns the path of the engine's program. Errors are ErrNoEngine, or
-// ctx's.
+// candidates are the names of the programs that may be the engine, best first.
+func (e *Engine) candidates() []string {
+	if e.cfg.Engine != "" {
+		return []string{e.cfg.Engine}
+	}
+	return []string{"podman", "docker"}
+}
+
+// find looks for a program that only its caller can have put there. Others are
+// failure.ErrRefused.
+func find(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", err
+	}
+	if _, err = disk.TrustedMode(path); err != nil {
+		return "", fmt.Errorf("container engine: %w", err)
+	}
+	return path, nil
+}
+
+// Allowed tells whether a program that may be the engine is one that others may
+// write: failure.ErrRefused. It starts none.
+func (e *Engine) Allowed() error {
+	for _, name := range e.candidates() {
+		if _, err := find(name); err == nil || errors.Is(err, failure.ErrRefused) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Find returns the path of the engine's program. Errors are ErrNoEngine,
+// failure.ErrRefused where others may write it, or ctx's.
 func (e *Engine) Find(ctx context.Context) (string, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.path != "" {
 		return e.path, nil
 	}
-	candidates := []string{"podman", "docker"}
-	if e.cfg.Engine != "" {
-		candidates = []string{e.cfg.Engine}
-	}
 	var reasons []string
-	for _, name := range candidates {
-		path, err := exec.LookPath(name)
+	for _, name := range e.candidates() {
+		path, err := find(name)
+		if errors.Is(err, failure.ErrRefused) {
+			return "", err
+		}
 		if err != nil {
 			reasons = append(reasons, fmt.Sprintf("%q is not installed", name))
 			continue

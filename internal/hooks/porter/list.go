@@ -37,7 +37,7 @@ func (d *Dialect) List(p hooks.Point, dep *hooks.Deployment) (list []hooks.Liste
 				list = append(list, d.Lists.list(name, "")...)
 			}
 		}
-		return list, nil
+		return list, hooks.Split(d.Allowed())
 	}
 	names, _ := hooks.Lookup(p)
 	for _, name := range names.Lists() {
