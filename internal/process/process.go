@@ -161,8 +161,20 @@ func startError(c Command, err error) error {
 	if errors.As(err, &path) {
 		err = path.Err
 	}
-	return fmt.Errorf("start %q: %w", c.Path, err)
+	return &StartError{c.Path, err}
 }
+
+// StartError says that a program could not be started: it has done nothing.
+type StartError struct {
+	Path string
+	Err  error
+}
+
+// Error names the program.
+func (e *StartError) Error() string { return fmt.Sprintf("start %q: %v", e.Path, e.Err) }
+
+// Unwrap gives the cause.
+func (e *StartError) Unwrap() error { return e.Err }
 
 // wait returns when the leader has ended, stopping its group first when the
 // timeout or ctx says so.

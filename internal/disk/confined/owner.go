@@ -2,6 +2,7 @@ package confined
 
 import (
 	"fmt"
+	"math"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,8 +14,17 @@ type OwnerError struct {
 	Err      error
 }
 
-// Error names owner and group.
+// unset is the number that leaves an owner or group as it is; see chown(2).
+const unset = math.MaxUint32
+
+// Error names what of owner and group was to be set.
 func (e *OwnerError) Error() string {
+	switch {
+	case uint32(e.UID) == unset:
+		return fmt.Sprintf("set group %d: %v", e.GID, e.Err)
+	case uint32(e.GID) == unset:
+		return fmt.Sprintf("set owner %d: %v", e.UID, e.Err)
+	}
 	return fmt.Sprintf("set owner %d and group %d: %v", e.UID, e.GID, e.Err)
 }
 

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -145,12 +146,12 @@ func (a *application) prepare(s *step) error {
 	}
 	fd, err := a.to.At(s.path, false)
 	if err != nil {
-		return fmt.Errorf("open %q: %w", s.path, err)
+		return fmt.Errorf("open %q: %w", cmp.Or(s.path, "."), err)
 	}
 	m := metaOf(&a.table[s.entry])
 	m.Mode |= 0o500
 	if err := confined.SetOpen(fd, m, s.what.parts()&^confined.Time); err != nil {
-		return fmt.Errorf("change %q: %w", s.path, err)
+		return fmt.Errorf("change %q: %w", cmp.Or(s.path, "."), err)
 	}
 	a.changed = true
 	return nil
@@ -170,7 +171,7 @@ func (a *application) put(s *step) error {
 	}
 	to, err := a.to.At(dir, false)
 	if err != nil {
-		return fmt.Errorf("open %q: %w", dir, err)
+		return fmt.Errorf("open %q: %w", cmp.Or(dir, "."), err)
 	}
 	m := move{from, to, name, s.what&isType != 0 && (e.Mode.IsDir() || s.what&isDir != 0)}
 	if err := a.move(m, e.Mode.IsDir()); err != nil {
@@ -189,10 +190,10 @@ func (a *application) mend(s *step) error {
 	dir, name := confined.Split(e.Path)
 	fd, err := a.to.At(dir, false)
 	if err != nil {
-		return fmt.Errorf("open %q: %w", dir, err)
+		return fmt.Errorf("open %q: %w", cmp.Or(dir, "."), err)
 	}
 	if err = confined.Set(fd, name, metaOf(e), s.what.parts()); err != nil {
-		return fmt.Errorf("change %q: %w", e.Path, err)
+		return fmt.Errorf("change %q: %w", cmp.Or(e.Path, "."), err)
 	}
 	a.changed = true
 	return a.note(fd, name, e)

@@ -101,7 +101,11 @@ func (r *rsync) Sync(ctx context.Context, s *strategy.Staged) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := r.t.Child(ctx, child); err != nil {
+	err = r.t.Child(ctx, child)
+	if start := new(process.StartError); errors.As(err, &start) {
+		return fmt.Errorf("rsync to %q: %w", r.t.Dest.Given, err)
+	}
+	if err != nil {
 		return fmt.Errorf("rsync to %q: %w; it may be a mixture of old and new files now", r.t.Dest.Given, err)
 	}
 	return nil
