@@ -143,7 +143,9 @@ func (s *Set) Prepare(dir func(what string) (string, error)) error {
 }
 
 // PrepareNamed is Prepare for those hooks alone that Named returns.
-func (s *Set) PrepareNamed(dir func(what string) (string, error)) error { return s.porter.Prepare(dir) }
+func (s *Set) PrepareNamed(dir func(what string) (string, error)) error {
+	return s.porter.PrepareNamed(dir)
+}
 
 // Mounts tells whether a container runs by itself during a deployment.
 func (s *Set) Mounts() bool { return s.mounts }

@@ -52,12 +52,17 @@ func (d *Dialect) Allowed() error {
 // their private files, and what podman unpacks on its way to an image.
 const Files = "files of containers"
 
-// Prepare is Allowed. It gives the plugins a directory that goes with the run where the host
-// has none for them, and the files of containers another.
-func (d *Dialect) Prepare(dir func(what string) (string, error)) (err error) {
+// Prepare is Allowed, and PrepareNamed.
+func (d *Dialect) Prepare(dir func(what string) (string, error)) error {
 	if err := d.Allowed(); err != nil {
 		return err
 	}
+	return d.PrepareNamed(dir)
+}
+
+// PrepareNamed gives the plugins a directory that goes with the run where the host
+// has none for them, and the files of containers another.
+func (d *Dialect) PrepareNamed(dir func(what string) (string, error)) (err error) {
 	if d.Plugins.Dir == "" {
 		if d.Plugins.Dir, err = dir("plugins"); err != nil {
 			return err
