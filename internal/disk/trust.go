@@ -16,7 +16,9 @@ import (
 // What this program runs, or obeys, must be its caller's: a file is trusted
 // when it, each directory on the way to it and each symlink there belong to
 // root or the caller, and nobody else may write it or rename on the way. A
-// sticky directory is no harm: names of the caller's stay there.
+// sticky directory is no harm above a directory: names of the caller's stay
+// there, and nobody else can move a directory of the caller's into it. A file or
+// a symlink they can, from a directory of their own, so that none counts there.
 //
 // A trusted file may be used by its name: nobody else can make the name lead
 // elsewhere. A program is, since a script's interpreter opens it by its name.
@@ -62,9 +64,14 @@ func TrustedMode(path string) (fs.FileMode, error) {
 	return modeOf(&st), w.trust(&st, base)
 }
 
-// OpenTrustedDir is Open for a directory whose entries are run or obeyed. One
-// that is not there is fs.ErrNotExist only if nobody else can have taken it away.
-func OpenTrustedDir(path string) (*Dir, error) {
+// OpenTrustedDir is Open for a directory whose entries are run or obeyed: nobody
+// else may write it, sticky or not. One that is not there is fs.ErrNotExist only
+// if nobody else can have taken it away.
+func OpenTrustedDir(path string) (*Dir, error) { return openTrustedDir(path, false) }
+
+// openTrustedDir is OpenTrustedDir; above tells that only a directory in it is
+// used, so that it may be sticky.
+func openTrustedDir(path string, above bool) (*Dir, error) {
 	w, err := walk(path)
 	defer w.close()
 	switch {
@@ -74,6 +81,8 @@ func OpenTrustedDir(path string) (*Dir, error) {
 		return nil, untrusted(err)
 	case w.missing != "":
 		return nil, &fs.PathError{Op: "open", Path: path, Err: unix.ENOENT}
+	case !above && w.last().step.writable():
+		return nil, distrust(w.last().step.writers(w.path()))
 	}
 	return w.open()
 }
@@ -96,18 +105,21 @@ func trustedWay(path string) (*walker, string, error) {
 	return w, base, nil
 }
 
-// trust judges a file that is in a directory where nobody else can rename. In
-// one where others can make names, a file with several may be another program.
+// trust judges what is in a directory where nobody else can rename. Where others
+// can make names, a file may be one that they have moved there.
 func (w *walker) trust(st *unix.Stat_t, base string) error {
 	path, file := filepath.Join(w.path(), base), newStep(st)
 	switch {
-	case !trusted(file.uid), file.mode&0o022 != 0 && !(isDir(st) && file.mode&unix.S_ISVTX != 0):
+	case !trusted(file.uid), file.writable() && !(isDir(st) && file.mode&unix.S_ISVTX != 0):
 		return distrust(file.writers(path))
-	case !isDir(st) && st.Nlink > 1 && w.last().step.mode&0o022 != 0:
-		return distrust(fmt.Sprintf("%q has another name, and others can make names in %q", path, w.path()))
+	case !isDir(st) && w.last().step.writable():
+		return distrust(w.last().step.writers(w.path()))
 	}
 	return nil
 }
+
+// writable tells whether its group or others may write it.
+func (s step) writable() bool { return s.mode&0o022 != 0 }
 
 // writers says who else may write at path.
 func (s step) writers(path string) string {
@@ -154,7 +166,7 @@ func modeOf(st *unix.Stat_t) fs.FileMode {
 // one above it that is there; missing are the names from there on.
 func OpenNearestTrusted(path string) (dir *Dir, missing []string, err error) {
 	for {
-		dir, err = OpenTrustedDir(path)
+		dir, err = openTrustedDir(path, len(missing) > 0)
 		if !errors.Is(err, fs.ErrNotExist) || path == filepath.Dir(path) {
 			return dir, missing, err
 		}

@@ -31,7 +31,11 @@ func TestTrusted(t *testing.T) {
 		"as it is":               {},
 		"by a link":              {open: "links/to"},
 		"a sticky directory":     {change: mode("a", 0o1777)},
-		"a sticky own directory": {change: mode("a/b", 0o1777)},
+		"a sticky own directory": {change: mode("a/b", 0o1777), why: `a/b" may be written by everybody`},
+		"a group's, sticky":      {change: mode("a/b", 0o1775), why: `a/b" may be written by gid`},
+		"a link in a sticky one": {
+			change: mode("links", 0o1777), open: "links/to", why: `links" may be written by everybody`,
+		},
 		"a group's file":         {change: mode("a/b/prog", 0o775), why: `a/b/prog" may be written by gid`},
 		"everybody's file":       {change: mode("a/b/prog", 0o757), why: `a/b/prog" may be written by everybody`},
 		"a sticky file":          {change: mode("a/b/prog", 0o1777), why: `a/b/prog" may be written by everybody`},
@@ -53,9 +57,6 @@ func TestTrusted(t *testing.T) {
 		"a stranger's link there": {
 			change: owner("links"), open: "links/to", why: `links" may be written by uid 47001`, root: true,
 		},
-		"another name, sticky": {change: func(in func(string) string) error {
-			return errors.Join(os.Link(in("a/b/prog"), in("a/other")), os.Chmod(in("a/b"), 0o777|fs.ModeSticky))
-		}, why: "has another name"},
 		"another name": {change: func(in func(string) string) error { return os.Link(in("a/b/prog"), in("a/other")) }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -111,9 +112,19 @@ func TestTrustedOdd(t *testing.T) {
 	if _, err := OpenTrustedDir(in("none")); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
-	must(t, unix.Chmod(top, 0o777))
-	if _, err := OpenTrustedDir(top); !errors.Is(err, failure.ErrRefused) || failure.Hint(err) == "" {
-		t.Error(err)
+	for _, mode := range []uint32{0o777, 0o1777, 0o1775} {
+		must(t, unix.Chmod(top, mode))
+		if _, err := OpenTrustedDir(top); !errors.Is(err, failure.ErrRefused) || failure.Hint(err) == "" {
+			t.Errorf("%o: %v", mode, err)
+		}
+	}
+	must(t, os.Mkdir(in("below"), 0o755)) // a sticky one is no harm above a directory
+	for _, name := range []string{"below", "none/there"} {
+		d, _, err := OpenNearestTrusted(in(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = d.Close()
 	}
 }
 

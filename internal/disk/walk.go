@@ -60,7 +60,7 @@ type walker struct {
 	todo    []string // names still to go
 	missing string   // the last name, when nothing is there
 
-	writers string // who else can rename in one of all directories that it has been in
+	writers string // who else can rename in one of all directories that it has been in, or has put a symlink there
 
 	links    int
 	targets  int  // so many of the first names to go are of a symlink's target
@@ -153,6 +153,10 @@ func (w *walker) follow(name string) error {
 		return w.fail(name, err)
 	case !trusted(owner):
 		return fmt.Errorf("%q leads through %q: %w, uid %d", w.given, filepath.Join(w.path(), name), ErrForeignLink, owner)
+	}
+	// Where others can make names they may have moved the symlink there.
+	if at := w.last().step; w.writers == "" && at.writable() {
+		w.writers = at.writers(w.path())
 	}
 	if w.links++; w.links > maxLinks {
 		return w.fail(name, unix.ELOOP)
