@@ -216,7 +216,7 @@ func randomPatterns(rnd *rand.Rand, trees ...[]node) []string {
 		case 6:
 			p = pick(rnd, "?", "[ab]?", "**a", "a/**/b", "b/*", "*/")
 		}
-		if p != "" && !strings.Contains(p, "\n") {
+		if !slices.Contains([]string{"", "+ ", "- "}, p) && !strings.Contains(p, "\n") {
 			list = append(list, pick(rnd, "", "", "", "+ ", "- ")+p)
 		}
 	}
