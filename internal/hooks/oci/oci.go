@@ -51,8 +51,8 @@ type Definition struct {
 func (d Definition) hookName() string { return cmp.Or(strings.TrimSuffix(d.Name, suffix), d.Name) }
 
 // Load reads the definitions of dirs. A later directory masks the same file
-// name in an earlier one, with a bad file too: what it was to replace must
-// not run instead. The result is in the order in which hooks run: by
+// name in an earlier one, with a bad file or a symlink to nothing too: what it
+// was to replace must not run instead. The result is in the order in which hooks run: by
 // lower-cased file name, then by directory, then by file name. (The reference
 // implementation leaves the order of names that differ only in case to
 // chance.)
@@ -70,7 +70,7 @@ func Load(dirs []string) ([]Definition, error) {
 			errs = append(errs, fmt.Errorf("hook definitions: %w", err))
 		}
 		for _, e := range entries {
-			if strings.HasSuffix(e.Name(), suffix) && masks(filepath.Join(dir, e.Name())) {
+			if strings.HasSuffix(e.Name(), suffix) {
 				sources[e.Name()] = i
 			}
 		}
@@ -85,16 +85,6 @@ func Load(dirs []string) ([]Definition, error) {
 		defs = append(defs, *d)
 	}
 	return defs, errors.Join(errs...)
-}
-
-// masks tells whether a name counts as a definition. What a symlink leads to
-// must exist, unless somebody else may have taken it away.
-func masks(path string) bool {
-	if _, err := os.Stat(path); err == nil {
-		return true
-	}
-	_, err := disk.TrustedMode(path)
-	return errors.Is(err, failure.ErrRefused)
 }
 
 // entriesOf lists a directory that only its caller can have filled.
@@ -142,6 +132,11 @@ func readFile(path string) (*Definition, error) {
 // be waited on.
 func content(path string) ([]byte, error) {
 	f, err := disk.OpenTrusted(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, gone := os.Lstat(path); gone == nil {
+			err = &fs.PathError{Op: "open", Path: path, Err: disk.ErrDangling}
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

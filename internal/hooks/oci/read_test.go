@@ -138,7 +138,6 @@ func TestLoadMasksAndOrders(t *testing.T) {
 		put(t, dir, "README", "ignored")
 		put(t, dir, "x.json.bak", "ignored")
 	}
-	must(t, os.Symlink("nowhere", filepath.Join(two, "02-other.json")))
 	want := []string{
 		"01-my-hook.json:two", "01-UPPERCASE.json:two", "02-other.json:one", "a.json:two",
 		"B.json:one", "b.json:two", "c.json:one", "C.json:two", "D.json:one", "d.json:one",
@@ -156,8 +155,14 @@ func TestLoadReportsEachBadFile(t *testing.T) {
 	top := t.TempDir()
 	one, two := filepath.Join(top, "one"), filepath.Join(top, "two")
 	put(t, one, "good.json", always("prestart", "one"))
-	put(t, one, "masked.json", always("prestart", "one"))
+	for _, name := range []string{"masked.json", "gone.json", "away.json"} {
+		put(t, one, name, always("prestart", "one"))
+	}
 	put(t, two, "masked.json", "{")
+	must(t, os.Symlink("/nonexistent", filepath.Join(two, "gone.json")))
+	must(t, os.Symlink("../none/away.json", filepath.Join(two, "away.json")))
+	must(t, os.Symlink("alone.json", filepath.Join(two, "loop.json")))
+	must(t, os.Symlink("loop.json", filepath.Join(two, "alone.json")))
 	put(t, two, "stage.json", always("preprestart", "x"))
 	put(t, two, "program.json", strings.Replace(always("prestart", "x"), "/bin/sh", "/no/such", 1))
 	put(t, two, "program_dir.json", strings.Replace(always("prestart", "x"), "/bin/sh", "/bin", 1))
@@ -168,13 +173,15 @@ func TestLoadReportsEachBadFile(t *testing.T) {
 		t.Errorf("definitions %q", got)
 	}
 	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok || len(joined.Unwrap()) != 7 {
+	if !ok || len(joined.Unwrap()) != 11 {
 		t.Fatalf("err = %v", err)
 	}
 	for _, want := range []string{
 		filepath.Join(two, "masked.json") + `": line 1:`, filepath.Join(two, "stage.json") + `": stages:`,
 		filepath.Join(two, "program.json") + `": hook.path:`, filepath.Join(two, "program_dir.json") + `": hook.path:`,
-		"big.json", "dir.json", "good.json",
+		"big.json", "dir.json", "good.json", "loop.json", "alone.json",
+		filepath.Join(two, "gone.json") + `: is a symlink that leads nowhere`,
+		filepath.Join(two, "away.json") + `: is a symlink that leads nowhere`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in %v", want, err)
@@ -182,15 +189,15 @@ func TestLoadReportsEachBadFile(t *testing.T) {
 	}
 }
 
-// TestLoadKeepsWhatWasTakenAway: a symlink to nothing is ignored, but not one to
-// what somebody else may have taken away.
+// TestLoadKeepsWhatWasTakenAway: a symlink to nothing is a bad file, and one to
+// what somebody else may have taken away refuses the run.
 func TestLoadKeepsWhatWasTakenAway(t *testing.T) {
 	top := t.TempDir()
 	dir, open := filepath.Join(top, "oci"), filepath.Join(top, "open")
 	must(t, os.Mkdir(dir, 0o755))
 	must(t, os.Mkdir(open, 0o755))
 	must(t, os.Symlink("../open/gone.json", filepath.Join(dir, "one.json")))
-	if defs, err := Load([]string{dir}); len(defs) > 0 || err != nil {
+	if defs, err := Load([]string{dir}); len(defs) > 0 || !errors.Is(err, disk.ErrDangling) {
 		t.Errorf("nobody can have taken it away: %v, %v", defs, err)
 	}
 	must(t, os.Chmod(open, 0o777))
