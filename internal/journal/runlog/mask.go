@@ -44,7 +44,7 @@ func (m *masks) add(name, value string) {
 		if v = strings.TrimSpace(v); len(v) < MinMask || isCommon(v) {
 			continue
 		}
-		for _, said := range []string{v, quoted(v), printable.Line(v), inError(v)} {
+		for _, said := range []string{v, quoted(v), printable.Line(v), printable.Line(quoted(v)), inError(v)} {
 			m.addPieces(name, said)
 		}
 		m.replacer = nil

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stretcher/internal/text/printable"
 )
 
 func soFar(t *testing.T, l *Log) string {
@@ -122,6 +124,10 @@ func TestMasks(t *testing.T) {
 	l.Mask("QUOTED", "a\t\"b\\c")
 	l.Info(fmt.Sprintf("%q", "x a\t\"b\\c y"))
 	if got := soFar(t, l); !strings.HasSuffix(got, " \"x [QUOTED] y\"\n") {
+		t.Errorf("got %q", got)
+	}
+	l.Mask("UNSEEN", "pass\u3164 \"word")
+	if got := l.Masked(printable.Line(fmt.Sprintf("bad %q", "pass\u3164 \"word"))); got != `bad "[UNSEEN]"` {
 		t.Errorf("got %q", got)
 	}
 	l.Info("abc secret secret-and-more line-two", "attr", "x secret", "err", io.EOF)

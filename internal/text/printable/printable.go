@@ -4,12 +4,15 @@
 //
 // Its words: a rune is odd when a terminal or a browser might obey it, or hide
 // it: control characters, those of C1 too, line ends, marks that turn the
-// direction of writing, what has no width, and bytes that are not UTF-8.
+// direction of writing, what has no width, and bytes that are not UTF-8. Fillers
+// and variation selectors are odd as well: nobody sees them. So is the selector
+// in an emoji.
 //
 // It imports no other package of this module.
 package printable
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode"
@@ -17,7 +20,17 @@ import (
 )
 
 // odd tells whether a rune can't be printed as it is.
-func odd(r rune) bool { return !unicode.IsGraphic(r) || unicode.In(r, unicode.Zl, unicode.Zp) }
+func odd(r rune) bool { return !unicode.IsGraphic(r) || r >= firstUnseen && unseen(r) }
+
+// firstUnseen: no rune before it is graphic and can't be seen.
+const firstUnseen = 0x34f
+
+// unseen tells whether a graphic rune ends a line, or shows nothing.
+func unseen(r rune) bool {
+	const brailleBlank, nullNotehead = 0x2800, 0x1d159
+	return r == brailleBlank || r == nullNotehead || unicode.In(r, unicode.Zl, unicode.Zp,
+		unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
+}
 
 // Line is s with each odd rune as its escape in Go: \n, \x1b, \u202e. It has
 // one line. A text that went through Line stays as it is.
@@ -56,20 +69,32 @@ func appendLine(b []byte, s string, tabs bool) []byte {
 		case !odd(r), r == '\t' && tabs:
 			b = append(b, s[:n]...)
 		default:
-			quoted := strconv.QuoteRune(r)
-			b = append(b, quoted[1:len(quoted)-1]...)
+			b = appendEscape(b, r)
 		}
 		s = s[n:]
 	}
 	return b
 }
 
+// appendEscape appends the escape of an odd rune. Package strconv has none for
+// those that are graphic.
+func appendEscape(b []byte, r rune) []byte {
+	switch {
+	case !unicode.IsGraphic(r) || r < firstUnseen:
+		quoted := strconv.QuoteRune(r)
+		return append(b, quoted[1:len(quoted)-1]...)
+	case r > 0xffff:
+		return fmt.Appendf(b, `\U%08x`, r)
+	}
+	return fmt.Appendf(b, `\u%04x`, r)
+}
+
 // Text quotes what holds an odd rune, or can't be told from another text by
 // its looks. All else it returns as it is. It is for names in a column.
 func Text(s string) string {
-	invisible := func(r rune) bool { return !unicode.IsPrint(r) }
+	invisible := func(r rune) bool { return !unicode.IsPrint(r) || odd(r) }
 	if strings.ContainsFunc(s, invisible) || !utf8.ValidString(s) || strings.TrimSpace(s) != s {
-		return strconv.Quote(s)
+		return Line(strconv.Quote(s))
 	}
 	return s
 }

@@ -3,6 +3,7 @@ package printable
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"unicode"
@@ -50,6 +51,38 @@ func TestLine(t *testing.T) {
 	}
 	if got := string(AppendLine([]byte("> "), "a\tb\nc")); got != "> a\tb\\nc" {
 		t.Errorf("AppendLine = %q", got)
+	}
+}
+
+// TestUnseen: what nobody sees is escaped, though Unicode calls it a letter, a
+// mark or a symbol.
+func TestUnseen(t *testing.T) {
+	for _, span := range [][2]rune{
+		{0x34f, 0x34f}, {0x115f, 0x1160}, {0x17b4, 0x17b5}, {0x180b, 0x180f}, {0x2065, 0x2065}, {0x2800, 0x2800},
+		{0x3164, 0x3164}, {0xfe00, 0xfe0f}, {0xffa0, 0xffa0}, {0xfff0, 0xfff8}, {0x1bca0, 0x1bca3},
+		{0x1d159, 0x1d159}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff},
+	} {
+		for r := span[0]; r <= span[1]; r++ {
+			want := fmt.Sprintf(`a\u%04x`, r)
+			if r > 0xffff {
+				want = fmt.Sprintf(`a\U%08x`, r)
+			}
+			s := "a" + string(r)
+			if got := Line(s); got != want || Line(got) != got {
+				t.Errorf("Line(%U) = %s", r, got)
+			}
+			if got := Text(s); got != `"`+want+`"` {
+				t.Errorf("Text(%U) = %s", r, got)
+			}
+			if got := string(escapeJSON([]byte(s))); strings.ContainsRune(got, r) || !strings.Contains(got, `a\u`) {
+				t.Errorf("JSON of %U = %s", r, got)
+			}
+		}
+	}
+	for _, s := range []string{"e\u0301", "ᄀ", "ក", "ᠠ", "⠁", "日本 🚀"} { // their neighbours are seen
+		if Line(s) != s {
+			t.Errorf("Line(%q) = %s", s, Line(s))
+		}
 	}
 }
 
