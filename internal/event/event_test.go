@@ -24,6 +24,7 @@ func TestRead(t *testing.T) {
 	good := `"` + payload(url) + `"`
 	serf := map[string]string{"SERF_EVENT": "user", "SERF_USER_EVENT": "deploy", "SERF_USER_LTIME": "9"}
 	watch := map[string]string{"CONSUL_INDEX": "123"}
+	both := map[string]string{"CONSUL_INDEX": "123", "SERF_EVENT": "user", "SERF_USER_EVENT": "deploy"}
 	for _, tc := range []struct {
 		name     string
 		args     []string
@@ -40,6 +41,8 @@ func TestRead(t *testing.T) {
 		{name: "two arguments", args: []string{url, url}, class: failure.ErrUsage},
 		{name: "terminal", terminal: true, class: failure.ErrUsage},
 		{name: "line", stdin: url + "\n", want: url, event: "stdin"},
+		{name: "serf below consul", stdin: url + "\n", env: both, want: url, event: "serf deploy "},
+		{name: "consul below serf", stdin: "[" + consul("a", good) + "]", env: both, want: url, event: "consul deploy a"},
 		{name: "line without LF", stdin: url, want: url, event: "stdin"},
 		{name: "line with CRLF", stdin: url + "\r\n", want: url, event: "stdin"},
 		{name: "line with spaces", stdin: "  " + url + " \t\n", want: url, event: "stdin"},

@@ -86,7 +86,7 @@ func fromStdin(ctx context.Context, in Input) (*Event, error) {
 		return nil, failure.Malformed("event on standard input is larger than %d bytes", MaxSize)
 	}
 	data = bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\ufeff")))
-	if in.Getenv("CONSUL_INDEX") != "" || bytes.HasPrefix(data, []byte("[")) {
+	if in.Getenv("SERF_EVENT") == "" && in.Getenv("CONSUL_INDEX") != "" || bytes.HasPrefix(data, []byte("[")) {
 		return fromConsul(data)
 	}
 	e := Event{Source: Stdin}
