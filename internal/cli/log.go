@@ -4,8 +4,12 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"stretcher/internal/disk"
 	"stretcher/internal/journal/runlog"
@@ -52,11 +56,46 @@ func (o Log) Open(screen ...io.Writer) (*runlog.Log, func()) {
 
 // openLogFile opens a file to append to it. Where others can write it may lead
 // elsewhere, or be a FIFO that nobody reads: that is refused. What root has
-// made below /dev is no file, and meant: /dev/stderr.
+// made below /dev is no file, and meant: /dev/null.
 func openLogFile(name string) (*os.File, error) {
+	if fd := ownStream(name); fd >= 0 {
+		return openStream(name, fd)
+	}
 	f, err := disk.OpenRegular(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
 	if errors.Is(err, disk.ErrIrregular) && strings.HasPrefix(name, "/dev/") {
 		return os.OpenFile(name, os.O_APPEND|os.O_WRONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 	}
 	return f, err
+}
+
+// ownStream returns the descriptor of this process that a name stands for; -1 =
+// it is another file's.
+func ownStream(name string) int {
+	switch name = filepath.Clean(name); name {
+	case "/dev/stdout":
+		return 1
+	case "/dev/stderr":
+		return 2
+	}
+	number, below := strings.CutPrefix(name, "/dev/fd/")
+	if fd, err := strconv.ParseUint(number, 10, 16); below && err == nil {
+		return int(fd)
+	}
+	return -1
+}
+
+// openStream is a copy of what is open already. Its name leads to a pipe or a
+// socket that has no name that could be opened.
+func openStream(name string, fd int) (*os.File, error) {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err == nil && flags&unix.O_ACCMODE == unix.O_RDONLY {
+		err = errors.New("not open for writing")
+	}
+	if err == nil {
+		fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+	}
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	return os.NewFile(uintptr(fd), name), nil
 }
