@@ -140,7 +140,11 @@ func (v verdict) String() string {
 	case statusNever:
 		return fmt.Sprintf("never deployed: %q%s", v.dest, going)
 	case statusGood:
-		return fmt.Sprintf("good: %q version %q, run %s at %s%s", r.Name, r.Version, r.ID, stamp(r), going)
+		version := ""
+		if r.Version != "" {
+			version = fmt.Sprintf(" version %q", r.Version)
+		}
+		return fmt.Sprintf("good: %q%s, run %s at %s%s", r.Name, version, r.ID, stamp(r), going)
 	case statusDied:
 		return fmt.Sprintf("died: run %s in step %q at %s%s", r.ID, r.Step, stamp(r), going)
 	default:
