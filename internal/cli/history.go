@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 	"unicode/utf8"
 
@@ -147,32 +146,21 @@ func (o *historyOptions) writePage(details []history.Detail) error {
 	if o.html == "-" {
 		return history.WriteHTML(o.Stdout, host, details, time.Now())
 	}
-	err := replaceFile(o.html, func(w io.Writer) error { return history.WriteHTML(w, host, details, time.Now()) })
+	err := disk.ReplaceRegular(o.html, ".stretcher-page-", 0o644, func(w io.Writer) error {
+		return history.WriteHTML(w, host, details, time.Now())
+	})
 	if err == nil {
 		return nil
+	}
+	hint := ""
+	if errors.Is(err, disk.ErrIrregular) || errors.Is(err, disk.ErrDangling) { // /dev/stdout may be either
+		hint = "--html - writes to standard output"
 	}
 	var file *fs.PathError
 	if errors.As(err, &file) { // which names a file that nobody knows
 		err = file.Err
 	}
-	return fmt.Errorf("--html: write %q: %w", o.html, err)
-}
-
-// replaceFile makes a file of what write writes, for all to read.
-func replaceFile(name string, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(name), ".stretcher-page-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
-	if err = errors.Join(write(f), f.Chmod(0o644), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
+	return failure.Hinted(hint, fmt.Errorf("--html: write %q: %w", o.html, err))
 }
 
 func (o *historyOptions) printRun(ctx context.Context, db *history.Store) error {

@@ -1,0 +1,90 @@
+//go:build linux
+
+package disk
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestReplaceRegular(t *testing.T) {
+	top := tempDir(t)
+	in := func(name string) string { return filepath.Join(top, name) }
+	must(t, os.Mkdir(in("dir"), 0o755))
+	must(t, os.WriteFile(in("dir/file"), []byte("old"), 0o400))
+	must(t, os.Link(in("dir/file"), in("second")))
+	must(t, unix.Mkfifo(in("fifo"), 0o600))
+	device := unix.Mknod(in("device"), unix.S_IFCHR|0o600, int(unix.Mkdev(1, 3))) == nil
+	for name, target := range map[string]string{"link": "dir/file", "tofifo": "fifo", "dangling": "none", "todir": "dir"} {
+		must(t, os.Symlink(target, in(name)))
+	}
+	for _, c := range []struct {
+		name string
+		err  error
+	}{
+		{"new", nil}, {"todir/new", nil}, {"link", nil}, {"dir/file", nil},
+		{"fifo", ErrIrregular}, {"tofifo", ErrIrregular}, {"dir", ErrIrregular}, {"todir", ErrIrregular},
+		{"device", ErrIrregular}, {"dangling", ErrDangling}, {"none/new", fs.ErrNotExist}, {"", ErrIrregular},
+	} {
+		if c.name == "device" && !device {
+			continue
+		}
+		before, _ := os.Lstat(in(c.name))
+		err := ReplaceRegular(in(c.name), ".temp-", 0o644, func(w io.Writer) error {
+			_, err := io.WriteString(w, c.name)
+			return err
+		})
+		if !errors.Is(err, c.err) {
+			t.Errorf("%q: %v, want %v", c.name, err, c.err)
+		}
+		if after, _ := os.Lstat(in(c.name)); c.err != nil && before != nil && !os.SameFile(before, after) {
+			t.Errorf("%q was replaced", c.name)
+		}
+		if c.err != nil {
+			continue
+		}
+		if data, _ := os.ReadFile(in(c.name)); string(data) != c.name {
+			t.Errorf("%q holds %q", c.name, data)
+		}
+	}
+	if data, _ := os.ReadFile(in("second")); string(data) != "old" {
+		t.Errorf("another name of the file: %q", data)
+	}
+	wantNoTemp(t, top)
+}
+
+// A file that can't be written whole leaves the one that is there; what takes
+// its place meanwhile is looked at too.
+func TestReplaceRegularFails(t *testing.T) {
+	top := tempDir(t)
+	path := filepath.Join(top, "file")
+	must(t, os.WriteFile(path, []byte("old"), 0o600))
+	err := ReplaceRegular(path, ".temp-", 0o644, func(io.Writer) error { return io.ErrShortWrite })
+	if data, _ := os.ReadFile(path); !errors.Is(err, io.ErrShortWrite) || string(data) != "old" {
+		t.Errorf("%v, file is %q", err, data)
+	}
+	err = ReplaceRegular(path, ".temp-", 0o644, func(io.Writer) error {
+		return errors.Join(os.Remove(path), unix.Mkfifo(path, 0o600))
+	})
+	info, statErr := os.Lstat(path)
+	must(t, statErr)
+	if !errors.Is(err, ErrIrregular) || info.Mode()&fs.ModeNamedPipe == 0 {
+		t.Errorf("%v, file is %v", err, info.Mode())
+	}
+	wantNoTemp(t, top)
+}
+
+func wantNoTemp(t *testing.T, top string) {
+	t.Helper()
+	for _, pattern := range []string{".temp-*", "*/.temp-*"} {
+		if left, _ := filepath.Glob(filepath.Join(top, pattern)); left != nil {
+			t.Errorf("left behind: %q", left)
+		}
+	}
+}
