@@ -45,7 +45,7 @@ func (s *swap) Stage(ctx context.Context, archive *os.File) (_ strategy.Staged, 
 }
 
 func (s *swap) Sync(ctx context.Context, _ *strategy.Staged) error {
-	if err := cmp.Or(context.Cause(ctx), s.tree.Check()); err != nil {
+	if err := cmp.Or(context.Cause(ctx), s.tree.Check(ctx)); err != nil {
 		return err
 	}
 	call := disk.RenameNew

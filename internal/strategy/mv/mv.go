@@ -68,7 +68,7 @@ func (m *mv) Sync(ctx context.Context, s *strategy.Staged) (err error) {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	if err := m.tree.Check(); err != nil {
+	if err := m.tree.Check(ctx); err != nil {
 		return err
 	}
 	if s.Excludes, err = staging.ReadExcludeFrom(s.Dir.Root(), m.t.ExcludeFrom); err != nil {

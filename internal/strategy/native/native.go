@@ -150,7 +150,7 @@ func (n *native) options(list []byte) (mirror.Options, error) {
 
 // Sync compares and carries out what is to be done.
 func (n *native) Sync(ctx context.Context, s *strategy.Staged) (err error) {
-	if err := n.tree.Check(); err != nil {
+	if err := n.tree.Check(ctx); err != nil {
 		return err
 	}
 	if n.t.Whole {

@@ -202,7 +202,7 @@ func (d *deployment) Sync(ctx context.Context, s *strategy.Staged) (err error) {
 // the tree must not write to a release by a hard link, and what they have
 // written may be excluded.
 func (d *deployment) prepare(ctx context.Context, tree *os.Root) (list []byte, err error) {
-	if err := d.tree.Check(); err != nil {
+	if err := d.tree.Check(ctx); err != nil {
 		return nil, err
 	}
 	if list, err = d.strip(ctx, tree); err != nil {

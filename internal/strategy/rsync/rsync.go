@@ -77,7 +77,7 @@ func (r *rsync) Stage(ctx context.Context, archive *os.File) (strategy.Staged, e
 
 // Sync runs rsync.
 func (r *rsync) Sync(ctx context.Context, s *strategy.Staged) (err error) {
-	if err := r.tree.Check(); err != nil {
+	if err := r.tree.Check(ctx); err != nil {
 		return err
 	}
 	s.Excludes, err = staging.ReadExcludeFrom(s.Dir.Root(), r.t.ExcludeFrom)

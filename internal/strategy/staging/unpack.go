@@ -23,6 +23,7 @@ import (
 	"stretcher/internal/disk/tree"
 	"stretcher/internal/strategy"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/runid"
 )
 
 // The sums are made of the blocks that the archive comes in.
@@ -38,6 +39,7 @@ type Tree struct {
 	Name string    // its name there
 	Dir  *disk.Dir // itself
 
+	Whole    bool           // hooks may have worked on it
 	Archived *tree.Archived // what was unpacked
 }
 
@@ -63,8 +65,9 @@ const keepTree = "a hook may change what is in it, but not remove, rename or rep
 
 // Check tells whether the tree is still what bears its name. Hooks may change
 // what is in it; one that has put something else in its place must not have dest
-// emptied, or something else deployed than what was looked at.
-func (t *Tree) Check() error {
+// emptied, or something else deployed than what was looked at. Nor may hooks put
+// in what no archive may hold.
+func (t *Tree) Check(ctx context.Context) error {
 	is, err := t.Work.Root().Lstat(t.Name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return failure.Hinted(keepTree, fmt.Errorf("the staged tree %q has been removed", t.Dir.Path()))
@@ -79,7 +82,22 @@ func (t *Tree) Check() error {
 	if !os.SameFile(was, is) {
 		return failure.Hinted(keepTree, fmt.Errorf("the staged tree %q has been replaced by something else", t.Dir.Path()))
 	}
-	return nil
+	if !t.Whole {
+		return nil
+	}
+	return fs.WalkDir(t.Dir.Root().FS(), ".", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case context.Cause(ctx) != nil:
+			return context.Cause(ctx)
+		case err != nil: // who deploys it will say so, if it matters to him
+			return nil
+		case runid.IsTemp(d.Name()):
+			return failure.Refused("a hook has made %q in the staged tree: temporary directories of runs are named so", path)
+		case d.Type()&(fs.ModeDevice|fs.ModeSocket) != 0:
+			return failure.Refused("a hook has made %q in the staged tree: devices and sockets are not deployed", path)
+		}
+		return nil
+	})
 }
 
 // Unpack unpacks the archive, from its beginning, into a new private
@@ -135,7 +153,7 @@ func NewTree(t *strategy.Target, where strategy.Where) (*Tree, error) {
 		_ = work.Close()
 		return nil, err
 	}
-	tree := &Tree{Work: work, Name: treeName, Dir: dir}
+	tree := &Tree{Work: work, Name: treeName, Dir: dir, Whole: t.Whole}
 	if err := inherit(dir, where.Into); err != nil {
 		_ = tree.Close()
 		return nil, fmt.Errorf("staging directory: ACL: %w", err)

@@ -8,7 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"stretcher/internal/strategy"
+	"stretcher/internal/text/runid"
 )
 
 // staged stages a tree, all of it.
@@ -104,6 +107,18 @@ func testTakenTree(t *testing.T, w *World) {
 		},
 		"a symlink": func(dir string) error {
 			return errors.Join(os.Rename(dir, dir+".old"), os.Symlink(dir+".old", dir))
+		},
+		"given what is a run's": func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, runid.TempPrefix(runid.New())+"0"), nil, 0o644)
+		},
+		"given what is a run's, deep": func(dir string) error {
+			return os.MkdirAll(filepath.Join(dir, "new", runid.TempPrefix(runid.New())+"7", "x"), 0o755)
+		},
+		"given a socket": func(dir string) error {
+			return unix.Mknod(filepath.Join(dir, "socket"), unix.S_IFSOCK|0o644, 0)
+		},
+		"given a socket, deep": func(dir string) error {
+			return errors.Join(os.Mkdir(dir+"/new", 0o755), unix.Mknod(dir+"/new/socket", unix.S_IFSOCK|0o644, 0))
 		},
 	} {
 		s, staged := w.staged(second)
