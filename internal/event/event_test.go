@@ -16,6 +16,19 @@ import (
 
 func payload(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
+// reading is what Read is given, and what becomes of it.
+type reading struct {
+	name     string
+	args     []string
+	stdin    string
+	terminal bool
+	env      map[string]string
+	want     string // URL; "" = nothing to do
+	event    string
+	class    error // nobody can tell what event it is
+	problem  error // of an event that is known all the same
+}
+
 func TestRead(t *testing.T) {
 	const url = "s3://bucket/app.yml"
 	consul := func(id, payload string) string {
@@ -25,17 +38,7 @@ func TestRead(t *testing.T) {
 	serf := map[string]string{"SERF_EVENT": "user", "SERF_USER_EVENT": "deploy", "SERF_USER_LTIME": "9"}
 	watch := map[string]string{"CONSUL_INDEX": "123"}
 	both := map[string]string{"CONSUL_INDEX": "123", "SERF_EVENT": "user", "SERF_USER_EVENT": "deploy"}
-	for _, tc := range []struct {
-		name     string
-		args     []string
-		stdin    string
-		terminal bool
-		env      map[string]string
-		want     string // URL; "" = nothing to do
-		event    string
-		class    error // nobody can tell what event it is
-		problem  error // of an event that is known all the same
-	}{
+	for _, tc := range []reading{
 		{name: "argument", args: []string{url}, terminal: true, want: url, event: "argument"},
 		{name: "argument with spaces", args: []string{" " + url + "\n"}, want: url, event: "argument"},
 		{name: "two arguments", args: []string{url, url}, class: failure.ErrUsage},
@@ -92,29 +95,35 @@ func TestRead(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			e, err := Read(t.Context(), Input{Args: tc.args, Stdin: strings.NewReader(tc.stdin), Terminal: tc.terminal,
 				Getenv: func(k string) string { return tc.env[k] }})
-			switch {
-			case tc.class != nil:
-				if !errors.Is(err, tc.class) || e != nil {
-					t.Fatalf("event %+v, err = %v, want %v", e, err, tc.class)
-				}
-				if strings.Contains(err.Error(), "\n") {
-					t.Errorf("not one line: %q", err)
-				}
-			case err != nil:
-				t.Fatal(err)
-			case tc.problem != nil:
-				if e == nil || !errors.Is(e.Problem, tc.problem) || e.String() != tc.event ||
-					strings.Contains(e.Problem.Error(), "\n") {
-					t.Errorf("event %+v, want %s with the problem %v", e, tc.event, tc.problem)
-				}
-			case tc.want == "":
-				if e != nil {
-					t.Errorf("event %+v, want none", e)
-				}
-			case e == nil || e.URL != tc.want || e.String() != tc.event:
-				t.Errorf("event %+v (%s), want %s (%s)", e, e, tc.want, tc.event)
-			}
+			tc.check(t, e, err)
 		})
+	}
+}
+
+// check compares what Read has made of it.
+func (tc reading) check(t *testing.T, e *Event, err error) {
+	t.Helper()
+	switch {
+	case tc.class != nil:
+		if !errors.Is(err, tc.class) || e != nil {
+			t.Fatalf("event %+v, err = %v, want %v", e, err, tc.class)
+		}
+		if strings.Contains(err.Error(), "\n") {
+			t.Errorf("not one line: %q", err)
+		}
+	case err != nil:
+		t.Fatal(err)
+	case tc.problem != nil:
+		if e == nil || !errors.Is(e.Problem, tc.problem) || e.String() != tc.event ||
+			strings.Contains(e.Problem.Error(), "\n") {
+			t.Errorf("event %+v, want %s with the problem %v", e, tc.event, tc.problem)
+		}
+	case tc.want == "":
+		if e != nil {
+			t.Errorf("event %+v, want none", e)
+		}
+	case e == nil || e.URL != tc.want || e.String() != tc.event:
+		t.Errorf("event %+v (%s), want %s (%s)", e, e, tc.want, tc.event)
 	}
 }
 
