@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +23,6 @@ import (
 	"stretcher/internal/strategy/staging"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
-	"stretcher/internal/text/redact"
 	"stretcher/internal/text/runid"
 )
 
@@ -86,60 +84,6 @@ func newDeployer(ctx context.Context, s cli.Settings, m memory, second <-chan st
 		}
 		closeLog()
 	}, err
-}
-
-// openJournal opens what the machine remembers. The error says why it will
-// remember nothing.
-func (t *tools) openJournal(ctx context.Context, m memory) (err error) {
-	if m == remembered {
-		t.log.Logger = t.log.With("run", t.id)
-	}
-	t.journal = journal.New(t.log)
-	path := t.settings.StateDir
-	switch err = t.settings.StateError; {
-	case err != nil:
-		return err
-	case m == unnoted:
-		t.journal = journal.OpenReading(ctx, path, t.log)
-		t.cached, _ = cache.OpenReading(t.journal.State().Cache()) // what is not there helps nobody
-		return nil
-	case m == noted:
-		t.journal, err = journal.OpenNotes(path, t.log)
-		return err
-	}
-	if t.journal, err = journal.Open(ctx, path, t.log); err != nil {
-		return err
-	}
-	kept, err := cache.Open(t.journal.State().Cache())
-	if err != nil {
-		t.log.Warn(failure.Sayf("nothing is kept for a rollback: %v", err))
-		return nil
-	}
-	kept.Warn = func(err error) { t.log.Warn(failure.Text(err)) }
-	t.cached = kept
-	return nil
-}
-
-// askHost loads the host policy, and warns when nothing will be remembered.
-func (t *tools) askHost(stateError error, m memory) error {
-	host, err := policy.Load(t.settings.Config, t.settings.ConfigGiven)
-	if err != nil {
-		t.policy = &policy.Policy{}
-		return err
-	}
-	t.policy = host
-	t.fetcher.Transfer.LeastRate = host.Limits.LeastRate()
-	if stateError != nil && m == remembered {
-		if host.RequireState {
-			return failure.Refused("%w: the host policy requires it", stateError)
-		}
-		t.log.Warn(failure.Sayf("no history of this run: %v", stateError))
-	} else if stateError != nil && m == noted {
-		t.log.Warn(failure.Text(stateError))
-	}
-	t.journal.AuditTo(host.History.JSON)
-	t.log.Limit(cmp.Or(int64(host.History.Log), runlog.DefaultLimit))
-	return nil
 }
 
 // run is how far one execution has come. This file alone changes it: all else
@@ -466,27 +410,6 @@ func (d *deployer) syncTo(ctx context.Context, r *run) error {
 	r.synced = true
 	r.record = d.remember(ctx, r.spec, r.staged)
 	return nil
-}
-
-// announce says what is going to happen.
-func (d *deployer) announce(e *event.Event, back *past) {
-	what := ""
-	if back != nil {
-		what = fmt.Sprintf("rollback of %q", back.Dest)
-	} else {
-		what = fmt.Sprintf("manifest %q from %s", redact.URL(e.URL), e)
-	}
-	d.log.Info(fmt.Sprintf("stretcher %s: run %s: %s", version(), d.id, what))
-	d.log.Info(fmt.Sprintf("host policy: %s", d.policy))
-}
-
-// skip notes that events give way to a newer one.
-func (d *deployer) skip(older []event.Event) {
-	for _, old := range older {
-		if d.journal.Skip(d.newRow(runid.New(), &old)) {
-			d.log.Info(fmt.Sprintf("skipped %s, which is older: %q", old, redact.URL(old.URL)))
-		}
-	}
 }
 
 // lock takes the lock on dest; finish gives it back.

@@ -9,6 +9,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,10 +21,16 @@ import (
 
 	"stretcher/internal/cli"
 	"stretcher/internal/event"
+	"stretcher/internal/fetch/cache"
+	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
+	"stretcher/internal/journal/runlog"
+	"stretcher/internal/policy"
 	"stretcher/internal/process"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
+	"stretcher/internal/text/redact"
+	"stretcher/internal/text/runid"
 )
 
 // versionString is set by the linker.
@@ -193,6 +200,81 @@ func withSignals(parent context.Context) (context.Context, <-chan struct{}, func
 		}
 	}()
 	return ctx, second, func() { signal.Stop(signals); signal.Stop(pipe); cancel(nil) }
+}
+
+// openJournal opens what the machine remembers. The error says why it will
+// remember nothing.
+func (t *tools) openJournal(ctx context.Context, m memory) (err error) {
+	if m == remembered {
+		t.log.Logger = t.log.With("run", t.id)
+	}
+	t.journal = journal.New(t.log)
+	path := t.settings.StateDir
+	switch err = t.settings.StateError; {
+	case err != nil:
+		return err
+	case m == unnoted:
+		t.journal = journal.OpenReading(ctx, path, t.log)
+		t.cached, _ = cache.OpenReading(t.journal.State().Cache()) // what is not there helps nobody
+		return nil
+	case m == noted:
+		t.journal, err = journal.OpenNotes(path, t.log)
+		return err
+	}
+	if t.journal, err = journal.Open(ctx, path, t.log); err != nil {
+		return err
+	}
+	kept, err := cache.Open(t.journal.State().Cache())
+	if err != nil {
+		t.log.Warn(failure.Sayf("nothing is kept for a rollback: %v", err))
+		return nil
+	}
+	kept.Warn = func(err error) { t.log.Warn(failure.Text(err)) }
+	t.cached = kept
+	return nil
+}
+
+// askHost loads the host policy, and warns when nothing will be remembered.
+func (t *tools) askHost(stateError error, m memory) error {
+	host, err := policy.Load(t.settings.Config, t.settings.ConfigGiven)
+	if err != nil {
+		t.policy = &policy.Policy{}
+		return err
+	}
+	t.policy = host
+	t.fetcher.Transfer.LeastRate = host.Limits.LeastRate()
+	if stateError != nil && m == remembered {
+		if host.RequireState {
+			return failure.Refused("%w: the host policy requires it", stateError)
+		}
+		t.log.Warn(failure.Sayf("no history of this run: %v", stateError))
+	} else if stateError != nil && m == noted {
+		t.log.Warn(failure.Text(stateError))
+	}
+	t.journal.AuditTo(host.History.JSON)
+	t.log.Limit(cmp.Or(int64(host.History.Log), runlog.DefaultLimit))
+	return nil
+}
+
+// announce says what is going to happen.
+func (d *deployer) announce(e *event.Event, back *past) {
+	what := ""
+	if back != nil {
+		what = fmt.Sprintf("rollback of %q", back.Dest)
+	} else {
+		what = fmt.Sprintf("manifest %q from %s", redact.URL(e.URL), e)
+	}
+	d.log.Info(fmt.Sprintf("stretcher %s: run %s: %s", version(), d.id, what))
+	d.log.Info(fmt.Sprintf("host policy: %s", d.policy))
+}
+
+// skip notes that events give way to a newer one.
+func (d *deployer) skip(older []event.Event) {
+	for _, old := range older {
+		if d.journal.Skip(d.newRow(runid.New(), &old)) {
+			d.log.Info(fmt.Sprintf("skipped %s, which is older: %q", old, redact.URL(old.URL)))
+		}
+	}
 }
 
 // userAgent is v1.x's form.
