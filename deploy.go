@@ -413,10 +413,10 @@ func (d *deployer) syncTo(ctx context.Context, r *run) error {
 }
 
 // lock takes the lock on dest; finish gives it back.
-func (d *deployer) lock(ctx context.Context, dest string) (unlock func() error, err error) {
-	if unlock, err = d.journal.Lock(ctx, dest, d.settings.LockWait); err != nil {
+func (t *tools) lock(ctx context.Context, dest string) (unlock func() error, err error) {
+	if unlock, err = t.journal.Lock(ctx, dest, t.settings.LockWait); err != nil {
 		return nil, err
 	}
-	d.journal.ClearDied(d.leftHooks(ctx)) // the one that was waited for may have been killed
+	t.journal.ClearDied(t.leftHooks(ctx)) // the one that was waited for may have been killed
 	return unlock, nil
 }

@@ -222,12 +222,12 @@ func (d *deployer) keep(ctx context.Context, r run) {
 }
 
 // trim bounds what is kept of all dests.
-func (d *deployer) trim() {
-	err := d.cached.Trim(cache.Bounds{
-		Gone: goneWithin(lookLimit), Before: d.now.Add(-d.policy.History.KeepFor()), Size: int64(d.policy.Cache.Size),
+func (t *tools) trim() {
+	err := t.cached.Trim(cache.Bounds{
+		Gone: goneWithin(lookLimit), Before: t.now.Add(-t.policy.History.KeepFor()), Size: int64(t.policy.Cache.Size),
 	})
 	if err != nil {
-		d.log.Warn(failure.Text(err))
+		t.log.Warn(failure.Text(err))
 	}
 }
 
@@ -260,9 +260,9 @@ func goneWithin(limit time.Duration) func(dest string) bool {
 }
 
 // entryOf is what the cache is told of a deployment.
-func (d *deployer) entryOf(s Spec) cache.Entry {
+func (t *tools) entryOf(s Spec) cache.Entry {
 	e := cache.Entry{
-		Run: d.id, Dest: s.Manifest.Dest, Strategy: s.SyncStrategy, ManifestURL: s.URL, Name: s.Name, Version: s.Version,
+		Run: t.id, Dest: s.Manifest.Dest, Strategy: s.SyncStrategy, ManifestURL: s.URL, Name: s.Name, Version: s.Version,
 		Checksum: s.Checksum.String(), Fingerprint: s.Fingerprint(),
 	}
 	if s.Past != nil {
@@ -290,27 +290,27 @@ const maxErrorRow = 16 << 10
 
 // record writes the result into the history. An event that could not be
 // tried, since another run held the lock, may be handed over again.
-func (d *deployer) record(r run, err error) {
+func (t *tools) record(r run, err error) {
 	exit := cli.Status(err)
 	text := ""
 	if err != nil {
-		text = cut(d.log.Masked(failure.Text(err)), maxErrorRow)
+		text = cut(t.log.Masked(failure.Text(err)), maxErrorRow)
 	}
 	result := history.Failed
 	switch {
 	case r.done:
 		result = history.Good
-		if err := d.journal.KeepTree(r.record, r.spec.Fingerprint()); err != nil {
-			d.log.Warn(failure.Sayf("the next run will deploy in full: %v", err))
+		if err := t.journal.KeepTree(r.record, r.spec.Fingerprint()); err != nil {
+			t.log.Warn(failure.Sayf("the next run will deploy in full: %v", err))
 		}
 	case exit == cli.ExitRefused:
 		result = history.Refused
 	}
 	if !r.done {
-		d.journal.DropTree()
+		t.journal.DropTree()
 	}
-	d.journal.Finish(result, exit, text, exit != cli.ExitBusy)
-	d.journal.Prune(d.policy.History.KeepFor(), goneWithin(lookLimit))
+	t.journal.Finish(result, exit, text, exit != cli.ExitBusy)
+	t.journal.Prune(t.policy.History.KeepFor(), goneWithin(lookLimit))
 }
 
 // newRow is a run's row in the history as far as it is known at the start.

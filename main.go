@@ -154,11 +154,11 @@ func deployEvent(ctx context.Context, second <-chan struct{}, o cli.DeployOption
 // claim begins the run for an event, or for the newest one before it that
 // nobody has handled, as long as none has come to a manifest that was accepted.
 // When there is none it says so.
-func (d *deployer) claim(e *event.Event) (_ *event.Event, taken string) {
+func (t *tools) claim(e *event.Event) (_ *event.Event, taken string) {
 	for ; e != nil; e = e.Previous() {
-		row := d.newRow(d.id, e)
-		row.Step = d.firstStep()
-		c := d.journal.Begin(row, d.settings.Force)
+		row := t.newRow(t.id, e)
+		row.Step = t.firstStep()
+		c := t.journal.Begin(row, t.settings.Force)
 		if c.Taken == "" {
 			return e, ""
 		}
@@ -169,7 +169,7 @@ func (d *deployer) claim(e *event.Event) (_ *event.Event, taken string) {
 			break
 		}
 	}
-	d.log.Info(taken)
+	t.log.Info(taken)
 	return nil, taken
 }
 
@@ -257,22 +257,22 @@ func (t *tools) askHost(stateError error, m memory) error {
 }
 
 // announce says what is going to happen.
-func (d *deployer) announce(e *event.Event, back *past) {
+func (t *tools) announce(e *event.Event, back *past) {
 	what := ""
 	if back != nil {
 		what = fmt.Sprintf("rollback of %q", back.Dest)
 	} else {
 		what = fmt.Sprintf("manifest %q from %s", redact.URL(e.URL), e)
 	}
-	d.log.Info(fmt.Sprintf("stretcher %s: run %s: %s", version(), d.id, what))
-	d.log.Info(fmt.Sprintf("host policy: %s", d.policy))
+	t.log.Info(fmt.Sprintf("stretcher %s: run %s: %s", version(), t.id, what))
+	t.log.Info(fmt.Sprintf("host policy: %s", t.policy))
 }
 
 // skip notes that events give way to a newer one.
-func (d *deployer) skip(older []event.Event) {
+func (t *tools) skip(older []event.Event) {
 	for _, old := range older {
-		if d.journal.Skip(d.newRow(runid.New(), &old)) {
-			d.log.Info(fmt.Sprintf("skipped %s, which is older: %q", old, redact.URL(old.URL)))
+		if t.journal.Skip(t.newRow(runid.New(), &old)) {
+			t.log.Info(fmt.Sprintf("skipped %s, which is older: %q", old, redact.URL(old.URL)))
 		}
 	}
 }

@@ -53,11 +53,11 @@ func (d *deployer) open(s Spec, whole bool, told func() run) (Spec, error) {
 
 // judge asks the host policy about a dest that has been opened, and whether it
 // is apart from what this machine remembers.
-func (d *deployer) judge(dest *disk.Dest) error {
-	if err := d.policy.Dest(dest.Real()); err != nil {
+func (t *tools) judge(dest *disk.Dest) error {
+	if err := t.policy.Dest(dest.Real()); err != nil {
 		return err
 	}
-	if dir := d.journal.State(); dir != nil {
+	if dir := t.journal.State(); dir != nil {
 		return apart(dest.Real(), dir.Path())
 	}
 	return nil
@@ -117,7 +117,7 @@ func (d *deployer) target(s Spec, told func() run) strategy.Target {
 }
 
 // archiveOptions say how the manifest and the host want archives read.
-func (d *deployer) archiveOptions(s Spec) archive.Options {
+func (t *tools) archiveOptions(s Spec) archive.Options {
 	mode := archive.Compat
 	if s.Extract == policy.Strict {
 		mode = archive.Strict
@@ -125,7 +125,7 @@ func (d *deployer) archiveOptions(s Spec) archive.Options {
 	return archive.Options{
 		Mode:   mode,
 		Limits: archive.Limits{Bytes: int64(s.Limits.Unpacked), Entries: s.Limits.Files},
-		Warn:   func(msg string) { d.log.Warn("archive: " + msg) },
+		Warn:   func(msg string) { t.log.Warn("archive: " + msg) },
 	}
 }
 
@@ -248,9 +248,9 @@ func (d *deployer) prune(ctx context.Context, r run) error {
 }
 
 // sayRemoved says which deployments are gone.
-func (d *deployer) sayRemoved(ids []string) {
+func (t *tools) sayRemoved(ids []string) {
 	for _, id := range ids {
-		d.log.Info(fmt.Sprintf("removed release %s", id))
+		t.log.Info(fmt.Sprintf("removed release %s", id))
 	}
 }
 
