@@ -3,6 +3,7 @@ module stretcher
 go 1.26.5
 
 require (
+	aead.dev/minisign v0.3.0
 	cloud.google.com/go/auth v0.24.1
 	cloud.google.com/go/storage v1.70.0
 	github.com/agext/levenshtein v1.2.3

@@ -1,0 +1,51 @@
+package trust
+
+import (
+	"testing"
+
+	"aead.dev/minisign"
+)
+
+// FuzzVerify: nobody vouches for what was not signed, whatever the document,
+// and there is never a signer beside an error.
+func FuzzVerify(f *testing.F) {
+	public, secret, err := minisign.GenerateKey(nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	k := &Keys{list: []key{{id: idOf(public), file: "a.pub", public: public}}}
+	good := minisign.SignWithComments(secret, []byte(message), "t", "u")
+	f.Add([]byte(message), good)
+	f.Add([]byte("other"), append(good, good...))
+	f.Add([]byte{}, []byte("untrusted comment: \n\ntrusted comment: \n\n"))
+	f.Fuzz(func(t *testing.T, signed, document []byte) {
+		signers, err := k.Verify(signed, document, 1)
+		if (err == nil) != (len(signers) == 1) || err == nil && string(signed) != message {
+			t.Errorf("%v, %v", signers, err)
+		}
+	})
+}
+
+// FuzzKey: a key that was read is the one that is written.
+func FuzzKey(f *testing.F) {
+	public, _, err := minisign.GenerateKey(nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	text, _ := public.MarshalText()
+	f.Add(text)
+	f.Add([]byte(public.String() + "\r\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		read, err := parseKey(data)
+		if err != nil {
+			if read.ID() != 0 {
+				t.Error("a key beside an error")
+			}
+			return
+		}
+		text, _ := read.MarshalText()
+		if again, err := parseKey(text); err != nil || !again.Equal(read) {
+			t.Errorf("%q: %v", text, err)
+		}
+	})
+}
