@@ -12,8 +12,8 @@
 // Nothing of this may stop a deployment: the first call to the history that
 // fails is a warning, and the history is left alone until the run ends.
 //
-// Below it are history (the rows), lock, runlog (the log) and state (where
-// things are). The package may import these, and internal/text, process and
+// Below it are history (the rows), lock, runlog (the log), serial (how far each
+// name has come) and state (where things are). The package may import these, and internal/text, process and
 // disk. It knows no hooks: who removes containers is given.
 package journal
 

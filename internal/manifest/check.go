@@ -181,6 +181,7 @@ func (m *Manifest) check(rules Rules) []*yamldoc.Problem {
 		add("limits.files", strconv.FormatInt(n, 10), "is negative")
 	}
 	m.checkCommands(add)
+	m.checkSerial(add)
 	m.checkText(add)
 	return problems
 }

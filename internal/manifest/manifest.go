@@ -38,6 +38,7 @@ type Manifest struct {
 	Config       yamldoc.Raw        `yaml:"config"` // for hooks alone; a map
 
 	About
+	Freshness
 	StrategyKeys
 	Bounds
 }
@@ -47,6 +48,12 @@ type About struct {
 	Name        string            `yaml:"name"`
 	Version     string            `yaml:"version"`
 	Annotations map[string]string `yaml:"annotations"`
+}
+
+// Freshness tells an old manifest from a new one.
+type Freshness struct {
+	Serial  Serial `yaml:"serial"`  // 0 = none
+	Expires Expiry `yaml:"expires"` // zero = never
 }
 
 // StrategyKeys are the keys that one strategy reads alone.

@@ -24,6 +24,8 @@ type checked struct {
 	Options  map[string]string `json:"options"`       // of the strategy, as check prints them
 	Commands []checkedCommand  `json:"commands"`
 	Hooks    []checkedHook     `json:"hooks"`
+	Serial   int64             `json:"serial,omitzero"`
+	Expires  time.Time         `json:"expires,omitzero"`
 }
 
 type checkedCommand struct {
@@ -43,6 +45,7 @@ func (m *Manifest) TellJSON(w io.Writer, kinds []Kind, mask func(string) string)
 	c := checked{
 		Name: mask(m.Name), Version: mask(m.Version), Src: []string{}, Dest: mask(m.Dest),
 		Options: map[string]string{}, Commands: []checkedCommand{}, Hooks: []checkedHook{},
+		Serial: int64(m.Serial), Expires: m.Expires.Time,
 	}
 	for _, src := range m.Src {
 		c.Src = append(c.Src, mask(redact.URL(src)))
@@ -78,6 +81,12 @@ func (m *Manifest) Tell(out io.Writer, kinds []Kind, mask func(string) string) e
 	}
 	row("name", m.Name)
 	row("version", m.Version)
+	if m.Serial > 0 {
+		row("serial", m.Serial.String())
+	}
+	if !m.Expires.IsZero() {
+		row("expires", m.Expires.String())
+	}
 	for _, src := range m.Src {
 		row("src", redact.URL(src))
 	}

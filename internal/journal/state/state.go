@@ -4,8 +4,9 @@
 // Its words: the state directory holds locks/ (a lock file per dest), logs/
 // (a log per run), trees/ (what a run left at dest), running/ (the process
 // groups of what a run is executing, what it is just starting, a note that it
-// runs containers, and one of who it is, where no row tells that), plugins/ (repositories that hooks come from), cache/
-// (what good runs deployed, for rollbacks) and history.db.
+// runs containers, and one of who it is, where no row tells that), plugins/
+// (repositories that hooks come from), cache/ (what good runs deployed, for
+// rollbacks), serials/ (how far each name has come) and history.db.
 //
 // It knows where things are, not what is in them, and may import
 // internal/disk only.

@@ -1,0 +1,275 @@
+// Package serial remembers how far each deployment has come: the highest
+// serial that a manifest of its name had, so that nobody goes back to an older
+// manifest.
+//
+// Its words: a claim is what a manifest says, with the keys that vouch for it;
+// a record is the file of one name, with the highest serial for each of the
+// keys that ever vouched for it; the floor is the highest of those whose keys
+// are trusted now. So a key that is taken away takes with it what it alone has
+// vouched for, which may be a number that nobody can go beyond. Where no keys
+// are asked for, nobody's serials count: they have a place of their own.
+//
+// A record is replaced as a whole, and on disk before Raise returns. One that
+// can't be read is an error and not a floor of 0: the caller decides what that
+// is worth. Those who raise wait for each other (flock on the directory); who
+// only reads need not.
+//
+// The package may import internal/disk.
+package serial
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+
+	"stretcher/internal/disk"
+)
+
+const (
+	dirName  = "serials"
+	tempName = ".new"  // of a record that is being written
+	nobody   = ""      // stands for the keys of a claim that has none
+	maxFile  = 1 << 20 // bytes of a record: more than 10 000 keys
+	poll     = 10 * time.Millisecond
+	patience = time.Minute // with others who raise, which takes them no second
+)
+
+// Store is the records of one state directory.
+type Store struct{ state string }
+
+// At is the store in the state directory at path, which need not be there to be
+// read.
+func At(path string) *Store {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	return &Store{path}
+}
+
+// Claim is what a manifest says of itself.
+type Claim struct {
+	Name   string
+	Serial int64
+	Keys   []string // ids of those that vouch for it; none = no keys are asked for
+}
+
+// Trusted tells whether a key is trusted now. Nil: no keys are asked for.
+type Trusted func(id string) bool
+
+// Floor is the lowest serial that a manifest of that name may have; 0 when
+// there was none yet. It writes nothing.
+func (s *Store) Floor(name string, trusted Trusted) (int64, error) {
+	dir, err := disk.OpenTrustedDir(filepath.Join(s.state, dirName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("serials: %w", err)
+	}
+	defer dir.Close()
+	r, err := read(dir, name)
+	return r.floor(trusted), err
+}
+
+// Raise compares a claim with the floor and, unless it is lower, raises that to
+// it. The floor that it returns is the one before: one higher than the claim's
+// serial tells that nothing was raised. After an error it is not known what
+// has been raised.
+func (s *Store) Raise(ctx context.Context, c Claim, trusted Trusted) (floor int64, err error) {
+	dir, err := s.open()
+	if err != nil {
+		return 0, fmt.Errorf("serials: %w", err)
+	}
+	defer dir.Close()
+	if err := lock(ctx, dir); err != nil { // until dir is closed
+		return 0, err
+	}
+	r, err := read(dir, c.Name)
+	if err != nil {
+		return 0, err
+	}
+	if floor = r.floor(trusted); floor > c.Serial {
+		return floor, nil
+	}
+	if r.raise(c) {
+		if err := r.write(dir); err != nil {
+			return floor, fmt.Errorf("serial of %q: %w", c.Name, err)
+		}
+	}
+	// Also where it is written already: who wrote it may have been killed here.
+	if err := disk.SyncDir(dir.Root()); err != nil {
+		return floor, fmt.Errorf("serial of %q: %w", c.Name, err)
+	}
+	return floor, nil
+}
+
+// Path is the file of a name.
+func (s *Store) Path(name string) string { return filepath.Join(s.state, dirName, fileName(name)) }
+
+// open opens the directory of the records, and makes it where it is missing.
+func (s *Store) open() (*disk.Dir, error) {
+	dir, err := disk.OpenTrustedDir(filepath.Join(s.state, dirName))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return dir, err
+	}
+	parent, err := disk.OpenTrustedDir(s.state)
+	if err != nil {
+		return nil, err
+	}
+	defer parent.Close()
+	made, err := parent.Make(dirName, 0o700)
+	if errors.Is(err, fs.ErrExist) { // since then
+		return disk.OpenTrustedDir(filepath.Join(s.state, dirName))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := disk.SyncDir(parent.Root()); err != nil {
+		return nil, errors.Join(err, made.Close())
+	}
+	return made, nil
+}
+
+// lock waits for who else raises.
+func lock(ctx context.Context, dir *disk.Dir) error {
+	over := time.After(patience)
+	for {
+		err := unix.Flock(int(dir.File().Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("lock %q: %w", dir.Path(), os.NewSyscallError("flock", err))
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-over:
+			return fmt.Errorf("lock %q: another run holds it for %v", dir.Path(), patience)
+		case <-time.After(poll):
+		}
+	}
+}
+
+// record is the file of one name.
+type record struct {
+	Name    string           `json:"name"`
+	Serials map[string]int64 `json:"serials"` // by key; nobody's among them
+}
+
+// fileName is a record's name, whatever is in the name of the deployment.
+func fileName(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return hex.EncodeToString(sum[:])
+}
+
+// read reads the record of a name, as long as it is one: an empty file, or half
+// of one, is none.
+func read(dir *disk.Dir, name string) (record, error) {
+	r := record{Name: name, Serials: map[string]int64{}}
+	if !utf8.ValidString(name) {
+		return r, fmt.Errorf("serial of %q: the name is not UTF-8", name)
+	}
+	f, err := disk.OpenRegularIn(dir.Root(), fileName(name), os.O_RDONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	}
+	if err != nil {
+		return r, fmt.Errorf("serial of %q: %w", name, err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil {
+		err = r.parse(text, name)
+	}
+	if err != nil {
+		return r, fmt.Errorf("serial of %q: %q: %w", name, filepath.Join(dir.Path(), fileName(name)), err)
+	}
+	return r, nil
+}
+
+// errDamaged: a record says what none says that was written here.
+var errDamaged = errors.New("damaged")
+
+func (r *record) parse(text []byte, name string) error {
+	if len(text) > maxFile {
+		return fmt.Errorf("%w: larger than %d bytes", errDamaged, maxFile)
+	}
+	*r = record{}
+	if err := json.Unmarshal(text, r); err != nil {
+		return fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	if r.Name != name {
+		return fmt.Errorf("%w: it is that of %q", errDamaged, r.Name)
+	}
+	if len(r.Serials) == 0 {
+		return fmt.Errorf("%w: no serials", errDamaged)
+	}
+	for _, n := range r.Serials {
+		if n <= 0 {
+			return fmt.Errorf("%w: serial %d", errDamaged, n)
+		}
+	}
+	return nil
+}
+
+// floor is the highest serial that somebody vouched for who is trusted now.
+func (r *record) floor(trusted Trusted) (highest int64) {
+	for key, n := range r.Serials {
+		if trusted == nil && key == nobody || trusted != nil && key != nobody && trusted(key) {
+			highest = max(highest, n)
+		}
+	}
+	return highest
+}
+
+// raise notes a claim, and tells whether that changes the record.
+func (r *record) raise(c Claim) (changed bool) {
+	keys := c.Keys
+	if len(keys) == 0 {
+		keys = []string{nobody}
+	}
+	for _, key := range keys {
+		if c.Serial > r.Serials[key] {
+			r.Serials[key], changed = c.Serial, true
+		}
+	}
+	return changed
+}
+
+// write replaces the file of a record. It is only complete there, and on disk.
+func (r *record) write(dir *disk.Dir) (err error) {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	in := dir.Root()
+	if err := in.Remove(tempName); err != nil && !errors.Is(err, fs.ErrNotExist) { // left by a kill
+		return err
+	}
+	f, err := in.OpenFile(tempName, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err = f.Write(append(text, '\n')); err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = in.Rename(tempName, fileName(r.Name))
+	}
+	if err != nil {
+		_ = in.Remove(tempName)
+	}
+	return err
+}
