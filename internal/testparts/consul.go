@@ -24,15 +24,16 @@ func Consul(t testing.TB) ConsulAgent {
 	return startConsul(t, ConsulAgent{})
 }
 
-// ConsulWithACL starts one that allows nothing to who has no token for it.
-func ConsulWithACL(t testing.TB) ConsulAgent {
+// ConsulWithACL starts one that allows nothing to who has no token for it, with
+// further arguments.
+func ConsulWithACL(t testing.TB, more ...string) ConsulAgent {
 	t.Helper()
 	const token = "11111111-2222-3333-4444-555555555555"
-	return startConsul(t, ConsulAgent{Token: token}, "-hcl", `acl {
+	return startConsul(t, ConsulAgent{Token: token}, append(more, "-hcl", `acl {
 		enabled = true
 		default_policy = "deny"
 		tokens { initial_management = "`+token+`", agent = "`+token+`" }
-	}`)
+	}`)...)
 }
 
 func startConsul(t testing.TB, a ConsulAgent, more ...string) ConsulAgent {
@@ -75,12 +76,15 @@ func (a ConsulAgent) leads() bool {
 }
 
 // get reads from the HTTP API; "" when that does not succeed.
-func (a ConsulAgent) get(path string) string {
+func (a ConsulAgent) get(path string) string { return a.Get(path, a.Token) }
+
+// Get reads from the HTTP API with a token; "" when that does not succeed.
+func (a ConsulAgent) Get(path, token string) string {
 	req, err := http.NewRequest(http.MethodGet, "http://"+a.HTTPAddr+path, nil)
 	if err != nil {
 		return ""
 	}
-	req.Header.Set("X-Consul-Token", a.Token)
+	req.Header.Set("X-Consul-Token", token)
 	resp, err := httpClient().Do(req)
 	if err != nil {
 		return ""

@@ -42,7 +42,7 @@ func documents(t *testing.T) []string {
 	if err != nil || len(paths) < 5 {
 		t.Fatalf("documents: %q, %v", paths, err)
 	}
-	names := []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md"}
+	names := []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md"}
 	for _, path := range paths {
 		names = append(names, filepath.Join("docs", filepath.Base(path)))
 	}

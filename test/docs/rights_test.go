@@ -1,0 +1,78 @@
+package docs
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"stretcher/internal/testparts"
+)
+
+// hardened runs a script with what a unit leaves to it: its capabilities, no new
+// privileges, and a file system that is read-only but for some directories.
+func hardened(t *testing.T, unit, script string, env []string, writable ...string) string {
+	t.Helper()
+	caps := regexp.MustCompile(`(?m)^CapabilityBoundingSet=(.+)$`).FindStringSubmatch(unit)
+	if caps == nil || !strings.Contains(unit, "\nNoNewPrivileges=yes\n") ||
+		!strings.Contains(unit, "\nProtectSystem=strict\n") {
+		t.Fatalf("the unit forbids less than is tried here:\n%s", unit)
+	}
+	set := strings.ToLower(strings.ReplaceAll(strings.ReplaceAll(caps[1], "CAP_", "+"), " ", ","))
+	mounts := "set -e; mount --make-rprivate /; "
+	for _, dir := range writable {
+		mounts += fmt.Sprintf("mount --bind '%s' '%s'; ", dir, dir)
+	}
+	mounts += "mount -o remount,bind,ro /; "
+	cmd := exec.Command(testparts.Need(t, "unshare"), "--mount", "sh", "-c",
+		mounts+`exec setpriv --no-new-privs --bounding-set "$1" --inh-caps -all sh -ec "$2"`, "sh", "-all,"+set, script)
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	return string(out)
+}
+
+// TestDeploysUnderTheExampleUnit: what the example unit leaves to a deployer is
+// enough for root's: owners and modes, setuid files, by each strategy.
+func TestDeploysUnderTheExampleUnit(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can give rights away and still deploy as root")
+	}
+	testparts.Need(t, "rsync")
+	testparts.Need(t, "setpriv")
+	unit := exampleUnit(t, services()[0])
+	srv, state := t.TempDir(), t.TempDir()
+	script := strings.NewReplacer("SRV", srv, "PROGRAM", testparts.Program(t)).Replace(`
+mkdir SRV/app; echo hello > SRV/app/file; chown -R 47001:47001 SRV/app; chmod 4755 SRV/app/file
+tar -czf SRV/app.tar.gz -C SRV/app .
+if touch /usr/deployed 2> /dev/null; then exit 9; fi
+for strategy in rsync native releases mv; do
+    cat > SRV/app.yml <<END
+src: file://SRV/app.tar.gz
+checksum: sha256:$(sha256sum SRV/app.tar.gz | cut -d ' ' -f 1)
+dest: SRV/$strategy
+sync_strategy: $strategy
+commands: {post: ["grep -E '^(NoNewPrivs|CapBnd)' /proc/self/status"]}
+END
+    PROGRAM file://SRV/app.yml
+done
+`)
+	out := hardened(t, unit, script, []string{"STRETCHER_STATE_DIR=" + state, testparts.NoExitSleep}, srv, state)
+	if strings.Count(out, "NoNewPrivs:\t1") != 4 || strings.Contains(out, "CapBnd:\t000001ffffffffff") {
+		t.Errorf("a command had more rights than the unit leaves:\n%s", out)
+	}
+	for _, file := range []string{"rsync/file", "native/file", "releases/current/file", "mv/file"} {
+		fi, err := os.Stat(filepath.Join(srv, file))
+		if err != nil {
+			t.Error(err)
+		} else if uid := fi.Sys().(*syscall.Stat_t).Uid; uid != 47001 || fi.Mode()&os.ModeSetuid == 0 {
+			t.Errorf("%s: owner %d, mode %v", file, uid, fi.Mode())
+		}
+	}
+}
