@@ -12,6 +12,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,6 +67,10 @@ type Command struct {
 	Stdout io.Writer // nil = /dev/null; calls to Write are not concurrent when Stdout == Stderr
 	Stderr io.Writer
 
+	// User is whom the child runs as; nil = the caller. Its variables
+	// (User.Environ) are the caller's to put into Env.
+	User *User
+
 	// ExtraFiles are open files that the child inherits, the first of them as
 	// descriptor 3.
 	ExtraFiles []*os.File
@@ -114,6 +119,18 @@ func Run(ctx context.Context, c Command) (Result, error) {
 	if err := context.Cause(ctx); err != nil {
 		return Result{Exit: -1}, fmt.Errorf("not started: %w", err)
 	}
+	if c.User != nil {
+		return runApart(ctx, c)
+	}
+	// The parent-death signal is bound to the thread that forks: keep it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd := c.plain()
+	return run(ctx, c, cmd, cmd.Start)
+}
+
+// plain is the child as package exec has it.
+func (c Command) plain() *exec.Cmd {
 	cmd := exec.Command(c.Path, c.Args...)
 	if c.Argv0 != "" {
 		cmd.Args[0] = c.Argv0
@@ -123,13 +140,13 @@ func Run(ctx context.Context, c Command) (Result, error) {
 	cmd.ExtraFiles = c.ExtraFiles
 	cmd.SysProcAttr = attributes()
 	cmd.WaitDelay = drain
+	return cmd
+}
 
-	// The parent-death signal is bound to the thread that forks: keep it.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-
+// run is Run on a thread that stays until the child has ended.
+func run(ctx context.Context, c Command, cmd *exec.Cmd, start func() error) (Result, error) {
 	began := time.Now()
-	if err := cmd.Start(); err != nil {
+	if err := start(); err != nil {
 		return Result{Exit: -1}, startError(c, err)
 	}
 	if c.Started != nil {
@@ -160,6 +177,9 @@ func startError(c Command, err error) error {
 	var path *fs.PathError // which names the program again
 	if errors.As(err, &path) {
 		err = path.Err
+	}
+	if c.User != nil && errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("user %q in %q: %w", c.User.Name, cmp.Or(c.Dir, "/"), err)
 	}
 	return &StartError{c.Path, err}
 }

@@ -1,0 +1,142 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/user"
+	"runtime"
+	"strconv"
+)
+
+// User is whom a child runs as.
+//
+// A child that has one gains nothing from its parent: its identity and its
+// groups are the user's, no program gives it others (no_new_privs), it has no
+// ambient capability, no terminal and no session of its parent's, none of its
+// parent's keys, no descriptor but the first three, which it may open again by
+// name, and a working directory that has been named, or /.
+type User struct {
+	Name     string
+	UID, GID uint32
+	Groups   []uint32 // those that it is in beside GID, as the group database has them
+	Home     string
+}
+
+// ErrUser: there is no such user, or the caller can't run children as it.
+var ErrUser = errors.New("can't run programs as this user")
+
+// LookupUser finds a user in the user database of this machine, by name or by
+// number, and tells whether this process may run children as it.
+func LookupUser(name string) (*User, error) {
+	found, err := user.Lookup(name)
+	if errors.As(err, new(user.UnknownUserError)) {
+		if _, number := strconv.ParseUint(name, 10, 32); number == nil {
+			found, err = user.LookupId(name)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUser, err)
+	}
+	u, err := newUser(found)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %q: %w", ErrUser, name, err)
+	}
+	return u, u.allowed(name, os.Geteuid())
+}
+
+// newUser reads the numbers of a user.
+func newUser(found *user.User) (*User, error) {
+	u := &User{Name: found.Username, Home: found.HomeDir}
+	ids, err := found.GroupIds()
+	if err != nil {
+		return nil, err
+	}
+	if u.UID, err = number(found.Uid); err != nil {
+		return nil, err
+	}
+	if u.GID, err = number(found.Gid); err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		gid, err := number(id)
+		if err != nil {
+			return nil, err
+		}
+		u.Groups = append(u.Groups, gid)
+	}
+	return u, nil
+}
+
+func number(id string) (uint32, error) {
+	n, err := strconv.ParseUint(id, 10, 32)
+	return uint32(n), err
+}
+
+// allowed tells whether a caller may run children as the user that name was
+// looked up for. A caller who is not in the user database has whatever name the
+// environment says, so that no name but root's own is taken for root's.
+func (u *User) allowed(name string, caller int) error {
+	switch {
+	case u.UID == 0 && name != "root" && name != "0":
+		return fmt.Errorf("%w: %q is root by another name", ErrUser, name)
+	case caller != 0 && int64(u.UID) != int64(caller):
+		return fmt.Errorf("%w: %q is another user, and only root can become one", ErrUser, name)
+	}
+	return canDrop()
+}
+
+// Environ are the variables that tell a child who it is.
+func (u *User) Environ() []string {
+	return []string{"HOME=" + u.Home, "USER=" + u.Name, "LOGNAME=" + u.Name}
+}
+
+// runApart is Run as the command's user, on a thread that nobody uses before or
+// after: what it has let go of, it can't get back.
+func runApart(ctx context.Context, c Command) (res Result, err error) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		runtime.LockOSThread() // it ends with the goroutine
+		if err = c.User.drop(); err != nil {
+			res.Exit, err = -1, fmt.Errorf("become user %q: %w", c.User.Name, err)
+			return
+		}
+		cmd := c.asUser()
+		res, err = run(ctx, c, cmd, func() error { return c.User.owning(cmd.Start) })
+	}()
+	<-ended
+	return res, err
+}
+
+// asUser is the child as the command's user has it. It gets pipes, and never a
+// file of the caller's, which might be a terminal.
+func (c Command) asUser() *exec.Cmd {
+	same := equal(c.Stdout, c.Stderr)
+	if c.Stdin != nil {
+		c.Stdin = struct{ io.Reader }{c.Stdin}
+	}
+	if c.Stdout != nil {
+		c.Stdout = &struct{ io.Writer }{c.Stdout}
+	}
+	if same {
+		c.Stderr = c.Stdout
+	} else if c.Stderr != nil {
+		c.Stderr = &struct{ io.Writer }{c.Stderr}
+	}
+	if c.Dir == "" {
+		c.Dir = "/"
+	}
+	cmd := c.plain()
+	cmd.SysProcAttr = c.User.attributes()
+	return cmd
+}
+
+// equal tells whether two writers are the same, as package exec does.
+func equal(a, b io.Writer) bool {
+	defer func() { _ = recover() }() // they can't be compared, and are not
+	return a == b
+}

@@ -1,0 +1,76 @@
+package process
+
+import (
+	"errors"
+	"math"
+	"os"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// canDrop tells whether this system lets go of privileges for good.
+func canDrop() error { return nil }
+
+// attributes are those of a child of the user's. It begins a session: it must
+// not type into its parent's terminal (TIOCSTI). A caller who is that user
+// already has no right to set groups.
+func (u *User) attributes() *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+	if os.Geteuid() == 0 {
+		attr.Credential = &syscall.Credential{Uid: u.UID, Gid: u.GID, Groups: u.Groups}
+	}
+	return attr
+}
+
+// drop takes from the calling thread what a child of the user's must not
+// inherit. All of it belongs to the thread, and most of it can't be undone.
+func (u *User) drop() error {
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+	if err != nil && !errors.Is(err, unix.EINVAL) { // older than Linux 4.3: there are none
+		return err
+	}
+	// A process may read the keys of its session keyring whoever it is. Where
+	// the kernel has no keys, or a container may not use them, nor may a child.
+	_, err = unix.KeyctlInt(unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0)
+	if err != nil && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EACCES) {
+		return err
+	}
+	return keepDescriptors()
+}
+
+// owning starts a child while the user owns what the thread makes. That are the
+// pipes to the child, which could not open /dev/stdin, /dev/stdout and
+// /dev/stderr if they were another user's.
+func (u *User) owning(start func() error) error {
+	if os.Geteuid() != 0 {
+		return start()
+	}
+	_, _ = unix.Setfsgid(int(u.GID)), unix.Setfsuid(int(u.UID)) // they tell nothing
+	defer func() { _, _ = unix.Setfsuid(0), unix.Setfsgid(os.Getegid()) }()
+	return start()
+}
+
+// keepDescriptors keeps to this process all that it has open: its parent may
+// have left it files that are to go on to children. What is to go on to a child
+// is duplicated for it.
+func keepDescriptors() error {
+	err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
+	if err == nil {
+		return nil
+	}
+	names, err := os.ReadDir("/proc/self/fd") // older than Linux 5.11, or kept from calling it
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if fd, err := strconv.Atoi(name.Name()); err == nil && fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
+	return nil
+}

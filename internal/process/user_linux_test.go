@@ -1,0 +1,299 @@
+package process
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"stretcher/internal/testparts"
+)
+
+// stranger is a user of no database.
+func stranger(t *testing.T) *User {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		testparts.Missing(t, "only root becomes another user")
+	}
+	return &User{Name: "stranger", UID: 54321, GID: 54322, Groups: []uint32{54323, 54324}, Home: "/nowhere"}
+}
+
+// asked runs a script as a user and returns what it printed.
+func asked(t *testing.T, u *User, script string, change func(*Command)) string {
+	t.Helper()
+	var out bytes.Buffer
+	c := sh(script)
+	c.User, c.Stdout, c.Stderr = u, &out, &out
+	if change != nil {
+		change(&c)
+	}
+	if _, err := Run(t.Context(), c); err != nil {
+		t.Fatalf("%v: %s", err, &out)
+	}
+	return out.String()
+}
+
+// status is a field of a process's status.
+func status(t *testing.T, text, field string) string {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(line, field+":"); ok {
+			return strings.Join(strings.Fields(value), " ")
+		}
+	}
+	t.Fatalf("no %s in %s", field, text)
+	return ""
+}
+
+func TestChildIsTheUser(t *testing.T) {
+	u := stranger(t)
+	got := asked(t, u, "cat /proc/self/status", nil)
+	for field, want := range map[string]string{
+		"Uid": "54321 54321 54321 54321", "Gid": "54322 54322 54322 54322", "Groups": "54323 54324", "NoNewPrivs": "1",
+		"CapPrm": "0000000000000000", "CapEff": "0000000000000000", "CapAmb": "0000000000000000",
+	} {
+		if is := status(t, got, field); is != want {
+			t.Errorf("%s is %q, want %q", field, is, want)
+		}
+	}
+	if got := asked(t, u, "pwd; readlink /proc/self/cwd", nil); got != "/\n/\n" {
+		t.Errorf("it works in %q", got)
+	}
+	if got := asked(t, u, `set -- $(cat /proc/$$/stat); echo $(($1 - $5)) $(($1 - $6)) $7`, nil); got != "0 0 0\n" {
+		t.Errorf("less its number, its group, session and terminal are %q", got)
+	}
+}
+
+// TestParentStaysItself runs children of both kinds at the same time: what is
+// taken from one thread must be missing nowhere else.
+func TestParentStaysItself(t *testing.T) {
+	u := stranger(t)
+	ended := make(chan string)
+	for i := range 20 {
+		go func() {
+			var out bytes.Buffer
+			c := Command{Path: "cat", Args: []string{"/proc/self/status"}, Stdout: &out}
+			want := "0 0 0 0 0"
+			if i%2 == 0 {
+				c.User, want = u, "54321 54321 54321 54321 1"
+			}
+			_, err := Run(t.Context(), c)
+			is := status(t, out.String(), "Uid") + " " + status(t, out.String(), "NoNewPrivs")
+			if is != want {
+				err = fmt.Errorf("%d is %q, want %q, %w", i, is, want, err)
+			}
+			ended <- fmt.Sprint(err)
+		}()
+	}
+	for range 20 {
+		if said := <-ended; said != "<nil>" {
+			t.Error(said)
+		}
+	}
+	threads, _ := filepath.Glob("/proc/self/task/*/status")
+	for _, name := range threads {
+		text, err := os.ReadFile(name)
+		if err != nil { // it has ended
+			continue
+		}
+		if uid := status(t, string(text), "Uid"); uid != "0 0 0 0" {
+			t.Errorf("%s: uid %s", name, uid)
+		}
+	}
+	name := filepath.Join(t.TempDir(), "made")
+	asked(t, u, "true", func(c *Command) {
+		c.Started = func(int) {
+			if err := os.WriteFile(name, nil, 0o600); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	var st unix.Stat_t
+	if err := unix.Stat(name, &st); err != nil || st.Uid != 0 || st.Gid != 0 {
+		t.Errorf("what is made meanwhile is of uid %d, gid %d: %v", st.Uid, st.Gid, err)
+	}
+}
+
+func TestStreamsOfTheUserOpenByName(t *testing.T) {
+	u := stranger(t)
+	got := asked(t, u, "cat /dev/stdin; echo out >/dev/stdout; echo err >/dev/stderr; echo again >/proc/self/fd/1",
+		func(c *Command) { c.Stdin = strings.NewReader("in\n") })
+	if got != "in\nout\nerr\nagain\n" {
+		t.Errorf("got %q", got)
+	}
+	if got := asked(t, u, "readlink /proc/self/fd/0", nil); got != "/dev/null\n" {
+		t.Errorf("stdin is %q", got)
+	}
+}
+
+// TestNoDescriptorGoesOn leaves files open as the parent of a program does that
+// forgets them.
+func TestNoDescriptorGoesOn(t *testing.T) {
+	u := stranger(t)
+	f, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	left, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD, 60) // without FD_CLOEXEC
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(left)
+	also := func(c *Command) { c.Stdout = io.MultiWriter(c.Stdout, f) }
+	if got := asked(t, u, "ls -1 /proc/$$/fd", also); got != "0\n1\n2\n" {
+		t.Errorf("it has the descriptors %q", got)
+	}
+	if got := asked(t, u, "readlink /proc/$$/fd/1", func(c *Command) { c.Stderr = f }); !strings.HasPrefix(got, "pipe:") {
+		t.Errorf("stdout is %q", got)
+	}
+}
+
+func TestNobodyGainsByASetuidProgram(t *testing.T) {
+	u := stranger(t)
+	dir := t.TempDir()
+	for path := dir; path != os.TempDir() && path != "/"; path = filepath.Dir(path) {
+		if err := os.Chmod(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	id, err := os.ReadFile("/usr/bin/id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, "id")
+	if err := os.WriteFile(name, id, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(name, 0o6755|os.ModeSetuid|os.ModeSetgid); err != nil {
+		t.Fatal(err)
+	}
+	if got := asked(t, u, name+" -u; "+name+" -g", nil); got != "54321\n54322\n" {
+		t.Errorf("a setuid program makes it %q", got)
+	}
+}
+
+// TestRootEndsWhatIsTheUsers ends a group whose members belong to another user
+// and ignore TERM.
+func TestRootEndsWhatIsTheUsers(t *testing.T) {
+	u := stranger(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	pids := &bytes.Buffer{}
+	ready := &onLine{w: pids, then: func() { cancel(errors.New("over")) }}
+	c := sh("trap '' TERM; (trap '' TERM; while :; do sleep 0.1; done) & echo $$ $!; wait; wait")
+	c.User, c.Stdout = u, ready
+	if _, err := Run(ctx, c); err == nil || !strings.Contains(err.Error(), "stopped: over") {
+		t.Errorf("err = %v", err)
+	}
+	found := strings.Fields(pids.String())
+	if len(found) != 2 {
+		t.Fatalf("it printed %q", pids)
+	}
+	for _, word := range found {
+		pid, _ := strconv.Atoi(word)
+		if e, there := lookUp(pid); there && !e.Zombie {
+			t.Errorf("process %d goes on", pid)
+		}
+	}
+}
+
+// onLine calls then after the first line.
+type onLine struct {
+	w    io.Writer
+	then func()
+}
+
+func (o *onLine) Write(p []byte) (int, error) {
+	n, err := o.w.Write(p)
+	if bytes.ContainsRune(p, '\n') {
+		o.then()
+	}
+	return n, err
+}
+
+func TestVariableOfAnotherUsersProcess(t *testing.T) {
+	u := stranger(t)
+	const mark = "STRETCHER_TEST=of another user"
+	has := false
+	asked(t, u, "read line", func(c *Command) {
+		hold, release := io.Pipe()
+		c.Env, c.Stdin = []string{mark}, hold
+		c.Started = func(pid int) {
+			defer release.Close()
+			has = slices.ContainsFunc(Table(), func(e Entry) bool { return e.PID == pid && e.HasVariable(mark) })
+			_, _ = release.Write([]byte("go on\n"))
+		}
+	})
+	if !has {
+		t.Error("its environment was not found")
+	}
+}
+
+func TestProgramThatTheUserMayNotRun(t *testing.T) {
+	u := stranger(t)
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c := sh("true")
+	c.User, c.Dir = u, dir
+	_, err := Run(t.Context(), c)
+	want := fmt.Sprintf(`start "sh": user "stranger" in %q: permission denied`, dir)
+	if err == nil || err.Error() != want || !errors.Is(err, syscall.EACCES) {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+func TestLookupUser(t *testing.T) {
+	if _, err := LookupUser("no such user"); !errors.Is(err, ErrUser) {
+		t.Errorf("err = %v", err)
+	}
+	if _, err := LookupUser("4000000001"); !errors.Is(err, ErrUser) {
+		t.Errorf("err = %v", err)
+	}
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{me.Username, me.Uid} {
+		u, err := LookupUser(name)
+		if err != nil || strconv.Itoa(int(u.UID)) != me.Uid || u.Home != me.HomeDir || len(u.Groups) == 0 {
+			t.Errorf("%q: %+v, %v", name, u, err)
+		}
+	}
+	for _, tc := range []struct {
+		name   string
+		uid    uint32
+		caller int
+		want   bool
+	}{
+		{"root", 0, 0, true}, {"0", 0, 0, true}, {"toor", 0, 0, false}, {"app", 1000, 0, true},
+		{"app", 1000, 1000, true}, {"app", 1000, 1001, false}, {"root", 0, 1000, false},
+		{"big", 4294967295, -1, false},
+	} {
+		if err := (&User{UID: tc.uid}).allowed(tc.name, tc.caller); (err == nil) != tc.want {
+			t.Errorf("%+v: %v", tc, err)
+		}
+	}
+}
+
+func TestUserTimesOut(t *testing.T) {
+	u := stranger(t)
+	c := sh("sleep 600")
+	c.User, c.Timeout = u, 50*time.Millisecond
+	if res, err := Run(t.Context(), c); !res.TimedOut || err == nil {
+		t.Errorf("%+v, %v", res, err)
+	}
+}

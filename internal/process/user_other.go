@@ -1,0 +1,19 @@
+//go:build unix && !linux
+
+package process
+
+import (
+	"fmt"
+	"syscall"
+)
+
+// canDrop tells whether this system lets go of privileges for good.
+func canDrop() error {
+	return fmt.Errorf("%w: this system can't keep a program from gaining privileges again", ErrUser)
+}
+
+func (u *User) attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+
+func (u *User) drop() error { return canDrop() }
+
+func (u *User) owning(start func() error) error { return start() }
