@@ -2,9 +2,10 @@
 // again when what came after it turns out bad.
 //
 // Its words: an entry is what one run deployed, by the run's id: a manifest,
-// its bytes as they were fetched, and, for those who need it, the archive, a
-// file that was verified. A dest's entries are ordered by a count, not by the
-// clock, which may be set.
+// its bytes as they were fetched, with the signature that came with it if one
+// was asked for, and, for those who need it, the archive, a file that was
+// verified. A dest's entries are ordered by a count, not by the clock, which may
+// be set.
 //
 // An entry is a directory that appears and goes by a rename, so that there is
 // never half of one, whoever is killed. Manifests may hold secrets: directories
@@ -73,6 +74,8 @@ type Entry struct {
 	// Size is that of the archive, in bytes, also when it is not here any more;
 	// 0 when there never was one.
 	Size int64 `json:"size"`
+	// Signature is that of the manifest, as it was fetched; nil = none was asked for.
+	Signature []byte `json:"signature,omitempty"`
 }
 
 // Store is an open cache. It is safe for concurrent use.

@@ -136,7 +136,8 @@ func TestEntryComesBack(t *testing.T) {
 	want := Entry{
 		Run: "0193-a_B", Seq: 99, Origin: 98, Dest: "/srv/app", Strategy: "rsync",
 		ManifestURL: "https://u:p@host/a?sig=1", Name: "app", Version: "1",
-		Checksum: "sha256:00", Fingerprint: "fp", Finished: time.UnixMicro(1e15).UTC(), HasArchive: true, Size: 7,
+		Signature: []byte("untrusted comment: \xff\r\n"), Checksum: "sha256:00", Fingerprint: "fp",
+		Finished: time.UnixMicro(1e15).UTC(), HasArchive: true, Size: 7,
 	}
 	for i, v := 0, reflect.ValueOf(want); i < v.NumField(); i++ {
 		if v.Field(i).IsZero() {
@@ -148,7 +149,7 @@ func TestEntryComesBack(t *testing.T) {
 	must(t, s.Put(t.Context(), want, manifest, archive))
 	want.Seq, want.Size = 1, 10
 	got, err := s.Get(want.Run)
-	if err != nil || got != want {
+	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
 	if text, err := s.Manifest(want.Run); err != nil || !bytes.Equal(text, manifest) {
@@ -166,8 +167,8 @@ func TestEntryComesBack(t *testing.T) {
 		}
 	}
 	put(t, s, "b", "/srv/app", "", "")
-	if e, err := s.Get("b"); err != nil || e.Seq != 2 || e.HasArchive || time.Since(e.Finished) > time.Hour ||
-		e.Finished.IsZero() {
+	if e, err := s.Get("b"); err != nil || e.Seq != 2 || e.HasArchive || e.Signature != nil ||
+		time.Since(e.Finished) > time.Hour || e.Finished.IsZero() {
 		t.Errorf("entry without an archive: %+v, %v", e, err)
 	}
 	f, ok = s.Archive("b")
@@ -388,5 +389,19 @@ func TestSweep(t *testing.T) {
 		if _, err := os.Lstat(name); (err == nil) != want {
 			t.Errorf("%s: %v, want it there: %v", filepath.Base(name), err, want)
 		}
+	}
+}
+
+// Entries of programs that knew no signatures stay readable.
+func TestEntryWithoutSignature(t *testing.T) {
+	s := newStore(t)
+	put(t, s, "a", "/srv/app", "", "")
+	meta := filepath.Join(s.dir, "a", "meta.json")
+	text, err := os.ReadFile(meta)
+	if err != nil || bytes.Contains(text, []byte("signature")) {
+		t.Fatalf("an entry without a signature is %q, %v", text, err)
+	}
+	if e, err := s.Get("a"); err != nil || e.Signature != nil {
+		t.Errorf("%+v, %v", e, err)
 	}
 }
