@@ -97,6 +97,7 @@ type run struct {
 	synced   bool          // dest has become what it shall be
 	accepted bool          // what is live has passed all that judges it
 	admitted bool          // there is a manifest that the host lets run
+	heard    bool          // what the manifest names may run, also if the run fails
 	idle     bool          // dest holds it already, and nothing is to be run then
 	record   string        // the file that says how the sync left dest; "" = none
 	unlock   func() error  // nil: there is no lock
@@ -168,13 +169,14 @@ func (d *deployer) parts(r *run, e *event.Event) []part {
 
 	manifest := func(ctx context.Context) (err error) {
 		if r.spec, err = d.load(ctx, e.URL); err == nil {
-			r.admitted = true
+			r.admitted, r.heard = true, true
 			d.skip(e.Older)
 		}
 		return err
 	}
 	recall := func(ctx context.Context) (err error) {
 		r.spec, err = d.recall(ctx, r.spec)
+		r.heard = err == nil
 		return err
 	}
 	compare := func(ctx context.Context) error {

@@ -17,6 +17,8 @@ import (
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/hooks"
 	"stretcher/internal/journal/history"
+	"stretcher/internal/manifest"
+	"stretcher/internal/policy"
 	"stretcher/internal/process"
 	"stretcher/internal/strategy"
 	strategies "stretcher/internal/strategy/all"
@@ -35,6 +37,9 @@ func (d *deployer) finish(ctx, closing context.Context, r run, err error) (outco
 	if err != nil {
 		err = d.revert(ctx, closing, r, err)
 		r.failed = err
+		if r.isRejected() {
+			r, err = d.reject(closing, r)
+		}
 		outcome = d.say(err)
 		d.fail(closing, r)
 		if s, ok := failure.Interrupted(ctx); ok && !errors.As(err, new(failure.Signal)) {
@@ -130,9 +135,43 @@ func (s Spec) summary() string {
 	return fmt.Sprintf("deployed %s to %q", s.Title(), s.Manifest.Dest)
 }
 
-// fail runs the failure commands, as soon as a manifest says which they are.
+// isRejected tells whether it is the manifest that the host does not accept, and
+// not what the manifest names. What the host policy forbids may show only when
+// dest is opened, or when a server redirects.
+func (r run) isRejected() bool {
+	return errors.Is(r.failed, policy.ErrRefused) || !r.heard && cli.Status(r.failed) == cli.ExitRefused
+}
+
+// reject is for a manifest that the host does not accept: nothing that it names
+// runs from here on. The host's hooks for that do. They are told of the URL and
+// of the reason, and of nothing that the manifest says.
+func (d *deployer) reject(ctx context.Context, r run) (run, error) {
+	r.heard = false
+	r.spec.Loaded = &manifest.Loaded{Manifest: &manifest.Manifest{}, URL: d.journal.Run().URL}
+	if r.spec.Past != nil {
+		r.spec.Manifest.Dest = r.spec.Past.Dest
+	}
+	begun := r.spec.Hooks != nil // those of the host end then what they have begun
+	if r.spec.Hooks = nil; d.mayHaveHooks(r.spec) {
+		var err error
+		if r.spec.Hooks, err = d.findHooks(r.spec); err != nil {
+			d.log.Warn(failure.Sayf("no hooks for a refused manifest: %v", err))
+		}
+	}
+	hook := d.runHooks(ctx, r, hooks.AuthFail, true)
+	if hook != nil {
+		r.failed = fmt.Errorf("%w; then %s: %w", r.failed, hooks.AuthFail, hook)
+	}
+	if !begun {
+		r.spec.Hooks = nil
+	}
+	return r, r.failed
+}
+
+// fail runs the failure commands, once the host has accepted the manifest that
+// names them.
 func (d *deployer) fail(ctx context.Context, r run) {
-	if r.spec.Loaded != nil {
+	if r.heard {
 		d.journal.Aside("failure", func() { d.notify(ctx, r, "failure", notifyTimeout) })
 	}
 }

@@ -32,7 +32,7 @@ type Event string
 const (
 	PreparerInit    Event = "preparer_init"    // the manifest is accepted
 	BeforeInstall   Event = "before_install"   // before the archive is fetched
-	AfterAuthFail   Event = "after_auth_fail"  // a checksum or signature was refused
+	AfterAuthFail   Event = "after_auth_fail"  // the manifest or its archive was refused
 	AfterInstall    Event = "after_install"    // the new tree is staged
 	BeforeUninstall Event = "before_uninstall" // before the destination changes
 	BeforeLaunch    Event = "before_launch"    // the destination has changed

@@ -9,7 +9,7 @@ type Point string
 const (
 	Init        Point = "init"         // the manifest is accepted, the lock is held
 	PreFetch    Point = "pre_fetch"    // before the source is fetched
-	AuthFail    Point = "auth_fail"    // a checksum or signature was refused
+	AuthFail    Point = "auth_fail"    // the manifest or its archive was refused
 	PreExtract  Point = "pre_extract"  // the source is verified
 	PostExtract Point = "post_extract" // the new tree is staged, the old one live
 	PreSync     Point = "pre_sync"     // before the destination changes
@@ -68,7 +68,7 @@ func (p Point) Early() bool {
 func (p Point) Only() string {
 	switch p {
 	case AuthFail:
-		return "only when the archive is refused"
+		return "only when the manifest or archive is refused"
 	case PrePrune, PostPrune:
 		return "only when an old release is removed"
 	}
