@@ -1,5 +1,5 @@
 // Package testparts finds and starts the real servers and programs that tests
-// talk to: nginx, rsync, Consul, Serf, an S3 server (versitygw), a GCS
+// talk to: nginx, rsync, minisign, Consul, Serf, an S3 server (versitygw), a GCS
 // server (fake-gcs-server) and podman. Only tests import it.
 //
 // A missing part skips the test on a user's machine and fails it when the

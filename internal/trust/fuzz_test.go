@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"errors"
 	"testing"
 
 	"aead.dev/minisign"
@@ -45,6 +46,34 @@ func FuzzKey(f *testing.F) {
 		}
 		text, _ := read.MarshalText()
 		if again, err := parseKey(text); err != nil || !again.Equal(read) {
+			t.Errorf("%q: %v", text, err)
+		}
+	})
+}
+
+// FuzzSecret: a secret key that was read is the one that is written.
+func FuzzSecret(f *testing.F) {
+	s, err := GenerateSecret()
+	if err != nil {
+		f.Fatal(err)
+	}
+	text, err := s.File("")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	f.Add(s.PublicFile())
+	f.Fuzz(func(t *testing.T, file []byte) {
+		read, err := ParseSecret(file, func() (string, error) { return "", errors.New("none") })
+		if err != nil {
+			return
+		}
+		text, err := read.File("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := ParseSecret(text, nil)
+		if err != nil || again.ID() != read.ID() {
 			t.Errorf("%q: %v", text, err)
 		}
 	})
