@@ -19,6 +19,7 @@ import (
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
+	"stretcher/internal/policy/verdict"
 	"stretcher/internal/strategy"
 	"stretcher/internal/strategy/staging"
 	"stretcher/internal/text/failure"
@@ -40,6 +41,7 @@ type tools struct {
 	screen   *progress.Screen
 	environ  []string        // NAME=value: what the process was started with
 	second   <-chan struct{} // closed by the second signal
+	report   *verdict.Report // gets what the host says of the manifest; nil: nobody asks
 }
 
 // deployer takes a run from its event to its result.

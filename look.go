@@ -1,77 +1,203 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 
 	"stretcher/internal/cli"
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/all"
 	"stretcher/internal/journal/state"
+	"stretcher/internal/manifest"
+	"stretcher/internal/policy/verdict"
 	"stretcher/internal/strategy/preview"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/printable"
+	"stretcher/internal/text/redact"
 )
 
-// runCheck parses and validates a manifest and prints what would run. An
-// unknown key is an error here, what changes nothing is a warning.
+// runCheck parses and validates a manifest and prints what would run, or what
+// the host says of it. An unknown key is an error here, what changes nothing is
+// a warning.
 func runCheck(ctx context.Context, o cli.ManifestOptions) error {
 	stderr := o.Stderr
 	o.Stderr, o.Bar = io.Discard, false // nothing is said but the error and what is doubtful
 	d, done, err := newDeployer(ctx, o.Settings, unnoted, nil)
 	defer done()
-	if err != nil {
-		return err
+	d.explain(o, err)
+	var s Spec
+	if err == nil {
+		s, err = looker{d}.check(ctx, o.URL, func(text string) {
+			fmt.Fprintln(stderr, "stretcher: warning: "+printable.Line(d.log.Masked(text)))
+		})
 	}
-	load := d.loader(manifestRules())
-	warn := func(text string) {
-		fmt.Fprintln(stderr, "stretcher: warning: "+printable.Line(d.log.Masked(text)))
+	if o.Explain {
+		return d.conclude(o, err)
 	}
-	load.Warn, load.Idle = nil, warn
-	loaded, err := load.Load(ctx, o.URL)
-	if err != nil {
-		return d.masked(fmt.Errorf("manifest: %w", err))
-	}
-	if err := d.settle(Spec{Loaded: loaded}); err != nil {
-		return d.masked(err)
-	}
-	set, err := d.allowed(Spec{Loaded: loaded})
 	if err != nil {
 		return d.masked(err)
 	}
-	for _, doubt := range set.Doubts() {
-		warn(failure.Text(doubt))
+	title := ""
+	if o.Several {
+		title = s.URL
 	}
-	kinds := load.Rules.Kinds
+	kinds := manifestRules().Kinds
 	if o.JSON {
-		return loaded.TellJSON(o.Stdout, kinds, d.log.Masked)
+		return s.TellJSON(o.Stdout, title, kinds, d.log.Masked)
 	}
-	return loaded.Tell(o.Stdout, kinds, d.log.Masked)
+	return s.Tell(o.Stdout, title, kinds, d.log.Masked)
+}
+
+// looker looks at what a deployment would do, and does none of it.
+type looker struct{ *deployer }
+
+// check finds out whether the host would refuse a manifest, as far as that can
+// be known before anything but the manifest is fetched. warn is told of what is
+// doubtful.
+func (d looker) check(ctx context.Context, url string, warn func(text string)) (Spec, error) {
+	load := d.loader(manifestRules())
+	load.Warn, load.Idle = nil, warn
+	s, set, err := d.examine(ctx, load, url)
+	if s.Loaded == nil || err != nil && !d.report.Wanted() {
+		return s, err
+	}
+	if set != nil {
+		for _, doubt := range set.Doubts() {
+			warn(failure.Text(doubt))
+		}
+	}
+	return s, cmp.Or(err, d.judgeDest(s))
+}
+
+// examine asks all that is asked of a manifest before dest is opened. Who wants
+// all rulings gets those behind a refusal as well.
+func (d looker) examine(ctx context.Context, load *manifest.Loader, url string) (s Spec, set *all.Set, err error) {
+	d.report.Judge("allow.manifests", redact.URL(url), "", d.policy.Manifest(url))
+	if s, err = d.loadBy(ctx, load, url); err != nil {
+		err = fmt.Errorf("manifest: %w", err)
+	}
+	if s.Loaded == nil || err != nil && !d.report.Wanted() {
+		return s, nil, err
+	}
+	d.foretell(s)
+	set, refused := d.allowed(s)
+	return s, set, cmp.Or(err, refused)
+}
+
+// judgeDest opens dest as a deployment does, and tells whether that would be
+// refused. What else is wrong with it may be mended by then.
+func (d looker) judgeDest(s Spec) error {
+	if !s.hasSrc() || !s.hasDest() {
+		return nil
+	}
+	s, err := d.open(s, false, func() run { return run{} })
+	defer s.close()
+	if err == nil {
+		err = s.check()
+	}
+	if !isRefusal(err) {
+		return nil
+	}
+	return d.ofDest(s, err)
+}
+
+// ofDest tells the report what came of dest.
+func (t *tools) ofDest(s Spec, err error) error {
+	if isRefusal(err) {
+		t.report.Judge("dest", s.Manifest.Dest, "", err)
+	}
+	return err
+}
+
+// isRefusal tells whether a deployment that ends by err has been refused.
+func isRefusal(err error) bool { return cli.Status(err) == cli.ExitRefused }
+
+// explain begins a report of what the host says, where one is wanted. err says
+// why the policy can't be asked.
+func (t *tools) explain(o cli.ManifestOptions, err error) {
+	if !o.Explain {
+		return
+	}
+	t.report = &verdict.Report{URL: redact.URL(o.URL), Policy: t.policy.String(), Mask: t.log.Masked}
+	if err != nil {
+		t.report.Policy = strconv.Quote(o.Config)
+		t.report.Judge("config", o.Config, "", err)
+	}
+}
+
+// foretell names the limits that hold for what has not been fetched.
+func (t *tools) foretell(s Spec) {
+	if !s.hasSrc() {
+		return
+	}
+	for _, limit := range []struct {
+		rule, why string
+		most      int64
+	}{
+		{"limits.archive", "at most %d bytes, as they arrive", int64(s.Limits.Archive)},
+		{"limits.unpacked", "at most %d bytes, as they are written", int64(s.Limits.Unpacked)},
+		{"limits.files", "at most %d entries", s.Limits.Files},
+	} {
+		if limit.most > 0 {
+			t.report.Add(verdict.Ruling{Rule: limit.rule, Subject: "archive", Verdict: verdict.Later,
+				Why: fmt.Sprintf(limit.why, limit.most)})
+		}
+	}
+}
+
+// conclude prints the report. err is what the look at the manifest has ended
+// by; it is returned without secrets.
+func (t *tools) conclude(o cli.ManifestOptions, err error) error {
+	c := t.report.Conclude("manifest", err, isRefusal(err))
+	printed := c.Print
+	if o.JSON {
+		printed = c.PrintJSON
+	}
+	return cmp.Or(t.masked(err), printed(o.Stdout))
 }
 
 // allowed tells whether the host would refuse a deployment for what is or is not
 // there: required hooks, a state directory. It returns the hooks.
 func (x executor) allowed(s Spec) (*all.Set, error) {
-	if x.policy.RequireState {
-		err := x.settings.StateError
-		if err == nil {
-			err = state.Usable(x.settings.StateDir)
-		}
-		if err != nil {
-			return nil, failure.Refused("%w: the host policy requires it", err)
-		}
+	missing := x.requiredState()
+	if missing != nil && !x.report.Wanted() {
+		return nil, missing
 	}
 	set, bad := all.New(x.hookOptions(s, false))
-	if _, refused := hooks.Refused(errors.Join(bad...)); refused != nil {
-		return nil, fmt.Errorf("hooks: %w", refused)
+	_, err := hooks.Refused(errors.Join(bad...))
+	if err == nil {
+		err = set.Allowed()
 	}
-	if err := set.Allowed(); err != nil {
-		return nil, fmt.Errorf("hooks: %w", err)
+	if err != nil {
+		err = fmt.Errorf("hooks: %w", err)
 	}
-	return set, nil
+	if all.May(x.policy.Hooks, s.Manifest.Hooks) {
+		x.report.Judge("hooks", strings.Join(x.policy.Hooks.Required, " "), "", err)
+	}
+	return set, cmp.Or(missing, err)
+}
+
+// requiredState refuses a host without the state directory that its policy
+// requires.
+func (x executor) requiredState() error {
+	if !x.policy.RequireState {
+		return nil
+	}
+	err := x.settings.StateError
+	if err == nil {
+		err = state.Usable(x.settings.StateDir)
+	}
+	if err != nil {
+		err = failure.Refused("%w: the host policy requires it", err)
+	}
+	x.report.Judge("require_state", x.settings.StateDir, "", err)
+	return err
 }
 
 // runPlan compares what a manifest describes with dest and prints what a
@@ -79,10 +205,16 @@ func (x executor) allowed(s Spec) (*all.Set, error) {
 func runPlan(ctx context.Context, o cli.ManifestOptions) (changes bool, err error) {
 	d, done, err := newDeployer(ctx, o.Settings, unnoted, nil)
 	defer done()
-	if err != nil {
-		return false, err
+	d.explain(o, err)
+	var p *preview.Plan
+	if err == nil {
+		p, err = looker{d}.plan(ctx, o.URL)
 	}
-	p, err := d.plan(ctx, o.URL)
+	if o.Explain {
+		if err := d.conclude(o, err); err != nil {
+			return false, err
+		}
+	}
 	if err != nil {
 		return false, d.masked(err)
 	}
@@ -95,12 +227,9 @@ func runPlan(ctx context.Context, o cli.ManifestOptions) (changes bool, err erro
 }
 
 // plan finds out what a deployment would do.
-func (d *deployer) plan(ctx context.Context, url string) (*preview.Plan, error) {
-	s, err := d.load(ctx, url)
+func (d looker) plan(ctx context.Context, url string) (*preview.Plan, error) {
+	s, _, err := d.examine(ctx, d.loader(manifestRules()), url)
 	if err != nil {
-		return nil, fmt.Errorf("manifest: %w", err)
-	}
-	if _, err := d.allowed(s); err != nil {
 		return nil, err
 	}
 	p := &preview.Plan{Dest: s.Manifest.Dest, Strategy: s.SyncStrategy}
@@ -115,23 +244,31 @@ func (d *deployer) plan(ctx context.Context, url string) (*preview.Plan, error) 
 	source := ""
 	s, err = d.open(s, false, func() run { return run{archive: Archive{Source: source}} })
 	defer s.close()
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = s.check()
 	}
-	if err := s.check(); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, d.ofDest(s, err)
 	}
 	if a := d.current(ctx, s); a.isCurrent() {
 		return p, nil // the record of dest says so: nothing is fetched
 	}
 	a, err := d.keptOrFetched(ctx, s, func() []string { return append([]string{os.TempDir()}, s.tempParents()...) })
 	if err != nil {
-		return nil, fmt.Errorf("fetch: %w", err)
+		return nil, d.ofArchive(a, fmt.Errorf("fetch: %w", err))
 	}
 	defer a.close()
 	source = a.Source
 	p.Changes, err = s.Strategy.Diff(ctx, a.File)
-	return p, err
+	return p, d.ofArchive(a, err)
+}
+
+// ofArchive tells the report what came of an archive.
+func (t *tools) ofArchive(a Archive, err error) error {
+	if err == nil || isRefusal(err) {
+		t.report.Judge("archive", a.Source, "", err)
+	}
+	return err
 }
 
 // runListHooks prints which hooks would run for the manifest; without one,

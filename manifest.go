@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -21,6 +22,7 @@ import (
 	"stretcher/internal/strategy"
 	strategies "stretcher/internal/strategy/all"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/redact"
 )
 
 // Spec is what a run deploys: a manifest, and what has been settled by it.
@@ -137,7 +139,13 @@ func (t *tools) delay(ctx context.Context) error {
 
 // load makes what an event names a spec, if the host policy lets it.
 func (p provider) load(ctx context.Context, url string) (Spec, error) {
-	loaded, err := p.loader(manifestRules()).Load(ctx, url)
+	return p.loadBy(ctx, p.loader(manifestRules()), url)
+}
+
+// loadBy is load by a loader of one's own. The spec is there without the
+// host's consent, too, once the manifest is known.
+func (p provider) loadBy(ctx context.Context, load *manifest.Loader, url string) (Spec, error) {
+	loaded, err := load.Load(ctx, url)
 	if err != nil {
 		return Spec{}, err
 	}
@@ -190,21 +198,41 @@ func (p provider) settle(s Spec) error {
 	p.journal.Describe(func(row *history.Run) {
 		row.Name, row.Version, row.Dest = p.log.Masked(m.Name), p.log.Masked(m.Version), m.Dest
 	})
-	if err := p.allow(s); err != nil {
-		return err
-	}
-	return p.policy.Dest(m.Dest)
+	s.Restrict(p.policy)
+	return p.ask(append(p.questions(s), question{"allow.dests", m.Dest, func() error { return p.policy.Dest(m.Dest) }}))
 }
 
-// allow asks the host policy about what a manifest wants to fetch.
-func (p provider) allow(s Spec) error {
-	if err := s.Restrict(p.policy); err != nil {
-		return err
+// question is one thing that the host is asked about a manifest before it is
+// deployed. A no refuses the manifest.
+type question struct {
+	rule    string // the key of the host policy, or what else it goes by
+	subject string // what is judged, without secrets
+	ask     func() error
+}
+
+// questions are what is asked about every manifest, deployed or not, in order.
+func (p provider) questions(s Spec) (list []question) {
+	for _, src := range s.Src {
+		list = append(list, question{"allow.sources", redact.URL(src), func() error { return p.policy.Source(src) }})
 	}
 	if s.hasSrc() && s.hasDest() && p.journal.State() != nil {
-		return apart(s.Manifest.Dest, p.journal.State().Path())
+		state := p.journal.State().Path()
+		list = append(list, question{"dest", s.Manifest.Dest, func() error { return apart(s.Manifest.Dest, state) }})
 	}
-	return nil
+	return list
+}
+
+// ask asks the host. The first no counts; who wants to know all rulings gets
+// those behind it as well.
+func (p provider) ask(list []question) (refused error) {
+	for _, q := range list {
+		err := q.ask()
+		p.report.Judge(q.rule, q.subject, "", err)
+		if refused = cmp.Or(refused, err); refused != nil && !p.report.Wanted() {
+			break
+		}
+	}
+	return refused
 }
 
 // apart refuses a dest that holds the state directory or lies in it: a sync
@@ -229,7 +257,8 @@ func (p provider) loadAllowed(ctx context.Context, url string, rules manifest.Ru
 		return Spec{}, fmt.Errorf("manifest: %w", err)
 	}
 	s := Spec{Loaded: loaded}
-	return s, p.allow(s)
+	s.Restrict(p.policy)
+	return s, p.ask(p.questions(s))
 }
 
 // masked keeps secrets out of an error that no log says.

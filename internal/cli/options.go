@@ -21,7 +21,7 @@ type Actions struct {
 	Rollback func(context.Context, RollbackOptions) (history.Run, error)
 	// Plan prints what a deployment would change, and whether it would.
 	Plan func(context.Context, ManifestOptions) (changes bool, err error)
-	// Check prints what a deployment would run.
+	// Check prints what a deployment would run, or what the host says of it.
 	Check func(context.Context, ManifestOptions) error
 	// ListHooks prints which hooks there are.
 	ListHooks func(context.Context, ListHooksOptions) error
@@ -85,8 +85,10 @@ type RollbackOptions struct {
 // ManifestOptions are those of commands that only look.
 type ManifestOptions struct {
 	Settings
-	URL  string
-	JSON bool
+	URL     string
+	JSON    bool
+	Explain bool // tell, rule by rule, what the host says
+	Several bool // more than one is looked at: each is told by its name
 }
 
 // ListHooksOptions are those of stretcher hooks list.

@@ -12,6 +12,7 @@ import (
 type planOptions struct {
 	*app
 	plan   ManifestOptions
+	by     judging
 	dryRun bool // what plan does anyway
 }
 
@@ -22,11 +23,16 @@ func newPlan(a *app) *cobra.Command {
 		Short: "print what a deployment would change; change nothing",
 		Long: `Fetches and verifies manifest and archive, compares the archive with dest, and
 prints what a deployment would change. It runs nothing and changes nothing.
-The exit status is 0 when dest would not change, 10 when it would.`,
+The exit status is 0 when dest would not change, 10 when it would.
+
+With --policy FILE, or --explain, it first prints, rule by rule, whether a host
+with that policy, or this host, would take the manifest.`,
 		Example: `stretcher plan s3://deploys/app.yml
+stretcher plan --explain s3://deploys/app.yml
 stretcher plan --json app.yml | jq -r '.changes[].path'`,
 		RunE: a.runs(o.run),
 	})
+	o.by.declare(c.Flags())
 	o.plan.Fetch.declare(c.Flags())
 	o.plan.Log.declare(c.Flags())
 	declareJSON(c.Flags(), &o.plan.JSON)
@@ -38,6 +44,9 @@ stretcher plan --json app.yml | jq -r '.changes[].path'`,
 func (o *planOptions) run(ctx context.Context, args []string) (_ int, err error) {
 	if len(args) != 1 {
 		return ExitUsage, failure.Usage("plan expects one URL or file, got %d arguments", len(args))
+	}
+	if err := o.by.apply(o.app, &o.plan); err != nil {
+		return ExitUsage, err
 	}
 	o.plan.Settings = o.settings(o.plan.Settings)
 	if o.plan.URL, err = fileURL(args[0]); err != nil {

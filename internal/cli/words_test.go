@@ -132,7 +132,7 @@ func TestWrongUsage(t *testing.T) {
 		"--rsync-verbose=x":     `invalid --rsync-verbose "x": it is not an rsync option for verbosity`,
 		"--log-format xml":      `invalid --log-format "xml": text or json expected`,
 		"--progress on":         `invalid --progress "on": auto or never expected`,
-		"check":                 "check expects one URL or file, got 0 arguments",
+		"check":                 "check expects at least one URL or file, got 0 arguments",
 		"plan a b":              "plan expects one URL or file, got 2 arguments",
 		"rollback":              "rollback expects one DEST, got 0 arguments",
 		"rollback --to= /srv":   "--to expects a run id",

@@ -84,19 +84,11 @@ type Limits struct {
 	Files    int64      `yaml:"files"`    // entries
 }
 
-// Restrict asks the host policy about where the archive is to come from, and
-// tightens what the manifest allows to what the policy does. Whether dest is
-// allowed shows only when it has been opened.
-func (m *Manifest) Restrict(host *policy.Policy) error {
-	for _, src := range m.Src {
-		if err := host.Source(src); err != nil {
-			return err
-		}
-	}
+// Restrict tightens what the manifest allows to what the host policy does.
+func (m *Manifest) Restrict(host *policy.Policy) {
 	m.Extract = host.Extract.Tighter(m.Extract)
 	t := host.Limits.Tightest(policy.Limits{Archive: m.Limits.Archive, Unpacked: m.Limits.Unpacked, Files: m.Limits.Files})
 	m.Limits = Limits{t.Archive, t.Unpacked, t.Files}
-	return nil
 }
 
 // Commands are the user's commands by the point at which they run.

@@ -15,6 +15,7 @@ import (
 
 // checked is a manifest as check --json tells of it.
 type checked struct {
+	URL      string            `json:"url,omitempty"`
 	Name     string            `json:"name"`
 	Version  string            `json:"version"`
 	Src      []string          `json:"src"`
@@ -41,9 +42,9 @@ type checkedHook struct {
 }
 
 // TellJSON is Tell as one object on one line.
-func (m *Manifest) TellJSON(w io.Writer, kinds []Kind, mask func(string) string) error {
+func (m *Manifest) TellJSON(w io.Writer, url string, kinds []Kind, mask func(string) string) error {
 	c := checked{
-		Name: mask(m.Name), Version: mask(m.Version), Src: []string{}, Dest: mask(m.Dest),
+		URL: mask(url), Name: mask(m.Name), Version: mask(m.Version), Src: []string{}, Dest: mask(m.Dest),
 		Options: map[string]string{}, Commands: []checkedCommand{}, Hooks: []checkedHook{},
 		Serial: int64(m.Serial), Expires: m.Expires.Time,
 	}
@@ -70,15 +71,17 @@ func (m *Manifest) TellJSON(w io.Writer, kinds []Kind, mask func(string) string)
 	return printable.EncodeJSON(w, c)
 }
 
-// Tell says what a deployment of the manifest would do. mask keeps secrets out
-// of it; values of env are not told at all.
-func (m *Manifest) Tell(out io.Writer, kinds []Kind, mask func(string) string) error {
+// Tell says what a deployment of the manifest would do. It begins with the URL,
+// unless that is "". mask keeps secrets out of it; values of env are not told at
+// all.
+func (m *Manifest) Tell(out io.Writer, url string, kinds []Kind, mask func(string) string) error {
 	w := bufio.NewWriter(out)
 	row := func(key, value string) {
 		if value != "" {
 			fmt.Fprintf(w, "%-14s %s\n", printable.Text(key), printable.Text(mask(value)))
 		}
 	}
+	row("manifest", url)
 	row("name", m.Name)
 	row("version", m.Version)
 	if m.Serial > 0 {

@@ -1,0 +1,168 @@
+// Package verdict is what a host says of a manifest, rule by rule, for people
+// and programs that ask before they deploy.
+//
+// Its words: a rule is a key of the host policy, or whatever else a deployment
+// is refused for; its place is where it is written; its subject is what it is
+// asked about. A ruling is the answer of one rule about one subject, a report
+// all that was asked about one manifest.
+//
+// It decides nothing: who decides hands the rulings in. It may import
+// internal/text/*.
+package verdict
+
+import (
+	"bufio"
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"stretcher/internal/text/failure"
+	"stretcher/internal/text/printable"
+)
+
+// Verdict is an answer.
+type Verdict string
+
+// The answers. Failed is one of a whole report: nothing was refused, and still
+// there would be no deployment.
+const (
+	Allowed Verdict = "allowed"
+	Refused Verdict = "refused"
+	Later   Verdict = "later" // only a deployment finds out
+	Failed  Verdict = "failed"
+)
+
+// Ruling is what one rule says of one subject.
+type Ruling struct {
+	Rule    string  `json:"rule"`    // allow.sources, trust.keys
+	Place   string  `json:"place"`   // where the rule is written; "" = nowhere, it holds everywhere
+	Subject string  `json:"subject"` // what was judged, without secrets
+	Verdict Verdict `json:"verdict"`
+	Why     string  `json:"why"`
+}
+
+// Report is all that was asked about one manifest. A nil Report takes rulings
+// and forgets them: nobody wants to know.
+type Report struct {
+	URL    string              // of the manifest, without secrets
+	Policy string              // which policy was asked
+	Mask   func(string) string // keeps secrets out of what is told; nil = there are none
+
+	rulings []Ruling
+}
+
+// Wanted tells whether somebody reads the report: then all is asked, and not
+// up to the first refusal alone.
+func (r *Report) Wanted() bool { return r != nil }
+
+// Add adds a ruling. One that is in the report already, since the same was
+// asked twice, stays once.
+func (r *Report) Add(one Ruling) {
+	if r != nil && !slices.Contains(r.rulings, one) {
+		r.rulings = append(r.rulings, one)
+	}
+}
+
+// Judge adds the ruling of a rule that answers by an error. why says it where
+// there is none.
+func (r *Report) Judge(rule, subject, why string, err error) {
+	one := Ruling{Rule: rule, Subject: subject, Verdict: Allowed, Why: why}
+	if err != nil {
+		one.Verdict, one.Why = Refused, failure.Text(err)
+	}
+	r.Add(one)
+}
+
+// Conclude says what all comes to: err is what ended the look at the manifest,
+// and refused whether that is a refusal. A refusal that no rule has told of
+// becomes a ruling by the name rule.
+func (r *Report) Conclude(rule string, err error, refused bool) Conclusion {
+	c := Conclusion{Report: r, Verdict: Allowed}
+	if err == nil {
+		return c
+	}
+	c.Verdict, c.Error = Failed, failure.Text(err)
+	if !refused {
+		return c
+	}
+	c.Verdict = Refused
+	if !slices.ContainsFunc(r.rulings, func(one Ruling) bool { return one.Verdict == Refused }) {
+		r.Judge(rule, r.URL, "", err)
+	}
+	return c
+}
+
+// Conclusion is a report with what it comes to.
+type Conclusion struct {
+	*Report
+	Verdict Verdict
+	Error   string // "" = there is none
+}
+
+// Print prints the conclusion for people: a ruling on a line, and the verdict
+// at the end.
+func (c Conclusion) Print(out io.Writer) error {
+	w := bufio.NewWriter(out)
+	fmt.Fprintf(w, "manifest  %s\npolicy    %s\n", c.told(c.URL), c.told(c.Policy))
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, one := range c.rulings {
+		row := []string{string(one.Verdict), one.Rule, one.Subject, one.Why, one.Place}
+		for i, cell := range row {
+			row[i] = cmp.Or(c.told(cell), "-")
+		}
+		fmt.Fprintln(table, strings.Join(row, "\t"))
+	}
+	_ = table.Flush() // into w, which keeps the error
+	fmt.Fprintf(w, "verdict   %s\n", c.summary())
+	return w.Flush()
+}
+
+// summary is the verdict with what it rests on.
+func (c Conclusion) summary() string {
+	count := map[Verdict]int{}
+	for _, one := range c.rulings {
+		count[one.Verdict]++
+	}
+	text := string(c.Verdict)
+	switch {
+	case c.Verdict == Failed:
+		return text + ": " + c.told(c.Error)
+	case c.Verdict == Refused:
+		text += fmt.Sprintf(": %d of %d answers", count[Refused], len(c.rulings))
+	case count[Later] > 0:
+		text += fmt.Sprintf(", as far as that is known before a deployment: %d of %d answers come later",
+			count[Later], len(c.rulings))
+	}
+	return text
+}
+
+// PrintJSON is Print as one object on one line.
+func (c Conclusion) PrintJSON(w io.Writer) error {
+	out := struct {
+		URL     string   `json:"url"`
+		Policy  string   `json:"policy"`
+		Verdict Verdict  `json:"verdict"`
+		Error   string   `json:"error"`
+		Rulings []Ruling `json:"rulings"`
+	}{c.masked(c.URL), c.masked(c.Policy), c.Verdict, c.masked(c.Error), []Ruling{}}
+	for _, one := range c.rulings {
+		one.Place, one.Subject, one.Why = c.masked(one.Place), c.masked(one.Subject), c.masked(one.Why)
+		out.Rulings = append(out.Rulings, one)
+	}
+	return printable.EncodeJSON(w, out)
+}
+
+// told is a text as people read it, on one line.
+func (c Conclusion) told(text string) string {
+	return strings.ReplaceAll(printable.Line(c.masked(text)), "\t", " ")
+}
+
+func (c Conclusion) masked(text string) string {
+	if c.Mask == nil {
+		return text
+	}
+	return c.Mask(text)
+}
