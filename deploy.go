@@ -98,7 +98,7 @@ type run struct {
 	begun    bool          // a sync was
 	synced   bool          // dest has become what it shall be
 	accepted bool          // what is live has passed all that judges it
-	admitted bool          // there is a manifest that the host lets run
+	admitted bool          // there is a manifest that the host lets run: no older event has its turn
 	heard    bool          // what the manifest names may run, also if the run fails
 	idle     bool          // dest holds it already, and nothing is to be run then
 	record   string        // the file that says how the sync left dest; "" = none
@@ -169,10 +169,23 @@ func (d *deployer) parts(r *run, e *event.Event) []part {
 	isStaged := func() bool { return r.staged.Dir != nil && !r.archive.isCurrent() }
 	hasHooks := func() bool { return d.mayHaveHooks(r.spec) }
 
+	hear := func() {
+		r.heard = true
+		d.skip(e.Older)
+	}
 	manifest := func(ctx context.Context) (err error) {
-		if r.spec, err = d.load(ctx, e.URL); err == nil {
-			r.admitted, r.heard = true, true
-			d.skip(e.Older)
+		if r.spec, err = d.load(ctx, e.URL); err != nil {
+			return err
+		}
+		if r.admitted = true; !r.spec.IsDated() {
+			hear()
+		}
+		return nil
+	}
+	freshness := func(ctx context.Context) error {
+		err := d.raiseSerial(ctx, r.spec, time.Now())
+		if r.admitted = !errors.Is(err, failure.ErrRefused); err == nil {
+			hear()
 		}
 		return err
 	}
@@ -208,6 +221,7 @@ func (d *deployer) parts(r *run, e *event.Event) []part {
 			{"delay", d.isDelayed, d.delay},
 			{"manifest", always, manifest},
 			{"lock", func() bool { return r.spec.hasDest() }, lock},
+			{"freshness", func() bool { return r.spec.IsDated() }, freshness},
 			{"compare", func() bool { return d.settings.IfChanged && hasSrc() }, compare},
 		}},
 		{needed: func() bool { return r.spec.Past != nil }, steps: []step{

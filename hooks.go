@@ -374,6 +374,9 @@ func (d *deployer) installPod(ctx context.Context, o cli.InstallHooksOptions) er
 		return err
 	}
 	defer func() { _ = unlock() }()
+	if err := d.raiseSerial(ctx, s, time.Now()); err != nil {
+		return fmt.Errorf("freshness: %w", err)
+	}
 	tree, _, err := d.fetchTree(ctx, s, d.besideHooks(place))
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/all"
 	"stretcher/internal/journal/history"
+	"stretcher/internal/journal/serial"
 	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
 	"stretcher/internal/strategy"
@@ -150,7 +151,67 @@ func (p provider) loadBy(ctx context.Context, load *manifest.Loader, url string)
 		return Spec{}, err
 	}
 	s := Spec{Loaded: loaded}
-	return s, p.settle(s)
+	if err = p.settle(s); err != nil && !p.report.Wanted() {
+		return s, err
+	}
+	return s, cmp.Or(err, p.ask(p.isFresh(s)))
+}
+
+// isFresh are the questions whether a manifest is too old, as far as that can
+// be told without the lock. They change nothing.
+func (p provider) isFresh(s Spec) (list []question) {
+	if !s.Expires.IsZero() {
+		list = append(list, question{"expires", s.Expires.String(), func() error { return s.CheckExpiry(p.now) }})
+	}
+	if s.Serial > 0 {
+		list = append(list, question{"serial", s.Serial.String(), func() error { return p.compareSerial(s) }})
+	}
+	return list
+}
+
+// compareSerial refuses what is older than what the host has had. It raises
+// nothing, and says nothing where that can't be told.
+func (p provider) compareSerial(s Spec) error {
+	if p.settings.StateError != nil {
+		return nil
+	}
+	floor, err := p.serials().Floor(s.Name, nil)
+	if err != nil {
+		return nil
+	}
+	return s.checkSerial(floor)
+}
+
+// raiseSerial refuses what has expired now, or is older than what the host has
+// had. What is not counts as had from here on. The caller has the lock.
+func (p provider) raiseSerial(ctx context.Context, s Spec, now time.Time) error {
+	if err := s.CheckExpiry(now); err != nil || s.Serial == 0 {
+		return err
+	}
+	floor, err := int64(0), p.settings.StateError
+	if err == nil {
+		floor, err = p.serials().Raise(ctx, serial.Claim{Name: s.Name, Serial: int64(s.Serial)}, nil)
+	}
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return cause
+	}
+	if err != nil {
+		p.log.Warn(failure.Sayf("serial %s of %q is not compared: %v", s.Serial, s.Name, err))
+		return nil
+	}
+	return s.checkSerial(floor)
+}
+
+// serials are what the host has had.
+func (p provider) serials() *serial.Store { return serial.At(p.settings.StateDir) }
+
+// checkSerial refuses a serial that is lower than the floor.
+func (s Spec) checkSerial(floor int64) error {
+	if int64(s.Serial) >= floor {
+		return nil
+	}
+	return failure.Hinted("to go back, stretcher rollback DEST; else the manifest needs a higher serial",
+		failure.Refused("serial %s of %q is lower than %d, which this host has had", s.Serial, s.Name, floor))
 }
 
 // loader is the way to a manifest.
@@ -258,7 +319,7 @@ func (p provider) loadAllowed(ctx context.Context, url string, rules manifest.Ru
 	}
 	s := Spec{Loaded: loaded}
 	s.Restrict(p.policy)
-	return s, p.ask(p.questions(s))
+	return s, p.ask(append(p.questions(s), p.isFresh(s)...))
 }
 
 // masked keeps secrets out of an error that no log says.

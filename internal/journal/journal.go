@@ -169,7 +169,7 @@ func (j *Journal) Begin(run history.Run, force bool) (c Claim) {
 // One that was interrupted there is somebody's wish.
 func wasDropped(r history.Run) bool {
 	return (r.Result == history.Failed || r.Result == history.Refused) && r.Exit < 128 &&
-		slices.Contains([]string{"", "delay", "manifest"}, r.Step)
+		(slices.Contains([]string{"", "delay", "manifest"}, r.Step) || r.Step == "freshness" && r.Result == history.Refused)
 }
 
 // keepLog moves the log to its file in the state directory.
@@ -377,7 +377,7 @@ func (j *Journal) IsLast(good history.Run) bool {
 // A step that is not known here may have.
 func mayHaveSynced(step string) bool {
 	return !slices.Contains([]string{
-		"", "delay", "manifest", "lock", "compare", "hooks", "init", "pre_fetch", "fetch", "auth_fail",
+		"", "delay", "manifest", "lock", "freshness", "compare", "hooks", "init", "pre_fetch", "fetch", "auth_fail",
 		"pre_extract", "pre", "extract", "post_extract", "pre_sync",
 	}, step)
 }

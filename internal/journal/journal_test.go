@@ -209,6 +209,7 @@ func TestDropped(t *testing.T) {
 		{history.Refused, "manifest", 4, true}, {history.Failed, "manifest", 3, true}, {history.Failed, "manifest", 1, true},
 		{history.Failed, "delay", 1, true}, {history.Failed, "manifest", 143, false}, {history.Failed, "delay", 130, false},
 		{history.Refused, "lock", 4, false}, {history.Failed, "pre", 1, false}, {history.Refused, "fetch", 4, false},
+		{history.Refused, "freshness", 4, true}, {history.Failed, "freshness", 1, false},
 		{history.Good, "success", 0, false}, {history.Failed, "failure", 1, false}, {history.Failed, "new", 1, false},
 	} {
 		run := aRun(true)
