@@ -98,17 +98,24 @@ func (p provider) fetchTo(ctx context.Context, s Spec, places func(size int64) [
 }
 
 // keptOrFetched opens the archive where it has been kept for a rollback, or
-// fetches it to one of places. A kept one that is damaged is not taken.
+// fetches it to one of places. A kept one that is damaged is not taken, nor one
+// that is larger than what may be fetched now.
 func (p provider) keptOrFetched(ctx context.Context, s Spec, places func() []string) (Archive, error) {
 	if p.cached != nil {
 		if f, ok := p.cached.Find(s.Checksum.String()); ok {
-			if fetch.Verify(ctx, f, s.Checksum) == nil {
+			if s.allowsSize(f) && fetch.Verify(ctx, f, s.Checksum) == nil {
 				return Archive{File: f, Source: "the kept archive"}, nil
 			}
 			_ = f.Close()
 		}
 	}
 	return p.fetchTo(ctx, s, func(int64) []string { return places() })
+}
+
+// allowsSize tells whether an archive is within the limit.
+func (s Spec) allowsSize(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && (s.Limits.Archive == 0 || info.Size() <= int64(s.Limits.Archive))
 }
 
 // unnamed makes a file without a name.

@@ -72,7 +72,9 @@ func (d looker) check(ctx context.Context, url string, warn func(text string)) (
 			warn(failure.Text(doubt))
 		}
 	}
-	return s, cmp.Or(err, d.judgeDest(s))
+	err = cmp.Or(err, d.judgeDest(s))
+	d.foretell(s)
+	return s, err
 }
 
 // examine asks all that is asked of a manifest before dest is opened. Who wants
@@ -85,7 +87,6 @@ func (d looker) examine(ctx context.Context, load *manifest.Loader, url string) 
 	if s.Loaded == nil || err != nil && !d.report.Wanted() {
 		return s, nil, err
 	}
-	d.foretell(s)
 	set, refused := d.allowed(s)
 	return s, set, cmp.Or(err, refused)
 }
@@ -131,11 +132,13 @@ func (t *tools) explain(o cli.ManifestOptions, err error) {
 	}
 }
 
-// foretell names the limits that hold for what has not been fetched.
+// foretell names what holds for the archive, which has not been fetched.
 func (t *tools) foretell(s Spec) {
 	if !s.hasSrc() {
 		return
 	}
+	t.report.Add(verdict.Ruling{Rule: "checksum", Subject: s.Checksum.String(), Verdict: verdict.Later,
+		Why: "it is compared when the archive has been fetched"})
 	for _, limit := range []struct {
 		rule, why string
 		most      int64
@@ -251,7 +254,8 @@ func (d looker) plan(ctx context.Context, url string) (*preview.Plan, error) {
 		return nil, d.ofDest(s, err)
 	}
 	if a := d.current(ctx, s); a.isCurrent() {
-		return p, nil // the record of dest says so: nothing is fetched
+		d.report.Judge("archive", s.Checksum.String(), "dest holds it already: nothing is fetched", nil)
+		return p, nil
 	}
 	a, err := d.keptOrFetched(ctx, s, func() []string { return append([]string{os.TempDir()}, s.tempParents()...) })
 	if err != nil {
@@ -266,7 +270,7 @@ func (d looker) plan(ctx context.Context, url string) (*preview.Plan, error) {
 // ofArchive tells the report what came of an archive.
 func (t *tools) ofArchive(a Archive, err error) error {
 	if err == nil || isRefusal(err) {
-		t.report.Judge("archive", a.Source, "", err)
+		t.report.Judge("archive", a.Source, "it is what the manifest says, within all limits", err)
 	}
 	return err
 }

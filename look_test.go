@@ -1,0 +1,199 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"stretcher/internal/cli"
+	"stretcher/internal/policy/verdict"
+)
+
+// call runs the program in this process, with nothing on its standard input.
+func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	stdin, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdin.Close()
+	var out, errs bytes.Buffer
+	p := cli.Process{Args: append([]string{"stretcher"}, args...), Environ: os.Environ(), Stdin: stdin, Stdout: &out,
+		Stderr: &errs}
+	status = cli.Main(t.Context(), p, actions(nil))
+	return status, out.String(), errs.String()
+}
+
+// fleet is a directory with manifests and policies for one host.
+type fleet struct{ dir string }
+
+// newFleet makes the host: an archive, a directory to deploy to, a symlink out
+// of it, and a state directory.
+func newFleet(t *testing.T) fleet {
+	t.Helper()
+	f := fleet{t.TempDir()}
+	for _, dir := range []string{"srv", "elsewhere", "home", "hooks"} {
+		if err := os.Mkdir(filepath.Join(f.dir, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("../elsewhere", filepath.Join(f.dir, "srv/out")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"app.tar", "other.tar"} {
+		if err := os.WriteFile(filepath.Join(f.dir, name), packed(t), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("STRETCHER_STATE_DIR", filepath.Join(f.dir, "state"))
+	t.Setenv("HOME", filepath.Join(f.dir, "home"))
+	t.Setenv("CONSUL_INDEX", "")
+	t.Setenv("SERF_EVENT", "")
+	t.Setenv("COLOUR", "red")
+	return f
+}
+
+// packed is the archive: a file, and a symlink that extract: strict refuses.
+func packed(t *testing.T) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, h := range []*tar.Header{
+		{Typeflag: tar.TypeReg, Name: "file", Mode: 0o644, Size: 2000},
+		{Typeflag: tar.TypeSymlink, Name: "link", Linkname: "/etc/hostname"},
+	} {
+		if err := w.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(make([]byte, h.Size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// write writes a file with the fleet's directory for DIR, and the archive's sum
+// for SUM.
+func (f fleet) write(t *testing.T, name, text string) string {
+	t.Helper()
+	sum := fmt.Sprintf("%x", sha256.Sum256(packed(t)))
+	path := filepath.Join(f.dir, name)
+	text = strings.NewReplacer("DIR", f.dir, "SUM", sum).Replace(text)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// judgedPolicies are policies by what they are about.
+func judgedPolicies() map[string]string {
+	return map[string]string{
+		"none":              "",
+		"all":               `allow: {manifests: ["file://DIR/"], sources: ["file://DIR/"], dests: [DIR]}`,
+		"other manifests":   `allow: {manifests: ["file://DIR/x/", "s3://deploys/"]}`,
+		"one source":        `allow: {sources: ["file://DIR/app.tar"]}`,
+		"other sources":     `allow: {sources: ["s3://deploys/"]}`,
+		"one dest":          `allow: {dests: [DIR/srv]}`,
+		"other dests":       `allow: {dests: [DIR/elsewhere]}`,
+		"small manifests":   `limits: {manifest: 10}`,
+		"small archives":    `limits: {archive: 1KiB}`,
+		"small trees":       `limits: {unpacked: 1KiB}`,
+		"few files":         `limits: {files: 1}`,
+		"strict":            `extract: strict`,
+		"missing hook":      `hooks: {dirs: [DIR/hooks], required: [ensure_user]}`,
+		"state":             `require_state: true`,
+		"what is not known": `alow: {}`,
+	}
+}
+
+// judgedManifests are manifests by what they are about.
+func judgedManifests() map[string]string {
+	const (
+		native = "checksum: sha256:SUM\nsync_strategy: native\n"
+		src    = "src: file://DIR/app.tar\n" + native
+		wrong  = "src: file://DIR/app.tar\nchecksum: md5:00000000000000000000000000000000\nsync_strategy: native\n"
+	)
+	return map[string]string{
+		"commands only":     `commands: {post: ["true"]}`,
+		"mirrors":           "src: [file://DIR/app.tar, file://DIR/other.tar]\n" + native + "dest: DIR/srv/m",
+		"another archive":   "src: file://DIR/other.tar\n" + native + "dest: DIR/srv/o",
+		"a symlink out":     src + "dest: DIR/srv/out/app",
+		"dest elsewhere":    src + "dest: DIR/elsewhere/app2",
+		"dest is the state": src + "dest: DIR/state/app",
+		"holds the state":   src + "dest: DIR",
+		"commands":          src + "dest: DIR/srv/commands\ncommands: {post: [\"true\"], failure: [\"true\"]}",
+		"hooks":             src + "dest: DIR/srv/hooks\nhooks: {post_promote: [{run: \"true\"}]}",
+		"a template":        "name: '{{ must_env \"COLOUR\" }}'\n" + src + "dest: DIR/srv/template",
+		"a wrong sum":       wrong + "dest: DIR/srv/sum",
+	}
+}
+
+// TestCheckAsDeploy: check never says yes where a deployment says no, nor the
+// other way round; nor does plan. What only a deployment finds out check says.
+func TestCheckAsDeploy(t *testing.T) {
+	f := newFleet(t)
+	refused, taken := 0, 0
+	for _, host := range slices.Sorted(maps.Keys(judgedPolicies())) {
+		config := f.write(t, "policy.yml", judgedPolicies()[host])
+		for _, name := range slices.Sorted(maps.Keys(judgedManifests())) {
+			m := f.write(t, "app.yml", judgedManifests()[name])
+			report := explained(t, "check", config, m)
+			planned := explained(t, "plan", config, m)
+			status, _, stderr := call(t, "--config", config, "file://"+m)
+			is := status == cli.ExitRefused
+			if later := slices.ContainsFunc(report.Rulings, isLater); report.refused() != is && !(is && later) {
+				t.Errorf("%s, %s: check: %s (%s), deployed: %d, %s", host, name, report.Verdict, report.Error, status, stderr)
+			}
+			if planned.refused() != is {
+				t.Errorf("%s, %s: plan: %s (%s), deployed: %d, %s", host, name, planned.Verdict, planned.Error, status, stderr)
+			}
+			if is {
+				refused++
+			} else {
+				taken++
+			}
+		}
+	}
+	t.Logf("%d refused, %d taken", refused, taken)
+	if refused < 40 || taken < 40 {
+		t.Errorf("%d refused, %d taken: the table shows little", refused, taken)
+	}
+}
+
+// told is a report as JSON has it.
+type told struct {
+	Verdict verdict.Verdict
+	Error   string
+	Rulings []verdict.Ruling
+}
+
+func (r told) refused() bool { return r.Verdict == verdict.Refused }
+
+func isLater(one verdict.Ruling) bool { return one.Verdict == verdict.Later }
+
+// explained asks check or plan. Status, verdict and rulings must agree.
+func explained(t *testing.T, command, config, manifest string) (r told) {
+	t.Helper()
+	status, stdout, stderr := call(t, command, "--json", "--policy", config, manifest)
+	line, _, _ := strings.Cut(stdout, "\n")
+	if err := json.Unmarshal([]byte(line), &r); err != nil {
+		t.Fatalf("%s: status %d, printed %q, said %s", command, status, stdout, stderr)
+	}
+	no := slices.ContainsFunc(r.Rulings, func(one verdict.Ruling) bool { return one.Verdict == verdict.Refused })
+	good := status == cli.ExitGood || command == "plan" && status == cli.ExitChanges
+	if r.refused() != (status == cli.ExitRefused) || r.refused() && !no || good != (r.Verdict == verdict.Allowed) {
+		t.Errorf("%s: status %d, verdict %s, rulings %+v", command, status, r.Verdict, r.Rulings)
+	}
+	return r
+}
