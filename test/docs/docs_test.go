@@ -29,6 +29,7 @@ const root = "../.."
 //	```yaml manifest   parsed, without a warning
 //	```sh run          copied into a shell, the one for the whole document
 //	```sh podman       the same, where podman is
+//	```sh root         the same, as root on a host of the test's own
 //	```text output     what the block before it prints, stderr included;
 //	                   "..." stands for any text within a line
 //
@@ -42,7 +43,8 @@ func documents(t *testing.T) []string {
 	if err != nil || len(paths) < 5 {
 		t.Fatalf("documents: %q, %v", paths, err)
 	}
-	names := []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md"}
+	names := []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md",
+		"examples/README.md"}
 	for _, path := range paths {
 		names = append(names, filepath.Join("docs", filepath.Base(path)))
 	}
@@ -176,7 +178,10 @@ func pathWithout(t *testing.T, program string) string {
 }
 
 func TestBlocksAreOfAKnownKind(t *testing.T) {
-	known := []string{"yaml manifest", "sh run", "sh podman", "text output", "sh", "text", "ini", "hcl", "yaml", "console"}
+	known := []string{
+		"yaml manifest", "sh run", "sh podman", "sh root", "text output",
+		"sh", "text", "ini", "hcl", "yaml", "console",
+	}
 	for _, name := range documents(t) {
 		for _, b := range blocks(readDoc(t, name)) {
 			if !slices.Contains(known, b.kind) {
