@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stretcher/internal/journal/lock"
+	"stretcher/internal/journal/serial"
 	"stretcher/internal/journal/state"
 	"stretcher/internal/text/failure"
 )
@@ -17,7 +18,7 @@ import (
 // the run goes on without: the state of a machine must not stop it.
 func (j *Journal) Lock(ctx context.Context, dest string, wait time.Duration) (unlock func() error, err error) {
 	if j.dir != nil {
-		unlock, err = j.lockIn(ctx, j.dir.Locks(), dest, wait)
+		unlock, err = j.lockIn(ctx, j.dir.Locks(), dest, onDest(dest), wait)
 		if isSettled(ctx, err) {
 			return unlock, err
 		}
@@ -25,7 +26,7 @@ func (j *Journal) Lock(ctx context.Context, dest string, wait time.Duration) (un
 	}
 	dir, err := state.FallbackLocks(os.TempDir(), os.Getuid())
 	if err == nil {
-		unlock, err = j.lockIn(ctx, dir, dest, wait)
+		unlock, err = j.lockIn(ctx, dir, dest, onDest(dest), wait)
 		if isSettled(ctx, err) {
 			return unlock, err
 		}
@@ -39,11 +40,40 @@ func isSettled(ctx context.Context, err error) bool {
 	return err == nil || errors.Is(err, lock.ErrHeld) || ctx.Err() != nil || errors.Is(err, lock.ErrDest)
 }
 
-func (j *Journal) lockIn(ctx context.Context, dir, dest string, wait time.Duration) (unlock func() error, err error) {
-	return lock.Acquire(ctx, dir, dest, lock.Info{PID: os.Getpid(), Run: j.run.ID}, lock.Wait{
+// LockHere is Lock for a run that must not go on while another works on dest:
+// the lock is in the state directory, where the others look for it, or the
+// error says why there is none.
+func (j *Journal) LockHere(ctx context.Context, dest string, wait time.Duration) (unlock func() error, err error) {
+	if j.dir == nil {
+		return nil, fmt.Errorf("lock %q: %w", dest, errNoState)
+	}
+	return j.lockIn(ctx, j.dir.Locks(), dest, onDest(dest), wait)
+}
+
+// LockName is LockHere for a deployment that has a name and no dest.
+func (j *Journal) LockName(ctx context.Context, name string, wait time.Duration) (unlock func() error, err error) {
+	what := fmt.Sprintf("the name %q", name)
+	if j.dir == nil {
+		return nil, fmt.Errorf("lock on %s: %w", what, errNoState)
+	}
+	if unlock, err = j.lockIn(ctx, j.dir.Locks(), serial.At(j.dir.Path()).Path(name), what, wait); err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	return unlock, nil
+}
+
+// errNoState: there is no state directory that could hold a lock.
+var errNoState = errors.New("no state directory")
+
+// onDest is what people are told that a lock is on.
+func onDest(dest string) string { return fmt.Sprintf("%q", dest) }
+
+// lockIn takes a lock in a directory. It is on a path; on what is for people.
+func (j *Journal) lockIn(ctx context.Context, dir, path, on string, wait time.Duration) (func() error, error) {
+	return lock.Acquire(ctx, dir, path, lock.Info{PID: os.Getpid(), Run: j.run.ID}, lock.Wait{
 		Max: wait,
 		Notify: func(holder lock.Info) {
-			j.log.Info(fmt.Sprintf("waiting for the lock on %q: process %d, run %s has it", dest, holder.PID, holder.Run))
+			j.log.Info(fmt.Sprintf("waiting for the lock on %s: process %d, run %s has it", on, holder.PID, holder.Run))
 		},
 	})
 }

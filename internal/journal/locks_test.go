@@ -1,0 +1,65 @@
+package journal
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"stretcher/internal/journal/lock"
+	"stretcher/internal/journal/runlog"
+)
+
+// TestLockName: a name is as good as a dest to be locked, whatever is in it.
+func TestLockName(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	j, other := open(t, dir), open(t, dir)
+	for _, name := range []string{"app", "../app", "/", "", strings.Repeat("long", 1000)} {
+		unlock, err := j.LockName(t.Context(), name, 0)
+		must(t, err)
+		if _, err := other.LockName(t.Context(), name, 0); !errors.Is(err, lock.ErrHeld) ||
+			!strings.HasPrefix(err.Error(), `the name "`+name+`": `) {
+			t.Errorf("%.10q was locked twice: %v", name, err)
+		}
+		free, err := other.LockName(t.Context(), name+".", 0)
+		must(t, err)
+		must(t, errors.Join(free(), unlock()))
+		unlock, err = other.LockName(t.Context(), name, 0)
+		must(t, err)
+		must(t, unlock())
+	}
+	if left, err := os.ReadDir(filepath.Join(dir, "locks")); len(left) > 0 || err != nil {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+// TestLockHere: there is no lock but where the others look for it. Lock has
+// another place then.
+func TestLockHere(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	dir := filepath.Join(t.TempDir(), "state")
+	j := open(t, dir)
+	unlock, err := j.LockHere(t.Context(), "/srv/app", 0)
+	must(t, err)
+	if _, err := open(t, dir).Lock(t.Context(), "/srv/app", 0); !errors.Is(err, lock.ErrHeld) {
+		t.Errorf("dest was locked twice: %v", err)
+	}
+	must(t, unlock())
+	locks := filepath.Join(dir, "locks")
+	must(t, errors.Join(os.RemoveAll(locks), os.WriteFile(locks, nil, 0o600)))
+	for what, j := range map[string]*Journal{
+		"no directory for locks": j,
+		"no state directory":     New(runlog.New(runlog.Options{})),
+	} {
+		if _, err := j.LockHere(t.Context(), "/srv/app", 0); err == nil {
+			t.Errorf("%s: dest is locked", what)
+		}
+		if _, err := j.LockName(t.Context(), "app", 0); err == nil {
+			t.Errorf("%s: the name is locked", what)
+		}
+		unlock, err := j.Lock(t.Context(), "/srv/app", 0)
+		must(t, err)
+		must(t, unlock())
+	}
+}
