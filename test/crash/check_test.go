@@ -149,10 +149,13 @@ func (w *world) checkClean() {
 	}
 }
 
-// checkState fails when a lock or the note of a process group is left.
+// checkState fails when a lock, the note of a process group or half a record is
+// left.
 func (w *world) checkState() {
 	w.t.Helper()
-	for _, pattern := range []string{"state/locks/*", "state/running/*", "state/trees/*.new", "tmp/stretcher-locks-*/*"} {
+	for _, pattern := range []string{
+		"state/locks/*", "state/running/*", "state/trees/*.new", "state/serials/.*", "tmp/stretcher-locks-*/*",
+	} {
 		if left, _ := filepath.Glob(w.path(pattern)); len(left) > 0 {
 			w.t.Errorf("left behind: %q", left)
 		}

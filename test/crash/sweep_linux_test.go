@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"stretcher/internal/fetch/cache"
+	"stretcher/internal/journal/serial"
 	"stretcher/internal/testparts"
 )
 
@@ -95,6 +96,9 @@ func (s sweep) test(w *world) {
 		} else if w.archive = "old"; w.describe() == oldTree {
 			w.archive = "small"
 		}
+		if !s.back {
+			w.extra = fmt.Sprintf("serial: %d\n", n)
+		}
 		w.writeManifest()
 		if sent = s.stopped(w, n); w.t.Failed() {
 			w.t.Fatalf("the run was stopped before call %d", n)
@@ -127,6 +131,9 @@ func (s sweep) stopped(w *world, n int) bool {
 	}
 	if got, want := w.describe(), trees[w.archive]; got != want {
 		w.t.Errorf("dest is %q after the next run, want %q", got, want)
+	}
+	if floor, err := serial.At(w.path("state")).Floor("app", nil); !s.back && (floor != int64(n) || err != nil) {
+		w.t.Errorf("the highest serial is %d, %v, want %d", floor, err, n)
 	}
 	w.checkClean()
 	w.checkState()
