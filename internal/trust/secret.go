@@ -113,6 +113,9 @@ func (s *Secret) File(password string) (text []byte, err error) {
 	return append(text, '\n'), err
 }
 
+// SignatureFile is the file that a file's signatures are looked for in.
+func SignatureFile(name string) string { return name + suffix }
+
 // Comment is the trusted comment that minisign writes for a file.
 func Comment(file string, now time.Time) string {
 	return fmt.Sprintf("timestamp:%d\tfile:%s\thashed", now.Unix(), file)
