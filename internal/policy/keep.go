@@ -1,0 +1,61 @@
+package policy
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"stretcher/internal/text/units"
+)
+
+// History says how long runs are remembered, and who else is told.
+type History struct {
+	Keep Days       `yaml:"keep"` // 0 = 90 days
+	JSON string     `yaml:"json"` // file that gets a line for each hook and command; "" = none
+	Log  units.Size `yaml:"log"`  // bytes from which on a run's log keeps no output; 0 = 64 MiB
+}
+
+// defaultKeep is how long runs are remembered.
+const defaultKeep = 90 * 24 * time.Hour
+
+// KeepFor is how long runs are remembered.
+func (h History) KeepFor() time.Duration {
+	if h.Keep > 0 {
+		return time.Duration(h.Keep)
+	}
+	return defaultKeep
+}
+
+// Cache says what is kept for rollbacks.
+type Cache struct {
+	Archives *int64     `yaml:"archives"` // of each dest, the live one included; nil = 2
+	Size     units.Size `yaml:"size"`     // bytes of all archives together; 0 = no bound
+}
+
+// defaultArchives is how many archives of each dest are kept.
+const defaultArchives = 2
+
+// KeepArchives is how many archives of each dest are kept.
+func (c Cache) KeepArchives() int {
+	if c.Archives == nil {
+		return defaultArchives
+	}
+	return int(max(0, *c.Archives))
+}
+
+// Days is a time span: a Go duration, or a number of days such as 90d.
+type Days time.Duration
+
+// UnmarshalText reads 90d, 36h and the like.
+func (d *Days) UnmarshalText(b []byte) error {
+	text, day := string(b), time.Duration(1)
+	if n, ok := strings.CutSuffix(text, "d"); ok {
+		text, day = n+"h", 24
+	}
+	v, err := time.ParseDuration(text)
+	if err != nil || v <= 0 || v > 100*365*24*time.Hour {
+		return errors.New("is not a time span such as 90d or 36h")
+	}
+	*d = Days(v * day)
+	return nil
+}
