@@ -345,6 +345,9 @@ func runInstallHooks(ctx context.Context, second <-chan struct{}, o cli.InstallH
 }
 
 func (d *deployer) installPod(ctx context.Context, o cli.InstallHooksOptions) error {
+	if err := d.policy.Commands(); err != nil { // the pod's are run at each deployment
+		return err
+	}
 	root, err := p2.Root(o.Root, d.policy.Hooks.Dirs)
 	if err != nil {
 		return err

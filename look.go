@@ -15,6 +15,7 @@ import (
 	"stretcher/internal/hooks/all"
 	"stretcher/internal/journal/state"
 	"stretcher/internal/manifest"
+	"stretcher/internal/policy"
 	"stretcher/internal/policy/verdict"
 	"stretcher/internal/strategy/preview"
 	"stretcher/internal/text/failure"
@@ -80,7 +81,9 @@ func (d looker) check(ctx context.Context, url string, warn func(text string)) (
 // examine asks all that is asked of a manifest before dest is opened. Who wants
 // all rulings gets those behind a refusal as well.
 func (d looker) examine(ctx context.Context, load *manifest.Loader, url string) (s Spec, set *all.Set, err error) {
-	d.report.Judge("allow.manifests", redact.URL(url), "", d.policy.Manifest(url))
+	for _, q := range ofPolicy(d.policy.Ask(policy.Manifest, url)) {
+		d.report.Add(q.ruling(q.ask()))
+	}
 	if s, err = d.loadBy(ctx, load, url); err != nil {
 		err = fmt.Errorf("manifest: %w", err)
 	}

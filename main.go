@@ -242,6 +242,11 @@ func (t *tools) askHost(stateError error, m memory) error {
 		return err
 	}
 	t.policy = host
+	if m != unnoted { // who only looks deploys nothing
+		if err := host.User(userName(os.Getuid(), os.Getenv)); err != nil {
+			return err
+		}
+	}
 	t.fetcher.Transfer.LeastRate = host.Limits.LeastRate()
 	if stateError != nil && m == remembered {
 		if host.RequireState {

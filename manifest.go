@@ -20,10 +20,10 @@ import (
 	"stretcher/internal/journal/serial"
 	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
+	"stretcher/internal/policy/verdict"
 	"stretcher/internal/strategy"
 	strategies "stretcher/internal/strategy/all"
 	"stretcher/internal/text/failure"
-	"stretcher/internal/text/redact"
 )
 
 // Spec is what a run deploys: a manifest, and what has been settled by it.
@@ -161,10 +161,14 @@ func (p provider) loadBy(ctx context.Context, load *manifest.Loader, url string)
 // be told without the lock. They change nothing.
 func (p provider) isFresh(s Spec) (list []question) {
 	if !s.Expires.IsZero() {
-		list = append(list, question{"expires", s.Expires.String(), func() error { return s.CheckExpiry(p.now) }})
+		list = append(list, question{
+			rule: "expires", subject: s.Expires.String(), ask: func() error { return s.CheckExpiry(p.now) },
+		})
 	}
 	if s.Serial > 0 {
-		list = append(list, question{"serial", s.Serial.String(), func() error { return p.compareSerial(s) }})
+		list = append(list, question{
+			rule: "serial", subject: s.Serial.String(), ask: func() error { return p.compareSerial(s) },
+		})
 	}
 	return list
 }
@@ -260,25 +264,44 @@ func (p provider) settle(s Spec) error {
 		row.Name, row.Version, row.Dest = p.log.Masked(m.Name), p.log.Masked(m.Version), m.Dest
 	})
 	s.Restrict(p.policy)
-	return p.ask(append(p.questions(s), question{"allow.dests", m.Dest, func() error { return p.policy.Dest(m.Dest) }}))
+	return p.ask(p.questions(s))
 }
 
 // question is one thing that the host is asked about a manifest before it is
 // deployed. A no refuses the manifest.
 type question struct {
 	rule    string // the key of the host policy, or what else it goes by
+	place   string // where that is written; "" = nowhere
 	subject string // what is judged, without secrets
+	why     string // in short; "" = what the error says
 	ask     func() error
+}
+
+// ruling is the answer to the question, as a report has it.
+func (q question) ruling(err error) verdict.Ruling {
+	one := verdict.Ruling{Rule: q.rule, Place: q.place, Subject: q.subject, Verdict: verdict.Allowed, Why: q.why}
+	if err != nil {
+		one.Verdict, one.Why = verdict.Refused, cmp.Or(q.why, failure.Text(err))
+	}
+	return one
+}
+
+// ofPolicy are the questions that the rules of the host policy answer.
+func ofPolicy(all []policy.Ruling) (list []question) {
+	for _, r := range all {
+		list = append(list, question{r.Rule, r.Place(), r.Value, r.Why, r.Err})
+	}
+	return list
 }
 
 // questions are what is asked about every manifest, deployed or not, in order.
 func (p provider) questions(s Spec) (list []question) {
-	for _, src := range s.Src {
-		list = append(list, question{"allow.sources", redact.URL(src), func() error { return p.policy.Source(src) }})
-	}
+	list = ofPolicy(s.Rulings(p.policy))
 	if s.hasSrc() && s.hasDest() && p.journal.State() != nil {
 		state := p.journal.State().Path()
-		list = append(list, question{"dest", s.Manifest.Dest, func() error { return apart(s.Manifest.Dest, state) }})
+		list = append(list, question{
+			rule: "dest", subject: s.Manifest.Dest, ask: func() error { return apart(s.Manifest.Dest, state) },
+		})
 	}
 	return list
 }
@@ -288,7 +311,7 @@ func (p provider) questions(s Spec) (list []question) {
 func (p provider) ask(list []question) (refused error) {
 	for _, q := range list {
 		err := q.ask()
-		p.report.Judge(q.rule, q.subject, "", err)
+		p.report.Add(q.ruling(err))
 		if refused = cmp.Or(refused, err); refused != nil && !p.report.Wanted() {
 			break
 		}

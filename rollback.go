@@ -16,6 +16,7 @@ import (
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/manifest"
+	"stretcher/internal/policy"
 	"stretcher/internal/strategy"
 	strategies "stretcher/internal/strategy/all"
 	"stretcher/internal/text/failure"
@@ -54,7 +55,8 @@ func runRollback(ctx context.Context, second <-chan struct{}, o cli.RollbackOpti
 func (p provider) recall(ctx context.Context, s Spec) (Spec, error) {
 	b := *s.Past
 	s.Past = &b
-	if err := p.policy.Dest(b.Dest); err != nil {
+	rulings := append(p.policy.Ask(policy.Rollback, ""), p.policy.Ask(policy.Dest, b.Dest)...)
+	if err := policy.Refusal(rulings); err != nil {
 		return s, err
 	}
 	there, err := p.deployments(b.Dest)

@@ -74,7 +74,7 @@ func (l *Loader) limit() int64 {
 // runs commands and no checksum protects it.
 func (l *Loader) allow(first string) func(string) error {
 	return func(next string) error {
-		if strings.HasPrefix(first, "https:") && !strings.HasPrefix(next, "https:") {
+		if isHTTPS(first) && !isHTTPS(next) {
 			return failure.Refused("%q is not https, as %q is", redact.URL(next), redact.URL(first))
 		}
 		err := l.Policy.Manifest(next)
@@ -83,6 +83,12 @@ func (l *Loader) allow(first string) func(string) error {
 		}
 		return err
 	}
+}
+
+// isHTTPS tells what a URL is, whose scheme may be in upper case.
+func isHTTPS(url string) bool {
+	u, err := neturl.Parse(url)
+	return err == nil && u.Scheme == "https"
 }
 
 // read makes a manifest of bytes.

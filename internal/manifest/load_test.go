@@ -54,7 +54,7 @@ func TestLoad(t *testing.T) {
 	s := served{
 		"https://a/app.yml": "name: app", "http://a/app.yml": "name: app", "https://b/app.yml": "name: app",
 		"https://a/to-b": "-> https://b/app.yml", "https://a/to-http": "-> http://a/app.yml",
-		"http://a/to-http":    "-> http://a/app.yml",
+		"http://a/to-http": "-> http://a/app.yml", "HTTPS://a/to-http": "-> http://a/app.yml",
 		"https://a/to-itself": "-> https://a/app.yml", "http://a/to-https": "-> https://a/app.yml",
 	}
 	onlyA := []string{"https://a/", "http://a/"}
@@ -73,11 +73,12 @@ func TestLoad(t *testing.T) {
 		{url: "https://a/to-b", allow: onlyA, requests: []string{"https://a/to-b"},
 			err: `manifest "https://b/app.yml" is not allowed`, hint: true},
 		{url: "https://a/to-http", requests: []string{"https://a/to-http"}, err: "is not https"},
+		{url: "HTTPS://a/to-http", requests: []string{"HTTPS://a/to-http"}, err: "is not https"},
 		{url: "https://a/to-http", allow: onlyA, requests: []string{"https://a/to-http"}, err: "is not https"},
 		{url: "http://a/to-http", allow: onlyA, requests: []string{"http://a/to-http", "http://a/app.yml"}},
 		{url: "http://a/to-https", allow: onlyA, requests: []string{"http://a/to-https", "https://a/app.yml"}},
 	} {
-		l, requests, _, _ := loader(s, &policy.Policy{Allow: policy.Allow{Manifests: tc.allow}}, nil)
+		l, requests, _, _ := loader(s, allowing(t, "manifests", tc.allow), nil)
 		loaded, err := l.Load(t.Context(), tc.url)
 		if !slices.Equal(*requests, tc.requests) {
 			t.Errorf("%s with %q: requests %q, want %q", tc.url, tc.allow, *requests, tc.requests)
@@ -93,6 +94,16 @@ func TestLoad(t *testing.T) {
 			t.Errorf("%s with %q: %v is no refusal", tc.url, tc.allow, err)
 		}
 	}
+}
+
+// allowing is a policy with one list.
+func allowing(t *testing.T, key string, list []string) *policy.Policy {
+	t.Helper()
+	host, err := policy.Parse("policy.yml", []byte(fmt.Sprintf("allow: {%s: [%s]}", key, strings.Join(list, ", "))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return host
 }
 
 func TestLimitOfTheHost(t *testing.T) {
@@ -117,7 +128,7 @@ func TestLimitOfTheHost(t *testing.T) {
 
 // TestParseKept: bytes that are here already are under the policy as well.
 func TestParseKept(t *testing.T) {
-	l, requests, _, _ := loader(nil, &policy.Policy{Allow: policy.Allow{Manifests: []string{"s3://a/"}}}, nil)
+	l, requests, _, _ := loader(nil, allowing(t, "manifests", []string{"s3://a/"}), nil)
 	if _, err := l.Parse([]byte("name: app"), "s3://b/k"); !errors.Is(err, policy.ErrRefused) {
 		t.Errorf("err = %v", err)
 	}

@@ -84,6 +84,38 @@ type Limits struct {
 	Files    int64      `yaml:"files"`    // entries
 }
 
+// Rulings are what the rules of the host policy say of the manifest, in the
+// order in which a deployment asks. Whether dest is allowed is asked once more
+// when it has been opened.
+func (m *Manifest) Rulings(host *policy.Policy) []policy.Ruling {
+	all := host.Ask(policy.Name, m.Name)
+	for _, src := range m.Src {
+		all = append(all, host.Ask(policy.Source, src)...)
+	}
+	if m.SyncStrategy != "" && (len(m.Src) > 0 || !m.runsPrograms()) { // commands alone need none
+		all = append(all, host.Ask(policy.Strategy, m.SyncStrategy)...)
+	}
+	if m.runsPrograms() {
+		all = append(all, host.Ask(policy.Commands, "")...)
+	}
+	return append(all, host.Ask(policy.Dest, m.Dest)...)
+}
+
+// runsPrograms tells whether the manifest has commands or hooks.
+func (m *Manifest) runsPrograms() bool {
+	for _, p := range m.Commands.Points() {
+		if len(p.Commands) > 0 {
+			return true
+		}
+	}
+	for _, entries := range m.Hooks {
+		if len(entries) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Restrict tightens what the manifest allows to what the host policy does.
 func (m *Manifest) Restrict(host *policy.Policy) {
 	m.Extract = host.Extract.Tighter(m.Extract)

@@ -1,8 +1,11 @@
 package manifest
 
 import (
+	"errors"
+	"strings"
 	"testing"
 
+	"stretcher/internal/hooks/porter"
 	"stretcher/internal/policy"
 )
 
@@ -13,6 +16,53 @@ func TestRestrict(t *testing.T) {
 	m.Restrict(host)
 	if m.Limits != (Limits{10, 30, 5}) || m.Extract != policy.Strict {
 		t.Errorf("limits %+v, extract %s", m.Limits, m.Extract)
+	}
+}
+
+// TestRulings: every mirror must be allowed, and all else that the policy has a
+// rule for.
+func TestRulings(t *testing.T) {
+	full := func() *Manifest {
+		return &Manifest{
+			Src: []string{"s3://a/k", "s3://b/k"}, Dest: "/srv/app", SyncStrategy: "native", About: About{Name: "app"},
+			Commands: Commands{Failure: []Command{{Run: "true"}}},
+		}
+	}
+	hooks := full()
+	hooks.Commands, hooks.Hooks = Commands{}, porter.Lists{"x": {{Run: "true"}}}
+	files := full()
+	files.Commands, files.Hooks = Commands{}, porter.Lists{"x": {}}
+	alone := full()
+	alone.Src = nil
+	for _, tc := range []struct {
+		policy string
+		m      *Manifest
+		want   string
+	}{
+		{"", full(), ""},
+		{"allow: {sources: ['s3://a/', 's3://b/']}", full(), ""},
+		{"allow: {sources: ['s3://a/']}", full(), `src "s3://b/k" is not allowed: allow.sources, line 1 of "policy.yml"`},
+		{"allow: {names: [app]}", full(), ""},
+		{"allow:\n  names: [App, ap, app2]", full(), `name "app" is not allowed: allow.names, line 2 of "policy.yml"`},
+		{"allow: {names: [app]}", &Manifest{}, `name "" is not allowed`},
+		{"allow: {strategies: [native]}", full(), ""},
+		{"allow: {strategies: [releases]}", full(), `sync_strategy "native" is not allowed`},
+		{"allow: {strategies: [releases]}", alone, ""},
+		{"commands: deny", full(), `a command or hook of the manifest is not allowed: commands, line 1 of "policy.yml"`},
+		{"commands: deny", hooks, "is not allowed: commands"},
+		{"commands: deny", files, ""},
+		{"allow: {dests: [/srv]}", full(), ""},
+		{"allow: {dests: [/var]}", full(), `dest "/srv/app" is not allowed: allow.dests, line 1`},
+	} {
+		host, err := policy.Parse("policy.yml", []byte(tc.policy))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = policy.Refusal(tc.m.Rulings(host))
+		if (err == nil) != (tc.want == "") || err != nil &&
+			(!errors.Is(err, policy.ErrRefused) || !strings.Contains(err.Error(), tc.want)) {
+			t.Errorf("%q: %v, want %s", tc.policy, err, tc.want)
+		}
 	}
 }
 

@@ -6,27 +6,27 @@ import (
 	"path/filepath"
 )
 
-// Dest tells whether dest may be deployed to: under the name it is given by
-// and where its symlinks lead.
-func (p *Policy) Dest(dest string) error {
-	if len(p.Allow.Dests) == 0 || dest == "" {
-		return nil
-	}
+// dest asks about both names of a dest; where one is not allowed, the ruling
+// is about it.
+func (l layer) dest(dest string) Ruling {
+	why := ""
 	for _, name := range []string{filepath.Clean(dest), Real(dest)} {
-		if !allowedPath(name, p.Allow.Dests) {
-			return fmt.Errorf("%w: dest %q is not allowed", ErrRefused, name)
+		prefix, ok := allowedPath(name, l.Allow.Dests)
+		if !ok {
+			return l.ruling(Dest, name, "allow.dests", false, none)
 		}
+		why = fmt.Sprintf("it is below %q", prefix)
 	}
-	return nil
+	return l.ruling(Dest, dest, "allow.dests", true, why)
 }
 
-func allowedPath(name string, prefixes []string) bool {
+func allowedPath(name string, prefixes []string) (prefix string, ok bool) {
 	for _, prefix := range prefixes {
 		if belowPath(name, filepath.Clean(prefix)) || belowPath(name, Real(prefix)) {
-			return true
+			return prefix, true
 		}
 	}
-	return false
+	return "", false
 }
 
 // maxLinks bounds the dangling symlinks that Real follows, as Linux does.

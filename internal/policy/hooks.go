@@ -1,8 +1,10 @@
 package policy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -41,6 +43,30 @@ func (h Hooks) Times() (term, kill time.Duration) {
 		kill = max(defaultKillAfter, term)
 	}
 	return term, kill
+}
+
+// add adds the hooks of a further layer. Definitions of a later directory mask
+// those of an earlier one: what came before stays the later.
+func (h *Hooks) add(more Hooks) {
+	h.Dirs = append(h.Dirs, more.Dirs...)
+	h.OCIDirs = append(slices.Clone(more.OCIDirs), h.OCIDirs...)
+	h.Required = append(h.Required, more.Required...)
+	h.TermAfter, h.KillAfter = smaller(h.TermAfter, more.TermAfter), smaller(h.KillAfter, more.KillAfter)
+	if h.TermAfter > 0 && h.KillAfter > 0 {
+		h.TermAfter = min(h.TermAfter, h.KillAfter)
+	}
+	h.Engine = cmp.Or(h.Engine, more.Engine)
+	h.EngineArgs = either(h.EngineArgs, more.EngineArgs)
+	h.BuildArgs = either(h.BuildArgs, more.BuildArgs)
+	h.RunArgs = either(h.RunArgs, more.RunArgs)
+}
+
+// either is the list that is there.
+func either(a, b []string) []string {
+	if a == nil {
+		return b
+	}
+	return a
 }
 
 func (h Hooks) check() error {

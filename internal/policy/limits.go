@@ -30,7 +30,8 @@ func (l Limits) LeastRate() int64 {
 	return int64(*l.Rate)
 }
 
-// Tightest returns, of each limit, the smaller that is set.
+// Tightest returns, of each limit, the smaller that is set. Rate, which a
+// manifest has none of, is left out.
 func (l Limits) Tightest(other Limits) Limits {
 	return Limits{
 		Manifest: smaller(l.Manifest, other.Manifest),
@@ -40,7 +41,7 @@ func (l Limits) Tightest(other Limits) Limits {
 	}
 }
 
-func smaller[T units.Size | int64](a, b T) T {
+func smaller[T ~int64](a, b T) T {
 	if a == 0 || b != 0 && b < a {
 		return b
 	}

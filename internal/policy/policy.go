@@ -1,157 +1,126 @@
-// Package policy is what the owner of a host allows: which manifests,
-// sources and destinations, how large, how strict.
+// Package policy is what the owner of a host allows: who may deploy which
+// manifests, from where, to where, how large, how strict, and who must vouch
+// for them.
 //
-// Its words: the host policy is a YAML file that only root or the caller can
-// write; a limit is the most that is accepted, 0 for as much as there is; a
-// prefix allows the URL or path itself and what is below it. A manifest may
-// tighten a limit, never loosen it.
+// Its words: the host policy is what one or several YAML files say that only
+// root or the caller can write. Each file is a layer; drop-ins are the layers
+// after the first. A rule is a key of a layer that can refuse, a ruling what
+// it says of one thing. A limit is the most that is accepted, 0 for as much as
+// there is; a prefix allows the URL or path itself and what is below it. What
+// comes later tightens what came before: a drop-in the file, a manifest the
+// policy. Neither loosens it.
 //
-// It may import internal/disk, internal/text/yamldoc, internal/text/redact and
-// internal/text/units. It decides; it fetches, unpacks and deploys nothing.
+// It may import internal/disk and the packages below internal/text. It
+// decides; it fetches, verifies, unpacks and deploys nothing.
 package policy
 
 import (
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"net/url"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
-
-	"stretcher/internal/disk"
-	"stretcher/internal/text/failure"
-	"stretcher/internal/text/redact"
-	"stretcher/internal/text/yamldoc"
 )
 
 // Default is where the host policy is looked for.
 const Default = "/etc/stretcher/config.yml"
 
-// maxFile bounds the policy file, in bytes.
-const maxFile = 1 << 20
-
 // ErrRefused: the policy does not allow it, or can't be trusted itself.
 var ErrRefused = errors.New("refused by the host policy")
 
-// Policy is the host policy. The zero value restricts nothing.
+// Policy is the host policy: what all its layers say together. The zero value
+// restricts nothing.
 type Policy struct {
-	Allow        Allow   `yaml:"allow"`
-	Limits       Limits  `yaml:"limits"`
-	Extract      Extract `yaml:"extract"`
-	Hooks        Hooks   `yaml:"hooks"`
-	History      History `yaml:"history"`
-	Cache        Cache   `yaml:"cache"`
-	RequireState bool    `yaml:"require_state"` // no deployment without a usable state directory
+	Limits       Limits
+	Extract      Extract
+	Hooks        Hooks
+	History      History
+	Cache        Cache
+	RequireState bool // no deployment without a usable state directory
 
-	from string // the file that it was read from; "" = there is none
+	layers []layer
+	trust  Trust
+	runAs  string
 }
 
-// String says which policy it is, for the log.
+// String says which policy it is, for the log: its files, each with the digest
+// of its content.
 func (p *Policy) String() string {
-	if p.from == "" {
+	if len(p.layers) == 0 {
 		return "none"
 	}
-	return strconv.Quote(p.from)
+	var files []string
+	for _, l := range p.layers {
+		files = append(files, fmt.Sprintf("%q sha256:%s", l.name, l.digest))
+	}
+	return strings.Join(files, ", ")
 }
 
-// Allow lists prefixes; an empty list allows everything.
-type Allow struct {
-	Manifests []string `yaml:"manifests"`
-	Sources   []string `yaml:"sources"`
-	Dests     []string `yaml:"dests"`
-}
+// Manifest tells whether the manifest at a URL may be deployed.
+func (p *Policy) Manifest(url string) error { return Refusal(p.Ask(Manifest, url)) }
 
-// Load reads the host policy at name. Without the file there are no
-// restrictions, unless must says that it has been asked for by name. Any doubt
-// about the file, and whether somebody else may have changed it or taken it
-// away, is an error that wraps ErrRefused: a policy that is not understood must
-// not be taken for one that allows.
-func Load(name string, must bool) (*Policy, error) {
-	f, err := disk.OpenTrusted(name)
-	if errors.Is(err, fs.ErrNotExist) && !must && !dangles(name) {
-		return &Policy{}, nil
-	}
-	if err != nil {
-		return nil, doubt(name, err, must)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(data) > maxFile {
-		err = fmt.Errorf("larger than %d bytes", maxFile)
-	}
-	if err != nil {
-		return nil, doubt(name, err, must)
-	}
-	p, err := parse(data)
-	if err != nil {
-		return nil, doubt(name, err, must)
-	}
-	p.from = name
-	return p, nil
-}
+// Source tells whether an archive may come from a URL.
+func (p *Policy) Source(url string) error { return Refusal(p.Ask(Source, url)) }
 
-// dangles tells whether there is a symlink where nothing is: a policy was
-// meant to be there.
-func dangles(name string) bool {
-	f, err := disk.OpenRegular(name, os.O_RDONLY, 0)
-	if err == nil { // since then
-		_ = f.Close()
-	}
-	return !errors.Is(err, fs.ErrNotExist)
-}
-
-// doubt is the error of a policy that can't be obeyed.
-func doubt(name string, err error, must bool) error {
-	hint := failure.Hint(err)
-	if must && errors.Is(err, fs.ErrNotExist) {
-		hint = "--config must name a file that is there; without it, " + Default + " counts where there is one"
-	}
-	return failure.Hinted(hint, fmt.Errorf("%w: config %q: %w", ErrRefused, name, err))
-}
-
-func parse(data []byte) (*Policy, error) {
-	var p Policy
-	if len(strings.TrimSpace(string(data))) == 0 {
-		return &p, nil
-	}
-	unknown, problems := yamldoc.Decode(data, &p)
-	if wrong := append(unknown, problems...); len(wrong) > 0 {
-		if hint := wrong[0].Hint; hint != "" {
-			return nil, fmt.Errorf("%w, %s", wrong[0], hint)
-		}
-		return nil, wrong[0]
-	}
-	if p.Limits.Files < 0 {
-		return nil, fmt.Errorf("limits.files: %d is negative", p.Limits.Files)
-	}
-	if n := p.Cache.Archives; n != nil && *n < 0 {
-		return nil, fmt.Errorf("cache.archives: %d is negative", *n)
-	}
-	for _, u := range append(p.Allow.Manifests, p.Allow.Sources...) {
-		if parsed, err := url.Parse(u); err != nil || parsed.Scheme == "" {
-			return nil, fmt.Errorf("allow: %q is not the beginning of a URL", redact.URL(u))
+// Redirect tells whether an archive that was asked for at first may come from
+// next, where a server has sent us. Under a list what was asked for by https
+// does not come by http, though both may be allowed.
+func (p *Policy) Redirect(first, next string) error {
+	all := p.Ask(Source, next)
+	if isHTTPS(first) && !isHTTPS(next) {
+		for i := range all {
+			all[i].deny("http after https")
 		}
 	}
-	for key, names := range map[string][]string{
-		"allow.dests": p.Allow.Dests, "hooks.dirs": p.Hooks.Dirs, "hooks.oci_dirs": p.Hooks.OCIDirs,
-	} {
-		for _, name := range names {
-			if !filepath.IsAbs(name) {
-				return nil, fmt.Errorf("%s: %q is not an absolute path", key, name)
-			}
-		}
-	}
-	if name := p.History.JSON; name != "" && !filepath.IsAbs(name) {
-		return nil, fmt.Errorf("history.json: %q is not an absolute path", name)
-	}
-	return &p, p.Hooks.check()
+	return Refusal(all)
 }
 
-// Manifest tells whether the manifest at raw may be deployed.
-func (p *Policy) Manifest(raw string) error { return allowURL("manifest", raw, p.Allow.Manifests) }
+// Dest tells whether dest may be deployed to: under the name it is given by
+// and where its symlinks lead.
+func (p *Policy) Dest(dest string) error { return Refusal(p.Ask(Dest, dest)) }
 
-// Source tells whether an archive may come from raw.
-func (p *Policy) Source(raw string) error { return allowURL("src", raw, p.Allow.Sources) }
+// Name tells whether this host expects a manifest of that name.
+func (p *Policy) Name(name string) error { return Refusal(p.Ask(Name, name)) }
+
+// Strategy tells whether a sync strategy may be used.
+func (p *Policy) Strategy(name string) error { return Refusal(p.Ask(Strategy, name)) }
+
+// User tells whether a user may start deployments.
+func (p *Policy) User(name string) error { return Refusal(p.Ask(User, name)) }
+
+// Variable tells whether a template may read a variable of the environment.
+func (p *Policy) Variable(name string) error { return Refusal(p.Ask(Variable, name)) }
+
+// Commands tells whether manifests may have commands and hooks.
+func (p *Policy) Commands() error { return Refusal(p.Ask(Commands, "")) }
+
+// Rollback tells whether what was deployed before may be deployed again.
+func (p *Policy) Rollback() error { return Refusal(p.Ask(Rollback, "")) }
+
+// RunAs is the user whom the manifest's commands and hooks run as; "" = the
+// caller.
+func (p *Policy) RunAs() string { return p.runAs }
+
+// Signed tells whether manifests must be signed: by how many of the keys in
+// which directory.
+func (p *Policy) Signed() (dir string, threshold int, ok bool) {
+	if p.trust.Keys == "" {
+		return "", 0, false
+	}
+	return p.trust.Keys, p.trust.threshold(), true
+}
+
+// Variables are the variables that templates may read; all tells that they may
+// read any.
+func (p *Policy) Variables() (names []string, all bool) {
+	all = true
+	for _, l := range p.layers {
+		if l.Env == nil {
+			continue
+		}
+		if all {
+			names, all = *l.Env, false
+			continue
+		}
+		names = both(names, *l.Env)
+	}
+	return names, all
+}

@@ -18,6 +18,16 @@ func write(t *testing.T, text string) string {
 	return name
 }
 
+// parsed is the policy of one file.
+func parsed(t *testing.T, text string) *Policy {
+	t.Helper()
+	p, err := Parse("policy.yml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 func TestLoad(t *testing.T) {
 	p, err := Load(write(t, `
 allow: {manifests: ["s3://deploys/"], sources: ["https://h/a"], dests: [/srv/]}
@@ -31,7 +41,7 @@ require_state: true
 	}
 	limits := Limits{Manifest: 1 << 20, Archive: 5 << 30, Unpacked: 20 << 30, Files: 1000000}
 	if p.Limits != limits || p.Extract != Strict || !p.RequireState ||
-		p.History.KeepFor() != 30*24*time.Hour || len(p.Allow.Dests) != 1 {
+		p.History.KeepFor() != 30*24*time.Hour || len(p.layers[0].Allow.Dests) != 1 {
 		t.Errorf("policy = %+v", p)
 	}
 	for _, text := range []string{"", "\n"} {
@@ -64,7 +74,7 @@ func TestDoubtfulPolicyIsRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		"alow: {}":                        `line 1: alow: unknown key, did you mean "allow"?`,
 		"allow: {manifest: []}":           "allow.manifest: unknown key",
-		"trust: {keys: x}":                "trust: unknown key",
+		"trust: {keys: x}":                `trust.keys: "x" is not an absolute path`,
 		"extract: lax":                    `extract: "lax" is not compat or strict`,
 		"limits: {archive: big}":          `limits.archive: "big" is not a size`,
 		"limits: {files: -1}":             "limits.files: -1 is negative",
@@ -117,7 +127,7 @@ func TestWritableByOthersIsRefused(t *testing.T) {
 }
 
 func TestAllowedURLs(t *testing.T) {
-	p := &Policy{Allow: Allow{Manifests: []string{"s3://deploys/", "https://h.example/apps"}}}
+	p := parsed(t, `allow: {manifests: ["s3://deploys/", "https://h.example/apps"]}`)
 	for raw, want := range map[string]bool{
 		"s3://deploys/a.yml":                true,
 		"s3://deploys/x/y.yml":              true,
@@ -153,9 +163,9 @@ func TestAllowedURLs(t *testing.T) {
 // no place. Names of objects and files are decoded once and stand for
 // themselves.
 func TestAmbiguousPaths(t *testing.T) {
-	p := &Policy{Allow: Allow{Manifests: []string{
-		"http://h/deploys/", "https://h/", "s3://b/web", "gs://b/web", "file:///srv/deploys",
-	}}}
+	p := parsed(t, `
+allow: {manifests: ["http://h/deploys/", "https://h/", "s3://b/web", "gs://b/web", "file:///srv/deploys"]}
+`)
 	for raw, want := range map[string]bool{
 		"http://h/deploys%2Fevil.yml":         false,
 		"http://h/deploys/a%2fb.yml":          false,
@@ -172,7 +182,7 @@ func TestAmbiguousPaths(t *testing.T) {
 		"http://h/deploys/x%00.yml":           false,
 		"https://h/%2e%2e%2fx":                false,
 		"https://h/a%20b.yml":                 true,
-		"http://h/deploys/v1;x=y/app.yml":     true,
+		"http://h/deploys/v1;x=y/app.yml":     false,
 		"http://h/deploys/b%C3%BCro/app.yml":  true,
 		"http://h/deploys/app.yml?q=%2f..%2f": true,
 		"s3://b/web%2fapp.yml":                true,
@@ -207,7 +217,7 @@ func TestAllowedDests(t *testing.T) {
 		os.Symlink(etc+"/missing", srv+"/dangling"), os.Symlink("loop", srv+"/loop")); err != nil {
 		t.Fatal(err)
 	}
-	p := &Policy{Allow: Allow{Dests: []string{srv + "/"}}}
+	p := parsed(t, "allow: {dests: ["+srv+"/]}")
 	for dest, want := range map[string]bool{
 		srv + "/app":          true,
 		srv + "/new/app":      true,

@@ -1,68 +1,176 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"path"
 	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+	"golang.org/x/text/unicode/norm"
 
 	"stretcher/internal/text/redact"
 )
 
-func allowURL(what, raw string, prefixes []string) error {
-	if len(prefixes) == 0 {
-		return nil
-	}
-	u, err := url.Parse(raw)
-	if err == nil && !ambiguous(u) {
-		for _, prefix := range prefixes {
-			if below(u, prefix) {
-				return nil
-			}
-		}
-	}
-	return fmt.Errorf("%w: %s %q is not allowed", ErrRefused, what, redact.URL(raw))
+// place is where a URL leads to, in the one form that all URLs have which lead
+// there. A URL of which that can't be said for sure has none.
+type place struct {
+	scheme string
+	host   string // with the port, where it is not the scheme's own
+	path   string // absolute, decoded
 }
 
-// ambiguous reports whether a server might take the path for another one: it
-// may decode it once more or not at all, take a backslash for a slash, and cut
-// off what follows a semicolon.
-func ambiguous(u *url.URL) bool {
-	for _, element := range strings.Split(u.Path, "/") {
-		if name, _, _ := strings.Cut(element, ";"); name == ".." || name == "." {
-			return true
-		}
+// placeAt is the place that a URL leads to; why says why it has none.
+func placeAt(raw string) (at place, why string) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Scheme == "" || u.Opaque != "":
+		return place{}, "what is no URL"
+	case u.User != nil && !isHTTP(u):
+		return place{}, "a user in the URL"
 	}
-	if !isHTTP(u) {
-		return false // decoded once, by us; the rest is a name
+	host, err := hostOf(u)
+	if err != nil {
+		return place{}, "a host that has several names"
 	}
-	sent := strings.ToLower(u.EscapedPath())
-	for _, code := range []string{"%2f", "%5c", "%2e", "%25", "%3b", "%00", "\\"} {
-		if strings.Contains(sent, code) {
-			return true
-		}
+	if why := ambiguous(u); why != "" {
+		return place{}, why
 	}
-	return strings.Contains(u.Path, "\\")
+	return place{u.Scheme, host, pathOf(u)}, ""
+}
+
+func isHTTPS(raw string) bool {
+	u, err := url.Parse(raw)
+	return err == nil && u.Scheme == "https"
 }
 
 func isHTTP(u *url.URL) bool { return u.Scheme == "http" || u.Scheme == "https" }
 
-// below reports whether u is the URL prefix or below it. Scheme and host must
-// be equal, so that "https://a" does not allow "https://a.example". Upper and
-// lower case are one in the names of hosts, and two in those of buckets.
-func below(u *url.URL, prefix string) bool {
-	p, err := url.Parse(prefix)
-	if err != nil || u.Scheme != p.Scheme || u.Opaque != "" {
+// isBucket tells whether a URL names an object in a bucket: its path is a key,
+// of which only slashes at its head do not count.
+func isBucket(u *url.URL) bool { return u.Scheme == "s3" || u.Scheme == "gs" }
+
+// hostOf is the host and port that are asked. The names of buckets are
+// different in upper and lower case, those of hosts are not.
+func hostOf(u *url.URL) (string, error) {
+	switch {
+	case u.Scheme == "file" && u.Host == "localhost":
+		return "", nil
+	case !isHTTP(u):
+		return u.Host, nil
+	}
+	host, port := u.Hostname(), u.Port()
+	if port == map[string]string{"http": "80", "https": "443"}[u.Scheme] {
+		port = ""
+	}
+	for i := range len(host) {
+		if host[i] >= utf8.RuneSelf { // the client asks for what this makes of it
+			ascii, err := idna.Lookup.ToASCII(host)
+			if err != nil {
+				return "", err
+			}
+			host = ascii
+			break
+		}
+	}
+	if host = strings.ToLower(host); host == "" {
+		return "", errors.New("no host")
+	}
+	if port == "" && !strings.Contains(host, ":") {
+		return host, nil
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+// pathOf is the path in the form that paths of its kind are compared in.
+func pathOf(u *url.URL) string {
+	switch {
+	case isBucket(u):
+		return "/" + strings.TrimLeft(u.Path, "/")
+	case u.Path == "":
+		return "/"
+	case u.Scheme == "file":
+		return path.Clean(u.Path)
+	}
+	return u.Path
+}
+
+// ambiguous says what makes a server perhaps take the path for another one: it
+// may decode it once more or not at all, take a backslash for a slash, cut off
+// what follows a semicolon, or drop characters.
+func ambiguous(u *url.URL) string {
+	for _, element := range strings.Split(u.Path, "/") {
+		if element == "." || element == ".." {
+			return "a path with dot segments"
+		}
+	}
+	if !isHTTP(u) {
+		return "" // decoded once, by us; the rest is a name
+	}
+	sent := strings.ToLower(u.EscapedPath())
+	for _, code := range []string{"%2f", "%5c", "%2e", "%25", "%3b", ";", "\\"} {
+		if strings.Contains(sent, code) {
+			return fmt.Sprintf("a path with %q", code)
+		}
+	}
+	for _, element := range strings.Split(u.Path, "/") {
+		if element != "" && strings.Trim(element, ". ") == "" {
+			return "a path with dot segments"
+		}
+	}
+	if !utf8.ValidString(u.Path) || strings.ContainsFunc(u.Path, unicode.IsControl) {
+		return "a path with control characters, or what is not UTF-8"
+	}
+	if marks(norm.NFKC.String(u.Path)) > marks(u.Path) || strings.ContainsAny(u.Path, "\u2044\u2215\u2216\u29f5") {
+		return "a path with characters that look like / \\ . % or ;"
+	}
+	return ""
+}
+
+// marks counts the characters that mean something to servers.
+func marks(path string) (n int) {
+	for _, mark := range []string{"/", "\\", ".", "%", ";"} {
+		n += strings.Count(path, mark)
+	}
+	return n
+}
+
+// checkPrefix tells whether an entry of a list can allow anything, and means
+// what it says.
+func checkPrefix(entry string) error {
+	bad := func(why string) error { return fmt.Errorf("%q %s", redact.URL(entry), why) }
+	u, err := url.Parse(entry)
+	if err != nil || u.Scheme == "" || u.Opaque != "" {
+		return bad("is not the beginning of a URL")
+	}
+	_, why := placeAt(entry)
+	switch {
+	case why != "":
+		return bad("is never allowed: " + why)
+	case u.Host == "" && u.Scheme != "file":
+		return bad("has no host")
+	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return bad("has more than scheme, host and path: the rest does not count")
+	case strings.Contains(u.Host, "*"):
+		return bad("has a * in its host, which stands for itself")
+	case strings.Contains(strings.Trim(u.Path, "/"), "//") || strings.HasPrefix(u.Path, "//"):
+		return bad("has an empty name in its path")
+	}
+	return nil
+}
+
+// below reports whether a place is the prefix or below it. Scheme and host must
+// be equal, so that "https://a" does not allow "https://a.example".
+func (at place) below(prefix string) bool {
+	p, why := placeAt(prefix)
+	if why != "" || at.scheme != p.scheme || at.host != p.host {
 		return false
 	}
-	if u.Host != p.Host && !(isHTTP(u) && strings.EqualFold(u.Host, p.Host)) {
-		return false
-	}
-	name := u.Path
-	if u.Scheme == "s3" || u.Scheme == "gs" { // a key never begins with a slash
-		name = "/" + strings.TrimLeft(name, "/")
-	}
-	return belowPath(name, path.Join("/", p.Path))
+	return belowPath(at.path, path.Join("/", p.path))
 }
 
 func belowPath(name, prefix string) bool {

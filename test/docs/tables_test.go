@@ -157,7 +157,7 @@ func quoted(names ...string) string {
 // of docs/policy.md.
 func TestPolicyKeysAreDocumented(t *testing.T) {
 	doc := readDoc(t, "docs/policy.md")
-	for _, key := range nestedKeys(reflect.TypeFor[policy.Policy]()) {
+	for _, key := range nestedKeys(reflect.TypeFor[policy.File]()) {
 		if !strings.Contains(doc, "\n| `"+key+"` |") {
 			t.Errorf("docs/policy.md has no table row for %q", key)
 		}

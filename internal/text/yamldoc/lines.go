@@ -35,3 +35,30 @@ func record(n *yaml.Node, path string, lines map[string]int) {
 		}
 	}
 }
+
+// Empty lists the keys of the document whose value is null, in its order. Decode
+// leaves their fields as they are, as if the keys were not there.
+func (doc *Document) Empty() (keys []string) {
+	if root := doc.root(); root != nil {
+		keys = empty(root, "", nil)
+	}
+	return keys
+}
+
+func empty(n *yaml.Node, path string, keys []string) []string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			at, value := join(path, n.Content[i].Value), n.Content[i+1]
+			if isNull(value) || value.Kind == yaml.AliasNode && isNull(value.Alias) {
+				keys = append(keys, at)
+			}
+			keys = empty(value, at, keys)
+		}
+	case yaml.SequenceNode:
+		for i, item := range n.Content {
+			keys = empty(item, fmt.Sprintf("%s[%d]", path, i), keys)
+		}
+	}
+	return keys
+}

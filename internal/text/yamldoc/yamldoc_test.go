@@ -309,3 +309,22 @@ func lines(problems []*Problem) string {
 	}
 	return strings.Join(all, "\n")
 }
+
+// TestEmpty: keys that hold nothing are found wherever they stand.
+func TestEmpty(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                              "",
+		"a: 1\nb: []\nc: {}\nd: ''":     "",
+		"a:\nb: ~\nc: null":             "a b c",
+		"a: {b: , c: [1, {d: }]}\ne: 1": "a.b a.c[1].d",
+		"a: &x\nb: *x":                  "a b",
+	} {
+		doc, problem := Parse([]byte(text))
+		if problem != nil {
+			t.Fatal(problem)
+		}
+		if got := strings.Join(doc.Empty(), " "); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}

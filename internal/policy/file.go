@@ -1,0 +1,225 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"stretcher/internal/text/yamldoc"
+)
+
+// File is what one file of the host policy says.
+type File struct {
+	Allow        Allow     `yaml:"allow"`
+	Trust        Trust     `yaml:"trust"`
+	Limits       Limits    `yaml:"limits"`
+	Extract      Extract   `yaml:"extract"`
+	Hooks        Hooks     `yaml:"hooks"`
+	History      History   `yaml:"history"`
+	Cache        Cache     `yaml:"cache"`
+	RequireState bool      `yaml:"require_state"`
+	Commands     Verdict   `yaml:"commands"` // of the manifest, its hooks included
+	Rollback     Verdict   `yaml:"rollback"`
+	RunAs        string    `yaml:"run_as"` // whom the manifest's commands and hooks run as; "" = the caller
+	Env          *[]string `yaml:"env"`    // what templates may read; nil = all
+}
+
+// Allow lists what is allowed: prefixes of URLs and paths, or names. An empty
+// list allows everything.
+type Allow struct {
+	Manifests  []string `yaml:"manifests"`
+	Sources    []string `yaml:"sources"`
+	Dests      []string `yaml:"dests"`
+	Names      []string `yaml:"names"`
+	Strategies []string `yaml:"strategies"`
+	Users      []string `yaml:"users"` // who starts the program
+}
+
+// Trust says who must vouch for a manifest.
+type Trust struct {
+	Keys      string `yaml:"keys"`      // directory of public keys; "" = nobody must
+	Threshold *int64 `yaml:"threshold"` // how many of them must; nil = 1
+}
+
+func (t Trust) threshold() int {
+	if t.Threshold == nil {
+		return 1
+	}
+	return int(*t.Threshold)
+}
+
+// Verdict allows a thing or denies it; "" allows.
+type Verdict string
+
+// What a verdict can be.
+const (
+	Permit Verdict = "allow"
+	Deny   Verdict = "deny"
+)
+
+// UnmarshalText accepts allow and deny.
+func (v *Verdict) UnmarshalText(b []byte) error {
+	if *v = Verdict(b); *v != Permit && *v != Deny {
+		return errors.New("is not allow or deny")
+	}
+	return nil
+}
+
+// layer is a file of the policy with where its keys stand.
+type layer struct {
+	File
+	name   string
+	digest string // hex of SHA-256
+	lines  func(key string) int
+}
+
+// line is the line of a key, or of the nearest key above it that is written
+// out; 0 = not known.
+func (l layer) line(key string) int {
+	for {
+		if n := l.lines(key); n > 0 {
+			return n
+		}
+		i := strings.LastIndexByte(key, '.')
+		if i < 0 {
+			return 0
+		}
+		key = key[:i]
+	}
+}
+
+// place says where a key stands.
+func (l layer) place(key string) string { return placeOf(l.line(key), l.name) }
+
+func placeOf(line int, name string) string {
+	if line == 0 {
+		return fmt.Sprintf("%q", name)
+	}
+	return fmt.Sprintf("line %d of %q", line, name)
+}
+
+// parse reads a file of the policy.
+func parse(name string, data []byte) (layer, error) {
+	sum := sha256.Sum256(data)
+	l := layer{name: name, digest: hex.EncodeToString(sum[:]), lines: func(string) int { return 0 }}
+	if len(strings.TrimSpace(string(data))) == 0 {
+		return l, nil
+	}
+	doc, problem := yamldoc.Parse(data)
+	if problem != nil {
+		return l, asError(problem)
+	}
+	l.lines = doc.Lines()
+	unknown, problems := doc.Decode(&l.File)
+	if wrong := append(unknown, problems...); len(wrong) > 0 {
+		return l, asError(wrong[0])
+	}
+	for _, key := range doc.Empty() {
+		return l, fmt.Errorf("line %d: %s: is empty: take it away, or say what it is", l.line(key), key)
+	}
+	for key, value := range map[string]string{"run_as": l.RunAs, "trust.keys": l.Trust.Keys} {
+		if n := l.lines(key); n > 0 && value == "" {
+			return l, fmt.Errorf("line %d: %s: is empty", n, key)
+		}
+	}
+	return l, l.check()
+}
+
+func asError(p *yamldoc.Problem) error {
+	if p.Hint != "" {
+		return fmt.Errorf("%w, %s", p, p.Hint)
+	}
+	return p
+}
+
+// check judges values that can be read and mean nothing.
+func (f *File) check() error {
+	if f.Limits.Files < 0 {
+		return fmt.Errorf("limits.files: %d is negative", f.Limits.Files)
+	}
+	if n := f.Cache.Archives; n != nil && *n < 0 {
+		return fmt.Errorf("cache.archives: %d is negative", *n)
+	}
+	if err := f.checkTrust(); err != nil {
+		return err
+	}
+	lists := f.lists()
+	for _, key := range slices.Sorted(maps.Keys(lists)) {
+		for _, entry := range lists[key].entries {
+			if err := lists[key].check(entry); err != nil {
+				return fmt.Errorf("%s: %w", key, err)
+			}
+		}
+	}
+	if name := f.History.JSON; name != "" {
+		if err := absolute(name); err != nil {
+			return fmt.Errorf("history.json: %w", err)
+		}
+	}
+	return f.Hooks.check()
+}
+
+// maxThreshold bounds how many keys may be demanded.
+const maxThreshold = 100
+
+func (f *File) checkTrust() error {
+	if n := f.Trust.Threshold; n != nil && (*n < 1 || *n > maxThreshold) {
+		return fmt.Errorf("trust.threshold: %d is not a number from 1 to %d", *n, maxThreshold)
+	}
+	if name := f.Trust.Keys; name != "" {
+		if err := absolute(name); err != nil {
+			return fmt.Errorf("trust.keys: %w", err)
+		}
+	}
+	return nil
+}
+
+// list is a list of a file and what its entries must be.
+type list struct {
+	entries []string
+	check   func(entry string) error
+}
+
+// lists are the lists of a file by their keys.
+func (f *File) lists() map[string]list {
+	lists := map[string]list{
+		"allow.manifests":  {f.Allow.Manifests, checkPrefix},
+		"allow.sources":    {f.Allow.Sources, checkPrefix},
+		"allow.dests":      {f.Allow.Dests, absolute},
+		"allow.names":      {f.Allow.Names, named},
+		"allow.strategies": {f.Allow.Strategies, named},
+		"allow.users":      {f.Allow.Users, named},
+		"hooks.dirs":       {f.Hooks.Dirs, absolute},
+		"hooks.oci_dirs":   {f.Hooks.OCIDirs, absolute},
+	}
+	if f.Env != nil {
+		lists["env"] = list{*f.Env, variable}
+	}
+	return lists
+}
+
+func absolute(name string) error {
+	if !filepath.IsAbs(name) {
+		return fmt.Errorf("%q is not an absolute path", name)
+	}
+	return nil
+}
+
+func named(name string) error {
+	if strings.TrimSpace(name) != name || name == "" {
+		return fmt.Errorf("%q is not a name", name)
+	}
+	return nil
+}
+
+func variable(name string) error {
+	if named(name) != nil || strings.ContainsAny(name, "=*? \x00") {
+		return fmt.Errorf("%q is not the name of a variable", name)
+	}
+	return nil
+}
