@@ -41,7 +41,7 @@ test: test-tools ## run all tests with the race detector
 	cd tools && CGO_ENABLED=$(if $(RACE),1,0) go test $(RACE) ./...
 	CGO_ENABLED=$(if $(RACE),1,0) go test $(RACE) -tags $(TAGS) -timeout 2h ./...
 
-lint: ## check format, vet, other platforms, staticcheck, scripts, measures, layers
+lint: ## check format, vet, other platforms, staticcheck, modules, scripts, measures, layers
 	@sh tools/setup.sh staticcheck
 	@bash tools/lint.sh
 

@@ -30,6 +30,46 @@ download() {
     fi
 }
 
+# unchecked WHAT WHY: it could not be looked at, which is no failed check.
+unchecked() { echo "lint: $1: not checked: $2"; }
+
+# verified: the modules that are here are those whose sums go.sum has. It asks
+# for the whole graph, which a download that breaks off may leave in part.
+verified() {
+    local try
+    for try in 1 2 3 4 5; do
+        if go list -m all >/dev/null 2>&1; then
+            check 'go mod verify' quietly go mod verify
+            return
+        fi
+        sleep "$try"
+    done
+    unchecked 'go mod verify' "the modules' graph can't be downloaded"
+}
+
+# quietly COMMAND...: what a good command prints to standard output is not told.
+quietly() { "$@" >/dev/null; }
+
+# vulnerabilities: none is known of what the program calls. Status 3 is what
+# govulncheck ends with when it has found one; after any other its database, or
+# a download, has failed.
+vulnerabilities() {
+    local what='govulncheck' out code=0 db=()
+    [ -z "${GOVULNDB:-}" ] || db=(-db "$GOVULNDB")
+    if ! CI='' sh tools/setup.sh govulncheck >/dev/null 2>&1; then
+        unchecked "$what" "it can't be built"
+    elif ! .tools/govulncheck "${db[@]}" -version 2>/dev/null | grep '^DB updated' >/dev/null; then
+        unchecked "$what" "its database can't be reached"
+    else
+        out=$(.tools/govulncheck "${db[@]}" -tags "$tags" ./... 2>&1) || code=$?
+        case $code in
+        0) echo "lint: $what: ok" ;;
+        3) printf 'lint: %s: FAILED\n%s\n' "$what" "$out" && status=1 ;;
+        *) unchecked "$what" "$(tail -n 1 <<<"$out")" ;;
+        esac
+    fi
+}
+
 sources() { find . -name '*.go' -not -path './.tools/*' -not -path './.git/*' "$@"; }
 
 format() { sources -print0 | xargs -0 gofmt -l; }
@@ -80,6 +120,8 @@ check 'build for linux/arm64' build_for linux arm64
 check 'build for linux/386' build_for linux 386 # ints of 32 bits, as on arm
 check 'build for darwin/arm64' build_for darwin arm64
 check 'staticcheck' .tools/staticcheck -tags "$tags" ./...
+verified
+vulnerabilities
 check 'shell scripts' shell_syntax
 check 'hidden effects' hidden_effects
 check 'sizes' sizes

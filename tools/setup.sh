@@ -56,6 +56,7 @@ build_named() {
     versitygw) build "$1" tools github.com/versity/versitygw github.com/versity/versitygw/cmd/versitygw ;;
     fake-gcs-server) build "$1" tools github.com/fsouza/fake-gcs-server github.com/fsouza/fake-gcs-server ;;
     staticcheck) build "$1" tools honnef.co/go/tools honnef.co/go/tools/cmd/staticcheck ;;
+    govulncheck) build "$1" tools golang.org/x/vuln golang.org/x/vuln/cmd/govulncheck ;;
     consul) build "$1" tools/consul github.com/hashicorp/consul github.com/hashicorp/consul ;;
     *) fail "unknown program $1" ;;
     esac
