@@ -81,13 +81,14 @@ func (d looker) check(ctx context.Context, url string, warn func(text string)) (
 // examine asks all that is asked of a manifest before dest is opened. Who wants
 // all rulings gets those behind a refusal as well.
 func (d looker) examine(ctx context.Context, load *manifest.Loader, url string) (s Spec, set *all.Set, err error) {
-	for _, q := range ofPolicy(d.policy.Ask(policy.Manifest, url)) {
-		d.report.Add(q.ruling(q.ask()))
+	stranger := d.policy.User(userName(os.Getuid(), os.Getenv))
+	if stranger != nil && !d.report.Wanted() {
+		return s, nil, stranger
 	}
 	if s, err = d.loadBy(ctx, load, url); err != nil {
 		err = fmt.Errorf("manifest: %w", err)
 	}
-	if s.Loaded == nil || err != nil && !d.report.Wanted() {
+	if err = cmp.Or(stranger, err); s.Loaded == nil || err != nil && !d.report.Wanted() {
 		return s, nil, err
 	}
 	set, refused := d.allowed(s)
@@ -111,9 +112,10 @@ func (d looker) judgeDest(s Spec) error {
 	return d.ofDest(s, err)
 }
 
-// ofDest tells the report what came of dest.
+// ofDest tells the report why a dest is refused; what the policy says it has
+// been told.
 func (t *tools) ofDest(s Spec, err error) error {
-	if isRefusal(err) {
+	if isRefusal(err) && !errors.Is(err, policy.ErrRefused) {
 		t.report.Judge("dest", s.Manifest.Dest, "", err)
 	}
 	return err
@@ -129,6 +131,11 @@ func (t *tools) explain(o cli.ManifestOptions, err error) {
 		return
 	}
 	t.report = &verdict.Report{URL: redact.URL(o.URL), Policy: t.policy.String(), Mask: t.log.Masked}
+	t.policy.Told = func(all []policy.Ruling) {
+		for _, q := range ofPolicy(all) {
+			t.report.Add(q.ruling(q.ask()))
+		}
+	}
 	if err != nil {
 		t.report.Policy = strconv.Quote(o.Config)
 		t.report.Judge("config", o.Config, "", err)
@@ -151,8 +158,8 @@ func (t *tools) foretell(s Spec) {
 		{"limits.files", "at most %d entries", s.Limits.Files},
 	} {
 		if limit.most > 0 {
-			t.report.Add(verdict.Ruling{Rule: limit.rule, Subject: "archive", Verdict: verdict.Later,
-				Why: fmt.Sprintf(limit.why, limit.most)})
+			t.report.Add(verdict.Ruling{Rule: limit.rule, Place: t.policy.Places(limit.rule), Subject: "archive",
+				Verdict: verdict.Later, Why: fmt.Sprintf(limit.why, limit.most)})
 		}
 	}
 }
@@ -184,7 +191,9 @@ func (x executor) allowed(s Spec) (*all.Set, error) {
 		err = fmt.Errorf("hooks: %w", err)
 	}
 	if all.May(x.policy.Hooks, s.Manifest.Hooks) {
-		x.report.Judge("hooks", strings.Join(x.policy.Hooks.Required, " "), "", err)
+		required := question{rule: "hooks.required", place: x.policy.Places("hooks.required"),
+			subject: strings.Join(x.policy.Hooks.Required, " ")}
+		x.report.Add(required.ruling(err))
 	}
 	return set, cmp.Or(missing, err)
 }
@@ -202,7 +211,8 @@ func (x executor) requiredState() error {
 	if err != nil {
 		err = failure.Refused("%w: the host policy requires it", err)
 	}
-	x.report.Judge("require_state", x.settings.StateDir, "", err)
+	required := question{rule: "require_state", place: x.policy.Places("require_state"), subject: x.settings.StateDir}
+	x.report.Add(required.ruling(err))
 	return err
 }
 

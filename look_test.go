@@ -113,6 +113,14 @@ func judgedPolicies() map[string]string {
 		"strict":            `extract: strict`,
 		"missing hook":      `hooks: {dirs: [DIR/hooks], required: [ensure_user]}`,
 		"state":             `require_state: true`,
+		"one name":          `allow: {names: [plain, commands, x]}`,
+		"other strategies":  `allow: {strategies: [rsync, mv]}`,
+		"a strategy":        `allow: {strategies: [native]}`,
+		"no commands":       `commands: deny`,
+		"no variables":      `env: []`,
+		"other variables":   `env: [HOME]`,
+		"a variable":        `env: [COLOUR]`,
+		"other users":       `allow: {users: [nobody]}`,
 		"what is not known": `alow: {}`,
 	}
 }

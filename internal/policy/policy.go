@@ -35,6 +35,8 @@ type Policy struct {
 	History      History
 	Cache        Cache
 	RequireState bool // no deployment without a usable state directory
+	// Told, if set, is told of all that is asked, and of the answers.
+	Told func(all []Ruling)
 
 	layers []layer
 	trust  Trust
@@ -64,13 +66,13 @@ func (p *Policy) Source(url string) error { return Refusal(p.Ask(Source, url)) }
 // next, where a server has sent us. Under a list what was asked for by https
 // does not come by http, though both may be allowed.
 func (p *Policy) Redirect(first, next string) error {
-	all := p.Ask(Source, next)
+	all := p.ask(Source, next)
 	if isHTTPS(first) && !isHTTPS(next) {
 		for i := range all {
 			all[i].deny("http after https")
 		}
 	}
-	return Refusal(all)
+	return Refusal(p.told(all))
 }
 
 // Dest tells whether dest may be deployed to: under the name it is given by
@@ -106,6 +108,17 @@ func (p *Policy) Signed() (dir string, threshold int, ok bool) {
 		return "", 0, false
 	}
 	return p.trust.Keys, p.trust.threshold(), true
+}
+
+// Places says where a key is written, in all files that have it; "" = in none.
+func (p *Policy) Places(key string) string {
+	var places []string
+	for _, l := range p.layers {
+		if n := l.lines(key); n > 0 {
+			places = append(places, placeOf(n, l.name))
+		}
+	}
+	return strings.Join(places, ", ")
 }
 
 // Variables are the variables that templates may read; all tells that they may

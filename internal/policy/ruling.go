@@ -67,7 +67,17 @@ func Refusal(all []Ruling) error {
 
 // Ask asks each rule that there is about a subject. Without one all is
 // allowed.
-func (p *Policy) Ask(s Subject, value string) []Ruling {
+func (p *Policy) Ask(s Subject, value string) []Ruling { return p.told(p.ask(s, value)) }
+
+// told tells who wants to know of rulings.
+func (p *Policy) told(all []Ruling) []Ruling {
+	if p.Told != nil {
+		p.Told(all)
+	}
+	return all
+}
+
+func (p *Policy) ask(s Subject, value string) []Ruling {
 	switch s {
 	case Manifest:
 		return p.askURL(s, value, "allow.manifests", func(f File) []string { return f.Allow.Manifests })
