@@ -65,7 +65,14 @@ type Run struct {
 	Event    string // for people: "consul ID", "serf NAME LTIME", "argument", "stdin"
 	EventKey string // what a replayed event is known by; "" for none
 	User     string // who started it; "" when that says nothing
+	Trust
 	Process
+}
+
+// Trust says by what a run was let.
+type Trust struct {
+	Policy  string // the host policy, with the digest of its content; "" = not known
+	Signers string // the files of the keys that vouched for the manifest; "" = nobody had to
 }
 
 // Deployment is what a run deploys, and where.

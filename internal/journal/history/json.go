@@ -29,7 +29,9 @@ type jsonRun struct {
 
 type jsonDetail struct {
 	jsonRun
-	Steps []jsonStep `json:"steps"`
+	Policy  string     `json:"policy"`
+	Signers string     `json:"signed_by"`
+	Steps   []jsonStep `json:"steps"`
 }
 
 type jsonStep struct {
@@ -52,12 +54,12 @@ func WriteJSON(w io.Writer, runs []Run) error {
 	return writeLines(w, runs, newJSONRun)
 }
 
-// WriteDetailJSON writes one object on one line: that of WriteJSON and the
-// steps. The exit of a step is null when a signal ended it or it never
+// WriteDetailJSON writes one object on one line: that of WriteJSON, what let the
+// run, and the steps. The exit of a step is null when a signal ended it or it never
 // started, and why says why then; signal is "" when none did.
 func WriteDetailJSON(w io.Writer, d Detail) error {
 	return writeLines(w, []Detail{d}, func(d Detail) jsonDetail {
-		j := jsonDetail{newJSONRun(d.Run), []jsonStep{}}
+		j := jsonDetail{jsonRun: newJSONRun(d.Run), Policy: d.Policy, Signers: d.Signers, Steps: []jsonStep{}}
 		for _, s := range d.Steps {
 			j.Steps = append(j.Steps, newJSONStep(s))
 		}

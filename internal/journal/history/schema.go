@@ -83,6 +83,9 @@ CREATE INDEX runs_died ON runs (begun) WHERE result = 'died';
 ALTER TABLE steps ADD COLUMN stage TEXT NOT NULL DEFAULT '';
 ALTER TABLE steps ADD COLUMN source TEXT NOT NULL DEFAULT '';
 ALTER TABLE steps ADD COLUMN why TEXT NOT NULL DEFAULT '';
+`, `
+ALTER TABLE runs ADD COLUMN policy TEXT NOT NULL DEFAULT '';
+ALTER TABLE runs ADD COLUMN signers TEXT NOT NULL DEFAULT '';
 `}
 
 // userVersion is 0 for a database that holds nothing yet.

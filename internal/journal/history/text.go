@@ -82,6 +82,8 @@ func fields(r Run) []field {
 		{"dest", r.Dest},
 		{"manifest", r.URL},
 		{"by", who(r)},
+		{"signed by", r.Signers},
+		{"policy", r.Policy},
 		{"started", r.Started.Format(timeFormat)},
 		{"finished", finished(r)},
 		{"result", outcome(r)},
