@@ -25,6 +25,7 @@ import (
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
 	"stretcher/internal/text/runid"
+	"stretcher/internal/trust"
 )
 
 // tools are what a run works with. None of them changes while it runs.
@@ -33,6 +34,7 @@ type tools struct {
 	now      time.Time // taken at the run's start: what time it is for all that it decides
 	settings cli.Settings
 	policy   *policy.Policy
+	keys     *trust.Keys // that must vouch for manifests, as the policy says; nil = nobody needs to
 	journal  *journal.Journal
 	private  *journal.Private // makes the run's directories
 	cached   *cache.Store     // what earlier runs have deployed; nil = nothing is kept

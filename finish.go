@@ -97,7 +97,7 @@ func (d *deployer) close(r run, record func()) {
 // Its event may be handed over again, when the host is mended.
 func (d *deployer) refuse(e *event.Event, err error) (outcome string, _ error) {
 	row := d.newRow(d.id, e)
-	row.EventKey = ""
+	row.EventKey, row.Policy = "", ""
 	d.journal.Begin(row, false)
 	outcome = d.say(err)
 	d.record(run{failed: err}, err)
@@ -302,7 +302,7 @@ func goneWithin(limit time.Duration) func(dest string) bool {
 func (t *tools) entryOf(s Spec) cache.Entry {
 	e := cache.Entry{
 		Run: t.id, Dest: s.Manifest.Dest, Strategy: s.SyncStrategy, ManifestURL: s.URL, Name: s.Name, Version: s.Version,
-		Checksum: s.Checksum.String(), Fingerprint: s.Fingerprint(),
+		Checksum: s.Checksum.String(), Fingerprint: s.Fingerprint(), Signature: s.Signature,
 	}
 	if s.Past != nil {
 		e.Origin = s.Past.Kept.Seq
@@ -328,7 +328,8 @@ func keepsManifest(s Spec) func(cache.Entry) bool {
 const maxErrorRow = 16 << 10
 
 // record writes the result into the history. An event that could not be
-// tried, since another run held the lock, may be handed over again.
+// tried, since another run held the lock or no signature was there, may be
+// handed over again.
 func (t *tools) record(r run, err error) {
 	exit := cli.Status(err)
 	text := ""
@@ -348,7 +349,7 @@ func (t *tools) record(r run, err error) {
 	if !r.done {
 		t.journal.DropTree()
 	}
-	t.journal.Finish(result, exit, text, exit != cli.ExitBusy)
+	t.journal.Finish(result, exit, text, exit != cli.ExitBusy && !errors.As(err, new(notYet)))
 	t.journal.Prune(t.policy.History.KeepFor(), goneWithin(lookLimit))
 }
 
@@ -356,6 +357,7 @@ func (t *tools) record(r run, err error) {
 func (t *tools) newRow(id string, e *event.Event) history.Run {
 	return history.Run{
 		ID: id, Started: t.now, Deployment: history.Deployment{URL: redact.URL(e.URL)},
+		Trust: history.Trust{Policy: t.policy.String()},
 		Event: e.String(), EventKey: e.Key(), User: userName(os.Getuid(), os.Getenv),
 		Process: history.Process{PID: os.Getpid(), ProcStart: process.Start(os.Getpid())},
 	}

@@ -31,6 +31,7 @@ import (
 	"stretcher/internal/text/progress"
 	"stretcher/internal/text/redact"
 	"stretcher/internal/text/runid"
+	"stretcher/internal/trust"
 )
 
 // versionString is set by the linker.
@@ -234,7 +235,8 @@ func (t *tools) openJournal(ctx context.Context, m memory) (err error) {
 	return nil
 }
 
-// askHost loads the host policy, and warns when nothing will be remembered.
+// askHost loads the host policy and the keys that it names, and warns when
+// nothing will be remembered.
 func (t *tools) askHost(stateError error, m memory) error {
 	host, err := policy.Load(t.settings.Config, t.settings.ConfigGiven)
 	if err != nil {
@@ -242,6 +244,11 @@ func (t *tools) askHost(stateError error, m memory) error {
 		return err
 	}
 	t.policy = host
+	if dir, _, signed := host.Signed(); signed {
+		if t.keys, err = trust.LoadKeys(dir); err != nil {
+			return err
+		}
+	}
 	if m != unnoted { // who only looks deploys nothing
 		if err := host.User(userName(os.Getuid(), os.Getenv)); err != nil {
 			return err

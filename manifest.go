@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"stretcher/internal/cli"
@@ -150,6 +152,7 @@ func (p provider) loadBy(ctx context.Context, load *manifest.Loader, url string)
 	if err != nil {
 		return Spec{}, err
 	}
+	p.vouch(loaded)
 	s := Spec{Loaded: loaded}
 	if err = p.settle(s); err != nil && !p.report.Wanted() {
 		return s, err
@@ -220,14 +223,56 @@ func (s Spec) checkSerial(floor int64) error {
 
 // loader is the way to a manifest.
 func (p provider) loader(rules manifest.Rules) *manifest.Loader {
+	_, threshold, _ := p.policy.Signed()
 	return &manifest.Loader{
-		Policy: p.policy,
-		Fetch:  p.fetcher.Document,
-		Lookup: os.LookupEnv,
-		Secret: p.log.Mask,
-		Warn:   func(text string) { p.log.Warn(text) },
-		Rules:  rules,
+		Policy:    p.policy,
+		Fetch:     p.fetcher.Document,
+		Keys:      p.keys,
+		Threshold: threshold,
+		Signature: p.fetchSignature,
+		Lookup:    os.LookupEnv,
+		Secret:    p.log.Mask,
+		Warn:      func(text string) { p.log.Warn(text) },
+		Rules:     rules,
 	}
+}
+
+// notYet is the error of what could not be fetched and may be there later: the
+// event is not used up.
+type notYet struct{ error }
+
+// Unwrap gives the cause.
+func (n notYet) Unwrap() error { return n.error }
+
+// fetchSignature fetches a signature document. That there is none refuses the
+// manifest, and the event may be handed over again.
+func (p provider) fetchSignature(
+	ctx context.Context, url string, limit int64, allow func(url string) error,
+) ([]byte, error) {
+	document, err := p.fetcher.Document(ctx, url, limit, allow)
+	switch {
+	case err == nil, cli.Status(err) == cli.ExitRefused, context.Cause(ctx) != nil:
+		return document, err
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrDenied):
+		err = failure.Hinted("stretcher sign makes one; the event is not used up and may be handed over again",
+			failure.Refused("not signed: %w", err))
+	default:
+		err = fmt.Errorf("signature: %w", err)
+	}
+	return nil, notYet{err}
+}
+
+// vouch says who vouches for a manifest.
+func (p provider) vouch(loaded *manifest.Loaded) {
+	if p.keys == nil {
+		return
+	}
+	var files []string
+	for _, s := range loaded.Signers {
+		files = append(files, s.File)
+		p.log.Info(fmt.Sprintf("manifest %q is signed by %q: %q", loaded.URL, s.File, s.TrustedComment))
+	}
+	p.journal.Describe(func(row *history.Run) { row.Signers = strings.Join(files, ", ") })
 }
 
 // manifestRules are what others know of a manifest's values.
@@ -340,6 +385,7 @@ func (p provider) loadAllowed(ctx context.Context, url string, rules manifest.Ru
 	if err != nil {
 		return Spec{}, fmt.Errorf("manifest: %w", err)
 	}
+	p.vouch(loaded)
 	s := Spec{Loaded: loaded}
 	s.Restrict(p.policy)
 	return s, p.ask(append(p.questions(s), p.isFresh(s)...))

@@ -236,7 +236,7 @@ func older(all []cache.Entry) []cache.Entry {
 
 // recallManifest reads the manifest that the chosen run deployed by. That of a
 // deployment that stands at dest may be known no more: better live without its
-// commands than not live.
+// commands than not live, unless somebody must have vouched for it.
 func (p provider) recallManifest(b *past) (*manifest.Loaded, error) {
 	known := p.cached != nil
 	if b.Standing != "" && known {
@@ -250,6 +250,10 @@ func (p provider) recallManifest(b *past) (*manifest.Loaded, error) {
 			loaded.SyncStrategy = b.Strategy
 		}
 		return loaded, err
+	}
+	if p.keys != nil {
+		return nil, failure.Refused("the manifest of release %s is not known any more, and manifests must be signed",
+			b.Standing)
 	}
 	p.log.Warn(fmt.Sprintf("the manifest of release %s is not known any more: no commands run", b.Standing))
 	return &manifest.Loaded{Manifest: &manifest.Manifest{
@@ -266,7 +270,14 @@ func (p provider) parseKept(e cache.Entry) (*manifest.Loaded, error) {
 		return nil, err
 	}
 	p.journal.Describe(func(row *history.Run) { row.URL = e.ManifestURL })
-	loaded, err := p.loader(manifestRules()).Parse(raw, e.ManifestURL)
+	if p.keys != nil && len(e.Signature) == 0 {
+		return nil, failure.Refused("the manifest of run %s was not signed when it was deployed, and manifests must be",
+			e.Run)
+	}
+	loaded, err := p.loader(manifestRules()).Parse(raw, e.Signature, e.ManifestURL)
+	if err == nil {
+		p.vouch(loaded)
+	}
 	if errors.Is(err, failure.ErrMalformed) {
 		err = failure.Hinted("templates are expanded anew: set the variables that the deployment had", err)
 	}

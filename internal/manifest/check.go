@@ -87,10 +87,14 @@ func parse(doc *yamldoc.Document, rules Rules, alone bool) (m *Manifest, warning
 	if filepath.IsAbs(m.Dest) {
 		m.Dest = filepath.Clean(m.Dest) // one name for one dest
 	}
+	return m, warnings, nil
+}
+
+// nameByDest gives a manifest without a name that of its dest.
+func (m *Manifest) nameByDest() {
 	if m.Name == "" && m.Dest != "" {
 		m.Name = filepath.Base(m.Dest)
 	}
-	return m, warnings, nil
 }
 
 // explain gives problems the hint of a warning about something below their key.

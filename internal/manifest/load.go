@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	neturl "net/url"
@@ -12,28 +13,36 @@ import (
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/redact"
 	"stretcher/internal/text/yamldoc"
+	"stretcher/internal/trust"
 )
 
-// Loader is the one way to a manifest. All its fields but Warn and Idle must be
-// set.
+// Fetch gets the bytes at url, at most limit of them. It asks allow before each
+// request, about the URL that a server redirects to as well.
+type Fetch func(ctx context.Context, url string, limit int64, allow func(url string) error) ([]byte, error)
+
+// Loader is the one way to a manifest. All its fields but Warn, Idle and those
+// for signatures must be set.
 type Loader struct {
-	Policy *policy.Policy
-	// Fetch gets the bytes at url, at most limit of them. It asks allow before
-	// each request, about the URL that a server redirects to as well.
-	Fetch  func(ctx context.Context, url string, limit int64, allow func(url string) error) ([]byte, error)
-	Lookup Lookup                   // of the variables that templates and env name
-	Secret func(name, value string) // told of each value that came from the environment, or from env
-	Warn   func(text string)        // told of keys that nobody reads; nil: such a key is an error
-	Idle   func(text string)        // told of what changes nothing; nil: Warn is
-	Rules  Rules
+	Policy    *policy.Policy
+	Fetch     Fetch
+	Keys      *trust.Keys              // that must vouch for a manifest; nil = nobody needs to
+	Threshold int                      // how many of Keys must
+	Signature Fetch                    // gets signature documents; must be set with Keys
+	Lookup    Lookup                   // of the variables that templates and env name
+	Secret    func(name, value string) // told of each value that came from the environment, or from env
+	Warn      func(text string)        // told of keys that nobody reads; nil: such a key is an error
+	Idle      func(text string)        // told of what changes nothing; nil: Warn is
+	Rules     Rules
 }
 
 // Loaded is a manifest and what it was made of.
 type Loaded struct {
 	*Manifest
-	Raw  []byte // as it was fetched
-	Text []byte // with the values of templates filled in
-	URL  string // redacted
+	Raw       []byte         // as it was fetched
+	Signature []byte         // the signature document that came with it; nil = none was asked for
+	Signers   []trust.Signer // who vouches for Raw
+	Text      []byte         // with the values of templates filled in
+	URL       string         // redacted
 	// Repository is the directory that holds a manifest which is in a file of
 	// this host: what its hooks name before the archive is there is in it.
 	// "" = there is none, as where it comes by a pipe.
@@ -41,24 +50,61 @@ type Loaded struct {
 }
 
 // Load fetches, fills in, parses and checks the manifest at url, if the host
-// policy lets it.
+// policy lets it, and, where keys must vouch for it, they do.
 func (l *Loader) Load(ctx context.Context, url string) (*Loaded, error) {
 	if err := l.Policy.Manifest(url); err != nil {
 		return nil, err
 	}
-	raw, err := l.Fetch(ctx, url, l.limit(), l.allow(url))
+	raw, err := l.Fetch(ctx, url, l.limit(), l.allow(url, url))
 	if err != nil {
 		return nil, err
 	}
-	return l.read(raw, url)
+	signature, err := l.signatureOf(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	return l.accept(raw, signature, url)
 }
 
-// Parse is Load for bytes that have been fetched from url before.
-func (l *Loader) Parse(raw []byte, url string) (*Loaded, error) {
+// signatureOf fetches the signature document of the manifest at url, where there
+// must be one.
+func (l *Loader) signatureOf(ctx context.Context, url string) ([]byte, error) {
+	if l.Keys == nil {
+		return nil, nil
+	}
+	at, err := trust.SignatureURL(url)
+	if err != nil {
+		return nil, err
+	}
+	return l.Signature(ctx, at, trust.MaxSignatures, l.allow(at, url))
+}
+
+// Parse is Load for bytes that have been fetched from url before, with the
+// signature document that came with them.
+func (l *Loader) Parse(raw, signature []byte, url string) (*Loaded, error) {
 	if err := l.Policy.Manifest(url); err != nil {
 		return nil, err
 	}
-	return l.read(raw, url)
+	return l.accept(raw, signature, url)
+}
+
+// accept makes a manifest of bytes: the one way by which bytes become one. Who
+// must vouch for them is asked before anything else looks at them.
+func (l *Loader) accept(raw, signature []byte, url string) (*Loaded, error) {
+	loaded := &Loaded{Raw: raw, URL: redact.URL(url)}
+	if l.Keys != nil {
+		signers, err := l.Keys.Verify(raw, signature, l.Threshold)
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w", loaded.URL, err)
+		}
+		loaded.Signature, loaded.Signers = signature, signers
+	} else {
+		loaded.Repository = repository(url)
+	}
+	if err := l.read(loaded); err != nil {
+		return nil, fmt.Errorf("%q: %w", loaded.URL, err)
+	}
+	return loaded, nil
 }
 
 // limit is the largest manifest that is accepted.
@@ -69,15 +115,20 @@ func (l *Loader) limit() int64 {
 	return MaxSize
 }
 
-// allow returns what is asked before each request for the manifest at first.
+// allow returns what is asked before each request for what is at first: the
+// manifest, or the signature of it. A signature may be where the manifest may be.
 // What comes by https does not come by http in the end, because a manifest
 // runs commands and no checksum protects it.
-func (l *Loader) allow(first string) func(string) error {
+func (l *Loader) allow(first, manifest string) func(string) error {
 	return func(next string) error {
 		if isHTTPS(first) && !isHTTPS(next) {
 			return failure.Refused("%q is not https, as %q is", redact.URL(next), redact.URL(first))
 		}
-		err := l.Policy.Manifest(next)
+		of := next
+		if first != manifest {
+			of = trust.ManifestURL(next)
+		}
+		err := l.Policy.Manifest(of)
 		if err != nil && next != first {
 			return failure.Hinted("the host policy must allow where a server redirects to as well: allow.manifests", err)
 		}
@@ -91,10 +142,9 @@ func isHTTPS(url string) bool {
 	return err == nil && u.Scheme == "https"
 }
 
-// read makes a manifest of bytes.
-func (l *Loader) read(raw []byte, url string) (*Loaded, error) {
-	loaded := &Loaded{Raw: raw, URL: redact.URL(url), Repository: repository(url)}
-	doc, text, problems := filled(raw, l.lookup)
+// read fills in, parses and checks the bytes of a manifest.
+func (l *Loader) read(loaded *Loaded) error {
+	doc, text, problems := filled(loaded.Raw, l.lookup)
 	if len(problems) == 0 {
 		var warnings []*yamldoc.Problem
 		loaded.Manifest, warnings, problems = parse(doc, l.Rules, loaded.Repository == "")
@@ -104,10 +154,16 @@ func (l *Loader) read(raw []byte, url string) (*Loaded, error) {
 		problems = append(l.warn(loaded.URL, warnings), problems...)
 	}
 	if len(problems) > 0 {
-		return nil, fmt.Errorf("%q: %w", loaded.URL, asError(raw, problems))
+		return asError(loaded.Raw, problems)
+	}
+	if l.Keys != nil {
+		if err := loaded.checkSigned(doc); err != nil {
+			return err
+		}
 	}
 	loaded.Text = text
-	return loaded, nil
+	loaded.nameByDest()
+	return nil
 }
 
 // filled parses a document and puts the values of its templates into it. text
@@ -186,33 +242,36 @@ func (l *Loader) keepSecret(m *Manifest) {
 	}
 }
 
-// asError says all problems in one line, and what they may come from.
-func asError(data []byte, problems []*yamldoc.Problem) error {
-	var text []string
-	hint := ""
+// inLine says all problems in one line, and the first hint.
+func inLine(problems []*yamldoc.Problem) (text, hint string) {
+	var parts []string
 	for i, p := range problems {
 		if i == maxTold {
-			text = append(text, fmt.Sprintf("and %d more", len(problems)-i))
+			parts = append(parts, fmt.Sprintf("and %d more", len(problems)-i))
 			break
 		}
-		text = append(text, p.Error())
-		if hint == "" {
-			hint = p.Hint
-		}
+		parts = append(parts, p.Error())
+		hint = cmp.Or(hint, p.Hint)
 	}
-	switch first := text[0]; {
+	return strings.Join(parts, "; "), hint
+}
+
+// asError says all problems in one line, and what they may come from.
+func asError(data []byte, problems []*yamldoc.Problem) error {
+	text, hint := inLine(problems)
+	switch first := problems[0].Error(); {
 	case bytes.HasPrefix(bytes.TrimSpace(data), []byte("<")):
 		hint = "this looks like an HTML page: does the URL lead to the manifest itself?"
 	case hint == "" && bytes.Contains(data, []byte("{{")) &&
 		(strings.Contains(first, "mapping") || strings.Contains(first, "not YAML")):
 		hint = "only env and must_env are templates; a value that begins with {{ must be quoted"
 	}
-	return failure.Hinted(hint, failure.Malformed("%s", strings.Join(text, "; ")))
+	return failure.Hinted(hint, failure.Malformed("%s", text))
 }
 
 // repository is the directory that holds the manifest at url, "" unless it is
-// in a file. A manifest that must be signed has none: nobody vouches for what
-// lies beside it. When there are such manifests, that is said here.
+// in a file. One that keys must vouch for has none: nobody vouches for what lies
+// beside it.
 func repository(url string) string {
 	u, err := neturl.Parse(url)
 	if err != nil || u.Scheme != "file" {

@@ -49,9 +49,10 @@ func parsed(doc string) (m *Manifest, warnings []*yamldoc.Problem, err error) {
 	}
 	m, warnings, problems := parse(tree, rules(), false)
 	if len(problems) > 0 {
-		err = asError([]byte(doc), problems)
+		return m, warnings, asError([]byte(doc), problems)
 	}
-	return m, warnings, err
+	m.nameByDest()
+	return m, warnings, nil
 }
 
 const sha256Hex = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"

@@ -46,3 +46,13 @@ func SignatureURL(manifest string) (string, error) {
 	}
 	return manifest[:end] + suffix + manifest[end:], nil
 }
+
+// ManifestURL is the URL of the manifest whose signature document is at another
+// one: what SignatureURL has made, undone. Any other URL stays as it is.
+func ManifestURL(signature string) string {
+	end := strings.IndexAny(signature, "?#")
+	if end < 0 {
+		end = len(signature)
+	}
+	return strings.TrimSuffix(signature[:end], suffix) + signature[end:]
+}

@@ -37,6 +37,22 @@ func (l Lists) Check(prefix string) (warnings, problems []*yamldoc.Problem) {
 	return warnings, problems
 }
 
+// CheckPinned returns which plugins, with keys below prefix, are not named by a
+// commit: whoever has the repository may let a tag or a branch be another one.
+func (l Lists) CheckPinned(prefix string) (problems []*yamldoc.Problem) {
+	for _, name := range l.names() {
+		for i, e := range l[name] {
+			if e.Repo != "" && !isFullCommit(e.Ref) {
+				problems = append(problems, &yamldoc.Problem{
+					Key: fmt.Sprintf("%s.%s[%d].ref", prefix, name, i), Value: e.Ref,
+					Message: "is no commit of 40 digits: a tag or branch may become another one",
+				})
+			}
+		}
+	}
+	return problems
+}
+
 // names are the names of the lists, sorted.
 func (l Lists) names() []string {
 	names := make([]string, 0, len(l))
