@@ -157,7 +157,7 @@ func (l *Loader) read(loaded *Loaded) error {
 		return asError(loaded.Raw, problems)
 	}
 	if l.Keys != nil {
-		if err := loaded.checkSigned(doc); err != nil {
+		if err := loaded.checkSigned(loaded.Raw, doc); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"slices"
+	"strings"
 
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/yamldoc"
@@ -10,8 +11,8 @@ import (
 // checkSigned refuses a manifest that keys vouch for if it leaves open what they
 // vouch for: which of several manifests counts, until when, and what the
 // digests and plugins are that it names.
-func (m *Manifest) checkSigned(doc *yamldoc.Document) error {
-	problems := m.open()
+func (m *Manifest) checkSigned(raw []byte, doc *yamldoc.Document) error {
+	problems := append(m.open(), borrowed(raw)...)
 	if len(problems) == 0 {
 		return nil
 	}
@@ -42,4 +43,31 @@ func (m *Manifest) open() (problems []*yamldoc.Problem) {
 			Message: "is no algorithm for a signed manifest: sha256 and sha512 are"})
 	}
 	return append(problems, m.Hooks.CheckPinned("hooks")...)
+}
+
+// borrowed are keys whose values a signed manifest takes from the environment:
+// whoever sets that would say which manifest is the newer one, and which archive
+// it names.
+func borrowed(raw []byte) (problems []*yamldoc.Problem) {
+	t := findTemplates(raw)
+	doc, problem := yamldoc.Parse(t.text)
+	if problem != nil || len(t.list) == 0 {
+		return nil
+	}
+	var unfilled struct {
+		Name     string `yaml:"name"`
+		Serial   string `yaml:"serial"`
+		Expires  string `yaml:"expires"`
+		Checksum string `yaml:"checksum"`
+	}
+	doc.Decode(&unfilled)
+	for _, v := range [][2]string{
+		{"name", unfilled.Name}, {"serial", unfilled.Serial}, {"expires", unfilled.Expires}, {"checksum", unfilled.Checksum},
+	} {
+		if strings.Contains(v[1], t.prefix) {
+			problems = append(problems, &yamldoc.Problem{Key: v[0], Value: t.restored(v[1]),
+				Message: "must be written out in a signed manifest: nobody vouches for what a template finds"})
+		}
+	}
+	return problems
 }

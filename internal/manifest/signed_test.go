@@ -214,3 +214,33 @@ func TestSignedBytes(t *testing.T) {
 		}
 	}
 }
+
+// TestSignedIsWrittenOut: who sets the environment of a host does not say which
+// manifest is the newer one, nor which archive a signed one names.
+func TestSignedIsWrittenOut(t *testing.T) {
+	k := newKeyring(t)
+	src := "src: https://h/{{ env \"X\" \"a\" }}.tar\ndest: /srv/app\n"
+	for doc, want := range map[string]string{
+		signedDoc + src + "checksum: " + sha256Hex + "\nversion: {{ env \"X\" \"1\" }}": "",
+		strings.Replace(signedDoc, "3", "{{ env \"N\" \"3\" }}", 1):                     "line 2: serial: ",
+		strings.Replace(signedDoc, "3", "3{{ env \"X\" }}", 1):                          "line 2: serial: ",
+		strings.Replace(signedDoc, "2126", "{{- env \"X\" \"2126\" -}}", 1):             "line 3: expires: ",
+		strings.Replace(signedDoc, "app", "'a{{ env \"X\" \"pp\" }}'", 1):               "line 1: name: ",
+		signedDoc + src + "checksum: {{ env \"X\" `" + sha256Hex + "` }}":               "line 6: checksum: ",
+		"x-n: &n {{ env \"X\" \"3\" }}\n" + strings.Replace(signedDoc, "3", "*n", 1):    "serial: ",
+		"x-n: &n {serial: {{ env \"X\" \"3\" }}}\n<<: *n\n" +
+			strings.Replace(signedDoc, "serial: 3\n", "", 1): "serial: ",
+	} {
+		l, _, _, _ := loader(nil, &policy.Policy{}, nil)
+		k.signing(l, 1)
+		loaded, err := l.Parse([]byte(doc), []byte(k.sign(t, doc, 1)), "s3://b/k")
+		if want == "" && err != nil || want != "" && (loaded != nil || !errors.Is(err, failure.ErrRefused) ||
+			!strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "must be written out")) {
+			t.Errorf("%q: %v, want %q", doc, err, want)
+		}
+		l.Keys = nil
+		if _, err := l.Parse([]byte(doc), nil, "s3://b/k"); err != nil {
+			t.Errorf("%q, not signed: %v", doc, err)
+		}
+	}
+}
