@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"time"
 
@@ -171,6 +172,7 @@ func (d *deployer) parts(r *run, e *event.Event) []part {
 	isStaged := func() bool { return r.staged.Dir != nil && !r.archive.isCurrent() }
 	hasHooks := func() bool { return d.mayHaveHooks(r.spec) }
 
+	isDated := func() bool { return r.spec.IsDated() || d.keys != nil }
 	hear := func() {
 		r.heard = true
 		d.skip(e.Older)
@@ -179,7 +181,7 @@ func (d *deployer) parts(r *run, e *event.Event) []part {
 		if r.spec, err = d.load(ctx, e.URL); err != nil {
 			return err
 		}
-		if r.admitted = true; !r.spec.IsDated() {
+		if r.admitted = true; !isDated() {
 			hear()
 		}
 		return nil
@@ -202,7 +204,7 @@ func (d *deployer) parts(r *run, e *event.Event) []part {
 		return err
 	}
 	lock := func(ctx context.Context) (err error) {
-		r.unlock, err = d.lock(ctx, r.spec.Manifest.Dest)
+		r.unlock, err = d.lock(ctx, r.spec.Manifest.Dest, r.spec.Name)
 		return err
 	}
 	findHooks := func(context.Context) (err error) {
@@ -222,8 +224,8 @@ func (d *deployer) parts(r *run, e *event.Event) []part {
 		{needed: isDeployment, steps: []step{
 			{"delay", d.isDelayed, d.delay},
 			{"manifest", always, manifest},
-			{"lock", func() bool { return r.spec.hasDest() }, lock},
-			{"freshness", func() bool { return r.spec.IsDated() }, freshness},
+			{"lock", func() bool { return r.spec.hasDest() || d.keys != nil }, lock},
+			{"freshness", isDated, freshness},
 			{"compare", func() bool { return d.settings.IfChanged && hasSrc() }, compare},
 		}},
 		{needed: func() bool { return r.spec.Past != nil }, steps: []step{
@@ -432,9 +434,22 @@ func (d *deployer) syncTo(ctx context.Context, r *run) error {
 	return nil
 }
 
-// lock takes the lock on dest; finish gives it back.
-func (t *tools) lock(ctx context.Context, dest string) (unlock func() error, err error) {
-	if unlock, err = t.journal.Lock(ctx, dest, t.settings.LockWait); err != nil {
+// lock takes the lock on dest; finish gives it back. Where keys must vouch for
+// manifests, nothing goes on without, since an older one may be on its way, and what
+// has no dest is locked by its name.
+func (t *tools) lock(ctx context.Context, dest, name string) (unlock func() error, err error) {
+	switch wait := t.settings.LockWait; {
+	case t.keys == nil:
+		unlock, err = t.journal.Lock(ctx, dest, wait)
+	case filepath.IsAbs(dest):
+		unlock, err = t.journal.LockHere(ctx, dest, wait)
+	default:
+		unlock, err = t.journal.LockName(ctx, name, wait)
+	}
+	if errors.Is(err, failure.ErrRefused) { // the host must be mended, and the event waits for that
+		err = notYet{err}
+	}
+	if err != nil {
 		return nil, err
 	}
 	t.journal.ClearDied(t.leftHooks(ctx)) // the one that was waited for may have been killed

@@ -372,7 +372,7 @@ func (d *deployer) installPod(ctx context.Context, o cli.InstallHooksOptions) er
 		return err
 	}
 	defer place.Close()
-	unlock, err := d.lock(ctx, root)
+	unlock, err := d.lock(ctx, root, s.Name)
 	if err != nil {
 		return err
 	}

@@ -177,49 +177,63 @@ func (p provider) isFresh(s Spec) (list []question) {
 }
 
 // compareSerial refuses what is older than what the host has had. It raises
-// nothing, and says nothing where that can't be told.
+// nothing.
 func (p provider) compareSerial(s Spec) error {
-	if p.settings.StateError != nil {
-		return nil
+	floor, err := int64(0), p.settings.StateError
+	if err == nil {
+		floor, err = p.serials().Floor(s.Name, p.trusted())
 	}
-	floor, err := p.serials().Floor(s.Name, nil)
-	if err != nil {
-		return nil
+	if err != nil && p.keys == nil {
+		return nil // a deployment will say so
 	}
-	return s.checkSerial(floor)
+	return p.judgeSerial(s, floor, err)
 }
 
 // raiseSerial refuses what has expired now, or is older than what the host has
 // had. What is not counts as had from here on. The caller has the lock.
 func (p provider) raiseSerial(ctx context.Context, s Spec, now time.Time) error {
-	if err := s.CheckExpiry(now); err != nil || s.Serial == 0 {
+	if err := s.CheckExpiry(now); err != nil || s.Serial == 0 && p.keys == nil {
 		return err
+	}
+	claim := serial.Claim{Name: s.Name, Serial: int64(s.Serial)}
+	for _, signer := range s.Signers {
+		claim.Keys = append(claim.Keys, signer.ID)
 	}
 	floor, err := int64(0), p.settings.StateError
 	if err == nil {
-		floor, err = p.serials().Raise(ctx, serial.Claim{Name: s.Name, Serial: int64(s.Serial)}, nil)
+		floor, err = p.serials().Raise(ctx, claim, p.trusted())
 	}
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause
 	}
-	if err != nil {
-		p.log.Warn(failure.Sayf("serial %s of %q is not compared: %v", s.Serial, s.Name, err))
+	return p.judgeSerial(s, floor, err)
+}
+
+// trusted are the keys whose serials count.
+func (p provider) trusted() serial.Trusted {
+	if p.keys == nil {
 		return nil
 	}
-	return s.checkSerial(floor)
+	return p.keys.Has
+}
+
+// judgeSerial refuses a serial that is lower than the floor. Where keys must vouch
+// for manifests, err does so too: nobody can tell what the floor is.
+func (p provider) judgeSerial(s Spec, floor int64, err error) error {
+	switch {
+	case err != nil && p.keys != nil:
+		return notYet{failure.Refused("serial %s of %q can't be compared: %w", s.Serial, s.Name, err)}
+	case err != nil:
+		p.log.Warn(failure.Sayf("serial %s of %q is not compared: %v", s.Serial, s.Name, err))
+	case int64(s.Serial) < floor:
+		return failure.Hinted("to go back, stretcher rollback DEST; else the manifest needs a higher serial",
+			failure.Refused("serial %s of %q is lower than %d, which this host has had", s.Serial, s.Name, floor))
+	}
+	return nil
 }
 
 // serials are what the host has had.
 func (p provider) serials() *serial.Store { return serial.At(p.settings.StateDir) }
-
-// checkSerial refuses a serial that is lower than the floor.
-func (s Spec) checkSerial(floor int64) error {
-	if int64(s.Serial) >= floor {
-		return nil
-	}
-	return failure.Hinted("to go back, stretcher rollback DEST; else the manifest needs a higher serial",
-		failure.Refused("serial %s of %q is lower than %d, which this host has had", s.Serial, s.Name, floor))
-}
 
 // loader is the way to a manifest.
 func (p provider) loader(rules manifest.Rules) *manifest.Loader {

@@ -41,29 +41,34 @@ func isSettled(ctx context.Context, err error) bool {
 }
 
 // LockHere is Lock for a run that must not go on while another works on dest:
-// the lock is in the state directory, where the others look for it, or the
-// error says why there is none.
+// the lock is in the state directory, where the others look for it. The error is
+// failure.ErrRefused where that can't hold one.
 func (j *Journal) LockHere(ctx context.Context, dest string, wait time.Duration) (unlock func() error, err error) {
 	if j.dir == nil {
-		return nil, fmt.Errorf("lock %q: %w", dest, errNoState)
+		return nil, failure.Refused("no state directory for the lock on %q", dest)
 	}
-	return j.lockIn(ctx, j.dir.Locks(), dest, onDest(dest), wait)
+	unlock, err = j.lockIn(ctx, j.dir.Locks(), dest, onDest(dest), wait)
+	if !isSettled(ctx, err) {
+		err = failure.Refused("%w", err)
+	}
+	return unlock, err
 }
 
 // LockName is LockHere for a deployment that has a name and no dest.
 func (j *Journal) LockName(ctx context.Context, name string, wait time.Duration) (unlock func() error, err error) {
 	what := fmt.Sprintf("the name %q", name)
 	if j.dir == nil {
-		return nil, fmt.Errorf("lock on %s: %w", what, errNoState)
+		return nil, failure.Refused("no state directory for the lock on %s", what)
 	}
-	if unlock, err = j.lockIn(ctx, j.dir.Locks(), serial.At(j.dir.Path()).Path(name), what, wait); err != nil {
+	unlock, err = j.lockIn(ctx, j.dir.Locks(), serial.At(j.dir.Path()).Path(name), what, wait)
+	switch {
+	case err == nil:
+		return unlock, nil
+	case isSettled(ctx, err):
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
-	return unlock, nil
+	return nil, failure.Refused("%s: %w", what, err)
 }
-
-// errNoState: there is no state directory that could hold a lock.
-var errNoState = errors.New("no state directory")
 
 // onDest is what people are told that a lock is on.
 func onDest(dest string) string { return fmt.Sprintf("%q", dest) }

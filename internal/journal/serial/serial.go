@@ -87,6 +87,9 @@ func (s *Store) Floor(name string, trusted Trusted) (int64, error) {
 // serial tells that nothing was raised. After an error it is not known what
 // has been raised.
 func (s *Store) Raise(ctx context.Context, c Claim, trusted Trusted) (floor int64, err error) {
+	if c.Serial < 1 || (trusted == nil) != (len(c.Keys) == 0) {
+		return 0, fmt.Errorf("serial of %q: nobody vouches for one", c.Name)
+	}
 	dir, err := s.open()
 	if err != nil {
 		return 0, fmt.Errorf("serials: %w", err)
@@ -104,7 +107,7 @@ func (s *Store) Raise(ctx context.Context, c Claim, trusted Trusted) (floor int6
 	}
 	if r.raise(c) {
 		if err := r.write(dir); err != nil {
-			return floor, fmt.Errorf("serial of %q: %w", c.Name, err)
+			return floor, fmt.Errorf("serial of %q: %w", c.Name, whole(err, dir))
 		}
 	}
 	// Also where it is written already: who wrote it may have been killed here.
@@ -246,6 +249,15 @@ func (r *record) raise(c Claim) (changed bool) {
 		}
 	}
 	return changed
+}
+
+// whole makes an error of an open directory say the path that it speaks of.
+func whole(err error, dir *disk.Dir) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		return &fs.PathError{Op: "write", Path: filepath.Join(dir.Path(), filepath.Base(at.Path)), Err: at.Err}
+	}
+	return err
 }
 
 // write replaces the file of a record. It is only complete there, and on disk.

@@ -192,8 +192,20 @@ func TestOdd(t *testing.T) {
 	if _, err := s.Raise(t.Context(), Claim{Name: "app", Serial: 9}, nil); err == nil {
 		t.Error("a serial was raised without a state directory")
 	}
-	if _, err := newStore(t).Raise(t.Context(), Claim{Name: "\xff", Serial: 9}, nil); err == nil {
-		t.Error("a name that no record can hold was taken")
+	for _, tc := range []struct {
+		claim   Claim
+		trusted Trusted
+	}{
+		{Claim{"\xff", 9, nil}, nil}, // no record can hold that name
+		{Claim{"app", 0, nil}, nil},
+		{Claim{"app", -1, nil}, nil},
+		{Claim{"app", 9, nil}, only()},
+		{Claim{"app", 9, []string{"a"}}, nil},
+	} {
+		s := newStore(t)
+		if _, err := s.Raise(t.Context(), tc.claim, tc.trusted); err == nil {
+			t.Errorf("%v was taken", tc.claim)
+		}
 	}
 }
 
