@@ -103,7 +103,7 @@ func (x executor) runCommand(ctx context.Context, r run, point string, c manifes
 	x.log.Info(fmt.Sprintf("%s: %s", point, c.Run), "step", point)
 	began, offset := time.Now(), x.log.Offset()
 	res, err := process.Run(ctx, process.Command{
-		Path: "sh", Args: []string{"-c", c.Run},
+		Path: "sh", Args: []string{"-c", c.Run}, User: x.user,
 		Dir: c.Cwd, Env: x.journal.Starting(x.commandEnv(r, point)),
 		Stdin: p.stdin, Stdout: p.stdout, Stderr: p.stderr,
 		Timeout: time.Duration(c.Timeout),
@@ -130,7 +130,8 @@ func (x executor) runCommand(ctx context.Context, r run, point string, c manifes
 func (x executor) runChild(ctx context.Context, r run, c process.Command) error {
 	out := x.log.Output("")
 	defer out.Close()
-	c.Env, c.Stdout, c.Stderr = x.journal.Starting(x.commandEnv(r, "sync")), out, out
+	env := slices.Concat(x.environ, x.hostEnv(r.spec.Manifest), x.runEnv(r, "sync"))
+	c.Env, c.Stdout, c.Stderr = x.journal.Starting(env), out, out
 	c.Started = x.journal.Started
 	_, err := process.Run(ctx, c)
 	x.journal.Started(0)
@@ -140,14 +141,65 @@ func (x executor) runChild(ctx context.Context, r run, c process.Command) error 
 // commandEnv is the environment of commands: the caller's, the manifest's
 // env, and what this run is about.
 func (x executor) commandEnv(r run, point string) []string {
-	return slices.Concat(x.environ, x.manifestEnv(r.spec.Manifest), x.runEnv(r, point))
+	return slices.Concat(x.baseEnv(), x.manifestEnv(r.spec.Manifest), x.asSeen(r, x.runEnv(r, point)))
+}
+
+// passed are the variables of the caller's that every user gets. Others may be
+// secrets of the caller's, or say who that is.
+var passed = [...]string{"PATH", "LANG", "TZ", "TERM"}
+
+// baseEnv is what commands and hooks of the manifest get of the caller's
+// environment. Where they run as another user, that is what the host policy
+// lets manifests read, and little more.
+func (x executor) baseEnv() []string {
+	if x.user == nil {
+		return x.environ
+	}
+	names, all := x.policy.Variables()
+	env := slices.DeleteFunc(slices.Clone(x.environ), func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		listed := !all && slices.Contains(names, name)
+		return !listed && !slices.Contains(passed[:], name) && !strings.HasPrefix(name, "LC_")
+	})
+	return append(env, x.user.Environ()...)
+}
+
+// readable is what the manifest may pass on of the caller's environment.
+func (x executor) readable() []string {
+	names, all := x.policy.Variables()
+	if all {
+		return x.environ
+	}
+	return slices.DeleteFunc(slices.Clone(x.environ), func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return !slices.Contains(names, name)
+	})
+}
+
+// hostEnv is what programs of the host, which run as the caller, get of the
+// manifest's env: all of it, unless the manifest may not run what it likes as
+// the caller. A variable may make of any program another.
+func (x executor) hostEnv(m *manifest.Manifest) []string {
+	if x.user != nil || x.policy.Commands() != nil {
+		return nil
+	}
+	return x.manifestEnv(m)
+}
+
+// asSeen is what a run is about as commands and hooks of the manifest see it:
+// another user can't enter the staged tree, and has a copy of it, or nothing.
+func (x executor) asSeen(r run, env []string) []string {
+	if x.user == nil {
+		return env
+	}
+	return append(env, "STRETCHER_STAGING="+cmp.Or(r.copiedPath(), nothingStaged))
 }
 
 // manifestEnv is the manifest's env, by name. What it only passes on has the
 // value that the process was started with, or is not there.
 func (x executor) manifestEnv(m *manifest.Manifest) (env []string) {
 	for _, name := range slices.Sorted(maps.Keys(m.Env)) {
-		if value := cmp.Or(m.Env[name], process.Variable(x.environ, name)); value != nil {
+		if value := cmp.Or(m.Env[name], process.Variable(x.readable(), name)); value != nil {
 			env = append(env, name+"="+*value)
 		}
 	}

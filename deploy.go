@@ -21,6 +21,7 @@ import (
 	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
 	"stretcher/internal/policy/verdict"
+	"stretcher/internal/process"
 	"stretcher/internal/strategy"
 	"stretcher/internal/strategy/staging"
 	"stretcher/internal/text/failure"
@@ -43,6 +44,7 @@ type tools struct {
 	log      *runlog.Log
 	screen   *progress.Screen
 	environ  []string        // NAME=value: what the process was started with
+	user     *process.User   // whom commands and hooks of manifests run as; nil = the caller
 	second   <-chan struct{} // closed by the second signal
 	report   *verdict.Report // gets what the host says of the manifest; nil: nobody asks
 }
@@ -97,7 +99,7 @@ type run struct {
 	spec     Spec
 	archive  Archive
 	staged   strategy.Staged
-	copied   *staging.Tree // the archive once more, for files that hooks name; nil = there is none
+	copied   *staging.Tree // the archive once more, for what hooks may see of it; nil = there is none
 	begun    bool          // a sync was
 	synced   bool          // dest has become what it shall be
 	accepted bool          // what is live has passed all that judges it
@@ -117,6 +119,14 @@ func (r run) stagedPath() string {
 		return ""
 	}
 	return r.staged.Dir.Path()
+}
+
+// copiedPath is the directory of the archive's copy; "" where there is none.
+func (r run) copiedPath() string {
+	if r.copied == nil {
+		return ""
+	}
+	return r.copied.Dir.Path()
 }
 
 // step is one step of the process. It is taken when it is needed.

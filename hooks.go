@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -64,7 +63,8 @@ func (x executor) findHooks(s Spec) (*all.Set, error) {
 // manifest, where there is one. With containers, some run that do not run by
 // themselves.
 func (x executor) hookOptions(s Spec, containers bool) all.Options {
-	o := all.Options{Host: x.policy.Hooks, Run: x.id, Environ: x.environ, Containers: containers, Mask: x.log.Mask}
+	o := all.Options{Host: x.policy.Hooks, Run: x.id, Environ: x.environ, Containers: containers, Mask: x.log.Mask,
+		User: x.user}
 	if dir := x.journal.State(); dir != nil {
 		o.PluginDir = dir.Plugins()
 	}
@@ -73,19 +73,6 @@ func (x executor) hookOptions(s Spec, containers bool) all.Options {
 		o.Never = s.never
 	}
 	return o
-}
-
-// hookLists are the manifest's hooks, but for those that make the tree where
-// that stands at dest already: a release is as they have made it once.
-func (s Spec) hookLists() porter.Lists {
-	if !s.isSwitch() {
-		return s.Manifest.Hooks
-	}
-	lists := maps.Clone(s.Manifest.Hooks)
-	for _, name := range lists.MakeTree() {
-		delete(lists, name)
-	}
-	return lists
 }
 
 // hookContent is what hooks of directories may read.
@@ -162,8 +149,26 @@ func (x executor) hookRunner() *hooks.Runner {
 	}
 }
 
-// told is what the hooks of a point are told of the run.
+// told is what the hooks of a point are told of the run. Where those of the
+// manifest run as another user, they see the copy of the staged tree that is
+// made for them.
 func (x executor) told(r run, p hooks.Point) hooks.Deployment {
+	t := x.toldTo(r, p)
+	own := t
+	own.Environ, own.Base = x.readable(), x.baseEnv()
+	if t.ManifestEnv = x.hostEnv(r.spec.Manifest); x.user != nil {
+		own.Own = x.asSeen(r, own.Own)
+		if own.Tree == r.stagedPath() {
+			own.Tree = r.copiedPath()
+		}
+		own.Programs = r.copiedPath()
+	}
+	t.Manifest = &own
+	return t
+}
+
+// toldTo is what the caller's own hooks are told.
+func (x executor) toldTo(r run, p hooks.Point) hooks.Deployment {
 	s := r.spec
 	t := hooks.Deployment{
 		Run: x.id, Name: s.Name, Version: s.Version, Dest: s.Manifest.Dest, Tree: r.tree(p), Annotations: s.Annotations,
@@ -283,7 +288,10 @@ func (d *deployer) runNamed(ctx context.Context, o cli.RunHooksOptions) (code in
 			return cli.Status(err), err
 		}
 		defer tree.Close()
-		r.staged, r.archive.Source = strategy.Staged{Dir: tree.Dir}, source
+		r.staged, r.copied, r.archive.Source = strategy.Staged{Dir: tree.Dir}, tree, source
+		if err := d.letIn(tree); err != nil {
+			return cli.ExitFailed, err
+		}
 	}
 	if err := set.PrepareNamed(d.hookDir(s)); err != nil {
 		return cli.ExitFailed, err
@@ -291,7 +299,7 @@ func (d *deployer) runNamed(ctx context.Context, o cli.RunHooksOptions) (code in
 	d.journal.Describe(func(row *history.Run) {
 		row.Name, row.Version, row.Dest = d.log.Masked(s.Name), d.log.Masked(s.Version), s.Manifest.Dest
 	})
-	told := d.told(r, "")
+	told := d.told(r, "").OfManifest()
 	told.Tree, told.Programs = r.stagedPath(), r.stagedPath()
 	list, err := set.Named(o.Name, told, file)
 	if err != nil {

@@ -265,6 +265,21 @@ func (t *tools) askHost(stateError error, m memory) error {
 	}
 	t.journal.AuditTo(host.History.JSON)
 	t.log.Limit(cmp.Or(int64(host.History.Log), runlog.DefaultLimit))
+	return t.choose(host.RunAs(), m)
+}
+
+// choose finds the user whom the commands and hooks of manifests run as. Who
+// only looks runs none.
+func (t *tools) choose(name string, m memory) (err error) {
+	if name == "" {
+		return nil
+	}
+	if t.user, err = process.LookupUser(name); err == nil && m != unnoted {
+		err = t.user.Allowed(os.Geteuid())
+	}
+	if err != nil {
+		return failure.Refused("host policy: run_as: %w", err)
+	}
 	return nil
 }
 
@@ -278,6 +293,9 @@ func (t *tools) announce(e *event.Event, back *past) {
 	}
 	t.log.Info(fmt.Sprintf("stretcher %s: run %s: %s", version(), t.id, what))
 	t.log.Info(fmt.Sprintf("host policy: %s", t.policy))
+	if t.user != nil {
+		t.log.Info(fmt.Sprintf("commands and hooks of manifests run as %q", t.user.Name))
+	}
 }
 
 // skip notes that events give way to a newer one.

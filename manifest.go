@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"stretcher/internal/fetch/store"
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/all"
+	"stretcher/internal/hooks/porter"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/journal/serial"
 	"stretcher/internal/manifest"
@@ -111,6 +113,19 @@ func tmpdir() string {
 		return ""
 	}
 	return abs
+}
+
+// hookLists are the manifest's hooks, but for those that make the tree where
+// that stands at dest already: a release is as they have made it once.
+func (s Spec) hookLists() porter.Lists {
+	if !s.isSwitch() {
+		return s.Manifest.Hooks
+	}
+	lists := maps.Clone(s.Manifest.Hooks)
+	for _, name := range lists.MakeTree() {
+		delete(lists, name)
+	}
+	return lists
 }
 
 // provider gets what is deployed: manifests and archives, from where an event

@@ -319,14 +319,21 @@ func (r run) repository(p hooks.Point) string {
 	return r.spec.Repository
 }
 
-// copyForHooks unpacks the archive once more, for the files that the
-// manifest's hooks name after the sync. When it is not here, since dest has its
+// needsCopy tells whether hooks of the manifest need the archive once more: they
+// name files of it after the sync, or run as another user and find a staged
+// tree. That user must not come near what is deployed before it is: he may own
+// files of it, and change them while they are read.
+func (d *deployer) needsCopy(s Spec) bool {
+	return s.Hooks != nil && (s.Hooks.Late() || d.user != nil && len(s.hookLists().MakeTree()) > 0)
+}
+
+// copyForHooks unpacks the archive once more, for the manifest's hooks. When it is not here, since dest has its
 // content already, it is the one that has been kept, or is fetched.
 func (d *deployer) copyForHooks(ctx context.Context, r *run) error {
-	if r.spec.Hooks == nil || !r.spec.Hooks.Late() {
+	if !d.needsCopy(r.spec) {
 		return nil
 	}
-	d.log.Info("the archive is unpacked once more: hooks that run after the sync name files of it")
+	d.log.Info("the archive is unpacked once more, for hooks of the manifest")
 	a, s := r.archive, r.spec
 	if a.File == nil {
 		var err error
@@ -343,6 +350,17 @@ func (d *deployer) copyForHooks(ctx context.Context, r *run) error {
 		return fmt.Errorf("archive for hooks: %w", err)
 	}
 	r.copied = tree
+	return d.letIn(tree)
+}
+
+// letIn lets the user whom hooks run as find a tree that is not deployed.
+func (t *tools) letIn(tree *staging.Tree) error {
+	if t.user == nil {
+		return nil
+	}
+	if err := tree.LetIn(t.user.GID); err != nil {
+		return fmt.Errorf("let %q into the staging directory: %w", t.user.Name, err)
+	}
 	return nil
 }
 

@@ -18,14 +18,26 @@ type Deployment struct {
 	Repository  string // takes its part, and that of Tree, where there is none: it holds the manifest; "" = none does
 	Annotations map[string]string
 	Commands    []string // the first word of each command line of the manifest
-	Environ     []string // NAME=value: the environment this program was started with
+	Environ     []string // NAME=value: what hooks may pass on of the environment this program was started with
+	Base        []string // NAME=value: what of it programs of the manifest get by themselves
 	ManifestEnv []string // NAME=value: the manifest's env
 	Own         []string // NAME=value: STRETCHER_*, what this run is about
+
+	// Manifest is what the manifest's own hooks are told in place of this.
+	Manifest *Deployment
 }
 
 // Env is what every hook gets beside what its dialect gives it: the manifest's
 // env, then what the run is about.
 func (d Deployment) Env() []string { return slices.Concat(d.ManifestEnv, d.Own) }
+
+// OfManifest is what the manifest's own hooks are told.
+func (d Deployment) OfManifest() Deployment {
+	if d.Manifest != nil {
+		return *d.Manifest
+	}
+	return d
+}
 
 // Dialect is one way to write hooks down. A value serves one run, and no
 // method is called concurrently.

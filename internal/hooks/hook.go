@@ -83,6 +83,8 @@ type Process struct {
 	Env   []string // NAME=value, complete: nothing is inherited; nil = the Runner's Env
 	Dir   string   // working directory; "" = the caller's
 	Stdin []byte   // nil = nothing to read
+
+	User *process.User // nil = the caller
 }
 
 // Streams is what a Hook's Run works with.

@@ -201,7 +201,7 @@ func (r *Runner) start(ctx context.Context, h Hook, s Streams) (res process.Resu
 	}
 	defer s.Started(0)
 	res, err = process.Run(ctx, process.Command{
-		Path: h.Path, Argv0: h.Argv0, Args: h.Args, Dir: h.Dir,
+		Path: h.Path, Argv0: h.Argv0, Args: h.Args, Dir: h.Dir, User: h.User,
 		Env:   append(append(make([]string, 0, len(env)+len(s.Mark)), env...), s.Mark...),
 		Stdin: stdin(h.Stdin), Stdout: s.Stdout, Stderr: s.Stderr,
 		Timeout: h.Timeout, Grace: h.Grace,

@@ -144,7 +144,17 @@ func isHTTPS(url string) bool {
 
 // read fills in, parses and checks the bytes of a manifest.
 func (l *Loader) read(loaded *Loaded) error {
-	doc, text, problems := filled(loaded.Raw, l.lookup)
+	var refused error
+	doc, text, problems := filled(loaded.Raw, func(name string) (string, bool) {
+		if err := l.Policy.Variable(name); err != nil {
+			refused = cmp.Or(refused, err)
+			return "", false
+		}
+		return l.lookup(name)
+	})
+	if refused != nil {
+		return fmt.Errorf("template: %w", refused)
+	}
 	if len(problems) == 0 {
 		var warnings []*yamldoc.Problem
 		loaded.Manifest, warnings, problems = parse(doc, l.Rules, loaded.Repository == "")

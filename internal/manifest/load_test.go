@@ -126,6 +126,37 @@ func TestLimitOfTheHost(t *testing.T) {
 	}
 }
 
+// TestVariablesOfTheHost: what may not be read is not, whether it is set or not,
+// and whatever stands in for it.
+func TestVariablesOfTheHost(t *testing.T) {
+	for text, want := range map[string]string{
+		`{{ env "GOOD" "x" }}`: "", `{{ must_env "GOOD" }}`: "", `{{ env "GOOD" "BAD" "x" }}`: "",
+		`{{ env "BAD" "x" }}`: "BAD", `{{ must_env "BAD" }}`: "BAD", `{{ env "UNSET" "x" }}`: "UNSET",
+		`{{ env "UNSET" "GOOD" "x" }}`: "UNSET", `"{{ env "BAD" }}{{ must_env "GOOD" }}"`: "BAD",
+	} {
+		host, err := policy.Parse("policy.yml", []byte("env: [GOOD]"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, _, _, secrets := loader(served{"http://a/k": "version: " + text}, host,
+			map[string]string{"GOOD": "fine", "BAD": "hidden"})
+		loaded, err := l.Load(t.Context(), "http://a/k")
+		if want == "" {
+			if err != nil || loaded.Version != "fine" {
+				t.Errorf("%s: %v", text, err)
+			}
+			continue
+		}
+		if !errors.Is(err, policy.ErrRefused) || !strings.Contains(err.Error(), fmt.Sprintf("variable %q", want)) ||
+			strings.Contains(err.Error(), "hidden") {
+			t.Errorf("%s: %v, want a refusal of %s", text, err, want)
+		}
+		if _, read := secrets["BAD"]; read {
+			t.Errorf("%s: the variable was read", text)
+		}
+	}
+}
+
 // TestParseKept: bytes that are here already are under the policy as well.
 func TestParseKept(t *testing.T) {
 	l, requests, _, _ := loader(nil, allowing(t, "manifests", []string{"s3://a/"}), nil)

@@ -15,6 +15,7 @@ package manifest
 
 import (
 	"fmt"
+	"slices"
 
 	"stretcher/internal/fetch/checksum"
 	"stretcher/internal/hooks/porter"
@@ -98,6 +99,12 @@ func (m *Manifest) Rulings(host *policy.Policy) []policy.Ruling {
 	if m.runsPrograms() {
 		all = append(all, host.Ask(policy.Commands, "")...)
 	}
+	if m.Hooks.Mounts() {
+		all = append(all, host.Ask(policy.Container, "")...)
+	}
+	for _, name := range m.passedOn() {
+		all = append(all, host.Ask(policy.Variable, name)...)
+	}
 	return append(all, host.Ask(policy.Dest, m.Dest)...)
 }
 
@@ -114,6 +121,19 @@ func (m *Manifest) runsPrograms() bool {
 		}
 	}
 	return false
+}
+
+// passedOn are the names of the variables that the manifest passes on from the
+// caller's environment to commands and hooks, sorted.
+func (m *Manifest) passedOn() []string {
+	names := m.Hooks.PassedOn()
+	for name, value := range m.Env {
+		if value == nil {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // Restrict tightens what the manifest allows to what the host policy does.

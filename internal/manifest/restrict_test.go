@@ -32,6 +32,14 @@ func TestRulings(t *testing.T) {
 	hooks.Commands, hooks.Hooks = Commands{}, porter.Lists{"x": {{Run: "true"}}}
 	files := full()
 	files.Commands, files.Hooks = Commands{}, porter.Lists{"x": {}}
+	container := full()
+	container.Hooks = porter.Lists{"post_sync": {{Dockerfile: "Dockerfile"}}}
+	named := full()
+	named.Hooks = porter.Lists{"mine": {{Dockerfile: "Dockerfile"}}}
+	value := "value"
+	passing := full()
+	passing.Env = porter.Environment{"SET": &value, "PASSED": nil}
+	passing.Hooks = porter.Lists{"mine": {{Run: "true", Environment: porter.Environment{"SET": &value, "HOOKS": nil}}}}
 	alone := full()
 	alone.Src = nil
 	for _, tc := range []struct {
@@ -51,6 +59,13 @@ func TestRulings(t *testing.T) {
 		{"commands: deny", full(), `a command or hook of the manifest is not allowed: commands, line 1 of "policy.yml"`},
 		{"commands: deny", hooks, "is not allowed: commands"},
 		{"commands: deny", files, ""},
+		{"run_as: app", full(), ""},
+		{"run_as: app", named, ""},
+		{"run_as: app", container, `a container of the manifest's is not allowed: run_as, line 1 of "policy.yml"`},
+		{"env: [PASSED, HOOKS]", passing, ""},
+		{"env: [HOOKS]", passing, `variable "PASSED" is not allowed: env, line 1 of "policy.yml"`},
+		{"env: [PASSED]", passing, `variable "HOOKS" is not allowed`},
+		{"env: []", full(), ""},
 		{"allow: {dests: [/srv]}", full(), ""},
 		{"allow: {dests: [/var]}", full(), `dest "/srv/app" is not allowed: allow.dests, line 1`},
 	} {

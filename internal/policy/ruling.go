@@ -13,15 +13,16 @@ type Subject string
 
 // What the policy can be asked about. The texts are what is said of it.
 const (
-	Manifest Subject = "manifest"
-	Source   Subject = "src"
-	Dest     Subject = "dest"
-	Name     Subject = "name"
-	Strategy Subject = "sync_strategy"
-	User     Subject = "user"
-	Variable Subject = "variable"
-	Commands Subject = "a command or hook of the manifest"
-	Rollback Subject = "a rollback"
+	Manifest  Subject = "manifest"
+	Source    Subject = "src"
+	Dest      Subject = "dest"
+	Name      Subject = "name"
+	Strategy  Subject = "sync_strategy"
+	User      Subject = "user"
+	Variable  Subject = "variable"
+	Commands  Subject = "a command or hook of the manifest"
+	Container Subject = "a container of the manifest's"
+	Rollback  Subject = "a rollback"
 )
 
 // Ruling is what one rule says of one thing.
@@ -52,7 +53,9 @@ func (r Ruling) Err() error {
 }
 
 // hasValue tells whether the rule is about a value, were it an empty one.
-func (r Ruling) hasValue() bool { return r.Subject != Commands && r.Subject != Rollback }
+func (r Ruling) hasValue() bool {
+	return r.Subject != Commands && r.Subject != Container && r.Subject != Rollback
+}
 
 // Refusal is the error of the first ruling that does not allow, nil when all
 // do.
@@ -95,6 +98,8 @@ func (p *Policy) ask(s Subject, value string) []Ruling {
 		return p.askVariable(value)
 	case Commands:
 		return p.askVerdict(s, "commands", func(f File) Verdict { return f.Commands })
+	case Container:
+		return p.askRunAs(s)
 	case Rollback:
 		return p.askVerdict(s, "rollback", func(f File) Verdict { return f.Rollback })
 	}
@@ -175,6 +180,16 @@ func (p *Policy) askVerdict(s Subject, rule string, verdict func(File) Verdict) 
 	for _, l := range p.layers {
 		if v := verdict(l.File); v != "" {
 			all = append(all, l.ruling(s, "", rule, v == Permit, fmt.Sprintf("it says %s", v)))
+		}
+	}
+	return all
+}
+
+// askRunAs asks about what the user of run_as can't run.
+func (p *Policy) askRunAs(s Subject) (all []Ruling) {
+	for _, l := range p.layers {
+		if l.RunAs != "" {
+			all = append(all, l.ruling(s, "", "run_as", false, fmt.Sprintf("it would not run as %q", l.RunAs)))
 		}
 	}
 	return all

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"os/user"
 	"runtime"
@@ -30,7 +29,8 @@ type User struct {
 var ErrUser = errors.New("can't run programs as this user")
 
 // LookupUser finds a user in the user database of this machine, by name or by
-// number, and tells whether this process may run children as it.
+// number. A caller who is not in it has whatever name the environment says, so
+// that no name but root's own is taken for root's.
 func LookupUser(name string) (*User, error) {
 	found, err := user.Lookup(name)
 	if errors.As(err, new(user.UnknownUserError)) {
@@ -45,7 +45,10 @@ func LookupUser(name string) (*User, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %q: %w", ErrUser, name, err)
 	}
-	return u, u.allowed(name, os.Geteuid())
+	if u.UID == 0 && name != "root" && name != "0" {
+		return nil, fmt.Errorf("%w: %q is root by another name", ErrUser, name)
+	}
+	return u, nil
 }
 
 // newUser reads the numbers of a user.
@@ -76,15 +79,10 @@ func number(id string) (uint32, error) {
 	return uint32(n), err
 }
 
-// allowed tells whether a caller may run children as the user that name was
-// looked up for. A caller who is not in the user database has whatever name the
-// environment says, so that no name but root's own is taken for root's.
-func (u *User) allowed(name string, caller int) error {
-	switch {
-	case u.UID == 0 && name != "root" && name != "0":
-		return fmt.Errorf("%w: %q is root by another name", ErrUser, name)
-	case caller != 0 && int64(u.UID) != int64(caller):
-		return fmt.Errorf("%w: %q is another user, and only root can become one", ErrUser, name)
+// Allowed tells whether a caller may run children as the user.
+func (u *User) Allowed(caller int) error {
+	if caller != 0 && int64(u.UID) != int64(caller) {
+		return fmt.Errorf("%w: %q is not who runs this program, and only root can become another user", ErrUser, u.Name)
 	}
 	return canDrop()
 }

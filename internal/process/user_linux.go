@@ -18,7 +18,7 @@ func canDrop() error { return nil }
 // already has no right to set groups.
 func (u *User) attributes() *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
-	if os.Geteuid() == 0 {
+	if os.Geteuid() == 0 || int64(u.UID) != int64(os.Geteuid()) {
 		attr.Credential = &syscall.Credential{Uid: u.UID, Gid: u.GID, Groups: u.Groups}
 	}
 	return attr

@@ -274,16 +274,13 @@ func TestLookupUser(t *testing.T) {
 		}
 	}
 	for _, tc := range []struct {
-		name   string
 		uid    uint32
 		caller int
 		want   bool
 	}{
-		{"root", 0, 0, true}, {"0", 0, 0, true}, {"toor", 0, 0, false}, {"app", 1000, 0, true},
-		{"app", 1000, 1000, true}, {"app", 1000, 1001, false}, {"root", 0, 1000, false},
-		{"big", 4294967295, -1, false},
+		{0, 0, true}, {1000, 0, true}, {1000, 1000, true}, {1000, 1001, false}, {0, 1000, false}, {4294967295, -1, false},
 	} {
-		if err := (&User{UID: tc.uid}).allowed(tc.name, tc.caller); (err == nil) != tc.want {
+		if err := (&User{UID: tc.uid}).Allowed(tc.caller); (err == nil) != tc.want {
 			t.Errorf("%+v: %v", tc, err)
 		}
 	}

@@ -23,17 +23,19 @@ import (
 	"stretcher/internal/hooks/p2"
 	"stretcher/internal/hooks/porter"
 	"stretcher/internal/policy"
+	"stretcher/internal/process"
 )
 
 // Options say where hooks come from.
 type Options struct {
 	Host       policy.Hooks
-	Lists      porter.Lists // the manifest's; nil = none
-	Content    p2.Content   // of the manifest, for the files that hooks of directories are told of
-	Run        string       // id
-	Environ    []string     // NAME=value: the environment this program was started with
-	PluginDir  string       // a cache of plugins; "" = there is none that outlasts the run
-	Containers bool         // containers may run that do not run by themselves
+	Lists      porter.Lists  // the manifest's; nil = none
+	Content    p2.Content    // of the manifest, for the files that hooks of directories are told of
+	Run        string        // id
+	Environ    []string      // NAME=value: the environment this program was started with
+	PluginDir  string        // a cache of plugins; "" = there is none that outlasts the run
+	User       *process.User // whom the manifest's hooks run as; nil = the caller
+	Containers bool          // containers may run that do not run by themselves
 	Mask       func(name, value string)
 	// Never says why the manifest never comes to a point, "" where it may; for
 	// List alone. nil = it may come to all.
@@ -58,6 +60,7 @@ func New(o Options) (*Set, []error) {
 	s.porter = &porter.Dialect{
 		Lists: o.Lists, Key: "hooks", Run: o.Run, Engine: Engine(o.Host, o.Environ), Mask: o.Mask,
 		Plugins: &porter.Plugins{Environ: o.Environ, Dir: o.PluginDir}, Mounts: s.mounts || o.Containers,
+		User: o.User,
 	}
 	directories := &p2.Dialect{Options: p2.Options{Dirs: Dirs(o.Host, p2.DefaultDir), Required: o.Host.Required},
 		Content: o.Content}

@@ -12,6 +12,7 @@ import (
 
 	"stretcher/internal/hooks"
 	"stretcher/internal/process"
+	"stretcher/internal/text/failure"
 	"stretcher/internal/text/printable"
 )
 
@@ -25,6 +26,7 @@ type Dialect struct {
 	Plugins *Plugins      // for those with a repo
 	Mounts  bool          // containers run
 	Grace   time.Duration // from TERM to KILL of programs; 0 = process.DefaultGrace
+	User    *process.User // whom programs run as; nil = the caller, who alone has containers
 
 	// Mask is told the name and value of each variable that may be a secret,
 	// before a hook that has it is returned. nil = nobody is told.
@@ -79,10 +81,13 @@ func (d *Dialect) PrepareNamed(dir func(what string) (string, error)) (err error
 func (d *Dialect) At(p hooks.Point, dep hooks.Deployment) (list []hooks.Hook, _ []error, _ error) {
 	names, _ := hooks.Lookup(p)
 	for _, name := range names.Lists() {
-		list = append(list, d.hooks(name, p, scope{Deployment: dep})...)
+		list = append(list, d.hooks(name, p, scope{Deployment: dep.OfManifest()})...)
 	}
 	return list, nil, nil
 }
+
+// ErrContainer: the container engine is the caller's, and so are its containers.
+var ErrContainer = errors.New("a container would run as whoever runs stretcher")
 
 // ErrNoList: the manifest has no hooks of that name.
 var ErrNoList = errors.New("no such hooks")
@@ -103,7 +108,7 @@ func (d *Dialect) Named(name string, dep hooks.Deployment, file Environment) ([]
 		return nil, fmt.Errorf("%q: %w: %s", name, ErrNoList, there)
 	}
 	point, _ := hooks.ByList(name)
-	list := d.hooks(name, point, scope{dep, file})
+	list := d.hooks(name, point, scope{dep.OfManifest(), file})
 	for i := range list {
 		list[i].Condition, list[i].Required = hooks.Always, true
 	}
@@ -155,10 +160,12 @@ func (d *Dialect) fill(h *hooks.Hook, e *Entry, s scope) {
 	}
 	env := s.added(e, mask)
 	if !e.Container() {
-		env = last(append(s.Environ[:len(s.Environ):len(s.Environ)], env...))
+		env = last(append(s.Base[:len(s.Base):len(s.Base)], env...))
 	}
 	hook := h.Name
 	switch {
+	case e.Container() && d.User != nil:
+		h.Problem = failure.Refused("%w: run_as: %q", ErrContainer, d.User.Name)
 	case s.origin().dir == "" && e.Repo == "" && e.Run == "":
 		h.Problem = fmt.Errorf("%q is a file of the archive, and that is not unpacked at this point: use repo or run",
 			e.What())
@@ -168,7 +175,7 @@ func (d *Dialect) fill(h *hooks.Hook, e *Entry, s scope) {
 			return d.contain(ctx, st, hook, e, s, env)
 		}
 	case e.Run != "":
-		h.Path, h.Args, h.Env, h.Dir = "sh", []string{"-c", e.Run}, env, s.Tree
+		h.Path, h.Args, h.Env, h.Dir, h.User = "sh", []string{"-c", e.Run}, env, s.Tree, d.User
 	default:
 		// Not resolved before it runs: an earlier hook may make it.
 		h.Run = func(ctx context.Context, st hooks.Streams) (process.Result, error) {
@@ -190,6 +197,7 @@ func (d *Dialect) program(
 	}
 	return started(ctx, st, process.Command{
 		Path: path, Dir: cmp.Or(s.Tree, s.Repository), Env: env, Stdout: st.Stdout, Stderr: st.Stderr, Grace: d.Grace,
+		User: d.User,
 	})
 }
 

@@ -15,6 +15,8 @@ import (
 
 	"stretcher/internal/hooks"
 	"stretcher/internal/journal/runlog"
+	"stretcher/internal/process"
+	"stretcher/internal/text/failure"
 )
 
 // bench is a dialect with a runner and what they said.
@@ -40,9 +42,40 @@ func newBench(t *testing.T, lists string) *bench {
 	t.Cleanup(func() { log.Close() })
 	b.Mask = log.Mask
 	b.scope = hooks.Deployment{Tree: t.TempDir(), Name: "app", Version: "7", Environ: os.Environ()}
-	b.scope.Programs = b.scope.Tree // as it is staged
+	b.scope.Base, b.scope.Programs = b.scope.Environ, b.scope.Tree // as it is staged
 	b.runner = &hooks.Runner{Log: log, Record: func(o hooks.Outcome) { b.outcomes = append(b.outcomes, o) }}
 	return b
+}
+
+// TestHooksOfAnotherUser: programs run as the user, with what is told to them,
+// and containers not at all.
+func TestHooksOfAnotherUser(t *testing.T) {
+	b := newBench(t, "  post_pack:\n  - {run: env}\n  - {path: x}\n  - {dockerfile: Dockerfile}\n"+
+		"  mine:\n  - {repo: 'https://localhost/x', ref: v1}\n")
+	b.User = &process.User{Name: "app"}
+	b.scope.Own, b.scope.ManifestEnv = []string{"TO=root"}, nil
+	b.scope.Manifest = &hooks.Deployment{
+		Tree: "/copy", Programs: "/copy", Base: []string{"PATH=/bin", "HOME=/app"}, ManifestEnv: []string{"FROM=manifest"},
+		Own: []string{"TO=app"},
+	}
+	list := b.hooksAt(hooks.PostExtract)
+	sh := list[0]
+	if sh.User != b.User || sh.Dir != "/copy" || strings.Join(sh.Env, " ") !=
+		"PATH=/bin HOME=/app FROM=manifest TO=app PORTER_SERVICE_NAME= PORTER_SERVICE_VERSION=" {
+		t.Errorf("%+v", sh.Process)
+	}
+	if list[1].Run == nil || list[1].Problem != nil {
+		t.Errorf("%+v", list[1])
+	}
+	named, err := b.Named("mine", b.scope, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range []hooks.Hook{list[2], named[0]} {
+		if h.Run != nil || !errors.Is(h.Problem, ErrContainer) || !errors.Is(h.Problem, failure.ErrRefused) {
+			t.Errorf("%+v", h)
+		}
+	}
 }
 
 // hooksAt are the hooks of a point.

@@ -42,6 +42,21 @@ func (e Environment) resolve(caller []string, mask func(name, value string)) []s
 	return env
 }
 
+// PassedOn are the names of the variables that hooks pass on from the caller's
+// environment.
+func (l Lists) PassedOn() (names []string) {
+	for _, list := range l {
+		for i := range list {
+			for name, value := range list[i].Environment {
+				if value == nil {
+					names = append(names, name)
+				}
+			}
+		}
+	}
+	return names
+}
+
 // scope is what the hooks of one list are told.
 type scope struct {
 	hooks.Deployment

@@ -51,6 +51,15 @@ func (t *Tree) Staged() strategy.Staged {
 // Close closes the directories. It may be called again.
 func (t *Tree) Close() error { return errors.Join(t.Dir.Close(), t.Work.Close()) }
 
+// LetIn lets a group go through the private directory to the tree, and do
+// nothing else there.
+func (t *Tree) LetIn(gid uint32) error {
+	if err := t.Work.File().Chown(-1, int(gid)); err != nil {
+		return err
+	}
+	return t.Work.File().Chmod(0o710)
+}
+
 // CloseWork closes the directory that the tree lies in, if there is one: the
 // tree itself is somebody else's by now.
 func (t *Tree) CloseWork() error {
