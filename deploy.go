@@ -198,9 +198,10 @@ func (d *deployer) parts(r *run, e *event.Event) []part {
 	}
 	freshness := func(ctx context.Context) error {
 		err := d.raiseSerial(ctx, r.spec, time.Now())
-		if r.admitted = !errors.Is(err, failure.ErrRefused); err == nil {
+		if err == nil {
 			hear()
 		}
+		r.admitted = !errors.Is(err, failure.ErrRefused) || errors.As(err, new(notYet)) // it has its turn later
 		return err
 	}
 	recall := func(ctx context.Context) (err error) {
