@@ -85,7 +85,10 @@ func dropIns(dir string) (files []string, err error) {
 		return nil, err
 	}
 	open, err := disk.OpenTrustedDir(abs)
-	if errors.Is(err, fs.ErrNotExist) && !dangles(dir) {
+	if errors.Is(err, fs.ErrNotExist) {
+		if dangles(dir) {
+			return nil, errors.New("is a symlink that leads nowhere")
+		}
 		return nil, nil
 	}
 	if err != nil {
