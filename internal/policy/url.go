@@ -164,13 +164,15 @@ func checkPrefix(entry string) error {
 }
 
 // below reports whether a place is the prefix or below it. Scheme and host must
-// be equal, so that "https://a" does not allow "https://a.example".
+// be equal, so that "https://a" does not allow "https://a.example". Of a prefix
+// of files counts where its symlinks lead, too.
 func (at place) below(prefix string) bool {
 	p, why := placeAt(prefix)
 	if why != "" || at.scheme != p.scheme || at.host != p.host {
 		return false
 	}
-	return belowPath(at.path, path.Join("/", p.path))
+	inside := path.Join("/", p.path)
+	return belowPath(at.path, inside) || at.scheme == "file" && belowPath(at.path, Real(inside))
 }
 
 func belowPath(name, prefix string) bool {

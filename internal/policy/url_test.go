@@ -92,7 +92,12 @@ allow: {manifests: ["http://h/deploys/", "https://h/", "s3://b/web", "gs://b/web
 // TestHosts: a host is the one that is asked, whatever its URL looks like.
 func TestHosts(t *testing.T) {
 	p := parsed(t, `
-allow: {manifests: ["https://h.example/apps/", "http://b\u00fccher.example:8080/", "https://[2001:db8::1]/", "https://10.0.0.1/"]}
+allow:
+  manifests:
+  - https://h.example/apps/
+  - "http://b\u00fccher.example:8080/"
+  - https://[2001:db8::1]/
+  - https://10.0.0.1/
 `)
 	for raw, want := range map[string]bool{
 		"https://h.example:443/apps/a":            true,

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"stretcher/internal/text/redact"
@@ -40,6 +41,10 @@ func (file) Open(ctx context.Context, u *url.URL, from Position) (*Object, error
 	if err != nil {
 		return nil, fileError(u, err)
 	}
+	if err := askReal(ctx, u, f); err != nil {
+		f.Close()
+		return nil, err
+	}
 	version := fileVersion(info)
 	if from.Offset > 0 {
 		if from.Version != version {
@@ -54,6 +59,22 @@ func (file) Open(ctx context.Context, u *url.URL, from Position) (*Object, error
 	}
 	body := &fileBody{ctx: ctx, file: f, version: version}
 	return &Object{Body: body, Offset: from.Offset, Size: info.Size(), Version: version}, nil
+}
+
+// askReal asks about the file that is open, where symlinks have led elsewhere
+// than its name says: they are what redirects are to a server.
+func askReal(ctx context.Context, u *url.URL, f *os.File) error {
+	real, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
+	if errors.Is(err, fs.ErrNotExist) { // no procfs
+		real, err = filepath.EvalSymlinks(u.Path)
+	}
+	if err != nil {
+		return fileError(u, err)
+	}
+	if real == filepath.Clean(u.Path) {
+		return nil
+	}
+	return ask(ctx, (&url.URL{Scheme: "file", Path: real}).String())
 }
 
 // openRegular asks for the type twice: opening a device may act on it, and the
