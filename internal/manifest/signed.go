@@ -1,6 +1,8 @@
 package manifest
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -59,11 +61,20 @@ func borrowed(raw []byte) (problems []*yamldoc.Problem) {
 		Serial   string `yaml:"serial"`
 		Expires  string `yaml:"expires"`
 		Checksum string `yaml:"checksum"`
+		Hooks    map[string][]struct {
+			Ref string `yaml:"ref"`
+		} `yaml:"hooks"`
 	}
 	doc.Decode(&unfilled)
-	for _, v := range [][2]string{
+	values := [][2]string{
 		{"name", unfilled.Name}, {"serial", unfilled.Serial}, {"expires", unfilled.Expires}, {"checksum", unfilled.Checksum},
-	} {
+	}
+	for _, name := range slices.Sorted(maps.Keys(unfilled.Hooks)) {
+		for i, e := range unfilled.Hooks[name] {
+			values = append(values, [2]string{fmt.Sprintf("hooks.%s[%d].ref", name, i), e.Ref})
+		}
+	}
+	for _, v := range values {
 		if strings.Contains(v[1], t.prefix) {
 			problems = append(problems, &yamldoc.Problem{Key: v[0], Value: t.restored(v[1]),
 				Message: "must be written out in a signed manifest: nobody vouches for what a template finds"})

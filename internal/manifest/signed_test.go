@@ -230,6 +230,8 @@ func TestSignedIsWrittenOut(t *testing.T) {
 		"x-n: &n {{ env \"X\" \"3\" }}\n" + strings.Replace(signedDoc, "3", "*n", 1):    "serial: ",
 		"x-n: &n {serial: {{ env \"X\" \"3\" }}}\n<<: *n\n" +
 			strings.Replace(signedDoc, "serial: 3\n", "", 1): "serial: ",
+		signedDoc + "hooks:\n  a:\n  - {run: x}\n  - {repo: 'https://{{ env \"X\" \"h\" }}/p.git', ref: {{ env \"X\" \"" +
+			strings.Repeat("a", 40) + "\" }}}": "line 7: hooks.a[1].ref: ",
 	} {
 		l, _, _, _ := loader(nil, &policy.Policy{}, nil)
 		k.signing(l, 1)
