@@ -93,14 +93,23 @@ func (d *deployer) close(r run, record func()) {
 	}
 }
 
-// refuse ends a run that the host does not let begin: it is said and recorded.
-// Its event may be handed over again, when the host is mended.
-func (d *deployer) refuse(e *event.Event, err error) (outcome string, _ error) {
+// refuse ends a run that the host does not let begin: it is said and recorded,
+// and the host's hooks for that are told where it is known which they are. Its
+// event may be handed over again, when the host is mended.
+func (d *deployer) refuse(ctx context.Context, e *event.Event, err error) (outcome string, _ error) {
 	row := d.newRow(d.id, e)
-	row.EventKey, row.Policy = "", ""
+	row.EventKey = ""
+	known := d.policy.Holds()
+	if !known {
+		row.Policy = "" // it could not be read
+	}
 	d.journal.Begin(row, false)
+	r := run{failed: err}
+	if known && r.isRejected() {
+		r, err = d.reject(ctx, r)
+	}
 	outcome = d.say(err)
-	d.record(run{failed: err}, err)
+	d.record(r, err)
 	return outcome, err
 }
 

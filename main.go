@@ -131,7 +131,7 @@ func deployEvent(ctx context.Context, second <-chan struct{}, o cli.DeployOption
 	d, done, err := newDeployer(ctx, o.Settings, remembered, second)
 	defer done()
 	if err != nil {
-		outcome, err = d.refuse(e, err)
+		outcome, err = d.refuse(ctx, e, err)
 		return nil, outcome, err
 	}
 	if e, outcome = d.claim(e); e == nil {

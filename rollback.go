@@ -40,7 +40,7 @@ func runRollback(ctx context.Context, second <-chan struct{}, o cli.RollbackOpti
 	defer done()
 	e := &event.Event{Source: event.Rollback}
 	if err != nil {
-		_, err = d.refuse(e, err)
+		_, err = d.refuse(ctx, e, err)
 		return d.journal.Run(), err
 	}
 	row := d.newRow(d.id, e)

@@ -56,6 +56,9 @@ func (p *Policy) String() string {
 	return strings.Join(files, ", ")
 }
 
+// Holds tells whether there is a policy at all.
+func (p *Policy) Holds() bool { return len(p.layers) > 0 }
+
 // Manifest tells whether the manifest at a URL may be deployed.
 func (p *Policy) Manifest(url string) error { return Refusal(p.Ask(Manifest, url)) }
 
