@@ -21,6 +21,7 @@ import (
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/printable"
 	"stretcher/internal/text/redact"
+	"stretcher/internal/trust"
 )
 
 // runCheck parses and validates a manifest and prints what would run, or what
@@ -286,6 +287,30 @@ func (t *tools) ofArchive(a Archive, err error) error {
 		t.report.Judge("archive", a.Source, "it is what the manifest says, within all limits", err)
 	}
 	return err
+}
+
+// runVerify tells who vouches for a manifest, by the keys that are named, or
+// those of the host policy.
+func runVerify(ctx context.Context, o cli.VerifyOptions) ([]trust.Signer, error) {
+	o.Stderr, o.Bar = io.Discard, false // nothing is said but the error
+	d, done, err := newDeployer(ctx, o.Settings, unnoted, nil)
+	defer done()
+	if err != nil {
+		return nil, err
+	}
+	load := d.loader(manifestRules())
+	if o.Keys != "" {
+		load.Threshold = 1
+		if load.Keys, err = trust.LoadKeys(o.Keys); err != nil {
+			return nil, err
+		}
+	}
+	if load.Keys == nil {
+		return nil, failure.Usage("verify expects --keys DIR: the host policy names no keys")
+	}
+	load.Threshold = cmp.Or(o.Threshold, load.Threshold)
+	signers, err := load.Signers(ctx, o.URL)
+	return signers, d.masked(err)
 }
 
 // runListHooks prints which hooks would run for the manifest; without one,

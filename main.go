@@ -83,6 +83,7 @@ func actions(second <-chan struct{}) cli.Actions {
 		},
 		Plan:      runPlan,
 		Check:     runCheck,
+		Verify:    runVerify,
 		ListHooks: runListHooks,
 		RunHooks: func(ctx context.Context, o cli.RunHooksOptions) (int, error) {
 			return runHooksByName(ctx, second, o)

@@ -68,7 +68,7 @@ func newApp(p Process, actions Actions) *app {
 	a := &app{Process: p, actions: actions}
 	a.root = newRoot(a)
 	a.root.AddCommand(newCheck(a), newPlan(a), newRollback(a), newHistory(a), newStatus(a), newHooks(a),
-		newKeygen(a), newSign(a), newVersion(a), newCompletion(a), newMan(a), newHelp(a))
+		newKeygen(a), newSign(a), newVerify(a), newVersion(a), newCompletion(a), newMan(a), newHelp(a))
 	return a
 }
 

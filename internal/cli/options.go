@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"stretcher/internal/journal/history"
+	"stretcher/internal/trust"
 )
 
 // Actions are what commands do that need more than this package knows. Each
@@ -23,6 +24,8 @@ type Actions struct {
 	Plan func(context.Context, ManifestOptions) (changes bool, err error)
 	// Check prints what a deployment would run, or what the host says of it.
 	Check func(context.Context, ManifestOptions) error
+	// Verify tells who vouches for a manifest.
+	Verify func(context.Context, VerifyOptions) ([]trust.Signer, error)
 	// ListHooks prints which hooks there are.
 	ListHooks func(context.Context, ListHooksOptions) error
 	// RunHooks runs hooks by their name, and returns the exit status of the
@@ -89,6 +92,14 @@ type ManifestOptions struct {
 	JSON    bool
 	Explain bool // tell, rule by rule, what the host says
 	Several bool // more than one is looked at: each is told by its name
+}
+
+// VerifyOptions are those of stretcher verify.
+type VerifyOptions struct {
+	Settings
+	URL       string
+	Keys      string // the directory of the trusted keys; "" = the host policy says which
+	Threshold int    // how many of them must vouch; 0 = as the host policy says, 1 with Keys
 }
 
 // ListHooksOptions are those of stretcher hooks list.

@@ -52,18 +52,38 @@ type Loaded struct {
 // Load fetches, fills in, parses and checks the manifest at url, if the host
 // policy lets it, and, where keys must vouch for it, they do.
 func (l *Loader) Load(ctx context.Context, url string) (*Loaded, error) {
-	if err := l.Policy.Manifest(url); err != nil {
-		return nil, err
-	}
-	raw, err := l.Fetch(ctx, url, l.limit(), l.allow(url, url))
-	if err != nil {
-		return nil, err
-	}
-	signature, err := l.signatureOf(ctx, url)
+	raw, signature, err := l.fetch(ctx, url)
 	if err != nil {
 		return nil, err
 	}
 	return l.accept(raw, signature, url)
+}
+
+// Signers tells who vouches for the manifest at url, as Load would ask it.
+// Nothing is read of the manifest.
+func (l *Loader) Signers(ctx context.Context, url string) ([]trust.Signer, error) {
+	raw, signature, err := l.fetch(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	signers, err := l.Keys.Verify(raw, signature, l.Threshold)
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", redact.URL(url), err)
+	}
+	return signers, nil
+}
+
+// fetch fetches a manifest, and the signature document of it where there must be
+// one.
+func (l *Loader) fetch(ctx context.Context, url string) (raw, signature []byte, err error) {
+	if err := l.Policy.Manifest(url); err != nil {
+		return nil, nil, err
+	}
+	if raw, err = l.Fetch(ctx, url, l.limit(), l.allow(url, url)); err != nil {
+		return nil, nil, err
+	}
+	signature, err = l.signatureOf(ctx, url)
+	return raw, signature, err
 }
 
 // signatureOf fetches the signature document of the manifest at url, where there

@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"stretcher/internal/text/failure"
+	"stretcher/internal/text/printable"
+	"stretcher/internal/trust"
+)
+
+// verifyOptions are those of stretcher verify.
+type verifyOptions struct {
+	*app
+	verify VerifyOptions
+	json   bool
+}
+
+func newVerify(a *app) *cobra.Command {
+	o := &verifyOptions{app: a}
+	c := newCommand(&cobra.Command{
+		Use:   "verify URL|FILE",
+		Short: "tell which trusted keys have signed a manifest",
+		Long: `Fetches a manifest and its signatures, as a deployment does, and tells which
+trusted keys have signed it. Nothing is deployed, and the manifest is not read:
+stretcher check does.`,
+		Example: `stretcher verify --keys keys s3://deploys/app.yml
+stretcher verify --keys keys --threshold 2 app.yml`,
+		RunE: a.runs(o.run),
+	})
+	f := c.Flags()
+	f.Var(&textValue{&o.verify.Keys, "DIR"}, "keys", "trusted keys, *.pub (default: those of the host policy)")
+	f.Var((*countValue)(&o.verify.Threshold), "threshold",
+		"how many keys must have signed (default: as the host policy says, 1 with --keys)")
+	asDirectory(f, "keys")
+	declareJSON(f, &o.json)
+	o.verify.Fetch.declare(f)
+	return c
+}
+
+func (o *verifyOptions) run(ctx context.Context, args []string) (_ int, err error) {
+	switch {
+	case len(args) != 1:
+		return ExitUsage, failure.Usage("verify expects one URL or file, got %d arguments", len(args))
+	case o.verify.Threshold == 0 && o.line.command.Flags().Changed("threshold"):
+		return ExitUsage, failure.Usage("--threshold 0 asks for no signature")
+	case o.verify.Keys == "" && o.line.has("keys"): // as of "$(something that printed nothing)"
+		return ExitUsage, failure.Usage("--keys expects a directory")
+	}
+	o.verify.Settings = o.settings(o.verify.Settings)
+	if o.verify.URL, err = fileURL(args[0]); err != nil {
+		return Status(err), err
+	}
+	signers, err := o.actions.Verify(ctx, o.verify)
+	if err == nil {
+		err = o.print(signers)
+	}
+	return Status(err), err
+}
+
+// signerJSON is a signer for programs.
+type signerJSON struct {
+	File    string `json:"file"`
+	Key     string `json:"key"`
+	Comment string `json:"comment"`
+}
+
+// print tells who vouches.
+func (o *verifyOptions) print(signers []trust.Signer) (err error) {
+	for _, s := range signers {
+		if o.json {
+			err = printable.EncodeJSON(o.Stdout, signerJSON{s.File, s.ID, s.TrustedComment})
+		} else {
+			_, err = fmt.Fprintf(o.Stdout, "signed by %q, which says %q\n", s.File, s.TrustedComment)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
