@@ -89,6 +89,7 @@ func (d looker) examine(ctx context.Context, load *manifest.Loader, url string) 
 	if s, err = d.loadBy(ctx, load, url); err != nil {
 		err = fmt.Errorf("manifest: %w", err)
 	}
+	d.ofKeys(s, err)
 	if err = cmp.Or(stranger, err); s.Loaded == nil || err != nil && !d.report.Wanted() {
 		return s, nil, err
 	}
@@ -111,6 +112,34 @@ func (d looker) judgeDest(s Spec) error {
 		return nil
 	}
 	return d.ofDest(s, err)
+}
+
+// ofKeys tells the report which keys vouch for a manifest, and whether these are
+// enough.
+func (t *tools) ofKeys(s Spec, err error) {
+	dir, threshold, signed := t.policy.Signed()
+	if !signed {
+		return
+	}
+	rule := "trust.threshold"
+	if t.policy.Places(rule) == "" {
+		rule = "trust.keys"
+	}
+	enough := question{rule: rule, place: t.policy.Places(rule), subject: "signatures"}
+	if s.Loaded == nil {
+		if errors.As(err, new(*manifest.Unvouched)) || isRefusal(err) && errors.As(err, new(notYet)) {
+			t.report.Add(enough.ruling(err))
+		}
+		return
+	}
+	for _, signer := range s.Signers {
+		vouches := question{rule: "trust.keys", place: t.policy.Places("trust.keys"), subject: signer.File,
+			why: fmt.Sprintf("it vouches for the manifest: %q", signer.TrustedComment)}
+		t.report.Add(vouches.ruling(nil))
+	}
+	enough.why = fmt.Sprintf("%d of the keys in %q vouch for the manifest, of at least %d", len(s.Signers),
+		cmp.Or(t.settings.Keys, dir), threshold)
+	t.report.Add(enough.ruling(nil))
 }
 
 // ofDest tells the report why a dest is refused; what the policy says it has
@@ -137,7 +166,10 @@ func (t *tools) explain(o cli.ManifestOptions, err error) {
 			t.report.Add(q.ruling(q.ask()))
 		}
 	}
-	if err != nil {
+	if dir, _, signed := t.policy.Signed(); err != nil && signed && t.keys == nil {
+		unread := question{rule: "trust.keys", place: t.policy.Places("trust.keys"), subject: cmp.Or(o.Keys, dir)}
+		t.report.Add(unread.ruling(err))
+	} else if err != nil {
 		t.report.Policy = strconv.Quote(o.Config)
 		t.report.Judge("config", o.Config, "", err)
 	}

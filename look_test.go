@@ -40,7 +40,7 @@ type fleet struct{ dir string }
 func newFleet(t *testing.T) fleet {
 	t.Helper()
 	f := fleet{t.TempDir()}
-	for _, dir := range []string{"srv", "elsewhere", "home", "hooks"} {
+	for _, dir := range []string{"srv", "elsewhere", "home", "hooks", "keys", "strange"} {
 		if err := os.Mkdir(filepath.Join(f.dir, dir), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -50,6 +50,14 @@ func newFleet(t *testing.T) fleet {
 	}
 	for _, name := range []string{"app.tar", "other.tar"} {
 		if err := os.WriteFile(filepath.Join(f.dir, name), packed(t), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, key := range []string{"keys/a", "strange/b"} {
+		if status, _, stderr := call(t, "keygen", "--no-password", filepath.Join(f.dir, key)); status != 0 {
+			t.Fatal(stderr)
+		}
+		if err := os.Rename(filepath.Join(f.dir, key+".key"), filepath.Join(f.dir, filepath.Base(key)+".key")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -96,6 +104,18 @@ func (f fleet) write(t *testing.T, name, text string) string {
 	return path
 }
 
+// sign signs a manifest that says of itself that it is signed.
+func (f fleet) sign(t *testing.T, manifest string) {
+	t.Helper()
+	_ = os.Remove(manifest + ".minisig")
+	if !strings.HasSuffix(readFile(t, manifest), "# signed") {
+		return
+	}
+	if status, _, stderr := call(t, "sign", "--key", filepath.Join(f.dir, "a.key"), manifest); status != 0 {
+		t.Fatal(stderr)
+	}
+}
+
 // judgedPolicies are policies by what they are about.
 func judgedPolicies() map[string]string {
 	return map[string]string{
@@ -122,6 +142,12 @@ func judgedPolicies() map[string]string {
 		"a variable":        `env: [COLOUR]`,
 		"other users":       `allow: {users: [nobody]}`,
 		"what is not known": `alow: {}`,
+		"signed":            `trust: {keys: DIR/keys}`,
+		"signed by two":     `trust: {keys: DIR/keys, threshold: 2}`,
+		"strange keys":      `trust: {keys: DIR/strange}`,
+		"no keys":           `trust: {keys: DIR/hooks}`,
+		"run as":            `run_as: nobody`,
+		"run as nobody":     `run_as: nobody-at-all`,
 	}
 }
 
@@ -129,6 +155,7 @@ func judgedPolicies() map[string]string {
 func judgedManifests() map[string]string {
 	const (
 		native = "checksum: sha256:SUM\nsync_strategy: native\n"
+		dated  = "expires: 2200-01-01T00:00:00Z\n"
 		src    = "src: file://DIR/app.tar\n" + native
 		wrong  = "src: file://DIR/app.tar\nchecksum: md5:00000000000000000000000000000000\nsync_strategy: native\n"
 	)
@@ -156,6 +183,7 @@ func TestCheckAsDeploy(t *testing.T) {
 		config := f.write(t, "policy.yml", judgedPolicies()[host])
 		for _, name := range slices.Sorted(maps.Keys(judgedManifests())) {
 			m := f.write(t, "app.yml", judgedManifests()[name])
+			f.sign(t, m)
 			report := explained(t, "check", config, m)
 			planned := explained(t, "plan", config, m)
 			status, _, stderr := call(t, "--config", config, "file://"+m)

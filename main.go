@@ -246,7 +246,7 @@ func (t *tools) askHost(stateError error, m memory) error {
 	}
 	t.policy = host
 	if dir, _, signed := host.Signed(); signed {
-		if t.keys, err = trust.LoadKeys(dir); err != nil {
+		if t.keys, err = trust.LoadKeys(cmp.Or(t.settings.Keys, dir)); err != nil {
 			return err
 		}
 	}

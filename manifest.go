@@ -180,15 +180,34 @@ func (p provider) loadBy(ctx context.Context, load *manifest.Loader, url string)
 func (p provider) isFresh(s Spec) (list []question) {
 	if !s.Expires.IsZero() {
 		list = append(list, question{
-			rule: "expires", subject: s.Expires.String(), ask: func() error { return s.CheckExpiry(p.now) },
+			rule: "expires", subject: s.Expires.String(), why: "it is " + p.now.UTC().Format(time.RFC3339) + " here",
+			ask: func() error { return s.CheckExpiry(p.now) },
 		})
 	}
 	if s.Serial > 0 {
 		list = append(list, question{
-			rule: "serial", subject: s.Serial.String(), ask: func() error { return p.compareSerial(s) },
+			rule: "serial", subject: s.Serial.String(), why: p.tellFloor(s),
+			ask: func() error { return p.compareSerial(s) },
 		})
 	}
 	return list
+}
+
+// tellFloor says what a report is to be told that a serial is compared with; ""
+// where that is not known. A host has its own floors: on a machine that makes
+// manifests there are none.
+func (p provider) tellFloor(s Spec) string {
+	if !p.report.Wanted() || p.settings.StateError != nil {
+		return ""
+	}
+	switch floor, err := p.serials().Floor(s.Name, p.trusted()); {
+	case err != nil:
+		return ""
+	case floor == 0:
+		return fmt.Sprintf("there is none of %q in %q to compare it with: a host has its own", s.Name, p.settings.StateDir)
+	default:
+		return fmt.Sprintf("the highest of %q in %q is %d", s.Name, p.settings.StateDir, floor)
+	}
 }
 
 // compareSerial refuses what is older than what the host has had. It raises

@@ -91,14 +91,17 @@ func worse(a, b int) int {
 // judging says by which policy a manifest is judged, and that it is told how.
 type judging struct {
 	policy  string // instead of the host's; "" = the host's
+	keys    string // directory of keys instead of the policy's; "" = the policy's
 	explain bool
 }
 
 // declare declares the flags of commands that explain.
 func (j *judging) declare(f *pflag.FlagSet) {
 	f.Var(&textValue{&j.policy, "FILE"}, "policy", "print, rule by rule, what a host with this policy says")
+	f.Var(&textValue{&j.keys, "DIR"}, "keys", "with --policy: a copy of the keys that its trust.keys names")
 	f.BoolVar(&j.explain, "explain", false, "print, rule by rule, what this host says")
 	asFile(f, "policy")
+	asDirectory(f, "keys")
 }
 
 // apply tells a command of the policy. It counts as that of --config does.
@@ -109,9 +112,12 @@ func (j *judging) apply(a *app, o *ManifestOptions) error {
 	if j.policy != "" && a.line.has("policy") && a.line.has("config") {
 		return failure.Usage("--policy and --config both name the host policy")
 	}
+	if j.keys != "" && j.policy == "" && a.line.has("keys") {
+		return failure.Usage("--keys needs --policy: this host has keys of its own")
+	}
 	o.Explain = j.explain || j.policy != ""
 	if j.policy != "" {
-		a.host.Config, a.host.ConfigGiven = j.policy, true
+		a.host.Config, a.host.ConfigGiven, a.host.Keys = j.policy, true, j.keys
 	}
 	return nil
 }

@@ -115,7 +115,7 @@ func (l *Loader) accept(raw, signature []byte, url string) (*Loaded, error) {
 	if l.Keys != nil {
 		signers, err := l.Keys.Verify(raw, signature, l.Threshold)
 		if err != nil {
-			return nil, fmt.Errorf("%q: %w", loaded.URL, err)
+			return nil, &Unvouched{fmt.Errorf("%q: %w", loaded.URL, err)}
 		}
 		loaded.Signature, loaded.Signers = signature, signers
 	} else {
@@ -126,6 +126,12 @@ func (l *Loader) accept(raw, signature []byte, url string) (*Loaded, error) {
 	}
 	return loaded, nil
 }
+
+// Unvouched is the error of bytes that too few trusted keys vouch for.
+type Unvouched struct{ error }
+
+// Unwrap gives the cause.
+func (u *Unvouched) Unwrap() error { return u.error }
 
 // limit is the largest manifest that is accepted.
 func (l *Loader) limit() int64 {
