@@ -263,6 +263,9 @@ func whole(err error, dir *disk.Dir) error {
 // write replaces the file of a record. It is only complete there, and on disk.
 func (r *record) write(dir *disk.Dir) (err error) {
 	text, err := json.Marshal(r)
+	if err == nil && len(text) >= maxFile {
+		err = fmt.Errorf("a record of %d bytes: %d can be read", len(text), maxFile)
+	}
 	if err != nil {
 		return err
 	}

@@ -197,6 +197,7 @@ func TestOdd(t *testing.T) {
 		trusted Trusted
 	}{
 		{Claim{"\xff", 9, nil}, nil}, // no record can hold that name
+		{Claim{strings.Repeat("x", maxFile), 9, nil}, nil},
 		{Claim{"app", 0, nil}, nil},
 		{Claim{"app", -1, nil}, nil},
 		{Claim{"app", 9, nil}, only()},
@@ -204,7 +205,10 @@ func TestOdd(t *testing.T) {
 	} {
 		s := newStore(t)
 		if _, err := s.Raise(t.Context(), tc.claim, tc.trusted); err == nil {
-			t.Errorf("%v was taken", tc.claim)
+			t.Errorf("%.80v was taken", tc.claim)
+		}
+		if _, err := os.Lstat(s.Path(tc.claim.Name)); err == nil {
+			t.Errorf("%.80v has left a record", tc.claim)
 		}
 	}
 }
