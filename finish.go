@@ -372,6 +372,16 @@ func (t *tools) newRow(id string, e *event.Event) history.Run {
 	}
 }
 
+// caller is userName as far as the caller can't say it himself.
+func caller() string {
+	return userName(os.Getuid(), func(name string) string {
+		if name == "SUDO_USER" {
+			return os.Getenv(name)
+		}
+		return ""
+	})
+}
+
 // userName is who started the program: where sudo has made somebody root, the
 // one before it. All others could say that of themselves. Services have no USER,
 // and who has one may have somebody else's: the user database goes first, where

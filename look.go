@@ -82,7 +82,7 @@ func (d looker) check(ctx context.Context, url string, warn func(text string)) (
 // examine asks all that is asked of a manifest before dest is opened. Who wants
 // all rulings gets those behind a refusal as well.
 func (d looker) examine(ctx context.Context, load *manifest.Loader, url string) (s Spec, set *all.Set, err error) {
-	stranger := d.policy.User(userName(os.Getuid(), os.Getenv))
+	stranger := d.policy.User(caller())
 	if stranger != nil && !d.report.Wanted() {
 		return s, nil, stranger
 	}

@@ -251,7 +251,7 @@ func (t *tools) askHost(stateError error, m memory) error {
 		}
 	}
 	if m != unnoted { // who only looks deploys nothing
-		if err := host.User(userName(os.Getuid(), os.Getenv)); err != nil {
+		if err := host.User(caller()); err != nil {
 			return err
 		}
 	}

@@ -35,7 +35,7 @@ func placeAt(raw string) (at place, why string) {
 	}
 	host, err := hostOf(u)
 	if err != nil {
-		return place{}, "a host that has several names"
+		return place{}, err.Error()
 	}
 	if why := ambiguous(u); why != "" {
 		return place{}, why
@@ -71,14 +71,14 @@ func hostOf(u *url.URL) (string, error) {
 		if host[i] >= utf8.RuneSelf { // the client asks for what this makes of it
 			ascii, err := idna.Lookup.ToASCII(host)
 			if err != nil {
-				return "", err
+				return "", errors.New("a host that no client asks for")
 			}
 			host = ascii
 			break
 		}
 	}
 	if host = strings.ToLower(host); host == "" {
-		return "", errors.New("no host")
+		return "", errors.New("a URL without a host")
 	}
 	if port == "" && !strings.Contains(host, ":") {
 		return host, nil
@@ -152,7 +152,7 @@ func checkPrefix(entry string) error {
 	case why != "":
 		return bad("is never allowed: " + why)
 	case u.Host == "" && u.Scheme != "file":
-		return bad("has no host")
+		return bad("is never allowed: a URL without a host")
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return bad("has more than scheme, host and path: the rest does not count")
 	case strings.Contains(u.Host, "*"):

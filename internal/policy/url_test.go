@@ -235,9 +235,9 @@ allow: {sources: ["https://h/apps", "s3://b/web/", "gs://b/", "file:///srv/d", "
 // seems to, is an error.
 func TestBadPrefixes(t *testing.T) {
 	for entry, want := range map[string]string{
-		"https://":              "has several names",
-		"https:///apps":         "has several names",
-		"s3://":                 "has no host",
+		"https://":              "is never allowed: a URL without a host",
+		"https:///apps":         "is never allowed: a URL without a host",
+		"s3://":                 "is never allowed: a URL without a host",
 		"s3:deploys":            "is not the beginning of a URL",
 		"https://*.example/":    "has a * in its host",
 		"https://h/a/../b":      "is never allowed: a path with dot segments",

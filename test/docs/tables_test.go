@@ -164,6 +164,25 @@ func TestPolicyKeysAreDocumented(t *testing.T) {
 	}
 }
 
+// TestPoliciesAreUnderstood: what the documents show for the host policy is one.
+func TestPoliciesAreUnderstood(t *testing.T) {
+	for _, name := range []string{"docs/policy.md", "docs/runas.md"} {
+		found := 0
+		for _, b := range blocks(readDoc(t, name)) {
+			if b.kind != "yaml" {
+				continue
+			}
+			found++
+			if _, err := policy.Parse(name, []byte(b.text)); err != nil {
+				t.Errorf("line %d: %v", b.line, err)
+			}
+		}
+		if found == 0 {
+			t.Errorf("%s shows no policy", name)
+		}
+	}
+}
+
 // nestedKeys are the keys of a type and, after a dot, of the types in it.
 func nestedKeys(typ reflect.Type) []string {
 	var all []string
