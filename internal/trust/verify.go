@@ -71,12 +71,19 @@ func (k *Keys) Verify(message, signatures []byte, threshold int) ([]Signer, erro
 	return signers, nil
 }
 
-// tooFew is the error of a message that too few keys vouch for.
+// maxTold bounds the signatures that an error tells of.
+const maxTold = 4
+
+// tooFew is the error of a message that too few keys vouch for; others says why
+// signatures do not count.
 func (k *Keys) tooFew(have, threshold int, others []string) error {
-	why := strings.Join(others, ", ")
-	if n := k.distinct(); n < threshold {
-		why = strings.TrimPrefix(fmt.Sprintf("%s, there are only %d in %q", why, n, k.dir), ", ")
+	if n := len(others) - maxTold; n > 0 {
+		others = append(others[:maxTold:maxTold], fmt.Sprintf("%d more do not count", n))
 	}
+	if n := k.distinct(); n < threshold {
+		others = append(others, fmt.Sprintf("%q has only %d", k.dir, n))
+	}
+	why := strings.Join(others, ", ")
 	if why != "" {
 		why = ": " + why
 	}
