@@ -122,11 +122,14 @@ func readKey(path string) (minisign.PublicKey, error) {
 	return parseKey(data)
 }
 
-// parseKey reads a file as minisign writes it: a comment and a key. A file with
-// more, or with a key that is written in another way than minisign's, might be
-// taken for another one by somebody else.
+// parseKey reads a file as minisign writes it: a comment and a key; blank lines
+// may follow. A file with more, or with a key that is written in another way than
+// minisign's, might be taken for another one by somebody else.
 func parseKey(data []byte) (minisign.PublicKey, error) {
 	list := lines(data)
+	for len(list) > 1 && list[len(list)-1] == "" {
+		list = list[:len(list)-1]
+	}
 	if len(list) == 2 && strings.HasPrefix(list[0], untrusted) {
 		list = list[1:]
 	}

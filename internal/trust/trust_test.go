@@ -80,7 +80,7 @@ func load(t *testing.T, files map[string]string) *Keys {
 func TestLoadKeys(t *testing.T) {
 	a, b := newPair(t), newPair(t)
 	k := load(t, map[string]string{
-		"a.pub": a.text(), "again.pub": strings.ReplaceAll(a.text(), "\n", "\r\n"), "b.pub": b.public.String(),
+		"a.pub": a.text(), "again.pub": strings.ReplaceAll(a.text(), "\n", "\r\n"), "b.pub": b.public.String() + "\n\r\n\n",
 		"README": "no key", "b.pub~": "no key", ".c.pub": "no key", "c.key": "no key",
 	})
 	if len(k.list) != 3 || k.distinct() != 2 {
@@ -107,7 +107,7 @@ func TestKeysThatAreRefused(t *testing.T) {
 		"two keys":        {a.text() + b.text(), "not one public key"},
 		"two without":     {a.public.String() + "\n" + b.public.String() + "\n", "not one public key"},
 		"rest":            {a.text() + "x", "not one public key"},
-		"blank line":      {a.text() + "\n", "not one public key"},
+		"blank lines":     {a.text() + "\n\n" + b.text(), "not one public key"},
 		"a comment alone": {untrusted + "x\n", "no public key"},
 		"broken line":     {key[:8] + "\n" + key[8:] + "\n", "not one public key"},
 		"cut":             {key[:len(key)-4], "no public key"},
