@@ -94,7 +94,11 @@ func (d looker) examine(ctx context.Context, load *manifest.Loader, url string) 
 		return s, nil, err
 	}
 	set, refused := d.allowed(s)
-	return s, set, cmp.Or(err, refused)
+	err = cmp.Or(err, refused)
+	if err == nil || d.report.Wanted() {
+		err = cmp.Or(err, d.refusedHook(ctx, s, set))
+	}
+	return s, set, err
 }
 
 // judgeDest opens dest as a deployment does, and tells whether that would be
@@ -112,6 +116,28 @@ func (d looker) judgeDest(s Spec) error {
 		return nil
 	}
 	return d.ofDest(s, err)
+}
+
+// refusedHook is the error of the first hook that a deployment comes to and is
+// not let run, as far as what it runs is here already.
+func (d looker) refusedHook(ctx context.Context, s Spec, set *all.Set) error {
+	for _, n := range hooks.Points() {
+		if n.Point == hooks.AuthFail || n.Point == hooks.Finish || s.never(n.Point) != "" {
+			continue // it fails nothing there
+		}
+		list, _, _ := set.At(n.Point, d.told(run{spec: s}, n.Point))
+		for _, h := range list {
+			err := h.Problem
+			if err == nil && h.Judge != nil {
+				err = h.Judge(ctx)
+			}
+			if h.Required && h.Condition.Met(false) && isRefusal(err) {
+				d.report.Judge("hook", h.Source, "", err)
+				return fmt.Errorf("%s: %s hook %q: %w", n.Point, h.Dialect, h.Name, err)
+			}
+		}
+	}
+	return nil
 }
 
 // ofKeys tells the report which keys vouch for a manifest, and whether these are

@@ -53,6 +53,9 @@ func newFleet(t *testing.T) fleet {
 			t.Fatal(err)
 		}
 	}
+	if err := os.Chmod(f.write(t, "tool", "#!/bin/sh\n"), 0o777); err != nil {
+		t.Fatal(err)
+	}
 	for _, key := range []string{"keys/a", "strange/b"} {
 		if status, _, stderr := call(t, "keygen", "--no-password", filepath.Join(f.dir, key)); status != 0 {
 			t.Fatal(stderr)
@@ -169,6 +172,7 @@ func judgedManifests() map[string]string {
 		"holds the state":   src + "dest: DIR",
 		"commands":          src + "dest: DIR/srv/commands\ncommands: {post: [\"true\"], failure: [\"true\"]}",
 		"hooks":             src + "dest: DIR/srv/hooks\nhooks: {post_promote: [{run: \"true\"}]}",
+		"anybody's program": "name: x\nhooks: {pre_pack: [{path: tool}]}",
 		"a template":        "name: '{{ must_env \"COLOUR\" }}'\n" + src + "dest: DIR/srv/template",
 		"a wrong sum":       wrong + "dest: DIR/srv/sum",
 	}

@@ -115,6 +115,9 @@ func (j *judging) apply(a *app, o *ManifestOptions) error {
 	if j.keys != "" && j.policy == "" && a.line.has("keys") {
 		return failure.Usage("--keys needs --policy: this host has keys of its own")
 	}
+	if a.line.has("config") && !a.line.has("policy") {
+		j.policy = "" // of the environment: the flag wins
+	}
 	o.Explain = j.explain || j.policy != ""
 	if j.policy != "" {
 		a.host.Config, a.host.ConfigGiven, a.host.Keys = j.policy, true, j.keys

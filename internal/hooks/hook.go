@@ -73,6 +73,10 @@ type Hook struct {
 	// Problem is why the hook can't run. It is recorded in place of a run and
 	// is a failure only when the hook is Required.
 	Problem error
+
+	// Judge tells whether the hook would be refused, as far as what it runs is
+	// there already; nil = there is nothing to judge.
+	Judge func(ctx context.Context) error
 }
 
 // Process is the one process that a hook is.

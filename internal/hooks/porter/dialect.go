@@ -170,7 +170,7 @@ func (d *Dialect) fill(h *hooks.Hook, e *Entry, s scope) {
 		h.Problem = fmt.Errorf("%q is a file of the archive, and that is not unpacked at this point: use repo or run",
 			e.What())
 	case e.Container():
-		h.Detached = true
+		h.Detached, h.Judge = true, s.origin().judging(e)
 		h.Run = func(ctx context.Context, st hooks.Streams) (process.Result, error) {
 			return d.contain(ctx, st, hook, e, s, env)
 		}
@@ -178,6 +178,7 @@ func (d *Dialect) fill(h *hooks.Hook, e *Entry, s scope) {
 		h.Path, h.Args, h.Env, h.Dir, h.User = "sh", []string{"-c", e.Run}, env, s.Tree, d.User
 	default:
 		// Not resolved before it runs: an earlier hook may make it.
+		h.Judge = s.origin().judging(e)
 		h.Run = func(ctx context.Context, st hooks.Streams) (process.Result, error) {
 			return d.program(ctx, st, e.Path, s, env)
 		}

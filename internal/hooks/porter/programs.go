@@ -104,6 +104,25 @@ func (o origin) file(name string) (string, fs.FileMode, error) {
 	return path, mode, err
 }
 
+// judging returns what judges the files that an entry names, where somebody
+// else may have had a hand in them; nil = nobody has.
+func (o origin) judging(e *Entry) func(context.Context) error {
+	if _, name := e.local(); !o.judge || o.dir == "" || name == "" {
+		return nil
+	}
+	return func(ctx context.Context) error {
+		if !e.Container() {
+			_, _, err := o.file(e.Path)
+			return err
+		}
+		_, _, err := o.file(e.dockerfile())
+		if err == nil {
+			_, err = o.context(ctx, e.dockerfile())
+		}
+		return err
+	}
+}
+
 // context is the directory of a dockerfile as it is named: a dockerfile may be
 // a link to a shared one, and still belongs to the hook beside it. What an
 // image is built from runs as well, so that all of it is judged.
