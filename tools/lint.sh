@@ -56,7 +56,7 @@ quietly() { "$@" >/dev/null; }
 vulnerabilities() {
     local what='govulncheck' out code=0 db=()
     [ -z "${GOVULNDB:-}" ] || db=(-db "$GOVULNDB")
-    if ! CI='' sh tools/setup.sh govulncheck >/dev/null 2>&1; then
+    if ! CI=true sh tools/setup.sh govulncheck >/dev/null 2>&1; then
         unchecked "$what" "it can't be built"
     elif ! .tools/govulncheck "${db[@]}" -version 2>/dev/null | grep '^DB updated' >/dev/null; then
         unchecked "$what" "its database can't be reached"

@@ -2,6 +2,7 @@ package trust
 
 import (
 	"errors"
+	"net/url"
 	"testing"
 
 	"aead.dev/minisign"
@@ -75,6 +76,32 @@ func FuzzSecret(f *testing.F) {
 		again, err := ParseSecret(text, nil)
 		if err != nil || again.ID() != read.ID() {
 			t.Errorf("%q: %v", text, err)
+		}
+	})
+}
+
+// FuzzSignatureURL: a signature is asked of where the manifest is asked of, and
+// is the signature of that manifest alone.
+func FuzzSignatureURL(f *testing.F) {
+	for _, seed := range []string{
+		"s3://b/app.yml", "https://u:p@h:1/a%2Fb.yml?x=/#?", "https://h?/a", "https://h#/a", "//h/a",
+		"file:///a?b", "https:a/b",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, manifest string) {
+		at, err := SignatureURL(manifest)
+		if err != nil {
+			return
+		}
+		of, bad := url.Parse(manifest)
+		u, worse := url.Parse(at)
+		if err := errors.Join(bad, worse); err != nil {
+			t.Fatal(err)
+		}
+		if u.Scheme != of.Scheme || u.Host != of.Host || u.User.String() != of.User.String() ||
+			u.Path != of.Path+suffix || u.RawQuery != of.RawQuery || ManifestURL(at) != manifest {
+			t.Errorf("%q: %q", manifest, at)
 		}
 	})
 }
