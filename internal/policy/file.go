@@ -25,7 +25,7 @@ type File struct {
 	RequireState bool      `yaml:"require_state"`
 	Commands     Verdict   `yaml:"commands"` // of the manifest, its hooks included
 	Rollback     Verdict   `yaml:"rollback"`
-	RunAs        string    `yaml:"run_as"` // whom the manifest's commands and hooks run as; "" = the caller
+	RunAs        Text      `yaml:"run_as"` // whom the manifest's commands and hooks run as; "" = the caller
 	Env          *[]string `yaml:"env"`    // what templates may read; nil = all
 }
 
@@ -42,7 +42,7 @@ type Allow struct {
 
 // Trust says who must vouch for a manifest.
 type Trust struct {
-	Keys      string `yaml:"keys"`      // directory of public keys; "" = nobody must
+	Keys      Text   `yaml:"keys"`      // directory of public keys; "" = nobody must
 	Threshold *int64 `yaml:"threshold"` // how many of them must; nil = 1
 }
 
@@ -51,6 +51,18 @@ func (t Trust) threshold() int {
 		return 1
 	}
 	return int(*t.Threshold)
+}
+
+// Text is text that is not empty where it is written.
+type Text string
+
+// UnmarshalText accepts what says something.
+func (t *Text) UnmarshalText(b []byte) error {
+	if len(strings.TrimSpace(string(b))) == 0 {
+		return errors.New("is empty")
+	}
+	*t = Text(b)
+	return nil
 }
 
 // Verdict allows a thing or denies it; "" allows.
@@ -122,11 +134,6 @@ func parse(name string, data []byte) (layer, error) {
 	for _, key := range doc.Empty() {
 		return l, fmt.Errorf("line %d: %s: is empty: take it away, or say what it is", l.line(key), key)
 	}
-	for key, value := range map[string]string{"run_as": l.RunAs, "trust.keys": l.Trust.Keys} {
-		if n := l.lines(key); n > 0 && value == "" {
-			return l, fmt.Errorf("line %d: %s: is empty", n, key)
-		}
-	}
 	return l, l.check()
 }
 
@@ -171,7 +178,7 @@ func (f *File) checkTrust() error {
 	if n := f.Trust.Threshold; n != nil && (*n < 1 || *n > maxThreshold) {
 		return fmt.Errorf("trust.threshold: %d is not a number from 1 to %d", *n, maxThreshold)
 	}
-	if name := f.Trust.Keys; name != "" {
+	if name := string(f.Trust.Keys); name != "" {
 		if err := absolute(name); err != nil {
 			return fmt.Errorf("trust.keys: %w", err)
 		}

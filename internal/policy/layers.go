@@ -168,7 +168,7 @@ func (p *Policy) add(name string, data []byte) error {
 	p.History.Log = cmp.Or(p.History.Log, l.History.Log)
 	p.Cache.Archives = cmp.Or(p.Cache.Archives, l.Cache.Archives)
 	p.Cache.Size = cmp.Or(p.Cache.Size, l.Cache.Size)
-	p.runAs = cmp.Or(p.runAs, l.RunAs)
+	p.runAs = cmp.Or(p.runAs, string(l.RunAs))
 	p.trust.Keys = cmp.Or(p.trust.Keys, l.Trust.Keys)
 	if n := l.Trust.Threshold; n != nil && (p.trust.Threshold == nil || *n > *p.trust.Threshold) {
 		p.trust.Threshold = n
@@ -194,7 +194,7 @@ func (p *Policy) limits(l Limits) Limits {
 // whole judges what only all layers together can be wrong in.
 func (p *Policy) whole(name string) (*Policy, error) {
 	for _, l := range p.layers {
-		if l.lines("trust") > 0 && p.trust.Keys == "" {
+		if (l.lines("trust") > 0 || l.Trust.Threshold != nil) && p.trust.Keys == "" {
 			return nil, doubt(name, fmt.Errorf("trust, %s: no trust.keys says which keys count", l.place("trust")), false)
 		}
 	}
@@ -226,8 +226,8 @@ func settings() []setting {
 		return fmt.Sprint(n)
 	}
 	return []setting{
-		{"trust.keys", func(f File) string { return f.Trust.Keys }},
-		{"run_as", func(f File) string { return f.RunAs }},
+		{"trust.keys", func(f File) string { return string(f.Trust.Keys) }},
+		{"run_as", func(f File) string { return string(f.RunAs) }},
 		{"history.keep", func(f File) string { return number(int64(f.History.Keep)) }},
 		{"history.json", func(f File) string { return f.History.JSON }},
 		{"history.log", func(f File) string { return number(int64(f.History.Log)) }},

@@ -110,7 +110,7 @@ func (p *Policy) Signed() (dir string, threshold int, ok bool) {
 	if p.trust.Keys == "" {
 		return "", 0, false
 	}
-	return p.trust.Keys, p.trust.threshold(), true
+	return string(p.trust.Keys), p.trust.threshold(), true
 }
 
 // Places says where a key is written, in all files that have it; "" = in none.
