@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"runtime"
 	"strconv"
+	"time"
 )
 
 // User is whom a child runs as.
@@ -95,19 +96,58 @@ func (u *User) Environ() []string {
 // runApart is Run as the command's user, on a thread that nobody uses before or
 // after: what it has let go of, it can't get back.
 func runApart(ctx context.Context, c Command) (res Result, err error) {
-	ended := make(chan struct{})
+	thread, begun, ended := make(chan int, 1), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
 		runtime.LockOSThread() // it ends with the goroutine
+		thread <- threadID()
 		if err = c.User.drop(); err != nil {
 			res.Exit, err = -1, fmt.Errorf("become user %q: %w", c.User.Name, err)
+			close(begun)
 			return
 		}
 		cmd := c.asUser()
-		res, err = run(ctx, c, cmd, func() error { return c.User.owning(cmd.Start) })
+		res, err = run(ctx, c, cmd, func() error {
+			defer close(begun)
+			return c.User.owning(cmd.Start)
+		})
 	}()
+	late := c.free(ctx, <-thread, begun)
 	<-ended
+	if late && err != nil {
+		res.TimedOut, res.Limit = true, c.Timeout
+		err = verdict(ctx, res, context.Cause(ctx) != nil, err)
+	}
 	return res, err
+}
+
+// free waits until a child has begun to run its program. Before it does, it is
+// the user's already, who may stop it for ever, and its parent's thread with it.
+// One that has not begun when its time is over is killed; that is told.
+func (c Command) free(ctx context.Context, thread int, begun <-chan struct{}) (late bool) {
+	var timeout <-chan time.Time
+	if c.Timeout > 0 {
+		timer := time.NewTimer(c.Timeout)
+		defer timer.Stop()
+		timeout = timer.C
+	}
+	select {
+	case <-begun:
+		return false
+	case <-timeout:
+	case <-ctx.Done():
+	}
+	tick := time.NewTicker(groupPoll)
+	defer tick.Stop()
+	for {
+		select {
+		case <-begun:
+			return late
+		case <-tick.C:
+			late = true
+			killChildren(thread)
+		}
+	}
 }
 
 // asUser is the child as the command's user has it. It gets pipes, and never a

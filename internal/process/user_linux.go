@@ -2,16 +2,26 @@ package process
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// canDrop tells whether this system lets go of privileges for good.
-func canDrop() error { return nil }
+// canDrop tells whether a child can become another user with nothing to be had
+// from it. Until it runs its program it has the memory of its parent, which
+// nobody may look into unless the kernel has been told to let them.
+func canDrop() error {
+	const name = "/proc/sys/fs/suid_dumpable"
+	if value, err := os.ReadFile(name); err == nil && strings.TrimSpace(string(value)) == "1" {
+		return fmt.Errorf("%w: %s is 1: it could look into who runs this program", ErrUser, name)
+	}
+	return nil
+}
 
 // attributes are those of a child of the user's. It begins a session: it must
 // not type into its parent's terminal (TIOCSTI). A caller who is that user
@@ -73,4 +83,20 @@ func keepDescriptors() error {
 		}
 	}
 	return nil
+}
+
+func threadID() int { return unix.Gettid() }
+
+// killChildren kills what a thread has forked, the one that it waits for in
+// vfork too.
+func killChildren(thread int) {
+	list, err := os.ReadFile("/proc/self/task/" + strconv.Itoa(thread) + "/children")
+	if err != nil { // a kernel without CONFIG_PROC_CHILDREN
+		return
+	}
+	for _, word := range strings.Fields(string(list)) {
+		if pid, err := strconv.Atoi(word); err == nil && pid > 1 {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
 }

@@ -21,14 +21,18 @@ import (
 	"stretcher/internal/testparts"
 )
 
-// stranger is a user of no database.
+// stranger is a user of no database, and of no other run of these tests.
 func stranger(t *testing.T) *User {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		testparts.Missing(t, "only root becomes another user")
 	}
-	return &User{Name: "stranger", UID: 54321, GID: 54322, Groups: []uint32{54323, 54324}, Home: "/nowhere"}
+	uid := 1<<24 + uint32(os.Getpid())
+	return &User{Name: "stranger", UID: uid, GID: 54322, Groups: []uint32{54323, 54324}, Home: "/nowhere"}
 }
+
+// four is the user's number as a process's status has it.
+func (u *User) four() string { return fmt.Sprintf("%[1]d %[1]d %[1]d %[1]d", u.UID) }
 
 // asked runs a script as a user and returns what it printed.
 func asked(t *testing.T, u *User, script string, change func(*Command)) string {
@@ -61,7 +65,7 @@ func TestChildIsTheUser(t *testing.T) {
 	u := stranger(t)
 	got := asked(t, u, "cat /proc/self/status", nil)
 	for field, want := range map[string]string{
-		"Uid": "54321 54321 54321 54321", "Gid": "54322 54322 54322 54322", "Groups": "54323 54324", "NoNewPrivs": "1",
+		"Uid": u.four(), "Gid": "54322 54322 54322 54322", "Groups": "54323 54324", "NoNewPrivs": "1",
 		"CapPrm": "0000000000000000", "CapEff": "0000000000000000", "CapAmb": "0000000000000000",
 	} {
 		if is := status(t, got, field); is != want {
@@ -87,7 +91,7 @@ func TestParentStaysItself(t *testing.T) {
 			c := Command{Path: "cat", Args: []string{"/proc/self/status"}, Stdout: &out}
 			want := "0 0 0 0 0"
 			if i%2 == 0 {
-				c.User, want = u, "54321 54321 54321 54321 1"
+				c.User, want = u, u.four()+" 1"
 			}
 			_, err := Run(t.Context(), c)
 			is := status(t, out.String(), "Uid") + " " + status(t, out.String(), "NoNewPrivs")
@@ -180,7 +184,7 @@ func TestNobodyGainsByASetuidProgram(t *testing.T) {
 	if err := os.Chmod(name, 0o6755|os.ModeSetuid|os.ModeSetgid); err != nil {
 		t.Fatal(err)
 	}
-	if got := asked(t, u, name+" -u; "+name+" -g", nil); got != "54321\n54322\n" {
+	if got := asked(t, u, name+" -u; "+name+" -g", nil); got != fmt.Sprintf("%d\n54322\n", u.UID) {
 		t.Errorf("a setuid program makes it %q", got)
 	}
 }
@@ -284,6 +288,41 @@ func TestLookupUser(t *testing.T) {
 			t.Errorf("%+v: %v", tc, err)
 		}
 	}
+}
+
+// TestUserStopsItsChildren stops children between the moment at which they are the
+// user's and that at which they run their program, again and again.
+func TestUserStopsItsChildren(t *testing.T) {
+	u := stranger(t)
+	perl := testparts.Need(t, "perl")
+	ctx, stop := context.WithCancel(t.Context())
+	stopped, ready := make(chan error), make(chan struct{})
+	go func() {
+		_, err := Run(ctx, Command{Path: perl, Args: []string{"-e", `$| = 1; print "\n"; kill "STOP", -1 while 1`},
+			Grace: NoGrace, User: u, Stdout: &onLine{io.Discard, func() { close(ready) }}})
+		stopped <- err
+	}()
+	<-ready
+	for range 5 {
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			c := Command{Path: "true", User: u, Timeout: 100 * time.Millisecond, Grace: NoGrace}
+			if res, err := Run(ctx, c); err != nil && !res.TimedOut {
+				t.Errorf("%+v, %v", res, err)
+			}
+		}()
+		testparts.WaitFor(t, "the end of a child that was stopped", func() bool {
+			select {
+			case <-ended:
+				return true
+			default:
+				return false
+			}
+		})
+	}
+	stop()
+	<-stopped
 }
 
 func TestUserTimesOut(t *testing.T) {

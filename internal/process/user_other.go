@@ -7,7 +7,8 @@ import (
 	"syscall"
 )
 
-// canDrop tells whether this system lets go of privileges for good.
+// canDrop tells whether a child can become another user with nothing to be had
+// from it.
 func canDrop() error {
 	return fmt.Errorf("%w: this system can't keep a program from gaining privileges again", ErrUser)
 }
@@ -17,3 +18,7 @@ func (u *User) attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{S
 func (u *User) drop() error { return canDrop() }
 
 func (u *User) owning(start func() error) error { return start() }
+
+func threadID() int { return 0 }
+
+func killChildren(int) {}
