@@ -119,7 +119,10 @@ func (d detour) filled(text string) string {
 func (d detour) take(t *testing.T, place string, status int, args ...string) (requests []string, exit int) {
 	t.Helper()
 	d.good.status = status
-	d.good.location = map[string]string{"/ok/start": d.filled(place), "/ok/further": d.filled("http://BAD/ok/app.yml")}
+	d.good.location["/ok/further"] = d.filled("http://BAD/ok/app.yml")
+	if place != "" {
+		d.good.location["/ok/start"] = d.filled(place)
+	}
 	exit, stdout, stderr := call(t, append([]string{"--config", d.config}, args...)...)
 	if asked := d.bad.asked(); len(asked) > 0 {
 		t.Errorf("%q: the other host was asked for %q", args, asked)
@@ -188,6 +191,44 @@ func TestArchiveRedirects(t *testing.T) {
 	d.good.body["/ok/app.tar"] = string(packed(t))
 	requests, exit := d.take(t, "/ok/app.tar", http.StatusFound, "plan", url)
 	if exit != cli.ExitChanges || !slices.Contains(requests, "/ok/app.tar") {
+		t.Errorf("a redirect that is allowed: exit status %d, requests %q", exit, requests)
+	}
+}
+
+// TestSignatureRedirects: nor to a signature, though it would be a good one.
+func TestSignatureRedirects(t *testing.T) {
+	d := newDetour(t)
+	const list = "allow: {manifests: ['http://GOOD/ok/']}\ntrust: {keys: DIR/keys}\n"
+	d.config = d.write(t, "policy.yml", d.filled(list))
+	const dated = "name: x\nserial: 1\nexpires: 2200-01-01T00:00:00Z\n"
+	m := d.write(t, "app.yml", dated+"commands: {pre: ['touch DIR/ran']}\n# signed")
+	d.sign(t, m)
+	text, signature := readFile(t, m), readFile(t, m+".minisig")
+	for _, s := range []*site{d.good, d.bad} {
+		s.body = map[string]string{"/ok/start": text}
+		for _, dir := range []string{"/ok", "/secret", "/okay"} {
+			s.body[dir+"/sig"], s.body[dir+"/app.yml.minisig"] = signature, signature
+		}
+	}
+	url := d.filled("http://GOOD/ok/start")
+	ask := func(place string, i int, args ...string) ([]string, int) {
+		d.good.location["/ok/start.minisig"] = d.filled(place)
+		return d.take(t, "", redirects()[i%5], args...)
+	}
+	for name, place := range leadingAway() {
+		for i, args := range [][]string{{url}, {"check", "--explain", url}, {"plan", url}} {
+			requests, exit := ask(strings.ReplaceAll(place, "FILE", "app.yml.minisig"), i, args...)
+			if want := refusedBy(name); exit != want {
+				t.Errorf("%s, %q: exit status %d, want %d", name, args, exit, want)
+			}
+			for _, path := range requests {
+				if path != "/ok/start" && path != "/ok/start.minisig" && path != "/ok/further" {
+					t.Errorf("%s, %q: %q was requested", name, args, path)
+				}
+			}
+		}
+	}
+	if requests, exit := ask("/ok/sig", 0, "check", url); exit != cli.ExitGood || !slices.Contains(requests, "/ok/sig") {
 		t.Errorf("a redirect that is allowed: exit status %d, requests %q", exit, requests)
 	}
 }
