@@ -112,6 +112,9 @@ func (l *Loader) Parse(raw, signature []byte, url string) (*Loaded, error) {
 // must vouch for them is asked before anything else looks at them.
 func (l *Loader) accept(raw, signature []byte, url string) (*Loaded, error) {
 	loaded := &Loaded{Raw: raw, URL: redact.URL(url)}
+	if _, _, must := l.Policy.Signed(); must && l.Keys == nil { // a mistake of the caller's must not let it in
+		return nil, failure.Refused("%q: there are no keys to ask", loaded.URL)
+	}
 	if l.Keys != nil {
 		signers, err := l.Keys.Verify(raw, signature, l.Threshold)
 		if err != nil {

@@ -139,6 +139,24 @@ func TestSignedKept(t *testing.T) {
 	}
 }
 
+// TestSignedWithoutKeys: a loader that was given no keys lets nothing in where the
+// host policy wants signatures.
+func TestSignedWithoutKeys(t *testing.T) {
+	host, err := policy.Parse("policy.yml", []byte("trust: {keys: /etc/keys}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, _, _, _ := loader(served{"https://a/m.yml": signedDoc}, host, nil)
+	loaded, err := l.Load(t.Context(), "https://a/m.yml")
+	if loaded != nil || !errors.Is(err, failure.ErrRefused) {
+		t.Errorf("fetched: %v", err)
+	}
+	loaded, err = l.Parse([]byte(signedDoc), nil, "https://a/m.yml")
+	if loaded != nil || !errors.Is(err, failure.ErrRefused) {
+		t.Errorf("kept: %v", err)
+	}
+}
+
 // TestSignedLeavesNothingOpen: what a signature does not fix is refused.
 func TestSignedLeavesNothingOpen(t *testing.T) {
 	k := newKeyring(t)
