@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"stretcher/internal/cli"
+	"stretcher/internal/fetch/transfer"
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/all"
 	"stretcher/internal/journal/state"
@@ -90,6 +91,10 @@ func (d looker) examine(ctx context.Context, load *manifest.Loader, url string) 
 		err = fmt.Errorf("manifest: %w", err)
 	}
 	d.ofKeys(s, err)
+	if errors.Is(err, transfer.ErrTooLarge) {
+		large := question{rule: "limits.manifest", place: d.policy.Places("limits.manifest"), subject: redact.URL(url)}
+		d.report.Add(large.ruling(err))
+	}
 	if err = cmp.Or(stranger, err); s.Loaded == nil || err != nil && !d.report.Wanted() {
 		return s, nil, err
 	}
