@@ -25,11 +25,17 @@ type example struct {
 // stand there.
 func examples(t *testing.T, names ...string) (all []example) {
 	t.Helper()
+	return examplesOf(t, []string{"sh run", "sh podman"}, names...)
+}
+
+// examplesOf are the blocks of some kinds.
+func examplesOf(t *testing.T, kinds []string, names ...string) (all []example) {
+	t.Helper()
 	for _, name := range names {
 		shown := false
 		for _, b := range blocks(readDoc(t, name)) {
 			switch {
-			case b.kind == "sh run" || b.kind == "sh podman":
+			case slices.Contains(kinds, b.kind):
 				all = append(all, example{block: b, where: fmt.Sprintf("%s:%d", name, b.line)})
 				shown = true
 			case b.kind == "text output" && shown:
@@ -43,9 +49,10 @@ func examples(t *testing.T, names ...string) (all []example) {
 
 // shell is where examples are copied into.
 type shell struct {
-	program string // "" = sh
-	dir     string // where it is started
-	umask   string // "" = the test's
+	program string   // "" = sh
+	dir     string   // where it is started
+	umask   string   // "" = the test's
+	env     []string // nil = that of shellEnv
 }
 
 // mark ends the output of an example.
@@ -65,7 +72,10 @@ func copied(t *testing.T, s shell, list []example) []string {
 		input.WriteString(e.text + "\necho '" + mark + "'\n")
 	}
 	cmd := exec.Command(cmp.Or(s.program, "sh"))
-	cmd.Dir, cmd.Stdin, cmd.Env = s.dir, strings.NewReader(input.String()), shellEnv(t, s.dir)
+	cmd.Dir, cmd.Stdin, cmd.Env = s.dir, strings.NewReader(input.String()), s.env
+	if s.env == nil {
+		cmd.Env = shellEnv(t, s.dir)
+	}
 	out, err := cmd.CombinedOutput()
 	outputs := strings.Split(string(out), mark+"\n")
 	rest := outputs[len(outputs)-1]
@@ -110,8 +120,11 @@ func checkCopied(t *testing.T, s shell, list []example) {
 	}
 }
 
+// outputPattern is what a block of output stands for: "..." is any text within
+// a line, and on a line of its own any lines.
 func outputPattern(text string) *regexp.Regexp {
-	return regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(text), `\.\.\.`, `.*`) + "$")
+	quoted := regexp.MustCompile(`(?m)^\\.\\.\\.\n`).ReplaceAllString(regexp.QuoteMeta(text), "(.*\n)*")
+	return regexp.MustCompile("^" + strings.ReplaceAll(quoted, `\.\.\.`, `.*`) + "$")
 }
 
 // inOneShell are the pages that can be copied from top to bottom into one

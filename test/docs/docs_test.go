@@ -31,7 +31,8 @@ const root = "../.."
 //	```sh podman       the same, where podman is
 //	```sh root         the same, as root on a host of the test's own
 //	```text output     what the block before it prints, stderr included;
-//	                   "..." stands for any text within a line
+//	                   "..." stands for any text within a line, alone on
+//	                   a line for any lines
 //
 // Other blocks need other hosts and are only read; see copy_test.go for what
 // is asked of the pages that people copy.
