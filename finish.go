@@ -358,8 +358,16 @@ func (t *tools) record(r run, err error) {
 	if !r.done {
 		t.journal.DropTree()
 	}
-	t.journal.Finish(result, exit, text, exit != cli.ExitBusy && !errors.As(err, new(notYet)))
+	t.journal.Finish(result, exit, text, usesUp(err))
 	t.journal.Prune(t.policy.History.KeepFor(), goneWithin(lookLimit))
+}
+
+// usesUp tells whether an event is handled by a run that ended with err. One that
+// may end otherwise later may be handed over again: another run held the lock,
+// something was not there yet, or the signature is not, or not yet, that of the
+// manifest, which may be replaced one after the other.
+func usesUp(err error) bool {
+	return cli.Status(err) != cli.ExitBusy && !errors.As(err, new(notYet)) && !errors.As(err, new(*manifest.Unvouched))
 }
 
 // newRow is a run's row in the history as far as it is known at the start.
