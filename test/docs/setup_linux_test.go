@@ -122,6 +122,7 @@ func newHost(t *testing.T, program string) {
 	}
 	script := `set -e
 mkdir etc; cp -a /etc/. etc; rm -rf etc/stretcher; echo "127.0.0.1 localhost ` + server + `" >> etc/hosts
+chmod 0644 etc/passwd etc/group # as they are on a fresh host
 mount --bind etc /etc
 cp "$1" stretcher
 for dir in /root /srv /usr/local/bin /var/lib; do mount -t tmpfs -o mode=0755 tmpfs $dir; done
