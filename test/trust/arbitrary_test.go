@@ -3,12 +3,17 @@ package trust
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/blake2b"
+
+	"stretcher/internal/testparts"
 )
 
 // badSignature is what is said of signatures that do not hold.
@@ -64,11 +69,13 @@ func (h *host) alarmed() {
 
 // everyByte flips a bit in each byte of a small manifest, one after the other,
 // and then in each of its signature. Nothing vouches for the untrusted comment.
+// One in sixteen is deployed in earnest.
 func everyByte(h *host) {
 	manifest := fmt.Sprintf("name: app\nserial: 5\nexpires: %s\ncommands: {pre: [%q]}\n", inHours(24), h.mark("evil"))
 	signature := h.alice.sign(manifest)
-	comment := strings.Index(signature, "\n")
 	before := h.look()
+	h.may = []string{}
+	var urls []string
 	for i := range len(manifest) + len(signature) {
 		m, s := []byte(manifest), []byte(signature)
 		if i < len(m) {
@@ -76,17 +83,44 @@ func everyByte(h *host) {
 		} else {
 			s[i-len(m)] ^= 1 << (i % 8)
 		}
-		command := []string{"check"}
-		if i%16 == 0 && i < len(m) {
-			command = nil // in earnest
-		}
-		got := h.run(append(command, h.publishAs(string(m), string(s)))...)
-		if at := i - len(m); at < comment && at >= 0 || at > 0 && sameSignature(signature, string(s)) {
+		if at := i - len(m); at >= 0 && (at < strings.Index(signature, "\n") || sameSignature(signature, string(s))) {
 			continue // what it says is the same
 		}
-		h.ended(got, 4, badSignature)
+		name := fmt.Sprintf("/%d.yml", i)
+		h.web.put(name, string(m))
+		h.web.put(name+".minisig", string(s))
+		h.may = append(h.may, name, name+".minisig")
+		urls = append(urls, h.web.URL+name)
+		if i%16 == 0 {
+			h.ended(h.run(h.web.URL+name), 4, badSignature)
+		}
+	}
+	const many = 32
+	for some := range slices.Chunk(urls, many) {
+		h.allRefused(some)
 	}
 	h.unharmed(before, "")
+}
+
+// allRefused asks about many manifests at once.
+func (h *host) allRefused(urls []string) {
+	h.t.Helper()
+	cmd := h.command(append([]string{"check", "--explain", "--json"}, urls...)...)
+	out, err := cmd.Output()
+	if exit := testparts.ExitStatus(err); exit != 4 {
+		h.t.Errorf("exit status %d", exit)
+	}
+	lines := bytes.Split(bytes.TrimSpace(out), []byte("\n"))
+	if len(lines) != len(urls) {
+		h.t.Fatalf("%d answers to %d questions: %s", len(lines), len(urls), out)
+	}
+	for i, line := range lines {
+		var a struct{ URL, Verdict, Error string }
+		must(h.t, json.Unmarshal(line, &a))
+		if a.URL != urls[i] || a.Verdict != "refused" || !regexp.MustCompile(badSignature).MatchString(a.Error) {
+			h.t.Errorf("%s: %s", urls[i], line)
+		}
+	}
 }
 
 // sameSignature tells whether a changed document says the same: white space at
@@ -212,6 +246,17 @@ func arbitraryWays() []attack {
 			}
 		}},
 		{"a template that adds a command", templateWithCommand},
+		{"a template in a key", func(h *host) {
+			h.env = append(h.env, "KEY=commands")
+			d := h.doc(5)
+			d.commands, d.more = "", "'{{ env \"KEY\" \"x\" }}': {pre: ["+h.mark("evil")+"]}\n"
+			h.fails(3, "stands in a key", h.publish(d))
+		}},
+		{"a part of a manifest", func(h *host) {
+			url := h.publish(h.doc(5))
+			h.web.on("/app.yml", partial(h.doc(5).String()+strings.Repeat("#", 1024)))
+			h.fails(1, "206", url)
+		}},
 		{"with --force", func(h *host) {
 			h.refuses(badSignature, "--force", h.publishAs(h.doc(5).String(), h.eve.sign(h.doc(5).String())))
 		}},

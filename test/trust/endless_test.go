@@ -35,6 +35,16 @@ func endlessData() []attack {
 			many := strings.Repeat(h.eve.called(h.alice.id).sign(manifest), (64<<10)/len(h.eve.sign(manifest)))
 			h.refuses(badSignature, h.publishAs(manifest, many))
 		}},
+		{"a signature that is small as it is sent", func(h *host) {
+			url := h.publish(h.doc(5))
+			h.web.on("/app.yml.minisig", encoded("gzip", gzipped(strings.Repeat("\n", 10<<20))))
+			h.refuses("minisig.*65536", url)
+		}},
+		{"a manifest that is small as it is sent", func(h *host) {
+			url := h.publish(h.doc(5))
+			h.web.on("/app.yml", encoded("gzip", gzipped(h.doc(5).String()+strings.Repeat("#", 10<<20))))
+			h.refuses("manifest: .*1048576", url)
+		}},
 		{"header of the manifest", func(h *host) {
 			url := h.publish(h.doc(5))
 			h.web.on("/app.yml", endlessHeader())

@@ -165,6 +165,12 @@ func (h *host) policy() string {
 	return h.path("etc/policy.yml")
 }
 
+// is is a manifest with another serial.
+func (d doc) is(serial int) doc {
+	d.serial = fmt.Sprint(serial)
+	return d
+}
+
 // of is a manifest with another archive.
 func (h *host) of(d doc, archive string) doc {
 	h.web.put(strings.TrimPrefix(d.src, h.web.URL), archive)

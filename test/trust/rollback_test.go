@@ -121,6 +121,21 @@ func rollback() []attack {
 			h.may = []string{}
 			h.refuses("state", h.publish(h.doc(5)))
 		}},
+		{"a state directory that others may write", func(h *host) {
+			must(h.t, os.MkdirAll(h.path("state"), 0o700))
+			must(h.t, os.Chmod(h.path("state"), 0o777))
+			h.may = []string{}
+			h.refuses("state", h.publish(h.doc(5)))
+		}},
+		{"serials that others may write", func(h *host) {
+			h.has(5)
+			must(h.t, os.Chmod(h.path("state/serials"), 0o777))
+			h.refuses("serial.*may be written", h.publish(h.doc(6)))
+		}},
+		{"the version before with --if-changed", func(h *host) {
+			h.has(5)
+			h.refuses("serial", "--if-changed", h.publish(h.doc(5).is(4)))
+		}},
 		{"a file where serials are to be", func(h *host) {
 			h.write("state/serials", "")
 			must(h.t, os.Chmod(h.path("state"), 0o700))

@@ -10,6 +10,9 @@
 package trust
 
 import (
+	"fmt"
+	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -58,6 +61,7 @@ func slicesOf(lists ...[]attack) (all []attack) {
 // TestAttacks tries all of the table, and prints the figure that docs/security.md
 // has.
 func TestAttacks(t *testing.T) {
+	t.Parallel()
 	rows := table()
 	refused := make([]atomic.Int32, len(rows))
 	t.Run("row", func(t *testing.T) {
@@ -82,5 +86,23 @@ func TestAttacks(t *testing.T) {
 		}
 		t.Logf("%s: %d of %d", row.name, n, len(row.attacks))
 	}
-	t.Logf("attacks refused: %d of %d rows, %d cases", whole, len(rows), cases)
+	t.Log(figure(whole, cases))
+}
+
+// figure says how many attacks were refused.
+func figure(rows, cases int) string {
+	return fmt.Sprintf("attacks refused: %d of %d rows, %d cases", rows, len(table()), cases)
+}
+
+// TestFigureIsDocumented: docs/security.md says how many attacks are tried.
+func TestFigureIsDocumented(t *testing.T) {
+	cases := 0
+	for _, row := range table() {
+		cases += len(row.attacks)
+	}
+	text, err := os.ReadFile("../../docs/security.md")
+	must(t, err)
+	if want := figure(len(table()), cases); !strings.Contains(string(text), want) {
+		t.Errorf("docs/security.md does not say %q", want)
+	}
 }
