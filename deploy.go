@@ -14,6 +14,8 @@ import (
 	"stretcher/internal/fetch"
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/hooks"
+	"stretcher/internal/hooks/all"
+	"stretcher/internal/hooks/p2"
 	"stretcher/internal/hooks/porter"
 	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
@@ -91,6 +93,22 @@ func newDeployer(ctx context.Context, s cli.Settings, m memory, second <-chan st
 		}
 		closeLog()
 	}, err
+}
+
+// reserved are the paths that nothing is deployed to: the state directory, whose
+// locks and history a sync would delete; and, where a manifest may not run what
+// it likes as the caller, what the host runs and obeys.
+func (t *tools) reserved() (list []policy.Own) {
+	if dir := t.journal.State(); dir != nil {
+		list = append(list, policy.Own{What: "the state directory", Path: dir.Path()})
+	}
+	if t.user == nil && t.policy.Commands() == nil {
+		return list
+	}
+	for _, dir := range all.Dirs(t.policy.Hooks, p2.DefaultDir) {
+		list = append(list, policy.Own{What: "the hooks", Path: dir})
+	}
+	return append(list, t.policy.Own()...)
 }
 
 // run is how far one execution has come. This file alone changes it: all else

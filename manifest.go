@@ -390,11 +390,12 @@ func ofPolicy(all []policy.Ruling) (list []question) {
 // questions are what is asked about every manifest, deployed or not, in order.
 func (p provider) questions(s Spec) (list []question) {
 	list = ofPolicy(s.Rulings(p.policy))
-	if s.hasSrc() && s.hasDest() && p.journal.State() != nil {
-		state := p.journal.State().Path()
-		list = append(list, question{
-			rule: "dest", subject: s.Manifest.Dest, ask: func() error { return apart(s.Manifest.Dest, state) },
-		})
+	if s.hasSrc() && s.hasDest() {
+		for _, other := range p.reserved() {
+			list = append(list, question{
+				rule: "dest", subject: s.Manifest.Dest, ask: func() error { return other.Apart(s.Manifest.Dest) },
+			})
+		}
 	}
 	return list
 }
@@ -410,15 +411,6 @@ func (p provider) ask(list []question) (refused error) {
 		}
 	}
 	return refused
-}
-
-// apart refuses a dest that holds the state directory or lies in it: a sync
-// would delete locks and history.
-func apart(dest, stateDir string) error {
-	if below(policy.Real(stateDir), policy.Real(dest)) || below(policy.Real(dest), policy.Real(stateDir)) {
-		return failure.Refused("dest %q and the state directory %q lie in one another", dest, stateDir)
-	}
-	return nil
 }
 
 // below reports whether name is dir or lies in it.

@@ -52,15 +52,13 @@ func (d *deployer) open(s Spec, whole bool, told func() run) (Spec, error) {
 }
 
 // judge asks the host policy about a dest that has been opened, and whether it
-// is apart from what this machine remembers.
+// is apart from what is the host's own.
 func (t *tools) judge(dest *disk.Dest) error {
-	if err := t.policy.Dest(dest.Real()); err != nil {
-		return err
+	err := t.policy.Dest(dest.Real())
+	for _, other := range t.reserved() {
+		err = cmp.Or(err, other.Apart(dest.Real()))
 	}
-	if dir := t.journal.State(); dir != nil {
-		return apart(dest.Real(), dir.Path())
-	}
-	return nil
+	return err
 }
 
 // close closes what the strategy has opened, and dest.
