@@ -336,9 +336,7 @@ func keepsManifest(s Spec) func(cache.Entry) bool {
 // maxErrorRow bounds the error of a row of the history, in bytes.
 const maxErrorRow = 16 << 10
 
-// record writes the result into the history. An event that could not be
-// tried, since another run held the lock or no signature was there, may be
-// handed over again.
+// record writes the result into the history.
 func (t *tools) record(r run, err error) {
 	exit := cli.Status(err)
 	text := ""
@@ -358,16 +356,23 @@ func (t *tools) record(r run, err error) {
 	if !r.done {
 		t.journal.DropTree()
 	}
-	t.journal.Finish(result, exit, text, usesUp(err))
+	t.journal.Finish(result, exit, text, t.usesUp(err))
 	t.journal.Prune(t.policy.History.KeepFor(), goneWithin(lookLimit))
 }
 
 // usesUp tells whether an event is handled by a run that ended with err. One that
-// may end otherwise later may be handed over again: another run held the lock,
-// something was not there yet, or the signature is not, or not yet, that of the
-// manifest, which may be replaced one after the other.
-func usesUp(err error) bool {
-	return cli.Status(err) != cli.ExitBusy && !errors.As(err, new(notYet)) && !errors.As(err, new(*manifest.Unvouched))
+// may end otherwise later may be handed over again: another run held the lock, or
+// something was not there yet. Where keys must vouch for manifests, only one that
+// they vouch for has said what the event is good for: manifest and signature may be
+// replaced one after the other, and a server may lie once.
+func (t *tools) usesUp(err error) bool {
+	if _, interrupted := errors.AsType[failure.Signal](err); interrupted {
+		return true
+	}
+	if t.keys != nil && (errors.As(err, new(*manifest.Unfetched)) || errors.As(err, new(*manifest.Unvouched))) {
+		return false
+	}
+	return cli.Status(err) != cli.ExitBusy && !errors.As(err, new(notYet))
 }
 
 // newRow is a run's row in the history as far as it is known at the start.

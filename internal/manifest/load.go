@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	neturl "net/url"
 	"path/filepath"
@@ -79,12 +80,21 @@ func (l *Loader) fetch(ctx context.Context, url string) (raw, signature []byte, 
 	if err := l.Policy.Manifest(url); err != nil {
 		return nil, nil, err
 	}
-	if raw, err = l.Fetch(ctx, url, l.limit(), l.allow(url, url)); err != nil {
-		return nil, nil, err
+	if raw, err = l.Fetch(ctx, url, l.limit(), l.allow(url, url)); err == nil {
+		signature, err = l.signatureOf(ctx, url)
 	}
-	signature, err = l.signatureOf(ctx, url)
+	if err != nil && !errors.Is(err, failure.ErrMalformed) { // a URL that can't be one is nobody else's fault
+		err = &Unfetched{err}
+	}
 	return raw, signature, err
 }
+
+// Unfetched is the error of a manifest, or of the signatures of one, that a server
+// has not brought.
+type Unfetched struct{ error }
+
+// Unwrap gives the cause.
+func (u *Unfetched) Unwrap() error { return u.error }
 
 // signatureOf fetches the signature document of the manifest at url, where there
 // must be one.
