@@ -15,6 +15,7 @@ type ConsulAgent struct {
 	HTTPAddr string // host:port of its HTTP API
 	Bin      string // the consul program
 	Token    string // may do everything; "" = so may everybody
+	lan      string // host:port of its gossip
 }
 
 // Consul starts an agent in development mode that stops with the test. It has
@@ -41,11 +42,13 @@ func startConsul(t testing.TB, a ConsulAgent, more ...string) ConsulAgent {
 	a.Bin = Need(t, "consul")
 	port := FreePort(t)
 	a.HTTPAddr = hostPort(port)
+	lan := FreePort(t)
+	a.lan = hostPort(lan)
 	args := []string{
 		"agent", "-dev", "-node", "test", "-bind", "127.0.0.1", "-client", "127.0.0.1",
 		"-http-port", strconv.Itoa(port),
 		"-server-port", strconv.Itoa(FreePort(t)),
-		"-serf-lan-port", strconv.Itoa(FreePort(t)),
+		"-serf-lan-port", strconv.Itoa(lan),
 		// What no test needs opens no port and asks no other host.
 		"-dns-port", "-1", "-grpc-port", "-1", "-serf-wan-port", "-1",
 		"-hcl", "connect { enabled = false }", "-hcl", "disable_update_check = true",
@@ -95,6 +98,18 @@ func (a ConsulAgent) Get(path, token string) string {
 		return ""
 	}
 	return string(body)
+}
+
+// Gossip joins the agents' gossip by their key, as an agent of Serf's that has no
+// token.
+func (a ConsulAgent) Gossip(t testing.TB, key string) SerfAgent {
+	t.Helper()
+	s := SerfAgent{hostPort(FreePort(t)), "stranger", Need(t, "serf")}
+	p := start(t, nil, s.Bin, "agent", "-node", s.Node, "-bind", hostPort(FreePort(t)), "-rpc-addr", s.RPCAddr,
+		"-encrypt", key, "-join", a.lan)
+	p.ready(t, func() bool { return answers(s.RPCAddr) })
+	WaitFor(t, "two members of the gossip", func() bool { return s.alive(t) == 2 })
+	return s
 }
 
 // Fire sends a user event. It has been dispatched, but not yet handled, when

@@ -85,6 +85,7 @@ func TestE2EConsulACL(t *testing.T) {
 		t.Errorf("the deployer needs to read no agents: %s", out)
 	}
 	deploysByToken(t, agent, host, deployer)
+	gossipAsksNobody(t, agent, host)
 	tokensSee(t, agent, map[string]string{"host": host, "observer": observer}, "")
 }
 
