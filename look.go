@@ -66,6 +66,10 @@ type looker struct{ *deployer }
 func (d looker) check(ctx context.Context, url string, warn func(text string)) (Spec, error) {
 	load := d.loader(manifestRules())
 	load.Warn, load.Idle = nil, warn
+	var unknown []string
+	if d.report.Wanted() { // what the host says is said of such a manifest, too
+		load.Warn = func(text string) { unknown = append(unknown, text) }
+	}
 	s, set, err := d.examine(ctx, load, url)
 	if s.Loaded == nil || err != nil && !d.report.Wanted() {
 		return s, err
@@ -77,6 +81,9 @@ func (d looker) check(ctx context.Context, url string, warn func(text string)) (
 	}
 	err = cmp.Or(err, d.judgeDest(s))
 	d.foretell(s)
+	if err == nil && len(unknown) > 0 {
+		err = failure.Malformed("%s", strings.Join(unknown, "; "))
+	}
 	return s, err
 }
 
