@@ -54,7 +54,10 @@ func FuzzLayers(f *testing.F) {
 			return
 		}
 		after, err := together.whole("policy")
-		if before, err = before.whole("policy"); err != nil || after == nil {
+		if err != nil {
+			return
+		}
+		if before, err = before.whole("policy"); err != nil {
 			return
 		}
 		for subject, values := range samples() {

@@ -254,8 +254,7 @@ func (p *Policy) contradicts(l layer) error {
 		}
 		for _, earlier := range p.layers {
 			if was := s.value(earlier.File); was != "" && was != text {
-				return fmt.Errorf("%s: line %d: is another one than on %s: it may be set once",
-					s.key, l.line(s.key), earlier.place(s.key))
+				return fmt.Errorf("line %d: %s: is set otherwise on %s", l.line(s.key), s.key, earlier.place(s.key))
 			}
 		}
 	}
