@@ -179,7 +179,7 @@ func (d *deployer) deploy(ctx context.Context, e *event.Event, r *run) (outcome 
 			continue
 		}
 		if err := d.pass(ctx, closing, r, p); err != nil {
-			return "", err
+			return "", r.spec.byLimit(d.policy, err)
 		}
 		if r.idle {
 			break

@@ -14,9 +14,11 @@ import (
 	"strings"
 	"time"
 
+	"stretcher/internal/archive"
 	"stretcher/internal/cli"
 	"stretcher/internal/disk"
 	"stretcher/internal/fetch/store"
+	"stretcher/internal/fetch/transfer"
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/all"
 	"stretcher/internal/hooks/porter"
@@ -274,7 +276,7 @@ func (p provider) loader(rules manifest.Rules) *manifest.Loader {
 	_, threshold, _ := p.policy.Signed()
 	return &manifest.Loader{
 		Policy:    p.policy,
-		Fetch:     p.fetcher.Document,
+		Fetch:     p.fetchManifest,
 		Keys:      p.keys,
 		Threshold: threshold,
 		Signature: p.fetchSignature,
@@ -283,6 +285,44 @@ func (p provider) loader(rules manifest.Rules) *manifest.Loader {
 		Warn:      func(text string) { p.log.Warn(text) },
 		Rules:     rules,
 	}
+}
+
+// fetchManifest fetches a manifest.
+func (p provider) fetchManifest(
+	ctx context.Context, url string, limit int64, allow func(url string) error,
+) ([]byte, error) {
+	raw, err := p.fetcher.Document(ctx, url, limit, allow)
+	if at := p.policy.Places("limits.manifest"); at != "" && errors.Is(err, transfer.ErrTooLarge) {
+		err = failure.Hinted("the host policy says so: limits.manifest, "+at, err)
+	}
+	return raw, err
+}
+
+// byLimit adds to an error where the host policy says so, when an archive is
+// more than it allows.
+func (s Spec) byLimit(host *policy.Policy, err error) error {
+	if s.Loaded == nil || cli.Hint(err) != "" {
+		return err
+	}
+	var rules []string
+	for _, l := range []struct {
+		cause error
+		rule  string
+		holds bool
+	}{
+		{transfer.ErrTooLarge, "limits.archive", s.Limits.Archive == host.Limits.Archive},
+		{archive.ErrBytes, "limits.unpacked", s.Limits.Unpacked == host.Limits.Unpacked},
+		{archive.ErrEntries, "limits.files", s.Limits.Files == host.Limits.Files},
+		{archive.ErrUnsafe, "extract", host.Extract == policy.Strict},
+	} {
+		if at := host.Places(l.rule); at != "" && l.holds && errors.Is(err, l.cause) {
+			rules = append(rules, l.rule+", "+at)
+		}
+	}
+	if len(rules) == 0 {
+		return err
+	}
+	return failure.Hinted("the host policy says so: "+strings.Join(rules, "; "), err)
 }
 
 // notYet is the error of what could not be fetched and may be there later: the

@@ -14,6 +14,7 @@ import (
 	"stretcher/internal/event"
 	"stretcher/internal/fetch"
 	"stretcher/internal/fetch/cache"
+	"stretcher/internal/fetch/transfer"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
@@ -298,6 +299,11 @@ func (p provider) fetchKept(ctx context.Context, s Spec) (Archive, error) {
 	if !ok {
 		p.log.Info(fmt.Sprintf("the archive of run %s is not kept: fetching it again", from.Run))
 		return p.fetch(ctx, s)
+	}
+	if !s.allowsSize(file) {
+		_ = file.Close()
+		return Archive{}, fmt.Errorf("the archive kept of run %s is %w: %d bytes are allowed",
+			from.Run, transfer.ErrTooLarge, s.Limits.Archive)
 	}
 	if err := fetch.Verify(ctx, file, s.Checksum); err != nil {
 		_ = file.Close()

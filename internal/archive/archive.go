@@ -71,6 +71,8 @@ var (
 	ErrMalformed = errors.New("malformed archive")
 	ErrUnsafe    = errors.New("unsafe archive")
 	ErrLimit     = errors.New("archive exceeds a limit")
+	ErrBytes     = fmt.Errorf("%w: Limits.Bytes", ErrLimit)   // one of its kinds
+	ErrEntries   = fmt.Errorf("%w: Limits.Entries", ErrLimit) // another
 )
 
 // Extract unpacks r into root, an open directory that must be empty, and reads
@@ -138,6 +140,14 @@ func refused(format string, args ...any) error {
 
 func exceeded(format string, args ...any) error {
 	return &fault{ErrLimit, fmt.Errorf(format, args...)}
+}
+
+func tooMany(format string, args ...any) error {
+	return &fault{ErrEntries, fmt.Errorf(format, args...)}
+}
+
+func tooMuch(format string, args ...any) error {
+	return &fault{ErrBytes, fmt.Errorf(format, args...)}
 }
 
 // What follows every target says alike.

@@ -69,7 +69,7 @@ func (t *tally) imply() error {
 
 func (t *tally) checkEntries() error {
 	if l := t.lim.Entries; l > 0 && t.entries+t.implied > l {
-		return exceeded("archive holds more than %d entries", l)
+		return tooMany("archive holds more than %d entries", l)
 	}
 	return nil
 }
@@ -79,7 +79,7 @@ func (t *tally) checkEntries() error {
 func (t *tally) keep(n int) error {
 	t.text += int64(n)
 	if l := t.lim.Entries; l > 0 && (t.text-textSlack)/textRate > l {
-		return exceeded("names and link targets are too long: %d bytes for at most %d entries", t.text, l)
+		return tooMany("names and link targets are too long: %d bytes for at most %d entries", t.text, l)
 	}
 	return nil
 }
@@ -100,7 +100,7 @@ func (t *tally) link(n int64) error {
 
 func (t *tally) checkContent() error {
 	if l := t.lim.Bytes; l > 0 && addUp(t.content, t.linked) > l {
-		return exceeded("archive unpacks to more than %d bytes", l)
+		return tooMuch("archive unpacks to more than %d bytes", l)
 	}
 	return nil
 }
@@ -116,7 +116,7 @@ func addUp(a, b int64) int64 {
 // checkStream is asked with the decompressed bytes read so far.
 func (t *tally) checkStream(n int64) error {
 	if l := t.lim.Bytes; l > 0 && n-streamSlack-(t.entries+1)*entrySlack > l {
-		return exceeded("archive decompresses to far more than %d bytes", l)
+		return tooMuch("archive decompresses to far more than %d bytes", l)
 	}
 	return nil
 }

@@ -115,6 +115,9 @@ func (l *Loader) Parse(raw, signature []byte, url string) (*Loaded, error) {
 	if err := l.Policy.Manifest(url); err != nil {
 		return nil, err
 	}
+	if limit := l.limit(); int64(len(raw)) > limit {
+		return nil, failure.Refused("%q: larger than %d bytes", redact.URL(url), limit)
+	}
 	return l.accept(raw, signature, url)
 }
 
