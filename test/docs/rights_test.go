@@ -39,7 +39,7 @@ func hardened(t *testing.T, unit, script string, env []string, writable ...strin
 }
 
 // TestDeploysUnderTheExampleUnit: what the example unit leaves to a deployer is
-// enough for root's: owners and modes, setuid files, by each strategy.
+// enough for root's: owners and modes, setuid and setgid files, by each strategy.
 func TestDeploysUnderTheExampleUnit(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can give rights away and still deploy as root")
@@ -49,7 +49,7 @@ func TestDeploysUnderTheExampleUnit(t *testing.T) {
 	unit := exampleUnit(t, services()[0])
 	srv, state := t.TempDir(), t.TempDir()
 	script := strings.NewReplacer("SRV", srv, "PROGRAM", testparts.Program(t)).Replace(`
-mkdir SRV/app; echo hello > SRV/app/file; chown -R 47001:47001 SRV/app; chmod 4755 SRV/app/file
+mkdir SRV/app; echo hello > SRV/app/file; chown -R 47001:47001 SRV/app; chmod 6755 SRV/app/file
 tar -czf SRV/app.tar.gz -C SRV/app .
 if touch /usr/deployed 2> /dev/null; then exit 9; fi
 for strategy in rsync native releases mv; do
@@ -71,8 +71,42 @@ done
 		fi, err := os.Stat(filepath.Join(srv, file))
 		if err != nil {
 			t.Error(err)
-		} else if uid := fi.Sys().(*syscall.Stat_t).Uid; uid != 47001 || fi.Mode()&os.ModeSetuid == 0 {
+		} else if uid := fi.Sys().(*syscall.Stat_t).Uid; uid != 47001 ||
+			fi.Mode()&(os.ModeSetuid|os.ModeSetgid) != os.ModeSetuid|os.ModeSetgid {
 			t.Errorf("%s: owner %d, mode %v", file, uid, fi.Mode())
 		}
+	}
+}
+
+// TestRunAsUnderTheExampleUnit: commands of another user are started, and what a
+// hook of his leaves behind is found and ended.
+func TestRunAsUnderTheExampleUnit(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root runs commands as others")
+	}
+	testparts.Need(t, "setpriv")
+	srv, state := t.TempDir(), t.TempDir()
+	script := strings.NewReplacer("SRV", srv, "PROGRAM", testparts.Program(t)).Replace(`
+echo 'run_as: nobody' > SRV/policy.yml
+cat > SRV/app.yml <<END
+name: app
+commands: {pre: ["echo command by $(id -u nobody): \$(id -u)"]}
+hooks: {post_sync: [{run: "setsid sleep 1000 > /dev/null 2>&1 & echo left \$!"}]}
+END
+PROGRAM --config SRV/policy.yml file://SRV/app.yml
+`)
+	out := hardened(t, exampleUnit(t, services()[0]), script,
+		[]string{"STRETCHER_STATE_DIR=" + state, testparts.NoExitSleep}, srv, state)
+	by := regexp.MustCompile(`(?m)command by (\d+): (\d+)$`).FindStringSubmatch(out)
+	if by == nil || by[1] != by[2] || by[1] == "0" {
+		t.Errorf("the command ran as %q:\n%s", by, out)
+	}
+	left := regexp.MustCompile(`(?m)left (\d+)$`).FindStringSubmatch(out)
+	if left == nil {
+		t.Fatalf("no hook ran:\n%s", out)
+	}
+	// A process that has ended may still be in the table, for its parent to see.
+	if stat, err := os.ReadFile("/proc/" + left[1] + "/stat"); err == nil && !strings.Contains(string(stat), ") Z ") {
+		t.Errorf("what the hook started goes on: %s\n%s", stat, out)
 	}
 }
