@@ -108,8 +108,11 @@ func ambiguous(u *url.URL) string {
 			return "a path with dot segments"
 		}
 	}
-	if !isHTTP(u) {
-		return "" // decoded once, by us; the rest is a name
+	switch {
+	case isBucket(u): // decoded once, by us; nothing should do so again
+		return ambiguousKey(u.Path)
+	case !isHTTP(u):
+		return "" // a name
 	}
 	sent := strings.ToLower(u.EscapedPath())
 	for _, code := range []string{"%2f", "%5c", "%2e", "%25", "%3b", ";", "\\"} {
@@ -127,6 +130,21 @@ func ambiguous(u *url.URL) string {
 	}
 	if marks(norm.NFKC.String(u.Path)) > marks(u.Path) || strings.ContainsAny(u.Path, "\u2044\u2215\u2216\u29f5") {
 		return "a path with characters that look like / \\ . % or ;"
+	}
+	return ""
+}
+
+// ambiguousKey is ambiguous for the key of an object, which may hold a percent
+// sign and a semicolon.
+func ambiguousKey(key string) string {
+	lower := strings.ToLower(key)
+	for _, code := range []string{"%2f", "%5c", "%2e", "\\"} {
+		if strings.Contains(lower, code) {
+			return fmt.Sprintf("a key with %q", code)
+		}
+	}
+	if strings.ContainsFunc(key, unicode.IsControl) {
+		return "a key with control characters"
 	}
 	return ""
 }
