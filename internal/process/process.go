@@ -12,7 +12,6 @@
 package process
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -179,7 +178,7 @@ func startError(c Command, err error) error {
 		err = path.Err
 	}
 	if c.User != nil && errors.Is(err, fs.ErrPermission) {
-		err = fmt.Errorf("user %q in %q: %w", c.User.Name, cmp.Or(c.Dir, "/"), err)
+		err = fmt.Errorf("user %q: %w", c.User.Name, err)
 	}
 	return &StartError{c.Path, err}
 }

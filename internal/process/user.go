@@ -7,6 +7,7 @@ import (
 	"io"
 	"os/exec"
 	"os/user"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"time"
@@ -165,12 +166,29 @@ func (c Command) asUser() *exec.Cmd {
 	} else if c.Stderr != nil {
 		c.Stderr = &struct{ io.Writer }{c.Stderr}
 	}
-	if c.Dir == "" {
-		c.Dir = "/"
-	}
-	cmd := c.plain()
+	cmd := c.fromRoot().plain()
 	cmd.SysProcAttr = c.User.attributes()
 	return cmd
+}
+
+// enter goes to a directory, and becomes the program.
+const enter = `cd -- "$1" || exit; shift; exec "$@"`
+
+// fromRoot is the command as it begins in the root directory, and goes to its own
+// by a shell. Before a child runs a program it has all that its parent has open,
+// and the parent's working directory: a way through /proc/self leads there, past
+// directories that the user may not enter.
+func (c Command) fromRoot() Command {
+	if c.Dir != "" {
+		dir, err := filepath.Abs(c.Dir)
+		if err != nil {
+			dir = "/" // there is no directory that it could be in
+		}
+		c.Args = append([]string{"-c", enter, "sh", dir, c.Path}, c.Args...)
+		c.Path, c.Argv0 = "sh", ""
+	}
+	c.Dir = "/"
+	return c
 }
 
 // equal tells whether two writers are the same, as package exec does.

@@ -80,6 +80,39 @@ func TestChildIsTheUser(t *testing.T) {
 	}
 }
 
+// TestUserComesByTheRoot: a directory is out of reach if what is above it is,
+// though the parent is there or has it open.
+func TestUserComesByTheRoot(t *testing.T) {
+	u := stranger(t)
+	closed := t.TempDir()
+	work := filepath.Join(closed, "work", "sub")
+	if err := os.MkdirAll(work, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(closed, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	open, err := os.Open(filepath.Dir(work))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	t.Chdir(filepath.Dir(work))
+	for _, dir := range []string{work, "sub", "/proc/self/cwd/sub", fmt.Sprintf("/proc/self/fd/%d/sub", open.Fd())} {
+		var out bytes.Buffer
+		c := sh("echo is here")
+		c.User, c.Dir, c.Stdout, c.Stderr = u, dir, &out, &out
+		if _, err := Run(t.Context(), c); err == nil || strings.Contains(out.String(), "is here") {
+			t.Errorf("%s: %v, %s", dir, err, &out)
+		}
+	}
+	if got := asked(t, u, "pwd; echo $0 $1", func(c *Command) {
+		c.Dir, c.Args = "/usr", append(c.Args, "zero", "one and a half")
+	}); got != "/usr\nzero one and a half\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
 // TestParentStaysItself runs children of both kinds at the same time: what is
 // taken from one thread must be missing nowhere else.
 func TestParentStaysItself(t *testing.T) {
@@ -247,14 +280,12 @@ func TestVariableOfAnotherUsersProcess(t *testing.T) {
 
 func TestProgramThatTheUserMayNotRun(t *testing.T) {
 	u := stranger(t)
-	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o700); err != nil {
+	name := filepath.Join(t.TempDir(), "program")
+	if err := os.WriteFile(name, []byte("#!/bin/sh\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	c := sh("true")
-	c.User, c.Dir = u, dir
-	_, err := Run(t.Context(), c)
-	want := fmt.Sprintf(`start "sh": user "stranger" in %q: permission denied`, dir)
+	_, err := Run(t.Context(), Command{Path: name, User: u})
+	want := fmt.Sprintf(`start %q: user "stranger": permission denied`, name)
 	if err == nil || err.Error() != want || !errors.Is(err, syscall.EACCES) {
 		t.Errorf("%v, want %s", err, want)
 	}
