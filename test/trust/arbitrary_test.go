@@ -223,7 +223,12 @@ func arbitraryWays() []attack {
 			h.web.on("/app.yml.minisig", status(http.StatusInternalServerError, "no"))
 			h.fails(1, "500", url)
 		}},
-		{"a signature that comes late", lateSignature},
+		{"a signature that is not there yet", lateSignature(4, "not signed", status(http.StatusNotFound, ""))},
+		{"a signature that nobody may read yet", lateSignature(4, "not signed", status(http.StatusForbidden, ""))},
+		{"a signature that can't be fetched now", lateSignature(1, "503", status(http.StatusServiceUnavailable, ""))},
+		{"a signature that is empty at first", lateSignature(4, badSignature, file(""))},
+		{"a signature that is half there", lateSignature(4, badSignature, file("untrusted comment: x\n"))},
+		{"a signature of the version before at first", lateSignature(4, badSignature, file(newSigner("alice").sign("old")))},
 		{"another manifest at the second request", func(h *host) {
 			good := h.doc(5).String()
 			h.web.on("/app.yml", turns(file(good), file(h.doc(6).String())))
@@ -304,15 +309,18 @@ func arbitraryWays() []attack {
 	}
 }
 
-// lateSignature: an event whose signature is not there yet is not used up.
-func lateSignature(h *host) {
-	url := h.publish(h.doc(5))
-	h.web.on("/app.yml.minisig", status(http.StatusNotFound, ""))
-	h.env = append(h.env, "CONSUL_INDEX=1")
-	h.stdin = fmt.Sprintf(`[{"ID": "e1", "Name": "deploy", "Payload": %q, "LTime": 1}]`, encode(url))
-	h.refuses("not signed", "--strict-exit")
-	h.publish(h.doc(5))
-	h.deploys(5)
+// lateSignature: an event whose signature is not there yet is not used up. Who
+// could use it up would have kept its manifest away.
+func lateSignature(exit int, why string, first answer) func(h *host) {
+	return func(h *host) {
+		url := h.publish(h.doc(5))
+		h.web.on("/app.yml.minisig", first)
+		h.env = append(h.env, "CONSUL_INDEX=1")
+		h.stdin = fmt.Sprintf(`[{"ID": "e1", "Name": "deploy", "Payload": %q, "LTime": 1}]`, encode(url))
+		h.fails(exit, why, "--strict-exit")
+		h.publish(h.doc(5))
+		h.deploys(5)
+	}
 }
 
 // templateWithCommand: a value that the environment gives is a value, whatever

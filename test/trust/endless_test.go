@@ -45,16 +45,12 @@ func endlessData() []attack {
 			h.web.on("/app.yml", encoded("gzip", gzipped(h.doc(5).String()+strings.Repeat("#", 10<<20))))
 			h.refuses("manifest: .*1048576", url)
 		}},
-		{"header of the manifest", func(h *host) {
-			url := h.publish(h.doc(5))
-			h.web.on("/app.yml", endlessHeader())
-			h.fails(1, "header", url)
-		}},
-		{"header of the signature", func(h *host) {
-			url := h.publish(h.doc(5))
-			h.web.on("/app.yml.minisig", endlessHeader())
-			h.fails(1, "header", url)
-		}},
+		{"header of the manifest", pumped("/app.yml", endlessHeader())},
+		{"header of the signature", pumped("/app.yml.minisig", endlessHeader())},
+		{"answers before the answer", pumped("/app.yml.minisig", pump("", "HTTP/1.1 103 Early Hints\r\n\r\n"))},
+		{"line of the status", pumped("/app.yml.minisig", pump("HTTP/1.1 200 ", strings.Repeat("x", 1000)))},
+		{"line of a chunk", pumped("/app.yml.minisig",
+			pump("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;", strings.Repeat("x", 1000)))},
 		{"redirects in a circle", func(h *host) {
 			url := h.publish(h.doc(5))
 			h.web.on("/app.yml", redirect(url))
@@ -112,6 +108,17 @@ func endlessData() []attack {
 			}
 			h.refusesTree(h.doc(5), pack(many...), "100")
 		}},
+	}
+}
+
+// pumped answers at a path by what is no body, and does not end.
+func pumped(path string, do answer) func(h *host) {
+	return func(h *host) {
+		url := h.publish(h.doc(5))
+		h.web.on(path, do)
+		h.fails(1, "header", url)
+		h.tookAtMost(64 << 20)
+		h.stillTakes(5)
 	}
 }
 

@@ -25,6 +25,7 @@ type host struct {
 	t     *testing.T
 	dir   string
 	dest  string
+	dests string  // of the policy: below what dests may lie
 	web   *server // that the policy allows
 	other *server // that it does not
 	alice *signer // whom it trusts
@@ -46,7 +47,7 @@ func newHost(t *testing.T) *host {
 	must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	h := &host{t: t, dir: dir, web: newServer(t), other: newServer(t), alice: newSigner("alice"), eve: newSigner("eve")}
-	h.dest = h.path("srv/app")
+	h.dest, h.dests = h.path("srv/app"), h.path("srv")
 	h.trust = fmt.Sprintf("{keys: %s, threshold: 1}", h.path("etc/trusted.d"))
 	for _, dir := range []string{"etc/trusted.d", "srv/app", "outside", "tmp", "home"} {
 		must(t, os.MkdirAll(h.path(dir), 0o755))
@@ -157,7 +158,7 @@ func (h *host) policy() string {
 	if h.also != "" {
 		list = fmt.Sprintf("[%q, %q]", h.web.URL+"/", h.also+"/")
 	}
-	text := fmt.Sprintf("allow: {manifests: %[1]s, sources: %[1]s, dests: [%[2]s]%[3]s}\n", list, h.path("srv"), h.allow)
+	text := fmt.Sprintf("allow: {manifests: %[1]s, sources: %[1]s, dests: [%[2]s]%[3]s}\n", list, h.dests, h.allow)
 	if h.trust != "" {
 		text += "trust: " + h.trust + "\n"
 	}

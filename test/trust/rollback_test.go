@@ -67,6 +67,7 @@ func rollback() []attack {
 			h.refuses("serial", h.publish(d))
 		}},
 		{"an older run that waits for the lock", olderWaits},
+		{"many runs at once", manyAtOnce},
 		{"the version before after a failure", func(h *host) {
 			d := h.doc(5)
 			d.commands = "{pre: [\"false\"]}"
@@ -181,6 +182,35 @@ func olderWaits(h *host) {
 	h.holds(5, got.said)
 	if strings.Contains(h.ran(), "4") {
 		h.t.Errorf("commands ran: %q", h.ran())
+	}
+}
+
+// manyAtOnce: whoever comes first, no version comes after a newer one.
+func manyAtOnce(h *host) {
+	var all []func() outcome
+	for _, version := range []int{3, 1, 5, 2, 6, 4} {
+		d := h.doc(version)
+		name := fmt.Sprintf("/%d.yml", version)
+		h.web.put(name, d.String())
+		h.web.put(name+".minisig", h.alice.sign(d.String()))
+		all = append(all, h.start(h.web.URL+name))
+	}
+	for _, ended := range all {
+		if got := ended(); got.exit != 0 {
+			h.ended(got, 4, "serial")
+		}
+	}
+	h.holds(6, "")
+	last := 0
+	for line := range strings.Lines(h.ran()) {
+		var point string
+		version := 0
+		_, err := fmt.Sscan(line, &point, &version)
+		must(h.t, err)
+		if version < last {
+			h.t.Errorf("version %d came after %d: %q", version, last, h.ran())
+		}
+		last = version
 	}
 }
 

@@ -195,10 +195,19 @@ func endless(text, more string) answer {
 
 // endlessHeader sends one line of the header after the other.
 func endlessHeader() answer {
+	return pump("HTTP/1.1 200 OK\r\n", "X: "+strings.Repeat("x", 1000)+"\r\n")
+}
+
+// pump begins in some way, and goes on without an end, without the help of
+// net/http.
+func pump(begin, more string) answer {
 	return hijacked(func(s *server, c net.Conn) {
-		_, err := fmt.Fprint(c, "HTTP/1.1 200 OK\r\n")
-		for i := 0; err == nil && i < 1<<20; i++ {
-			_, err = fmt.Fprintf(c, "X-%d: %s\r\n", i, strings.Repeat("x", 1000))
+		n, err := c.Write([]byte(begin))
+		for err == nil {
+			s.mu.Lock()
+			s.sent += int64(n)
+			s.mu.Unlock()
+			n, err = c.Write([]byte(more))
 		}
 	})
 }

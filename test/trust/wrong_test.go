@@ -108,6 +108,26 @@ func wrongPlaces() []attack {
 			return h.path("srv/link/app")
 		})},
 		{"dest that becomes a symlink", destBecomesLink},
+		{"dest that holds the keys", toOwn(".")},
+		{"dest that is the directory of the keys", toOwn("trusted.d")},
+		{"dest in the directory of the keys", toOwn("trusted.d/new")},
+		{"dest that is the directory of hooks", toOwn("hooks.d")},
+		{"dest where a hook's event is", toOwn("hooks.d/before_install")},
+		{"dest that is the directory of drop-ins", toOwn("policy.d")},
+	}
+}
+
+// toOwn is a dest where a tree of files would be what the host runs, or whom it
+// trusts. Commands are not allowed, and all dests are.
+func toOwn(name string) func(h *host) {
+	return func(h *host) {
+		h.rules, h.dests = "commands: deny\n", "/"
+		d := h.doc(5)
+		d.dest, d.commands = h.path("etc/"+name), ""
+		h.refuses("lie in one another", h.publish(d))
+		must(h.t, os.Symlink(d.dest, h.path("srv/link")))
+		d.dest = h.path("srv/link")
+		h.refuses("lie in one another", h.publish(d))
 	}
 }
 
