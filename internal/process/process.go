@@ -177,9 +177,6 @@ func startError(c Command, err error) error {
 	if errors.As(err, &path) {
 		err = path.Err
 	}
-	if c.User != nil && errors.Is(err, fs.ErrPermission) {
-		err = fmt.Errorf("user %q: %w", c.User.Name, err)
-	}
 	return &StartError{c.Path, err}
 }
 

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -171,16 +172,16 @@ func (c Command) asUser() *exec.Cmd {
 	return cmd
 }
 
-// enter goes to a directory, and becomes the program.
+// enter goes to a directory, and becomes a program.
 const enter = `cd -- "$1" || exit; shift; exec "$@"`
 
-// fromRoot is the command as it begins in the root directory, and goes to its own
-// by a shell. Before a child runs a program it has all that its parent has open,
-// and the parent's working directory: a way through /proc/self leads there, past
-// directories that the user may not enter.
+// fromRoot is the command as it begins in the root directory with a shell, and goes
+// to its own directory and program from there. Before a child runs a program it
+// has all that its parent has open, and the parent's working directory: a way
+// through /proc/self leads there, past directories that the user may not enter.
 func (c Command) fromRoot() Command {
-	if c.Dir != "" {
-		dir, err := filepath.Abs(c.Dir)
+	if c.Dir != "" || c.Path != "sh" {
+		dir, err := filepath.Abs(cmp.Or(c.Dir, "/"))
 		if err != nil {
 			dir = "/" // there is no directory that it could be in
 		}
