@@ -125,8 +125,14 @@ func (a ConsulAgent) Fire(t testing.TB, name, payload string) {
 // the test. The handler runs once at the start, as Consul does it.
 func (a ConsulAgent) Watch(t testing.TB, name string, env []string, handler ...string) *Watch {
 	t.Helper()
-	args := []string{"watch", "-http-addr", a.HTTPAddr, "-type", "event", "-name", name}
-	return &Watch{start(t, env, a.Bin, append(args, handler...)...)}
+	return a.WatchBy(t, env, append([]string{"-type", "event", "-name", name}, handler...)...)
+}
+
+// WatchBy is Watch with the arguments of `consul watch` as they are written
+// elsewhere.
+func (a ConsulAgent) WatchBy(t testing.TB, env []string, args ...string) *Watch {
+	t.Helper()
+	return &Watch{start(t, env, a.Bin, append([]string{"watch", "-http-addr", a.HTTPAddr}, args...)...)}
 }
 
 // Watch is a running `consul watch`.

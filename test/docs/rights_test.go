@@ -48,7 +48,12 @@ func TestDeploysUnderTheExampleUnit(t *testing.T) {
 	testparts.Need(t, "setpriv")
 	unit := exampleUnit(t, services()[0])
 	srv, state := t.TempDir(), t.TempDir()
-	script := strings.NewReplacer("SRV", srv, "PROGRAM", testparts.Program(t)).Replace(`
+	start := regexp.MustCompile(`(?m)^ExecStart=/usr/local/bin/stretcher (.*) https://\S+/%i\.yml$`)
+	flags := start.FindStringSubmatch(exampleUnit(t, "stretcher@.service"))
+	if flags == nil {
+		t.Fatal("the unit of one deployment names no manifest by what stands after the @")
+	}
+	script := strings.NewReplacer("SRV", srv, "PROGRAM", testparts.Program(t), "FLAGS", flags[1]).Replace(`
 mkdir SRV/app; echo hello > SRV/app/file; chown -R 47001:47001 SRV/app; chmod 6755 SRV/app/file
 tar -czf SRV/app.tar.gz -C SRV/app .
 if touch /usr/deployed 2> /dev/null; then exit 9; fi
@@ -60,7 +65,7 @@ dest: SRV/$strategy
 sync_strategy: $strategy
 commands: {post: ["grep -E '^(NoNewPrivs|CapBnd)' /proc/self/status"]}
 END
-    PROGRAM file://SRV/app.yml
+    PROGRAM FLAGS file://SRV/app.yml
 done
 `)
 	out := hardened(t, unit, script, []string{"STRETCHER_STATE_DIR=" + state, testparts.NoExitSleep}, srv, state)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -89,14 +90,33 @@ func TestE2EConsulACL(t *testing.T) {
 	tokensSee(t, agent, map[string]string{"host": host, "observer": observer}, "")
 }
 
-// deploysByToken: a watch with a host's token deploys what a deployer fires, one
-// without does not, and no command sees the token.
+// unitArgs are the arguments of `consul watch` in the example unit, with the
+// machine's program and token.
+func unitArgs(t *testing.T, m *machine) []string {
+	t.Helper()
+	unit, err := os.ReadFile("../../examples/systemd/stretcher-watch.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, line, _ := strings.Cut(string(unit), "\nExecStart=/usr/bin/consul watch ")
+	line, _, _ = strings.Cut(strings.ReplaceAll(line, "\\\n", " "), "\n")
+	line = strings.Replace(line, "/etc/stretcher/consul.token", m.path("token"), 1)
+	args := strings.Fields(strings.Replace(line, "/usr/local/bin/stretcher", m.bin, 1))
+	if !slices.Contains(args, m.bin) || !slices.Contains(args, m.path("token")) {
+		t.Fatalf("the unit starts consul watch with %q", args)
+	}
+	return args
+}
+
+// deploysByToken: a watch with a host's token, as the example unit starts it,
+// deploys what a deployer fires, one without does not, and no command sees the
+// token.
 func deploysByToken(t *testing.T, agent testparts.ConsulAgent, host, deployer string) {
 	t.Helper()
 	m := newMachine(t)
 	m.write("token", host)
 	m.write("app.yml", "commands: {pre: ['env > "+m.path("env")+"; echo > "+m.path("ran")+"']}\n")
-	told := agent.Watch(t, "deploy", append(m.env, "CONSUL_HTTP_TOKEN_FILE="+m.path("token")), m.bin)
+	told := agent.WatchBy(t, m.env, unitArgs(t, m)...)
 	testparts.WaitFor(t, "the watch", func() bool { return strings.Contains(told.Output(), "nothing to do: no event") })
 	blind := agent.Watch(t, "deploy", append(m.env, "STRETCHER_STATE_DIR="+m.path("blind")), m.bin)
 	testparts.WaitFor(t, "the other watch", func() bool { return blind.Output() != "" })
