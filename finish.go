@@ -153,15 +153,12 @@ func (r run) isRejected() bool {
 
 // reject is for a manifest that the host does not accept: nothing that it names
 // runs from here on. The host's hooks for that do. They are told of the URL and
-// of the reason, and of nothing that the manifest says.
+// of the reason, and of nothing that the manifest says, unless they were told of
+// that before: what they have begun by then they can end.
 func (d *deployer) reject(ctx context.Context, r run) (run, error) {
-	r.heard = false
-	r.spec.Loaded = &manifest.Loaded{Manifest: &manifest.Manifest{}, URL: d.journal.Run().URL}
-	if r.spec.Past != nil {
-		r.spec.Manifest.Dest = r.spec.Past.Dest
-	}
-	begun := r.spec.Hooks != nil // those of the host end then what they have begun
-	if r.spec.Hooks = nil; d.mayHaveHooks(r.spec) {
+	begun := r.spec.Hooks != nil
+	r.heard, r.spec.Loaded, r.spec.Hooks = false, d.muted(r.spec), nil
+	if d.mayHaveHooks(r.spec) {
 		var err error
 		if r.spec.Hooks, err = d.findHooks(r.spec); err != nil {
 			d.log.Warn(failure.Sayf("no hooks for a refused manifest: %v", err))
@@ -175,6 +172,22 @@ func (d *deployer) reject(ctx context.Context, r run) (run, error) {
 		r.spec.Hooks = nil
 	}
 	return r, r.failed
+}
+
+// muted is what the host's hooks are told of a refused manifest: nothing, or,
+// where they have been told of it, all but its own hooks.
+func (d *deployer) muted(s Spec) *manifest.Loaded {
+	loaded := manifest.Loaded{Manifest: &manifest.Manifest{}, URL: d.journal.Run().URL}
+	switch {
+	case s.Hooks != nil:
+		without := *s.Manifest
+		without.Hooks = nil
+		loaded = *s.Loaded
+		loaded.Manifest = &without
+	case s.Past != nil:
+		loaded.Manifest.Dest = s.Past.Dest
+	}
+	return &loaded
 }
 
 // fail runs the failure commands, once the host has accepted the manifest that
