@@ -105,6 +105,7 @@ func (d looker) examine(ctx context.Context, load *manifest.Loader, url string) 
 	if err = cmp.Or(stranger, err); s.Loaded == nil || err != nil && !d.report.Wanted() {
 		return s, nil, err
 	}
+	d.ofUser()
 	set, refused := d.allowed(s)
 	err = cmp.Or(err, refused)
 	if err == nil || d.report.Wanted() {
@@ -150,6 +151,20 @@ func (d looker) refusedHook(ctx context.Context, s Spec, set *all.Set) error {
 		}
 	}
 	return nil
+}
+
+// ofUser tells the report whom the manifest's programs run as. Who deploys may
+// be somebody else than who asks.
+func (t *tools) ofUser() {
+	if t.user == nil {
+		return
+	}
+	as := question{rule: "run_as", place: t.policy.Places("run_as"), subject: t.policy.RunAs(),
+		why: "commands and hooks of the manifest run as this user"}.ruling(nil)
+	if err := t.user.Allowed(os.Geteuid()); err != nil {
+		as.Verdict, as.Why = verdict.Later, failure.Sayf("who deploys is asked: %v", err)
+	}
+	t.report.Add(as)
 }
 
 // ofKeys tells the report which keys vouch for a manifest, and whether these are
@@ -207,6 +222,9 @@ func (t *tools) explain(o cli.ManifestOptions, err error) {
 	if dir, _, signed := t.policy.Signed(); err != nil && signed && t.keys == nil {
 		unread := question{rule: "trust.keys", place: t.policy.Places("trust.keys"), subject: cmp.Or(o.Keys, dir)}
 		t.report.Add(unread.ruling(err))
+	} else if as := t.policy.RunAs(); err != nil && as != "" {
+		unfit := question{rule: "run_as", place: t.policy.Places("run_as"), subject: as}
+		t.report.Add(unfit.ruling(err))
 	} else if err != nil {
 		t.report.Policy = strconv.Quote(o.Config)
 		t.report.Judge("config", o.Config, "", err)
@@ -220,6 +238,10 @@ func (t *tools) foretell(s Spec) {
 	}
 	t.report.Add(verdict.Ruling{Rule: "checksum", Subject: s.Checksum.String(), Verdict: verdict.Later,
 		Why: "it is compared when the archive has been fetched"})
+	if s.Extract == policy.Strict {
+		t.report.Add(verdict.Ruling{Rule: "extract", Place: t.policy.Places("extract"), Subject: "archive",
+			Verdict: verdict.Later, Why: "strict: what that refuses shows when the archive is read"})
+	}
 	for _, limit := range []struct {
 		rule, why string
 		most      int64
