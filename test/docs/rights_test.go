@@ -28,7 +28,11 @@ func hardened(t *testing.T, unit, script string, env []string, writable ...strin
 		mounts += fmt.Sprintf("mount --bind '%s' '%s'; ", dir, dir)
 	}
 	mounts += "mount -o remount,bind,ro /; "
-	cmd := exec.Command(testparts.Need(t, "unshare"), "--mount", "sh", "-c",
+	unshare := testparts.Need(t, "unshare")
+	if out, err := exec.Command(unshare, "--mount", "mount", "--make-rprivate", "/").CombinedOutput(); err != nil {
+		testparts.Missing(t, "no mounts of one's own here: %v\n%s", err, out)
+	}
+	cmd := exec.Command(unshare, "--mount", "sh", "-c",
 		mounts+`exec setpriv --no-new-privs --bounding-set "$1" --inh-caps -all sh -ec "$2"`, "sh", "-all,"+set, script)
 	cmd.Env = append(os.Environ(), env...)
 	out, err := cmd.CombinedOutput()
