@@ -261,3 +261,21 @@ func testsExist(t *testing.T, script, tests, dir string) bool {
 	}
 	return true
 }
+
+// TestDefendedIsAttacked: what docs/security.md says is defended where manifests
+// are signed are the rows of the attacks that test/trust tries.
+func TestDefendedIsAttacked(t *testing.T) {
+	var got, want []string
+	for _, row := range tableRows(readDoc(t, "docs/security.md"), "| attack | what keeps it off |") {
+		name, _, _ := strings.Cut(strings.TrimPrefix(row[0], "**"), "**")
+		got = append(got, name)
+	}
+	_, table, _ := strings.Cut(read(t, filepath.Join(root, "test/trust/trust_test.go")), "return []row{")
+	table, _, _ = strings.Cut(table, "\n\t}\n")
+	for _, m := range regexp.MustCompile(`(?m)^\t\t\{"([^"]+)", `).FindAllStringSubmatch(table, -1) {
+		want = append(want, m[1])
+	}
+	if len(want) != 11 || !slices.Equal(got, want) {
+		t.Errorf("docs/security.md has\n%q, the attacks are\n%q", got, want)
+	}
+}
