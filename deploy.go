@@ -287,9 +287,14 @@ func (d *deployer) parts(r *run, e *event.Event) []part {
 }
 
 // pass takes the steps of a part, with the hooks around them. Those after a
-// part that was interrupted have the time that failure commands have.
+// part that was interrupted have the time that failure commands have. None run
+// after one that has shown that the host does not accept the manifest.
 func (d *deployer) pass(ctx, closing context.Context, r *run, p part) error {
+	rejected := false
 	at := func(point hooks.Point, stepFailed bool) error {
+		if rejected {
+			return nil
+		}
 		c := ctx
 		if stepFailed {
 			c = closing
@@ -305,6 +310,7 @@ func (d *deployer) pass(ctx, closing context.Context, r *run, p part) error {
 				continue
 			}
 			if err := d.take(ctx, s); err != nil {
+				rejected = run{failed: err, heard: r.heard}.isRejected()
 				return err
 			}
 		}
