@@ -99,8 +99,7 @@ func (d looker) examine(ctx context.Context, load *manifest.Loader, url string) 
 	}
 	d.ofKeys(s, err)
 	if errors.Is(err, transfer.ErrTooLarge) {
-		large := question{rule: "limits.manifest", place: d.policy.Places("limits.manifest"), subject: redact.URL(url)}
-		d.report.Add(large.ruling(err))
+		d.report.Add(d.rule("limits.manifest", redact.URL(url), "").Ruling(err))
 	}
 	if err = cmp.Or(stranger, err); s.Loaded == nil || err != nil && !d.report.Wanted() {
 		return s, nil, err
@@ -159,8 +158,7 @@ func (t *tools) ofUser() {
 	if t.user == nil {
 		return
 	}
-	as := question{rule: "run_as", place: t.policy.Places("run_as"), subject: t.policy.RunAs(),
-		why: "commands and hooks of the manifest run as this user"}.ruling(nil)
+	as := t.rule("run_as", t.policy.RunAs(), "commands and hooks of the manifest run as this user").Ruling(nil)
 	if err := t.user.Allowed(os.Geteuid()); err != nil {
 		as.Verdict, as.Why = verdict.Later, failure.Sayf("who deploys is asked: %v", err)
 	}
@@ -178,21 +176,20 @@ func (t *tools) ofKeys(s Spec, err error) {
 	if t.policy.Places(rule) == "" {
 		rule = "trust.keys"
 	}
-	enough := question{rule: rule, place: t.policy.Places(rule), subject: "signatures"}
+	enough := t.rule(rule, "signatures", "")
 	if s.Loaded == nil {
 		if errors.As(err, new(*manifest.Unvouched)) || isRefusal(err) && errors.As(err, new(notYet)) {
-			t.report.Add(enough.ruling(err))
+			t.report.Add(enough.Ruling(err))
 		}
 		return
 	}
 	for _, signer := range s.Signers {
-		vouches := question{rule: "trust.keys", place: t.policy.Places("trust.keys"), subject: signer.File,
-			why: fmt.Sprintf("it vouches for the manifest: %q", signer.TrustedComment)}
-		t.report.Add(vouches.ruling(nil))
+		why := fmt.Sprintf("it vouches for the manifest: %q", signer.TrustedComment)
+		t.report.Add(t.rule("trust.keys", signer.File, why).Ruling(nil))
 	}
-	enough.why = fmt.Sprintf("%d of the keys in %q vouch for the manifest, of at least %d", len(s.Signers),
+	enough.Why = fmt.Sprintf("%d of the keys in %q vouch for the manifest, of at least %d", len(s.Signers),
 		cmp.Or(t.settings.Keys, dir), threshold)
-	t.report.Add(enough.ruling(nil))
+	t.report.Add(enough.Ruling(nil))
 }
 
 // ofDest tells the report why a dest is refused; what the policy says it has
@@ -216,19 +213,22 @@ func (t *tools) explain(o cli.ManifestOptions, err error) {
 	t.report = &verdict.Report{URL: redact.URL(o.URL), Policy: t.policy.String(), Mask: t.log.Masked}
 	t.policy.Told = func(all []policy.Ruling) {
 		for _, q := range ofPolicy(all) {
-			t.report.Add(q.ruling(q.ask()))
+			t.report.Add(q.Ruling(q.Ask()))
 		}
 	}
 	if dir, _, signed := t.policy.Signed(); err != nil && signed && t.keys == nil {
-		unread := question{rule: "trust.keys", place: t.policy.Places("trust.keys"), subject: cmp.Or(o.Keys, dir)}
-		t.report.Add(unread.ruling(err))
+		t.report.Add(t.rule("trust.keys", cmp.Or(o.Keys, dir), "").Ruling(err))
 	} else if as := t.policy.RunAs(); err != nil && as != "" {
-		unfit := question{rule: "run_as", place: t.policy.Places("run_as"), subject: as}
-		t.report.Add(unfit.ruling(err))
+		t.report.Add(t.rule("run_as", as, "").Ruling(err))
 	} else if err != nil {
 		t.report.Policy = strconv.Quote(o.Config)
 		t.report.Judge("config", o.Config, "", err)
 	}
+}
+
+// rule is a question that a key of the policy has answered.
+func (t *tools) rule(key, subject, why string) verdict.Question {
+	return verdict.Question{Rule: key, Place: t.policy.Places(key), Subject: subject, Why: why}
 }
 
 // foretell names what holds for the archive, which has not been fetched.
@@ -284,9 +284,7 @@ func (x executor) allowed(s Spec) (*all.Set, error) {
 		err = fmt.Errorf("hooks: %w", err)
 	}
 	if all.May(x.policy.Hooks, s.Manifest.Hooks) {
-		required := question{rule: "hooks.required", place: x.policy.Places("hooks.required"),
-			subject: strings.Join(x.policy.Hooks.Required, " ")}
-		x.report.Add(required.ruling(err))
+		x.report.Add(x.rule("hooks.required", strings.Join(x.policy.Hooks.Required, " "), "").Ruling(err))
 	}
 	return set, cmp.Or(missing, err)
 }
@@ -304,8 +302,7 @@ func (x executor) requiredState() error {
 	if err != nil {
 		err = failure.Refused("%w: the host policy requires it", err)
 	}
-	required := question{rule: "require_state", place: x.policy.Places("require_state"), subject: x.settings.StateDir}
-	x.report.Add(required.ruling(err))
+	x.report.Add(x.rule("require_state", x.settings.StateDir, "").Ruling(err))
 	return err
 }
 

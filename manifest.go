@@ -174,22 +174,22 @@ func (p provider) loadBy(ctx context.Context, load *manifest.Loader, url string)
 	if err = p.settle(s); err != nil && !p.report.Wanted() {
 		return s, err
 	}
-	return s, cmp.Or(err, p.ask(p.isFresh(s)))
+	return s, cmp.Or(err, p.report.Ask(p.isFresh(s)))
 }
 
 // isFresh are the questions whether a manifest is too old, as far as that can
 // be told without the lock. They change nothing.
-func (p provider) isFresh(s Spec) (list []question) {
+func (p provider) isFresh(s Spec) (list []verdict.Question) {
 	if !s.Expires.IsZero() {
-		list = append(list, question{
-			rule: "expires", subject: s.Expires.String(), why: "it is " + p.now.UTC().Format(time.RFC3339) + " here",
-			ask: func() error { return s.CheckExpiry(p.now) },
+		list = append(list, verdict.Question{
+			Rule: "expires", Subject: s.Expires.String(), Why: "it is " + p.now.UTC().Format(time.RFC3339) + " here",
+			Ask: func() error { return s.CheckExpiry(p.now) },
 		})
 	}
 	if s.Serial > 0 {
-		list = append(list, question{
-			rule: "serial", subject: s.Serial.String(), why: p.tellFloor(s),
-			ask: func() error { return p.compareSerial(s) },
+		list = append(list, verdict.Question{
+			Rule: "serial", Subject: s.Serial.String(), Why: p.tellFloor(s),
+			Ask: func() error { return p.compareSerial(s) },
 		})
 	}
 	return list
@@ -397,60 +397,28 @@ func (p provider) settle(s Spec) error {
 		row.Name, row.Version, row.Dest = p.log.Masked(m.Name), p.log.Masked(m.Version), m.Dest
 	})
 	s.Restrict(p.policy)
-	return p.ask(p.questions(s))
-}
-
-// question is one thing that the host is asked about a manifest before it is
-// deployed. A no refuses the manifest.
-type question struct {
-	rule    string // the key of the host policy, or what else it goes by
-	place   string // where that is written; "" = nowhere
-	subject string // what is judged, without secrets
-	why     string // in short; "" = what the error says
-	ask     func() error
-}
-
-// ruling is the answer to the question, as a report has it.
-func (q question) ruling(err error) verdict.Ruling {
-	one := verdict.Ruling{Rule: q.rule, Place: q.place, Subject: q.subject, Verdict: verdict.Allowed, Why: q.why}
-	if err != nil {
-		one.Verdict, one.Why = verdict.Refused, cmp.Or(q.why, failure.Text(err))
-	}
-	return one
+	return p.report.Ask(p.questions(s))
 }
 
 // ofPolicy are the questions that the rules of the host policy answer.
-func ofPolicy(all []policy.Ruling) (list []question) {
+func ofPolicy(all []policy.Ruling) (list []verdict.Question) {
 	for _, r := range all {
-		list = append(list, question{r.Rule, r.Place(), r.Value, r.Why, r.Err})
+		list = append(list, verdict.Question{Rule: r.Rule, Place: r.Place(), Subject: r.Value, Why: r.Why, Ask: r.Err})
 	}
 	return list
 }
 
 // questions are what is asked about every manifest, deployed or not, in order.
-func (p provider) questions(s Spec) (list []question) {
+func (p provider) questions(s Spec) (list []verdict.Question) {
 	list = ofPolicy(s.Rulings(p.policy))
 	if s.hasSrc() && s.hasDest() {
 		for _, other := range p.reserved() {
-			list = append(list, question{
-				rule: "dest", subject: s.Manifest.Dest, ask: func() error { return other.Apart(s.Manifest.Dest) },
+			list = append(list, verdict.Question{
+				Rule: "dest", Subject: s.Manifest.Dest, Ask: func() error { return other.Apart(s.Manifest.Dest) },
 			})
 		}
 	}
 	return list
-}
-
-// ask asks the host. The first no counts; who wants to know all rulings gets
-// those behind it as well.
-func (p provider) ask(list []question) (refused error) {
-	for _, q := range list {
-		err := q.ask()
-		p.report.Add(q.ruling(err))
-		if refused = cmp.Or(refused, err); refused != nil && !p.report.Wanted() {
-			break
-		}
-	}
-	return refused
 }
 
 // below reports whether name is dir or lies in it.
@@ -468,7 +436,7 @@ func (p provider) loadAllowed(ctx context.Context, url string, rules manifest.Ru
 	p.vouch(loaded)
 	s := Spec{Loaded: loaded}
 	s.Restrict(p.policy)
-	return s, p.ask(append(p.questions(s), p.isFresh(s)...))
+	return s, p.report.Ask(append(p.questions(s), p.isFresh(s)...))
 }
 
 // masked keeps secrets out of an error that no log says.

@@ -44,6 +44,23 @@ type Ruling struct {
 	Why     string  `json:"why"`
 }
 
+// Question is one thing that a host is asked about a manifest before it is
+// deployed. A no refuses the manifest.
+type Question struct {
+	Rule, Place, Subject string // as in the Ruling
+	Why                  string // in short; "" = what the error says
+	Ask                  func() error
+}
+
+// Ruling is the answer to the question.
+func (q Question) Ruling(err error) Ruling {
+	one := Ruling{Rule: q.Rule, Place: q.Place, Subject: q.Subject, Verdict: Allowed, Why: q.Why}
+	if err != nil {
+		one.Verdict, one.Why = Refused, cmp.Or(q.Why, failure.Text(err))
+	}
+	return one
+}
+
 // Report is all that was asked about one manifest. A nil Report takes rulings
 // and forgets them: nobody wants to know.
 type Report struct {
@@ -74,6 +91,19 @@ func (r *Report) Judge(rule, subject, why string, err error) {
 		one.Verdict, one.Why = Refused, failure.Text(err)
 	}
 	r.Add(one)
+}
+
+// Ask asks a host. The first no counts; who wants to know all rulings gets
+// those behind it as well.
+func (r *Report) Ask(list []Question) (refused error) {
+	for _, q := range list {
+		err := q.Ask()
+		r.Add(q.Ruling(err))
+		if refused = cmp.Or(refused, err); refused != nil && !r.Wanted() {
+			break
+		}
+	}
+	return refused
 }
 
 // Conclude says what all comes to: err is what ended the look at the manifest,

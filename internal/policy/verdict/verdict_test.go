@@ -82,3 +82,28 @@ verdict   allowed, as far as that is known before a deployment: 1 of 2 answers c
 		t.Errorf("%v: %s", err, object.String())
 	}
 }
+
+// TestAsk: the first no counts, and nothing is asked behind it, unless somebody
+// wants to know all.
+func TestAsk(t *testing.T) {
+	no := errors.New("no")
+	for _, wanted := range []bool{false, true} {
+		asked := ""
+		question := func(name string, err error) Question {
+			return Question{Rule: name, Ask: func() error {
+				asked += name
+				return err
+			}}
+		}
+		var r *Report
+		want := "ab"
+		if wanted {
+			r, want = &Report{}, "abcd"
+		}
+		other := errors.New("another")
+		err := r.Ask([]Question{question("a", nil), question("b", no), question("c", other), question("d", nil)})
+		if !errors.Is(err, no) || asked != want || wanted && len(r.rulings) != 4 {
+			t.Errorf("wanted %v: %v, asked %q", wanted, err, asked)
+		}
+	}
+}
