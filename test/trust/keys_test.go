@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // keyCompromise: who has one key has not the threshold.
@@ -137,6 +138,13 @@ func keyFiles() []attack {
 		})},
 		{"a key that is a directory", with("pub", func(h *host) {
 			must(h.t, os.Mkdir(h.path("etc/trusted.d/x.pub"), 0o755))
+		})},
+		{"a key that is a FIFO", with("pub", func(h *host) {
+			must(h.t, syscall.Mkfifo(h.path("etc/trusted.d/x.pub"), 0o644))
+		})},
+		{"a later file that is a FIFO", with("z.yml", func(h *host) {
+			must(h.t, os.Mkdir(h.path("etc/policy.d"), 0o755))
+			must(h.t, syscall.Mkfifo(h.path("etc/policy.d/z.yml"), 0o644))
 		})},
 		{"more signatures than keys", with("threshold|keys", func(h *host) {
 			h.trust = fmt.Sprintf("{keys: %s, threshold: 2}", dir(h))

@@ -15,6 +15,20 @@ func mixAndMatch() []attack {
 			h.runs = ""
 			h.stillTakes(5)
 		}},
+		{"an archive swapped after signing of a hook pod", func(h *host) {
+			url := h.pod(5)
+			h.web.put("/app-5.tar", pack("bin/launch", "#!/bin/sh\necho evil\n"))
+			h.may = []string{"/app.yml", "/app.yml.minisig", "/app-5.tar"}
+			h.refuses("checksum", "hooks", "install", "--event", "before_install", "--hooks-root", h.path("srv"), url)
+		}},
+		{"an archive swapped after signing of a hook by name", func(h *host) {
+			d := h.doc(5)
+			d.more = "hooks: {x: [{run: " + h.mark("x") + "}]}\n"
+			url := h.publish(d)
+			h.web.put("/app-5.tar", pack("index.html", "evil"))
+			h.may = []string{"/app.yml", "/app.yml.minisig", "/app-5.tar"}
+			h.refuses("checksum", "hooks", "run", "x", url)
+		}},
 		{"the archive of the version before", func(h *host) {
 			h.has(4)
 			h.refusesArchive(file(pack("index.html", "version 4")), "checksum")

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"stretcher/internal/testparts"
@@ -51,6 +52,15 @@ func rollback() []attack {
 			d := h.doc(4)
 			d.more = "hooks: {x: [{run: " + h.mark("x") + "}]}\n"
 			h.refuses("serial", "hooks", "run", "x", h.publish(d))
+		}},
+		{"an older hook pod", func(h *host) {
+			install := func(version int) []string {
+				return []string{"hooks", "install", "--event", "before_install", "--hooks-root", h.path("srv"), h.pod(version)}
+			}
+			h.ended(h.run(install(5)...), 0, "")
+			h.forget()
+			h.refuses("serial", install(4)...)
+			h.ended(h.run(install(6)...), 0, "")
 		}},
 		{"commands alone", func(h *host) {
 			d := h.doc(5)
@@ -112,6 +122,10 @@ func rollback() []attack {
 			_ = os.Remove(name)
 			return os.Symlink("nowhere", name)
 		})},
+		{"a serial that is a FIFO", spoiledSerial(func(name string) error {
+			_ = os.Remove(name)
+			return syscall.Mkfifo(name, 0o600)
+		})},
 		{"a serial of another name", spoiledSerial(func(name string) error {
 			text, _ := os.ReadFile(name)
 			return os.WriteFile(name, []byte(strings.ReplaceAll(string(text), `"app"`, `"other"`)), 0o600)
@@ -143,6 +157,15 @@ func rollback() []attack {
 			h.refuses("serial", h.publish(h.doc(5)))
 		}},
 	}
+}
+
+// pod publishes a version of a hook pod.
+func (h *host) pod(version int) (url string) {
+	d := h.doc(version)
+	d = h.of(d, pack("bin/launch", fmt.Sprintf("#!/bin/sh\necho %d\n", version)))
+	d.dest, d.commands = "", ""
+	text := strings.Replace(d.String(), "sync_strategy: native\n", "", 1)
+	return h.publishAs(text, h.alice.sign(text))
 }
 
 // spoiledSerial: a serial that is not known is not taken for zero.

@@ -188,6 +188,14 @@ func wrongURLs() []attack {
 			h.may = []string{"/app.yml", "/app.yml.minisig", "/app-5.tar"}
 			h.refuses("refused by the host policy: .*src", url)
 		}},
+		{"a redirect of the archive from https to http", func(h *host) {
+			s := h.withTLS()
+			d := h.doc(5)
+			s.on("/app-5.tar", redirect(d.src))
+			d.src = s.URL + "/app-5.tar"
+			h.may = []string{"/app.yml", "/app.yml.minisig"}
+			h.refuses("refused by the host policy: .*src", h.publish(d))
+		}},
 		{"a src elsewhere", func(h *host) {
 			h.other.put("/app.tar", pack("index.html", "version 5"))
 			d := h.doc(5)
@@ -249,20 +257,27 @@ func redirected(path, what string) func(h *host) {
 	}
 }
 
+// withTLS is another server that the host may ask, of https.
+func (h *host) withTLS() *server {
+	h.t.Helper()
+	s, web := newTLSServer(h.t)
+	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw})
+	h.write("etc/ca.pem", string(cert))
+	h.env = append(h.env, "SSL_CERT_FILE="+h.path("etc/ca.pem"))
+	h.also = s.URL
+	return s
+}
+
 // fromTLS: what is fetched by https is not fetched by http in the end, though
 // the policy allows both.
 func fromTLS(path string) func(h *host) {
 	return func(h *host) {
-		s, web := newTLSServer(h.t)
-		cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw})
-		h.write("etc/ca.pem", string(cert))
-		h.env = append(h.env, "SSL_CERT_FILE="+h.path("etc/ca.pem"))
+		s := h.withTLS()
 		d := h.doc(5)
 		h.publish(d)
 		s.put("/app.yml", d.String())
 		s.put("/app.yml.minisig", h.alice.sign(d.String()))
 		s.on(path, redirect(h.web.URL+path))
-		h.also = s.URL
 		h.may = []string{}
 		h.refuses("https", s.URL+"/app.yml")
 	}
