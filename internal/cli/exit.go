@@ -59,7 +59,7 @@ func ExitTable() [][2]string {
 		{"1", "a step failed"},
 		{"2", "wrong usage"},
 		{"3", "the event, manifest or archive is malformed"},
-		{"4", "refused: checksum, policy, limit or unsafe archive"},
+		{"4", "refused: signature, serial, expiry, checksum, policy, limit or unsafe archive"},
 		{"10", "plan: dest would change"},
 		{"75", "another run holds the lock on dest and the wait is over"},
 		{"129, 130, 143", "interrupted by SIGHUP, SIGINT or SIGTERM, after failure commands and clean-up"},
