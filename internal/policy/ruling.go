@@ -46,7 +46,7 @@ func (r Ruling) Err() error {
 		return nil
 	}
 	what := string(r.Subject)
-	if r.Value != "" || r.hasValue() {
+	if r.hasValue() {
 		what += fmt.Sprintf(" %q", r.Value)
 	}
 	return failure.Hinted(r.hint, fmt.Errorf("%w: %s is not allowed: %s, %s", ErrRefused, what, r.Rule, r.Place()))
