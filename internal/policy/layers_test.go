@@ -67,6 +67,8 @@ func TestDropIns(t *testing.T) {
 	name := written(t, files) // without config.yml
 	if _, err := Load(name, true); !errors.Is(err, ErrRefused) || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a file that was asked for is not there: %v", err)
+	} else if want := "--config must name a file that is there"; !strings.HasPrefix(failure.Hint(err), want) {
+		t.Errorf("hint %q", failure.Hint(err))
 	}
 }
 
@@ -118,7 +120,8 @@ func TestDoubtfulDropInsAreRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			p, err := Load(name, main)
-			if p != nil || !errors.Is(err, ErrRefused) || !strings.Contains(failure.Text(err), want) {
+			if p != nil || !errors.Is(err, ErrRefused) || !strings.Contains(failure.Text(err), want) ||
+				strings.HasPrefix(failure.Hint(err), "--config") {
 				t.Errorf("%s (main: %v): %v", want, main, err)
 			}
 		}
