@@ -295,9 +295,12 @@ func (x executor) requiredState() error {
 	if !x.policy.RequireState {
 		return nil
 	}
-	err := x.settings.StateError
+	err, usable := x.settings.StateError, state.Usable
+	if x.keys != nil {
+		usable = state.UsableWhole
+	}
 	if err == nil {
-		err = state.Usable(x.settings.StateDir)
+		err = usable(x.settings.StateDir)
 	}
 	if err != nil {
 		err = failure.Refused("%w: the host policy requires it", err)

@@ -138,6 +138,31 @@ func Usable(path string) error {
 	return nil
 }
 
+// UsableWhole is Usable for who goes on with nothing but a lock and a serial in
+// the state directory.
+func UsableWhole(path string) error {
+	if err := Usable(path); err != nil {
+		return err
+	}
+	for _, sub := range []string{"locks", "serials"} {
+		dir := filepath.Join(path, sub)
+		if _, err := os.Lstat(dir); errors.Is(err, os.ErrNotExist) {
+			continue // it is made
+		}
+		info, err := os.Stat(dir)
+		if err == nil && !info.IsDir() {
+			err = &os.PathError{Op: "open", Path: dir, Err: syscall.ENOTDIR}
+		}
+		if err == nil && unix.Access(dir, unix.W_OK|unix.X_OK) != nil {
+			err = &os.PathError{Op: "write", Path: dir, Err: os.ErrPermission}
+		}
+		if err != nil {
+			return fmt.Errorf("state directory: %w", err)
+		}
+	}
+	return nil
+}
+
 // Believed tells whether what is in a state directory may be believed: nobody
 // else can have written it.
 func Believed(path string) bool {
