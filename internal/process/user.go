@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os/exec"
 	"os/user"
 	"path/filepath"
@@ -77,8 +78,13 @@ func newUser(found *user.User) (*User, error) {
 	return u, nil
 }
 
+// number reads the number of a user or a group. The last there could be stands
+// for none in system calls.
 func number(id string) (uint32, error) {
 	n, err := strconv.ParseUint(id, 10, 32)
+	if err == nil && n == math.MaxUint32 {
+		err = strconv.ErrRange
+	}
 	return uint32(n), err
 }
 
