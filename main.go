@@ -258,7 +258,8 @@ func (t *tools) askHost(stateError error, m memory) error {
 	t.fetcher.Transfer.LeastRate = host.Limits.LeastRate()
 	if stateError != nil && m == remembered {
 		if host.RequireState {
-			return failure.Refused("%w: the host policy requires it", stateError)
+			err := failure.Refused("%w: the host policy requires it", stateError)
+			return saidBy(host, err, "require_state", "trust.keys")
 		}
 		t.log.Warn(failure.Sayf("no history of this run: %v", stateError))
 	} else if stateError != nil && m == noted {

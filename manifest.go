@@ -292,8 +292,8 @@ func (p provider) fetchManifest(
 	ctx context.Context, url string, limit int64, allow func(url string) error,
 ) ([]byte, error) {
 	raw, err := p.fetcher.Document(ctx, url, limit, allow)
-	if at := p.policy.Places("limits.manifest"); at != "" && errors.Is(err, transfer.ErrTooLarge) {
-		err = failure.Hinted("the host policy says so: limits.manifest, "+at, err)
+	if errors.Is(err, transfer.ErrTooLarge) {
+		err = saidBy(p.policy, err, "limits.manifest")
 	}
 	return raw, err
 }
@@ -315,14 +315,25 @@ func (s Spec) byLimit(host *policy.Policy, err error) error {
 		{archive.ErrEntries, "limits.files", s.Limits.Files == host.Limits.Files},
 		{archive.ErrUnsafe, "extract", host.Extract == policy.Strict},
 	} {
-		if at := host.Places(l.rule); at != "" && l.holds && errors.Is(err, l.cause) {
-			rules = append(rules, l.rule+", "+at)
+		if l.holds && errors.Is(err, l.cause) {
+			rules = append(rules, l.rule)
 		}
 	}
-	if len(rules) == 0 {
+	return saidBy(host, err, rules...)
+}
+
+// saidBy adds to an error where the rules are written that it is for.
+func saidBy(host *policy.Policy, err error, rules ...string) error {
+	var said []string
+	for _, rule := range rules {
+		if at := host.Places(rule); at != "" {
+			said = append(said, rule+", "+at)
+		}
+	}
+	if len(said) == 0 {
 		return err
 	}
-	return failure.Hinted("the host policy says so: "+strings.Join(rules, "; "), err)
+	return failure.Hinted("the host policy says so: "+strings.Join(said, "; "), err)
 }
 
 // notYet is the error of what could not be fetched and may be there later: the
