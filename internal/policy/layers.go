@@ -124,7 +124,7 @@ func isDropIn(name string) (bool, error) {
 		return false, nil
 	case ext == ".yml":
 		return true, nil
-	case strings.EqualFold(ext, ".yml"), strings.EqualFold(ext, ".yaml"):
+	case slices.Contains([]string{".yml", ".yaml", ".conf", ".json"}, strings.ToLower(ext)):
 		return false, fmt.Errorf("%q does not count: only names that end in .yml do", name)
 	}
 	return false, nil

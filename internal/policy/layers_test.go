@@ -94,6 +94,8 @@ func TestDoubtfulDropInsAreRefused(t *testing.T) {
 		`config.d": "a.yaml" does not count: only names that end in .yml do`: in("a.yaml"),
 		`"a.YML" does not count`:  in("a.YML"),
 		`"a.Yaml" does not count`: in("a.Yaml"),
+		`"a.conf" does not count`: in("a.conf"),
+		`"a.json" does not count`: in("a.json"),
 		"b.yml\": not trusted:": func(dir string) error {
 			return errors.Join(in("b.yml")(dir), os.Chmod(filepath.Join(dir, "b.yml"), 0o666))
 		},
