@@ -177,6 +177,8 @@ func wrongURLs() []attack {
 		{"a longer name of a host", event(func(h *host) string { return "http://127.0.0.1.example" + port(h) + "/app.yml" })},
 		{"a dot after the host", event(func(h *host) string { return "http://127.0.0.1." + port(h) + "/app.yml" })},
 		{"the host as a number", event(func(h *host) string { return "http://2130706433" + port(h) + "/app.yml" })},
+		{"many made at random", randomEvents},
+		{"many redirects made at random", randomRedirects},
 		{"a redirect of the manifest", redirected("/app.yml", "manifest")},
 		{"a redirect of the signature", redirected("/app.yml.minisig", "manifest|signature")},
 		{"a redirect from https to http", fromTLS("/app.yml")},
