@@ -12,7 +12,7 @@ import (
 )
 
 // standard are the variables that porter gives to every hook when its own
-// environment has them.
+// environment has them. Here it is what programs get by themselves.
 var standard = [...]string{"DOCKER_ENV_FILE", "HAPROXY_STATS_USERNAME", "HAPROXY_STATS_PASSWORD", "HAPROXY_STATS_URL"}
 
 // names are the names of the variables, sorted.
@@ -69,7 +69,9 @@ func (s *scope) added(e *Entry, mask func(name, value string)) []string {
 	env := append(s.Env(), "PORTER_SERVICE_NAME="+s.Name, "PORTER_SERVICE_VERSION="+s.Version)
 	pass := Environment{}
 	for _, name := range standard {
-		pass[name] = nil
+		if process.Variable(s.Base, name) != nil { // nobody has asked for it
+			pass[name] = nil
+		}
 	}
 	env = append(env, pass.resolve(s.Environ, func(name, value string) {
 		if strings.HasPrefix(name, "HAPROXY_") {

@@ -14,7 +14,8 @@ func TestAdded(t *testing.T) {
 	s := scope{Deployment: hooks.Deployment{
 		Name: "app", Version: "7",
 		Environ: []string{"SET=1", "SET=caller", "EMPTY=", "DOCKER_ENV_FILE=/f",
-			"HAPROXY_STATS_PASSWORD=hidden", "OTHER=x"},
+			"HAPROXY_STATS_PASSWORD=hidden", "HAPROXY_STATS_USERNAME=not for programs", "OTHER=x"},
+		Base:        []string{"DOCKER_ENV_FILE=/f", "HAPROXY_STATS_PASSWORD=hidden", "HAPROXY_STATS_URL=not readable"},
 		ManifestEnv: []string{"FOO=manifest", "KEPT=manifest"}, Own: []string{"STRETCHER_RUN_ID=r"},
 	},
 		file: Environment{"FOO": ptr("file"), "FILE": ptr("file"), "PORTER_SERVICE_NAME": ptr("other")},
