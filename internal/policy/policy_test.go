@@ -183,6 +183,14 @@ func TestAllowedDests(t *testing.T) {
 			t.Errorf("%q: %v", dest, err)
 		}
 	}
+	linked := parsed(t, "allow: {dests: ["+dir+"/alias]}")
+	for dest, want := range map[string]bool{
+		dir + "/alias/app": true, srv + "/app": true, dir + "/alias": true, dir + "/alias/out": false, etc: false,
+	} {
+		if err := linked.Dest(dest); (err == nil) != want {
+			t.Errorf("%q, where the prefix is a symlink: %v", dest, err)
+		}
+	}
 }
 
 func TestTightening(t *testing.T) {

@@ -183,6 +183,40 @@ func TestPoliciesAreUnderstood(t *testing.T) {
 	}
 }
 
+// TestExamplePolicy: the policy of a fleet and what one kind of host adds are
+// understood, together allow what they are for, and nothing of another kind.
+func TestExamplePolicy(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(root, "examples/policy"))); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{".", "config.yml", "config.d", "config.d/50-web.yml"} {
+		if err := os.Chmod(filepath.Join(dir, name), 0o755); err != nil { // whatever umask it was cloned by
+			t.Fatal(err)
+		}
+	}
+	p, err := policy.Load(filepath.Join(dir, "config.yml"), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, threshold, signed := p.Signed(); !signed || threshold != 2 || p.RunAs() == "" || p.Commands() == nil {
+		t.Errorf("%s: %+v", p, p)
+	}
+	for subject, values := range map[policy.Subject][2]string{
+		policy.Manifest: {"https://deploys.example.com/web/app.yml", "https://deploys.example.com/api/app.yml"},
+		policy.Name:     {"web", "api"}, policy.Dest: {"/srv/web", "/srv/api"},
+		policy.Strategy: {"releases", "rsync"}, policy.User: {"deploy", "www-data"},
+		policy.Variable: {"DEPLOY_ENV", "AWS_SECRET_ACCESS_KEY"},
+	} {
+		if err := policy.Refusal(p.Ask(subject, values[0])); err != nil {
+			t.Error(err)
+		}
+		if policy.Refusal(p.Ask(subject, values[1])) == nil {
+			t.Errorf("%s %q is allowed", subject, values[1])
+		}
+	}
+}
+
 // nestedKeys are the keys of a type and, after a dot, of the types in it.
 func nestedKeys(typ reflect.Type) []string {
 	var all []string
