@@ -28,6 +28,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -105,6 +106,11 @@ func (s *Store) Raise(ctx context.Context, c Claim, trusted Trusted) (floor int6
 	if floor = r.floor(trusted); floor > c.Serial {
 		return floor, nil
 	}
+	if !r.there {
+		if err := s.syncAbove(); err != nil {
+			return floor, fmt.Errorf("serial of %q: %w", c.Name, err)
+		}
+	}
 	if r.raise(c) {
 		if err := r.write(dir); err != nil {
 			return floor, fmt.Errorf("serial of %q: %w", c.Name, whole(err, dir))
@@ -131,17 +137,23 @@ func (s *Store) open() (*disk.Dir, error) {
 		return nil, err
 	}
 	defer parent.Close()
-	made, err := parent.Make(dirName, 0o700)
-	if errors.Is(err, fs.ErrExist) { // since then
-		return disk.OpenTrustedDir(filepath.Join(s.state, dirName))
+	// Another run may make it at the same time. Whoever does, it is judged as
+	// one that was there before.
+	if err := parent.Root().Mkdir(dirName, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, whole(err, parent)
 	}
+	return disk.OpenTrustedDir(filepath.Join(s.state, dirName))
+}
+
+// syncAbove brings the directory of the records itself onto the disk. It is done
+// before the first record of a name is there: whoever has made the directory may
+// have been killed over that.
+func (s *Store) syncAbove() error {
+	parent, err := disk.OpenTrustedDir(s.state)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := disk.SyncDir(parent.Root()); err != nil {
-		return nil, errors.Join(err, made.Close())
-	}
-	return made, nil
+	return errors.Join(disk.SyncDir(parent.Root()), parent.Close())
 }
 
 // lock waits for who else raises.
@@ -169,6 +181,7 @@ func lock(ctx context.Context, dir *disk.Dir) error {
 type record struct {
 	Name    string           `json:"name"`
 	Serials map[string]int64 `json:"serials"` // by key; nobody's among them
+	there   bool             // it was read
 }
 
 // fileName is a record's name, whatever is in the name of the deployment.
@@ -192,15 +205,35 @@ func read(dir *disk.Dir, name string) (record, error) {
 		return r, fmt.Errorf("serial of %q: %w", name, err)
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	var text []byte
+	if err = ours(f); err == nil {
+		text, err = io.ReadAll(io.LimitReader(f, maxFile+1))
+	}
 	if err == nil {
 		err = r.parse(text, name)
 	}
+	r.there = err == nil
 	if err != nil {
 		return r, fmt.Errorf("serial of %q: %q: %w", name, filepath.Join(dir.Path(), fileName(name)), err)
 	}
 	return r, nil
 }
+
+// ours refuses a file that others own or may write. Nobody else can have put it
+// there, but root may have brought it back from somewhere with their mode.
+func ours(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || st.Uid != 0 && int(st.Uid) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
+		return errNotOurs
+	}
+	return nil
+}
+
+var errNotOurs = errors.New("it must be a file that only its owner can write, you or root")
 
 // errDamaged: a record says what none says that was written here.
 var errDamaged = errors.New("damaged")

@@ -173,6 +173,14 @@ func TestOdd(t *testing.T) {
 		"directory in its place": func(s *Store) error {
 			return errors.Join(os.Remove(s.Path("app")), os.Mkdir(s.Path("app"), 0o700))
 		},
+		"record for all":     func(s *Store) error { return os.Chmod(s.Path("app"), 0o602) },
+		"record for a group": func(s *Store) error { return os.Chmod(s.Path("app"), 0o660) },
+		"record of somebody": func(s *Store) error {
+			if os.Geteuid() != 0 {
+				return os.Chmod(s.Path("app"), 0o622)
+			}
+			return os.Lchown(s.Path("app"), 47001, 0)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStore(t)
@@ -246,6 +254,7 @@ func TestTogether(t *testing.T) {
 				func(string) bool { return true })
 			if err != nil || floor < before {
 				t.Errorf("serial %d: floor %d, %d before: %v", n, floor, before, err)
+				return
 			}
 			if floor <= n {
 				mu.Lock()
@@ -257,6 +266,32 @@ func TestTogether(t *testing.T) {
 	all.Wait()
 	if floor, err := s.Floor("app", func(string) bool { return true }); floor != 20 || err != nil {
 		t.Errorf("floor: %d, %v", floor, err)
+	}
+}
+
+// TestFirst: of runs that are the first ones of a host at the same time, each
+// gets on, whoever of them makes the directory; and one that others can write is
+// no better for that.
+func TestFirst(t *testing.T) {
+	for range 10 {
+		s := newStore(t)
+		var all sync.WaitGroup
+		for n := range 8 {
+			all.Go(func() {
+				if _, err := s.Raise(t.Context(), Claim{Name: fmt.Sprint(n), Serial: 1}, nil); err != nil {
+					t.Errorf("name %d: %v", n, err)
+				}
+			})
+		}
+		all.Wait()
+	}
+	s := newStore(t)
+	dir := filepath.Join(s.state, dirName)
+	if err := errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, 0o770)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Raise(t.Context(), Claim{Name: "app", Serial: 1}, nil); err == nil {
+		t.Error("a directory that others can write was taken")
 	}
 }
 
