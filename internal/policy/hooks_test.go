@@ -59,6 +59,7 @@ func TestDoubtfulHooksAreRefused(t *testing.T) {
 		"hooks: {oci_dirs: [hooks.d]}":                 `hooks.oci_dirs: "hooks.d" is not an absolute path`,
 		"hooks: {required: ['']}":                      "hooks.required: has an empty name",
 		"hooks: {term_after: soon}":                    `hooks.term_after: "soon" is not a time span`,
+		"hooks: {term_after: 1e10}":                    `hooks.term_after: "1e10" is not a time span`,
 		"hooks: {term_after: 0}":                       `hooks.term_after: "0" is not a time span`,
 		"hooks: {kill_after: -1s}":                     `hooks.kill_after: "-1s" is not a time span`,
 		"hooks: {term_after: 9s, kill_after: 8s}":      "hooks.kill_after: 8s is before term_after, 9s",

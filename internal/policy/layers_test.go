@@ -234,6 +234,35 @@ func TestDefaultsOfLayers(t *testing.T) {
 	}
 }
 
+// TestTimesOfLayers: one time that one layer alone says holds.
+func TestTimesOfLayers(t *testing.T) {
+	for dropIn, want := range map[string][2]time.Duration{
+		"hooks: {term_after: 5s}":                {5 * time.Second, 60 * time.Second},
+		"hooks: {kill_after: 7s}":                {7 * time.Second, 7 * time.Second},
+		"hooks: {term_after: 2s, kill_after: 7}": {2 * time.Second, 7 * time.Second},
+	} {
+		p := loaded(t, map[string]string{"config.yml": "extract: strict", "config.d/a.yml": dropIn})
+		if term, kill := p.Hooks.Times(); term != want[0] || kill != want[1] {
+			t.Errorf("%s: %s, %s", dropIn, term, kill)
+		}
+	}
+}
+
+// TestPlaces: all files that have a key, with the line.
+func TestPlaces(t *testing.T) {
+	p := loaded(t, map[string]string{
+		"config.yml": "\nlimits: {files: 1}", "config.d/a.yml": "extract: strict", "config.d/b.yml": "limits: {files: 2}",
+	})
+	got := p.Places("limits.files")
+	if !strings.HasPrefix(got, `line 2 of "/`) || !strings.Contains(got, `config.yml", line 1 of "/`) ||
+		!strings.HasSuffix(got, `b.yml"`) || p.Places("limits.rate") != "" {
+		t.Errorf("places %s", got)
+	}
+	if !p.Holds() || (&Policy{}).Holds() {
+		t.Error("who has a policy")
+	}
+}
+
 // TestSetOnce: what has no order is set once, or twice alike. The error names
 // both places.
 func TestSetOnce(t *testing.T) {
