@@ -96,10 +96,14 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// allowing is a policy with one list.
+// allowing is a policy with one list, or with none.
 func allowing(t *testing.T, key string, list []string) *policy.Policy {
 	t.Helper()
-	host, err := policy.Parse("policy.yml", []byte(fmt.Sprintf("allow: {%s: [%s]}", key, strings.Join(list, ", "))))
+	text := ""
+	if list != nil {
+		text = fmt.Sprintf("allow: {%s: [%s]}", key, strings.Join(list, ", "))
+	}
+	host, err := policy.Parse("policy.yml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,12 +15,17 @@ import (
 // digests and plugins are that it names.
 func (m *Manifest) checkSigned(raw []byte, doc *yamldoc.Document) error {
 	problems := append(m.open(), borrowed(raw)...)
-	if len(problems) == 0 {
-		return nil
-	}
 	lines := doc.Lines()
 	for _, p := range problems {
 		p.Line = lineOf(lines, p.Key)
+	}
+	if line := doc.Second(); line > 0 {
+		problems = append(problems, &yamldoc.Problem{
+			Line: line, Message: "a second document begins here: a signed manifest is one, so that nobody reads the other",
+		})
+	}
+	if len(problems) == 0 {
+		return nil
 	}
 	text, hint := inLine(problems)
 	return failure.Hinted(hint, failure.Refused("%s", text))

@@ -29,15 +29,25 @@ type File struct {
 	Env          *[]string `yaml:"env"`    // what templates may read; nil = all
 }
 
-// Allow lists what is allowed: prefixes of URLs and paths, or names. An empty
-// list allows everything.
+// Allow lists what is allowed: prefixes of URLs and paths, or names.
 type Allow struct {
-	Manifests  []string `yaml:"manifests"`
-	Sources    []string `yaml:"sources"`
-	Dests      []string `yaml:"dests"`
-	Names      []string `yaml:"names"`
-	Strategies []string `yaml:"strategies"`
-	Users      []string `yaml:"users"` // who starts the program
+	Manifests  List `yaml:"manifests"`
+	Sources    List `yaml:"sources"`
+	Dests      List `yaml:"dests"`
+	Names      List `yaml:"names"`
+	Strategies List `yaml:"strategies"`
+	Users      List `yaml:"users"` // who starts the program
+}
+
+// List is what is allowed. Nil is no list, and allows everything; one that is
+// written and empty allows nothing, since whatever made it meant to list what
+// is allowed.
+type List []string
+
+// FromList keeps apart what is empty and what is not there.
+func (l *List) FromList(items []string) error {
+	*l = append(List{}, items...)
+	return nil
 }
 
 // Trust says who must vouch for a manifest.

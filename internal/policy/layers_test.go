@@ -130,6 +130,31 @@ func TestDoubtfulDropInsAreRefused(t *testing.T) {
 	}
 }
 
+// TestEmptyLists: what is written and empty allows nothing, however it is written.
+func TestEmptyLists(t *testing.T) {
+	for _, c := range []struct {
+		text    string
+		subject Subject
+		value   string
+	}{
+		{"allow: {manifests: []}", Manifest, "s3://a/k"},
+		{"allow:\n  sources: []", Source, "s3://a/k"},
+		{"allow: {<<: {dests: []}}", Dest, "/srv"},
+		{"<<: {allow: {names: []}}", Name, "app"},
+		{"allow: {names: &l [], strategies: *l}", Strategy, "native"},
+		{"allow: {users: [ ]}", User, "root"},
+		{"env: []", Variable, "A"},
+	} {
+		file := map[string]string{"config.yml": c.text, "config.d/a.yml": ""}
+		for range 2 {
+			if err := Refusal(loaded(t, file).Ask(c.subject, c.value)); !errors.Is(err, ErrRefused) {
+				t.Errorf("%q allows %s", c.text, c.subject)
+			}
+			file["config.yml"], file["config.d/a.yml"] = file["config.d/a.yml"], file["config.yml"]
+		}
+	}
+}
+
 // TestEachLayerMustAllow: a list of one layer does not allow what that of
 // another one does not, whichever comes first.
 func TestEachLayerMustAllow(t *testing.T) {
@@ -137,7 +162,7 @@ func TestEachLayerMustAllow(t *testing.T) {
   strategies: [native, mv], users: [root, consul]}
 env: [A, B]
 `
-	narrow := `allow: {manifests: ["s3://a/web", "s3://c/"], sources: [], dests: [/srv/web], names: [y, z],
+	narrow := `allow: {manifests: ["s3://a/web", "s3://c/"], dests: [/srv/web], names: [y, z],
   strategies: [native], users: [consul]}
 env: [B, C]
 `

@@ -83,17 +83,17 @@ func (p *Policy) told(all []Ruling) []Ruling {
 func (p *Policy) ask(s Subject, value string) []Ruling {
 	switch s {
 	case Manifest:
-		return p.askURL(s, value, "allow.manifests", func(f File) []string { return f.Allow.Manifests })
+		return p.askURL(s, value, "allow.manifests", func(f File) List { return f.Allow.Manifests })
 	case Source:
-		return p.askURL(s, value, "allow.sources", func(f File) []string { return f.Allow.Sources })
+		return p.askURL(s, value, "allow.sources", func(f File) List { return f.Allow.Sources })
 	case Dest:
 		return p.askDest(value)
 	case Name:
-		return p.askName(s, value, "allow.names", func(f File) []string { return f.Allow.Names })
+		return p.askName(s, value, "allow.names", func(f File) List { return f.Allow.Names })
 	case Strategy:
-		return p.askName(s, value, "allow.strategies", func(f File) []string { return f.Allow.Strategies })
+		return p.askName(s, value, "allow.strategies", func(f File) List { return f.Allow.Strategies })
 	case User:
-		return p.askName(s, value, "allow.users", func(f File) []string { return f.Allow.Users })
+		return p.askName(s, value, "allow.users", func(f File) List { return f.Allow.Users })
 	case Variable:
 		return p.askVariable(value)
 	case Commands:
@@ -123,10 +123,10 @@ func (r *Ruling) deny(why string) {
 const none = "no entry of the list allows it"
 
 // askURL asks lists of prefixes about a URL.
-func (p *Policy) askURL(s Subject, url, rule string, list func(File) []string) (all []Ruling) {
+func (p *Policy) askURL(s Subject, url, rule string, list func(File) List) (all []Ruling) {
 	for _, l := range p.layers {
 		prefixes := list(l.File)
-		if len(prefixes) == 0 {
+		if prefixes == nil {
 			continue
 		}
 		r := l.ruling(s, redact.URL(url), rule, false, none)
@@ -146,13 +146,11 @@ func (p *Policy) askURL(s Subject, url, rule string, list func(File) []string) (
 }
 
 // askName asks lists of names about one.
-func (p *Policy) askName(s Subject, name, rule string, list func(File) []string) (all []Ruling) {
+func (p *Policy) askName(s Subject, name, rule string, list func(File) List) (all []Ruling) {
 	for _, l := range p.layers {
-		names := list(l.File)
-		if len(names) == 0 {
-			continue
+		if names := list(l.File); names != nil {
+			all = append(all, l.listed(s, name, rule, names))
 		}
-		all = append(all, l.listed(s, name, rule, names))
 	}
 	return all
 }
@@ -165,7 +163,7 @@ func (l layer) listed(s Subject, name, rule string, names []string) Ruling {
 	return l.ruling(s, name, rule, false, none)
 }
 
-// askVariable asks what templates may read. Here an empty list allows nothing.
+// askVariable asks what templates may read.
 func (p *Policy) askVariable(name string) (all []Ruling) {
 	for _, l := range p.layers {
 		if l.Env != nil {
@@ -202,10 +200,9 @@ func (p *Policy) askDest(dest string) (all []Ruling) {
 		return nil
 	}
 	for _, l := range p.layers {
-		if len(l.Allow.Dests) == 0 {
-			continue
+		if l.Allow.Dests != nil {
+			all = append(all, l.dest(dest))
 		}
-		all = append(all, l.dest(dest))
 	}
 	return all
 }

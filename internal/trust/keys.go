@@ -67,7 +67,11 @@ func loadKeys(dir string) (*Keys, error) {
 	k := &Keys{dir: dir}
 	for _, e := range entries {
 		name := e.Name()
-		if strings.HasPrefix(name, ".") || filepath.Ext(name) != ".pub" {
+		counts, err := isKeyFile(name)
+		if err != nil {
+			return nil, err
+		}
+		if !counts {
 			continue
 		}
 		public, err := readKey(filepath.Join(open.Path(), name))
@@ -81,6 +85,21 @@ func loadKeys(dir string) (*Keys, error) {
 			errors.New("there is no *.pub in it"))
 	}
 	return k, nil
+}
+
+// isKeyFile tells whether a file counts by its name. One that its author may take
+// for one that counts is an error.
+func isKeyFile(name string) (bool, error) {
+	ext := filepath.Ext(name)
+	switch {
+	case strings.HasPrefix(name, "."):
+		return false, nil
+	case ext == ".pub":
+		return true, nil
+	case strings.EqualFold(ext, ".pub"):
+		return false, fmt.Errorf("%q does not count: only names that end in .pub do", name)
+	}
+	return false, nil
 }
 
 // cause is a file's error without its path, which is said already.

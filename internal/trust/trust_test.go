@@ -136,7 +136,9 @@ func TestDirectoriesThatAreRefused(t *testing.T) {
 		"writable":  {func(dir string) error { return os.Chmod(dir, 0o777) }, "may be written by everybody"},
 		"file":      {func(dir string) error { return os.Chmod(dir+"/a.pub", 0o666) }, "may be written by everybody"},
 		"directory": {func(dir string) error { return os.Mkdir(dir+"/b.pub", 0o755) }, "not a regular file"},
-		"dangling":  {func(dir string) error { return os.Symlink("nowhere", dir+"/b.pub") }, `"b.pub": no such file`},
+		"upper case": {func(dir string) error { return os.WriteFile(dir+"/b.PUB", nil, 0o644) },
+			`"b.PUB" does not count: only names that end in .pub do`},
+		"dangling": {func(dir string) error { return os.Symlink("nowhere", dir+"/b.pub") }, `"b.pub": no such file`},
 		"a file": {func(dir string) error {
 			return errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o644))
 		}, "not a directory"},

@@ -40,9 +40,10 @@ type Plugins struct {
 // ErrNoRef: the repository has no tag, branch or commit of that name.
 var ErrNoRef = errors.New("no such tag, branch or commit")
 
-// isFullCommit tells whether ref is a commit by all its digits; nothing else
-// names the same thing for ever.
-func isFullCommit(ref string) bool { return isShortCommit(ref) && (len(ref) == 40 || len(ref) == 64) }
+// isFullCommit tells whether ref is a commit by all its digits: git takes 40 of
+// them for nothing else, though a tag or branch has the same name. Mirrors name
+// commits by SHA-1, so that 64 digits may be such a name.
+func isFullCommit(ref string) bool { return isShortCommit(ref) && len(ref) == 40 }
 
 // isShortCommit tells whether ref may be the beginning of a commit.
 func isShortCommit(ref string) bool {

@@ -289,12 +289,31 @@ func TestPruneKeepsWhatIsUsed(t *testing.T) {
 func TestCommitsByTheirDigits(t *testing.T) {
 	digits := strings.Repeat("0123456789abcdef", 5)
 	for ref, want := range map[string][2]bool{ // a beginning of one, all of one
-		digits[:40]: {true, true}, digits[:64]: {true, true}, digits[:7]: {true, false}, digits[:41]: {true, false},
+		digits[:40]: {true, true}, digits[:64]: {true, false}, digits[:7]: {true, false}, digits[:41]: {true, false},
 		digits[:6]: {}, digits[:65]: {}, "": {}, "v1.2.3": {}, "ABCDEF0": {}, digits[:20] + "x" + digits[:19]: {},
 		digits[:39] + "\n": {},
 	} {
 		if got := [2]bool{isShortCommit(ref), isFullCommit(ref)}; got != want {
 			t.Errorf("%q: %v, want %v", ref, got, want)
+		}
+	}
+}
+
+// TestNamesLikeCommits: a branch or tag that is named as a commit is named is
+// taken for none.
+func TestNamesLikeCommits(t *testing.T) {
+	r := newRepository(t)
+	r.commit("hook", "one")
+	p := &Plugins{Dir: t.TempDir(), Environ: os.Environ()}
+	for _, digits := range []int{40, 64} {
+		name := strings.Repeat("ab", digits/2)
+		r.run(r.work, "update-ref", "refs/heads/"+name, "HEAD")
+		r.run(r.work, "update-ref", "refs/tags/"+name, "HEAD")
+		r.push()
+		lists := Lists{"pre_pack": {{Repo: r.url, Ref: name}}}
+		_, _, err := p.Checkout(t.Context(), hooks.Streams{}, r.url, name)
+		if pinned := len(lists.CheckPinned("hooks")) == 0; pinned && !errors.Is(err, ErrNoRef) || pinned != (digits == 40) {
+			t.Errorf("%q: pinned %v, %v", name, pinned, err)
 		}
 	}
 }

@@ -32,12 +32,23 @@ func Parse(data []byte) (*Document, *Problem) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, syntax(err, data)
 	}
-	var second yaml.Node
-	if guarded(func() error { return dec.Decode(&second) }) == nil && len(second.Content) > 0 {
-		doc.second = second.Content[0].Line
+	// What stands behind the document must be read, too: where it is no YAML,
+	// somebody has written more than what would be taken for the whole.
+	for err == nil {
+		var next yaml.Node
+		if err = guarded(func() error { return dec.Decode(&next) }); err == nil && doc.second == 0 && len(next.Content) > 0 {
+			doc.second = next.Content[0].Line
+		}
+	}
+	if !errors.Is(err, io.EOF) {
+		return nil, syntax(err, data)
 	}
 	return doc, nil
 }
+
+// Second is the line in which a second document begins, which nobody reads; 0 =
+// there is none.
+func (doc *Document) Second() int { return doc.second }
 
 // root is the node below which all values are, or nil.
 func (doc *Document) root() *yaml.Node {

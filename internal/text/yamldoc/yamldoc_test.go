@@ -205,6 +205,29 @@ func TestSecondDocumentIsAWarning(t *testing.T) {
 	}
 }
 
+// TestRestThatIsNoDocument: what stands behind a document and is none is no end
+// of it.
+func TestRestThatIsNoDocument(t *testing.T) {
+	for _, text := range []string{
+		"{\"name\": \"x\"}\nname: y\n",
+		"{name: x}\n}\nlist: [a]\n",
+		"[]\nname: y\n",
+		"\"x\"\nname: y\n",
+		"name: x\n---\nname: y\nlist: [\n",
+		"name: x\n---\nname: y\n---\nz: {a: b]\n",
+		"name: x\n...\nname: y\n",
+		"name: x\n...\n%YAML 9.9\n---\nname: y\n",
+		"name: x\n---\nname: \x01\n",
+		"name: x\n---\n- &a\n- *b\n",
+	} {
+		var c config
+		warnings, problems := Decode([]byte(text), &c)
+		if len(problems) != 1 || !strings.Contains(problems[0].Error(), "not YAML: ") {
+			t.Errorf("%q: warnings %v, problems %v, name %q", text, warnings, problems, c.Name)
+		}
+	}
+}
+
 func TestAliasBombIsRefused(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("labels: &a0 {k: v}\nlist:\n")
