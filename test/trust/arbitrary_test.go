@@ -176,6 +176,21 @@ func arbitrarySignatures() []attack {
 			zeros := strings.Repeat("\x00", 64)
 			return document(prehashed+h.alice.id+zeros, "x", h.alice.global(zeros, "x"))
 		})},
+		{"a comment that nobody has signed", func(h *host) {
+			m := h.doc(5).String()
+			signature := strings.Replace(h.alice.sign(m), "a signature", "signed by the king\x1b[2J", 1)
+			got := h.run(h.publishAs(m, signature))
+			h.holds(5, got.said)
+			got.said += h.run(h.publishAs(m, strings.Replace(signature, "timestamp:1", "timestamp:2", 1))).said
+			if got.said += h.run("history", "--json").said; strings.Contains(got.said, "king") {
+				h.t.Errorf("it is told: %s", got.said)
+			}
+		}},
+		{"a comment that drives a terminal", func(h *host) {
+			m := h.doc(5).String()
+			got := h.run(h.publishAs(m, h.alice.signAs(prehashed, m, "a \u202e b \" c")))
+			h.ended(got, 0, regexp.QuoteMeta(`"a \u202e b \" c"`))
+		}},
 		{"two lines alone", with(func(h *host, m string) string {
 			return strings.Join(parts(h.alice.sign(m))[:2], "\n") + "\n"
 		})},

@@ -60,6 +60,16 @@ func wrongSoftware() []attack {
 			h.env = append(h.env, "SECRET=secret")
 			d.src = h.web.URL + `/{{ env "SECRET" "" }}`
 		})},
+		{"variables for the hooks of the host", func(h *host) {
+			h.rules = "commands: deny\n"
+			h.hook("etc/hooks.d/after_launch/tell", "env > "+h.path("variables"))
+			d := h.doc(5)
+			d.commands, d.more = "", "env: {LD_PRELOAD: evil, BASH_ENV: evil, ENV: evil, PATH: evil, HOOK_EVENT: evil}\n"
+			h.ended(h.run(h.publish(d)), 0, "")
+			if got := h.read("variables"); got == "" || strings.Contains(got, "evil") {
+				h.t.Errorf("a hook of the host has %q", got)
+			}
+		}},
 		{"a variable in env", asks("", "env: [VERSION]\n", "SECRET", func(h *host, d *doc) {
 			h.env = append(h.env, "SECRET=secret")
 			d.more = "env: {SECRET: }\n"
