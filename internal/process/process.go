@@ -5,7 +5,8 @@
 // Its words: the leader is the process started; its group is the leader and
 // whatever it started that has not moved elsewhere; grace is the time between
 // TERM and KILL; the drain is the time output is still read after the leader
-// has exited.
+// has exited. A child may run as another user, who gains nothing from this
+// process by it (User).
 //
 // It imports no other package of this module and knows nothing of manifests,
 // hooks or logs: output goes to the caller's writers.

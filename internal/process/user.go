@@ -33,8 +33,9 @@ type User struct {
 var ErrUser = errors.New("can't run programs as this user")
 
 // LookupUser finds a user in the user database of this machine, by name or by
-// number. A caller who is not in it has whatever name the environment says, so
-// that no name but root's own is taken for root's.
+// number: in /etc/passwd and /etc/group, else by getent(1). A caller who is not in
+// it has whatever name the environment says, so that no name but root's own is
+// taken for root's.
 func LookupUser(name string) (*User, error) {
 	found, err := user.Lookup(name)
 	if errors.As(err, new(user.UnknownUserError)) {
@@ -42,10 +43,16 @@ func LookupUser(name string) (*User, error) {
 			found, err = user.LookupId(name)
 		}
 	}
+	var groups []string
+	if err == nil {
+		groups, err = found.GroupIds()
+	} else if other, its := askGetent(name); other != nil {
+		found, groups, err = other, its, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUser, err)
 	}
-	u, err := newUser(found)
+	u, err := newUser(found, groups)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %q: %w", ErrUser, name, err)
 	}
@@ -56,19 +63,15 @@ func LookupUser(name string) (*User, error) {
 }
 
 // newUser reads the numbers of a user.
-func newUser(found *user.User) (*User, error) {
-	u := &User{Name: found.Username, Home: found.HomeDir}
-	ids, err := found.GroupIds()
-	if err != nil {
-		return nil, err
-	}
+func newUser(found *user.User, groups []string) (u *User, err error) {
+	u = &User{Name: found.Username, Home: found.HomeDir}
 	if u.UID, err = number(found.Uid); err != nil {
 		return nil, err
 	}
 	if u.GID, err = number(found.Gid); err != nil {
 		return nil, err
 	}
-	for _, id := range ids {
+	for _, id := range groups {
 		gid, err := number(id)
 		if err != nil {
 			return nil, err
@@ -123,8 +126,11 @@ func runApart(ctx context.Context, c Command) (res Result, err error) {
 	late := c.free(ctx, <-thread, begun)
 	<-ended
 	if late && err != nil {
-		res.TimedOut, res.Limit = true, c.Timeout
-		err = verdict(ctx, res, context.Cause(ctx) != nil, err)
+		stopped := context.Cause(ctx) != nil
+		if !stopped {
+			res.TimedOut, res.Limit = true, c.Timeout
+		}
+		err = verdict(ctx, res, stopped, err)
 	}
 	return res, err
 }
