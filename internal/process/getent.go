@@ -3,6 +3,7 @@ package process
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os/user"
 	"slices"
 	"strings"
@@ -42,8 +43,11 @@ func getent(args ...string) string {
 			Path: path, Args: args, Dir: "/", Env: []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}, Stdout: &out,
 			Timeout: askTime, Grace: NoGrace,
 		})
-		if err == nil {
+		switch {
+		case err == nil:
 			return out.String()
+		case !errors.As(err, new(*StartError)): // it was there, and does not know
+			return ""
 		}
 	}
 	return ""
