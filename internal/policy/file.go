@@ -98,6 +98,8 @@ type layer struct {
 	name   string
 	digest string // hex of SHA-256
 	lines  func(key string) int
+
+	manifests, sources []prefix // of Allow
 }
 
 // line is the line of a key, or of the nearest key above it that is written
@@ -144,7 +146,11 @@ func parse(name string, data []byte) (layer, error) {
 	for _, key := range doc.Empty() {
 		return l, fmt.Errorf("line %d: %s: is empty: take it away, or say what it is", l.line(key), key)
 	}
-	return l, l.check()
+	if err := l.check(); err != nil {
+		return l, err
+	}
+	l.manifests, l.sources = prefixesOf(l.Allow.Manifests), prefixesOf(l.Allow.Sources)
+	return l, nil
 }
 
 func asError(p *yamldoc.Problem) error {

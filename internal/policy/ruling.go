@@ -83,9 +83,9 @@ func (p *Policy) told(all []Ruling) []Ruling {
 func (p *Policy) ask(s Subject, value string) []Ruling {
 	switch s {
 	case Manifest:
-		return p.askURL(s, value, "allow.manifests", func(f File) List { return f.Allow.Manifests })
+		return p.askURL(s, value, "allow.manifests", func(l layer) []prefix { return l.manifests })
 	case Source:
-		return p.askURL(s, value, "allow.sources", func(f File) List { return f.Allow.Sources })
+		return p.askURL(s, value, "allow.sources", func(l layer) []prefix { return l.sources })
 	case Dest:
 		return p.askDest(value)
 	case Name:
@@ -123,9 +123,9 @@ func (r *Ruling) deny(why string) {
 const none = "no entry of the list allows it"
 
 // askURL asks lists of prefixes about a URL.
-func (p *Policy) askURL(s Subject, url, rule string, list func(File) List) (all []Ruling) {
+func (p *Policy) askURL(s Subject, url, rule string, list func(layer) []prefix) (all []Ruling) {
 	for _, l := range p.layers {
-		prefixes := list(l.File)
+		prefixes := list(l)
 		if prefixes == nil {
 			continue
 		}
@@ -136,7 +136,7 @@ func (p *Policy) askURL(s Subject, url, rule string, list func(File) List) (all 
 		}
 		for _, prefix := range prefixes {
 			if why == "" && at.below(prefix) {
-				r.Allowed, r.Why = true, fmt.Sprintf("it is below %q", redact.URL(prefix))
+				r.Allowed, r.Why = true, fmt.Sprintf("it is below %q", prefix.text)
 				break
 			}
 		}

@@ -181,16 +181,36 @@ func checkPrefix(entry string) error {
 	return nil
 }
 
+// prefix is an entry of a list of URLs.
+type prefix struct {
+	place
+	real string // of files: where the symlinks of path lead
+	text string
+}
+
+// prefixesOf are the entries of a list that checkPrefix has found good; nil =
+// there is no list.
+func prefixesOf(entries []string) (all []prefix) {
+	if entries != nil {
+		all = []prefix{}
+	}
+	for _, entry := range entries {
+		p := prefix{text: redact.URL(entry)}
+		p.place, _ = placeAt(entry)
+		p.path = path.Join("/", p.path)
+		if p.real = p.path; p.scheme == "file" {
+			p.real = Real(p.path)
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
 // below reports whether a place is the prefix or below it. Scheme and host must
 // be equal, so that "https://a" does not allow "https://a.example". Of a prefix
 // of files counts where its symlinks lead, too.
-func (at place) below(prefix string) bool {
-	p, why := placeAt(prefix)
-	if why != "" || at.scheme != p.scheme || at.host != p.host {
-		return false
-	}
-	inside := path.Join("/", p.path)
-	return belowPath(at.path, inside) || at.scheme == "file" && belowPath(at.path, Real(inside))
+func (at place) below(p prefix) bool {
+	return at.scheme == p.scheme && at.host == p.host && (belowPath(at.path, p.path) || belowPath(at.path, p.real))
 }
 
 func belowPath(name, prefix string) bool {
