@@ -25,7 +25,7 @@ import (
 type User struct {
 	Name     string
 	UID, GID uint32
-	Groups   []uint32 // those that it is in beside GID, as the group database has them
+	Groups   []uint32 // all that it is in, as the group database has them
 	Home     string
 }
 
@@ -108,9 +108,11 @@ func (u *User) Environ() []string {
 // after: what it has let go of, it can't get back.
 func runApart(ctx context.Context, c Command) (res Result, err error) {
 	thread, begun, ended := make(chan int, 1), make(chan struct{}), make(chan struct{})
+	var panicked any
 	go func() {
 		defer close(ended)
-		runtime.LockOSThread() // it ends with the goroutine
+		defer func() { panicked = recover() }() // the caller's to deal with
+		runtime.LockOSThread()                  // it ends with the goroutine
 		thread <- threadID()
 		if err = c.User.drop(); err != nil {
 			res.Exit, err = -1, fmt.Errorf("become user %q: %w", c.User.Name, err)
@@ -125,6 +127,9 @@ func runApart(ctx context.Context, c Command) (res Result, err error) {
 	}()
 	late := c.free(ctx, <-thread, begun)
 	<-ended
+	if panicked != nil {
+		panic(panicked)
+	}
 	if late && err != nil {
 		stopped := context.Cause(ctx) != nil
 		if !stopped {

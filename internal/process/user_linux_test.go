@@ -356,6 +356,16 @@ func TestUserStopsItsChildren(t *testing.T) {
 	<-stopped
 }
 
+func TestPanicComesToTheCaller(t *testing.T) {
+	u := stranger(t)
+	defer func() {
+		if p := recover(); p != "started" {
+			t.Errorf("panic: %v", p)
+		}
+	}()
+	_, _ = Run(t.Context(), Command{Path: "true", User: u, Started: func(int) { panic("started") }})
+}
+
 func TestUserTimesOut(t *testing.T) {
 	u := stranger(t)
 	c := sh("sleep 600")
