@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -173,6 +174,29 @@ func (t *tools) claim(e *event.Event) (_ *event.Event, taken string) {
 	}
 	t.log.Info(taken)
 	return nil, taken
+}
+
+// firstStep is the first step of a deployment.
+func (t *tools) firstStep() string {
+	if t.isDelayed() {
+		return "delay"
+	}
+	return "manifest"
+}
+
+// isDelayed tells whether hosts of a fleet shall not all ask at once.
+func (t *tools) isDelayed() bool { return t.settings.RandomDelay > 0 }
+
+// delay sleeps a random time below --random-delay.
+func (t *tools) delay(ctx context.Context) error {
+	wait := rand.N(t.settings.RandomDelay)
+	t.log.Info(fmt.Sprintf("waiting %s of at most %s", wait.Round(time.Millisecond), t.settings.RandomDelay))
+	select {
+	case <-time.After(wait):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // secondAfter is how long after the first signal a second one counts: a

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -133,29 +131,6 @@ func (s Spec) hookLists() porter.Lists {
 // provider gets what is deployed: manifests and archives, from where an event
 // says or from what has been kept.
 type provider struct{ *tools }
-
-// firstStep is the first step of a deployment.
-func (t *tools) firstStep() string {
-	if t.isDelayed() {
-		return "delay"
-	}
-	return "manifest"
-}
-
-// isDelayed tells whether hosts of a fleet shall not all ask at once.
-func (t *tools) isDelayed() bool { return t.settings.RandomDelay > 0 }
-
-// delay sleeps a random time below --random-delay.
-func (t *tools) delay(ctx context.Context) error {
-	wait := rand.N(t.settings.RandomDelay)
-	t.log.Info(fmt.Sprintf("waiting %s of at most %s", wait.Round(time.Millisecond), t.settings.RandomDelay))
-	select {
-	case <-time.After(wait):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
 
 // load makes what an event names a spec, if the host policy lets it.
 func (p provider) load(ctx context.Context, url string) (Spec, error) {
@@ -475,32 +450,4 @@ func (s Spec) never(p hooks.Point) string {
 		return fmt.Sprintf("sync_strategy %s keeps nothing that is removed", name)
 	}
 	return ""
-}
-
-// likeP2 is what to do about a hook pod's manifest that p2 would read.
-func (s Spec) likeP2() string {
-	if !bytes.Contains(s.Raw, []byte("launchables:")) {
-		return ""
-	}
-	return "this looks like a manifest of p2's: write name for its id, and src and checksum for its launchable's location"
-}
-
-// unusedByPod are the keys of a hook pod's manifest that mean nothing there.
-func (s Spec) unusedByPod() (keys []string) {
-	m := s.Manifest
-	for _, key := range []struct {
-		name string
-		set  bool
-	}{
-		{"dest", m.Dest != ""},
-		{"commands", slices.ContainsFunc(m.Commands.Points(), func(p manifest.Point) bool { return len(p.Commands) > 0 })},
-		{"env", len(m.Env) > 0},
-		{"config", m.Config.Node != nil},
-		{"hooks", len(m.Hooks) > 0},
-	} {
-		if key.set {
-			keys = append(keys, key.name)
-		}
-	}
-	return keys
 }
