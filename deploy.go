@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"time"
 
@@ -470,16 +469,17 @@ func (d *deployer) syncTo(ctx context.Context, r *run) error {
 }
 
 // lock takes the lock on dest; finish gives it back. Where keys must vouch for
-// manifests, nothing goes on without, since an older one may be on its way, and what
-// has no dest is locked by its name.
+// manifests, nothing goes on without, since an older one may be on its way, and
+// the name is locked as well: it may have another dest there. A rollback knows
+// no name yet.
 func (t *tools) lock(ctx context.Context, dest, name string) (unlock func() error, err error) {
 	switch wait := t.settings.LockWait; {
 	case t.keys == nil:
 		unlock, err = t.journal.Lock(ctx, dest, wait)
-	case filepath.IsAbs(dest):
+	case name == "":
 		unlock, err = t.journal.LockHere(ctx, dest, wait)
 	default:
-		unlock, err = t.journal.LockName(ctx, name, wait)
+		unlock, err = t.journal.LockBoth(ctx, name, dest, wait)
 	}
 	if errors.Is(err, failure.ErrRefused) { // the host must be mended, and the event waits for that
 		err = notYet{err}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"stretcher/internal/journal/lock"
@@ -68,6 +69,23 @@ func (j *Journal) LockName(ctx context.Context, name string, wait time.Duration)
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	return nil, failure.Refused("%s: %w", what, err)
+}
+
+// LockBoth is LockName and then LockHere: a name may be deployed by two paths that
+// lead to one directory, and a directory by two names. All take the name first, so
+// that none waits for another who waits for it. A path that is not absolute is no
+// dest. The wait is for both together.
+func (j *Journal) LockBoth(ctx context.Context, name, dest string, wait time.Duration) (func() error, error) {
+	over := time.Now().Add(wait)
+	named, err := j.LockName(ctx, name, wait)
+	if err != nil || !filepath.IsAbs(dest) {
+		return named, err
+	}
+	here, err := j.LockHere(ctx, dest, max(0, time.Until(over)))
+	if err != nil {
+		return nil, errors.Join(err, named())
+	}
+	return func() error { return errors.Join(here(), named()) }, nil
 }
 
 // onDest is what people are told that a lock is on.

@@ -64,3 +64,36 @@ func TestLockHere(t *testing.T) {
 		must(t, unlock())
 	}
 }
+
+// TestLockBoth: a name is one thing, whatever paths it is deployed to, and so is a
+// dest; who gets the one alone keeps neither.
+func TestLockBoth(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	j, other := open(t, dir), open(t, dir)
+	unlock, err := j.LockBoth(t.Context(), "app", "/srv/app", 0)
+	must(t, err)
+	for _, held := range [][2]string{{"app", "/mnt/app"}, {"app", ""}, {"other", "/srv/app"}} {
+		if _, err := other.LockBoth(t.Context(), held[0], held[1], 0); !errors.Is(err, lock.ErrHeld) {
+			t.Errorf("%q was locked twice: %v", held, err)
+		}
+	}
+	if _, err := other.LockHere(t.Context(), "/srv/app", 0); !errors.Is(err, lock.ErrHeld) { // a rollback
+		t.Errorf("dest was locked twice: %v", err)
+	}
+	for _, free := range [][2]string{{"other", "/mnt/app"}, {"other", ""}} { // also after it was refused
+		again, err := other.LockBoth(t.Context(), free[0], free[1], 0)
+		must(t, err)
+		must(t, again())
+	}
+	must(t, unlock())
+	unlock, err = other.LockBoth(t.Context(), "app", "/srv/app", 0)
+	must(t, err)
+	must(t, unlock())
+	if left, err := os.ReadDir(filepath.Join(dir, "locks")); len(left) > 0 || err != nil {
+		t.Errorf("left: %v, %v", left, err)
+	}
+	must(t, errors.Join(os.RemoveAll(filepath.Join(dir, "locks")), os.WriteFile(filepath.Join(dir, "locks"), nil, 0o600)))
+	if _, err := j.LockBoth(t.Context(), "app", "/srv/app", 0); !errors.Is(err, failure.ErrRefused) {
+		t.Errorf("without a directory for locks: %v", err)
+	}
+}
