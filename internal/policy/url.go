@@ -120,6 +120,9 @@ func ambiguous(u *url.URL) string {
 			return fmt.Sprintf("a path with %q", code)
 		}
 	}
+	if code := needless(sent); code != "" {
+		return fmt.Sprintf("a path with %q", code)
+	}
 	for _, element := range strings.Split(u.Path, "/") {
 		if element != "" && strings.Trim(element, ". ") == "" {
 			return "a path with dot segments"
@@ -133,6 +136,25 @@ func ambiguous(u *url.URL) string {
 	}
 	return ""
 }
+
+// needless is the first escape of a letter or digit in a path; "" = there is
+// none. Nobody has a reason to write one, and who routes by the path as it is
+// sent takes it for another.
+func needless(sent string) string {
+	for rest := sent; ; {
+		i := strings.IndexByte(rest, '%')
+		if i < 0 || i+3 > len(rest) {
+			return ""
+		}
+		code := rest[i : i+3]
+		if c, err := url.PathUnescape(code); err == nil && c[0] < utf8.RuneSelf && isLetterOrDigit(rune(c[0])) {
+			return code
+		}
+		rest = rest[i+3:]
+	}
+}
+
+func isLetterOrDigit(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 
 // ambiguousKey is ambiguous for the key of an object, which may hold a percent
 // sign and a semicolon.
