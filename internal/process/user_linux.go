@@ -73,7 +73,12 @@ func keepDescriptors() error {
 	if err == nil {
 		return nil
 	}
-	names, err := os.ReadDir("/proc/self/fd") // older than Linux 5.11, or kept from calling it
+	return keepEach() // older than Linux 5.11, or kept from calling it
+}
+
+// keepEach is keepDescriptors for one after the other.
+func keepEach() error {
+	names, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		return err
 	}

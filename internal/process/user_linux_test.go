@@ -197,6 +197,22 @@ func TestNoDescriptorGoesOn(t *testing.T) {
 	}
 }
 
+func TestKeepEach(t *testing.T) {
+	left, err := unix.FcntlInt(0, unix.F_DUPFD, 60) // without FD_CLOEXEC
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(left)
+	if err := keepEach(); err != nil {
+		t.Fatal(err)
+	}
+	for fd, want := range map[int]int{1: 0, left: unix.FD_CLOEXEC} {
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags != want {
+			t.Errorf("descriptor %d has flags %d, want %d: %v", fd, flags, want, err)
+		}
+	}
+}
+
 func TestNobodyGainsByASetuidProgram(t *testing.T) {
 	u := stranger(t)
 	dir := t.TempDir()
