@@ -144,9 +144,11 @@ func (x executor) commandEnv(r run, point string) []string {
 	return slices.Concat(x.baseEnv(), x.manifestEnv(r.spec.Manifest), x.asSeen(r, x.runEnv(r, point)))
 }
 
-// passed are the variables of the caller's that every user gets. Others may be
-// secrets of the caller's, or say who that is.
-var passed = [...]string{"PATH", "LANG", "TZ", "TERM"}
+// isForAll tells whether every user gets a variable of the caller's. Others may
+// be secrets of the caller's, or say who that is.
+func isForAll(name string) bool {
+	return slices.Contains([]string{"PATH", "LANG", "TZ", "TERM"}, name) || strings.HasPrefix(name, "LC_")
+}
 
 // baseEnv is what commands and hooks of the manifest get of the caller's
 // environment. Where they run as another user, that is what the host policy
@@ -159,7 +161,7 @@ func (x executor) baseEnv() []string {
 	env := slices.DeleteFunc(slices.Clone(x.environ), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
 		listed := !all && slices.Contains(names, name)
-		return !listed && !slices.Contains(passed[:], name) && !strings.HasPrefix(name, "LC_")
+		return !listed && !isForAll(name)
 	})
 	return append(env, x.user.Environ()...)
 }
