@@ -31,7 +31,8 @@ import (
 	"stretcher/internal/trust"
 )
 
-// tools are what a run works with. None of them changes while it runs.
+// tools are what a run works with. None of them changes while it runs, but the
+// keys when it has waited for a lock.
 type tools struct {
 	id       string    // of the run, a UUIDv7
 	now      time.Time // taken at the run's start: what time it is for all that it decides
@@ -486,6 +487,9 @@ func (t *tools) lock(ctx context.Context, dest, name string) (unlock func() erro
 	}
 	if err != nil {
 		return nil, err
+	}
+	if err := t.readKeys(); err != nil {
+		return nil, errors.Join(notYet{err}, unlock())
 	}
 	t.journal.ClearDied(t.leftHooks(ctx)) // the one that was waited for may have been killed
 	return unlock, nil

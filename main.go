@@ -260,6 +260,20 @@ func (t *tools) openJournal(ctx context.Context, m memory) (err error) {
 	return nil
 }
 
+// readKeys reads the keys that must vouch for manifests, if the policy names any.
+// A run that has waited reads them again: one may have been taken away.
+func (t *tools) readKeys() error {
+	dir, _, signed := t.policy.Signed()
+	if !signed {
+		return nil
+	}
+	keys, err := trust.LoadKeys(cmp.Or(t.settings.Keys, dir))
+	if err == nil {
+		t.keys = keys
+	}
+	return err
+}
+
 // askHost loads the host policy and the keys that it names, and warns when
 // nothing will be remembered.
 func (t *tools) askHost(stateError error, m memory) error {
@@ -269,10 +283,8 @@ func (t *tools) askHost(stateError error, m memory) error {
 		return err
 	}
 	t.policy = host
-	if dir, _, signed := host.Signed(); signed {
-		if t.keys, err = trust.LoadKeys(cmp.Or(t.settings.Keys, dir)); err != nil {
-			return err
-		}
+	if err := t.readKeys(); err != nil {
+		return err
 	}
 	if m != unnoted { // who only looks deploys nothing
 		if err := host.User(caller()); err != nil {

@@ -206,6 +206,11 @@ func (p provider) raiseSerial(ctx context.Context, s Spec, now time.Time) error 
 	if err := s.CheckExpiry(now); err != nil || s.Serial == 0 && p.keys == nil {
 		return err
 	}
+	if p.keys != nil { // those that count now
+		if err := p.loader(manifestRules()).Vouch(s.Loaded); err != nil {
+			return err
+		}
+	}
 	claim := serial.Claim{Name: s.Name, Serial: int64(s.Serial)}
 	for _, signer := range s.Signers {
 		claim.Keys = append(claim.Keys, signer.ID)

@@ -129,11 +129,10 @@ func (l *Loader) accept(raw, signature []byte, url string) (*Loaded, error) {
 		return nil, failure.Refused("%q: there are no keys to ask", loaded.URL)
 	}
 	if l.Keys != nil {
-		signers, err := l.Keys.Verify(raw, signature, l.Threshold)
-		if err != nil {
-			return nil, &Unvouched{fmt.Errorf("%q: %w", loaded.URL, err)}
+		loaded.Signature = signature
+		if err := l.Vouch(loaded); err != nil {
+			return nil, err
 		}
-		loaded.Signature, loaded.Signers = signature, signers
 	} else {
 		loaded.Repository = repository(url)
 	}
@@ -141,6 +140,17 @@ func (l *Loader) accept(raw, signature []byte, url string) (*Loaded, error) {
 		return nil, fmt.Errorf("%q: %w", loaded.URL, err)
 	}
 	return loaded, nil
+}
+
+// Vouch asks who vouches for a manifest. It may be asked again, by the keys that
+// count then.
+func (l *Loader) Vouch(m *Loaded) error {
+	signers, err := l.Keys.Verify(m.Raw, m.Signature, l.Threshold)
+	if err != nil {
+		return &Unvouched{fmt.Errorf("%q: %w", m.URL, err)}
+	}
+	m.Signers = signers
+	return nil
 }
 
 // Unvouched is the error of bytes that too few trusted keys vouch for.

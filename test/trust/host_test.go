@@ -151,7 +151,8 @@ func (h *host) publishAs(manifest, signature string) string {
 	return h.web.URL + "/app.yml"
 }
 
-// policy writes the host policy, and returns its file.
+// policy writes the host policy, and returns its file. It is replaced as a whole:
+// another run may be reading it.
 func (h *host) policy() string {
 	h.t.Helper()
 	list := fmt.Sprintf("[%q]", h.web.URL+"/")
@@ -162,7 +163,8 @@ func (h *host) policy() string {
 	if h.trust != "" {
 		text += "trust: " + h.trust + "\n"
 	}
-	h.write("etc/policy.yml", text+fmt.Sprintf("hooks: {dirs: [%s]}\n", h.path("etc/hooks.d"))+h.rules)
+	h.write("policy.new", text+fmt.Sprintf("hooks: {dirs: [%s]}\n", h.path("etc/hooks.d"))+h.rules)
+	must(h.t, os.Rename(h.path("policy.new"), h.path("etc/policy.yml")))
 	return h.path("etc/policy.yml")
 }
 

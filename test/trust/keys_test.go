@@ -64,6 +64,7 @@ func keyCompromise() []attack {
 			h.write("etc/trusted.d/alice.pub", newSigner("bob").pub())
 			h.refuses(badSignature, h.publish(h.doc(5)))
 		}},
+		{"a key that was taken away while the run waited", takenWhileWaiting},
 		{"a key that was set aside", func(h *host) {
 			h.write("etc/trusted.d/bob.pub", newSigner("bob").pub())
 			for _, name := range []string{"eve.pub.bak", "eve.pub~", "eve", "eve.txt", "old/eve.pub", "eve.pub.disabled"} {
@@ -72,6 +73,31 @@ func keyCompromise() []attack {
 			m := h.doc(5).String()
 			h.refuses("signed by 0 of the 1", h.publishAs(m, h.eve.sign(m)))
 		}},
+	}
+}
+
+// takenWhileWaiting: version 5 has the lock when version 6 comes, signed by bob,
+// whose key is taken away then.
+func takenWhileWaiting(h *host) {
+	bob := newSigner("bob")
+	h.write("etc/trusted.d/bob.pub", bob.pub())
+	let := make(chan struct{})
+	five, six := h.doc(5), h.doc(6)
+	h.web.on("/app-5.tar", held(let, file(pack("index.html", "version 5"))))
+	first := h.start(h.publish(five))
+	h.waitFor("/app-5.tar")
+	h.web.put("/six.yml", six.String())
+	h.web.put("/six.yml.minisig", bob.sign(six.String()))
+	second := h.start(h.web.URL + "/six.yml")
+	h.waitFor("/six.yml.minisig")
+	must(h.t, os.Remove(h.path("etc/trusted.d/bob.pub")))
+	close(let)
+	h.ended(first(), 0, "")
+	got := second()
+	h.ended(got, 4, "signed by 0 of the 1")
+	h.holds(5, got.said)
+	if strings.Contains(h.ran(), "6") {
+		h.t.Errorf("commands ran: %q", h.ran())
 	}
 }
 
