@@ -11,7 +11,7 @@ import (
 
 // TestLeastRate: what fetches holds servers to the rate of the host policy.
 func TestLeastRate(t *testing.T) {
-	for text, want := range map[string]int64{"limits: {rate: 7kB}": 7000, "limits: {rate: 0}": 0, "": 1 << 10} {
+	for text, want := range map[string]int64{"limits: {rate: 7kB}": 7000, "limits: {rate: 0}": 0, "{}": 1 << 10} {
 		dir := t.TempDir()
 		name := filepath.Join(dir, "policy.yml")
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {

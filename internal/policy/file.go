@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"stretcher/internal/text/failure"
 	"stretcher/internal/text/yamldoc"
 )
 
@@ -132,7 +133,8 @@ func parse(name string, data []byte) (layer, error) {
 	sum := sha256.Sum256(data)
 	l := layer{name: name, digest: hex.EncodeToString(sum[:]), lines: func(string) int { return 0 }}
 	if len(strings.TrimSpace(string(data))) == 0 {
-		return l, nil
+		return l, failure.Hinted("a policy without a rule is {}",
+			errors.New("the file is empty: it may be about to be written"))
 	}
 	doc, problem := yamldoc.Parse(data)
 	if problem != nil {

@@ -145,7 +145,7 @@ func TestEmptyLists(t *testing.T) {
 		{"allow: {users: [ ]}", User, "root"},
 		{"env: []", Variable, "A"},
 	} {
-		file := map[string]string{"config.yml": c.text, "config.d/a.yml": ""}
+		file := map[string]string{"config.yml": c.text, "config.d/a.yml": "{}"}
 		for range 2 {
 			if err := Refusal(loaded(t, file).Ask(c.subject, c.value)); !errors.Is(err, ErrRefused) {
 				t.Errorf("%q allows %s", c.text, c.subject)
@@ -167,7 +167,7 @@ env: [A, B]
 env: [B, C]
 `
 	for _, order := range [][2]string{{wide, narrow}, {narrow, wide}} {
-		p := loaded(t, map[string]string{"config.yml": order[0], "config.d/a.yml": "", "config.d/b.yml": order[1]})
+		p := loaded(t, map[string]string{"config.yml": order[0], "config.d/a.yml": "{}", "config.d/b.yml": order[1]})
 		for subject, values := range map[Subject][2]string{
 			Manifest: {"s3://a/web/m", "s3://b/m s3://c/m s3://a/m"}, Source: {"s3://a/k", "s3://b/k"},
 			Dest: {"/srv/web/x", "/srv/api /var/x"}, Name: {"y", "x z"}, Strategy: {"native", "mv rsync"},
@@ -240,7 +240,7 @@ trust: {threshold: 3}
 // definitions of the first layer mask those of a drop-in.
 func TestDefaultsOfLayers(t *testing.T) {
 	for dropIn, want := range map[string]int64{
-		"limits: {rate: 0}": 1 << 10, "limits: {rate: 5}": 1 << 10, "limits: {rate: 1MB}": 1e6, "": 1 << 10,
+		"limits: {rate: 0}": 1 << 10, "limits: {rate: 5}": 1 << 10, "limits: {rate: 1MB}": 1e6, "{}": 1 << 10,
 	} {
 		p := loaded(t, map[string]string{"config.yml": "extract: strict", "config.d/a.yml": dropIn})
 		if got := p.Limits.LeastRate(); got != want {
@@ -350,8 +350,8 @@ func TestWhichPolicy(t *testing.T) {
 	if got := (&Policy{}).String(); got != "none" {
 		t.Errorf("without a policy: %s", got)
 	}
-	p := loaded(t, map[string]string{"config.yml": "", "config.d/a.yml": "extract: strict"})
-	const empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	p := loaded(t, map[string]string{"config.yml": "{}", "config.d/a.yml": "extract: strict"})
+	const empty = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
 	const strict = "d03780459a590cc27a7036398365b67e2de99e31b9016dcbc778ec9841b712a0"
 	got := p.String()
 	if !strings.Contains(got, `config.yml" sha256:`+empty+`, "`) || !strings.HasSuffix(got, `a.yml" sha256:`+strict) {

@@ -44,8 +44,11 @@ require_state: true
 		p.History.KeepFor() != 30*24*time.Hour || len(p.layers[0].Allow.Dests) != 1 {
 		t.Errorf("policy = %+v", p)
 	}
-	for _, text := range []string{"", "\n"} {
-		if p, err := Load(write(t, text), true); err != nil || p.History.KeepFor() != defaultKeep {
+	if p, err := Load(write(t, "{}\n"), true); err != nil || p.History.KeepFor() != defaultKeep {
+		t.Errorf("no rules: %+v, %v", p, err)
+	}
+	for _, text := range []string{"", "\n", "# nothing\n", "---\n"} {
+		if p, err := Load(write(t, text), true); !errors.Is(err, ErrRefused) {
 			t.Errorf("%q: %+v, %v", text, p, err)
 		}
 	}

@@ -81,7 +81,7 @@ func (c *cluster) publish(name, content string, rest ...string) (url string) {
 	}
 	sum := checksum.New("sha256")
 	sum.Write(data)
-	c.write("policy.yml", "")
+	c.write("policy.yml", "{}\n")
 	lines := []string{"src: file://" + archive, fmt.Sprintf("checksum: %x", sum.Sum(nil)),
 		"dest: " + c.dir + `/{{ must_env "NODE" }}/dest`, "name: " + name}
 	return "file://" + c.write(name+".yml", strings.Join(append(lines, rest...), "\n")+"\n")

@@ -3,6 +3,7 @@ package trust
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
@@ -22,23 +23,24 @@ import (
 // host is a machine that takes manifests from one server, signed by alice, and
 // deploys one application. Whatever its commands do shows in the file ran.
 type host struct {
-	t     *testing.T
-	dir   string
-	dest  string
-	dests string  // of the policy: below what dests may lie
-	web   *server // that the policy allows
-	other *server // that it does not
-	alice *signer // whom it trusts
-	eve   *signer // whom it does not
-	trust string  // of the policy: what trust holds
-	rules string  // of the policy: further lines
-	allow string  // of the policy: further entries of allow
-	args  []string
-	env   []string
-	stdin string
-	also  string   // of the policy: another server that is allowed
-	may   []string // requests that may be made of web; nil = for the manifest and its signature
-	runs  string   // what may be in the file ran after an attack
+	t          *testing.T
+	dir        string
+	dest       string
+	dests      string  // of the policy: below what dests may lie
+	web        *server // that the policy allows
+	other      *server // that it does not
+	alice      *signer // whom it trusts
+	eve        *signer // whom it does not
+	trust      string  // of the policy: what trust holds
+	rules      string  // of the policy: further lines
+	allow      string  // of the policy: further entries of allow
+	args       []string
+	env        []string
+	stdin      string
+	policyText string   // of the policy: all of it, whatever else is said
+	also       string   // of the policy: another server that is allowed
+	may        []string // requests that may be made of web; nil = for the manifest and its signature
+	runs       string   // what may be in the file ran after an attack
 }
 
 func newHost(t *testing.T) *host {
@@ -163,7 +165,8 @@ func (h *host) policy() string {
 	if h.trust != "" {
 		text += "trust: " + h.trust + "\n"
 	}
-	h.write("policy.new", text+fmt.Sprintf("hooks: {dirs: [%s]}\n", h.path("etc/hooks.d"))+h.rules)
+	text += fmt.Sprintf("hooks: {dirs: [%s]}\n", h.path("etc/hooks.d")) + h.rules
+	h.write("policy.new", cmp.Or(h.policyText, text))
 	must(h.t, os.Rename(h.path("policy.new"), h.path("etc/policy.yml")))
 	return h.path("etc/policy.yml")
 }

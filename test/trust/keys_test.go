@@ -183,6 +183,12 @@ func keyFiles() []attack {
 		})},
 		{"a relative directory", with("absolute", func(h *host) { h.trust = "{keys: trusted.d}" })},
 		{"trust without keys", with("keys", func(h *host) { h.trust = "{threshold: 1}" })},
+		{"a policy that is being written", func(h *host) {
+			h.web.put("/app.yml", h.doc(5).String())
+			h.policyText = "\n"
+			h.may = []string{}
+			h.refuses("the file is empty", h.web.URL+"/app.yml")
+		}},
 		{"a later file without trust", func(h *host) {
 			h.write("etc/policy.d/z.yml", "trust: {threshold: 1}\n")
 			m := h.doc(5).String()
