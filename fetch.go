@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"stretcher/internal/fetch/store"
 	"stretcher/internal/fetch/transfer"
 	"stretcher/internal/journal/history"
+	"stretcher/internal/policy"
 	"stretcher/internal/strategy"
 	"stretcher/internal/text/failure"
 )
@@ -241,4 +244,36 @@ func describeDrift(drifts tree.Drifts) string {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text
+}
+
+// tempParents are the places where a run may keep files, best first: what
+// TMPDIR names, since somebody asked for it; the directory that holds dest,
+// whose file system must have room for the tree anyway; the system's
+// temporary directory.
+func (s Spec) tempParents() []string {
+	if s.Loaded == nil || !s.hasDest() { // a hook pod's
+		return []string{os.TempDir()}
+	}
+	beside := filepath.Dir(s.Manifest.Dest)
+	places := []string{beside, os.TempDir()}
+	if dir := tmpdir(); dir != "" {
+		places = []string{dir, beside}
+	}
+	// Not inside dest, which the sync would clear of it.
+	dest := policy.Real(s.Manifest.Dest)
+	return slices.DeleteFunc(places, func(dir string) bool { return below(policy.Real(dir), dest) })
+}
+
+// tmpdir is what TMPDIR names, or "". It is absolute: the next run may be
+// elsewhere when it cleans up.
+func tmpdir() string {
+	dir := os.Getenv("TMPDIR")
+	if dir == "" {
+		return ""
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return ""
+	}
+	return abs
 }

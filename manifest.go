@@ -8,7 +8,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -81,38 +80,6 @@ func (s Spec) keeps() strategy.Keeps {
 		return strategy.Nothing
 	}
 	return s.Strategy.Keeps()
-}
-
-// tempParents are the places where a run may keep files, best first: what
-// TMPDIR names, since somebody asked for it; the directory that holds dest,
-// whose file system must have room for the tree anyway; the system's
-// temporary directory.
-func (s Spec) tempParents() []string {
-	if s.Loaded == nil || !s.hasDest() { // a hook pod's
-		return []string{os.TempDir()}
-	}
-	beside := filepath.Dir(s.Manifest.Dest)
-	places := []string{beside, os.TempDir()}
-	if dir := tmpdir(); dir != "" {
-		places = []string{dir, beside}
-	}
-	// Not inside dest, which the sync would clear of it.
-	dest := policy.Real(s.Manifest.Dest)
-	return slices.DeleteFunc(places, func(dir string) bool { return below(policy.Real(dir), dest) })
-}
-
-// tmpdir is what TMPDIR names, or "". It is absolute: the next run may be
-// elsewhere when it cleans up.
-func tmpdir() string {
-	dir := os.Getenv("TMPDIR")
-	if dir == "" {
-		return ""
-	}
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return ""
-	}
-	return abs
 }
 
 // hookLists are the manifest's hooks, but for those that make the tree where
