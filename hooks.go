@@ -308,6 +308,9 @@ func (d *deployer) runNamed(ctx context.Context, o cli.RunHooksOptions) (code in
 		return cli.ExitUsage, err
 	}
 	d.journal.Containers(slices.ContainsFunc(list, func(h hooks.Hook) bool { return h.Detached }))
+	if err := d.compareNow(s); err != nil { // it may have been fetched long ago
+		return cli.Status(err), fmt.Errorf("freshness: %w", err)
+	}
 	runner := d.hookRunner()
 	runner.Stdout = o.Stdout
 	code, err = porter.RunNamed(ctx, runner, list)

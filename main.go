@@ -32,7 +32,6 @@ import (
 	"stretcher/internal/text/progress"
 	"stretcher/internal/text/redact"
 	"stretcher/internal/text/runid"
-	"stretcher/internal/trust"
 )
 
 // versionString is set by the linker.
@@ -260,20 +259,6 @@ func (t *tools) openJournal(ctx context.Context, m memory) (err error) {
 	return nil
 }
 
-// readKeys reads the keys that must vouch for manifests, if the policy names any.
-// A run that has waited reads them again: one may have been taken away.
-func (t *tools) readKeys() error {
-	dir, _, signed := t.policy.Signed()
-	if !signed {
-		return nil
-	}
-	keys, err := trust.LoadKeys(cmp.Or(t.settings.Keys, dir))
-	if err == nil {
-		t.keys = keys
-	}
-	return err
-}
-
 // askHost loads the host policy and the keys that it names, and warns when
 // nothing will be remembered.
 func (t *tools) askHost(stateError error, m memory) error {
@@ -292,13 +277,14 @@ func (t *tools) askHost(stateError error, m memory) error {
 		}
 	}
 	t.fetcher.Transfer.LeastRate = host.Limits.LeastRate()
-	if stateError != nil && m == remembered {
-		if host.RequireState {
-			err := failure.Refused("%w: the host policy requires it", stateError)
-			return saidBy(host, err, "require_state", "trust.keys")
-		}
+	switch {
+	case stateError == nil || m == unnoted:
+	case host.RequireState:
+		err := failure.Refused("%w: the host policy requires it", stateError)
+		return saidBy(host, err, "require_state", "trust.keys")
+	case m == remembered:
 		t.log.Warn(failure.Sayf("no history of this run: %v", stateError))
-	} else if stateError != nil && m == noted {
+	default:
 		t.log.Warn(failure.Text(stateError))
 	}
 	t.journal.AuditTo(host.History.JSON)

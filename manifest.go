@@ -27,6 +27,7 @@ import (
 	"stretcher/internal/strategy"
 	strategies "stretcher/internal/strategy/all"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/trust"
 )
 
 // Spec is what a run deploys: a manifest, and what has been settled by it.
@@ -157,6 +158,9 @@ func (p provider) tellFloor(s Spec) string {
 // compareSerial refuses what is older than what the host has had. It raises
 // nothing.
 func (p provider) compareSerial(s Spec) error {
+	if s.Serial == 0 {
+		return nil
+	}
 	floor, err := int64(0), p.settings.StateError
 	if err == nil {
 		floor, err = p.serials().Floor(s.Name, p.trusted())
@@ -167,16 +171,43 @@ func (p provider) compareSerial(s Spec) error {
 	return p.judgeSerial(s, floor, err)
 }
 
-// raiseSerial refuses what has expired now, or is older than what the host has
-// had. What is not counts as had from here on. The caller has the lock.
-func (p provider) raiseSerial(ctx context.Context, s Spec, now time.Time) error {
-	if err := s.CheckExpiry(now); err != nil || s.Serial == 0 && p.keys == nil {
-		return err
+// readKeys reads the keys that must vouch for manifests, if the policy names any.
+// A run that has waited reads them again: one may have been taken away.
+func (t *tools) readKeys() error {
+	dir, _, signed := t.policy.Signed()
+	if !signed {
+		return nil
 	}
-	if p.keys != nil { // those that count now
-		if err := p.loader(manifestRules()).Vouch(s.Loaded); err != nil {
-			return err
-		}
+	keys, err := trust.LoadKeys(cmp.Or(t.settings.Keys, dir))
+	if err == nil {
+		t.keys = keys
+	}
+	return err
+}
+
+// compareNow refuses what is not to be run any more: a key was taken away, or it
+// has expired, or a newer one has come. It raises nothing.
+func (p provider) compareNow(s Spec) error {
+	err := p.readKeys()
+	if err == nil {
+		err = p.vouchAgain(s)
+	}
+	return cmp.Or(err, s.CheckExpiry(time.Now()), p.compareSerial(s))
+}
+
+// vouchAgain asks the keys that count now for a manifest's signatures.
+func (p provider) vouchAgain(s Spec) error {
+	if p.keys == nil {
+		return nil
+	}
+	return p.loader(manifestRules()).Vouch(s.Loaded)
+}
+
+// raiseSerial is compareNow for a deployment, which has the lock, and the keys that
+// count since: what is not refused counts as had from here on.
+func (p provider) raiseSerial(ctx context.Context, s Spec, now time.Time) error {
+	if err := cmp.Or(p.vouchAgain(s), s.CheckExpiry(now)); err != nil || s.Serial == 0 && p.keys == nil {
+		return err
 	}
 	claim := serial.Claim{Name: s.Name, Serial: int64(s.Serial)}
 	for _, signer := range s.Signers {

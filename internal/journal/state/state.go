@@ -132,11 +132,17 @@ func Usable(path string) error {
 	} else if info, err := os.Stat(there); err == nil && !info.IsDir() {
 		return fmt.Errorf("state directory: %w", &os.PathError{Op: "mkdir", Path: there, Err: syscall.ENOTDIR})
 	}
-	if err := unix.Access(there, unix.W_OK|unix.X_OK); err != nil {
+	err = unix.Access(there, unix.W_OK|unix.X_OK)
+	if err == nil && isKernels(there) {
+		err = errKernels
+	}
+	if err != nil {
 		return fmt.Errorf("state directory: %w", &os.PathError{Op: "write", Path: there, Err: err})
 	}
 	return nil
 }
+
+var errKernels = errors.New("no files can be kept in this file system")
 
 // UsableWhole is Usable for who goes on with nothing but a lock and a serial in
 // the state directory.
