@@ -202,8 +202,9 @@ func (d *deployer) parts(r *run, e *event.Event) []part {
 
 	isDated := func() bool { return r.spec.IsDated() || d.keys != nil }
 	hear := func() {
-		r.heard = true
-		d.skip(e.Older)
+		if r.heard = true; d.keys == nil { // else they are looked at
+			d.skip(e.Older)
+		}
 	}
 	manifest := func(ctx context.Context) (err error) {
 		if r.spec, err = d.load(ctx, e.URL); err != nil {

@@ -116,27 +116,35 @@ func runDeploy(ctx context.Context, second <-chan struct{}, o cli.DeployOptions)
 		e = &event.Event{Source: event.Malformed}
 	}
 	e.Problem = errors.Join(e.Problem, bad)
-	older, outcome, err := deployEvent(ctx, second, o, e)
-	for older != nil {
+	next, outcome, err := deployEvent(ctx, second, o, turn{event: e})
+	for next.event != nil {
 		o.RandomDelay = 0 // it is over
-		older, _, _ = deployEvent(ctx, second, o, older)
+		next, _, _ = deployEvent(ctx, second, o, next)
 	}
 	return outcome, err
 }
 
-// deployEvent is a run for the newest event that nobody has handled. Older is
-// the event whose turn it is when its manifest was not accepted.
-func deployEvent(ctx context.Context, second <-chan struct{}, o cli.DeployOptions, e *event.Event) (
-	older *event.Event, outcome string, err error,
+// turn is an event that is to be deployed.
+type turn struct {
+	event *event.Event // nil = none is
+	looks *looks       // of a newer one that was accepted; nil = none was
+}
+
+// deployEvent is a run for the newest event that nobody has handled. Next is the
+// event whose turn it is then: the one before, when its manifest was not accepted;
+// else one before that must not give way to it.
+func deployEvent(ctx context.Context, second <-chan struct{}, o cli.DeployOptions, of turn) (
+	next turn, outcome string, err error,
 ) {
 	d, done, err := newDeployer(ctx, o.Settings, remembered, second)
 	defer done()
 	if err != nil {
-		outcome, err = d.refuse(ctx, e, err)
-		return nil, outcome, err
+		outcome, err = d.refuse(ctx, of.event, err)
+		return turn{}, outcome, err
 	}
-	if e, outcome = d.claim(e); e == nil {
-		return nil, outcome, nil
+	e, c := d.claim(of)
+	if c.Taken != "" {
+		return d.unseen(ctx, e, cmp.Or(of.looks, newLooks("")), c.Heard || of.looks != nil), c.Taken, nil
 	}
 	r := &run{}
 	if e.Problem != nil {
@@ -146,33 +154,106 @@ func deployEvent(ctx context.Context, second <-chan struct{}, o cli.DeployOption
 		d.journal.ClearDied(d.leftHooks(ctx))
 		outcome, err = d.deploy(ctx, e, r)
 	}
-	if older = e.Previous(); r.admitted || older == nil || context.Cause(ctx) != nil {
-		return nil, outcome, err
+	if of.looks != nil && cli.Status(err) == cli.ExitBusy { // as others of its name would be
+		return turn{}, outcome, err
 	}
-	d.log.Info(fmt.Sprintf("%s is no deployment: the event before it is %s", e, older))
-	return older, outcome, err
+	if of.looks != nil || r.admitted {
+		return d.unseen(ctx, e, cmp.Or(of.looks, newLooks(e.URL)), r.heard || of.looks != nil), outcome, err
+	}
+	if next.event = e.Previous(); next.event == nil || context.Cause(ctx) != nil {
+		return turn{}, outcome, err
+	}
+	d.log.Info(fmt.Sprintf("%s is no deployment: the event before it is %s", e, next.event))
+	return next, outcome, err
 }
 
 // claim begins the run for an event, or for the newest one before it that
 // nobody has handled, as long as none has come to a manifest that was accepted.
-// When there is none it says so.
-func (t *tools) claim(e *event.Event) (_ *event.Event, taken string) {
-	for ; e != nil; e = e.Previous() {
+// When there is none it says so, and tells which event stands in the way.
+func (t *tools) claim(of turn) (e *event.Event, first journal.Claim) {
+	for e = of.event; e != nil; e = e.Previous() {
 		row := t.newRow(t.id, e)
 		row.Step = t.firstStep()
 		c := t.journal.Begin(row, t.settings.Force)
 		if c.Taken == "" {
-			return e, ""
+			return e, c
 		}
-		if taken == "" {
-			taken = c.Taken
-		}
-		if !c.Dropped {
+		first = journal.Claim{Taken: cmp.Or(first.Taken, c.Taken), Heard: c.Heard}
+		if !c.Dropped || of.looks != nil {
 			break
 		}
 	}
-	t.log.Info(taken)
-	return nil, taken
+	t.log.Info(first.Taken)
+	return e, first
+}
+
+// Where keys must vouch for manifests, an event does not give way to a newer one
+// for that alone: who can send events and sign nothing could otherwise keep a new
+// manifest from a host, by an event with the one that the host has. So the older
+// ones are looked at, the newest first. That must not take for ever.
+const (
+	maxLooks  = 256 // as many events as a Consul agent keeps
+	looksTime = 5 * time.Minute
+)
+
+// looks are those at the events of one array.
+type looks struct {
+	old   map[string]bool // URLs of manifests that are no newer than what the host has had
+	count int
+	spent time.Duration
+}
+
+// newLooks begins them; url is that of a manifest that has been deployed.
+func newLooks(url string) *looks { return &looks{old: map[string]bool{url: url != ""}} }
+
+// unseen is the turn of the newest of the events before e whose manifest is newer
+// than what the host has had. The others are skipped; those of which that can't be
+// told wait until they are handed over again. Nobody is asked unless the manifest
+// of e, or of an event after it, was heard.
+func (d *deployer) unseen(ctx context.Context, e *event.Event, l *looks, heard bool) turn {
+	if d.keys == nil || !heard || e == nil {
+		return turn{}
+	}
+	for e = e.Previous(); e != nil && context.Cause(ctx) == nil; e = e.Previous() {
+		if d.journal.IsTaken(e.Key()) {
+			continue
+		}
+		if l.count >= maxLooks || l.spent >= looksTime {
+			d.log.Warn(fmt.Sprintf("%s waits, and all before it: enough older events were looked at", e))
+			return turn{}
+		}
+		newer, err := d.isNewer(ctx, e, l)
+		switch {
+		case context.Cause(ctx) != nil:
+			return turn{}
+		case newer:
+			d.log.Info(fmt.Sprintf("%s is older, and its manifest is newer than what this host has had", e))
+			return turn{e, l}
+		case err != nil && !d.usesUp(err):
+			d.log.Warn(failure.Sayf("%s waits, which is older: %v", e, err))
+		default:
+			d.skip([]event.Event{*e})
+		}
+	}
+	return turn{}
+}
+
+// isNewer looks at the manifest of an event. One that was accepted by the keys, and
+// is wrong, counts as newer: its run says what is wrong. What could not be deployed
+// whatever it says does not.
+func (d *deployer) isNewer(ctx context.Context, e *event.Event, l *looks) (newer bool, err error) {
+	if e.Problem != nil || l.old[e.URL] {
+		return false, nil
+	}
+	began := time.Now()
+	within, cancel := context.WithTimeout(ctx, looksTime-l.spent)
+	defer cancel()
+	newer, err = d.isNews(within, e.URL)
+	l.count, l.spent = l.count+1, l.spent+time.Since(began)
+	if err == nil {
+		l.old[e.URL] = !newer
+	}
+	return newer || err != nil && d.usesUp(err) && !errors.Is(err, policy.ErrRefused), err
 }
 
 // firstStep is the first step of a deployment.

@@ -203,6 +203,24 @@ func (p provider) vouchAgain(s Spec) error {
 	return p.loader(manifestRules()).Vouch(s.Loaded)
 }
 
+// isNews tells whether a manifest that keys vouch for has a higher serial than all
+// that the host has had of its name. Nobody is told anything else of it.
+func (p provider) isNews(ctx context.Context, url string) (bool, error) {
+	t, f := *p.tools, *p.fetcher
+	f.Transfer.Retries, t.fetcher = 0, &f
+	load := provider{&t}.loader(manifestRules())
+	load.Warn = func(string) {}
+	loaded, err := load.Load(ctx, url)
+	if err != nil {
+		return false, err
+	}
+	floor, err := p.serials().Floor(loaded.Name, p.trusted())
+	if err != nil {
+		return false, notYet{err}
+	}
+	return int64(loaded.Serial) > floor, nil
+}
+
 // raiseSerial is compareNow for a deployment, which has the lock, and the keys that
 // count since: what is not refused counts as had from here on.
 func (p provider) raiseSerial(ctx context.Context, s Spec, now time.Time) error {

@@ -133,6 +133,7 @@ func (j *Journal) remembers() bool { return j.db != nil && !j.lost }
 type Claim struct {
 	Taken   string // says so; "" = nobody: the run has begun
 	Dropped bool   // its manifest was not accepted: it stands in no older event's way
+	Heard   bool   // its run has ended, and had come so far that its manifest was accepted and is fresh
 }
 
 // Begin begins the run's record, in the step that run names, unless its event
@@ -149,7 +150,7 @@ func (j *Journal) Begin(run history.Run, force bool) (c Claim) {
 			return err
 		case by.Ended() || by.PID == 0:
 			c.Taken = fmt.Sprintf("nothing to do: event %q has been handled by run %s", run.Event, by.ID)
-			c.Dropped = wasDropped(by)
+			c.Dropped, c.Heard = wasDropped(by), wasHeard(by)
 		default:
 			c.Taken = fmt.Sprintf("nothing to do: event %q is being handled by run %s, process %d", run.Event, by.ID, by.PID)
 		}
@@ -170,6 +171,12 @@ func (j *Journal) Begin(run history.Run, force bool) (c Claim) {
 func wasDropped(r history.Run) bool {
 	return (r.Result == history.Failed || r.Result == history.Refused) && r.Exit < 128 &&
 		(slices.Contains([]string{"", "delay", "manifest"}, r.Step) || r.Step == "freshness" && r.Result == history.Refused)
+}
+
+// wasHeard tells whether a run has come beyond the step in which an old manifest is
+// refused.
+func wasHeard(r history.Run) bool {
+	return r.Ended() && !slices.Contains([]string{"", "delay", "manifest", "lock", "freshness"}, r.Step)
 }
 
 // keepLog moves the log to its file in the state directory.
@@ -245,6 +252,15 @@ func (j *Journal) Skip(run history.Run) bool {
 		return db.Skip(ctx, run)
 	})
 	return !handled
+}
+
+// IsTaken tells whether an event has been handled or is being handled.
+func (j *Journal) IsTaken(key string) (taken bool) {
+	j.try(func(ctx context.Context, db *history.Store) (err error) {
+		_, taken, err = db.Taken(ctx, key, process.Alive)
+		return err
+	})
+	return taken
 }
 
 // Enter notes the step that the run is in.

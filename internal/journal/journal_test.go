@@ -215,13 +215,17 @@ func TestDropped(t *testing.T) {
 		run := aRun(true)
 		run.ID, run.EventKey, run.Step = newID(), "consul:"+newID(), tc.step
 		j.Begin(run, false)
-		if c := j.Begin(run, false); c.Taken == "" || c.Dropped {
+		if c := j.Begin(run, false); c.Taken == "" || c.Dropped || c.Heard || !j.IsTaken(run.EventKey) {
 			t.Errorf("%+v: while it runs: %+v", tc, c)
 		}
 		j.Finish(tc.result, tc.exit, "", true)
 		run.ID = newID()
-		if c := j.Begin(run, false); c.Taken == "" || c.Dropped != tc.want {
+		heard := tc.step != "delay" && tc.step != "manifest" && tc.step != "lock" && tc.step != "freshness"
+		if c := j.Begin(run, false); c.Taken == "" || c.Dropped != tc.want || c.Heard != heard || !j.IsTaken(run.EventKey) {
 			t.Errorf("%+v: %+v", tc, c)
+		}
+		if j.IsTaken(run.EventKey + ".") {
+			t.Errorf("%+v: an event that nobody knows has been handled", tc)
 		}
 	}
 }
