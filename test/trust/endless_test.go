@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// endlessData are answers that do not end, and archives that are larger than
-// they look. What a run takes of an endless answer is bounded.
+// endlessData are answers that do not end. What a run takes of one is bounded.
 func endlessData() []attack {
 	// endlessAt lets the answer at a path go on for ever.
 	endlessAt := func(path, begin, more, why string) func(h *host) {
@@ -81,6 +80,13 @@ func endlessData() []attack {
 		{"deep brackets that nobody may parse", func(h *host) {
 			h.refuses(badSignature, h.publishAs(strings.Repeat("[", 1<<19), h.eve.sign("")))
 		}},
+	}
+}
+
+// endlessArchives are archives without end, and those that are larger than they
+// look.
+func endlessArchives() []attack {
+	return []attack{
 		{"archive", func(h *host) {
 			h.rules = "limits: {archive: 1MiB}\n"
 			h.refusesArchive(endless(pack("index.html", "version 5"), "\x00"), "1048576")

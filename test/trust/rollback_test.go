@@ -109,6 +109,12 @@ func rollback() []attack {
 				h.t.Errorf("commands ran: %q", h.ran())
 			}
 		}},
+	}
+}
+
+// rollbackOfSerials: what the host knows of its serials is lost or spoiled.
+func rollbackOfSerials() []attack {
+	return []attack{
 		{"a serial that was damaged", spoiledSerial(func(name string) error {
 			return os.WriteFile(name, []byte("{"), 0o600)
 		})},

@@ -38,13 +38,13 @@ type row struct {
 func table() []row {
 	return []row{
 		{"arbitrary installation", slicesOf(arbitraryBytes(), arbitrarySignatures(), arbitraryWays())},
-		{"endless data", endlessData()},
+		{"endless data", slicesOf(endlessData(), endlessArchives())},
 		{"extraneous dependencies", extraneousDependencies()},
 		{"fast-forward", fastForward()},
 		{"indefinite freeze", indefiniteFreeze()},
 		{"malicious mirrors", maliciousMirrors()},
 		{"mix-and-match", mixAndMatch()},
-		{"rollback", slicesOf(rollback(), rollbackOfKept())},
+		{"rollback", slicesOf(rollback(), rollbackOfSerials(), rollbackOfKept())},
 		{"slow retrieval", slowRetrieval()},
 		{"vulnerability to key compromises", slicesOf(keyCompromise(), keyFiles())},
 		{"wrong software installation", slicesOf(wrongSoftware(), wrongPlaces(), wrongURLs())},
