@@ -67,23 +67,36 @@ func hostOf(u *url.URL) (string, error) {
 	if port == map[string]string{"http": "80", "https": "443"}[u.Scheme] {
 		port = ""
 	}
-	for i := range len(host) {
-		if host[i] >= utf8.RuneSelf { // the client asks for what this makes of it
-			ascii, err := idna.Lookup.ToASCII(host)
-			if err != nil {
-				return "", errors.New("a host that no client asks for")
-			}
-			host = ascii
-			break
-		}
+	host, err := oneName(host)
+	if err != nil {
+		return "", err
 	}
-	if host = strings.ToLower(host); host == "" {
+	if host == "" {
 		return "", errors.New("a URL without a host")
 	}
 	if port == "" && !strings.Contains(host, ":") {
 		return host, nil
 	}
 	return net.JoinHostPort(host, port), nil
+}
+
+// oneName is a host in ASCII and lower case. The client makes two names of one
+// that is not ASCII: it connects to the one that Lookup maps it to, and names
+// the other, of its characters as they are, to proxies and in the Host header.
+// Only where both are equal there is one host to judge.
+func oneName(host string) (string, error) {
+	if strings.IndexFunc(host, func(r rune) bool { return r >= utf8.RuneSelf }) < 0 {
+		return strings.ToLower(host), nil
+	}
+	asked, err := idna.Lookup.ToASCII(host)
+	if err != nil {
+		return "", errors.New("a host that no client asks for")
+	}
+	told, err := idna.Punycode.ToASCII(host)
+	if err != nil || !strings.EqualFold(asked, told) {
+		return "", errors.New("a host that is not written as it is asked for")
+	}
+	return strings.ToLower(asked), nil
 }
 
 // pathOf is the path in the form that paths of its kind are compared in.

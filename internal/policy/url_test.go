@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"net/http"
 	"net/url"
@@ -108,15 +110,15 @@ allow:
 		"https://h.example:0443/apps/a":           false,
 		"https://h.example./apps/a":               false,
 		"https://h.example.:443/apps/a":           false,
-		"https://h\u3002example/apps/a":           true, // the client asks h.example
-		"https://\uff48.example/apps/a":           true,
+		"https://h\u3002example/apps/a":           false,
+		"https://\uff48.example/apps/a":           false,
 		"https://h\u2024example/apps/a":           false,
-		"https://h.ex\u00adample/apps/a":          true, // a soft hyphen: nothing
+		"https://h.ex\u00adample/apps/a":          false,
 		"https://h\u0456.example/apps/a":          false,
 		"https://h.example\u3002/apps/a":          false,
 		"http://b\u00fccher.example:8080/a":       true,
 		"http://xn--bcher-kva.example:8080/a":     true,
-		"http://B\u00dcCHER.example:8080/a":       true,
+		"http://B\u00dcCHER.example:8080/a":       false,
 		"http://bucher.example:8080/a":            false,
 		"http://b\u00fccher.example/a":            false,
 		"http://b%C3%BCcher.example:8080/a":       true,
@@ -389,4 +391,72 @@ func readings(sent string) []string {
 		all[i] = path.Join("/", unescaped(all[i]))
 	}
 	return all
+}
+
+// TestOneName: of a host that is allowed the client makes one name, wherever it
+// says it: to the resolver, to a proxy and in the Host header.
+func TestOneName(t *testing.T) {
+	p := parsed(t, "allow: {sources: [\"http://deploys.example/web/\", \"http://b\u00fccher.example/web/\", "+
+		"\"http://127.0.0.1/web/\", \"http://xn--r8jz45g.example/web/\"]}")
+	for host, want := range map[string]bool{
+		"deploys.example":                  true,
+		"DEPLOYS.example":                  true,
+		"deploys\u3002example":             false,
+		"deploys\uff0eexample":             false,
+		"deploys%E3%80%82example":          false,
+		"deploys.\uff45xample":             false,
+		"deploys.%EF%BD%85xample":          false,
+		"deploys.example\u3002":            false,
+		"deploy\u017f.example":             false, // a long s
+		"deploys.ex\u00adample":            false,
+		"deploys.exam\u200dple":            false,
+		"deploys.\u2147xample":             false,
+		"\u24d3eploys.example":             false,
+		"b\u00fccher.example":              true,
+		"b%C3%BCcher.example":              true,
+		"B\u00fccHer.Example":              true,
+		"xn--bcher-kva.example":            true,
+		"b\u00dccher.example":              false,
+		"bu\u0308cher.example":             false,
+		"b\u00fc\u200dcher.example":        false,
+		"b\u00fccher\u3002example":         false,
+		"b\u00fccher.example:80":           true,
+		"b\u00fccher.example:\uff18\uff10": false,
+		"127.0.0.1":                        true,
+		"\uff11\uff12\uff17.0.0.1":         false,
+		"127\u30020.0.1":                   false,
+		"\u4f8b\u3048.example":             true,
+	} {
+		raw := "http://" + host + "/web/a"
+		if err := p.Source(raw); (err == nil) != want {
+			t.Errorf("%q: %v", raw, err)
+		} else if want {
+			if told := toProxy(t, raw); told != "deploys.example" && told != "127.0.0.1" && !strings.HasPrefix(told, "xn--") {
+				t.Errorf("%q is %q for a proxy", raw, told)
+			}
+		}
+	}
+}
+
+// toProxy is the host that a proxy is asked for, by the request line and the
+// Host header.
+func toProxy(t *testing.T, raw string) string {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, raw, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sent bytes.Buffer
+	if err := req.WriteProxy(&sent); err != nil {
+		t.Fatal(err)
+	}
+	got, err := http.ReadRequest(bufio.NewReader(&sent))
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, err := oneName(got.URL.Hostname())
+	if header := strings.TrimSuffix(strings.ToLower(got.Host), ":80"); err != nil || header != host {
+		t.Errorf("%q asks for %q, with %q in its header (%v)", raw, host, header, err)
+	}
+	return host
 }
