@@ -99,7 +99,7 @@ func TestLoad(t *testing.T) {
 // allowing is a policy with one list, or with none.
 func allowing(t *testing.T, key string, list []string) *policy.Policy {
 	t.Helper()
-	text := ""
+	text := "{}"
 	if list != nil {
 		text = fmt.Sprintf("allow: {%s: [%s]}", key, strings.Join(list, ", "))
 	}

@@ -47,7 +47,7 @@ func TestRulings(t *testing.T) {
 		m      *Manifest
 		want   string
 	}{
-		{"", full(), ""},
+		{"{}", full(), ""},
 		{"allow: {sources: ['s3://a/', 's3://b/']}", full(), ""},
 		{"allow: {sources: ['s3://a/']}", full(), `src "s3://b/k" is not allowed: allow.sources, line 1 of "policy.yml"`},
 		{"allow: {names: [app]}", full(), ""},

@@ -43,6 +43,9 @@ func Parse(data []byte) (*Document, *Problem) {
 	if !errors.Is(err, io.EOF) {
 		return nil, syntax(err, data)
 	}
+	if problem := excess(&doc.node, 0); problem != nil {
+		return nil, problem
+	}
 	return doc, nil
 }
 

@@ -2,6 +2,8 @@ package yamldoc
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 )
@@ -10,30 +12,111 @@ import (
 // dotted path, as in Problem.Key) stands; 0 for a key that does not stand
 // there. It is for checks that span several keys and so come after Decode.
 func (doc *Document) Lines() func(key string) int {
-	lines := map[string]int{}
+	var index *index
 	if root := doc.root(); root != nil {
-		record(root, "", lines)
+		index = indexed(root)
 	}
-	return func(key string) int { return lines[key] }
+	return index.line
 }
 
-// record notes the line of each key below n. Aliases are not followed: what
+// index is where what stands below a node stands. It holds no paths: those of
+// a document are together as long as the square of it.
+type index struct {
+	keys  map[string]entry // of a mapping
+	items []entry          // of a list
+}
+
+type entry struct {
+	line  int
+	below *index // nil = nothing
+}
+
+// indexed notes the line of each key below n. Aliases are not followed: what
 // they stand for has its own place.
-func record(n *yaml.Node, path string, lines map[string]int) {
+func indexed(n *yaml.Node) *index {
 	switch n.Kind {
 	case yaml.MappingNode:
+		x := &index{keys: make(map[string]entry, len(n.Content)/2)}
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			at := join(path, n.Content[i].Value)
-			lines[at] = n.Content[i].Line
-			record(n.Content[i+1], at, lines)
+			x.keys[n.Content[i].Value] = entry{n.Content[i].Line, indexed(n.Content[i+1])}
 		}
+		return x
 	case yaml.SequenceNode:
-		for i, item := range n.Content {
-			at := fmt.Sprintf("%s[%d]", path, i)
-			lines[at] = item.Line
-			record(item, at, lines)
+		x := &index{items: make([]entry, 0, len(n.Content))}
+		for _, item := range n.Content {
+			x.items = append(x.items, entry{item.Line, indexed(item)})
+		}
+		return x
+	}
+	return nil
+}
+
+// line is the line of a key. A key of a mapping may hold dots itself.
+func (x *index) line(key string) int {
+	if x == nil {
+		return 0
+	}
+	if x.keys == nil {
+		return x.item(key)
+	}
+	for i := 0; i <= len(key); i++ {
+		if i < len(key) && key[i] != '.' && key[i] != '[' {
+			continue
+		}
+		if e, ok := x.keys[key[:i]]; ok {
+			if line := e.at(key[i:]); line > 0 {
+				return line
+			}
 		}
 	}
+	return 0
+}
+
+// item is line for a list: of a key such as [2] and what is below it.
+func (x *index) item(key string) int {
+	number, rest, ok := strings.Cut(strings.TrimPrefix(key, "["), "]")
+	i, err := strconv.Atoi(number)
+	if !ok || err != nil || key[0] != '[' || i < 0 || i >= len(x.items) {
+		return 0
+	}
+	return x.items[i].at(rest)
+}
+
+// at is the line of what is at rest below an entry; "" = of the entry itself.
+func (e entry) at(rest string) int {
+	if rest == "" {
+		return e.line
+	}
+	return e.below.line(strings.TrimPrefix(rest, "."))
+}
+
+const (
+	maxDepth = 100     // bounds how deep a document is nested
+	maxName  = 1 << 10 // bounds a key, in bytes
+)
+
+// excess is what is wrong with a document that is nested too deep, or has a key
+// that is too long: paths in it would be longer than what is there to read. nil =
+// nothing.
+func excess(n *yaml.Node, depth int) *Problem {
+	if depth > maxDepth {
+		return &Problem{Line: n.Line, Message: fmt.Sprintf("is nested deeper than %d levels", maxDepth)}
+	}
+	for i, child := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 {
+			name := child
+			if name.Kind == yaml.AliasNode {
+				name = name.Alias
+			}
+			if len(name.Value) > maxName {
+				return &Problem{Line: child.Line, Message: fmt.Sprintf("a key has more than %d bytes", maxName)}
+			}
+		}
+		if p := excess(child, depth+1); p != nil {
+			return p
+		}
+	}
+	return nil
 }
 
 // Empty lists the keys of the document whose value is null, in its order. Decode

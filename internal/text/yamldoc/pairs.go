@@ -57,7 +57,8 @@ func (d *decoder) merge(own []pair, seen map[string]int, merged []*yaml.Node, pa
 		if m.Kind == yaml.AliasNode {
 			m = m.Alias
 		}
-		if d.merges++; d.merges > maxMerges {
+		d.visited += len(m.Content) / 2
+		if d.merges++; d.merges > maxMerges || d.visited > maxNodes {
 			d.visited = maxNodes + 1 // a mapping that merges itself, or a bomb
 			break
 		}

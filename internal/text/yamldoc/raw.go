@@ -16,8 +16,8 @@ func (r Raw) IsMap() bool { return r.Node != nil && r.Node.Kind == yaml.MappingN
 // raw keeps n, which must be sound: keys that stand once and merge keys that
 // name mappings.
 func (d *decoder) raw(n *yaml.Node, into *Raw, key string) {
-	c := d.expanded(n)
-	if d.visited > maxNodes {
+	c := d.expanded(n, 0)
+	if d.visited > maxNodes || d.deep > 0 {
 		return // Decode says so
 	}
 	var v any
@@ -30,21 +30,25 @@ func (d *decoder) raw(n *yaml.Node, into *Raw, key string) {
 }
 
 // expanded copies n with copies of what its aliases stand for. It stops when
-// the document has too many nodes, as one whose anchor holds itself has.
-func (d *decoder) expanded(n *yaml.Node) *yaml.Node {
-	if d.visited++; d.visited > maxNodes {
+// the document has too many nodes, as one whose anchor holds itself has, or is
+// nested too deep.
+func (d *decoder) expanded(n *yaml.Node, depth int) *yaml.Node {
+	if depth > maxDepth && d.deep == 0 {
+		d.deep = n.Line
+	}
+	if d.visited++; d.visited > maxNodes || d.deep > 0 {
 		return n
 	}
 	if n.Kind == yaml.AliasNode {
-		return d.expanded(n.Alias)
+		return d.expanded(n.Alias, depth+1)
 	}
 	c := *n
 	c.Anchor, c.Content = "", nil
 	for _, child := range n.Content {
-		if d.visited > maxNodes {
+		if d.visited > maxNodes || d.deep > 0 {
 			break
 		}
-		c.Content = append(c.Content, d.expanded(child))
+		c.Content = append(c.Content, d.expanded(child, depth+1))
 	}
 	return &c
 }

@@ -50,7 +50,7 @@ func TestRawThatIsWrong(t *testing.T) {
 	for name, tc := range map[string]struct{ doc, want string }{
 		"twice":    {"config:\n  a: 1\n  a: 2\n", `line 2: config: can't be read: unmarshal errors: `},
 		"bomb":     {bomb + "config: *l5\n", "more than 100000 values"},
-		"itself":   {"config: &x\n  a: *x\n", "more than 100000 values"},
+		"itself":   {"config: &x\n  a: *x\n", "nested deeper than 100 levels when its aliases are expanded"},
 		"panic":    {"config: {1: one, <<: {? [1] : b}}", "config: can't be read: "}, // the library hashes a list
 		"no merge": {"config: {<<: [1]}\n", "config: can't be read: map merge requires map"},
 	} {

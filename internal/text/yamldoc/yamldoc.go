@@ -113,6 +113,9 @@ func (doc *Document) Decode(into any) (warnings, problems []*Problem) {
 	} else if d.node(root, reflect.ValueOf(into).Elem(), ""); d.visited > maxNodes {
 		tooMany := fmt.Sprintf("the document has more than %d values when its aliases are expanded", maxNodes)
 		d.problems = []*Problem{{Message: tooMany}}
+	} else if d.deep > 0 {
+		tooDeep := fmt.Sprintf("is nested deeper than %d levels when its aliases are expanded", maxDepth)
+		d.problems = []*Problem{{Line: d.deep, Message: tooDeep}}
 	}
 	return d.warnings, d.problems
 }
@@ -121,7 +124,12 @@ type decoder struct {
 	relaxed            bool
 	warnings, problems []*Problem
 	visited, merges    int
+	deep               int // the line of what is nested too deep; 0 = nothing is
 }
+
+// maxTold bounds how many warnings and problems are kept, each: there may be one
+// for each value.
+const maxTold = 10_000
 
 func (d *decoder) problem(n *yaml.Node, key, format string, args ...any) {
 	p := &Problem{Key: key, Message: fmt.Sprintf(format, args...)}
@@ -131,7 +139,15 @@ func (d *decoder) problem(n *yaml.Node, key, format string, args ...any) {
 			p.Value = n.Value
 		}
 	}
-	d.problems = append(d.problems, p)
+	if len(d.problems) < maxTold {
+		d.problems = append(d.problems, p)
+	}
+}
+
+func (d *decoder) warn(p *Problem) {
+	if len(d.warnings) < maxTold {
+		d.warnings = append(d.warnings, p)
+	}
 }
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
@@ -282,7 +298,7 @@ func (d *decoder) sequence(n *yaml.Node, v reflect.Value, key string) {
 // something must mean something.
 func (d *decoder) element(n *yaml.Node, v reflect.Value, key string) {
 	if holdsNothing(n) {
-		d.warnings = append(d.warnings, &Problem{Line: n.Line, Key: key, Message: "is empty and is skipped", Idle: true})
+		d.warn(&Problem{Line: n.Line, Key: key, Message: "is empty and is skipped", Idle: true})
 		return
 	}
 	before := len(d.problems)
@@ -326,7 +342,7 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, key string) {
 			continue
 		}
 		if !ok {
-			d.warnings = append(d.warnings, unknown(p.key, at, known))
+			d.warn(unknown(p.key, at, known))
 			continue
 		}
 		d.node(p.value, v.FieldByIndex(i), at)
