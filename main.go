@@ -368,7 +368,7 @@ func (t *tools) askHost(stateError error, m memory) error {
 	default:
 		t.log.Warn(failure.Text(stateError))
 	}
-	t.journal.AuditTo(host.History.JSON)
+	t.journal.AuditTo(string(host.History.JSON))
 	t.log.Limit(cmp.Or(int64(host.History.Log), runlog.DefaultLimit))
 	return t.choose(host.RunAs(), m)
 }

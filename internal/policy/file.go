@@ -17,7 +17,7 @@ import (
 // File is what one file of the host policy says.
 type File struct {
 	Allow        Allow     `yaml:"allow"`
-	Trust        Trust     `yaml:"trust"`
+	Trust        *Trust    `yaml:"trust"` // nil = it is not written
 	Limits       Limits    `yaml:"limits"`
 	Extract      Extract   `yaml:"extract"`
 	Hooks        Hooks     `yaml:"hooks"`
@@ -62,6 +62,14 @@ func (t Trust) threshold() int {
 		return 1
 	}
 	return int(*t.Threshold)
+}
+
+// trust is Trust, and where it is not written, the zero value.
+func (f *File) trust() Trust {
+	if f.Trust == nil {
+		return Trust{}
+	}
+	return *f.Trust
 }
 
 // Text is text that is not empty where it is written.
@@ -182,7 +190,7 @@ func (f *File) check() error {
 		}
 	}
 	if name := f.History.JSON; name != "" {
-		if err := absolute(name); err != nil {
+		if err := absolute(string(name)); err != nil {
 			return fmt.Errorf("history.json: %w", err)
 		}
 	}
@@ -193,10 +201,10 @@ func (f *File) check() error {
 const maxThreshold = 100
 
 func (f *File) checkTrust() error {
-	if n := f.Trust.Threshold; n != nil && (*n < 1 || *n > maxThreshold) {
+	if n := f.trust().Threshold; n != nil && (*n < 1 || *n > maxThreshold) {
 		return fmt.Errorf("trust.threshold: %d is not a number from 1 to %d", *n, maxThreshold)
 	}
-	if name := string(f.Trust.Keys); name != "" {
+	if name := string(f.trust().Keys); name != "" {
 		if err := absolute(name); err != nil {
 			return fmt.Errorf("trust.keys: %w", err)
 		}
@@ -215,12 +223,12 @@ func (f *File) lists() map[string]list {
 	lists := map[string]list{
 		"allow.manifests":  {f.Allow.Manifests, checkPrefix},
 		"allow.sources":    {f.Allow.Sources, checkPrefix},
-		"allow.dests":      {f.Allow.Dests, absolute},
+		"allow.dests":      {f.Allow.Dests, directory},
 		"allow.names":      {f.Allow.Names, named},
 		"allow.strategies": {f.Allow.Strategies, named},
 		"allow.users":      {f.Allow.Users, named},
-		"hooks.dirs":       {f.Hooks.Dirs, absolute},
-		"hooks.oci_dirs":   {f.Hooks.OCIDirs, absolute},
+		"hooks.dirs":       {f.Hooks.Dirs, directory},
+		"hooks.oci_dirs":   {f.Hooks.OCIDirs, directory},
 	}
 	if f.Env != nil {
 		lists["env"] = list{*f.Env, variable}
@@ -235,9 +243,23 @@ func absolute(name string) error {
 	return nil
 }
 
+// directory is absolute for what would stand for itself in a pattern.
+func directory(name string) error {
+	if strings.Contains(name, "*") {
+		return fmt.Errorf("%q %s", name, starred)
+	}
+	return absolute(name)
+}
+
+// starred is said of what looks like a pattern.
+const starred = "has a *, which stands for itself: what is named allows what is below it"
+
 func named(name string) error {
-	if strings.TrimSpace(name) != name || name == "" {
+	switch {
+	case strings.TrimSpace(name) != name || name == "":
 		return fmt.Errorf("%q is not a name", name)
+	case strings.Contains(name, "*"):
+		return fmt.Errorf("%q has a *, which stands for itself: names are compared to the letter", name)
 	}
 	return nil
 }

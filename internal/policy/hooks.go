@@ -17,10 +17,10 @@ type Hooks struct {
 	TermAfter Span     `yaml:"term_after"` // when an executable is told to end, from its start; 0 = 30 s
 	KillAfter Span     `yaml:"kill_after"` // when it is killed, from its start; 0 = 60 s
 
-	Engine     string   `yaml:"engine"`      // podman, docker or a path; "" = whichever is there
-	EngineArgs []string `yaml:"engine_args"` // before the engine's command
-	BuildArgs  []string `yaml:"build_args"`  // options of build
-	RunArgs    []string `yaml:"run_args"`    // options of run
+	Engine     Text `yaml:"engine"`      // podman, docker or a path; "" = whichever is there
+	EngineArgs List `yaml:"engine_args"` // before the engine's command
+	BuildArgs  List `yaml:"build_args"`  // options of build
+	RunArgs    List `yaml:"run_args"`    // options of run
 }
 
 // Times that hold where the policy says nothing.
@@ -61,8 +61,8 @@ func (h *Hooks) add(more Hooks) {
 	h.RunArgs = either(h.RunArgs, more.RunArgs)
 }
 
-// either is the list that is there.
-func either(a, b []string) []string {
+// either is the list that is there, were it an empty one.
+func either(a, b List) List {
 	if a == nil {
 		return b
 	}

@@ -11,7 +11,7 @@ import (
 // History says how long runs are remembered, and who else is told.
 type History struct {
 	Keep Days       `yaml:"keep"` // 0 = 90 days
-	JSON string     `yaml:"json"` // file that gets a line for each hook and command; "" = none
+	JSON Text       `yaml:"json"` // file that gets a line for each hook and command; "" = none
 	Log  units.Size `yaml:"log"`  // bytes from which on a run's log keeps no output; 0 = 64 MiB
 }
 
@@ -43,6 +43,9 @@ func (c Cache) KeepArchives() int {
 	return int(max(0, *c.Archives))
 }
 
+// maxKeep bounds how long runs are remembered.
+const maxKeep = 100 * 365 * 24 * time.Hour
+
 // Days is a time span: a Go duration, or a number of days such as 90d.
 type Days time.Duration
 
@@ -51,9 +54,12 @@ func (d *Days) UnmarshalText(b []byte) error {
 	text, day := string(b), time.Duration(1)
 	if n, ok := strings.CutSuffix(text, "d"); ok {
 		text, day = n+"h", 24
+		if strings.Trim(n, ".0123456789") != "" { // hours and days
+			text = ""
+		}
 	}
 	v, err := time.ParseDuration(text)
-	if err != nil || v <= 0 || v > 100*365*24*time.Hour {
+	if err != nil || v <= 0 || v > maxKeep/day {
 		return errors.New("is not a time span such as 90d or 36h")
 	}
 	*d = Days(v * day)

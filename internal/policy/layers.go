@@ -169,8 +169,8 @@ func (p *Policy) add(name string, data []byte) error {
 	p.Cache.Archives = cmp.Or(p.Cache.Archives, l.Cache.Archives)
 	p.Cache.Size = cmp.Or(p.Cache.Size, l.Cache.Size)
 	p.runAs = cmp.Or(p.runAs, string(l.RunAs))
-	p.trust.Keys = cmp.Or(p.trust.Keys, l.Trust.Keys)
-	if n := l.Trust.Threshold; n != nil && (p.trust.Threshold == nil || *n > *p.trust.Threshold) {
+	p.trust.Keys = cmp.Or(p.trust.Keys, l.trust().Keys)
+	if n := l.trust().Threshold; n != nil && (p.trust.Threshold == nil || *n > *p.trust.Threshold) {
 		p.trust.Threshold = n
 	}
 	p.layers = append(p.layers, l)
@@ -194,7 +194,7 @@ func (p *Policy) limits(l Limits) Limits {
 // whole judges what only all layers together can be wrong in.
 func (p *Policy) whole(name string) (*Policy, error) {
 	for _, l := range p.layers {
-		if (l.lines("trust") > 0 || l.Trust.Threshold != nil) && p.trust.Keys == "" {
+		if l.Trust != nil && p.trust.Keys == "" {
 			return nil, doubt(name, fmt.Errorf("trust, %s: no trust.keys says which keys count", l.place("trust")), false)
 		}
 	}
@@ -213,7 +213,7 @@ type setting struct {
 
 // settings are the keys that may be set once.
 func settings() []setting {
-	list := func(l []string) string {
+	list := func(l List) string {
 		if l == nil {
 			return ""
 		}
@@ -226,10 +226,10 @@ func settings() []setting {
 		return fmt.Sprint(n)
 	}
 	return []setting{
-		{"trust.keys", func(f File) string { return string(f.Trust.Keys) }},
+		{"trust.keys", func(f File) string { return string(f.trust().Keys) }},
 		{"run_as", func(f File) string { return string(f.RunAs) }},
 		{"history.keep", func(f File) string { return number(int64(f.History.Keep)) }},
-		{"history.json", func(f File) string { return f.History.JSON }},
+		{"history.json", func(f File) string { return string(f.History.JSON) }},
 		{"history.log", func(f File) string { return number(int64(f.History.Log)) }},
 		{"cache.archives", func(f File) string {
 			if f.Cache.Archives == nil {
@@ -238,7 +238,7 @@ func settings() []setting {
 			return fmt.Sprint(*f.Cache.Archives)
 		}},
 		{"cache.size", func(f File) string { return number(int64(f.Cache.Size)) }},
-		{"hooks.engine", func(f File) string { return f.Hooks.Engine }},
+		{"hooks.engine", func(f File) string { return string(f.Hooks.Engine) }},
 		{"hooks.engine_args", func(f File) string { return list(f.Hooks.EngineArgs) }},
 		{"hooks.build_args", func(f File) string { return list(f.Hooks.BuildArgs) }},
 		{"hooks.run_args", func(f File) string { return list(f.Hooks.RunArgs) }},

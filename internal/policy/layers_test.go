@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -316,6 +317,26 @@ func TestSetOnce(t *testing.T) {
 		if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), want) ||
 			!strings.HasSuffix(err.Error(), `config.yml"`) {
 			t.Errorf("%s: %v", key, err)
+		}
+	}
+}
+
+// TestEmptyIsSet: a list that is written and empty is set, in whichever file it
+// stands.
+func TestEmptyIsSet(t *testing.T) {
+	for _, key := range []string{"engine_args", "build_args", "run_args"} {
+		for _, values := range [][2]string{{"[]", "[--privileged]"}, {"[--privileged]", "[]"}, {"[]", "--privileged"}} {
+			files := map[string]string{
+				"config.yml":     fmt.Sprintf("hooks: {%s: %s}", key, values[0]),
+				"config.d/a.yml": fmt.Sprintf("<<: {hooks: {%s: %s}}", key, values[1]),
+			}
+			if _, err := Load(written(t, files), true); err == nil || !strings.Contains(err.Error(), key+": is set otherwise") {
+				t.Errorf("%s, %s: %v", key, values, err)
+			}
+		}
+		p := loaded(t, map[string]string{"config.yml": fmt.Sprintf("hooks: {%s: []}", key), "config.d/a.yml": "hooks: {}"})
+		if got := p.Hooks; len(got.EngineArgs)+len(got.BuildArgs)+len(got.RunArgs) > 0 {
+			t.Errorf("%s: %+v", key, got)
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/url"
 	"path"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -202,18 +204,36 @@ func checkPrefix(entry string) error {
 	}
 	_, why := placeAt(entry)
 	switch {
+	case !slices.Contains(schemes(), u.Scheme):
+		return bad("is never allowed: nothing is fetched by " + u.Scheme + ", but by " + strings.Join(schemes(), ", "))
 	case why != "":
 		return bad("is never allowed: " + why)
 	case u.Host == "" && u.Scheme != "file":
 		return bad("is never allowed: a URL without a host")
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return bad("has more than scheme, host and path: the rest does not count")
+	case u.Scheme == "file" && u.Host != "" && u.Host != "localhost":
+		return bad("is never allowed: a file has no host; write file:///" + u.Host + u.Path)
+	case u.Port() != "" && !isPort(u):
+		return bad(fmt.Sprintf("is never allowed: the port %q", u.Port()))
 	case strings.Contains(u.Host, "*"):
 		return bad("has a * in its host, which stands for itself")
+	case strings.Contains(entry, "*"):
+		return bad(starred)
 	case strings.Contains(strings.Trim(u.Path, "/"), "//") || strings.HasPrefix(u.Path, "//"):
 		return bad("has an empty name in its path")
 	}
 	return nil
+}
+
+// schemes are those that something can be fetched by.
+func schemes() []string { return []string{"file", "gs", "http", "https", "s3"} }
+
+// isPort tells whether the port of a URL can be asked, and is written as it is
+// in others. A bucket has none.
+func isPort(u *url.URL) bool {
+	n, err := strconv.ParseUint(u.Port(), 10, 16)
+	return err == nil && n > 0 && strconv.FormatUint(n, 10) == u.Port() && isHTTP(u)
 }
 
 // prefix is an entry of a list of URLs.

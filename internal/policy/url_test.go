@@ -7,11 +7,13 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 
 	"golang.org/x/text/unicode/norm"
 
+	"stretcher/internal/fetch/store"
 	"stretcher/internal/text/redact"
 )
 
@@ -264,6 +266,22 @@ func TestBadPrefixes(t *testing.T) {
 		"s3://b//a":             "has an empty name in its path",
 		"https://h//a":          "has an empty name in its path",
 		"file:///srv/../etc":    "is never allowed: a path with dot segments",
+		"file://srv/x/":         `is never allowed: a file has no host; write file:///srv/x/`,
+		"file://h:80/x":         "is never allowed: a file has no host",
+		"htps://h/":             "is never allowed: nothing is fetched by htps, but by file, gs, http, https, s3",
+		"gcs://b/x":             "is never allowed: nothing is fetched by gcs",
+		"S3://b/x":              "",
+		"https://h:99999/":      `is never allowed: the port "99999"`,
+		"https://h:0/":          `is never allowed: the port "0"`,
+		"https://h:0443/":       `is never allowed: the port "0443"`,
+		"s3://b:443/x":          `is never allowed: the port "443"`,
+		"gs://b:443/":           `is never allowed: the port "443"`,
+		"https://h/a/*":         "has a *, which stands for itself",
+		"s3://b/*.yml":          "has a *, which stands for itself",
+		"file:///srv/*/m":       "has a *, which stands for itself",
+		"s3://b/a%2A":           "",
+		"file://localhost/srv":  "",
+		"https://h:/a":          "",
 		"https://h/ok/":         "",
 		"file:///":              "",
 		"s3://b/web/":           "",
@@ -273,6 +291,13 @@ func TestBadPrefixes(t *testing.T) {
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", entry, err, want)
 		}
+	}
+}
+
+// TestSchemes: what an entry may begin with is what can be fetched.
+func TestSchemes(t *testing.T) {
+	if got, want := schemes(), store.Schemes(); !slices.Equal(got, want) {
+		t.Errorf("%q, and by %q is fetched", got, want)
 	}
 }
 

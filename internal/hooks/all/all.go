@@ -76,7 +76,7 @@ func New(o Options) (*Set, []error) {
 
 // Engine is what containers are built and run by on a host.
 func Engine(h policy.Hooks, environ []string) *porter.Engine {
-	cfg := porter.Config{Engine: h.Engine, EngineArgs: h.EngineArgs, BuildArgs: h.BuildArgs, RunArgs: h.RunArgs}
+	cfg := porter.Config{Engine: string(h.Engine), EngineArgs: h.EngineArgs, BuildArgs: h.BuildArgs, RunArgs: h.RunArgs}
 	return porter.NewEngine(cfg, environ, 0)
 }
 

@@ -66,22 +66,27 @@ func ParseSeconds(s string) (time.Duration, error) {
 		if !(n >= 0 && n < 1e9) {
 			return 0, errors.New("is not a number of seconds from 0 to 999999999")
 		}
-		return time.Duration(n * float64(time.Second)), nil
+		s = strconv.FormatFloat(n, 'f', -1, 64) + "s"
 	}
 	d, err := time.ParseDuration(s)
-	if err != nil || d < 0 {
+	if err != nil || d < 0 || d == 0 && isMore(s) {
 		return 0, errors.New("is not a duration such as 30, 90s or 5m")
 	}
 	return d, nil
 }
 
+// isMore tells whether a number that was read as 0 is more.
+func isMore(s string) bool { return strings.ContainsAny(s, "123456789") }
+
 // Size is a number of bytes: 5GiB, 500MB, 1000.
 type Size int64
 
-// UnmarshalText reads a number with or without a unit.
+// UnmarshalText reads a number with or without a unit. A comma is refused, since
+// it may be a point, and less than a byte is, since 0 often is no limit.
 func (s *Size) UnmarshalText(b []byte) error {
-	n, err := humanize.ParseBytes(string(b))
-	if err != nil || n > 1<<62 {
+	text := string(b)
+	n, err := humanize.ParseBytes(text)
+	if err != nil || n > 1<<62 || strings.Contains(text, ",") || n == 0 && isMore(text) {
 		return errors.New("is not a size such as 500MB or 2GiB")
 	}
 	*s = Size(n)

@@ -31,7 +31,8 @@ func TestDuration(t *testing.T) {
 			t.Errorf("%s: %v, %v", text, time.Duration(d), err)
 		}
 	}
-	for _, text := range []string{"", "-1", "-1s", "soon", "1e9", "1e10", "NaN", "Inf", "5 m", "5d"} {
+	for _, text := range []string{"", "1e-10", "0.1ns", "0.0000000001",
+		"-1", "-1s", "soon", "1e9", "1e10", "NaN", "Inf", "5 m", "5d"} {
 		d := Duration(7)
 		if err := d.UnmarshalText([]byte(text)); err == nil || d != 7 {
 			t.Errorf("%q was accepted: %v", text, d)
@@ -47,7 +48,8 @@ func TestSize(t *testing.T) {
 			t.Errorf("%s: %d, %v", text, s, err)
 		}
 	}
-	for _, text := range []string{"", "big", "-1", "5EiB", "1 parsec"} {
+	for _, text := range []string{"", "big", "-1", "5EiB", "1 parsec",
+		"0.5", "0.0004KB", "0.9 B", "1,5GB", "1,500", "1,500MB", ",5"} {
 		s := Size(7)
 		if err := s.UnmarshalText([]byte(text)); err == nil || s != 7 {
 			t.Errorf("%q was accepted: %d", text, s)
