@@ -117,7 +117,7 @@ func (p provider) loadBy(ctx context.Context, load *manifest.Loader, url string)
 	if err = p.settle(s); err != nil && !p.report.Wanted() {
 		return s, err
 	}
-	return s, cmp.Or(err, p.report.Ask(p.isFresh(s)))
+	return s, cmp.Or(err, p.stale(p.report.Ask(p.isFresh(s))))
 }
 
 // isFresh are the questions whether a manifest is too old, as far as that can
@@ -151,7 +151,7 @@ func (p provider) tellFloor(s Spec) string {
 	case floor == 0:
 		return fmt.Sprintf("there is none of %q in %q to compare it with: a host has its own", s.Name, p.settings.StateDir)
 	default:
-		return fmt.Sprintf("the highest of %q in %q is %d", s.Name, p.settings.StateDir, floor)
+		return fmt.Sprintf("the highest of %q is %d, in %q", s.Name, floor, p.serials().Path(s.Name))
 	}
 }
 
@@ -224,7 +224,7 @@ func (p provider) isNews(ctx context.Context, url string) (bool, error) {
 // raiseSerial is compareNow for a deployment, which has the lock, and the keys that
 // count since: what is not refused counts as had from here on.
 func (p provider) raiseSerial(ctx context.Context, s Spec, now time.Time) error {
-	if err := cmp.Or(p.vouchAgain(s), s.CheckExpiry(now)); err != nil || s.Serial == 0 && p.keys == nil {
+	if err := p.stale(cmp.Or(p.vouchAgain(s), s.CheckExpiry(now))); err != nil || s.Serial == 0 && p.keys == nil {
 		return err
 	}
 	claim := serial.Claim{Name: s.Name, Serial: int64(s.Serial)}
@@ -238,7 +238,16 @@ func (p provider) raiseSerial(ctx context.Context, s Spec, now time.Time) error 
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause
 	}
-	return p.judgeSerial(s, floor, err)
+	return p.stale(p.judgeSerial(s, floor, err))
+}
+
+// stale takes the dest out of the row of a run whose manifest is too old: whoever
+// may send events could make a dest look bad by what was signed for it once.
+func (p provider) stale(err error) error {
+	if errors.Is(err, failure.ErrRefused) && !errors.As(err, new(notYet)) {
+		p.journal.Describe(func(row *history.Run) { row.Dest = "" })
+	}
+	return err
 }
 
 // trusted are the keys whose serials count.
@@ -254,11 +263,18 @@ func (p provider) trusted() serial.Trusted {
 func (p provider) judgeSerial(s Spec, floor int64, err error) error {
 	switch {
 	case err != nil && p.keys != nil:
-		return notYet{failure.Refused("serial %s of %q can't be compared: %w", s.Serial, s.Name, err)}
+		hint := ""
+		if errors.Is(err, serial.ErrDamaged) {
+			hint = "bring it back from a backup, or take it away: docs/signing.md says what that costs"
+		}
+		err = failure.Refused("serial %s of %q can't be compared: %w", s.Serial, s.Name, err)
+		return failure.Hinted(hint, notYet{err})
 	case err != nil:
 		p.log.Warn(failure.Sayf("serial %s of %q is not compared: %v", s.Serial, s.Name, err))
 	case int64(s.Serial) < floor:
-		return failure.Hinted("to go back, stretcher rollback DEST; else the manifest needs a higher serial",
+		hint := fmt.Sprintf("to go back, stretcher rollback DEST; else the manifest needs a higher serial. "+
+			"If %d was a mistake: docs/signing.md. It is in %q", floor, p.serials().Path(s.Name))
+		return failure.Hinted(hint,
 			failure.Refused("serial %s of %q is lower than %d, which this host has had", s.Serial, s.Name, floor))
 	}
 	return nil
@@ -402,6 +418,7 @@ func (p provider) settle(s Spec) error {
 	}
 	p.journal.Describe(func(row *history.Run) {
 		row.Name, row.Version, row.Dest = p.log.Masked(m.Name), p.log.Masked(m.Version), m.Dest
+		row.Serial = int64(m.Serial)
 	})
 	s.Restrict(p.policy)
 	return p.report.Ask(p.questions(s))

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,7 +29,8 @@ func newStatus(a *app) *cobra.Command {
 	c := newCommand(&cobra.Command{
 		Use:   "status DEST",
 		Short: "how the last run on DEST went, for monitoring",
-		Long: `Says in one line how the last run on DEST that has ended went.
+		Long: `Says in one line how the last run on DEST that has ended went, and how many
+were refused since then before they came to any dest.
 
 exit status:
   0  good
@@ -80,6 +82,9 @@ type verdict struct {
 	dest  string
 	last  *history.Run // that has ended; nil = none
 	going *history.Run // that goes on; nil = none
+	// Those since then that were refused before they came to any dest, as with a
+	// policy that can't be used; the last first.
+	refused []history.Run
 }
 
 // verdict judges the last run on dest that has ended; one that goes on is
@@ -105,9 +110,25 @@ func (a *app) verdict(ctx context.Context, dest string) (v verdict, err error) {
 				}
 			}
 		}
+		if err == nil {
+			v.refused, err = refusedSince(ctx, db, v.last)
+		}
 		return err
 	})
 	return v, err
+}
+
+// refusedSince are the runs after last, nil for all, that were refused and have no
+// dest.
+func refusedSince(ctx context.Context, db *history.Store, last *history.Run) (runs []history.Run, err error) {
+	if last == nil {
+		runs, err = db.List(ctx, history.Filter{Results: []history.Result{history.Refused}, ByEnd: true})
+	} else {
+		runs, err = db.After(ctx, history.Run{ID: last.ID})
+	}
+	return slices.DeleteFunc(runs, func(r history.Run) bool {
+		return r.Result != history.Refused || r.Dest != "" || foundNothing(r)
+	}), err
 }
 
 // foundNothing tells whether a run is a rollback that did not come to what it
@@ -136,6 +157,10 @@ func (v verdict) String() string {
 	if v.going != nil {
 		going = fmt.Sprintf("; run %s is in step %q", v.going.ID, v.going.Step)
 	}
+	if n := len(v.refused); n > 0 {
+		last := &v.refused[0]
+		going += fmt.Sprintf("; since then refused: %s, the last, %s, at %s: %s", runsOf(n), last.ID, stamp(last), last.Error)
+	}
 	switch r := v.last; v.status() {
 	case statusNever:
 		return fmt.Sprintf("never deployed: %q%s", v.dest, going)
@@ -152,21 +177,37 @@ func (v verdict) String() string {
 	}
 }
 
+func runsOf(n int) string {
+	if n == 1 {
+		return "1 run"
+	}
+	return fmt.Sprintf("%d runs", n)
+}
+
 func stamp(r *history.Run) string { return r.Finished.Local().Format(time.DateTime) }
 
-// printJSON prints one object on one line: dest, status, and the runs last and
-// running, each as history --json has it, or null.
+// printJSON prints one object on one line: dest, status, the runs last, running
+// and last_refused, each as history --json has it, or null, and how many were
+// refused since last, whatever they were to deploy.
 func (v verdict) printJSON(w io.Writer) error {
 	out := struct {
 		Dest    string          `json:"dest"`
 		Status  string          `json:"status"`
 		Last    json.RawMessage `json:"last"`
 		Running json.RawMessage `json:"running"`
-	}{Dest: v.dest, Status: "never"}
+		Refused int             `json:"refused_since"`
+		Newest  json.RawMessage `json:"last_refused"`
+	}{Dest: v.dest, Status: "never", Refused: len(v.refused)}
+	var newest *history.Run
+	if len(v.refused) > 0 {
+		newest = &v.refused[0]
+	}
 	if v.last != nil {
 		out.Status = string(v.last.Result)
 	}
-	for to, r := range map[*json.RawMessage]*history.Run{&out.Last: v.last, &out.Running: v.going} {
+	for to, r := range map[*json.RawMessage]*history.Run{
+		&out.Last: v.last, &out.Running: v.going, &out.Newest: newest,
+	} {
 		if r == nil {
 			*to = json.RawMessage("null")
 			continue

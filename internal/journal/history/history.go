@@ -73,6 +73,7 @@ type Run struct {
 type Trust struct {
 	Policy  string // the host policy, with the digest of its content; "" = not known
 	Signers string // the files of the keys that vouched for the manifest; "" = nobody had to
+	Serial  int64  // of the manifest; 0 = it has none
 }
 
 // Deployment is what a run deploys, and where.

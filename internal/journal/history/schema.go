@@ -86,6 +86,8 @@ ALTER TABLE steps ADD COLUMN why TEXT NOT NULL DEFAULT '';
 `, `
 ALTER TABLE runs ADD COLUMN policy TEXT NOT NULL DEFAULT '';
 ALTER TABLE runs ADD COLUMN signers TEXT NOT NULL DEFAULT '';
+`, `
+ALTER TABLE runs ADD COLUMN serial INTEGER NOT NULL DEFAULT 0;
 `}
 
 // userVersion is 0 for a database that holds nothing yet.

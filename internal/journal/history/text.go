@@ -70,6 +70,14 @@ func row(tw *tabwriter.Writer, cells ...string) {
 	fmt.Fprintln(tw, strings.Join(cells, "\t"))
 }
 
+// serial is that of a run's manifest, "" when it has none.
+func serial(r Run) string {
+	if r.Serial == 0 {
+		return ""
+	}
+	return strconv.FormatInt(r.Serial, 10)
+}
+
 // field is a line of a run's description.
 type field struct{ Name, Value string }
 
@@ -83,6 +91,7 @@ func fields(r Run) []field {
 		{"manifest", r.URL},
 		{"by", who(r)},
 		{"signed by", r.Signers},
+		{"serial", serial(r)},
 		{"policy", r.Policy},
 		{"started", r.Started.Format(timeFormat)},
 		{"finished", finished(r)},

@@ -235,26 +235,26 @@ func ours(f *os.File) error {
 
 var errNotOurs = errors.New("it must be a file that only its owner can write, you or root")
 
-// errDamaged: a record says what none says that was written here.
-var errDamaged = errors.New("damaged")
+// ErrDamaged: a record says what none says that was written here.
+var ErrDamaged = errors.New("damaged")
 
 func (r *record) parse(text []byte, name string) error {
 	if len(text) > maxFile {
-		return fmt.Errorf("%w: larger than %d bytes", errDamaged, maxFile)
+		return fmt.Errorf("%w: larger than %d bytes", ErrDamaged, maxFile)
 	}
 	*r = record{}
 	if err := json.Unmarshal(text, r); err != nil {
-		return fmt.Errorf("%w: %w", errDamaged, err)
+		return fmt.Errorf("%w: it is not what a run writes there", ErrDamaged)
 	}
 	if r.Name != name {
-		return fmt.Errorf("%w: it is that of %q", errDamaged, r.Name)
+		return fmt.Errorf("%w: it is that of %q", ErrDamaged, r.Name)
 	}
 	if len(r.Serials) == 0 {
-		return fmt.Errorf("%w: no serials", errDamaged)
+		return fmt.Errorf("%w: no serials", ErrDamaged)
 	}
 	for _, n := range r.Serials {
 		if n <= 0 {
-			return fmt.Errorf("%w: serial %d", errDamaged, n)
+			return fmt.Errorf("%w: serial %d", ErrDamaged, n)
 		}
 	}
 	return nil

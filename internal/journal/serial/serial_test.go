@@ -142,10 +142,10 @@ func TestDamaged(t *testing.T) {
 			if err := os.WriteFile(s.Path("app"), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := s.Floor("app", nil); !errors.Is(err, errDamaged) {
+			if _, err := s.Floor("app", nil); !errors.Is(err, ErrDamaged) {
 				t.Errorf("floor: %v", err)
 			}
-			if _, err := s.Raise(t.Context(), Claim{Name: "app", Serial: 9}, nil); !errors.Is(err, errDamaged) {
+			if _, err := s.Raise(t.Context(), Claim{Name: "app", Serial: 9}, nil); !errors.Is(err, ErrDamaged) {
 				t.Errorf("raise: %v", err)
 			}
 			if now, err := os.ReadFile(s.Path("app")); string(now) != text || err != nil {
