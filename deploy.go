@@ -9,12 +9,11 @@ import (
 	"time"
 
 	"stretcher/internal/cli"
+	"stretcher/internal/disk"
 	"stretcher/internal/event"
 	"stretcher/internal/fetch"
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/hooks"
-	"stretcher/internal/hooks/all"
-	"stretcher/internal/hooks/p2"
 	"stretcher/internal/hooks/porter"
 	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
@@ -95,20 +94,16 @@ func newDeployer(ctx context.Context, s cli.Settings, m memory, second <-chan st
 	}, err
 }
 
-// reserved are the paths that nothing is deployed to: the state directory, whose
-// locks and history a sync would delete; and, where a manifest may not run what
-// it likes as the caller, what the host runs and obeys.
-func (t *tools) reserved() (list []policy.Own) {
-	if dir := t.journal.State(); dir != nil {
-		list = append(list, policy.Own{What: "the state directory", Path: dir.Path()})
+// apart are the questions whether a dest is the host's own: a directory of the
+// system, or one of reserved.
+func (t *tools) apart(name string, way disk.Way) (list []verdict.Question) {
+	ask := func(f func() error) { list = append(list, verdict.Question{Rule: "dest", Subject: name, Ask: f}) }
+	ask(func() error { return t.policy.System(name, way) })
+	var mounts disk.Mounts
+	for _, own := range t.reserved() {
+		ask(func() error { return own.Apart(name, way, &mounts) })
 	}
-	if t.user == nil && t.policy.Commands() == nil {
-		return list
-	}
-	for _, dir := range all.Dirs(t.policy.Hooks, p2.DefaultDir) {
-		list = append(list, policy.Own{What: "the hooks", Path: dir})
-	}
-	return append(list, t.policy.Own()...)
+	return list
 }
 
 // run is how far one execution has come. This file alone changes it: all else

@@ -436,11 +436,7 @@ func ofPolicy(all []policy.Ruling) (list []verdict.Question) {
 func (p provider) questions(s Spec) (list []verdict.Question) {
 	list = ofPolicy(s.Rulings(p.policy))
 	if s.hasSrc() && s.hasDest() {
-		for _, other := range p.reserved() {
-			list = append(list, verdict.Question{
-				Rule: "dest", Subject: s.Manifest.Dest, Ask: func() error { return other.Apart(s.Manifest.Dest) },
-			})
-		}
+		list = append(list, p.apart(s.Manifest.Dest, disk.WayTo(s.Manifest.Dest))...)
 	}
 	return list
 }

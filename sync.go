@@ -14,6 +14,7 @@ import (
 	"stretcher/internal/disk"
 	"stretcher/internal/disk/tree"
 	"stretcher/internal/hooks"
+	"stretcher/internal/hooks/p2"
 	"stretcher/internal/journal"
 	"stretcher/internal/policy"
 	"stretcher/internal/process"
@@ -54,11 +55,27 @@ func (d *deployer) open(s Spec, whole bool, told func() run) (Spec, error) {
 // judge asks the host policy about a dest that has been opened, and whether it
 // is apart from what is the host's own.
 func (t *tools) judge(dest *disk.Dest) error {
-	err := t.policy.Dest(dest.Real())
-	for _, other := range t.reserved() {
-		err = cmp.Or(err, other.Apart(dest.Real()))
+	if err := t.policy.Dest(dest.Real()); err != nil {
+		return err
 	}
-	return err
+	for _, q := range t.apart(dest.Path(), dest.Way()) {
+		if err := q.Ask(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reserved are the paths that nothing is deployed to: the state directory, whose
+// locks and history a sync would delete; and what the policy reserves, the more
+// where a manifest may not run what it likes as the caller.
+func (t *tools) reserved() []policy.Own {
+	bound := t.user != nil || t.policy.Commands() != nil
+	list := t.policy.Reserved(bound, p2.DefaultDir, p2.ExecDir(p2.DefaultDir))
+	if t.settings.StateError == nil {
+		list = append(list, policy.Own{What: "the state directory", Path: t.settings.StateDir})
+	}
+	return list
 }
 
 // close closes what the strategy has opened, and dest.

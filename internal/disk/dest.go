@@ -16,6 +16,8 @@ type Dest struct {
 	Dir     *Dir   // it; nil when it is not there
 	IsMount bool   // a file system is mounted on it
 	Given   string // as the manifest names it
+
+	way Way
 }
 
 // Errors of OpenDest that its caller may want to explain.
@@ -44,7 +46,7 @@ func OpenDest(path string) (*Dest, error) {
 }
 
 func newDest(w *walker) (*Dest, error) {
-	d := &Dest{Name: w.missing, Given: w.given}
+	d := &Dest{Name: w.missing, Given: w.given, way: wayOf(w)}
 	above := w.way
 	if w.missing == "" {
 		above = w.way[:len(w.way)-1]
@@ -82,6 +84,9 @@ func (d *Dest) Path() string { return d.Given }
 
 // Real is the name of what was opened, without symlinks. A policy judges it.
 func (d *Dest) Real() string { return filepath.Join(d.Parent.Path(), d.Name) }
+
+// Way is how the dest was come to when it was opened.
+func (d *Dest) Way() Way { return d.way }
 
 // OpenDir opens the dest for a caller who closes it: the directory that was
 // opened before, or what has come to be at its name since, which no symlink

@@ -25,10 +25,13 @@ type step struct {
 	gid    int
 	mode   uint32
 	device uint64
+	inode  uint64
 }
 
 func newStep(st *unix.Stat_t) step {
-	return step{uid: int(st.Uid), gid: int(st.Gid), mode: uint32(st.Mode), device: uint64(st.Dev)}
+	return step{
+		uid: int(st.Uid), gid: int(st.Gid), mode: uint32(st.Mode), device: uint64(st.Dev), inode: uint64(st.Ino),
+	}
 }
 
 // trusted tells whether what belongs to uid may be relied on.
@@ -59,6 +62,7 @@ type walker struct {
 	way     []place
 	todo    []string // names still to go
 	missing string   // the last name, when nothing is there
+	passed  []ID     // all directories that it has been in
 
 	writers string // who else can rename in one of all directories that it has been in, or has put a symlink there
 
@@ -114,6 +118,7 @@ func (w *walker) add(fd int, name string) error {
 		return w.fail(name, err)
 	}
 	w.way = append(w.way, place{fd, name, newStep(&st)})
+	w.passed = append(w.passed, w.last().step.id())
 	if at := w.last().step; w.writers == "" && at.exposed("") != "" {
 		w.writers = at.writers(w.path())
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"stretcher/internal/disk"
 )
 
 // dest asks about both names of a dest; where one is not allowed, the ruling
@@ -22,11 +24,20 @@ func (l layer) dest(dest string) Ruling {
 
 func allowedPath(name string, prefixes []string) (prefix string, ok bool) {
 	for _, prefix := range prefixes {
-		if belowPath(name, filepath.Clean(prefix)) || belowPath(name, Real(prefix)) {
+		if belowPath(name, filepath.Clean(prefix)) || belowPath(name, sureName(prefix)) {
 			return prefix, true
 		}
 	}
 	return "", false
+}
+
+// sureName is where a prefix leads, if nobody but root and the caller has a say
+// in that; else it is what is written, and nothing that it leads to.
+func sureName(prefix string) string {
+	if way := disk.WayTo(prefix); way.Doubt == "" {
+		return way.Real
+	}
+	return filepath.Clean(prefix)
 }
 
 // maxLinks bounds the dangling symlinks that Real follows, as Linux does.

@@ -201,7 +201,7 @@ func (p *Policy) whole(name string) (*Policy, error) {
 	if err := p.Hooks.check(); err != nil {
 		return nil, doubt(name, err, false)
 	}
-	p.RequireState = p.RequireState || p.trust.Keys != ""
+	p.name, p.RequireState = name, p.RequireState || p.trust.Keys != ""
 	return p, nil
 }
 

@@ -38,6 +38,7 @@ type Policy struct {
 	// Told, if set, is told of all that is asked, and of the answers.
 	Told func(all []Ruling)
 
+	name   string // of the file that was looked for; "" = none was
 	layers []layer
 	trust  Trust
 	runAs  string

@@ -239,7 +239,7 @@ func isPort(u *url.URL) bool {
 // prefix is an entry of a list of URLs.
 type prefix struct {
 	place
-	real string // of files: where the symlinks of path lead
+	real string // of files: where the symlinks of path lead, as far as nobody else has put them there
 	text string
 }
 
@@ -254,7 +254,7 @@ func prefixesOf(entries []string) (all []prefix) {
 		p.place, _ = placeAt(entry)
 		p.path = path.Join("/", p.path)
 		if p.real = p.path; p.scheme == "file" {
-			p.real = Real(p.path)
+			p.real = sureName(p.path)
 		}
 		all = append(all, p)
 	}
