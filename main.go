@@ -273,6 +273,9 @@ func (t *tools) delay(ctx context.Context) error {
 	t.log.Info(fmt.Sprintf("waiting %s of at most %s", wait.Round(time.Millisecond), t.settings.RandomDelay))
 	select {
 	case <-time.After(wait):
+		if err := t.readKeys(); err != nil { // who counts may have changed
+			return notYet{err}
+		}
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
