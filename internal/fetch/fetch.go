@@ -79,8 +79,9 @@ func (f *Fetcher) Document(ctx context.Context, url string, limit int64, allow f
 
 // Archive fetches an archive of at most limit bytes (0: of any size) from the
 // first of the mirrors that has one with the wanted checksum. One with another
-// checksum is failure.ErrRefused, which weighs more than a mirror that is out
-// of reach. The caller closes the archive.
+// checksum is failure.ErrRefused. That, one that is too large and a URL that must
+// not be asked weigh more than a mirror that is out of reach. The caller closes
+// the archive.
 func (f *Fetcher) Archive(ctx context.Context, src []string, want checksum.Checksum, limit int64) (*Archive, error) {
 	ctx, cancel := f.bounded(ctx)
 	defer cancel()
@@ -113,13 +114,25 @@ func worst(failures []error, mirrors int) error {
 		return failures[0]
 	}
 	last := failures[len(failures)-1]
-	for _, err := range failures { // tampering weighs more than being out of reach
-		if errors.Is(err, failure.ErrRefused) {
+	for _, err := range failures {
+		if isRefused(err) {
 			last = err
 		}
 	}
 	return fmt.Errorf("none of %d mirrors could be used: %w", mirrors, last)
 }
+
+// isRefused tells whether a mirror had what is not accepted, or led to where it
+// must not: tampering weighs more than being out of reach.
+func isRefused(err error) bool {
+	return errors.Is(err, failure.ErrRefused) || errors.Is(err, transfer.ErrTooLarge) || errors.As(err, new(forbidden))
+}
+
+// forbidden is what AllowSource says no by.
+type forbidden struct{ error }
+
+// Unwrap gives the cause.
+func (f forbidden) Unwrap() error { return f.error }
 
 // from fetches from one mirror.
 func (f *Fetcher) from(ctx context.Context, src string, want checksum.Checksum, limit int64) (*Archive, error) {
@@ -153,7 +166,12 @@ func (f *Fetcher) copy(ctx context.Context, src string, d *download, limit int64
 	}
 	allow := func(string) error { return nil }
 	if f.AllowSource != nil {
-		allow = func(next string) error { return f.AllowSource(src, next) }
+		allow = func(next string) error {
+			if err := f.AllowSource(src, next); err != nil {
+				return forbidden{err}
+			}
+			return nil
+		}
 	}
 	return transfer.Copy(ctx, noting{f.Store.Asking(allow), &d.encoding}, src, d, opts)
 }

@@ -143,12 +143,22 @@ func TestArchiveFails(t *testing.T) {
 		{"other bytes", []string{"/evil"}, true, `/evil" has checksum sha256:`},
 		{"nowhere", []string{"/500", "/500"}, false, "none of 2 mirrors could be used: GET"},
 		{"other bytes weigh more", []string{"/evil", "/500"}, true, `none of 2 mirrors could be used: "http`},
+		{"forbidden weighs more", []string{"/forbidden", "/500"}, false, "not allowed"},
+		{"forbidden weighs more, before or after", []string{"/500", "/forbidden"}, false, "not allowed"},
+		{"too large weighs more", []string{"/toolarge", "/500"}, false, "none of 2 mirrors could be used: fetch"},
+		{"other bytes and forbidden", []string{"/evil", "/forbidden", "/500"}, false, "none of 3 mirrors could be used: "},
 		{"too large", []string{"/toolarge"}, false, "too large"},
 		{"no mirror", nil, false, "no mirror"},
 	} {
 		b := newBench(t)
 		for i := range c.src {
 			c.src[i] = url + c.src[i]
+		}
+		b.AllowSource = func(_, next string) error {
+			if strings.HasSuffix(next, "/forbidden") {
+				return errors.New("not allowed")
+			}
+			return nil
 		}
 		_, err := b.Archive(t.Context(), c.src, sumOf("good"), 5)
 		if err == nil || errors.Is(err, failure.ErrRefused) != c.refused || !strings.Contains(err.Error(), c.want) {
