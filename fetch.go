@@ -59,7 +59,7 @@ func newFetcher(t *tools) *fetch.Fetcher {
 // allowSource is asked before each request for the archive at first.
 func (t *tools) allowSource(first, next string) error {
 	err := t.policy.Redirect(first, next)
-	if err != nil && next != first {
+	if err != nil && next != first && failure.Hint(err) == "" {
 		return failure.Hinted("the host policy must allow where a server redirects to as well: allow.sources", err)
 	}
 	return err

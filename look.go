@@ -91,6 +91,9 @@ func (d looker) check(ctx context.Context, url string, warn func(text string)) (
 // all rulings gets those behind a refusal as well.
 func (d looker) examine(ctx context.Context, load *manifest.Loader, url string) (s Spec, set *all.Set, err error) {
 	stranger := d.policy.User(caller())
+	if d.settings.Elsewhere {
+		stranger = nil // somebody else starts it there
+	}
 	if stranger != nil && !d.report.Wanted() {
 		return s, nil, stranger
 	}
@@ -105,6 +108,10 @@ func (d looker) examine(ctx context.Context, load *manifest.Loader, url string) 
 		return s, nil, err
 	}
 	d.ofUser()
+	if d.settings.Elsewhere {
+		d.ofHost()
+		return s, nil, err
+	}
 	set, refused := d.allowed(s)
 	err = cmp.Or(err, refused)
 	if err == nil || d.report.Wanted() {
@@ -155,14 +162,32 @@ func (d looker) refusedHook(ctx context.Context, s Spec, set *all.Set) error {
 // ofUser tells the report whom the manifest's programs run as. Who deploys may
 // be somebody else than who asks.
 func (t *tools) ofUser() {
-	if t.user == nil {
+	if t.policy.RunAs() == "" {
 		return
 	}
 	as := t.rule("run_as", t.policy.RunAs(), "commands and hooks of the manifest run as this user").Ruling(nil)
-	if err := t.user.Allowed(os.Geteuid()); err != nil {
+	if t.user == nil {
+		as.Verdict, as.Why = verdict.Later, "the host must know this user"
+	} else if err := t.user.Allowed(os.Geteuid()); err != nil {
 		as.Verdict, as.Why = verdict.Later, failure.Sayf("who deploys is asked: %v", err)
 	}
 	t.report.Add(as)
+}
+
+// ofHost tells the report what the host itself is asked, where its policy is
+// read on another machine.
+func (t *tools) ofHost() {
+	later := func(rule, subject, why string) {
+		one := t.rule(rule, subject, why).Ruling(nil)
+		one.Verdict = verdict.Later
+		t.report.Add(one)
+	}
+	if h := t.policy.Hooks; len(h.Dirs)+len(h.OCIDirs)+len(h.Required) > 0 {
+		later("hooks.required", strings.Join(h.Required, " "), "the hooks are looked at on the host")
+	}
+	if t.policy.RequireState {
+		later("require_state", "the state directory", "it is looked at on the host")
+	}
 }
 
 // ofKeys tells the report which keys vouch for a manifest, and whether these are
@@ -212,8 +237,12 @@ func (t *tools) explain(o cli.ManifestOptions, err error) {
 	}
 	t.report = &verdict.Report{URL: redact.URL(o.URL), Policy: t.policy.String(), Mask: t.log.Masked}
 	t.policy.Told = func(all []policy.Ruling) {
-		for _, q := range ofPolicy(all) {
-			t.report.Add(q.Ruling(q.Ask()))
+		for i, q := range ofPolicy(all) {
+			one := q.Ruling(q.Ask())
+			if o.Elsewhere && all[i].Subject == policy.User {
+				one.Subject, one.Verdict, one.Why = "who starts it", verdict.Later, "who starts it on the host is asked"
+			}
+			t.report.Add(one)
 		}
 	}
 	if dir, _, signed := t.policy.Signed(); err != nil && signed && t.keys == nil {
@@ -242,16 +271,21 @@ func (t *tools) foretell(s Spec) {
 		t.report.Add(verdict.Ruling{Rule: "extract", Place: t.policy.Places("extract"), Subject: "archive",
 			Verdict: verdict.Later, Why: "strict: what that refuses shows when the archive is read"})
 	}
+	host := t.policy.Limits
 	for _, limit := range []struct {
-		rule, why string
-		most      int64
+		rule, why  string
+		most, host int64
 	}{
-		{"limits.archive", "at most %d bytes, as they arrive", int64(s.Limits.Archive)},
-		{"limits.unpacked", "at most %d bytes, as they are written", int64(s.Limits.Unpacked)},
-		{"limits.files", "at most %d entries", s.Limits.Files},
+		{"limits.archive", "at most %d bytes, as they arrive", int64(s.Limits.Archive), int64(host.Archive)},
+		{"limits.unpacked", "at most %d bytes, as they are written", int64(s.Limits.Unpacked), int64(host.Unpacked)},
+		{"limits.files", "at most %d entries", s.Limits.Files, host.Files},
 	} {
+		place := ""
+		if limit.most == limit.host {
+			place = t.policy.Places(limit.rule)
+		}
 		if limit.most > 0 {
-			t.report.Add(verdict.Ruling{Rule: limit.rule, Place: t.policy.Places(limit.rule), Subject: "archive",
+			t.report.Add(verdict.Ruling{Rule: limit.rule, Place: place, Subject: "archive",
 				Verdict: verdict.Later, Why: fmt.Sprintf(limit.why, limit.most)})
 		}
 	}

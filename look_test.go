@@ -123,7 +123,7 @@ func (f fleet) sign(t *testing.T, manifest string) {
 // "commands": those that it may refuse, and some that it should not.
 func judged() map[string][]string {
 	return map[string][]string{
-		``: {"mirrors", "another archive", "a symlink out", "dest is the state", "holds the state", "hooks",
+		`{}`: {"mirrors", "another archive", "a symlink out", "dest is the state", "holds the state", "hooks",
 			"anybody's program", "a wrong sum", "expired"},
 		`allow: {manifests: ["file://DIR/"], sources: ["file://DIR/"], dests: [DIR]}`: {"mirrors", "a symlink out"},
 		`allow: {manifests: ["file://DIR/x/", "s3://deploys/"]}`:                      {"commands only"},
@@ -239,7 +239,7 @@ func isLater(one verdict.Ruling) bool { return one.Verdict == verdict.Later }
 // explained asks check or plan. Status, verdict and rulings must agree.
 func explained(t *testing.T, command, config, manifest string) (r told) {
 	t.Helper()
-	status, stdout, stderr := call(t, command, "--json", "--policy", config, manifest)
+	status, stdout, stderr := call(t, command, "--json", "--explain", "--config", config, manifest)
 	line, _, _ := strings.Cut(stdout, "\n")
 	if err := json.Unmarshal([]byte(line), &r); err != nil {
 		t.Fatalf("%s: status %d, printed %q, said %s", command, status, stdout, stderr)

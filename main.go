@@ -382,6 +382,9 @@ func (t *tools) choose(name string, m memory) (err error) {
 	if name == "" {
 		return nil
 	}
+	if t.settings.Elsewhere {
+		return nil
+	}
 	if t.user, err = process.LookupUser(name); err == nil && m != unnoted {
 		err = t.user.Allowed(os.Geteuid())
 	}

@@ -304,7 +304,7 @@ func (p provider) fetchManifest(
 	ctx context.Context, url string, limit int64, allow func(url string) error,
 ) ([]byte, error) {
 	raw, err := p.fetcher.Document(ctx, url, limit, allow)
-	if errors.Is(err, transfer.ErrTooLarge) {
+	if errors.Is(err, transfer.ErrTooLarge) && limit == int64(p.policy.Limits.Manifest) {
 		err = saidBy(p.policy, err, "limits.manifest")
 	}
 	return raw, err

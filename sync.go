@@ -70,7 +70,7 @@ func (t *tools) judge(dest *disk.Dest) error {
 // locks and history a sync would delete; and what the policy reserves, the more
 // where a manifest may not run what it likes as the caller.
 func (t *tools) reserved() []policy.Own {
-	bound := t.user != nil || t.policy.Commands() != nil
+	bound := t.policy.RunAs() != "" || t.policy.Commands() != nil
 	list := t.policy.Reserved(bound, p2.DefaultDir, p2.ExecDir(p2.DefaultDir))
 	if t.settings.StateError == nil {
 		list = append(list, policy.Own{What: "the state directory", Path: t.settings.StateDir})

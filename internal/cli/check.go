@@ -120,7 +120,7 @@ func (j *judging) apply(a *app, o *ManifestOptions) error {
 	}
 	o.Explain = j.explain || j.policy != ""
 	if j.policy != "" {
-		a.host.Config, a.host.ConfigGiven, a.host.Keys = j.policy, true, j.keys
+		a.host.Config, a.host.ConfigGiven, a.host.Keys, a.host.Elsewhere = j.policy, true, j.keys, true
 	}
 	return nil
 }

@@ -39,6 +39,7 @@ type Actions struct {
 type Host struct {
 	Config      string // the host policy
 	ConfigGiven bool   // it must be there
+	Elsewhere   bool   // it is another host's: what it says of the host is not asked here
 	Keys        string // directory of keys to take for those that the policy names; "" = none
 	StateDir    string // an absolute path; "" = none, see StateError
 	StateError  error

@@ -181,7 +181,7 @@ func (l *Loader) allow(first, manifest string) func(string) error {
 			of = trust.ManifestURL(next)
 		}
 		err := l.Policy.Manifest(of)
-		if err != nil && next != first {
+		if err != nil && next != first && failure.Hint(err) == "" {
 			return failure.Hinted("the host policy must allow where a server redirects to as well: allow.manifests", err)
 		}
 		return err

@@ -274,15 +274,22 @@ func TestTimesOfLayers(t *testing.T) {
 	}
 }
 
-// TestPlaces: all files that have a key, with the line.
+// TestPlaces: all files that have a key and say what holds, with the line.
 func TestPlaces(t *testing.T) {
 	p := loaded(t, map[string]string{
-		"config.yml": "\nlimits: {files: 1}", "config.d/a.yml": "extract: strict", "config.d/b.yml": "limits: {files: 2}",
+		"config.yml": "\nlimits: {files: 1}", "config.d/a.yml": "extract: strict",
+		"config.d/b.yml": "limits: {files: 2, manifest: 20}",
+		"config.d/c.yml": "extract: compat\nrequire_state: false\nlimits: {manifest: 10, files: 1}",
 	})
 	got := p.Places("limits.files")
-	if !strings.HasPrefix(got, `line 2 of "/`) || !strings.Contains(got, `config.yml", line 1 of "/`) ||
-		!strings.HasSuffix(got, `b.yml"`) || p.Places("limits.rate") != "" {
+	if !strings.HasPrefix(got, `line 2 of "/`) || !strings.Contains(got, `config.yml", line 3 of "/`) ||
+		!strings.HasSuffix(got, `c.yml"`) || strings.Contains(got, "b.yml") || p.Places("limits.rate") != "" {
 		t.Errorf("places %s", got)
+	}
+	for key, want := range map[string]string{"limits.manifest": "c.yml", "extract": "a.yml", "require_state": ""} {
+		if got := p.Places(key); !strings.Contains(got, want) || strings.Contains(got, ", ") || (got == "") != (want == "") {
+			t.Errorf("%s: places %q", key, got)
+		}
 	}
 	if !p.Holds() || (&Policy{}).Holds() {
 		t.Error("who has a policy")

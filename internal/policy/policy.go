@@ -114,15 +114,37 @@ func (p *Policy) Signed() (dir string, threshold int, ok bool) {
 	return string(p.trust.Keys), p.trust.threshold(), true
 }
 
-// Places says where a key is written, in all files that have it; "" = in none.
+// Places says where a key is written, in all files that have it and do not say
+// less than what holds; "" = in none.
 func (p *Policy) Places(key string) string {
 	var places []string
 	for _, l := range p.layers {
-		if n := l.lines(key); n > 0 {
+		if n := l.lines(key); n > 0 && p.binds(l, key) {
 			places = append(places, placeOf(n, l.name))
 		}
 	}
 	return strings.Join(places, ", ")
+}
+
+// binds tells whether what holds is what a layer says.
+func (p *Policy) binds(l layer, key string) bool {
+	switch key {
+	case "limits.manifest":
+		return l.Limits.Manifest == p.Limits.Manifest
+	case "limits.archive":
+		return l.Limits.Archive == p.Limits.Archive
+	case "limits.unpacked":
+		return l.Limits.Unpacked == p.Limits.Unpacked
+	case "limits.files":
+		return l.Limits.Files == p.Limits.Files
+	case "extract":
+		return l.Extract == Strict || p.Extract != Strict
+	case "require_state":
+		return l.RequireState
+	case "trust.threshold":
+		return l.trust().threshold() == p.trust.threshold()
+	}
+	return true
 }
 
 // Variables are the variables that templates may read; all tells that they may

@@ -33,6 +33,7 @@ const (
 	Refused Verdict = "refused"
 	Later   Verdict = "later" // only a deployment finds out
 	Failed  Verdict = "failed"
+	LeftOut Verdict = "left out" // refused, and not needed: another mirror was there
 )
 
 // Ruling is what one rule says of one subject.
@@ -108,10 +109,15 @@ func (r *Report) Ask(list []Question) (refused error) {
 
 // Conclude says what all comes to: err is what ended the look at the manifest,
 // and refused whether that is a refusal. A refusal that no rule has told of
-// becomes a ruling by the name rule.
+// becomes a ruling by the name rule. What no refusal came of was left out.
 func (r *Report) Conclude(rule string, err error, refused bool) Conclusion {
 	c := Conclusion{Report: r, Verdict: Allowed}
 	if err == nil {
+		for i := range r.rulings {
+			if r.rulings[i].Verdict == Refused {
+				r.rulings[i].Verdict = LeftOut
+			}
+		}
 		return c
 	}
 	c.Verdict, c.Error = Failed, failure.Text(err)

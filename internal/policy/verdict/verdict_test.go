@@ -24,7 +24,7 @@ func TestConclude(t *testing.T) {
 		{"a rule", no, no, true, Refused, "refused"},
 		{"no rule has told", nil, no, true, Refused, "allowed refused"},
 		{"no refusal", nil, no, false, Failed, "allowed"},
-		{"a mirror that was not needed", no, nil, false, Allowed, "refused"},
+		{"a mirror that was not needed", no, nil, false, Allowed, "left out"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := &Report{URL: "s3://b/k"}
