@@ -229,11 +229,15 @@ func nestedKeys(typ reflect.Type) []string {
 		if key == "-" {
 			continue
 		}
-		if f.Type.Kind() != reflect.Struct {
+		of := f.Type
+		if of.Kind() == reflect.Pointer {
+			of = of.Elem()
+		}
+		if of.Kind() != reflect.Struct {
 			all = append(all, key)
 			continue
 		}
-		for _, inner := range nestedKeys(f.Type) {
+		for _, inner := range nestedKeys(of) {
 			all = append(all, key+"."+inner)
 		}
 	}
