@@ -93,11 +93,16 @@ func (m *Manifest) Rulings(host *policy.Policy) []policy.Ruling {
 	for _, src := range m.Src {
 		all = append(all, host.Ask(policy.Source, src)...)
 	}
-	if m.SyncStrategy != "" && (len(m.Src) > 0 || !m.runsPrograms()) { // commands alone need none
+	programs := m.programs()
+	if m.SyncStrategy != "" && (len(m.Src) > 0 || len(programs) == 0) { // commands alone need none
 		all = append(all, host.Ask(policy.Strategy, m.SyncStrategy)...)
 	}
-	if m.runsPrograms() {
-		all = append(all, host.Ask(policy.Commands, "")...)
+	if n := len(programs); n > 0 {
+		what := programs[0]
+		if n > 1 {
+			what += fmt.Sprintf(" and %d more", n-1)
+		}
+		all = append(all, host.Ask(policy.Commands, what)...)
 	}
 	if m.Hooks.Mounts() {
 		all = append(all, host.Ask(policy.Container, "")...)
@@ -108,19 +113,19 @@ func (m *Manifest) Rulings(host *policy.Policy) []policy.Ruling {
 	return append(all, host.Ask(policy.Dest, m.Dest)...)
 }
 
-// runsPrograms tells whether the manifest has commands or hooks.
-func (m *Manifest) runsPrograms() bool {
+// programs are the keys of the commands and hooks that the manifest has.
+func (m *Manifest) programs() (keys []string) {
 	for _, p := range m.Commands.Points() {
 		if len(p.Commands) > 0 {
-			return true
+			keys = append(keys, "commands."+p.Name)
 		}
 	}
-	for _, entries := range m.Hooks {
-		if len(entries) > 0 {
-			return true
+	for _, name := range m.Hooks.Sorted() {
+		if len(m.Hooks[name]) > 0 {
+			keys = append(keys, "hooks."+name)
 		}
 	}
-	return false
+	return keys
 }
 
 // passedOn are the names of the variables that the manifest passes on from the

@@ -56,7 +56,7 @@ func TestRulings(t *testing.T) {
 		{"allow: {strategies: [native]}", full(), ""},
 		{"allow: {strategies: [releases]}", full(), `sync_strategy "native" is not allowed`},
 		{"allow: {strategies: [releases]}", alone, ""},
-		{"commands: deny", full(), `a command or hook of the manifest is not allowed: commands, line 1 of "policy.yml"`},
+		{"commands: deny", full(), `("commands.failure") is not allowed: commands, line 1 of "policy.yml"`},
 		{"commands: deny", hooks, "is not allowed: commands"},
 		{"commands: deny", files, ""},
 		{"run_as: app", full(), ""},

@@ -157,10 +157,31 @@ func parse(name string, data []byte) (layer, error) {
 		return l, fmt.Errorf("line %d: %s: is empty: take it away, or say what it is", l.line(key), key)
 	}
 	if err := l.check(); err != nil {
-		return l, err
+		return l, l.at(err)
 	}
 	l.manifests, l.sources = prefixesOf(l.Allow.Manifests), prefixesOf(l.Allow.Sources)
 	return l, nil
+}
+
+// mistake is the error of a key's value.
+type mistake struct {
+	key string
+	error
+}
+
+// Error says the key, too.
+func (m mistake) Error() string { return m.key + ": " + m.error.Error() }
+
+// Unwrap gives the error without the key.
+func (m mistake) Unwrap() error { return m.error }
+
+// at adds to a mistake the line that it is on.
+func (l layer) at(err error) error {
+	var m mistake
+	if !errors.As(err, &m) || l.line(m.key) == 0 {
+		return err
+	}
+	return fmt.Errorf("line %d: %w", l.line(m.key), err)
 }
 
 func asError(p *yamldoc.Problem) error {
@@ -173,10 +194,10 @@ func asError(p *yamldoc.Problem) error {
 // check judges values that can be read and mean nothing.
 func (f *File) check() error {
 	if f.Limits.Files < 0 {
-		return fmt.Errorf("limits.files: %d is negative", f.Limits.Files)
+		return mistake{"limits.files", fmt.Errorf("%d is negative", f.Limits.Files)}
 	}
 	if n := f.Cache.Archives; n != nil && *n < 0 {
-		return fmt.Errorf("cache.archives: %d is negative", *n)
+		return mistake{"cache.archives", fmt.Errorf("%d is negative", *n)}
 	}
 	if err := f.checkTrust(); err != nil {
 		return err
@@ -185,13 +206,13 @@ func (f *File) check() error {
 	for _, key := range slices.Sorted(maps.Keys(lists)) {
 		for _, entry := range lists[key].entries {
 			if err := lists[key].check(entry); err != nil {
-				return fmt.Errorf("%s: %w", key, err)
+				return mistake{key, err}
 			}
 		}
 	}
 	if name := f.History.JSON; name != "" {
 		if err := absolute(string(name)); err != nil {
-			return fmt.Errorf("history.json: %w", err)
+			return mistake{"history.json", err}
 		}
 	}
 	return f.Hooks.check()
@@ -202,11 +223,11 @@ const maxThreshold = 100
 
 func (f *File) checkTrust() error {
 	if n := f.trust().Threshold; n != nil && (*n < 1 || *n > maxThreshold) {
-		return fmt.Errorf("trust.threshold: %d is not a number from 1 to %d", *n, maxThreshold)
+		return mistake{"trust.threshold", fmt.Errorf("%d is not a number from 1 to %d", *n, maxThreshold)}
 	}
 	if name := string(f.trust().Keys); name != "" {
 		if err := absolute(name); err != nil {
-			return fmt.Errorf("trust.keys: %w", err)
+			return mistake{"trust.keys", err}
 		}
 	}
 	return nil

@@ -71,11 +71,11 @@ func either(a, b List) List {
 
 func (h Hooks) check() error {
 	if term, kill := h.Times(); kill < term {
-		return fmt.Errorf("hooks.kill_after: %s is before term_after, %s", kill, term)
+		return mistake{"hooks.kill_after", fmt.Errorf("%s is before term_after, %s", kill, term)}
 	}
 	for _, name := range h.Required {
 		if name == "" {
-			return errors.New("hooks.required: has an empty name")
+			return mistake{"hooks.required", errors.New("has an empty name")}
 		}
 	}
 	return nil

@@ -124,10 +124,19 @@ func isDropIn(name string) (bool, error) {
 		return false, nil
 	case ext == ".yml":
 		return true, nil
+	case ext == "" && numbered(name):
+		return false, fmt.Errorf("%q does not count: only names that end in .yml do", name)
 	case slices.Contains([]string{".yml", ".yaml", ".conf", ".json"}, strings.ToLower(ext)):
 		return false, fmt.Errorf("%q does not count: only names that end in .yml do", name)
 	}
 	return false, nil
+}
+
+// numbered tells whether a name has a number before it, as those of files that
+// are read in order: 50-web. 4913 is vim's, to try whether it can write.
+func numbered(name string) bool {
+	rest := strings.TrimLeft(name, "0123456789")
+	return rest != name && rest != "" && !strings.HasSuffix(rest, "~")
 }
 
 // dangles tells whether there is a symlink where nothing is: a policy was

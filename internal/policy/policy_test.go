@@ -156,6 +156,24 @@ func TestDoubtfulPolicyIsRefused(t *testing.T) {
 	}
 }
 
+// TestMistakesHaveLines: an error of a value says where that stands.
+func TestMistakesHaveLines(t *testing.T) {
+	for text, want := range map[string]string{
+		"trust:\n  keys: /k\n  threshold: 0": "line 3: trust.threshold: 0 is not a number from 1 to 100",
+		"trust:\n  keys: k":                  `line 2: trust.keys: "k" is not an absolute path`,
+		"env: []\nallow: {dests: [srv]}":     `line 2: allow.dests: "srv" is not an absolute path`,
+		"\nhistory: {json: x}":               `line 2: history.json: "x" is not an absolute path`,
+		"limits:\n  files: -1":               "line 2: limits.files: -1 is negative",
+		"cache:\n  archives: -1":             "line 2: cache.archives: -1 is negative",
+		"hooks:\n  required: ['']":           "line 2: hooks.required: has an empty name",
+	} {
+		_, err := Parse("policy.yml", []byte(text))
+		if !errors.Is(err, ErrRefused) || !strings.HasSuffix(err.Error(), `config "policy.yml": `+want) {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+}
+
 func TestWritableByOthersIsRefused(t *testing.T) {
 	for mode, ok := range map[os.FileMode]bool{0o600: true, 0o644: true, 0o664: false, 0o646: false} {
 		name := write(t, "extract: strict")

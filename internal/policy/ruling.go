@@ -46,13 +46,17 @@ func (r Ruling) Err() error {
 		return nil
 	}
 	what := string(r.Subject)
-	if r.hasValue() {
+	switch {
+	case r.hasValue():
 		what += fmt.Sprintf(" %q", r.Value)
+	case r.Value != "":
+		what += fmt.Sprintf(" (%q)", r.Value)
 	}
 	return failure.Hinted(r.hint, fmt.Errorf("%w: %s is not allowed: %s, %s", ErrRefused, what, r.Rule, r.Place()))
 }
 
-// hasValue tells whether the rule is about a value, were it an empty one.
+// hasValue tells whether the rule is about a value, were it an empty one. Others
+// may have one that says more.
 func (r Ruling) hasValue() bool {
 	return r.Subject != Commands && r.Subject != Container && r.Subject != Rollback
 }
@@ -97,11 +101,11 @@ func (p *Policy) ask(s Subject, value string) []Ruling {
 	case Variable:
 		return p.askVariable(value)
 	case Commands:
-		return p.askVerdict(s, "commands", func(f File) Verdict { return f.Commands })
+		return p.askVerdict(s, value, "commands", func(f File) Verdict { return f.Commands })
 	case Container:
 		return p.askRunAs(s)
 	case Rollback:
-		return p.askVerdict(s, "rollback", func(f File) Verdict { return f.Rollback })
+		return p.askVerdict(s, value, "rollback", func(f File) Verdict { return f.Rollback })
 	}
 	return []Ruling{{Subject: s, Value: value, Why: "nobody knows what that is"}}
 }
@@ -174,10 +178,10 @@ func (p *Policy) askVariable(name string) (all []Ruling) {
 }
 
 // askVerdict asks the layers that say something.
-func (p *Policy) askVerdict(s Subject, rule string, verdict func(File) Verdict) (all []Ruling) {
+func (p *Policy) askVerdict(s Subject, value, rule string, verdict func(File) Verdict) (all []Ruling) {
 	for _, l := range p.layers {
 		if v := verdict(l.File); v != "" {
-			all = append(all, l.ruling(s, "", rule, v == Permit, fmt.Sprintf("it says %s", v)))
+			all = append(all, l.ruling(s, value, rule, v == Permit, fmt.Sprintf("it says %s", v)))
 		}
 	}
 	return all

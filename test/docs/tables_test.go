@@ -202,6 +202,13 @@ func TestExamplePolicy(t *testing.T) {
 	if _, threshold, signed := p.Signed(); !signed || threshold != 2 || p.RunAs() == "" || p.Commands() == nil {
 		t.Errorf("%s: %+v", p, p)
 	}
+	for _, unit := range []string{"stretcher-watch", "stretcher@"} { // which may write nowhere else
+		text := readDoc(t, "examples/systemd/"+unit+".service")
+		logs := regexp.MustCompile(`(?m)^LogsDirectory=(\S+)$`).FindStringSubmatch(text)
+		if dir := filepath.Dir(string(p.History.JSON)); logs == nil || dir != filepath.Join("/var/log", logs[1]) {
+			t.Errorf("%s can't write in %q, where history.json is: %q", unit, dir, logs)
+		}
+	}
 	for subject, values := range map[policy.Subject][2]string{
 		policy.Manifest: {"https://deploys.example.com/web/app.yml", "https://deploys.example.com/api/app.yml"},
 		policy.Name:     {"web", "api"}, policy.Dest: {"/srv/web", "/srv/api"},
