@@ -14,9 +14,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"stretcher/internal/disk"
+	"stretcher/internal/hooks/p2"
 	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/manifest"
+	"stretcher/internal/policy"
+	"stretcher/internal/policy/verdict"
 	"stretcher/internal/process"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/units"
@@ -267,4 +271,28 @@ func extend(
 		}
 	}()
 	return fresh, func() { cancel(nil) }
+}
+
+// apart are the questions whether a dest is the host's own: a directory of the
+// system, or one of reserved.
+func (t *tools) apart(name string, way disk.Way) (list []verdict.Question) {
+	ask := func(f func() error) { list = append(list, verdict.Question{Rule: "dest", Subject: name, Ask: f}) }
+	ask(func() error { return t.policy.System(name, way) })
+	var mounts disk.Mounts
+	for _, own := range t.reserved() {
+		ask(func() error { return own.Apart(name, way, &mounts) })
+	}
+	return list
+}
+
+// reserved are the paths that nothing is deployed to: the state directory, whose
+// locks and history a sync would delete; and what the policy reserves, the more
+// where a manifest may not run what it likes as the caller.
+func (t *tools) reserved() []policy.Own {
+	bound := t.policy.RunAs() != "" || t.policy.Commands() != nil
+	list := t.policy.Reserved(bound, p2.DefaultDir, p2.ExecDir(p2.DefaultDir))
+	if t.settings.StateError == nil {
+		list = append(list, policy.Own{What: "the state directory", Path: t.settings.StateDir})
+	}
+	return list
 }

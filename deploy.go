@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"stretcher/internal/cli"
-	"stretcher/internal/disk"
 	"stretcher/internal/event"
 	"stretcher/internal/fetch"
 	"stretcher/internal/fetch/cache"
@@ -92,18 +91,6 @@ func newDeployer(ctx context.Context, s cli.Settings, m memory, second <-chan st
 		}
 		closeLog()
 	}, err
-}
-
-// apart are the questions whether a dest is the host's own: a directory of the
-// system, or one of reserved.
-func (t *tools) apart(name string, way disk.Way) (list []verdict.Question) {
-	ask := func(f func() error) { list = append(list, verdict.Question{Rule: "dest", Subject: name, Ask: f}) }
-	ask(func() error { return t.policy.System(name, way) })
-	var mounts disk.Mounts
-	for _, own := range t.reserved() {
-		ask(func() error { return own.Apart(name, way, &mounts) })
-	}
-	return list
 }
 
 // run is how far one execution has come. This file alone changes it: all else
@@ -189,12 +176,57 @@ func (d *deployer) parts(r *run, e *event.Event) []part {
 		return step{point, func() bool { return len(r.spec.Commands.At(point)) > 0 },
 			func(ctx context.Context) error { return d.runCommands(ctx, *r, point) }}
 	}
-	always := func() bool { return true }
-	isDeployment := func() bool { return r.spec.Past == nil }
 	hasSrc := func() bool { return r.spec.hasSrc() }
 	isStaged := func() bool { return r.staged.Dir != nil && !r.archive.isCurrent() }
 	hasHooks := func() bool { return d.mayHaveHooks(r.spec) }
 
+	findHooks := func(context.Context) (err error) {
+		r.spec.Hooks, err = d.findHooks(r.spec)
+		return err
+	}
+	preExtract := func(ctx context.Context) error { return d.runHooks(ctx, *r, hooks.PreExtract, false) }
+	accept := func(ctx context.Context) error {
+		if err := r.isThere(); err != nil {
+			return err
+		}
+		r.accepted = true
+		d.accept(ctx, *r)
+		return nil
+	}
+	return []part{
+		d.hearing(r, e),
+		d.recalling(r),
+		{after: hooks.Init, steps: []step{
+			{"hooks", hasHooks, findHooks},
+		}},
+		{before: hooks.PreFetch, after: hooks.PostExtract, steps: []step{
+			{"fetch", hasSrc, func(ctx context.Context) error { return d.bringArchive(ctx, r) }},
+			{string(hooks.PreExtract), func() bool { return r.spec.Hooks != nil }, preExtract},
+			commands("pre"),
+			{"extract", hasSrc, func(ctx context.Context) error { return d.extract(ctx, r) }},
+		}},
+		{before: hooks.PreSync, after: hooks.PostSync, steps: []step{
+			{"sync", isStaged, func(ctx context.Context) error { return d.syncTo(ctx, r) }},
+		}},
+		{after: hooks.PostLaunch, steps: []step{
+			commands("post"),
+			commands("verify"),
+		}},
+		{needed: func() bool { return r.reverter() != nil }, steps: []step{
+			{"release", always, accept},
+		}},
+		{needed: func() bool { return d.hasOld(*r) }, before: hooks.PrePrune, after: hooks.PostPrune, steps: []step{
+			{"prune", always, func(ctx context.Context) error { return d.prune(ctx, *r) }},
+		}},
+	}
+}
+
+func always() bool { return true }
+
+// hearing is how an event becomes a spec that the host accepts, with the lock
+// held. What the manifest names may run from the step on that shows it to be
+// fresh.
+func (d *deployer) hearing(r *run, e *event.Event) part {
 	isDated := func() bool { return r.spec.IsDated() || d.keys != nil }
 	hear := func() {
 		if r.heard = true; d.keys == nil { // else they are looked at
@@ -218,67 +250,39 @@ func (d *deployer) parts(r *run, e *event.Event) []part {
 		r.admitted = !errors.Is(err, failure.ErrRefused) || errors.As(err, new(notYet)) // it has its turn later
 		return err
 	}
-	recall := func(ctx context.Context) (err error) {
-		r.spec, err = d.recall(ctx, r.spec)
-		r.heard = err == nil
-		return err
-	}
 	compare := func(ctx context.Context) error {
 		err := d.look(ctx, r)
 		r.idle = r.archive.isCurrent()
 		return err
 	}
-	lock := func(ctx context.Context) (err error) {
-		r.unlock, err = d.lock(ctx, r.spec.Manifest.Dest, r.spec.Name)
+	return part{needed: func() bool { return r.spec.Past == nil }, steps: []step{
+		{"delay", d.isDelayed, d.delay},
+		{"manifest", always, manifest},
+		{"lock", func() bool { return r.spec.hasDest() || d.keys != nil }, d.locking(r)},
+		{"freshness", isDated, freshness},
+		{"compare", func() bool { return d.settings.IfChanged && r.spec.hasSrc() }, compare},
+	}}
+}
+
+// recalling is how a past becomes a spec that the host accepts, with the lock
+// held.
+func (d *deployer) recalling(r *run) part {
+	recall := func(ctx context.Context) (err error) {
+		r.spec, err = d.recall(ctx, r.spec)
+		r.heard = err == nil
 		return err
 	}
-	findHooks := func(context.Context) (err error) {
-		r.spec.Hooks, err = d.findHooks(r.spec)
+	return part{needed: func() bool { return r.spec.Past != nil }, steps: []step{
+		{"lock", always, d.locking(r)},
+		{"manifest", always, recall},
+	}}
+}
+
+// locking takes the lock for a run.
+func (t *tools) locking(r *run) func(context.Context) error {
+	return func(ctx context.Context) (err error) {
+		r.unlock, err = t.lock(ctx, r.spec.Manifest.Dest, r.spec.Name)
 		return err
-	}
-	preExtract := func(ctx context.Context) error { return d.runHooks(ctx, *r, hooks.PreExtract, false) }
-	accept := func(ctx context.Context) error {
-		if err := r.isThere(); err != nil {
-			return err
-		}
-		r.accepted = true
-		d.accept(ctx, *r)
-		return nil
-	}
-	return []part{
-		{needed: isDeployment, steps: []step{
-			{"delay", d.isDelayed, d.delay},
-			{"manifest", always, manifest},
-			{"lock", func() bool { return r.spec.hasDest() || d.keys != nil }, lock},
-			{"freshness", isDated, freshness},
-			{"compare", func() bool { return d.settings.IfChanged && hasSrc() }, compare},
-		}},
-		{needed: func() bool { return r.spec.Past != nil }, steps: []step{
-			{"lock", always, lock},
-			{"manifest", always, recall},
-		}},
-		{after: hooks.Init, steps: []step{
-			{"hooks", hasHooks, findHooks},
-		}},
-		{before: hooks.PreFetch, after: hooks.PostExtract, steps: []step{
-			{"fetch", hasSrc, func(ctx context.Context) error { return d.bringArchive(ctx, r) }},
-			{string(hooks.PreExtract), func() bool { return r.spec.Hooks != nil }, preExtract},
-			commands("pre"),
-			{"extract", hasSrc, func(ctx context.Context) error { return d.extract(ctx, r) }},
-		}},
-		{before: hooks.PreSync, after: hooks.PostSync, steps: []step{
-			{"sync", isStaged, func(ctx context.Context) error { return d.syncTo(ctx, r) }},
-		}},
-		{after: hooks.PostLaunch, steps: []step{
-			commands("post"),
-			commands("verify"),
-		}},
-		{needed: func() bool { return r.reverter() != nil }, steps: []step{
-			{"release", always, accept},
-		}},
-		{needed: func() bool { return d.hasOld(*r) }, before: hooks.PrePrune, after: hooks.PostPrune, steps: []step{
-			{"prune", always, func(ctx context.Context) error { return d.prune(ctx, *r) }},
-		}},
 	}
 }
 

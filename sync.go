@@ -14,7 +14,6 @@ import (
 	"stretcher/internal/disk"
 	"stretcher/internal/disk/tree"
 	"stretcher/internal/hooks"
-	"stretcher/internal/hooks/p2"
 	"stretcher/internal/journal"
 	"stretcher/internal/policy"
 	"stretcher/internal/process"
@@ -64,18 +63,6 @@ func (t *tools) judge(dest *disk.Dest) error {
 		}
 	}
 	return nil
-}
-
-// reserved are the paths that nothing is deployed to: the state directory, whose
-// locks and history a sync would delete; and what the policy reserves, the more
-// where a manifest may not run what it likes as the caller.
-func (t *tools) reserved() []policy.Own {
-	bound := t.policy.RunAs() != "" || t.policy.Commands() != nil
-	list := t.policy.Reserved(bound, p2.DefaultDir, p2.ExecDir(p2.DefaultDir))
-	if t.settings.StateError == nil {
-		list = append(list, policy.Own{What: "the state directory", Path: t.settings.StateDir})
-	}
-	return list
 }
 
 // close closes what the strategy has opened, and dest.
