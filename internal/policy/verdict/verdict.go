@@ -138,22 +138,40 @@ type Conclusion struct {
 	Error   string // "" = there is none
 }
 
-// Print prints the conclusion for people: a ruling on a line, and the verdict
-// at the end.
+// Print prints the conclusion for people: each ruling on a line, what it rests on
+// below it, and the verdict at the end. Digests of the policy are shortened.
 func (c Conclusion) Print(out io.Writer) error {
 	w := bufio.NewWriter(out)
-	fmt.Fprintf(w, "manifest  %s\npolicy    %s\n", c.told(c.URL), c.told(c.Policy))
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "manifest  %s\npolicy    %s\n", c.told(c.URL), short(c.told(c.Policy)))
+	var heads strings.Builder
+	table := tabwriter.NewWriter(&heads, 0, 0, 2, ' ', 0)
 	for _, one := range c.rulings {
-		row := []string{string(one.Verdict), one.Rule, one.Subject, one.Why, one.Place}
-		for i, cell := range row {
-			row[i] = cmp.Or(c.told(cell), "-")
-		}
-		fmt.Fprintln(table, strings.Join(row, "\t"))
+		fmt.Fprintf(table, "%s\t%s\t%s\n", one.Verdict, one.Rule, cmp.Or(c.told(one.Subject), "-"))
 	}
-	_ = table.Flush() // into w, which keeps the error
+	_ = table.Flush() // a Builder has no errors
+	for i, head := range slices.Collect(strings.Lines(heads.String())) {
+		one := c.rulings[i]
+		w.WriteString(head)
+		if grounds := strings.TrimSpace(c.told(one.Why) + "  " + c.told(one.Place)); grounds != "" {
+			fmt.Fprintf(w, "          %s\n", grounds)
+		}
+	}
 	fmt.Fprintf(w, "verdict   %s\n", c.summary())
 	return w.Flush()
+}
+
+// digits is how much of a digest is told to people.
+const digits = 12
+
+// short is a text in which digests are no longer than people compare them.
+func short(text string) string {
+	parts := strings.Split(text, " sha256:")
+	for i := 1; i < len(parts); i++ {
+		if n := len(parts[i]) - len(strings.TrimLeft(parts[i], "0123456789abcdef")); n > digits {
+			parts[i] = parts[i][:digits] + parts[i][n:]
+		}
+	}
+	return strings.Join(parts, " sha256:")
 }
 
 // summary is the verdict with what it rests on.

@@ -54,7 +54,9 @@ func TestUnwanted(t *testing.T) {
 // TestPrinted: what comes from a manifest can't make lines, columns or escapes,
 // and secrets stay out, for people and in JSON.
 func TestPrinted(t *testing.T) {
-	r := &Report{URL: "s3://b/hidden", Policy: "none", Mask: func(s string) string {
+	digest := strings.Repeat("0a", 32)
+	policy := `"p.yml" sha256:` + digest + `, "q.yml" sha256:0`
+	r := &Report{URL: "s3://b/hidden", Policy: policy, Mask: func(s string) string {
 		return strings.ReplaceAll(s, "hidden", "[TOKEN]")
 	}}
 	r.Judge("allow.dests", "/srv/a\nallowed\tx\x1b[1m", "below hidden", nil)
@@ -65,9 +67,11 @@ func TestPrinted(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `manifest  s3://b/[TOKEN]
-policy    none
-allowed  allow.dests     /srv/a\nallowed\tx\x1b[1m  below [TOKEN]  -
-later    limits.archive  archive                    -              line 3 of "p.yml"
+policy    "p.yml" sha256:0a0a0a0a0a0a, "q.yml" sha256:0
+allowed  allow.dests     /srv/a\nallowed\tx\x1b[1m
+          below [TOKEN]
+later    limits.archive  archive
+          line 3 of "p.yml"
 verdict   allowed, as far as that is known before a deployment: 1 of 2 answers come later
 `
 	if text.String() != want {
@@ -78,7 +82,8 @@ verdict   allowed, as far as that is known before a deployment: 1 of 2 answers c
 		Rulings      []Ruling
 	}
 	if err := json.Unmarshal(object.Bytes(), &told); err != nil || told.Verdict != "allowed" || len(told.Rulings) != 2 ||
-		strings.Contains(object.String(), "hidden") || strings.Count(object.String(), "\n") != 1 {
+		strings.Contains(object.String(), "hidden") || !strings.Contains(object.String(), digest) ||
+		strings.Count(object.String(), "\n") != 1 {
 		t.Errorf("%v: %s", err, object.String())
 	}
 }
