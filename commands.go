@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stretcher/internal/disk"
+	"stretcher/internal/hooks/all"
 	"stretcher/internal/hooks/p2"
 	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
@@ -291,6 +292,9 @@ func (t *tools) apart(name string, way disk.Way) (list []verdict.Question) {
 func (t *tools) reserved() []policy.Own {
 	bound := t.policy.RunAs() != "" || t.policy.Commands() != nil
 	list := t.policy.Reserved(bound, p2.DefaultDir, p2.ExecDir(p2.DefaultDir))
+	if bound {
+		list = append(list, all.Programs(t.policy.Hooks)...)
+	}
 	if t.settings.StateError == nil {
 		list = append(list, policy.Own{What: "the state directory", Path: t.settings.StateDir})
 	}

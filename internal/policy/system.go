@@ -28,11 +28,12 @@ const systemDirs = `/ /bin /boot /boot/efi /dev /dev/shm /efi /etc /home /lib /l
 // or the home of the caller. Each allow.dests that there is may allow it by
 // naming exactly it.
 func (p *Policy) System(name string, dest disk.Way) error {
-	for _, dir := range append(strings.Fields(systemDirs), homes()...) {
+	system := append(strings.Fields(systemDirs), homes()...)
+	for _, dir := range system {
 		if filepath.Clean(name) != dir && dest.Real != dir && !dest.Is(disk.IDOf(dir)) {
 			continue
 		}
-		if p.names(name, dest) {
+		if p.names(dest.Real, system) {
 			return nil
 		}
 		return failure.Hinted("name a directory below it; or name exactly it in allow.dests of the host policy",
@@ -42,27 +43,23 @@ func (p *Policy) System(name string, dest disk.Way) error {
 	return nil
 }
 
-// names tells whether each allow.dests names exactly this dest.
-func (p *Policy) names(name string, dest disk.Way) bool {
+// names tells whether each allow.dests names exactly the directory dest, by its
+// own name or one that the system has for it.
+func (p *Policy) names(dest string, system []string) bool {
+	names := func(entry string) bool {
+		entry = filepath.Clean(entry)
+		return entry == dest || slices.Contains(system, entry) && sureName(entry) == dest
+	}
 	named := false
 	for _, l := range p.layers {
 		if l.Allow.Dests == nil {
 			continue
 		}
-		if named = l.names(name, dest); !named {
+		if named = slices.ContainsFunc(l.Allow.Dests, names); !named {
 			return false
 		}
 	}
 	return named
-}
-
-func (l layer) names(name string, dest disk.Way) bool {
-	for _, entry := range l.Allow.Dests {
-		if slices.Contains([]string{filepath.Clean(name), dest.Real}, filepath.Clean(entry)) || sureName(entry) == dest.Real {
-			return true
-		}
-	}
-	return false
 }
 
 // homes are the caller's home directory, as the environment and the user

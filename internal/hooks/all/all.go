@@ -95,6 +95,15 @@ func Dirs(h policy.Hooks, own string) []string {
 	return dirs
 }
 
+// Programs are what a host's definitions run.
+func Programs(h policy.Hooks) (list []policy.Own) {
+	definitions, _ := oci.Load(h.OCIDirs) // a bad one runs nothing
+	for _, d := range definitions {
+		list = append(list, policy.Own{What: "the program of a hook", Path: d.Hook.Path})
+	}
+	return list
+}
+
 // May tells whether there may be hooks at all, by looking at less than New
 // does.
 func May(h policy.Hooks, lists porter.Lists) bool {
