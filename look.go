@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"stretcher/internal/cli"
 	"stretcher/internal/fetch/transfer"
@@ -428,6 +430,7 @@ func runVerify(ctx context.Context, o cli.VerifyOptions) ([]trust.Signer, error)
 	load := d.loader(manifestRules())
 	if o.Keys != "" {
 		load.Threshold = 1
+		load.Policy = &policy.Policy{} // the keys are the question, not what the host allows
 		if load.Keys, err = trust.LoadKeys(o.Keys); err != nil {
 			return nil, err
 		}
@@ -437,7 +440,20 @@ func runVerify(ctx context.Context, o cli.VerifyOptions) ([]trust.Signer, error)
 	}
 	load.Threshold = cmp.Or(o.Threshold, load.Threshold)
 	signers, err := load.Signers(ctx, o.URL)
+	if errors.As(err, new(notYet)) && isRefusal(err) {
+		err = failure.Hinted("stretcher sign makes a signature", err) // there is no event here
+	}
 	return signers, d.masked(err)
+}
+
+// unfit tells why no host that asks for signatures would take the manifest in a
+// file. A file that is not called one may be something else.
+func unfit(raw []byte, file string) error {
+	ext := strings.ToLower(filepath.Ext(file))
+	if ext != ".yml" && ext != ".yaml" && !manifest.Resembles(raw) {
+		return nil
+	}
+	return manifest.Unfit(raw, manifestRules(), time.Now())
 }
 
 // runListHooks prints which hooks would run for the manifest; without one,

@@ -26,6 +26,7 @@ import (
 	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/journal/runlog"
+	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
 	"stretcher/internal/process"
 	"stretcher/internal/text/failure"
@@ -81,10 +82,12 @@ func actions(second <-chan struct{}) cli.Actions {
 		Rollback: func(ctx context.Context, o cli.RollbackOptions) (history.Run, error) {
 			return runRollback(ctx, second, o)
 		},
-		Plan:      runPlan,
-		Check:     runCheck,
-		Verify:    runVerify,
-		ListHooks: runListHooks,
+		Plan:        runPlan,
+		Check:       runCheck,
+		Verify:      runVerify,
+		ListHooks:   runListHooks,
+		Unfit:       unfit,
+		MaxManifest: manifest.MaxSize,
 		RunHooks: func(ctx context.Context, o cli.RunHooksOptions) (int, error) {
 			return runHooksByName(ctx, second, o)
 		},

@@ -22,6 +22,9 @@ func (a *app) settle(c *cobra.Command) error {
 			err = a.setFrom(c.Flags(), f)
 		}
 	})
+	if err == nil {
+		err = noKeys(c.Flags(), c.Flags().Args())
+	}
 	if err != nil {
 		return err
 	}

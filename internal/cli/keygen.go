@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/printable"
 	"stretcher/internal/trust"
 )
 
@@ -57,6 +58,8 @@ func (o *keygenOptions) check(args []string) error {
 		return failure.Usage("--no-password and --password-file can't be used together")
 	case args[0] == "" || strings.HasSuffix(args[0], "/") || strings.HasPrefix(filepath.Base(args[0]), "."):
 		return failure.Usage("%q is no NAME for key files", args[0]) // hosts do not read hidden ones
+	case printable.Line(args[0]) != args[0]:
+		return failure.Usage("%q is no NAME for key files: it has what can't be printed", args[0])
 	}
 	if ext := filepath.Ext(args[0]); ext == ".key" || ext == ".pub" {
 		return failure.Usage("NAME is written without %s: the files are NAME.key and NAME.pub", ext)
@@ -76,23 +79,27 @@ func (o *keygenOptions) generate(ctx context.Context, name string) error {
 	word := ""
 	if !o.plain {
 		var err error
-		if word, err = o.get(ctx, name+".key", 2); err != nil {
-			return failure.Hinted("--no-password makes a key without", fmt.Errorf("password: %w", err))
+		word, err = o.get(ctx, name+".key", 2)
+		if errors.Is(err, errNoPassword) {
+			err = failure.Hinted(failure.Hint(err)+"; --no-password makes a key without", err)
+		}
+		if err != nil {
+			return fmt.Errorf("password: %w", err)
 		}
 	}
 	key, err := trust.GenerateSecret()
 	if err != nil {
 		return err
 	}
-	secret, err := key.File(word)
+	secret, err := within(ctx, func() ([]byte, error) { return key.File(word) }) // it takes seconds
 	if err != nil {
 		return err
 	}
 	if err := makeFile(name+".key", secret, 0o600); err != nil {
-		return err
+		return roomHint(err)
 	}
 	if err := makeFile(name+".pub", key.PublicFile(), 0o644); err != nil {
-		return errors.Join(err, os.Remove(name+".key"))
+		return roomHint(errors.Join(err, os.Remove(name+".key")))
 	}
 	_, err = fmt.Fprintf(o.Stdout, "%s.key: the secret half, to sign with\n"+
 		"%s.pub: the public half, for trust.keys of hosts\nkey %s\n", name, name, key.ID())

@@ -24,6 +24,11 @@ type Actions struct {
 	Plan func(context.Context, ManifestOptions) (changes bool, err error)
 	// Check prints what a deployment would run, or what the host says of it.
 	Check func(context.Context, ManifestOptions) error
+	// MaxManifest bounds a manifest, in bytes.
+	MaxManifest int64
+	// Unfit tells why no host that asks for signatures would take the manifest
+	// in a file, whoever signs it; nil for one that is fit, or no manifest.
+	Unfit func(raw []byte, file string) error
 	// Verify tells who vouches for a manifest.
 	Verify func(context.Context, VerifyOptions) ([]trust.Signer, error)
 	// ListHooks prints which hooks there are.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/printable"
 )
 
 // maxPassword bounds a password, in bytes.
@@ -27,7 +29,7 @@ type passwords struct {
 // declare declares the flag of commands that need a password.
 func (p *passwords) declare(f *pflag.FlagSet) {
 	f.Var(&textValue{&p.file, "FILE"}, "password-file",
-		"the first line is the password (default: asked for, or read from standard input)")
+		"the first line is the password (default: asked for, or read from standard input, as with -)")
 	asFile(f, "password-file")
 }
 
@@ -35,26 +37,39 @@ func (p *passwords) declare(f *pflag.FlagSet) {
 // types it. It is never empty.
 func (p *passwords) get(ctx context.Context, what string, times int) (word string, err error) {
 	switch {
-	case p.file != "":
-		word, err = p.fromFile()
+	case p.file != "" && p.file != "-" && p.file != "/dev/stdin":
+		word, err = p.fromFile(ctx)
 	case isTerminal(p.Stdin):
 		word, err = p.typed(ctx, what, times)
 	default:
 		word, err = within(ctx, func() (string, error) { return firstLine(p.Stdin) })
 	}
 	if err == nil && word == "" {
-		err = errors.New("it is empty")
+		err = failure.Hinted("the first line of --password-file FILE, or of standard input, is the password", errNoPassword)
 	}
 	return word, err
 }
 
-func (p *passwords) fromFile() (string, error) {
-	f, err := os.Open(p.file)
+// errNoPassword: where a password should be there is none.
+var errNoPassword = errors.New("it is empty")
+
+// fromFile reads the file. What was given may be the password itself, and is
+// not told unless it is a file's name.
+func (p *passwords) fromFile(ctx context.Context) (string, error) {
+	f, err := openNamed(p.file)
+	if _, noFile := os.Lstat(p.file); err != nil && noFile != nil {
+		var at *fs.PathError
+		if errors.As(noFile, &at) {
+			noFile = at.Err
+		}
+		return "", failure.Hinted("it is the name of a file with the password in it",
+			fmt.Errorf("--password-file is no file that is there: %w", noFile))
+	}
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
-	return firstLine(f)
+	return within(ctx, func() (string, error) { return firstLine(f) })
 }
 
 // firstLine reads a line without its end.
@@ -84,7 +99,7 @@ func (p *passwords) typed(ctx context.Context, what string, times int) (word str
 		if i > 0 {
 			again = " again"
 		}
-		fmt.Fprintf(p.Stderr, "password for %s%s: ", what, again)
+		fmt.Fprintf(p.Stderr, "password for %s%s: ", printable.Line(what), again)
 		typed, err := within(ctx, func() (string, error) {
 			b, err := term.ReadPassword(fd)
 			return string(b), err
@@ -99,23 +114,4 @@ func (p *passwords) typed(ctx context.Context, what string, times int) (word str
 		word = typed
 	}
 	return word, nil
-}
-
-// within waits for an answer, but not beyond a signal.
-func within(ctx context.Context, ask func() (string, error)) (string, error) {
-	type answer struct {
-		word string
-		err  error
-	}
-	got := make(chan answer, 1)
-	go func() {
-		word, err := ask()
-		got <- answer{word, err}
-	}()
-	select {
-	case a := <-got:
-		return a.word, a.err
-	case <-ctx.Done():
-		return "", context.Cause(ctx)
-	}
 }

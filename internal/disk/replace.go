@@ -17,31 +17,52 @@ import (
 // writes: completely or not at all, in the place of the file that is there.
 // What is there and no file is ErrIrregular, and stays as it is. Symlinks are
 // followed as OpenRegular follows them. The name of the file while it is
-// written begins with temp.
+// written begins with temp; errors name the path.
 func ReplaceRegular(path, temp string, perm fs.FileMode, write func(io.Writer) error) error {
+	return ReplaceIf(path, temp, perm, nil, write)
+}
+
+// ReplaceIf is ReplaceRegular which asks may about a file that is there, open
+// for reading: before anything is written, and again before it is replaced. An
+// error of may's leaves the file as it is.
+func ReplaceIf(path, temp string, perm fs.FileMode, may func(io.Reader) error, write func(io.Writer) error) error {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return err
 	}
 	w, base, err := walkToFile(abs)
 	if err != nil {
-		return err
+		return at("write", path, err)
 	}
 	defer w.close()
-	r := replacement{dir: w.last().fd, base: base, temp: temp + rand.Text()}
+	r := replacement{dir: w.last().fd, base: base, temp: temp + rand.Text(), may: may}
 	if err := r.judge(w.inTarget); err != nil {
-		return &fs.PathError{Op: "replace", Path: path, Err: err}
+		return at("replace", path, err)
 	}
-	return r.make(perm, write)
+	return r.make(path, perm, write)
+}
+
+// at is an error of the system that names the path which the caller knows.
+func at(op, path string, err error) error {
+	var file *fs.PathError
+	var call *os.SyscallError
+	switch {
+	case errors.As(err, &file):
+		err = file.Err
+	case errors.As(err, &call):
+		err = call.Err
+	}
+	return &fs.PathError{Op: op, Path: path, Err: err}
 }
 
 // replacement is one call of ReplaceRegular.
 type replacement struct {
 	dir        int
 	base, temp string
+	may        func(io.Reader) error // nil: any file may be replaced
 }
 
-// judge refuses to replace what is no file.
+// judge refuses to replace what is no file, or what may not be replaced.
 func (r replacement) judge(inTarget bool) error {
 	var st unix.Stat_t
 	err := confined.Lstat(r.dir, r.base, &st)
@@ -52,25 +73,43 @@ func (r replacement) judge(inTarget bool) error {
 		return nil
 	case err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG:
 		return ErrIrregular
+	case err != nil || r.may == nil:
+		return err
 	}
-	return err
-}
-
-func (r replacement) make(perm fs.FileMode, write func(io.Writer) error) (err error) {
-	f, err := confined.Create(r.dir, r.temp, 0o600)
+	f, err := openIn(r.dir, r.base, r.base, os.O_RDONLY, 0, false)
 	if err != nil {
 		return err
+	}
+	defer f.Close()
+	return r.may(f)
+}
+
+func (r replacement) make(path string, perm fs.FileMode, write func(io.Writer) error) (err error) {
+	f, err := confined.Create(r.dir, r.temp, 0o600)
+	if err != nil {
+		return at("write", path, err)
 	}
 	defer func() {
 		if err != nil {
 			_ = unix.Unlinkat(r.dir, r.temp, 0)
 		}
 	}()
-	if err = errors.Join(write(f), f.Chmod(perm), f.Close()); err != nil {
+	written := write(f)
+	var file *fs.PathError
+	if errors.As(written, &file) && file.Path == r.temp { // a name that nobody knows
+		written = at("write", path, file)
+	}
+	if err = errors.Join(f.Chmod(perm), f.Close()); err != nil {
+		err = at("write", path, err)
+	}
+	if err = errors.Join(written, err); err != nil {
 		return err
 	}
-	if err = r.judge(false); err != nil { // it may have taken a while
-		return err
+	if err = r.judge(false); err == nil { // it may have taken a while
+		err = unix.Renameat(r.dir, r.temp, r.dir, r.base)
 	}
-	return os.NewSyscallError("rename", unix.Renameat(r.dir, r.temp, r.dir, r.base))
+	if err != nil {
+		err = at("replace", path, err)
+	}
+	return err
 }

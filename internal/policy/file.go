@@ -218,12 +218,12 @@ func (f *File) check() error {
 	return f.Hooks.check()
 }
 
-// maxThreshold bounds how many keys may be demanded.
-const maxThreshold = 100
+// MaxThreshold bounds how many keys may be demanded.
+const MaxThreshold = 100
 
 func (f *File) checkTrust() error {
-	if n := f.trust().Threshold; n != nil && (*n < 1 || *n > maxThreshold) {
-		return mistake{"trust.threshold", fmt.Errorf("%d is not a number from 1 to %d", *n, maxThreshold)}
+	if n := f.trust().Threshold; n != nil && (*n < 1 || *n > MaxThreshold) {
+		return mistake{"trust.threshold", fmt.Errorf("%d is not a number from 1 to %d", *n, MaxThreshold)}
 	}
 	if name := string(f.trust().Keys); name != "" {
 		if err := absolute(name); err != nil {

@@ -121,6 +121,12 @@ func Comment(file string, now time.Time) string {
 	return fmt.Sprintf("timestamp:%d\tfile:%s\thashed", now.Unix(), file)
 }
 
+// MaxComment bounds a trusted comment, in bytes.
+const MaxComment = 4 << 10
+
+// IsComment tells whether a text can be a trusted comment: one line.
+func IsComment(text string) bool { return len(text) <= MaxComment && isText(text) }
+
 // Sign signs a message, with a trusted comment. The signature stands after those
 // of a document that keeps others, "" for none: what the key signed before is
 // taken out of it.
@@ -138,6 +144,18 @@ func (s *Secret) Sign(message io.Reader, comment string, document []byte) ([]byt
 		return nil, failure.Usage("signature: %w", err)
 	}
 	return made, nil
+}
+
+// Others is how many signatures of a document another key made.
+func (s *Secret) Others(document []byte) int {
+	all, _ := split(document)
+	n := 0
+	for _, one := range all {
+		if one.KeyID != s.key.ID() {
+			n++
+		}
+	}
+	return n
 }
 
 // others are the signatures of a document that another key made.

@@ -71,6 +71,10 @@ func (k *Keys) Verify(message, signatures []byte, threshold int) ([]Signer, erro
 	return signers, nil
 }
 
+// notHeld begins why a signature by a trusted key does not count: the message is
+// not what was signed.
+const notHeld = "does not hold: "
+
 // maxTold bounds the signatures that an error tells of.
 const maxTold = 4
 
@@ -83,11 +87,16 @@ func (k *Keys) tooFew(have, threshold int, others []string) error {
 	if n := k.distinct(); n < threshold {
 		others = append(others, fmt.Sprintf("%q has only %d", k.dir, n))
 	}
+	changed := slices.ContainsFunc(others, func(why string) bool { return strings.Contains(why, notHeld) })
 	why := strings.Join(others, ", ")
 	if why != "" {
 		why = ": " + why
 	}
-	return failure.Refused("signed by %d of the %d trusted keys that there must be%s", have, threshold, why)
+	err := failure.Refused("signed by %d trusted keys, %d needed%s", have, threshold, why)
+	if changed {
+		err = failure.Hinted("what has changed since it was signed must be signed again: stretcher sign", err)
+	}
+	return err
 }
 
 // signer is the key that made a signature of the message, or why there is none.
@@ -100,7 +109,7 @@ func (k *Keys) signer(message []byte, s signature) (by Signer, why string) {
 		case minisign.Verify(have.public, message, s.text):
 			return Signer{ID: have.id, File: have.file, TrustedComment: s.TrustedComment}, ""
 		default:
-			why = fmt.Sprintf("does not hold: %q did not sign this", have.file)
+			why = fmt.Sprintf(notHeld+"%q did not sign this", have.file)
 		}
 	}
 	return Signer{}, why
@@ -110,6 +119,13 @@ func (k *Keys) signer(message []byte, s signature) (by Signer, why string) {
 type signature struct {
 	minisign.Signature
 	text []byte
+}
+
+// CheckDocument tells what keeps bytes from being a signature document, whoever
+// has signed what.
+func CheckDocument(document []byte) error {
+	_, err := split(document)
+	return err
 }
 
 // split takes a document apart.
@@ -145,9 +161,7 @@ func parseSignature(four []string) (s signature, err error) {
 		return s, errors.New("has a comment that is too long")
 	case !strings.HasPrefix(four[0], untrusted) || !strings.HasPrefix(four[2], trusted):
 		return s, errors.New("is none of minisign's: a comment, a signature, a trusted comment and its signature")
-	case !utf8.ValidString(four[2]) || strings.ContainsFunc(four[2], func(r rune) bool {
-		return r != '\t' && unicode.IsControl(r)
-	}):
+	case !isText(four[2]):
 		return s, errors.New("has a trusted comment that is no text")
 	}
 	if err := s.UnmarshalText(s.text); err != nil {
@@ -157,6 +171,13 @@ func parseSignature(four []string) (s signature, err error) {
 		return s, errors.New("is not written as minisign writes it")
 	}
 	return s, nil
+}
+
+// isText tells whether a line is text, without what a terminal obeys.
+func isText(line string) bool {
+	return utf8.ValidString(line) && !strings.ContainsFunc(line, func(r rune) bool {
+		return r != '\t' && unicode.IsControl(r)
+	})
 }
 
 // lines are the lines of a text. They end in a line feed, which the last one

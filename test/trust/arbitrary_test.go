@@ -17,7 +17,7 @@ import (
 )
 
 // badSignature is what is said of signatures that do not hold.
-const badSignature = `manifest: "[^"]*": (signed by \d of the \d trusted keys|signature: )`
+const badSignature = `manifest: "[^"]*": (signed by \d trusted keys, \d needed|signature: )`
 
 // arbitraryBytes are manifests that alice has not signed as they are.
 func arbitraryBytes() []attack {

@@ -71,7 +71,7 @@ func keyCompromise() []attack {
 				h.write("etc/trusted.d/"+name, h.eve.pub())
 			}
 			m := h.doc(5).String()
-			h.refuses("signed by 0 of the 1", h.publishAs(m, h.eve.sign(m)))
+			h.refuses("signed by 0 trusted keys, 1 needed", h.publishAs(m, h.eve.sign(m)))
 		}},
 	}
 }
@@ -94,7 +94,7 @@ func takenWhileWaiting(h *host) {
 	close(let)
 	h.ended(first(), 0, "")
 	got := second()
-	h.ended(got, 4, "signed by 0 of the 1")
+	h.ended(got, 4, "signed by 0 trusted keys, 1 needed")
 	h.holds(5, got.said)
 	if strings.Contains(h.ran(), "6") {
 		h.t.Errorf("commands ran: %q", h.ran())
@@ -120,7 +120,7 @@ func (h *host) refusesOneKey() {
 		h.alice.sign(m) + h.alice.called("another!").sign(m),
 	} {
 		h.may = nil
-		h.refuses("signed by 1 of the 2", h.publishAs(m, signatures))
+		h.refuses("signed by 1 trusted keys, 2 needed", h.publishAs(m, signatures))
 	}
 }
 
@@ -193,7 +193,7 @@ func keyFiles() []attack {
 			h.write("etc/policy.d/z.yml", "trust: {threshold: 1}\n")
 			m := h.doc(5).String()
 			h.may = nil
-			h.refuses("signed by 0 of the 1", h.publishAs(m, h.eve.sign(m)))
+			h.refuses("signed by 0 trusted keys, 1 needed", h.publishAs(m, h.eve.sign(m)))
 		}},
 		{"a later file with other keys", with("trust|keys", func(h *host) {
 			h.write("etc/eve.d/eve.pub", h.eve.pub())
