@@ -95,11 +95,10 @@ func Dirs(h policy.Hooks, own string) []string {
 	return dirs
 }
 
-// Programs are what a host's definitions run.
+// Programs are what a host's definitions run, or would run if it were there.
 func Programs(h policy.Hooks) (list []policy.Own) {
-	definitions, _ := oci.Load(h.OCIDirs) // a bad one runs nothing
-	for _, d := range definitions {
-		list = append(list, policy.Own{What: "the program of a hook", Path: d.Hook.Path})
+	for _, path := range oci.Programs(h.OCIDirs) {
+		list = append(list, policy.Own{What: "the program of a hook", Path: path})
 	}
 	return list
 }

@@ -87,6 +87,24 @@ func Load(dirs []string) ([]Definition, error) {
 	return defs, errors.Join(errs...)
 }
 
+// Programs are the paths of what the definitions in directories run, also of
+// those that another definition masks, or whose program is not there yet.
+func Programs(dirs []string) (paths []string) {
+	for _, dir := range dirs {
+		entries, _ := entriesOf(dir) // what can't be read runs nothing
+		for _, e := range entries {
+			data, err := content(filepath.Join(dir, e.Name()))
+			if err != nil || !strings.HasSuffix(e.Name(), suffix) {
+				continue
+			}
+			if d, err := Read(data); err == nil {
+				paths = append(paths, d.Hook.Path)
+			}
+		}
+	}
+	return paths
+}
+
 // entriesOf lists a directory that only its caller can have filled.
 func entriesOf(dir string) ([]fs.DirEntry, error) {
 	abs, err := filepath.Abs(dir)
