@@ -1,12 +1,16 @@
 package disk
 
 import (
+	"cmp"
+	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -22,6 +26,11 @@ const (
 	removers = 4
 	// rounds bounds how often a directory is listed that somebody fills.
 	rounds = 10
+	// maxOpen is how many levels a worker has open. What is below is moved up:
+	// others may have made it, as deep as they like.
+	maxOpen = 100
+	// maxShown bounds a path in messages, in bytes.
+	maxShown = 300
 )
 
 // sameMount tells whether two open files are on the same mount.
@@ -39,7 +48,8 @@ func sameMount(a, b int) bool {
 // what is mounted in it (ErrMount). Unlike os.RemoveAll it also removes
 // directories that the caller owns but may not write, as unpacked archives have
 // them. What is not there is no error. After an error it has removed what it
-// could.
+// could. It needs as many descriptors for any depth, and time in proportion to
+// what is there.
 func RemoveAll(parent *os.Root, name string) error {
 	if err := component(name); err != nil {
 		return err
@@ -53,32 +63,57 @@ func RemoveAll(parent *os.Root, name string) error {
 }
 
 // RemoveAt is RemoveAll by the descriptor of the open directory.
-func RemoveAt(fd int, name string) error {
+func RemoveAt(fd int, name string) error { return RemoveWithin(context.Background(), fd, name) }
+
+// RemoveWithin is RemoveAt until ctx ends.
+func RemoveWithin(ctx context.Context, fd int, name string) error {
 	m, err := mountOf(fd)
 	if err != nil {
 		return err
 	}
-	r := &removal{mount: m, slots: make(chan struct{}, min(removers, runtime.GOMAXPROCS(0))-1)}
-	return r.entry(fd, name, name)
+	r := &removal{ctx: ctx, mount: m, slots: make(chan struct{}, min(removers, runtime.GOMAXPROCS(0))-1)}
+	at := level{path: name}
+	if done, err := unlink(fd, name, at); done {
+		return err
+	}
+	return r.descend(fd, name, at)
 }
 
 // removal is one call of RemoveAll.
 type removal struct {
+	ctx   context.Context
 	mount mount
 	slots chan struct{} // one for each worker beside the caller's
+
+	top    *os.File // the directory that is removed
+	mu     sync.Mutex
+	lifted []string // names in top of what was too deep
 }
 
-// entry removes what is called name in dir. path is for messages.
-func (r *removal) entry(dir int, name, path string) error {
-	if done, err := unlink(dir, name, path); done {
-		return err
+// level is where a removal has come to.
+type level struct {
+	path  string // for messages
+	depth int    // of the levels that are open
+}
+
+func (l level) below(name string) level { return level{filepath.Join(l.path, name), l.depth + 1} }
+
+func (l level) fail(op string, err error) error {
+	return &fs.PathError{Op: op, Path: l.String(), Err: err}
+}
+
+// String is the path, if need be without its middle.
+func (l level) String() string {
+	if len(l.path) <= maxShown {
+		return l.path
 	}
-	return r.descend(dir, name, path)
+	half := maxShown / 2
+	return strings.ToValidUTF8(l.path[:half]+"..."+l.path[len(l.path)-half:], "")
 }
 
 // unlink removes what is no directory. It is done when that is all there is
 // to do.
-func unlink(dir int, name, path string) (done bool, err error) {
+func unlink(dir int, name string, at level) (done bool, err error) {
 	err = unlinkat(dir, name, 0)
 	switch {
 	case err == nil || errors.Is(err, unix.ENOENT):
@@ -86,30 +121,63 @@ func unlink(dir int, name, path string) (done bool, err error) {
 	case mayBeDir(err):
 		return false, nil
 	}
-	return true, &fs.PathError{Op: "remove", Path: path, Err: err}
+	return true, at.fail("remove", err)
 }
 
-// descend removes a directory.
-func (r *removal) descend(dir int, name, path string) error {
+// descend removes a directory, or moves it up if it is too deep.
+func (r *removal) descend(dir int, name string, at level) error {
+	if err := context.Cause(r.ctx); err != nil {
+		return err
+	}
 	fd, err := openToEmpty(dir, name)
 	switch {
 	case errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP): // not one: it may not be unlinked
 		if err := unlinkat(dir, name, 0); err != nil && !errors.Is(err, unix.ENOENT) {
-			return &fs.PathError{Op: "remove", Path: path, Err: err}
+			return at.fail("remove", err)
 		}
 		return nil
 	case errors.Is(err, unix.ENOENT):
 		return nil
 	case err != nil:
-		return &fs.PathError{Op: "open", Path: path, Err: err}
+		return at.fail("open", err)
 	}
-	file := os.NewFile(uintptr(fd), path)
+	file := os.NewFile(uintptr(fd), name)
 	defer file.Close()
 	if m, err := mountOf(fd); err != nil || m != r.mount {
-		return errors.Join(fmt.Errorf("remove %q: %w (%w)", path, ErrMount, unix.EBUSY), err)
+		return errors.Join(fmt.Errorf("remove %q: %w (%w)", at, ErrMount, unix.EBUSY), err)
 	}
 	makeWritable(fd)
-	return r.directory(dir, name, path, file)
+	switch {
+	case at.depth >= maxOpen:
+		return r.lift(dir, name, at)
+	case at.depth == 0:
+		r.top = file
+	}
+	return r.directory(dir, name, at, file)
+}
+
+// lift moves a directory up into the one that is removed, to be emptied there.
+func (r *removal) lift(dir int, name string, at level) error {
+	as := ".too-deep-" + rand.Text()
+	err := retryErr(func() error { return unix.Renameat(dir, name, int(r.top.Fd()), as) })
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return nil
+	case err != nil:
+		return at.fail("rename", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lifted = append(r.lifted, as)
+	return nil
+}
+
+// takeLifted returns what has been moved up since it was last asked.
+func (r *removal) takeLifted() (names []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	names, r.lifted = r.lifted, nil
+	return names
 }
 
 // makeWritable lets the owner of an open directory remove what is in it.
@@ -127,21 +195,28 @@ func mayBeDir(err error) bool {
 }
 
 // directory empties an open directory and removes it, as name in dir.
-func (r *removal) directory(dir int, name, path string, file *os.File) error {
+func (r *removal) directory(dir int, name string, at level, file *os.File) error {
 	var first error
 	for range rounds {
 		names, err := list(file)
 		if err != nil {
-			return &fs.PathError{Op: "read", Path: path, Err: err}
+			return at.fail("read", err)
 		}
-		if first = r.all(file, path, names); first != nil {
+		first = r.all(file, at, names)
+		for file == r.top {
+			if names = r.takeLifted(); len(names) == 0 {
+				break
+			}
+			first = cmp.Or(first, r.all(file, at, names))
+		}
+		if first != nil {
 			return first
 		}
 		err = unlinkat(dir, name, unix.AT_REMOVEDIR)
 		if err == nil || errors.Is(err, unix.ENOENT) {
 			return nil
 		}
-		first = &fs.PathError{Op: "remove", Path: path, Err: err}
+		first = at.fail("remove", err)
 		if !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, unix.EEXIST) {
 			return first
 		}
@@ -159,7 +234,7 @@ func list(dir *os.File) ([]string, error) {
 
 // all removes names from an open directory, those that are directories on
 // other workers while there are any. It returns the first error.
-func (r *removal) all(dir *os.File, path string, names []string) error {
+func (r *removal) all(dir *os.File, at level, names []string) error {
 	var (
 		workers sync.WaitGroup
 		mu      sync.Mutex
@@ -174,7 +249,7 @@ func (r *removal) all(dir *os.File, path string, names []string) error {
 	}
 	fd := int(dir.Fd())
 	for _, name := range names {
-		below := filepath.Join(path, name)
+		below := at.below(name)
 		if done, err := unlink(fd, name, below); done {
 			note(err)
 			continue
@@ -204,7 +279,11 @@ func openToEmpty(dir int, name string) (int, error) {
 }
 
 func unlinkat(dir int, name string, flags int) error {
-	_, err := retry(func() (int, error) { return 0, unix.Unlinkat(dir, name, flags) })
+	return retryErr(func() error { return unix.Unlinkat(dir, name, flags) })
+}
+
+func retryErr(call func() error) error {
+	_, err := retry(func() (int, error) { return 0, call() })
 	return err
 }
 

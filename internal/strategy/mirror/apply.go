@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stretcher/internal/archive"
+	"stretcher/internal/disk"
 	"stretcher/internal/disk/confined"
 )
 
@@ -56,6 +57,29 @@ func (p *Plan) Apply(ctx context.Context, staging Place) error {
 		return fmt.Errorf("%q is %w: %w", p.dest.Path, ErrMixed, err)
 	}
 	return fmt.Errorf("apply to %q: %w", p.dest.Path, err)
+}
+
+// RemoveDeep removes what is in dest alone and too deep to be looked at, as
+// Apply does.
+func (p *Plan) RemoveDeep(ctx context.Context) error {
+	a := &application{Plan: p, ctx: ctx}
+	defer a.close()
+	for _, s := range p.steps {
+		if s.what&isWhole == 0 {
+			continue
+		}
+		var err error
+		if a.to == nil {
+			a.to, err = confined.NewWalk(a.dest.Dir)
+		}
+		if s.op = opDelete; err == nil {
+			err = a.step(&s, a.remove)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *application) open() error {
@@ -223,7 +247,12 @@ func (a *application) remove(s *step) error {
 	}
 	fd, err := a.to.At(dir, false)
 	if err == nil {
-		err = confined.Writable(fd, func() error { return unix.Unlinkat(fd, name, flags) })
+		err = confined.Writable(fd, func() error {
+			if s.what&isWhole != 0 {
+				return disk.RemoveWithin(a.ctx, fd, name)
+			}
+			return unix.Unlinkat(fd, name, flags)
+		})
 	}
 	switch {
 	case errors.Is(err, unix.ENOENT):

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -231,6 +232,8 @@ func (c *comparison) gone(dir string, op op) (stays *stay, err error) {
 			if stays = (&stay{path, "mount point"}); op == opDelete {
 				c.opts.warn("directory %q is a mount point and stays, with all in it", path)
 			}
+		case isDirectory && (len(path) > maxPath || strings.Count(path, "/") >= maxLevels):
+			c.steps = append(c.steps, step{path, -1, op, isDir | isWhole})
 		case isDirectory:
 			dirs = append(dirs, path)
 		case confined.IsMountedFile(fd, name):

@@ -153,6 +153,14 @@ func (c Change) String() string {
 	return text
 }
 
+// How deep dest is looked at in what only dest has. No archive has more levels,
+// and rsync no longer paths, but others may have made them. A directory below is
+// removed with all that is in it.
+const (
+	maxLevels = 1000
+	maxPath   = 3500 // bytes
+)
+
 // op is what a step does.
 type op uint8
 
@@ -178,6 +186,7 @@ const (
 	isLinks  // a regular file has several
 	isWrite  // the path is made anew
 	isDir    // of opDelete, opMoved: a directory; of opChange: a directory is in the way
+	isWhole  // of opDelete: with all that is in it, which nobody has looked at
 	isWithin // of opDir: names in it come, go or are replaced
 )
 

@@ -67,6 +67,11 @@ func (r *rsync) careFor(ctx context.Context, s *strategy.Staged) (care, error) {
 	if err != nil {
 		return care{}, err
 	}
+	if quick != nil { // rsync takes no path of such a length
+		if err := quick.RemoveDeep(ctx); err != nil {
+			return care{}, err
+		}
+	}
 	c := r.judge(ctx, entries, quick)
 	if c.option == "" && isNew && quick != nil && len(quick.Changes()) == 0 {
 		r.t.Log.Warn("the archive is another one than before, but rsync will find nothing to change: " +

@@ -145,6 +145,18 @@ func TestNeverBlessed(t *testing.T) {
 	}
 }
 
+// TestDeepDest: what is deeper in dest than rsync can go is removed before it.
+func TestDeepDest(t *testing.T) {
+	testparts.Need(t, "rsync")
+	w := strategytest.NewWorld(t, strategytest.Case{Definition: Definition(), Keeps: strategy.Archive})
+	must(t, os.MkdirAll(w.Dest, 0o755))
+	testparts.Nest(t, w.Dest, strings.Repeat("d", 100), 300)
+	deploy(t, w, packed(t, file{"a", 0o644, os.Getuid(), os.Getgid(), 1}), nil)
+	if names, err := filepath.Glob(w.Dest + "/*"); err != nil || len(names) != 1 {
+		t.Errorf("left: %.200q, %v", names, err)
+	}
+}
+
 // letIn gives a directory an ACL by which a stranger may write.
 func letIn(dir, kind string) error {
 	const none = ^uint32(0)
