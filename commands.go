@@ -34,6 +34,7 @@ type executor struct{ *tools }
 // that fails. What they print becomes log lines.
 func (x executor) runCommands(ctx context.Context, r run, point string) error {
 	for i, c := range r.spec.Commands.At(point) {
+		c.Timeout = x.limitOf(c)
 		out := x.log.Output("")
 		err := x.runCommand(ctx, r, point, c, pipes{nil, out, out})
 		_ = out.Close()
@@ -42,6 +43,14 @@ func (x executor) runCommands(ctx context.Context, r run, point string) error {
 		}
 	}
 	return nil
+}
+
+// limitOf is how long a command may take; 0 = as long as it likes.
+func (x executor) limitOf(c manifest.Command) units.Duration {
+	if x.user == nil {
+		return c.Timeout
+	}
+	return cmp.Or(c.Timeout, units.Duration(process.UserTimeout))
 }
 
 const (

@@ -15,6 +15,7 @@ import (
 	"stretcher/internal/journal"
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/manifest"
+	"stretcher/internal/process"
 	"stretcher/internal/text/progress"
 	"stretcher/internal/text/units"
 )
@@ -103,5 +104,23 @@ func TestExtend(t *testing.T) {
 			}
 		}
 		cancel()
+	}
+}
+
+// TestLimitOf: who could stop a command for ever has bounds.
+func TestLimitOf(t *testing.T) {
+	bound := executor{&tools{user: &process.User{}}}
+	long := manifest.Command{Timeout: units.Duration(3 * time.Hour)}
+	for _, test := range []struct {
+		x    executor
+		c    manifest.Command
+		want time.Duration
+	}{
+		{bound, manifest.Command{}, process.UserTimeout}, {bound, long, 3 * time.Hour},
+		{executor{&tools{}}, manifest.Command{}, 0}, {executor{&tools{}}, long, 3 * time.Hour},
+	} {
+		if got := time.Duration(test.x.limitOf(test.c)); got != test.want {
+			t.Errorf("%+v: %s, want %s", test.c, got, test.want)
+		}
 	}
 }

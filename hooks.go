@@ -361,6 +361,10 @@ func (d *deployer) installPod(ctx context.Context, o cli.InstallHooksOptions) er
 	if err := d.policy.Commands(); err != nil { // the pod's are run at each deployment
 		return err
 	}
+	if d.user != nil { // and not as the user
+		return failure.Refused("host policy: run_as: the programs of a hook pod would run as who starts deployments, "+
+			"not as %q", d.user.Name)
+	}
 	root, err := p2.Root(o.Root, d.policy.Hooks.Dirs)
 	if err != nil {
 		return err

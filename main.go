@@ -394,6 +394,10 @@ func (t *tools) choose(name string, m memory) (err error) {
 	if err != nil {
 		return failure.Refused("host policy: run_as: %w", err)
 	}
+	for _, group := range t.user.Powers() {
+		t.log.Warn(fmt.Sprintf("host policy: run_as: user %q is in group %q, by which programs can gain what is root's",
+			t.user.Name, group))
+	}
 	return nil
 }
 

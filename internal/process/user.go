@@ -11,7 +11,9 @@ import (
 	"os/user"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -28,6 +30,10 @@ type User struct {
 	Groups   []uint32 // all that it is in, as the group database has them
 	Home     string
 }
+
+// UserTimeout ends a child of another user's that has no Timeout: any process of
+// that user's can stop it for ever.
+const UserTimeout = time.Hour
 
 // ErrUser: there is no such user, or the caller can't run children as it.
 var ErrUser = errors.New("can't run programs as this user")
@@ -56,10 +62,38 @@ func LookupUser(name string) (*User, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %q: %w", ErrUser, name, err)
 	}
+	return u, u.calledRoot(name)
+}
+
+// calledRoot refuses another name for root.
+func (u *User) calledRoot(name string) error {
 	if u.UID == 0 && name != "root" && name != "0" {
-		return nil, fmt.Errorf("%w: %q is root by another name", ErrUser, name)
+		return fmt.Errorf("%w: %q is root by another name", ErrUser, name)
 	}
-	return u, nil
+	return nil
+}
+
+// powerful are groups whose members can become root, or read what is root's
+// alone, as systems commonly have them.
+const powerful = "root docker podman lxd incus libvirt disk shadow sudo wheel admin kmem"
+
+// Powers are the groups of a user other than root by which he gains what
+// only root should have.
+func (u *User) Powers() (names []string) {
+	if u.UID == 0 {
+		return nil
+	}
+	for _, gid := range slices.Compact(slices.Sorted(slices.Values(append([]uint32{u.GID}, u.Groups...)))) {
+		id := strconv.FormatUint(uint64(gid), 10)
+		name := ""
+		if group, err := user.LookupGroupId(id); err == nil {
+			name = group.Name
+		}
+		if gid == 0 || slices.Contains(strings.Fields(powerful), name) {
+			names = append(names, cmp.Or(name, id))
+		}
+	}
+	return names
 }
 
 // newUser reads the numbers of a user.

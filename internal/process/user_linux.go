@@ -16,9 +16,17 @@ import (
 // from it. Until it runs its program it has the memory of its parent, which
 // nobody may look into unless the kernel has been told to let them.
 func canDrop() error {
-	const name = "/proc/sys/fs/suid_dumpable"
-	if value, err := os.ReadFile(name); err == nil && strings.TrimSpace(string(value)) == "1" {
-		return fmt.Errorf("%w: %s is 1: it could look into who runs this program", ErrUser, name)
+	return notDumpable("/proc/sys/fs/suid_dumpable")
+}
+
+// notDumpable reads what the kernel has been told.
+func notDumpable(name string) error {
+	value, err := os.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("%w: nobody knows whether it could look into who runs this program: %w", ErrUser, err)
+	}
+	if is := strings.TrimSpace(string(value)); is != "0" && is != "2" {
+		return fmt.Errorf("%w: %s is %.10q: it could look into who runs this program", ErrUser, name, is)
 	}
 	return nil
 }

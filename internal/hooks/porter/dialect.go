@@ -146,6 +146,9 @@ func (d *Dialect) hooks(name string, p hooks.Point, s scope) []hooks.Hook {
 			Timeout: time.Duration(e.Timeout), Grace: d.Grace, Required: stops(p),
 			Concurrent: e.Concurrent, Condition: cmp.Or(hooks.Condition(e.RunCondition), standing(p)),
 		}
+		if d.User != nil {
+			h.Timeout = cmp.Or(h.Timeout, process.UserTimeout)
+		}
 		d.fill(&h, e, s)
 		list = append(list, h)
 	}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"stretcher/internal/hooks"
 	"stretcher/internal/journal/runlog"
@@ -50,7 +51,7 @@ func newBench(t *testing.T, lists string) *bench {
 // TestHooksOfAnotherUser: programs run as the user, with what is told to them,
 // and containers not at all.
 func TestHooksOfAnotherUser(t *testing.T) {
-	b := newBench(t, "  post_pack:\n  - {run: env}\n  - {path: x}\n  - {dockerfile: Dockerfile}\n"+
+	b := newBench(t, "  post_pack:\n  - {run: env}\n  - {path: x, timeout: 2h}\n  - {dockerfile: Dockerfile}\n"+
 		"  mine:\n  - {repo: 'https://localhost/x', ref: v1}\n")
 	b.User = &process.User{Name: "app"}
 	b.scope.Own, b.scope.ManifestEnv = []string{"TO=root"}, nil
@@ -63,6 +64,9 @@ func TestHooksOfAnotherUser(t *testing.T) {
 	if sh.User != b.User || sh.Dir != "/copy" || strings.Join(sh.Env, " ") !=
 		"PATH=/bin HOME=/app FROM=manifest TO=app PORTER_SERVICE_NAME= PORTER_SERVICE_VERSION=" {
 		t.Errorf("%+v", sh.Process)
+	}
+	if sh.Timeout != process.UserTimeout || list[1].Timeout != 2*time.Hour {
+		t.Errorf("they end after %s and %s", sh.Timeout, list[1].Timeout)
 	}
 	if list[1].Run == nil || list[1].Problem != nil {
 		t.Errorf("%+v", list[1])
