@@ -94,7 +94,7 @@ func TestContainer(t *testing.T) {
 `)
 	c.Mask = nil // to see the values
 	c.scope.Environ = append(os.Environ(), "BAZ=caller", "HIDDEN=x", "HAPROXY_STATS_URL=http://h", "http_proxy=http://p")
-	c.Engine.environ = c.scope.Environ
+	c.scope.Base, c.Engine.environ = c.scope.Environ, c.scope.Environ
 	write(t, filepath.Join(c.scope.Tree, "file"), "content", 0o644)
 	err := c.at(t, hooks.PreSync, false)
 	if err == nil || !strings.Contains(err.Error(), `porter hook "pre_provision[1]": exit status 7`) {
