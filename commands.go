@@ -214,8 +214,9 @@ func (x executor) asSeen(r run, env []string) []string {
 // manifestEnv is the manifest's env, by name. What it only passes on has the
 // value that the process was started with, or is not there.
 func (x executor) manifestEnv(m *manifest.Manifest) (env []string) {
+	readable := x.readable()
 	for _, name := range slices.Sorted(maps.Keys(m.Env)) {
-		if value := cmp.Or(m.Env[name], process.Variable(x.readable(), name)); value != nil {
+		if value := cmp.Or(m.Env[name], process.Variable(readable, name)); value != nil {
 			env = append(env, name+"="+*value)
 		}
 	}

@@ -358,7 +358,7 @@ func (t *tools) askHost(stateError error, m memory) error {
 	if err := t.readKeys(); err != nil {
 		return err
 	}
-	if m != unnoted { // who only looks deploys nothing
+	if m != unnoted && host.Holds() { // who only looks deploys nothing
 		if err := host.User(caller()); err != nil {
 			return err
 		}
@@ -382,10 +382,7 @@ func (t *tools) askHost(stateError error, m memory) error {
 // choose finds the user whom the commands and hooks of manifests run as. Who
 // only looks runs none.
 func (t *tools) choose(name string, m memory) (err error) {
-	if name == "" {
-		return nil
-	}
-	if t.settings.Elsewhere {
+	if name == "" || t.settings.Elsewhere {
 		return nil
 	}
 	if t.user, err = process.LookupUser(name); err == nil && m != unnoted {

@@ -124,7 +124,7 @@ func refusedSince(ctx context.Context, db *history.Store, last *history.Run) (ru
 	if last == nil {
 		runs, err = db.List(ctx, history.Filter{Results: []history.Result{history.Refused}, ByEnd: true})
 	} else {
-		runs, err = db.After(ctx, history.Run{ID: last.ID})
+		runs, err = db.After(ctx, history.Run{ID: last.ID}) // of no dest, as those are
 	}
 	return slices.DeleteFunc(runs, func(r history.Run) bool {
 		return r.Result != history.Refused || r.Dest != "" || foundNothing(r)

@@ -5,14 +5,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 )
 
 // Mounts is the table of mounts, read when it is first asked. It tells where a
 // path lies on its file system, which may be mounted at several places, in
 // whole or in part. The zero value is ready.
 type Mounts struct {
-	once  sync.Once
 	mount map[uint64]mountLine
 }
 
@@ -28,7 +26,9 @@ func (m *Mounts) overlap(a, b Way) bool {
 	if a.mount.id == 0 || b.mount.id == 0 || a.mount.id == b.mount.id {
 		return false // names tell
 	}
-	m.once.Do(m.read)
+	if m.mount == nil {
+		m.read()
+	}
 	deviceA, pathA := m.inside(a)
 	deviceB, pathB := m.inside(b)
 	return deviceA != "" && deviceA == deviceB && (lies(pathA, pathB) || lies(pathB, pathA))
@@ -53,18 +53,14 @@ func (m *Mounts) read() {
 	if err != nil {
 		return
 	}
+	escapes := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
 	for line := range strings.Lines(string(text)) {
 		f := strings.Fields(line) // id, parent, device, root, where, options...
 		if len(f) < 6 || strings.Contains(line, " - nfs") {
 			continue
 		}
 		if id, err := strconv.ParseUint(f[0], 10, 64); err == nil {
-			m.mount[id] = mountLine{f[2], unescaped(f[3]), unescaped(f[4])}
+			m.mount[id] = mountLine{f[2], escapes.Replace(f[3]), escapes.Replace(f[4])}
 		}
 	}
-}
-
-// unescaped is a name of the table.
-func unescaped(name string) string {
-	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(name)
 }

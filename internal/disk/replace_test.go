@@ -52,6 +52,9 @@ func TestReplaceRegular(t *testing.T) {
 		if data, _ := os.ReadFile(in(c.name)); string(data) != c.name {
 			t.Errorf("%q holds %q", c.name, data)
 		}
+		if info, err := os.Stat(in(c.name)); err != nil || info.Mode().Perm() != 0o644 {
+			t.Errorf("%q is %v, %v", c.name, info, err)
+		}
 	}
 	if data, _ := os.ReadFile(in("second")); string(data) != "old" {
 		t.Errorf("another name of the file: %q", data)
@@ -67,6 +70,19 @@ func TestReplaceRegularFails(t *testing.T) {
 	must(t, os.WriteFile(path, []byte("old"), 0o600))
 	err := ReplaceRegular(path, ".temp-", 0o644, func(io.Writer) error { return io.ErrShortWrite })
 	if data, _ := os.ReadFile(path); !errors.Is(err, io.ErrShortWrite) || string(data) != "old" {
+		t.Errorf("%v, file is %q", err, data)
+	}
+	asked := 0
+	err = ReplaceIf(path, ".temp-", 0o644, func(io.Reader) error {
+		if asked++; asked == 2 {
+			return io.ErrUnexpectedEOF
+		}
+		return nil
+	}, func(w io.Writer) error {
+		_, err := io.WriteString(w, "new")
+		return err
+	})
+	if data, _ := os.ReadFile(path); !errors.Is(err, io.ErrUnexpectedEOF) || string(data) != "old" {
 		t.Errorf("%v, file is %q", err, data)
 	}
 	err = ReplaceRegular(path, ".temp-", 0o644, func(io.Writer) error {

@@ -34,6 +34,9 @@ func OpenTrusted(path string) (*os.File, error) {
 	}
 	defer w.close()
 	f, err := openIn(w.last().fd, base, path, os.O_RDONLY, 0, false)
+	if errors.Is(err, fs.ErrNotExist) && w.inTarget {
+		err = &fs.PathError{Op: "open", Path: path, Err: ErrDangling}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -98,7 +98,7 @@ func TestTrustedOdd(t *testing.T) {
 	in := func(name string) string { return filepath.Join(top, name) }
 	must(t, unix.Mkfifo(in("fifo"), 0o644))
 	must(t, os.Symlink("nowhere", in("dangling")))
-	for name, want := range map[string]error{"fifo": ErrIrregular, "dangling": fs.ErrNotExist, "none": fs.ErrNotExist} {
+	for name, want := range map[string]error{"fifo": ErrIrregular, "dangling": ErrDangling, "none": fs.ErrNotExist} {
 		if _, err := OpenTrusted(in(name)); !errors.Is(err, want) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -16,9 +16,9 @@ type ID struct{ device, inode uint64 }
 
 func (s step) id() ID { return ID{s.device, s.inode} }
 
-// IDOf is the directory that a path leads to, whoever owns symlinks there; the
+// idOf is the directory that a path leads to, whoever owns symlinks there; the
 // zero ID where there is none.
-func IDOf(path string) ID {
+func idOf(path string) ID {
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil || !isDir(&st) {
 		return ID{}
@@ -42,7 +42,7 @@ type Way struct {
 // symlink leads on.
 func WayTo(path string) Way {
 	w := &walker{given: path, todo: names(path)}
-	defer func() { w.close() }()
+	defer w.close()
 	err := w.start()
 	for err == nil && len(w.todo) > 0 && w.missing == "" {
 		name := w.next()
@@ -74,8 +74,8 @@ func wayOf(w *walker) Way {
 	return way
 }
 
-// Is tells whether it led to a directory.
-func (w Way) Is(id ID) bool { return id != ID{} && id == w.own }
+// Is tells whether it led to the directory at path, whoever owns symlinks there.
+func (w Way) Is(path string) bool { return w.own != ID{} && w.own == idOf(path) }
 
 // Holds tells whether who writes in a dest changes what is at the end of the
 // way, or where the way leads: dest is a directory on it, holds what is there,

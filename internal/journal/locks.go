@@ -81,7 +81,7 @@ func (j *Journal) LockBoth(ctx context.Context, name, dest string, wait time.Dur
 	if err != nil || !filepath.IsAbs(dest) {
 		return named, err
 	}
-	here, err := j.LockHere(ctx, dest, max(0, time.Until(over)))
+	here, err := j.LockHere(ctx, dest, max(0, time.Until(over).Round(time.Millisecond)))
 	if err != nil {
 		return nil, errors.Join(err, named())
 	}

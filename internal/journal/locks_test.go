@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"stretcher/internal/journal/lock"
 	"stretcher/internal/journal/runlog"
@@ -92,8 +93,26 @@ func TestLockBoth(t *testing.T) {
 	if left, err := os.ReadDir(filepath.Join(dir, "locks")); len(left) > 0 || err != nil {
 		t.Errorf("left: %v, %v", left, err)
 	}
+	waitsForBoth(t, dir)
 	must(t, errors.Join(os.RemoveAll(filepath.Join(dir, "locks")), os.WriteFile(filepath.Join(dir, "locks"), nil, 0o600)))
 	if _, err := j.LockBoth(t.Context(), "app", "/srv/app", 0); !errors.Is(err, failure.ErrRefused) {
 		t.Errorf("without a directory for locks: %v", err)
 	}
+}
+
+// waitsForBoth waits for a name, which is let go of, and for what is left of the
+// time for a dest, which is not.
+func waitsForBoth(t *testing.T, dir string) {
+	t.Helper()
+	const wait = 2 * time.Second
+	named, err := open(t, dir).LockName(t.Context(), "app", 0)
+	must(t, err)
+	here, err := open(t, dir).LockHere(t.Context(), "/srv/app", 0)
+	must(t, err)
+	time.AfterFunc(wait/8, func() { _ = named() })
+	_, err = open(t, dir).LockBoth(t.Context(), "app", "/srv/app", wait)
+	if !errors.Is(err, lock.ErrHeld) || strings.HasSuffix(err.Error(), "waited "+wait.String()) {
+		t.Errorf("for a name and a dest: %v", err)
+	}
+	must(t, here())
 }

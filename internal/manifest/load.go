@@ -67,11 +67,9 @@ func (l *Loader) Signers(ctx context.Context, url string) ([]trust.Signer, error
 	if err != nil {
 		return nil, err
 	}
-	signers, err := l.Keys.Verify(raw, signature, l.Threshold)
-	if err != nil {
-		return nil, fmt.Errorf("%q: %w", redact.URL(url), err)
-	}
-	return signers, nil
+	m := &Loaded{Raw: raw, Signature: signature, URL: redact.URL(url)}
+	err = l.Vouch(m)
+	return m.Signers, err
 }
 
 // fetch fetches a manifest, and the signature document of it where there must be
@@ -80,8 +78,14 @@ func (l *Loader) fetch(ctx context.Context, url string) (raw, signature []byte, 
 	if err := l.Policy.Manifest(url); err != nil {
 		return nil, nil, err
 	}
-	if raw, err = l.Fetch(ctx, url, l.limit(), l.allow(url, url)); err == nil {
-		signature, err = l.signatureOf(ctx, url)
+	at := ""
+	if l.Keys != nil {
+		if at, err = trust.SignatureURL(url); err != nil {
+			return nil, nil, err
+		}
+	}
+	if raw, err = l.Fetch(ctx, url, l.limit(), l.allow(url, url)); err == nil && l.Keys != nil {
+		signature, err = l.Signature(ctx, at, trust.MaxSignatures, l.allow(at, url))
 	}
 	if err != nil && !errors.Is(err, failure.ErrMalformed) { // a URL that can't be one is nobody else's fault
 		err = &Unfetched{err}
@@ -95,19 +99,6 @@ type Unfetched struct{ error }
 
 // Unwrap gives the cause.
 func (u *Unfetched) Unwrap() error { return u.error }
-
-// signatureOf fetches the signature document of the manifest at url, where there
-// must be one.
-func (l *Loader) signatureOf(ctx context.Context, url string) ([]byte, error) {
-	if l.Keys == nil {
-		return nil, nil
-	}
-	at, err := trust.SignatureURL(url)
-	if err != nil {
-		return nil, err
-	}
-	return l.Signature(ctx, at, trust.MaxSignatures, l.allow(at, url))
-}
 
 // Parse is Load for bytes that have been fetched from url before, with the
 // signature document that came with them.
@@ -173,7 +164,7 @@ func (l *Loader) limit() int64 {
 // runs commands and no checksum protects it.
 func (l *Loader) allow(first, manifest string) func(string) error {
 	return func(next string) error {
-		if isHTTPS(first) && !isHTTPS(next) {
+		if policy.IsDowngrade(first, next) {
 			return failure.Refused("%q is not https, as %q is", redact.URL(next), redact.URL(first))
 		}
 		of := next
@@ -186,12 +177,6 @@ func (l *Loader) allow(first, manifest string) func(string) error {
 		}
 		return err
 	}
-}
-
-// isHTTPS tells what a URL is, whose scheme may be in upper case.
-func isHTTPS(url string) bool {
-	u, err := neturl.Parse(url)
-	return err == nil && u.Scheme == "https"
 }
 
 // read fills in, parses and checks the bytes of a manifest.

@@ -57,8 +57,11 @@ func (m *Manifest) open() (problems []*yamldoc.Problem) {
 // it names.
 func borrowed(raw []byte) (problems []*yamldoc.Problem) {
 	t := findTemplates(raw)
+	if len(t.list) == 0 {
+		return nil
+	}
 	doc, problem := yamldoc.Parse(t.text)
-	if problem != nil || len(t.list) == 0 {
+	if problem != nil {
 		return nil
 	}
 	var unfilled struct {

@@ -118,6 +118,18 @@ func TestSigned(t *testing.T) {
 	}
 }
 
+// TestUnsignable: where there can be no signature, nothing is asked for, and its
+// event is used up.
+func TestUnsignable(t *testing.T) {
+	for _, url := range []string{"https://a/", "https://a", "s3://b/"} {
+		l, requests, _, _ := loader(served{url: signedDoc}, &policy.Policy{}, nil)
+		_, err := newKeyring(t).signing(l, 1).Load(t.Context(), url)
+		if _, unfetched := errors.AsType[*Unfetched](err); err == nil || unfetched || len(*requests) > 0 {
+			t.Errorf("%q: requests %q, %v", url, *requests, err)
+		}
+	}
+}
+
 // TestSignedKept: what is kept is accepted by the same keys, and by no others.
 func TestSignedKept(t *testing.T) {
 	k := newKeyring(t)

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"strings"
 	"time"
 
 	"stretcher/internal/policy"
@@ -51,7 +52,8 @@ func Unfit(raw []byte, rules Rules, now time.Time) error {
 // sketch is a manifest with templates, as far as a signed one must be written
 // out.
 func sketch(raw []byte) (*Manifest, error) {
-	doc, problem := yamldoc.Parse(findTemplates(raw).text)
+	t := findTemplates(raw)
+	doc, problem := yamldoc.Parse(t.text)
 	if problem != nil {
 		return nil, failure.Malformed("%w", problem)
 	}
@@ -64,10 +66,16 @@ func sketch(raw []byte) (*Manifest, error) {
 	doc.Decode(&text)
 	m := &Manifest{}
 	m.Name = text.Name
-	if text.Serial != "" {
-		m.Serial = 1 // what it is, checkSigned does not ask
+	if err := m.Serial.UnmarshalText([]byte(text.Serial)); err != nil && text.Serial != "" {
+		if !strings.Contains(text.Serial, t.prefix) {
+			return nil, failure.Malformed("serial: %q %w", text.Serial, err)
+		}
+		m.Serial = 1 // a template, which checkSigned names
 	}
-	if m.Expires.UnmarshalText([]byte(text.Expires)) != nil && text.Expires != "" {
+	if err := m.Expires.UnmarshalText([]byte(text.Expires)); err != nil && text.Expires != "" {
+		if !strings.Contains(text.Expires, t.prefix) {
+			return nil, failure.Malformed("expires: %q %w", text.Expires, err)
+		}
 		m.Expires.Time = time.Unix(1<<40, 0) // a template, which checkSigned names
 	}
 	_ = m.Checksum.UnmarshalText([]byte(text.Checksum)) // a template is none, and named by checkSigned

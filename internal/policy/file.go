@@ -5,9 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"stretcher/internal/text/failure"
@@ -16,18 +14,18 @@ import (
 
 // File is what one file of the host policy says.
 type File struct {
-	Allow        Allow     `yaml:"allow"`
-	Trust        *Trust    `yaml:"trust"` // nil = it is not written
-	Limits       Limits    `yaml:"limits"`
-	Extract      Extract   `yaml:"extract"`
-	Hooks        Hooks     `yaml:"hooks"`
-	History      History   `yaml:"history"`
-	Cache        Cache     `yaml:"cache"`
-	RequireState bool      `yaml:"require_state"`
-	Commands     Verdict   `yaml:"commands"` // of the manifest, its hooks included
-	Rollback     Verdict   `yaml:"rollback"`
-	RunAs        Text      `yaml:"run_as"` // whom the manifest's commands and hooks run as; "" = the caller
-	Env          *[]string `yaml:"env"`    // what templates may read; nil = all
+	Allow        Allow   `yaml:"allow"`
+	Trust        *Trust  `yaml:"trust"` // nil = it is not written
+	Limits       Limits  `yaml:"limits"`
+	Extract      Extract `yaml:"extract"`
+	Hooks        Hooks   `yaml:"hooks"`
+	History      History `yaml:"history"`
+	Cache        Cache   `yaml:"cache"`
+	RequireState bool    `yaml:"require_state"`
+	Commands     Verdict `yaml:"commands"` // of the manifest, its hooks included
+	Rollback     Verdict `yaml:"rollback"`
+	RunAs        Text    `yaml:"run_as"` // whom the manifest's commands and hooks run as; "" = the caller
+	Env          List    `yaml:"env"`    // what templates may read
 }
 
 // Allow lists what is allowed: prefixes of URLs and paths, or names.
@@ -153,8 +151,8 @@ func parse(name string, data []byte) (layer, error) {
 	if wrong := append(unknown, problems...); len(wrong) > 0 {
 		return l, asError(wrong[0])
 	}
-	for _, key := range doc.Empty() {
-		return l, fmt.Errorf("line %d: %s: is empty: take it away, or say what it is", l.line(key), key)
+	if keys := doc.Empty(); len(keys) > 0 {
+		return l, fmt.Errorf("line %d: %s: is empty: take it away, or say what it is", l.line(keys[0]), keys[0])
 	}
 	if err := l.check(); err != nil {
 		return l, l.at(err)
@@ -202,11 +200,10 @@ func (f *File) check() error {
 	if err := f.checkTrust(); err != nil {
 		return err
 	}
-	lists := f.lists()
-	for _, key := range slices.Sorted(maps.Keys(lists)) {
-		for _, entry := range lists[key].entries {
-			if err := lists[key].check(entry); err != nil {
-				return mistake{key, err}
+	for _, l := range f.lists() {
+		for _, entry := range l.entries {
+			if err := l.check(entry); err != nil {
+				return mistake{l.key, err}
 			}
 		}
 	}
@@ -235,26 +232,24 @@ func (f *File) checkTrust() error {
 
 // list is a list of a file and what its entries must be.
 type list struct {
+	key     string
 	entries []string
 	check   func(entry string) error
 }
 
-// lists are the lists of a file by their keys.
-func (f *File) lists() map[string]list {
-	lists := map[string]list{
-		"allow.manifests":  {f.Allow.Manifests, checkPrefix},
-		"allow.sources":    {f.Allow.Sources, checkPrefix},
-		"allow.dests":      {f.Allow.Dests, directory},
-		"allow.names":      {f.Allow.Names, named},
-		"allow.strategies": {f.Allow.Strategies, named},
-		"allow.users":      {f.Allow.Users, named},
-		"hooks.dirs":       {f.Hooks.Dirs, directory},
-		"hooks.oci_dirs":   {f.Hooks.OCIDirs, directory},
+// lists are the lists of a file.
+func (f *File) lists() []list {
+	return []list{
+		{"allow.manifests", f.Allow.Manifests, checkPrefix},
+		{"allow.sources", f.Allow.Sources, checkPrefix},
+		{"allow.dests", f.Allow.Dests, directory},
+		{"allow.names", f.Allow.Names, named},
+		{"allow.strategies", f.Allow.Strategies, named},
+		{"allow.users", f.Allow.Users, named},
+		{"env", f.Env, variable},
+		{"hooks.dirs", f.Hooks.Dirs, directory},
+		{"hooks.oci_dirs", f.Hooks.OCIDirs, directory},
 	}
-	if f.Env != nil {
-		lists["env"] = list{*f.Env, variable}
-	}
-	return lists
 }
 
 func absolute(name string) error {

@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
+
+	"stretcher/internal/text/units"
 )
 
 // Hooks says which hooks of the host run at deployments, and how.
@@ -86,10 +87,7 @@ type Span time.Duration
 
 // UnmarshalText reads 30s, 2m and 30.
 func (s *Span) UnmarshalText(b []byte) error {
-	d, err := time.ParseDuration(string(b))
-	if n, asNumber := strconv.ParseFloat(string(b), 64); asNumber == nil && n > 0 && n < 1e9 {
-		d, err = time.Duration(n*float64(time.Second)), nil
-	}
+	d, err := units.ParseSeconds(string(b))
 	if err != nil || d <= 0 {
 		return errors.New("is not a time span such as 30s or 2m")
 	}

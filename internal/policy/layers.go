@@ -28,7 +28,7 @@ const (
 func Load(name string, must bool) (*Policy, error) {
 	p := &Policy{}
 	err := p.read(name)
-	if errors.Is(err, fs.ErrNotExist) && !must && !dangles(name) {
+	if errors.Is(err, fs.ErrNotExist) && !must {
 		err = nil
 	}
 	if err != nil {

@@ -71,7 +71,7 @@ func (p *Policy) Source(url string) error { return Refusal(p.Ask(Source, url)) }
 // does not come by http, though both may be allowed.
 func (p *Policy) Redirect(first, next string) error {
 	all := p.ask(Source, next)
-	if isHTTPS(first) && !isHTTPS(next) {
+	if IsDowngrade(first, next) {
 		for i := range all {
 			all[i].deny("http after https")
 		}
@@ -156,10 +156,10 @@ func (p *Policy) Variables() (names []string, all bool) {
 			continue
 		}
 		if all {
-			names, all = *l.Env, false
+			names, all = l.Env, false
 			continue
 		}
-		names = both(names, *l.Env)
+		names = both(names, l.Env)
 	}
 	return names, all
 }

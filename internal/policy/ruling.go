@@ -99,7 +99,7 @@ func (p *Policy) ask(s Subject, value string) []Ruling {
 	case User:
 		return p.askName(s, value, "allow.users", func(f File) List { return f.Allow.Users })
 	case Variable:
-		return p.askVariable(value)
+		return p.askName(s, value, "env", func(f File) List { return f.Env })
 	case Commands:
 		return p.askVerdict(s, value, "commands", func(f File) Verdict { return f.Commands })
 	case Container:
@@ -152,27 +152,15 @@ func (p *Policy) askURL(s Subject, url, rule string, list func(layer) []prefix) 
 // askName asks lists of names about one.
 func (p *Policy) askName(s Subject, name, rule string, list func(File) List) (all []Ruling) {
 	for _, l := range p.layers {
-		if names := list(l.File); names != nil {
-			all = append(all, l.listed(s, name, rule, names))
+		names := list(l.File)
+		if names == nil {
+			continue
 		}
-	}
-	return all
-}
-
-// listed asks one list of names about one.
-func (l layer) listed(s Subject, name, rule string, names []string) Ruling {
-	if slices.Contains(names, name) {
-		return l.ruling(s, name, rule, true, "it is in the list")
-	}
-	return l.ruling(s, name, rule, false, none)
-}
-
-// askVariable asks what templates may read.
-func (p *Policy) askVariable(name string) (all []Ruling) {
-	for _, l := range p.layers {
-		if l.Env != nil {
-			all = append(all, l.listed(Variable, name, "env", *l.Env))
+		r := l.ruling(s, name, rule, false, none)
+		if slices.Contains(names, name) {
+			r.Allowed, r.Why = true, "it is in the list"
 		}
+		all = append(all, r)
 	}
 	return all
 }

@@ -30,7 +30,7 @@ const systemDirs = `/ /bin /boot /boot/efi /dev /dev/shm /efi /etc /home /lib /l
 func (p *Policy) System(name string, dest disk.Way) error {
 	system := append(strings.Fields(systemDirs), homes()...)
 	for _, dir := range system {
-		if filepath.Clean(name) != dir && dest.Real != dir && !dest.Is(disk.IDOf(dir)) {
+		if filepath.Clean(name) != dir && dest.Real != dir && !dest.Is(dir) {
 			continue
 		}
 		if p.names(dest.Real, system) {
@@ -66,10 +66,11 @@ func (p *Policy) names(dest string, system []string) bool {
 // database know it.
 func homes() (list []string) {
 	home, _ := os.UserHomeDir()
+	dirs := []string{home}
 	if u, err := user.Current(); err == nil {
-		list = append(list, u.HomeDir)
+		dirs = append(dirs, u.HomeDir)
 	}
-	for _, dir := range append(list, home) {
+	for _, dir := range dirs {
 		if filepath.IsAbs(dir) {
 			list = append(list, filepath.Clean(dir))
 		}

@@ -45,6 +45,10 @@ func placeAt(raw string) (at place, why string) {
 	return place{u.Scheme, host, pathOf(u)}, ""
 }
 
+// IsDowngrade tells whether next is not https, though first is: what was asked for
+// by https, and where a server has sent us.
+func IsDowngrade(first, next string) bool { return isHTTPS(first) && !isHTTPS(next) }
+
 func isHTTPS(raw string) bool {
 	u, err := url.Parse(raw)
 	return err == nil && u.Scheme == "https"

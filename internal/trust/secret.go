@@ -139,7 +139,8 @@ func (s *Secret) Sign(message io.Reader, comment string, document []byte) ([]byt
 	if _, err := io.Copy(io.Discard, r); err != nil {
 		return nil, err
 	}
-	made := slices.Concat(kept, r.SignWithComments(s.key, comment, "signature from stretcher's secret key"))
+	one := r.SignWithComments(s.key, comment, "signature from stretcher's secret key")
+	made := slices.Concat(bytes.Join(kept, nil), one)
 	if _, err := split(made); err != nil { // nobody could read it
 		return nil, failure.Usage("signature: %w", err)
 	}
@@ -148,18 +149,12 @@ func (s *Secret) Sign(message io.Reader, comment string, document []byte) ([]byt
 
 // Others is how many signatures of a document another key made.
 func (s *Secret) Others(document []byte) int {
-	all, _ := split(document)
-	n := 0
-	for _, one := range all {
-		if one.KeyID != s.key.ID() {
-			n++
-		}
-	}
-	return n
+	kept, _ := s.others(document)
+	return len(kept)
 }
 
 // others are the signatures of a document that another key made.
-func (s *Secret) others(document []byte) (kept []byte, err error) {
+func (s *Secret) others(document []byte) (kept [][]byte, err error) {
 	if len(document) == 0 {
 		return nil, nil
 	}
@@ -169,7 +164,7 @@ func (s *Secret) others(document []byte) (kept []byte, err error) {
 	}
 	for _, one := range all {
 		if one.KeyID != s.key.ID() {
-			kept = append(kept, one.text...)
+			kept = append(kept, one.text)
 		}
 	}
 	return kept, nil

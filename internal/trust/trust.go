@@ -8,7 +8,7 @@
 // threshold is how many distinct ones there must be. A trusted comment is signed,
 // an untrusted one is not and is told to nobody.
 //
-// It imports internal/disk, internal/text/failure and aead.dev/minisign. It
+// It imports internal/disk, leaves of internal/text and aead.dev/minisign. It
 // knows no manifest, no policy and no network.
 package trust
 

@@ -138,7 +138,8 @@ func TestDirectoriesThatAreRefused(t *testing.T) {
 		"directory": {func(dir string) error { return os.Mkdir(dir+"/b.pub", 0o755) }, "not a regular file"},
 		"upper case": {func(dir string) error { return os.WriteFile(dir+"/b.PUB", nil, 0o644) },
 			`"b.PUB" does not count: only names that end in .pub do`},
-		"dangling": {func(dir string) error { return os.Symlink("nowhere", dir+"/b.pub") }, `"b.pub": no such file`},
+		"dangling": {func(dir string) error { return os.Symlink("nowhere", dir+"/b.pub") },
+			`"b.pub": is a symlink that leads nowhere`},
 		"a file": {func(dir string) error {
 			return errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o644))
 		}, "not a directory"},

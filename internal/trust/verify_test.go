@@ -174,6 +174,13 @@ func TestEachByte(t *testing.T) {
 // TestWeakKeys: there are signatures by these keys that nobody had a secret
 // for.
 func TestWeakKeys(t *testing.T) {
+	distinct := map[string]bool{}
+	for _, point := range smallOrder() {
+		distinct[point] = true
+	}
+	if len(distinct) != 7 {
+		t.Errorf("%d points of small order, libsodium has 7", len(distinct))
+	}
 	for _, point := range smallOrder() {
 		key, _ := hex.DecodeString(point)
 		if !forgeable(key) {

@@ -17,7 +17,6 @@ import (
 	"io/fs"
 	"maps"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -93,8 +92,11 @@ func Programs(dirs []string) (paths []string) {
 	for _, dir := range dirs {
 		entries, _ := entriesOf(dir) // what can't be read runs nothing
 		for _, e := range entries {
+			if !strings.HasSuffix(e.Name(), suffix) {
+				continue
+			}
 			data, err := content(filepath.Join(dir, e.Name()))
-			if err != nil || !strings.HasSuffix(e.Name(), suffix) {
+			if err != nil {
 				continue
 			}
 			if d, err := Read(data); err == nil {
@@ -150,11 +152,6 @@ func readFile(path string) (*Definition, error) {
 // be waited on.
 func content(path string) ([]byte, error) {
 	f, err := disk.OpenTrusted(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, gone := os.Lstat(path); gone == nil {
-			err = &fs.PathError{Op: "open", Path: path, Err: disk.ErrDangling}
-		}
-	}
 	if err != nil {
 		return nil, err
 	}

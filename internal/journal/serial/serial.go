@@ -191,7 +191,7 @@ func fileName(name string) string {
 }
 
 // read reads the record of a name, as long as it is one: an empty file, or half
-// of one, is none.
+// of one, is ErrDamaged.
 func read(dir *disk.Dir, name string) (record, error) {
 	r := record{Name: name, Serials: map[string]int64{}}
 	if !utf8.ValidString(name) {
@@ -286,6 +286,10 @@ func (r *record) raise(c Claim) (changed bool) {
 
 // whole makes an error of an open directory say the path that it speaks of.
 func whole(err error, dir *disk.Dir) error {
+	var link *os.LinkError // of a rename
+	if errors.As(err, &link) {
+		return &fs.PathError{Op: "write", Path: filepath.Join(dir.Path(), link.New), Err: link.Err}
+	}
 	var at *fs.PathError
 	if errors.As(err, &at) {
 		return &fs.PathError{Op: "write", Path: filepath.Join(dir.Path(), filepath.Base(at.Path)), Err: at.Err}

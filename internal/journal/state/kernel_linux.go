@@ -13,9 +13,9 @@ func isKernels(path string) bool {
 	if err := unix.Statfs(path, &st); err != nil {
 		return false
 	}
-	return slices.Contains([]int64{
+	return slices.Contains([]uint32{
 		unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC, unix.DEBUGFS_MAGIC,
 		unix.TRACEFS_MAGIC, unix.SECURITYFS_MAGIC, unix.SELINUX_MAGIC, unix.DEVPTS_SUPER_MAGIC, unix.BPF_FS_MAGIC,
 		unix.PSTOREFS_MAGIC, unix.EFIVARFS_MAGIC,
-	}, int64(st.Type)) // it has another type on other machines
+	}, uint32(st.Type)) // it has another type on other machines
 }

@@ -68,14 +68,14 @@ func (p *Plan) RemoveDeep(ctx context.Context) error {
 		if s.what&isWhole == 0 {
 			continue
 		}
-		var err error
 		if a.to == nil {
-			a.to, err = confined.NewWalk(a.dest.Dir)
+			var err error
+			if a.to, err = confined.NewWalk(a.dest.Dir); err != nil {
+				return err
+			}
 		}
-		if s.op = opDelete; err == nil {
-			err = a.step(&s, a.remove)
-		}
-		if err != nil {
+		s.op = opDelete // also what would go with the directory that is replaced
+		if err := a.step(&s, a.remove); err != nil {
 			return err
 		}
 	}

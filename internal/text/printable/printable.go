@@ -25,10 +25,10 @@ func odd(r rune) bool { return !unicode.IsGraphic(r) || r >= firstUnseen && unse
 // firstUnseen: no rune before it is graphic and can't be seen.
 const firstUnseen = 0x34f
 
-// unseen tells whether a graphic rune ends a line, or shows nothing.
+// unseen tells whether a graphic rune shows nothing.
 func unseen(r rune) bool {
 	const brailleBlank, nullNotehead = 0x2800, 0x1d159
-	return r == brailleBlank || r == nullNotehead || unicode.In(r, unicode.Zl, unicode.Zp,
+	return r == brailleBlank || r == nullNotehead || unicode.In(r,
 		unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
 }
 
@@ -80,7 +80,7 @@ func appendLine(b []byte, s string, tabs bool) []byte {
 // those that are graphic.
 func appendEscape(b []byte, r rune) []byte {
 	switch {
-	case !unicode.IsGraphic(r) || r < firstUnseen:
+	case !unicode.IsGraphic(r):
 		quoted := strconv.QuoteRune(r)
 		return append(b, quoted[1:len(quoted)-1]...)
 	case r > 0xffff:
