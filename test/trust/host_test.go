@@ -248,6 +248,20 @@ func (h *host) fails(exit int, why string, args ...string) string {
 	return got.said
 }
 
+// rejects runs the program, which must call a manifest invalid or refuse it; all
+// else is as for fails.
+func (h *host) rejects(why string, args ...string) {
+	h.t.Helper()
+	before := h.look()
+	got := h.run(args...)
+	exit := 4
+	if got.exit == 3 {
+		exit = 3
+	}
+	h.ended(got, exit, why)
+	h.unharmed(before, got.said)
+}
+
 // ended judges how the program has ended.
 func (h *host) ended(got outcome, exit int, why string) {
 	h.t.Helper()
