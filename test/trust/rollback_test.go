@@ -30,11 +30,8 @@ func rollback() []attack {
 		}},
 		{"the version before by another URL", func(h *host) {
 			h.has(5)
-			d := h.doc(4)
-			h.web.put("/old/app.yml", d.String())
-			h.web.put("/old/app.yml.minisig", h.alice.sign(d.String()))
 			h.may = []string{"/old/app.yml", "/old/app.yml.minisig"}
-			h.refuses("serial", h.web.URL+"/old/app.yml")
+			h.refuses("serial", h.web.vouched("/old/app.yml", h.doc(4), h.alice))
 		}},
 		{"the version before to another dest", func(h *host) {
 			h.has(5)
@@ -94,13 +91,11 @@ func rollback() []attack {
 		}},
 		{"an older event after a newer one", func(h *host) {
 			h.has(5)
-			old := h.doc(4)
-			h.web.put("/old.yml", old.String())
-			h.web.put("/old.yml.minisig", h.alice.sign(old.String()))
-			h.publish(h.doc(5))
+			older := h.web.vouched("/old.yml", h.doc(4), h.alice)
+			newer := h.publish(h.doc(5))
 			h.env = append(h.env, "CONSUL_INDEX=1")
 			h.stdin = fmt.Sprintf(`[{"ID": "e1", "Payload": %q}, {"ID": "e2", "Payload": %q}]`,
-				encode(h.web.URL+"/app.yml"), encode(h.web.URL+"/old.yml"))
+				encode(newer), encode(older))
 			h.may = []string{"/old.yml", "/old.yml.minisig", "/app.yml", "/app.yml.minisig"}
 			got := h.run("--strict-exit")
 			h.ended(got, 4, "serial")
@@ -199,10 +194,7 @@ func olderWaits(h *host) {
 	first := h.start(h.publish(five))
 	h.waitFor("/app-5.tar")
 
-	four := h.doc(4)
-	h.web.put("/four.yml", four.String())
-	h.web.put("/four.yml.minisig", h.alice.sign(four.String()))
-	second := h.start(h.web.URL + "/four.yml")
+	second := h.start(h.web.vouched("/four.yml", h.doc(4), h.alice))
 	h.waitFor("/four.yml.minisig")
 	close(let)
 	h.ended(first(), 0, "")
@@ -218,11 +210,8 @@ func olderWaits(h *host) {
 func manyAtOnce(h *host) {
 	var all []func() outcome
 	for _, version := range []int{3, 1, 5, 2, 6, 4} {
-		d := h.doc(version)
-		name := fmt.Sprintf("/%d.yml", version)
-		h.web.put(name, d.String())
-		h.web.put(name+".minisig", h.alice.sign(d.String()))
-		all = append(all, h.start(h.web.URL+name))
+		url := h.web.vouched(fmt.Sprintf("/%d.yml", version), h.doc(version), h.alice)
+		all = append(all, h.start(url))
 	}
 	for _, ended := range all {
 		if got := ended(); got.exit != 0 {

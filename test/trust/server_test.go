@@ -40,7 +40,7 @@ func newServer(t *testing.T) *server {
 	return s
 }
 
-// newTLSServer is a server of https, and its certificate's file.
+// newTLSServer is a server of https, and what has its certificate.
 func newTLSServer(t *testing.T) (*server, *httptest.Server) {
 	t.Helper()
 	s, web := unstarted()
@@ -51,9 +51,7 @@ func newTLSServer(t *testing.T) (*server, *httptest.Server) {
 
 func unstarted() (*server, *httptest.Server) {
 	s := &server{answers: map[string]answer{}, over: make(chan struct{})}
-	web := httptest.NewUnstartedServer(s)
-	web.Config.ErrorLog = nil
-	return s, web
+	return s, httptest.NewUnstartedServer(s)
 }
 
 func (s *server) serve(t *testing.T, web *httptest.Server) {
@@ -90,6 +88,13 @@ func (s *server) on(path string, do answer) {
 
 // put serves a text at a path.
 func (s *server) put(path, text string) { s.on(path, file(text)) }
+
+// vouched serves a manifest at a path, with a signature, and returns its URL.
+func (s *server) vouched(path string, m fmt.Stringer, by *signer) (url string) {
+	s.put(path, m.String())
+	s.put(path+".minisig", by.sign(m.String()))
+	return s.URL + path
+}
 
 // asked are the requests so far.
 func (s *server) asked() []string {

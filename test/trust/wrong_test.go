@@ -253,8 +253,7 @@ func redirected(path, what string) func(h *host) {
 	return func(h *host) {
 		d := h.doc(5)
 		url := h.publish(d)
-		h.other.put("/app.yml", d.String())
-		h.other.put("/app.yml.minisig", h.alice.sign(d.String()))
+		h.other.vouched("/app.yml", d, h.alice)
 		h.web.on(path, redirect(h.other.URL+path))
 		h.refuses("refused by the host policy: .*"+what, url)
 	}
@@ -278,10 +277,9 @@ func fromTLS(path string) func(h *host) {
 		s := h.withTLS()
 		d := h.doc(5)
 		h.publish(d)
-		s.put("/app.yml", d.String())
-		s.put("/app.yml.minisig", h.alice.sign(d.String()))
+		url := s.vouched("/app.yml", d, h.alice)
 		s.on(path, redirect(h.web.URL+path))
 		h.may = []string{}
-		h.refuses("https", s.URL+"/app.yml")
+		h.refuses("https", url)
 	}
 }
