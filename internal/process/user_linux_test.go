@@ -216,7 +216,7 @@ func TestKeepEach(t *testing.T) {
 func TestNobodyGainsByASetuidProgram(t *testing.T) {
 	u := stranger(t)
 	dir := t.TempDir()
-	for path := dir; path != os.TempDir() && path != "/"; path = filepath.Dir(path) {
+	for path := dir; path != filepath.Clean(os.TempDir()) && path != "/"; path = filepath.Dir(path) {
 		if err := os.Chmod(path, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -229,7 +229,7 @@ func TestNobodyGainsByASetuidProgram(t *testing.T) {
 	if err := os.WriteFile(name, id, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(name, 0o6755|os.ModeSetuid|os.ModeSetgid); err != nil {
+	if err := os.Chmod(name, 0o755|os.ModeSetuid|os.ModeSetgid); err != nil {
 		t.Fatal(err)
 	}
 	if got := asked(t, u, name+" -u; "+name+" -g", nil); got != fmt.Sprintf("%d\n54322\n", u.UID) {
@@ -343,13 +343,18 @@ func TestUserStopsItsChildren(t *testing.T) {
 	u := stranger(t)
 	perl := testparts.Need(t, "perl")
 	ctx, stop := context.WithCancel(t.Context())
-	stopped, ready := make(chan error), make(chan struct{})
+	defer stop()
+	stopped, ready := make(chan error, 1), make(chan struct{})
 	go func() {
 		_, err := Run(ctx, Command{Path: perl, Args: []string{"-e", `$| = 1; print "\n"; kill "STOP", -1 while 1`},
 			Grace: NoGrace, User: u, Stdout: &onLine{io.Discard, func() { close(ready) }}})
 		stopped <- err
 	}()
-	<-ready
+	select {
+	case <-ready:
+	case err := <-stopped:
+		t.Fatalf("perl has stopped nothing: %v", err)
+	}
 	for range 5 {
 		ended := make(chan struct{})
 		go func() {

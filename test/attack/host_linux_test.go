@@ -46,7 +46,7 @@ var places = map[string]func(h *host) string{
 func newHost(t *testing.T, place string) *host {
 	t.Helper()
 	dir := t.TempDir()
-	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
+	for d := dir; d != filepath.Clean(os.TempDir()) && d != "/"; d = filepath.Dir(d) {
 		must(t, os.Chmod(d, 0o755)) // the stranger must get there
 	}
 	h := &host{t: t, dir: dir}
