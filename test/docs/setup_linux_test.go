@@ -125,7 +125,9 @@ func newHost(t *testing.T, program string) {
 		t.Fatal(err)
 	}
 	script := `set -e
-mkdir etc; cp -a /etc/. etc; rm -rf etc/stretcher; echo "127.0.0.1 localhost ` + server + `" >> etc/hosts
+mkdir etc; cp -a /etc/. etc; rm -rf etc/stretcher etc/ssl
+for file in hosts passwd group; do rm -f etc/$file; cp -L /etc/$file etc/$file; done # a link may lead out of the copy
+echo "127.0.0.1 localhost ` + server + `" >> etc/hosts
 chmod 0644 etc/passwd etc/group # as they are on a fresh host
 mount --bind etc /etc
 cp "$1" stretcher
@@ -161,7 +163,7 @@ func loopback(t *testing.T) {
 }
 
 // publish serves a directory as the server of the page, whose certificate the
-// host believes.
+// host believes. Of others it has none: what is written is new.
 func publish(t *testing.T, dir string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:443")
