@@ -101,8 +101,8 @@ func TestDoubtfulDropInsAreRefused(t *testing.T) {
 		"b.yml\": not trusted:": func(dir string) error {
 			return errors.Join(in("b.yml")(dir), os.Chmod(filepath.Join(dir, "b.yml"), 0o666))
 		},
-		`config.d": not trusted:`:         func(dir string) error { return os.Chmod(dir, 0o775) },
-		"dir.yml\": open":                 func(dir string) error { return os.Mkdir(filepath.Join(dir, "dir.yml"), 0o755) },
+		`config.d": not trusted:`: func(dir string) error { return os.Chmod(dir, 0o775) },
+		"dir.yml\": open":         func(dir string) error { return os.Mkdir(filepath.Join(dir, "dir.yml"), 0o755) },
 		"is a symlink that leads nowhere": func(dir string) error {
 			return os.Symlink("nowhere", filepath.Join(dir, "b.yml"))
 		},
