@@ -15,6 +15,7 @@ import (
 	"stretcher/internal/journal"
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/manifest"
+	"stretcher/internal/policy"
 	"stretcher/internal/process"
 	"stretcher/internal/text/progress"
 	"stretcher/internal/text/units"
@@ -26,7 +27,8 @@ func TestNotifyIsLimited(t *testing.T) {
 	var said, printed bytes.Buffer
 	log := runlog.New(runlog.Options{Writers: []io.Writer{&said}})
 	x := executor{&tools{
-		log: log, journal: journal.New(log), screen: progress.New(&printed, false), settings: cli.Settings{Stdout: &printed},
+		policy: &policy.Policy{}, log: log, journal: journal.New(log),
+		screen: progress.New(&printed, false), settings: cli.Settings{Stdout: &printed},
 	}}
 	own := units.Duration(70 * time.Millisecond)
 	m := &manifest.Manifest{Commands: manifest.Commands{Failure: []manifest.Command{
