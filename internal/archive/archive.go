@@ -8,10 +8,10 @@
 // and setuid bits; others get their umask), minus what leaves the root; strict
 // follows the rules of Python's PEP 706 "data" filter; a limit bounds bytes,
 // entries, name length or depth, counted as they are read and not as headers
-// claim.
+// claim; a segment is a part of compressed data that any core can decompress.
 //
-// Of this module it may import gunzip and members below it, disk/confined and
-// text/*. It knows nothing of manifests, checksums or destinations.
+// Of this module it may import gunzip, members and parallel below it,
+// disk/confined and text/*. It knows nothing of manifests, checksums or destinations.
 package archive
 
 import (

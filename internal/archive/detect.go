@@ -23,8 +23,9 @@ const (
 // the last checksum was verified.
 type decoder struct {
 	io.Reader
-	format string
-	close  func()
+	format   string
+	segments *segments // set: they are to be read, before the Reader is there
+	close    func()
 	// followed tells, after io.EOF, that something follows the data that is
 	// none of it.
 	followed func() bool
@@ -43,6 +44,9 @@ func newDecoder(r *bufio.Reader) (*decoder, error) {
 	err = nil // a short input is no error yet
 	format := sniff(head)
 	d := &decoder{Reader: r, format: format, close: func() {}, followed: func() bool { return false }}
+	if d.openSegments(r) {
+		return d, nil
+	}
 	switch format {
 	case "gzip":
 		d.Reader, err = gunzip.NewReader(r)

@@ -38,7 +38,7 @@ type stream struct {
 	src   *source
 	quit  context.CancelFunc // ends src
 	dec   *decoder
-	ahead *readahead // nil for a plain archive
+	ahead ahead // nil for a plain archive
 	tally *tally
 	n     int64  // bytes read
 	head  []byte // the first of them, up to a block
@@ -58,7 +58,10 @@ func openStream(ctx context.Context, r io.Reader, t *tally) (*stream, error) {
 		return nil, err
 	}
 	s := &stream{ctx: ctx, src: src, quit: quit, dec: dec, tally: t}
-	if dec.format != "tar" {
+	switch {
+	case dec.segments != nil:
+		s.ahead = dec.segments
+	case dec.format != "tar":
 		s.ahead = newReadahead(dec)
 	}
 	return s, nil
@@ -118,6 +121,14 @@ func (s *stream) explain(err error) error {
 		return s.src.err
 	}
 	return decodeFault(s.dec.format, err)
+}
+
+// ahead decompresses on other goroutines while the extractor writes files. None
+// of them is left when read has returned an error that is not the context's, or
+// close has returned.
+type ahead interface {
+	read(ctx context.Context, p []byte) (int, error)
+	close()
 }
 
 // readahead decompresses on a goroutine of its own while the extractor

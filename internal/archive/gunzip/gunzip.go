@@ -51,6 +51,7 @@ type Reader struct {
 	crc  uint32 // of the member's content so far
 	size uint32 // its bytes, modulo 2^32
 	err  error  // comes after out[r:w]
+	lone bool   // nothing may follow the first member
 }
 
 // NewReader reads the first header of r, which it will read to the end, in
@@ -110,6 +111,9 @@ func (z *Reader) trailer() error {
 		return ErrChecksum
 	}
 	b, ok := z.next()
+	if ok && z.lone {
+		return ErrHeader
+	}
 	for padded := false; ok && (b == 0 || padded); b, ok = z.next() {
 		if padded = true; b != 0 {
 			return ErrHeader

@@ -1,0 +1,220 @@
+// Package parallel decompresses an input on several cores, as far as it is made
+// of segments that can be decompressed by themselves and tell how long they are.
+//
+// Its words: a segment is a member of a gzip file or a frame of a zstd file; the
+// rest is what is left of the input where that ends, or where anything is not
+// as it should be: the first segment that has a fault belongs to the rest, and
+// all that follows it. Whoever reads the rest as he would have read the input
+// gets what he would have got, with the same error.
+//
+// Memory is for some segments for each core, none longer than Max; the length
+// of the input makes no difference to it.
+//
+// It imports no other package of this module.
+package parallel
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"sync"
+)
+
+const (
+	// Max is the length of a segment, packed or not.
+	Max = 1 << 20
+	// MaxCores bounds the cores, and so the memory: to write what they
+	// decompress takes longer.
+	MaxCores = 8
+)
+
+// ErrRest comes after the last segment.
+var ErrRest = errors.New("the rest is to be read otherwise")
+
+// Format is how an input is made of segments.
+type Format struct {
+	// Next tells how long the segment is that comes next, by looking at it; ok is
+	// false when that can't be told, or when none comes.
+	Next func(in *bufio.Reader) (n int, ok bool)
+	// Decoder makes what one core decompresses segments with: it writes one
+	// to dst, which has no length yet, and appends no more than Max bytes. Any
+	// fault of the segment is an error, and so is anything behind its end.
+	Decoder func() (decode func(dst, segment []byte) ([]byte, error), close func(), err error)
+}
+
+// Reader reads segments. It is for one goroutine.
+type Reader struct {
+	in     *bufio.Reader
+	next   func(in *bufio.Reader) (int, bool)
+	free   chan *segment
+	todo   chan *segment
+	order  chan *segment
+	stop   chan struct{}
+	cores  sync.WaitGroup
+	ahead  sync.WaitGroup
+	cur    *segment
+	tail   []byte   // of the input, read when it ended or failed
+	rest   [][]byte // segments that were not handed out
+	begun  bool
+	over   bool
+	halted bool
+}
+
+type segment struct {
+	in, out []byte
+	err     error
+	ready   chan struct{}
+}
+
+// NewReader starts to read src. It must be closed.
+func NewReader(src io.Reader, f Format, cores int) *Reader {
+	cores = min(max(cores, 1), MaxCores)
+	n := 2*cores + 1
+	r := &Reader{
+		in: bufio.NewReaderSize(&sticky{r: src}, Max), next: f.Next, stop: make(chan struct{}),
+		free: make(chan *segment, n), todo: make(chan *segment, n), order: make(chan *segment, n),
+	}
+	for range n {
+		r.free <- &segment{}
+	}
+	for range cores {
+		r.cores.Go(func() { r.decode(f) })
+	}
+	r.ahead.Go(r.cut)
+	return r
+}
+
+// cut reads segments ahead.
+func (r *Reader) cut() {
+	defer close(r.order)
+	defer close(r.todo)
+	for {
+		n, ok := r.next(r.in)
+		if !ok || n > Max {
+			return
+		}
+		var s *segment
+		select {
+		case s = <-r.free:
+		case <-r.stop:
+			return
+		}
+		if cap(s.in) < n {
+			s.in = make([]byte, n)
+		}
+		got, err := io.ReadFull(r.in, s.in[:n])
+		if s.in = s.in[:got]; err != nil {
+			r.tail = s.in
+			return
+		}
+		s.ready = make(chan struct{})
+		r.order <- s // there is room for all, here and there
+		r.todo <- s
+	}
+}
+
+// decode decompresses segments, whichever comes next.
+func (r *Reader) decode(f Format) {
+	decode, done, err := f.Decoder()
+	if err == nil {
+		defer done()
+	}
+	for s := range r.todo {
+		if s.err = err; err == nil {
+			s.out, s.err = decode(s.out[:0], s.in)
+		}
+		if s.err == nil && len(s.out) > Max {
+			s.err = errors.New("too long")
+		}
+		close(s.ready)
+	}
+}
+
+// Next gives the content of the next segment, good until the next call; ErrRest
+// when there is none, or the cause of the context's end.
+func (r *Reader) Next(ctx context.Context) ([]byte, error) {
+	if r.over {
+		return nil, ErrRest
+	}
+	if r.cur != nil {
+		r.free <- r.cur
+		r.cur = nil
+	}
+	select {
+	case s, ok := <-r.order:
+		if !ok {
+			r.over = true
+			return nil, ErrRest
+		}
+		return r.take(ctx, s)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (r *Reader) take(ctx context.Context, s *segment) ([]byte, error) {
+	select {
+	case <-s.ready:
+	case <-ctx.Done():
+		r.over = true
+		return nil, ctx.Err()
+	}
+	if s.err != nil {
+		r.leave(s)
+		return nil, ErrRest
+	}
+	r.cur, r.begun = s, true
+	return s.out, nil
+}
+
+// leave gives up at s, which has a fault.
+func (r *Reader) leave(s *segment) {
+	r.over = true
+	r.halt()
+	r.rest = append(r.rest, s.in)
+	for s := range r.order {
+		r.rest = append(r.rest, s.in)
+	}
+}
+
+// Rest is what is left of the input after ErrRest, and whether segments came
+// before it.
+func (r *Reader) Rest() (rest io.Reader, begun bool) {
+	var all []io.Reader
+	for _, b := range r.rest {
+		all = append(all, bytes.NewReader(b))
+	}
+	return io.MultiReader(append(all, bytes.NewReader(r.tail), r.in)...), r.begun
+}
+
+// Close waits until nobody reads or decompresses any more.
+func (r *Reader) Close() {
+	r.halt()
+	r.ahead.Wait()
+	r.cores.Wait()
+}
+
+// halt stops to read ahead.
+func (r *Reader) halt() {
+	if !r.halted {
+		r.halted = true
+		close(r.stop)
+	}
+}
+
+// sticky repeats the first error of a reader: to look ahead takes it away.
+type sticky struct {
+	r   io.Reader
+	err error
+}
+
+// Read reads until the first error.
+func (s *sticky) Read(p []byte) (n int, err error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	n, s.err = s.r.Read(p)
+	return n, s.err
+}

@@ -1,0 +1,111 @@
+package parallel
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+)
+
+// lines is a format whose segments are lines, in capitals when they are
+// decompressed. "#" begins the rest, and a line with "!" has a fault.
+func lines(slow time.Duration) Format {
+	decode := func(dst, line []byte) ([]byte, error) {
+		if bytes.Contains(line, []byte("!")) {
+			return nil, errors.New("a fault")
+		}
+		time.Sleep(slow * time.Duration(len(line)%3))
+		return append(dst, bytes.ToUpper(line)...), nil
+	}
+	return Format{
+		Next: func(in *bufio.Reader) (int, bool) {
+			for n := 1; ; n++ {
+				b, err := in.Peek(n)
+				if err != nil || b[0] == '#' {
+					return 0, false
+				}
+				if b[n-1] == '\n' {
+					return n, true
+				}
+			}
+		},
+		Decoder: func() (func(dst, segment []byte) ([]byte, error), func(), error) { return decode, func() {}, nil },
+	}
+}
+
+// readAll gives what was decompressed, and the rest.
+func readAll(t *testing.T, src io.Reader, f Format, cores int) (content, rest string, begun bool) {
+	t.Helper()
+	r := NewReader(src, f, cores)
+	defer r.Close()
+	for {
+		b, err := r.Next(t.Context())
+		if errors.Is(err, ErrRest) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		content += string(b)
+	}
+	if _, err := r.Next(t.Context()); !errors.Is(err, ErrRest) {
+		t.Errorf("after the rest: %v", err)
+	}
+	left, begun := r.Rest()
+	b, err := io.ReadAll(left)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content, string(b), begun
+}
+
+func TestReader(t *testing.T) {
+	many := strings.Repeat("one\nof\nmany\n\n", 200)
+	for _, c := range []struct{ in, content, rest string }{
+		{"", "", ""},
+		{"a\nb\n", "A\nB\n", ""},
+		{"#rest", "", "#rest"},
+		{"a\nb\n#rest\nb\n", "A\nB\n", "#rest\nb\n"},
+		{"a\ncut", "A\n", "cut"},
+		{"a\nb!\nc\nd\n#rest", "A\n", "b!\nc\nd\n#rest"},
+		{"!\n", "", "!\n"},
+		{many + "!\n" + many, strings.ToUpper(many), "!\n" + many},
+		{many + "!\n!\n!", strings.ToUpper(many), "!\n!\n!"},
+	} {
+		for _, cores := range []int{0, 1, 2, 5, 1000} {
+			content, rest, begun := readAll(t, strings.NewReader(c.in), lines(time.Microsecond), cores)
+			if content != c.content || rest != c.rest || begun != (content != "") {
+				t.Errorf("%.20q on %d cores: %.40q, %v, and %.40q", c.in, cores, content, begun, rest)
+			}
+		}
+	}
+}
+
+func TestNoDecoder(t *testing.T) {
+	f := lines(0)
+	f.Decoder = func() (func(dst, segment []byte) ([]byte, error), func(), error) { return nil, nil, errors.New("none") }
+	if content, rest, begun := readAll(t, strings.NewReader("a\nb\n"), f, 2); content != "" || rest != "a\nb\n" || begun {
+		t.Errorf("%q, %q, %v", content, rest, begun)
+	}
+}
+
+// TestClose holds that a reader may be closed at any time, and that the end of
+// the context ends what waits for a source that gives nothing.
+func TestClose(t *testing.T) {
+	r := NewReader(strings.NewReader(strings.Repeat("a\n", 1000)), lines(0), 3)
+	r.Close()
+	r.Close()
+	from, to := io.Pipe()
+	r = NewReader(from, lines(0), 2)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := r.Next(ctx); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	_ = to.Close()
+	r.Close()
+}
