@@ -71,7 +71,7 @@ has() {
 absent() {
     for pair in rsync:rsync serf:serf nginx:nginx-light tar:tar xz:xz-utils \
         bzip2:bzip2 zstd:zstd ps:procps gcc:gcc setpriv:util-linux sshd:openssh-server ssh:openssh-client \
-        systemd-analyze:systemd visudo:sudo \
+        systemd-analyze:systemd visudo:sudo bsdtar:libarchive-tools busybox:busybox-static \
         podman:podman runc:runc git:git minisign:minisign zsh:zsh fish:fish groff:groff-base; do
         has "${pair%%:*}" || printf '%s ' "${pair#*:}"
     done

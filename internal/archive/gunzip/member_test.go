@@ -103,8 +103,10 @@ func TestMembersRefuse(t *testing.T) {
 	m, b := NewMembers(), lengthed(t, []byte("content"))
 	empty := lengthed(t, nil)
 	for name, c := range map[string][]byte{
-		"nothing": nil, "cut": b[:len(b)-1], "two": append(slices.Clone(b), b...), "an empty one before": append(slices.Clone(empty), b...),
-		"zeros behind": append(slices.Clone(empty), 0, 0, 0, 0), "an empty one twice": append(slices.Clone(empty), empty...),
+		"nothing": nil, "cut": b[:len(b)-1], "two": append(slices.Clone(b), b...),
+		"an empty one before": append(slices.Clone(empty), b...),
+		"zeros behind":        append(slices.Clone(empty), 0, 0, 0, 0),
+		"an empty one twice":  append(slices.Clone(empty), empty...),
 	} {
 		if _, err := m.Append(nil, c, 100); err == nil {
 			t.Errorf("%s: no error", name)
@@ -119,7 +121,8 @@ func TestMembersRefuse(t *testing.T) {
 // read otherwise.
 func TestReaderAfter(t *testing.T) {
 	b := lengthed(t, []byte("content"))
-	for _, rest := range [][]byte{nil, {0}, {0, 0, 0}, {0, 0, 1}, {1}, b, b[:5], append([]byte{0}, b...), append(slices.Clone(b), 0)} {
+	for _, rest := range [][]byte{nil, {0}, {0, 0, 0}, {0, 0, 1}, {1}, b, b[:5], append([]byte{0}, b...),
+		append(slices.Clone(b), 0)} {
 		want, werr := readAll(bytes.NewReader(append(slices.Clone(b), rest...)))
 		z, err := NewReaderAfter(bytes.NewReader(rest))
 		check(t, err)

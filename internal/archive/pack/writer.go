@@ -1,0 +1,233 @@
+package pack
+
+import (
+	"archive/tar"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"stretcher/internal/archive/index"
+	"stretcher/internal/disk/confined"
+)
+
+const (
+	// gzipGroup and zstdGroup are how many bytes of the stream small files have in
+	// common: a changed file costs so much when it is fetched, and what is
+	// compressed by itself has nothing before it to refer to. zstd suffers more.
+	gzipGroup = 64 << 10
+	zstdGroup = 96 << 10
+	// pieceSize is that of the pieces of a large file, which is fetched as a
+	// whole. It bounds what unpacking takes of memory.
+	pieceSize = 512 << 10
+	readSize  = 128 << 10
+)
+
+// writer writes entries.
+type writer struct {
+	opts *Options
+	tar  *tar.Writer // to cut
+	cut  *cutter
+	made *index.Builder
+	seen map[inode]string // files with several names, by what they are
+	res  Result
+}
+
+// inode tells a file from all others.
+type inode struct{ device, number uint64 }
+
+// write is Write.
+func write(ctx context.Context, root *os.Root, w io.Writer, opts Options) (res Result, err error) {
+	walk, err := confined.NewWalk(root)
+	if err != nil {
+		return res, fmt.Errorf("pack: %w", err)
+	}
+	defer walk.Close()
+	made, err := index.NewBuilder()
+	if err != nil {
+		return res, fmt.Errorf("pack: %w", err)
+	}
+	sum := sha256.New()
+	line := newLine(opts, io.MultiWriter(w, sum))
+	cut := &cutter{line: line, made: made, most: gzipGroup}
+	if opts.Compression == Zstd {
+		cut.most = zstdGroup
+	}
+	to := &writer{opts: &opts, cut: cut, made: made, seen: map[inode]string{}}
+	to.tar = tar.NewWriter(to.cut)
+	t := &tree{ctx: ctx, walk: walk, opts: &opts, to: to, buf: make([]byte, readSize)}
+	err = t.all()
+	if err == nil {
+		err = to.finish()
+	}
+	members, lerr := line.close()
+	if err == nil {
+		err = lerr
+	}
+	for _, m := range members {
+		made.Member(m.Length, m.Unpacked, m.Sum)
+	}
+	if err == nil {
+		to.res.Index, err = made.Finish(index.Sum(sum.Sum(nil)))
+	}
+	if err != nil {
+		err = fmt.Errorf("pack: %w", err)
+	}
+	return to.res, err
+}
+
+// header makes what all headers have in common.
+func (w *writer) header(s *spot, kind byte) *tar.Header {
+	h := &tar.Header{Typeflag: kind, Name: s.path, Mode: int64(confined.Perm(confined.FileMode(&s.st))),
+		ModTime: time.Unix(s.st.Mtim.Unix())}
+	if w.opts.Owners {
+		h.Uid, h.Gid = int(s.st.Uid), int(s.st.Gid)
+	}
+	if w.opts.Time != nil {
+		h.ModTime = *w.opts.Time
+	}
+	h.ModTime = time.Unix(h.ModTime.Unix(), 0) // which all formats have room for
+	return h
+}
+
+// put writes a header: in the format that all know, if it has room.
+func (w *writer) put(h *tar.Header) error {
+	w.res.Entries++
+	h.Format = tar.FormatUSTAR
+	err := w.tar.WriteHeader(h)
+	if err != nil && w.cut.err == nil {
+		h.Format = tar.FormatGNU
+		err = w.tar.WriteHeader(h)
+	}
+	return err
+}
+
+func (w *writer) dir(s *spot) error {
+	w.cut.group(0)
+	h := w.header(s, tar.TypeDir)
+	h.Name += "/"
+	if s.path == "" {
+		h.Name = "./"
+	}
+	return w.put(h)
+}
+
+func (w *writer) symlink(s *spot, target string) error {
+	w.cut.group(0)
+	h := w.header(s, tar.TypeSymlink)
+	h.Linkname, h.Mode = target, 0o777 // which no system lets one set
+	return w.put(h)
+}
+
+// linked is the path under which a file has been packed before.
+func (w *writer) linked(s *spot) (old string, ok bool) {
+	if s.st.Nlink < 2 {
+		return "", false
+	}
+	at := inode{uint64(s.st.Dev), s.st.Ino}
+	if old, ok = w.seen[at]; !ok {
+		w.seen[at] = s.path
+	}
+	return old, ok
+}
+
+func (w *writer) hardlink(s *spot, old string) error {
+	w.cut.group(0)
+	h := w.header(s, tar.TypeLink)
+	h.Linkname = old
+	return w.put(h)
+}
+
+// file packs the content of f, of which there must be as much as was seen.
+func (w *writer) file(s *spot, f io.Reader, buf []byte) error {
+	w.cut.group(s.st.Size)
+	h := w.header(s, tar.TypeReg)
+	h.Size = s.st.Size
+	if err := w.put(h); err != nil || h.Size == 0 {
+		return err
+	}
+	if err := w.made.Content(s.path, h.Size); err != nil {
+		return err
+	}
+	w.cut.content = true
+	sum, left := sha256.New(), h.Size
+	for left > 0 {
+		n, err := f.Read(buf[:min(int64(len(buf)), left)])
+		if n == 0 && err == io.EOF {
+			return changed(s.path)
+		}
+		if n == 0 && err != nil {
+			return fmt.Errorf("%q: %w", s.path, err)
+		}
+		_, _ = sum.Write(buf[:n])
+		if _, err := w.tar.Write(buf[:n]); err != nil {
+			return err
+		}
+		left -= int64(n)
+		w.read(int64(n))
+	}
+	w.cut.content = false
+	w.made.Digest(index.Sum(sum.Sum(nil)))
+	return w.tar.Flush()
+}
+
+func (w *writer) read(n int64) {
+	if w.res.Bytes += n; w.opts.Progress != nil {
+		w.opts.Progress(n)
+	}
+}
+
+// finish ends the archive.
+func (w *writer) finish() error {
+	if err := w.tar.Close(); err != nil {
+		return err
+	}
+	return w.cut.cut()
+}
+
+// cutter cuts the stream into members.
+type cutter struct {
+	line    *line
+	made    *index.Builder
+	most    int64 // of a group
+	part    []byte
+	content bool  // what comes next is
+	err     error // the first stays
+}
+
+// group makes room for an entry with that much content: a small one comes to
+// the others, as long as that is not too much.
+func (c *cutter) group(size int64) {
+	if len(c.part) > 0 && int64(len(c.part))+size > c.most {
+		_ = c.cut() // which keeps its error
+	}
+}
+
+// Write takes what comes next of the stream.
+func (c *cutter) Write(p []byte) (int, error) {
+	if !c.content && c.err == nil {
+		c.err = c.made.Frame(p)
+	}
+	for rest := p; len(rest) > 0 && c.err == nil; {
+		n := min(len(rest), pieceSize-len(c.part))
+		c.part, rest = append(c.part, rest[:n]...), rest[n:]
+		if len(c.part) == pieceSize {
+			_ = c.cut()
+		}
+	}
+	if c.err != nil {
+		return 0, c.err
+	}
+	return len(p), nil
+}
+
+// cut ends the member.
+func (c *cutter) cut() error {
+	if len(c.part) > 0 && c.err == nil {
+		c.err = c.line.add(c.part)
+		c.part = nil
+	}
+	return c.err
+}
