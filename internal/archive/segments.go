@@ -96,7 +96,7 @@ func gzipSegment(in *bufio.Reader) (int, bool) {
 
 func gzipDecoder() (func(dst, segment []byte) ([]byte, error), func(), error) {
 	m := gunzip.NewMembers()
-	decode := func(dst, segment []byte) ([]byte, error) { return m.Append(dst, segment, parallel.Max) }
+	decode := func(dst, segment []byte) ([]byte, error) { return m.Content(dst, segment, parallel.Max) }
 	return decode, func() {}, nil
 }
 

@@ -38,35 +38,29 @@ func NewMembers() *Members {
 	return &Members{z: z}
 }
 
-// Append appends the content of a whole member to dst; with anything behind its
-// end, the error is ErrHeader or ErrChecksum. If its trailer says more than most bytes, the error is ErrChecksum.
-func (m *Members) Append(dst, member []byte, most int) ([]byte, error) {
+// Content gives the content of a whole member, in the memory of dst if it is
+// enough. The error is ErrChecksum if the trailer says more than most bytes, and
+// ErrHeader or ErrChecksum if anything is behind the member's end.
+func (m *Members) Content(dst, member []byte, most int) ([]byte, error) {
 	if len(member) < leastMember || ContentLength(member) > uint32(most) {
-		return dst, ErrChecksum
+		return nil, ErrChecksum
+	}
+	size := int(ContentLength(member))
+	room := size + 1 + slack // that there is more shows when all of it is full
+	if cap(dst) < room {
+		dst = make([]byte, room)
 	}
 	m.in.Reset(member)
+	m.z.out = dst[:room]
 	if err := m.z.reset(&m.in); err != nil {
-		return dst, err
+		return nil, err
 	}
-	start, size := len(dst), int(ContentLength(member))
-	if cap(dst)-start < size+1 {
-		dst = append(make([]byte, 0, start+size+1), dst...)
+	err := m.z.more()
+	if err == nil || err == io.EOF && m.z.w != size {
+		err = ErrChecksum
 	}
-	dst = dst[:start+size+1] // room to find out that there is more
-	n, err := io.ReadFull(m.z, dst[start:])
-	switch {
-	case n != size:
-		return dst[:start], ErrChecksum
-	case err != io.ErrUnexpectedEOF && err != io.EOF:
-		return dst[:start], err
+	if err != io.EOF {
+		return nil, err
 	}
-	return dst[:start+size], m.ended()
-}
-
-// ended is nil when the file ended with its last checksum.
-func (m *Members) ended() error {
-	if m.z.err == io.EOF {
-		return nil
-	}
-	return m.z.err
+	return dst[:size], nil
 }

@@ -38,9 +38,9 @@ type Format struct {
 	// Next tells how long the segment is that comes next, by looking at it; ok is
 	// false when that can't be told, or when none comes.
 	Next func(in *bufio.Reader) (n int, ok bool)
-	// Decoder makes what one core decompresses segments with: it writes one
-	// to dst, which has no length yet, and appends no more than Max bytes. Any
-	// fault of the segment is an error, and so is anything behind its end.
+	// Decoder makes what one core decompresses segments with. It gives no more
+	// than Max bytes, in the memory of dst, which has no length, if that is enough.
+	// Any fault of the segment is an error, and so is anything behind its end.
 	Decoder func() (decode func(dst, segment []byte) ([]byte, error), close func(), err error)
 }
 
