@@ -15,7 +15,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"log/slog"
 	"os"
@@ -136,9 +135,10 @@ func (f forbidden) Unwrap() error { return f.error }
 
 // from fetches from one mirror.
 func (f *Fetcher) from(ctx context.Context, src string, want checksum.Checksum, limit int64) (*Archive, error) {
-	d := &download{create: f.Unnamed, size: -1, hash: want.New()}
+	d := &download{create: f.Unnamed, size: -1, hash: newHashing(want.New())}
 	began := time.Now()
 	n, err := f.copy(ctx, src, d, limit)
+	d.hash.close()
 	if err == nil {
 		err = d.verify(src, want)
 	}
@@ -199,7 +199,7 @@ func (m *memory) Reset() error {
 type download struct {
 	create func(size int64) (*os.File, error)
 	size   int64 // -1 = unknown
-	hash   hash.Hash
+	hash   *hashing
 	file   *os.File
 
 	encoding string // that the server says; "" = none
@@ -224,13 +224,13 @@ func (d *download) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := d.file.Write(p)
-	d.hash.Write(p[:n])
+	d.hash.write(p[:n])
 	return n, err
 }
 
 // Reset forgets what has been written.
 func (d *download) Reset() error {
-	d.hash.Reset()
+	d.hash.settled().Reset()
 	if d.file == nil {
 		return nil
 	}
@@ -242,7 +242,7 @@ func (d *download) Reset() error {
 
 // verify compares what has been hashed with the wanted checksum.
 func (d *download) verify(src string, want checksum.Checksum) error {
-	if sum := d.hash.Sum(nil); !bytes.Equal(sum, want.Digest) {
+	if sum := d.hash.settled().Sum(nil); !bytes.Equal(sum, want.Digest) {
 		got := checksum.Checksum{Algorithm: want.Algorithm, Digest: sum}
 		note := ""
 		if d.encoding != "" {
