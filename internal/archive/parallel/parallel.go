@@ -25,9 +25,9 @@ import (
 const (
 	// Max is the length of a segment, packed or not.
 	Max = 1 << 20
-	// MaxCores bounds the cores, and so the memory: to write what they
-	// decompress takes longer.
-	MaxCores = 8
+	// MaxCores bounds the cores, and so the memory: one core can't write what
+	// more of them decompress.
+	MaxCores = 4
 )
 
 // ErrRest comes after the last segment.
