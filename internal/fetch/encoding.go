@@ -22,10 +22,11 @@ type decoding struct {
 	limit int64 // bytes of what is sent; what becomes of them is counted elsewhere
 }
 
-// Open is that of the Opener.
+// Open is that of the Opener. A part can't be decoded by itself, and stays as it
+// is.
 func (d decoding) Open(ctx context.Context, url string, from store.Position) (*store.Object, error) {
 	obj, err := d.Opener.Open(ctx, url, from)
-	if err != nil || obj.Encoding == "" {
+	if err != nil || obj.Encoding == "" || obj.Part {
 		return obj, err
 	}
 	if obj.Encoding != "gzip" {

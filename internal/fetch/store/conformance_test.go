@@ -141,6 +141,7 @@ func conform(t *testing.T, w world) {
 		})
 	}
 	t.Run("resume", func(t *testing.T) { conformResume(t, w, large) })
+	t.Run("ranges", func(t *testing.T) { conformRanges(t, w) })
 	t.Run("changed", func(t *testing.T) { conformChanged(t, w) })
 	t.Run("not found", func(t *testing.T) { conformNotFound(t, w) })
 	t.Run("cancel", func(t *testing.T) { conformCancel(t, w, large) })

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -45,20 +46,33 @@ func (file) Open(ctx context.Context, u *url.URL, from Position) (*Object, error
 		f.Close()
 		return nil, err
 	}
-	version := fileVersion(info)
-	if from.Offset > 0 {
-		if from.Version != version {
-			err = ErrChanged
-		} else {
-			_, err = f.Seek(from.Offset, io.SeekStart)
-		}
-	}
-	if err != nil {
+	obj := &Object{Size: info.Size(), Version: fileVersion(info), Part: from.Length > 0}
+	body := &fileBody{ctx: ctx, file: f, version: obj.Version, left: math.MaxInt64}
+	if err := body.begin(obj, from); err != nil {
 		f.Close()
 		return nil, fileError(u, err)
 	}
-	body := &fileBody{ctx: ctx, file: f, version: version}
-	return &Object{Body: body, Offset: from.Offset, Size: info.Size(), Version: version}, nil
+	obj.Body = body
+	return obj, nil
+}
+
+// begin goes to the position, if there is such a one.
+func (b *fileBody) begin(obj *Object, from Position) error {
+	if from.isWhole() {
+		return nil
+	}
+	if from.Version != "" && from.Version != obj.Version {
+		return ErrChanged
+	}
+	if obj.Part {
+		b.left = from.Length
+		if err := from.holds(from.Offset, min(from.end(), obj.Size)-1); err != nil {
+			return err
+		}
+	}
+	obj.Offset = from.Offset
+	_, err := b.file.Seek(from.Offset, io.SeekStart)
+	return err
 }
 
 // askReal asks about the file that is open, where symlinks have led elsewhere
@@ -139,6 +153,7 @@ type fileBody struct {
 	ctx     context.Context // of Open: it ends reads, as with the other stores
 	file    *os.File
 	version string
+	left    int64 // of the range
 }
 
 // Read ends in ErrChanged when the file is no longer what was opened.
@@ -146,7 +161,11 @@ func (b *fileBody) Read(p []byte) (int, error) {
 	if b.ctx.Err() != nil {
 		return 0, mark(b.ctx.Err(), context.Cause(b.ctx))
 	}
-	n, err := b.file.Read(p)
+	n, err := 0, io.EOF
+	if b.left > 0 || len(p) == 0 {
+		n, err = b.file.Read(p[:min(int64(len(p)), b.left)])
+		b.left -= int64(n)
+	}
 	if err != io.EOF {
 		return n, err
 	}

@@ -49,9 +49,8 @@ func (g *bucketGS) Open(ctx context.Context, u *url.URL, from Position) (*Object
 	object := client.Bucket(u.Host).Object(key(u)).ReadCompressed(true).
 		Retryer(storage.WithPolicy(storage.RetryNever)) // package transfer retries
 	version := u.Query().Get("generation")
-	var offset int64
-	if from.Offset > 0 && from.Version != "" {
-		offset, version = from.Offset, from.Version
+	if from.Version != "" && !from.isWhole() {
+		version = from.Version
 	}
 	if version != "" {
 		gen, err := strconv.ParseInt(version, 10, 64)
@@ -60,19 +59,42 @@ func (g *bucketGS) Open(ctx context.Context, u *url.URL, from Position) (*Object
 		}
 		object = object.Generation(gen)
 	}
-	r, err := object.NewRangeReader(withOneAnswer(ctx), offset, -1)
+	r, err := gsRead(ctx, object, from)
+	if errors.Is(err, errNoRange) && from.Length > 0 {
+		from = Position{}
+		r, err = gsRead(ctx, object, from)
+	}
 	if err != nil {
 		err = gsError(ctx, u, err)
-		if offset > 0 && (errors.Is(err, ErrNotFound) || errors.Is(err, errNoRange)) {
+		if from.Version != "" && !from.isWhole() && (errors.Is(err, ErrNotFound) || errors.Is(err, errNoRange)) {
 			err = changed(err)
 		}
 		return nil, err
 	}
-	obj := &Object{Body: r, Offset: offset, Size: r.Attrs.Size, Encoding: encodingOf(r.Attrs.ContentEncoding)}
+	obj := &Object{
+		Body: r, Offset: r.Attrs.StartOffset, Size: r.Attrs.Size, Part: from.Length > 0,
+		Encoding: encodingOf(r.Attrs.ContentEncoding),
+	}
 	if r.Attrs.Generation > 0 {
 		obj.Version = strconv.FormatInt(r.Attrs.Generation, 10)
 	}
+	if err := from.holds(obj.Offset, min(from.end(), obj.Size)-1); err != nil && !from.isWhole() {
+		r.Close()
+		return nil, failure(ctx, "get", u, err)
+	}
 	return obj, nil
+}
+
+// gsRead sends the request for an object or a part of it.
+func gsRead(ctx context.Context, object *storage.ObjectHandle, from Position) (*storage.Reader, error) {
+	ctx = withOneAnswer(ctx)
+	switch {
+	case from.isWhole():
+		return object.NewRangeReader(ctx, 0, -1)
+	case from.Length > 0:
+		return object.NewRangeReader(ctx, from.Offset, from.Length)
+	}
+	return object.NewRangeReader(ctx, from.Offset, -1)
 }
 
 // connect makes the client once.

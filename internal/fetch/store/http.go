@@ -116,9 +116,11 @@ func (w *web) request(ctx context.Context, u *url.URL, from Position) (*http.Req
 		req.Header.Set("User-Agent", w.opts.UserAgent)
 	}
 	req.Header.Set("Accept-Encoding", "identity")
-	if from.Offset > 0 && from.Version != "" {
-		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from.Offset))
-		req.Header.Set("If-Range", from.Version)
+	if !from.isWhole() {
+		req.Header.Set("Range", from.header())
+		if from.Version != "" {
+			req.Header.Set("If-Range", from.Version)
+		}
 	}
 	return req, nil
 }
@@ -127,12 +129,15 @@ func (w *web) request(ctx context.Context, u *url.URL, from Position) (*http.Req
 func answer(u *url.URL, resp *http.Response, from Position) (*Object, error) {
 	version := strongETag(resp.Header.Get("ETag"))
 	switch {
+	case resp.StatusCode == http.StatusOK && from.Length > 0 && from.Version != "" &&
+		version != "" && version != from.Version:
+		return nil, partError(u, resp.StatusCode, ErrChanged)
 	case resp.StatusCode == http.StatusOK:
 		return &Object{
 			Body: resp.Body, Size: resp.ContentLength, Version: version,
 			Encoding: encodingOf(resp.Header.Get("Content-Encoding")),
 		}, nil
-	case resp.StatusCode == http.StatusPartialContent && from.Offset > 0 && from.Version != "":
+	case resp.StatusCode == http.StatusPartialContent && !from.isWhole():
 		return partial(u, resp, from, version)
 	}
 	e := status("GET", u, resp.StatusCode, "")
@@ -148,33 +153,41 @@ func answer(u *url.URL, resp *http.Response, from Position) (*Object, error) {
 
 // partial checks that a 206 is the continuation that was asked for.
 func partial(u *url.URL, resp *http.Response, from Position, version string) (*Object, error) {
-	start, size, err := contentRange(resp.Header.Get("Content-Range"))
-	if err == nil && start != from.Offset {
-		err = fmt.Errorf("asked for bytes from %d, got them from %d", from.Offset, start)
-	}
-	if err == nil && version != "" && version != from.Version {
+	start, last, size, err := contentRange(resp.Header.Get("Content-Range"))
+	if err == nil && from.Version != "" && version != "" && version != from.Version {
 		err = ErrChanged
 	}
+	if err == nil {
+		err = from.holds(start, last)
+	}
 	if err != nil {
-		e := status("GET", u, resp.StatusCode, "")
-		e.Err = fmt.Errorf("%w: %w", e.Err, err)
-		return nil, e
+		return nil, partError(u, resp.StatusCode, err)
+	}
+	if from.Version != "" {
+		version = from.Version
 	}
 	return &Object{
-		Body: resp.Body, Offset: start, Size: size, Version: from.Version,
+		Body: resp.Body, Offset: start, Size: size, Version: version, Part: from.Length > 0,
 		Encoding: encodingOf(resp.Header.Get("Content-Encoding")),
 	}, nil
 }
 
+// partError is about an answer that is a success, but not to what was asked.
+func partError(u *url.URL, code int, err error) error {
+	e := status("GET", u, code, "")
+	e.Err = fmt.Errorf("%w: %w", e.Err, err)
+	return e
+}
+
 // contentRange reads "bytes FIRST-LAST/SIZE" (RFC 9110 section 14.4). A SIZE of
 // * gives -1.
-func contentRange(h string) (first, size int64, err error) {
+func contentRange(h string) (first, last, size int64, err error) {
 	bad := fmt.Errorf("malformed Content-Range %q", h)
 	unit, rest, _ := strings.Cut(h, " ")
 	span, total, ok := strings.Cut(rest, "/")
 	from, to, ok2 := strings.Cut(span, "-")
 	if !ok || !ok2 || !strings.EqualFold(unit, "bytes") {
-		return 0, 0, bad
+		return 0, 0, 0, bad
 	}
 	first, err1 := digits(from)
 	last, err2 := digits(to)
@@ -183,9 +196,9 @@ func contentRange(h string) (first, size int64, err error) {
 		size, err3 = digits(total)
 	}
 	if errors.Join(err1, err2, err3) != nil || last < first || size >= 0 && last >= size {
-		return 0, 0, bad
+		return 0, 0, 0, bad
 	}
-	return first, size, nil
+	return first, last, size, nil
 }
 
 // digits is strconv.ParseInt without signs.

@@ -233,15 +233,15 @@ func FuzzContentRange(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, h string) {
-		first, size, err := contentRange(h)
+		first, last, size, err := contentRange(h)
 		if err != nil {
-			if first != 0 || size != 0 {
-				t.Errorf("%q: results %d, %d beside an error", h, first, size)
+			if first != 0 || last != 0 || size != 0 {
+				t.Errorf("%q: results %d, %d, %d beside an error", h, first, last, size)
 			}
 			return
 		}
-		if first < 0 || size >= 0 && first >= size {
-			t.Errorf("%q: from %d of %d", h, first, size)
+		if first < 0 || last < first || size >= 0 && last >= size {
+			t.Errorf("%q: from %d to %d of %d", h, first, last, size)
 		}
 	})
 }

@@ -51,9 +51,11 @@ func (b *bucketS3) Open(ctx context.Context, u *url.URL, from Position) (*Object
 	if v := u.Query().Get("versionId"); v != "" {
 		in.VersionId = &v
 	}
-	if from.Offset > 0 && from.Version != "" {
-		in.Range = aws.String(fmt.Sprintf("bytes=%d-", from.Offset))
-		in.IfMatch = &from.Version
+	if !from.isWhole() {
+		in.Range = aws.String(from.header())
+		if from.Version != "" {
+			in.IfMatch = &from.Version
+		}
 	}
 	out, err := b.get(ctx, client, in)
 	if err != nil {
@@ -66,18 +68,33 @@ func (b *bucketS3) Open(ctx context.Context, u *url.URL, from Position) (*Object
 	if out.ContentLength != nil {
 		obj.Size = *out.ContentLength
 	}
-	if out.ContentRange == nil {
+	if out.ContentRange == nil && !isPart(out) {
 		return obj, nil
 	}
-	obj.Offset, obj.Size, err = contentRange(*out.ContentRange)
-	if err == nil && (in.Range == nil || obj.Offset != from.Offset) {
-		err = fmt.Errorf("asked for bytes from %d, got %q", from.Offset, *out.ContentRange)
-	}
-	if err != nil {
+	if err := s3Part(obj, aws.ToString(out.ContentRange), from); err != nil {
 		out.Body.Close()
 		return nil, failure(ctx, "get", u, err)
 	}
 	return obj, nil
+}
+
+// isPart tells whether the status of an answer says that it is a part.
+func isPart(out *s3.GetObjectOutput) bool {
+	resp, ok := awsmiddleware.GetRawResponse(out.ResultMetadata).(*smithyhttp.Response)
+	return ok && resp.StatusCode == http.StatusPartialContent
+}
+
+// s3Part makes obj what its Content-Range says.
+func s3Part(obj *Object, header string, from Position) error {
+	first, last, size, err := contentRange(header)
+	if err == nil && from.isWhole() {
+		err = fmt.Errorf("asked for all, got %q", header)
+	}
+	if err == nil {
+		err = from.holds(first, last)
+	}
+	obj.Offset, obj.Size, obj.Part = first, size, from.Length > 0
+	return err
 }
 
 // connect gives the client after it made sure that there are credentials: the

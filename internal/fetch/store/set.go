@@ -66,11 +66,21 @@ func (s *Set) Open(ctx context.Context, rawURL string, from Position) (*Object, 
 	if err != nil {
 		return nil, err
 	}
+	if from.Offset < 0 || from.Length < 0 || from.end() < from.Offset {
+		return nil, badURL(rawURL, fmt.Errorf("%d bytes from %d are no range", from.Length, from.Offset), "")
+	}
 	obj, err := s.store(u.Scheme, sch).Open(ctx, u, from)
 	if err != nil {
 		return nil, err
 	}
+	if !obj.Part && from.Length > 0 && obj.Size >= 0 && obj.Size < from.end() {
+		obj.Body.Close()
+		return nil, failure(ctx, "open", u, from.holds(from.Offset, obj.Size-1))
+	}
 	obj.Body = &bounded{obj.Body, ctx}
+	if obj.Part {
+		obj.Body = &exact{obj.Body, from.Length}
+	}
 	return obj, nil
 }
 
