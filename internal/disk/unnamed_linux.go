@@ -36,6 +36,27 @@ func Link(file *os.File, dir *os.Root, name string) error {
 	if st.Nlink > 0 { // a second name would leave it to whoever has the first
 		return &os.LinkError{Op: "link", Old: file.Name(), New: name, Err: unix.EMLINK}
 	}
+	return link(file, dir, name)
+}
+
+// LinkOwn is Link for a file that may have a name already, as long as that helps
+// nobody: it belongs to root or the caller, and is for its owner alone, as
+// Unnamed makes it.
+func LinkOwn(file *os.File, dir *os.Root, name string) error {
+	if err := component(name); err != nil {
+		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
+		return &os.PathError{Op: "stat", Path: file.Name(), Err: err}
+	}
+	if step := newStep(&st); !trusted(step.uid) || step.mode&0o077 != 0 {
+		return &os.LinkError{Op: "link", Old: file.Name(), New: name, Err: unix.EPERM}
+	}
+	return link(file, dir, name)
+}
+
+func link(file *os.File, dir *os.Root, name string) error {
 	d, err := opened(dir)
 	if err != nil {
 		return err

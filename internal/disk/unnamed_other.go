@@ -14,3 +14,6 @@ func unnamedIn(_ *os.File, root *os.Root) (*os.File, error) { return unlinked(ro
 func Link(file *os.File, _ *os.Root, name string) error {
 	return &os.LinkError{Op: "link", Old: file.Name(), New: name, Err: unix.ENOTSUP}
 }
+
+// LinkOwn gives a file a further name, where the system can.
+func LinkOwn(file *os.File, dir *os.Root, name string) error { return Link(file, dir, name) }

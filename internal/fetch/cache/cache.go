@@ -17,6 +17,10 @@
 // Several processes may use one cache at once. Calls that write for a dest
 // belong under the dest's lock, which is the caller's.
 //
+// Beside the entries there is the pool: archives and their indexes by checksum,
+// also of what was never deployed. One that is in an entry as well is the same
+// file on disk.
+//
 // The package may import internal/disk, and nothing else of this module. It
 // knows nothing of what a manifest says.
 package cache

@@ -22,6 +22,9 @@ func TestMain(m *testing.M) { os.Exit(again.Main(m, child)) }
 // child is another process with the cache open: DIR PREFIX DEST [N]. It puts N
 // entries (none = until killed) and prunes; after each it says so.
 func child(args []string) error {
+	if args[0] == "pool" {
+		return fill(args[1:])
+	}
 	dir, prefix, dest := args[0], args[1], args[2]
 	s, err := Open(dir)
 	if err != nil {

@@ -32,8 +32,8 @@ const (
 
 // Put makes the entry e.Run of a manifest and an archive (nil for none), whose
 // checksum the caller has verified. Put sets Seq and Size, and Finished when
-// that is zero. An archive without a name gets one in the entry, if it is on
-// the cache's file system and was made by disk.Unnamed; any other is copied.
+// that is zero. An archive that disk.Unnamed has made on the cache's file system
+// gets a name in the entry, also when a Pool has it; any other is copied.
 // The file stays the caller's, and open; where it is read next is not said.
 //
 // After an error there is no new entry. The error wraps disk.ErrNoRoom when too
@@ -99,7 +99,7 @@ func (s *Store) take(ctx context.Context, archive *os.File, to *disk.Dir) (size 
 	if !info.Mode().IsRegular() {
 		return 0, errors.New("the archive is not a file")
 	}
-	if disk.Link(archive, to.Root(), archiveName) == nil {
+	if disk.LinkOwn(archive, to.Root(), archiveName) == nil {
 		return info.Size(), archive.Chmod(0o600)
 	}
 	return info.Size(), s.copy(ctx, archive, to.Root(), info.Size())
@@ -167,8 +167,11 @@ func (s *Store) publish(ctx context.Context, e Entry, temp string, dir *disk.Dir
 }
 
 // lock keeps other processes from numbering and moving entries until unlock.
-func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
-	dir, err := s.root.Open(".")
+func (s *Store) lock(ctx context.Context) (unlock func(), err error) { return lock(ctx, s.root) }
+
+// lock takes the lock on an open directory.
+func lock(ctx context.Context, root *os.Root) (unlock func(), err error) {
+	dir, err := root.Open(".")
 	if err != nil {
 		return nil, err
 	}

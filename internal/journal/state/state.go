@@ -6,7 +6,8 @@
 // groups of what a run is executing, what it is just starting, a note that it
 // runs containers, and one of who it is, where no row tells that), plugins/
 // (repositories that hooks come from), cache/ (what good runs deployed, for
-// rollbacks), serials/ (how far each name has come) and history.db.
+// rollbacks), archives/ (by their checksums), serials/ (how far each name has
+// come) and history.db.
 //
 // It knows where things are, not what is in them, and may import
 // internal/disk only.
@@ -235,6 +236,9 @@ func (d *Dir) group(run string) string { return d.file("running", run, "") }
 
 // Cache is the directory of what past runs have deployed, kept for a rollback.
 func (d *Dir) Cache() string { return filepath.Join(d.path, "cache") }
+
+// Archives is the directory of archives by their checksums, whoever deploys them.
+func (d *Dir) Archives() string { return filepath.Join(d.path, "archives") }
 
 // Plugins is the directory of the repositories that hooks come from. Who
 // uses it makes it.
