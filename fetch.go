@@ -14,6 +14,7 @@ import (
 	"stretcher/internal/disk/tree"
 	"stretcher/internal/fetch"
 	"stretcher/internal/fetch/store"
+	stores "stretcher/internal/fetch/store/all"
 	"stretcher/internal/fetch/transfer"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/policy"
@@ -46,7 +47,7 @@ const stallLimit = 30 * time.Second
 func newFetcher(t *tools) *fetch.Fetcher {
 	s := t.settings
 	return &fetch.Fetcher{
-		Store:       store.NewSet(store.Options{UserAgent: userAgent()}),
+		Store:       store.NewSet(store.Options{UserAgent: userAgent()}, stores.List()),
 		Transfer:    transfer.Options{Retries: s.Retry, Wait: s.RetryWait, Stall: stallLimit, Logger: t.log.Logger},
 		Bandwidth:   s.MaxBandwidth,
 		Timeout:     s.Timeout,

@@ -15,6 +15,7 @@ import (
 	"stretcher/internal/cli"
 	"stretcher/internal/disk"
 	"stretcher/internal/fetch/store"
+	stores "stretcher/internal/fetch/store/all"
 	"stretcher/internal/fetch/transfer"
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/all"
@@ -400,7 +401,7 @@ func manifestRules() manifest.Rules {
 
 // checkSrc tells whether a URL can be fetched at all.
 func checkSrc(url string) error {
-	err := store.Check(url)
+	err := stores.List().Check(url)
 	if err == nil {
 		return nil
 	}

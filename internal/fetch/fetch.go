@@ -62,7 +62,7 @@ type Fetcher struct {
 // request, also before one that a server redirects to. A URL that can't be one
 // is failure.ErrMalformed.
 func (f *Fetcher) Document(ctx context.Context, url string, limit int64, allow func(url string) error) ([]byte, error) {
-	if err := store.Check(url); err != nil { // input, not a fetch that failed
+	if err := f.Store.Check(url); err != nil { // input, not a fetch that failed
 		return nil, failure.Hinted(store.Hint(err), failure.Malformed("%w", err))
 	}
 	ctx, cancel := f.bounded(ctx)

@@ -18,6 +18,7 @@ import (
 
 	"stretcher/internal/fetch/checksum"
 	"stretcher/internal/fetch/store"
+	"stretcher/internal/fetch/store/all"
 	"stretcher/internal/fetch/transfer"
 	"stretcher/internal/text/failure"
 )
@@ -35,7 +36,7 @@ func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{}
 	dir := t.TempDir()
-	set := store.NewSet(store.Options{})
+	set := store.NewSet(store.Options{}, all.List())
 	t.Cleanup(set.Close)
 	b.Fetcher = Fetcher{
 		Store: set, Log: slog.New(slog.NewTextHandler(&b.log, nil)),

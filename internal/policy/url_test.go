@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
-	"stretcher/internal/fetch/store"
+	"stretcher/internal/fetch/store/all"
 	"stretcher/internal/text/redact"
 )
 
@@ -296,7 +296,7 @@ func TestBadPrefixes(t *testing.T) {
 
 // TestSchemes: what an entry may begin with is what can be fetched.
 func TestSchemes(t *testing.T) {
-	if got, want := schemes(), store.Schemes(); !slices.Equal(got, want) {
+	if got, want := schemes(), all.List().Names(); !slices.Equal(got, want) {
 		t.Errorf("%q, and by %q is fetched", got, want)
 	}
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"net/http"
 )
 
 // Asking is a Set that asks before each request.
@@ -31,12 +30,8 @@ func (a *Asking) Open(ctx context.Context, rawURL string, from Position) (*Objec
 // manifests and archives alike.
 type askKey struct{}
 
-// stay lets a client follow no redirect by itself: signatures and tokens are
-// for one server.
-func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-
-// ask asks about the URL that a server redirects to.
-func ask(ctx context.Context, next string) error {
+// Ask asks about the URL that a server redirects to.
+func Ask(ctx context.Context, next string) error {
 	allow, ok := ctx.Value(askKey{}).(func(string) error)
 	if !ok {
 		return nil

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"net/url"
 	"strings"
 	"syscall"
@@ -60,24 +59,6 @@ func RetryAfter(err error) time.Duration {
 	return 0
 }
 
-// retryAfter reads the header of that name (RFC 9110 section 10.2.3), which
-// counts for the statuses 429 and 503.
-func retryAfter(code int, head http.Header, now time.Time) time.Duration {
-	if code != http.StatusTooManyRequests && code != http.StatusServiceUnavailable {
-		return 0
-	}
-	value := strings.TrimSpace(head.Get("Retry-After"))
-	if at, err := http.ParseTime(value); err == nil {
-		return max(0, at.Sub(now))
-	}
-	const day = 24 * 60 * 60
-	seconds, err := digits(value)
-	if err != nil {
-		return 0
-	}
-	return time.Duration(min(seconds, day)) * time.Second
-}
-
 // Hint gives the advice that goes with err, or "".
 func Hint(err error) string {
 	var e *Error
@@ -96,20 +77,20 @@ type marked struct {
 // Unwrap gives errors.Is the kind and the cause.
 func (m marked) Unwrap() []error { return []error{m.kind, m.error} }
 
-// mark returns err as something that is also kind; kind may be nil.
-func mark(kind, err error) error {
+// Mark returns err as something that is also kind; kind may be nil.
+func Mark(kind, err error) error {
 	if kind == nil {
 		return err
 	}
 	return marked{err, kind}
 }
 
-// failure makes the error of an attempt that ended in err. A done ctx is the
+// Failure makes the error of an attempt that ended in err. A done ctx is the
 // reason whatever err says: the SDKs wrap it in words of their own.
-func failure(ctx context.Context, op string, u *url.URL, err error) error {
+func Failure(ctx context.Context, op string, u *url.URL, err error) error {
 	e := &Error{Op: op, URL: redact.URL(u.String())}
 	if ctx.Err() != nil {
-		e.Err = mark(ctx.Err(), context.Cause(ctx))
+		e.Err = Mark(ctx.Err(), context.Cause(ctx))
 		return e
 	}
 	e.Retryable, e.Hint = passing(err), tlsHint(err)
@@ -154,53 +135,14 @@ func tlsHint(err error) string {
 	return ""
 }
 
-// status makes the error of an answer with an HTTP status that is no success;
-// text says more than the status's own words, or is empty.
-func status(op string, u *url.URL, code int, text string) *Error {
-	if text == "" {
-		text = http.StatusText(code)
-	}
-	return &Error{
-		Op:        op,
-		URL:       redact.URL(u.String()),
-		Status:    code,
-		Err:       mark(statusKind(code), fmt.Errorf("%d %s", code, redact.Text(oneLine(text)))),
-		Retryable: passingStatus(code),
-	}
-}
-
-// oneLine is text of a server fit for a log line: no line breaks, no more than
+// OneLine is text of a server fit for a log line: no line breaks, no more than
 // 200 bytes or so.
-func oneLine(text string) string {
+func OneLine(text string) string {
 	text = strings.Join(strings.Fields(text), " ")
 	if len(text) > 200 {
 		text = strings.ToValidUTF8(text[:200], "") + "..."
 	}
 	return text
-}
-
-func statusKind(code int) error {
-	switch code {
-	case http.StatusNotFound, http.StatusGone:
-		return ErrNotFound
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
-		return ErrDenied
-	case http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable:
-		return ErrChanged
-	}
-	return nil
-}
-
-// passingStatus tells which statuses may be gone next time: RFC 9110 section
-// 15, RFC 8470 (425) and RFC 6585 (429).
-func passingStatus(code int) bool {
-	switch code {
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
-		return true
-	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported:
-		return false
-	}
-	return code >= 500
 }
 
 // passing tells which failures of a connection may be gone next time. What it

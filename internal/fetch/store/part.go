@@ -41,16 +41,16 @@ func (e *exact) rest() error {
 	return err
 }
 
-// holds tells whether the bytes that a server gave are those asked for. Where a
+// Holds tells whether the bytes that a server gave are those asked for. Where a
 // range ends early, that is the end of the object.
-func (p Position) holds(first, last int64) error {
+func (p Position) Holds(first, last int64) error {
 	switch {
 	case first != p.Offset:
 		return fmt.Errorf("asked for bytes from %d, got them from %d", p.Offset, first)
-	case p.Length > 0 && last >= p.end():
-		return fmt.Errorf("asked for bytes up to %d, got them up to %d", p.end()-1, last)
-	case p.Length > 0 && last < p.end()-1:
-		return mark(ErrChanged, fmt.Errorf("asked for bytes up to %d, the object ends at %d", p.end()-1, last))
+	case p.Length > 0 && last >= p.End():
+		return fmt.Errorf("asked for bytes up to %d, got them up to %d", p.End()-1, last)
+	case p.Length > 0 && last < p.End()-1:
+		return Mark(ErrChanged, fmt.Errorf("asked for bytes up to %d, the object ends at %d", p.End()-1, last))
 	}
 	return nil
 }

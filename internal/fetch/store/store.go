@@ -46,17 +46,17 @@ type Position struct {
 	Length int64
 }
 
-// isWhole tells whether the position asks for an object from its start to its
+// IsWhole tells whether the position asks for an object from its start to its
 // end.
-func (p Position) isWhole() bool { return p.Length <= 0 && (p.Offset <= 0 || p.Version == "") }
+func (p Position) IsWhole() bool { return p.Length <= 0 && (p.Offset <= 0 || p.Version == "") }
 
-// end is the offset behind the range.
-func (p Position) end() int64 { return p.Offset + p.Length }
+// End is the offset behind the range.
+func (p Position) End() int64 { return p.Offset + p.Length }
 
-// header is the value of a Range header (RFC 9110 section 14.2).
-func (p Position) header() string {
+// Header is the value of a Range header (RFC 9110 section 14.2).
+func (p Position) Header() string {
 	if p.Length > 0 {
-		return fmt.Sprintf("bytes=%d-%d", p.Offset, p.end()-1)
+		return fmt.Sprintf("bytes=%d-%d", p.Offset, p.End()-1)
 	}
 	return fmt.Sprintf("bytes=%d-", p.Offset)
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"stretcher/internal/fetch/store"
+	"stretcher/internal/fetch/store/all"
 )
 
 // step is what the server does with one request. The zero step serves the
@@ -183,7 +184,7 @@ func (m *memory) Reset() error {
 // else is left either.
 func stores(t *testing.T) *store.Set {
 	t.Helper()
-	set := store.NewSet(store.Options{})
+	set := store.NewSet(store.Options{}, all.List())
 	before := runtime.NumGoroutine()
 	t.Cleanup(func() {
 		set.Close()

@@ -1,4 +1,8 @@
-package store
+// Package s3 serves the objects of Amazon S3 and of what speaks its language, by
+// s3://bucket/key. It alone imports the SDK.
+//
+// Its words are those of package store and of S3.
+package s3
 
 import (
 	"context"
@@ -20,6 +24,8 @@ import (
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
+	"stretcher/internal/fetch/store"
+	"stretcher/internal/fetch/store/wire"
 	"stretcher/internal/text/redact"
 )
 
@@ -32,27 +38,32 @@ const (
 // bucketS3 serves s3://bucket/key, with ?versionId= for one version of it.
 // Credentials, region and endpoint come from the standard chain of the AWS SDK.
 type bucketS3 struct {
-	opts   Options
+	opts   store.Options
 	mu     sync.Mutex
 	client *s3.Client // made by the first Open that succeeds in it
 	creds  aws.CredentialsProvider
 	http   *http.Client
 }
 
-func newS3(opts Options) Store { return &bucketS3{opts: opts} }
+// Definition is that of s3.
+func Definition() store.Definition {
+	return store.Definition{Schemes: []string{"s3"}, Check: store.CheckBucket, New: open}
+}
+
+func open(opts store.Options) store.Store { return &bucketS3{opts: opts} }
 
 // Open sends one GetObject, with Range and If-Match to resume.
-func (b *bucketS3) Open(ctx context.Context, u *url.URL, from Position) (*Object, error) {
+func (b *bucketS3) Open(ctx context.Context, u *url.URL, from store.Position) (*store.Object, error) {
 	client, err := b.connect(ctx, u)
 	if err != nil {
 		return nil, err
 	}
-	in := &s3.GetObjectInput{Bucket: aws.String(u.Host), Key: aws.String(key(u))}
+	in := &s3.GetObjectInput{Bucket: aws.String(u.Host), Key: aws.String(store.Key(u))}
 	if v := u.Query().Get("versionId"); v != "" {
 		in.VersionId = &v
 	}
-	if !from.isWhole() {
-		in.Range = aws.String(from.header())
+	if !from.IsWhole() {
+		in.Range = aws.String(from.Header())
 		if from.Version != "" {
 			in.IfMatch = &from.Version
 		}
@@ -61,9 +72,9 @@ func (b *bucketS3) Open(ctx context.Context, u *url.URL, from Position) (*Object
 	if err != nil {
 		return nil, s3Error(ctx, u, err)
 	}
-	obj := &Object{
-		Body: out.Body, Size: -1, Version: strongETag(aws.ToString(out.ETag)),
-		Encoding: encodingOf(aws.ToString(out.ContentEncoding)),
+	obj := &store.Object{
+		Body: out.Body, Size: -1, Version: wire.StrongETag(aws.ToString(out.ETag)),
+		Encoding: wire.EncodingOf(aws.ToString(out.ContentEncoding)),
 	}
 	if out.ContentLength != nil {
 		obj.Size = *out.ContentLength
@@ -73,7 +84,7 @@ func (b *bucketS3) Open(ctx context.Context, u *url.URL, from Position) (*Object
 	}
 	if err := s3Part(obj, aws.ToString(out.ContentRange), from); err != nil {
 		out.Body.Close()
-		return nil, failure(ctx, "get", u, err)
+		return nil, store.Failure(ctx, "get", u, err)
 	}
 	return obj, nil
 }
@@ -85,13 +96,13 @@ func isPart(out *s3.GetObjectOutput) bool {
 }
 
 // s3Part makes obj what its Content-Range says.
-func s3Part(obj *Object, header string, from Position) error {
-	first, last, size, err := contentRange(header)
-	if err == nil && from.isWhole() {
+func s3Part(obj *store.Object, header string, from store.Position) error {
+	first, last, size, err := wire.ContentRange(header)
+	if err == nil && from.IsWhole() {
 		err = fmt.Errorf("asked for all, got %q", header)
 	}
 	if err == nil {
-		err = from.holds(first, last)
+		err = from.Holds(first, last)
 	}
 	obj.Offset, obj.Size, obj.Part = first, size, from.Length > 0
 	return err
@@ -122,10 +133,10 @@ func (b *bucketS3) once(ctx context.Context, u *url.URL) (*s3.Client, aws.Creden
 	}
 	cfg, err := b.config(ctx)
 	if err != nil {
-		return nil, nil, failure(ctx, "get", u, err)
+		return nil, nil, store.Failure(ctx, "get", u, err)
 	}
 	if err := b.setup(cfg); err != nil {
-		return nil, nil, &Error{Op: "get", URL: redact.URL(u.String()), Err: err, Hint: s3RegionHint}
+		return nil, nil, &store.Error{Op: "get", URL: redact.URL(u.String()), Err: err, Hint: s3RegionHint}
 	}
 	return b.client, b.creds, nil
 }
@@ -134,8 +145,8 @@ func (b *bucketS3) config(ctx context.Context) (aws.Config, error) {
 	// A BuildableClient, because the SDK adds AWS_CA_BUNDLE to it and makes one
 	// with short time limits of it for the instance metadata.
 	hc := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
-		dial := transport(b.opts).DialContext
-		tune(t, b.opts)
+		dial := wire.Transport(b.opts).DialContext
+		wire.Tune(t, b.opts)
 		t.DialContext = dial
 	})
 	name, version, _ := strings.Cut(b.opts.UserAgent, "/")
@@ -155,9 +166,9 @@ func (b *bucketS3) config(ctx context.Context) (aws.Config, error) {
 func (b *bucketS3) setup(cfg aws.Config) error {
 	var tr http.RoundTripper
 	if hc, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
-		tr = hc.GetTransport() // a copy, which closeIdle can reach
+		tr = hc.GetTransport() // a copy, which CloseIdle can reach
 	}
-	hc := &http.Client{Transport: tr, CheckRedirect: stay}
+	hc := &http.Client{Transport: tr, CheckRedirect: wire.Stay}
 	endpoint := false
 	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
 		endpoint = o.BaseEndpoint != nil
@@ -177,7 +188,8 @@ func (b *bucketS3) setup(cfg aws.Config) error {
 	return nil
 }
 
-func (b *bucketS3) closeIdle() {
+// CloseIdle lets go of idle connections.
+func (b *bucketS3) CloseIdle() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.http != nil {
@@ -188,8 +200,8 @@ func (b *bucketS3) closeIdle() {
 // s3CredentialError: a chain that ends at the instance metadata found nothing
 // before it, so that asking again is no use; STS and SSO may come back.
 func s3CredentialError(ctx context.Context, u *url.URL, err error) error {
-	fail := failure(ctx, "get", u, err)
-	var e *Error
+	fail := store.Failure(ctx, "get", u, err)
+	var e *store.Error
 	if ctx.Err() != nil || !errors.As(fail, &e) {
 		return fail
 	}
@@ -197,14 +209,14 @@ func s3CredentialError(ctx context.Context, u *url.URL, err error) error {
 	var op *smithy.OperationError
 	if !errors.As(err, &op) || op.Service() == "ec2imds" {
 		e.Retryable = false
-		e.Err = mark(ErrDenied, errors.New("no AWS credentials"))
+		e.Err = store.Mark(store.ErrDenied, errors.New("no AWS credentials"))
 		return e
 	}
 	var resp *smithyhttp.ResponseError
 	if errors.As(err, &resp) && resp.HTTPStatusCode() != 0 {
-		e.Retryable = passingStatus(resp.HTTPStatusCode())
+		e.Retryable = wire.PassingStatus(resp.HTTPStatusCode())
 	}
-	e.Err = mark(ErrDenied, fmt.Errorf("get AWS credentials: %w", e.Err))
+	e.Err = store.Mark(store.ErrDenied, fmt.Errorf("get AWS credentials: %w", e.Err))
 	return e
 }
 
@@ -213,13 +225,13 @@ func s3CredentialError(ctx context.Context, u *url.URL, err error) error {
 func s3Error(ctx context.Context, u *url.URL, err error) error {
 	var resp *smithyhttp.ResponseError
 	if ctx.Err() != nil || !errors.As(err, &resp) || resp.HTTPStatusCode() < 300 {
-		return failure(ctx, "get", u, err)
+		return store.Failure(ctx, "get", u, err)
 	}
 	code := resp.HTTPStatusCode()
 	var api smithy.APIError
-	after := retryAfter(code, resp.HTTPResponse().Header, time.Now())
+	after := wire.RetryAfter(code, resp.HTTPResponse().Header, time.Now())
 	if !errors.As(err, &api) {
-		e := status("get", u, code, "")
+		e := wire.Status("get", u, code, "")
 		e.After = after
 		return e
 	}
@@ -227,7 +239,7 @@ func s3Error(ctx context.Context, u *url.URL, err error) error {
 	if api.ErrorMessage() != "" {
 		text = api.ErrorCode() + ": " + api.ErrorMessage()
 	}
-	e := status("get", u, code, text)
+	e := wire.Status("get", u, code, text)
 	e.After = after
 	switch api.ErrorCode() {
 	case "RequestTimeout", "SlowDown": // the former comes with status 400
@@ -237,12 +249,12 @@ func s3Error(ctx context.Context, u *url.URL, err error) error {
 	case "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException":
 		e.Hint = s3RegionHint
 		if region := resp.HTTPResponse().Header.Get("X-Amz-Bucket-Region"); region != "" {
-			e.Hint = "set AWS_REGION to " + oneLine(region)
+			e.Hint = "set AWS_REGION to " + store.OneLine(region)
 		}
 	case "RequestTimeTooSkewed":
 		e.Hint = "set this machine's clock"
 	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "AccessDenied":
-		e.Err = mark(ErrDenied, e.Err)
+		e.Err = store.Mark(store.ErrDenied, e.Err)
 		e.Hint = s3Hint
 	}
 	return e

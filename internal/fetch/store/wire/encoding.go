@@ -1,11 +1,15 @@
-package store
+package wire
 
-import "strings"
+import (
+	"strings"
 
-// encodingOf names what the Content-Encoding of an answer says beside nothing:
+	"stretcher/internal/fetch/store"
+)
+
+// EncodingOf names what the Content-Encoding of an answer says beside nothing:
 // "gzip", "br, gzip". identity is nothing, and so is aws-chunked, which speaks
 // of an upload.
-func encodingOf(header string) string {
+func EncodingOf(header string) string {
 	var names []string
 	for name := range strings.SplitSeq(header, ",") {
 		switch name = strings.ToLower(strings.TrimSpace(name)); name {
@@ -13,7 +17,7 @@ func encodingOf(header string) string {
 		case "x-gzip":
 			names = append(names, "gzip")
 		default:
-			names = append(names, oneLine(name))
+			names = append(names, store.OneLine(name))
 		}
 	}
 	return strings.Join(names, ", ")

@@ -1,4 +1,8 @@
-package store
+// Package file serves files of this machine, by file:///path.
+//
+// Its words are those of package store, and: a pipe is one that this process was
+// started with. It imports store.
+package file
 
 import (
 	"context"
@@ -12,15 +16,21 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"stretcher/internal/fetch/store"
 	"stretcher/internal/text/redact"
 )
 
 // file serves file:///path and file://localhost/path (RFC 8089).
 type file struct{}
 
-func newFile(Options) Store { return file{} }
+// Definition is that of file.
+func Definition() store.Definition {
+	return store.Definition{Schemes: []string{"file"}, Check: check, New: open}
+}
 
-func checkFile(u *url.URL) error {
+func open(store.Options) store.Store { return file{} }
+
+func check(u *url.URL) error {
 	switch {
 	case u.Host != "" && u.Host != "localhost":
 		return fmt.Errorf("host %q of a local file; a path begins after three slashes", u.Host)
@@ -31,9 +41,9 @@ func checkFile(u *url.URL) error {
 }
 
 // Open opens a regular file. Its version is the inode, size and time.
-func (file) Open(ctx context.Context, u *url.URL, from Position) (*Object, error) {
+func (file) Open(ctx context.Context, u *url.URL, from store.Position) (*store.Object, error) {
 	if ctx.Err() != nil {
-		return nil, failure(ctx, "open", u, nil)
+		return nil, store.Failure(ctx, "open", u, nil)
 	}
 	if isPipe(u.Path) {
 		return openPipe(ctx, u, from)
@@ -46,7 +56,7 @@ func (file) Open(ctx context.Context, u *url.URL, from Position) (*Object, error
 		f.Close()
 		return nil, err
 	}
-	obj := &Object{Size: info.Size(), Version: fileVersion(info), Part: from.Length > 0}
+	obj := &store.Object{Size: info.Size(), Version: fileVersion(info), Part: from.Length > 0}
 	body := &fileBody{ctx: ctx, file: f, version: obj.Version, left: math.MaxInt64}
 	if err := body.begin(obj, from); err != nil {
 		f.Close()
@@ -57,16 +67,16 @@ func (file) Open(ctx context.Context, u *url.URL, from Position) (*Object, error
 }
 
 // begin goes to the position, if there is such a one.
-func (b *fileBody) begin(obj *Object, from Position) error {
-	if from.isWhole() {
+func (b *fileBody) begin(obj *store.Object, from store.Position) error {
+	if from.IsWhole() {
 		return nil
 	}
 	if from.Version != "" && from.Version != obj.Version {
-		return ErrChanged
+		return store.ErrChanged
 	}
 	if obj.Part {
 		b.left = from.Length
-		if err := from.holds(from.Offset, min(from.end(), obj.Size)-1); err != nil {
+		if err := from.Holds(from.Offset, min(from.End(), obj.Size)-1); err != nil {
 			return err
 		}
 	}
@@ -88,7 +98,7 @@ func askReal(ctx context.Context, u *url.URL, f *os.File) error {
 	if real == filepath.Clean(u.Path) {
 		return nil
 	}
-	return ask(ctx, (&url.URL{Scheme: "file", Path: real}).String())
+	return store.Ask(ctx, (&url.URL{Scheme: "file", Path: real}).String())
 }
 
 // openRegular asks for the type twice: opening a device may act on it, and the
@@ -136,15 +146,15 @@ func fileError(u *url.URL, err error) error {
 	var kind error
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		kind = ErrNotFound
+		kind = store.ErrNotFound
 	case errors.Is(err, fs.ErrPermission):
-		kind = ErrDenied
+		kind = store.ErrDenied
 	}
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
 		err = pe.Err // the URL says the path
 	}
-	return &Error{Op: "open", URL: redact.URL(u.String()), Err: mark(kind, err)}
+	return &store.Error{Op: "open", URL: redact.URL(u.String()), Err: store.Mark(kind, err)}
 }
 
 // fileBody ends with ErrChanged instead of io.EOF when the file was written to
@@ -159,7 +169,7 @@ type fileBody struct {
 // Read ends in ErrChanged when the file is no longer what was opened.
 func (b *fileBody) Read(p []byte) (int, error) {
 	if b.ctx.Err() != nil {
-		return 0, mark(b.ctx.Err(), context.Cause(b.ctx))
+		return 0, store.Mark(b.ctx.Err(), context.Cause(b.ctx))
 	}
 	n, err := 0, io.EOF
 	if b.left > 0 || len(p) == 0 {
@@ -174,7 +184,7 @@ func (b *fileBody) Read(p []byte) (int, error) {
 		return n, serr
 	}
 	if fileVersion(info) != b.version {
-		return n, ErrChanged
+		return n, store.ErrChanged
 	}
 	return n, io.EOF
 }

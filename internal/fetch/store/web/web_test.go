@@ -1,4 +1,4 @@
-package store
+package web
 
 import (
 	"errors"
@@ -11,15 +11,17 @@ import (
 	"strings"
 	"testing"
 
+	"stretcher/internal/fetch/store"
+	"stretcher/internal/fetch/store/storetest"
 	"stretcher/internal/testparts"
 )
 
 // answers starts a server with one handler and a Set for it.
-func answers(t *testing.T, h http.HandlerFunc) (*Set, string) {
+func answers(t *testing.T, h http.HandlerFunc) (*store.Set, string) {
 	t.Helper()
 	srv := httptest.NewServer(h)
 	t.Cleanup(srv.Close)
-	set := NewSet(Options{UserAgent: "Stretcher/1.2.3"})
+	set := newSet(store.Options{UserAgent: "Stretcher/1.2.3"})
 	t.Cleanup(set.Close)
 	return set, srv.URL
 }
@@ -29,7 +31,7 @@ func TestHTTPRequest(t *testing.T) {
 	var uri string
 	set, base := answers(t, func(_ http.ResponseWriter, r *http.Request) { got, uri = r.Header.Clone(), r.RequestURI })
 	u := strings.Replace(base, "://", "://ann:p%40ss@", 1) + "/a%2Fb%20c?q=1#frag"
-	open(t, set, u, Position{})
+	storetest.Open(t, set, u, store.Position{})
 	want := map[string]string{
 		"User-Agent": "Stretcher/1.2.3", "Authorization": "Basic YW5uOnBAc3M=", "Accept-Encoding": "identity",
 		"Range": "", "If-Range": "",
@@ -42,11 +44,11 @@ func TestHTTPRequest(t *testing.T) {
 	if uri != "/a%2Fb%20c?q=1" {
 		t.Errorf("request for %q", uri)
 	}
-	open(t, set, base, Position{Offset: 7, Version: `"v"`})
+	storetest.Open(t, set, base, store.Position{Offset: 7, Version: `"v"`})
 	if got.Get("Range") != "bytes=7-" || got.Get("If-Range") != `"v"` {
 		t.Errorf("range %q if %q", got.Get("Range"), got.Get("If-Range"))
 	}
-	open(t, set, base, Position{Offset: 7})
+	storetest.Open(t, set, base, store.Position{Offset: 7})
 	if got.Get("Range") != "" {
 		t.Errorf("range %q without a validator", got.Get("Range"))
 	}
@@ -71,16 +73,16 @@ func TestHTTPPasswordStaysWithItsServer(t *testing.T) {
 		}
 	})
 	secret := strings.Replace(base, "://", "://ann:SEKRIT@", 1)
-	open(t, set, secret+"/away?token=SEKRIT", Position{})
+	storetest.Open(t, set, secret+"/away?token=SEKRIT", store.Position{})
 	if got.Get("Authorization") != "" || got.Get("Referer") != "" {
 		t.Errorf("another server was told %q, %q", got.Get("Authorization"), got.Get("Referer"))
 	}
-	open(t, set, secret+"/here", Position{})
+	storetest.Open(t, set, secret+"/here", store.Position{})
 	if got.Get("Authorization") == "" {
 		t.Error("the password is lost on the way to the same server")
 	}
-	_, err := set.Open(t.Context(), secret+"/loop", Position{})
-	if err == nil || !strings.Contains(err.Error(), "10 redirects") || Retryable(err) {
+	_, err := set.Open(t.Context(), secret+"/loop", store.Position{})
+	if err == nil || !strings.Contains(err.Error(), "10 redirects") || store.Retryable(err) {
 		t.Errorf("error %v, want 10 redirects, permanent", err)
 	}
 	if loops != 11 {
@@ -100,7 +102,7 @@ func TestBadLocation(t *testing.T) {
 			w.Header()["Location"] = []string{location}
 			w.WriteHeader(http.StatusFound)
 		})
-		_, err := set.Open(t.Context(), base+"/", Position{})
+		_, err := set.Open(t.Context(), base+"/", store.Position{})
 		if err == nil || strings.Contains(err.Error(), "SEK") || strings.Contains(err.Error(), "RIT") {
 			t.Errorf("%q: %v", location, err)
 		}
@@ -163,12 +165,12 @@ func TestHTTPResumeAnswers(t *testing.T) {
 					io.WriteString(w, "456789")
 				}
 			})
-			obj, err := set.Open(t.Context(), base, Position{Offset: 4, Version: `"v"`})
+			obj, err := set.Open(t.Context(), base, store.Position{Offset: 4, Version: `"v"`})
 			if c.want != "" {
-				if err == nil || !strings.Contains(err.Error(), c.want) || Retryable(err) {
+				if err == nil || !strings.Contains(err.Error(), c.want) || store.Retryable(err) {
 					t.Errorf("error %v, want %q, permanent", err, c.want)
 				}
-				if changed := c.code/100 == 4 || c.want == "changed"; errors.Is(err, ErrChanged) != changed {
+				if changed := c.code/100 == 4 || c.want == "changed"; errors.Is(err, store.ErrChanged) != changed {
 					t.Errorf("error %v, want ErrChanged: %v", err, changed)
 				}
 				return
@@ -189,7 +191,7 @@ func TestHTTPUnasked206(t *testing.T) {
 		w.Header().Set("Content-Range", "bytes 0-0/10")
 		w.WriteHeader(http.StatusPartialContent)
 	})
-	if _, err := set.Open(t.Context(), base, Position{}); err == nil {
+	if _, err := set.Open(t.Context(), base, store.Position{}); err == nil {
 		t.Error("a part was taken for the whole")
 	}
 }
@@ -205,43 +207,16 @@ func TestNginxStatuses(t *testing.T) {
 	}
 	conf += "location /gz/ { alias \"" + dir + "/\"; add_header Content-Encoding gzip; }\n"
 	base := testparts.Nginx(t, dir, conf)
-	set := NewSet(Options{})
+	set := newSet(store.Options{})
 	defer set.Close()
 	for code, retry := range map[int]bool{401: false, 403: false, 404: false, 429: true, 500: true, 503: true} {
-		_, err := set.Open(t.Context(), fmt.Sprintf("%s/%d", base, code), Position{})
+		_, err := set.Open(t.Context(), fmt.Sprintf("%s/%d", base, code), store.Position{})
 		want := fmt.Sprintf(`GET "%s/%d": %d %s`, base, code, code, http.StatusText(code))
-		if err == nil || err.Error() != want || Retryable(err) != retry {
-			t.Errorf("%v, retryable %v; want %s, %v", err, Retryable(err), want, retry)
+		if err == nil || err.Error() != want || store.Retryable(err) != retry {
+			t.Errorf("%v, retryable %v; want %s, %v", err, store.Retryable(err), want, retry)
 		}
 	}
-	if _, got := readAll(t, set, base+"/gz/x.tar.gz", Position{}); string(got) != "x" {
+	if _, got := storetest.ReadAll(t, set, base+"/gz/x.tar.gz", store.Position{}); string(got) != "x" {
 		t.Errorf("body %q, want the bytes as stored", got)
 	}
-}
-
-func TestStrongETag(t *testing.T) {
-	for in, want := range map[string]string{`"a"`: `"a"`, `""`: `""`, `W/"a"`: "", `a`: "", "": "", `"`: ""} {
-		if got := strongETag(in); got != want {
-			t.Errorf("strongETag(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
-func FuzzContentRange(f *testing.F) {
-	for _, s := range []string{"bytes 0-9/10", "bytes 5-9/*", "bytes */10", "bytes 9-5/10", "bytes +1-2/3",
-		"items 0-1/2", ""} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, h string) {
-		first, last, size, err := contentRange(h)
-		if err != nil {
-			if first != 0 || last != 0 || size != 0 {
-				t.Errorf("%q: results %d, %d, %d beside an error", h, first, last, size)
-			}
-			return
-		}
-		if first < 0 || last < first || size >= 0 && last >= size {
-			t.Errorf("%q: from %d to %d of %d", h, first, last, size)
-		}
-	})
 }

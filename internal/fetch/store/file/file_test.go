@@ -1,14 +1,18 @@
-package store
+package file
 
 import (
 	"context"
 	"errors"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"stretcher/internal/fetch/store"
+	"stretcher/internal/fetch/store/storetest"
 )
 
 func TestFileRefuses(t *testing.T) {
@@ -27,12 +31,12 @@ func TestFileRefuses(t *testing.T) {
 		{dir + "/fifo", "not a regular file (p", nil},
 		{"/dev/zero", "not a regular file (D", nil},
 		{dir + "/loop", "too many levels", nil},
-		{dir + "/none", "no such file or directory", ErrNotFound},
+		{dir + "/none", "no such file or directory", store.ErrNotFound},
 		{dir + "/none", "no such file or directory", os.ErrNotExist},
 		{dir + "/nul%00", "invalid argument", nil},
 	} {
-		_, err := NewSet(Options{}).Open(t.Context(), "file://"+c.path, Position{})
-		if err == nil || !strings.Contains(err.Error(), c.want) || Retryable(err) {
+		_, err := newSet(store.Options{}).Open(t.Context(), "file://"+c.path, store.Position{})
+		if err == nil || !strings.Contains(err.Error(), c.want) || store.Retryable(err) {
 			t.Errorf("%s: %v, want %q", c.path, err, c.want)
 		}
 		if c.kind != nil && !errors.Is(err, c.kind) {
@@ -45,20 +49,20 @@ func TestFileReadError(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Log("root may read everything: only the error's class is tested")
 	}
-	u, _, err := parse("file:///x")
+	u, err := url.Parse("file:///x")
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = fileError(u, &os.PathError{Op: "open", Path: "/x", Err: syscall.EACCES})
-	if got, want := err.Error(), `open "file:///x": permission denied`; got != want || !errors.Is(err, ErrDenied) {
+	if got, want := err.Error(), `open "file:///x": permission denied`; got != want || !errors.Is(err, store.ErrDenied) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
 func TestFileChangedWhileRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
-	replace(t, path, noise(1, 1000))
-	obj := open(t, NewSet(Options{}), "file://"+path, Position{})
+	storetest.Replace(t, path, storetest.Noise(1, 1000))
+	obj := storetest.Open(t, newSet(store.Options{}), "file://"+path, store.Position{})
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -67,16 +71,16 @@ func TestFileChangedWhileRead(t *testing.T) {
 	if _, err := f.WriteString("more"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.ReadAll(obj.Body); !errors.Is(err, ErrChanged) {
+	if _, err := io.ReadAll(obj.Body); !errors.Is(err, store.ErrChanged) {
 		t.Errorf("error %v, want ErrChanged", err)
 	}
 }
 
 func TestFileCancelled(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
-	replace(t, path, noise(1, 10))
+	storetest.Replace(t, path, storetest.Noise(1, 10))
 	ctx, cancel := context.WithCancel(t.Context())
-	obj, err := NewSet(Options{}).Open(ctx, "file://"+path, Position{})
+	obj, err := newSet(store.Options{}).Open(ctx, "file://"+path, store.Position{})
 	if err != nil {
 		t.Fatal(err)
 	}

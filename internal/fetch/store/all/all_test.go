@@ -1,10 +1,20 @@
-package store
+package all
 
 import (
+	"bytes"
 	"errors"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"stretcher/internal/fetch/store"
 )
+
+func newSet(opts store.Options) *store.Set { return store.NewSet(opts, List()) }
 
 func TestCheck(t *testing.T) {
 	for _, c := range []struct{ url, want string }{ // want: part of the error; "" for none
@@ -46,17 +56,19 @@ func TestCheck(t *testing.T) {
 		{"<s3://bucket/key?k=SEKRIT>", "spaces, quotes or brackets"},
 		{"'file:///srv/app.tar'", "spaces, quotes or brackets"},
 	} {
-		err := Check(c.url)
+		err := List().Check(c.url)
 		if c.want == "" {
 			if err != nil {
-				t.Errorf("Check(%q): %v", c.url, err)
+				t.Errorf("List().Check(%q): %v", c.url, err)
 			}
 			continue
 		}
-		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "SEKRIT") || Retryable(err) {
-			t.Errorf("Check(%q): %v, want %q, permanent, without the password", c.url, err, c.want)
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "SEKRIT") ||
+			store.Retryable(err) {
+			t.Errorf("List().Check(%q): %v, want %q, permanent, without the password", c.url, err, c.want)
 		}
-		if _, oerr := NewSet(Options{}).Open(t.Context(), c.url, Position{}); oerr == nil || oerr.Error() != err.Error() {
+		_, oerr := newSet(store.Options{}).Open(t.Context(), c.url, store.Position{})
+		if oerr == nil || oerr.Error() != err.Error() {
 			t.Errorf("Open(%q): %v, Check says %v", c.url, oerr, err)
 		}
 	}
@@ -68,12 +80,12 @@ func TestSchemeHints(t *testing.T) {
 		{"/srv/app.tar", "write file:///srv/app.tar"},
 		{"app.tar", "file:///absolute/path"},
 	} {
-		err := Check(c.url)
-		if !errors.Is(err, ErrScheme) || !strings.Contains(Hint(err), c.hint) {
-			t.Errorf("Check(%q): %v, hint %q, want %q", c.url, err, Hint(err), c.hint)
+		err := List().Check(c.url)
+		if !errors.Is(err, store.ErrScheme) || !strings.Contains(store.Hint(err), c.hint) {
+			t.Errorf("List().Check(%q): %v, hint %q, want %q", c.url, err, store.Hint(err), c.hint)
 		}
 	}
-	if got := Hint(errors.New("x")); got != "" {
+	if got := store.Hint(errors.New("x")); got != "" {
 		t.Errorf("hint of a stranger's error: %q", got)
 	}
 }
@@ -83,13 +95,35 @@ func FuzzCheck(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		u, _, err := parse(raw)
-		if err == nil && (u.Scheme == "s3" || u.Scheme == "gs") && (u.Host == "" || key(u) == "") {
-			t.Errorf("%q: bucket %q, key %q accepted", raw, u.Host, key(u))
-		}
-		var e *Error
-		if err != nil && (!errors.As(err, &e) || e.Retryable || u != nil) {
+		err := List().Check(raw)
+		var e *store.Error
+		if err != nil && (!errors.As(err, &e) || e.Retryable) {
 			t.Errorf("%q: %v", raw, err)
 		}
+		u, _ := url.Parse(raw)
+		if err == nil && (u.Scheme == "s3" || u.Scheme == "gs") && (u.Host == "" || store.Key(u) == "") {
+			t.Errorf("%q: bucket %q, key %q accepted", raw, u.Host, store.Key(u))
+		}
 	})
+}
+
+// TestConformanceOfAll: each scheme is held to the contract.
+func TestConformanceOfAll(t *testing.T) {
+	source, err := os.ReadFile("all.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := regexp.MustCompile(`(\w+)\.Definition\(\)`).FindAllSubmatch(source, -1)
+	if len(lines) != len(List()) {
+		t.Errorf("%d lines for %d stores", len(lines), len(List()))
+	}
+	for _, line := range lines {
+		tests, _ := filepath.Glob(filepath.Join("..", string(line[1]), "*_test.go"))
+		if !slices.ContainsFunc(tests, func(name string) bool {
+			text, err := os.ReadFile(name)
+			return err == nil && bytes.Contains(text, []byte("storetest.Run("))
+		}) {
+			t.Errorf("package %s has no test that calls storetest.Run", line[1])
+		}
+	}
 }

@@ -1,4 +1,4 @@
-package store
+package file
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"stretcher/internal/fetch/store"
 )
 
 // isPipe tells whether a path names a pipe that this process was started with,
@@ -31,16 +33,16 @@ func isDescriptor(path string) bool {
 }
 
 // openPipe opens a pipe. It has no size and no version, and is read once.
-func openPipe(ctx context.Context, u *url.URL, from Position) (*Object, error) {
+func openPipe(ctx context.Context, u *url.URL, from store.Position) (*store.Object, error) {
 	if from.Offset > 0 {
-		return nil, fileError(u, ErrChanged)
+		return nil, fileError(u, store.ErrChanged)
 	}
 	f, err := os.OpenFile(u.Path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fileError(u, err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Now()) })
-	return &Object{Body: &pipeBody{ctx, f, stop}, Size: -1}, nil
+	return &store.Object{Body: &pipeBody{ctx, f, stop}, Size: -1}, nil
 }
 
 // pipeBody ends when all writers of the pipe have.
@@ -54,7 +56,7 @@ type pipeBody struct {
 func (b *pipeBody) Read(p []byte) (int, error) {
 	n, err := b.file.Read(p)
 	if err != nil && b.ctx.Err() != nil {
-		err = mark(b.ctx.Err(), context.Cause(b.ctx))
+		err = store.Mark(b.ctx.Err(), context.Cause(b.ctx))
 	}
 	return n, err
 }

@@ -1,4 +1,4 @@
-package store
+package s3
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
+	"stretcher/internal/fetch/store"
+	"stretcher/internal/fetch/store/wire"
 	"stretcher/internal/text/redact"
 )
 
@@ -21,7 +23,7 @@ import (
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/Redirects.html
 func (b *bucketS3) get(ctx context.Context, client *s3.Client, in *s3.GetObjectInput) (*s3.GetObjectOutput, error) {
 	out, err := client.GetObject(ctx, in)
-	for range maxRedirects {
+	for range wire.MaxRedirects {
 		from, to := temporaryRedirect(err)
 		if to == nil {
 			return out, err
@@ -36,13 +38,13 @@ func (b *bucketS3) get(ctx context.Context, client *s3.Client, in *s3.GetObjectI
 			query.Set("versionId", *in.VersionId)
 			to.RawQuery = query.Encode()
 		}
-		if err := ask(ctx, object); err != nil {
+		if err := store.Ask(ctx, object); err != nil {
 			return nil, err
 		}
 		out, err = client.GetObject(ctx, in, sendTo(to))
 	}
 	if _, to := temporaryRedirect(err); to != nil {
-		return nil, errTooManyRedirects
+		return nil, wire.ErrTooManyRedirects
 	}
 	return out, err
 }

@@ -1,4 +1,8 @@
-package store
+// Package gs serves the objects of Google Cloud Storage, by gs://bucket/key. It
+// alone imports the storage library.
+//
+// Its words are those of package store and of Cloud Storage.
+package gs
 
 import (
 	"context"
@@ -20,6 +24,9 @@ import (
 	"cloud.google.com/go/storage"
 	"google.golang.org/api/googleapi"
 	"google.golang.org/api/option"
+
+	"stretcher/internal/fetch/store"
+	"stretcher/internal/fetch/store/wire"
 )
 
 const (
@@ -32,64 +39,69 @@ const (
 // Credentials are Google's application default credentials;
 // STORAGE_EMULATOR_HOST names a server that wants none.
 type bucketGS struct {
-	opts   Options
+	opts   store.Options
 	mu     sync.Mutex
 	client *storage.Client // made by the first Open that succeeds in it
 	base   *http.Transport
 }
 
-func newGS(opts Options) Store { return &bucketGS{opts: opts} }
+// Definition is that of gs.
+func Definition() store.Definition {
+	return store.Definition{Schemes: []string{"gs"}, Check: store.CheckBucket, New: open}
+}
+
+func open(opts store.Options) store.Store { return &bucketGS{opts: opts} }
 
 // Open sends one request, pinned to a generation to resume.
-func (g *bucketGS) Open(ctx context.Context, u *url.URL, from Position) (*Object, error) {
+func (g *bucketGS) Open(ctx context.Context, u *url.URL, from store.Position) (*store.Object, error) {
 	client, err := g.connect(ctx)
 	if err != nil {
 		return nil, gsError(ctx, u, err)
 	}
-	object := client.Bucket(u.Host).Object(key(u)).ReadCompressed(true).
+	object := client.Bucket(u.Host).Object(store.Key(u)).ReadCompressed(true).
 		Retryer(storage.WithPolicy(storage.RetryNever)) // package transfer retries
 	version := u.Query().Get("generation")
-	if from.Version != "" && !from.isWhole() {
+	if from.Version != "" && !from.IsWhole() {
 		version = from.Version
 	}
 	if version != "" {
 		gen, err := strconv.ParseInt(version, 10, 64)
 		if err != nil {
-			return nil, failure(ctx, "get", u, fmt.Errorf("generation %q is no number", version))
+			return nil, store.Failure(ctx, "get", u, fmt.Errorf("generation %q is no number", version))
 		}
 		object = object.Generation(gen)
 	}
 	r, err := gsRead(ctx, object, from)
 	if errors.Is(err, errNoRange) && from.Length > 0 {
-		from = Position{}
+		from = store.Position{}
 		r, err = gsRead(ctx, object, from)
 	}
 	if err != nil {
 		err = gsError(ctx, u, err)
-		if from.Version != "" && !from.isWhole() && (errors.Is(err, ErrNotFound) || errors.Is(err, errNoRange)) {
+		if from.Version != "" && !from.IsWhole() && (errors.Is(err, store.ErrNotFound) || errors.Is(err, errNoRange)) {
 			err = changed(err)
 		}
 		return nil, err
 	}
-	obj := &Object{
+	obj := &store.Object{
 		Body: r, Offset: r.Attrs.StartOffset, Size: r.Attrs.Size, Part: from.Length > 0,
-		Encoding: encodingOf(r.Attrs.ContentEncoding),
+		Encoding: wire.EncodingOf(r.Attrs.ContentEncoding),
 	}
 	if r.Attrs.Generation > 0 {
 		obj.Version = strconv.FormatInt(r.Attrs.Generation, 10)
 	}
-	if err := from.holds(obj.Offset, min(from.end(), obj.Size)-1); err != nil && !from.isWhole() {
+	if err := from.Holds(obj.Offset, min(from.End(), obj.Size)-1); err != nil && !from.IsWhole() {
 		r.Close()
-		return nil, failure(ctx, "get", u, err)
+		return nil, store.Failure(ctx, "get", u, err)
 	}
 	return obj, nil
 }
 
 // gsRead sends the request for an object or a part of it.
-func gsRead(ctx context.Context, object *storage.ObjectHandle, from Position) (*storage.Reader, error) {
+func gsRead(ctx context.Context, object *storage.ObjectHandle, from store.Position) (*storage.Reader, error) {
 	ctx = withOneAnswer(ctx)
 	switch {
-	case from.isWhole():
+	case from.IsWhole():
 		return object.NewRangeReader(ctx, 0, -1)
 	case from.Length > 0:
 		return object.NewRangeReader(ctx, from.Offset, from.Length)
@@ -104,7 +116,7 @@ func (g *bucketGS) connect(ctx context.Context) (*storage.Client, error) {
 	if g.client != nil {
 		return g.client, nil
 	}
-	base := transport(g.opts)
+	base := wire.Transport(g.opts)
 	opts, err := g.access(ctx, onlyOne{base})
 	if err != nil {
 		return nil, err
@@ -140,7 +152,7 @@ func (g *bucketGS) access(ctx context.Context, base http.RoundTripper) ([]option
 	if err != nil {
 		return nil, err
 	}
-	hc.CheckRedirect = stay
+	hc.CheckRedirect = wire.Stay
 	return append(opts, option.WithHTTPClient(hc)), nil
 }
 
@@ -164,7 +176,8 @@ func detect(ctx context.Context) (*auth.Credentials, error) {
 	}
 }
 
-func (g *bucketGS) closeIdle() {
+// CloseIdle lets go of idle connections.
+func (g *bucketGS) CloseIdle() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.base != nil {
@@ -180,8 +193,8 @@ func (e errNoCredentials) Unwrap() error { return e.error }
 // gsError reads what
 // https://cloud.google.com/storage/docs/json_api/v1/status-codes says.
 func gsError(ctx context.Context, u *url.URL, err error) error {
-	fail := failure(ctx, "get", u, err)
-	var e *Error
+	fail := store.Failure(ctx, "get", u, err)
+	var e *store.Error
 	if ctx.Err() != nil || !errors.As(fail, &e) {
 		return fail
 	}
@@ -193,19 +206,19 @@ func gsError(ctx context.Context, u *url.URL, err error) error {
 	switch {
 	case errors.As(err, &none):
 		e.Retryable, e.Hint = false, gsHint
-		e.Err = mark(ErrDenied, fmt.Errorf("no Google Cloud credentials: %s", oneLine(none.Error())))
+		e.Err = store.Mark(store.ErrDenied, fmt.Errorf("no Google Cloud credentials: %s", store.OneLine(none.Error())))
 	case errors.As(err, &token):
 		e.Retryable, e.Hint = token.Temporary(), gsHint
-		e.Err = mark(ErrDenied, fmt.Errorf("no Google Cloud access token: %s", tokenStatus(token)))
+		e.Err = store.Mark(store.ErrDenied, fmt.Errorf("no Google Cloud access token: %s", tokenStatus(token)))
 	case strings.Contains(err.Error(), "cannot fetch token"): // the metadata server is out of reach
 		e.Hint = gsHint
-		e.Err = mark(ErrDenied, fmt.Errorf("no Google Cloud access token: %w", e.Err))
+		e.Err = store.Mark(store.ErrDenied, fmt.Errorf("no Google Cloud access token: %w", e.Err))
 	case errors.Is(err, storage.ErrObjectNotExist), errors.Is(err, storage.ErrBucketNotExist):
-		return status("get", u, http.StatusNotFound, "")
+		return wire.Status("get", u, http.StatusNotFound, "")
 	case errors.As(err, &api):
-		e = status("get", u, api.Code, "")
-		e.After = retryAfter(api.Code, api.Header, time.Now())
-		if errors.Is(e, ErrDenied) {
+		e = wire.Status("get", u, api.Code, "")
+		e.After = wire.RetryAfter(api.Code, api.Header, time.Now())
+		if errors.Is(e, store.ErrDenied) {
 			e.Hint = gsHint
 		}
 		return e
@@ -222,9 +235,9 @@ func tokenStatus(e *auth.Error) string {
 }
 
 func changed(err error) error {
-	var e *Error
+	var e *store.Error
 	if errors.As(err, &e) {
-		e.Err, e.Retryable = mark(ErrChanged, e.Err), false
+		e.Err, e.Retryable = store.Mark(store.ErrChanged, e.Err), false
 	}
 	return err
 }

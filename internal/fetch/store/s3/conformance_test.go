@@ -1,0 +1,24 @@
+package s3
+
+import (
+	"net/url"
+	"testing"
+
+	"stretcher/internal/fetch/store"
+	"stretcher/internal/fetch/store/storetest"
+	"stretcher/internal/testparts"
+)
+
+func newSet(opts store.Options) *store.Set { return store.NewSet(opts, store.Schemes{Definition()}) }
+
+func TestConformance(t *testing.T) { storetest.Run(t, s3World(t)) }
+
+func s3World(t *testing.T) storetest.World {
+	srv := testparts.S3(t)
+	testparts.Setenv(t, srv.Env())
+	set := newSet(store.Options{UserAgent: "Stretcher/test"})
+	return storetest.World{Set: set, Put: func(t *testing.T, name string, data []byte) string {
+		srv.Put(t, "bucket", name, data)
+		return "s3://bucket/" + url.PathEscape(name)
+	}}
+}

@@ -1,0 +1,41 @@
+package wire
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"stretcher/internal/fetch/store"
+)
+
+// Transport is common to all stores that speak HTTP.
+func Transport(opts store.Options) *http.Transport {
+	t := &http.Transport{}
+	Tune(t, opts)
+	t.DialContext = (&net.Dialer{Timeout: opts.ConnectTimeout}).DialContext
+	return t
+}
+
+// Tune sets what the options say, and no decompression: a .tar.gz that is
+// served as Content-Encoding: gzip must arrive as it is stored.
+func Tune(t *http.Transport, opts store.Options) {
+	t.Proxy = http.ProxyFromEnvironment
+	t.DisableCompression = true
+	t.TLSHandshakeTimeout = opts.ConnectTimeout
+	t.ResponseHeaderTimeout = opts.HeaderTimeout
+	t.IdleConnTimeout = 90 * time.Second
+	if opts.TLS != nil {
+		t.TLSClientConfig = opts.TLS.Clone()
+	}
+}
+
+// MaxRedirects is what net/http allows.
+const MaxRedirects = 10
+
+// ErrTooManyRedirects: servers lead from one to the next.
+var ErrTooManyRedirects = fmt.Errorf("stopped after %d redirects", MaxRedirects)
+
+// Stay lets a client follow no redirect by itself: signatures and tokens are
+// for one server.
+func Stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
