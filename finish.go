@@ -323,8 +323,8 @@ func goneWithin(limit time.Duration) func(dest string) bool {
 // entryOf is what the cache is told of a deployment.
 func (t *tools) entryOf(s Spec) cache.Entry {
 	e := cache.Entry{
-		Run: t.id, Dest: s.Manifest.Dest, Strategy: s.SyncStrategy, ManifestURL: s.URL, Name: s.Name, Version: s.Version,
-		Checksum: s.Checksum.String(), Fingerprint: s.Fingerprint(), Signature: s.Signature,
+		Run: t.id, Dest: s.Manifest.Dest, Strategy: s.SyncStrategy, ManifestURL: s.URL, Base: s.Base,
+		Name: s.Name, Version: s.Version, Checksum: s.Checksum.String(), Fingerprint: s.Fingerprint(), Signature: s.Signature,
 	}
 	if s.Past != nil {
 		e.Origin = s.Past.Kept.Seq

@@ -275,7 +275,7 @@ func (p provider) parseKept(e cache.Entry) (*manifest.Loaded, error) {
 		return nil, failure.Refused("the manifest of run %s was not signed when it was deployed, and manifests must be",
 			e.Run)
 	}
-	loaded, err := p.loader(manifestRules()).Parse(raw, e.Signature, e.ManifestURL)
+	loaded, err := p.loader(manifestRules()).Parse(raw, e.Signature, e.ManifestURL, e.Base)
 	if err == nil {
 		p.vouch(loaded)
 	}

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"stretcher/internal/hooks/porter"
-	"stretcher/internal/text/failure"
 	"stretcher/internal/text/yamldoc"
 )
 
@@ -18,6 +17,8 @@ type Rules struct {
 	Shared func(paths []string) error // whether releases can share the paths
 	Kinds  []Kind                     // of sync strategies, as people are told of them
 	Pod    bool                       // a hook pod: it needs no dest, its place is that of the hooks
+
+	base base // of the manifest; the loader sets it
 }
 
 // Kind is what must be known of a sync strategy.
@@ -155,11 +156,7 @@ func (m *Manifest) check(rules Rules) []*yamldoc.Problem {
 		problems = append(problems, &yamldoc.Problem{Key: key, Value: value, Message: message})
 	}
 	m.Src, m.Releases.Shared = nonEmpty(m.Src), nonEmpty(m.Releases.Shared)
-	for _, src := range m.Src {
-		if err := rules.Src(src); err != nil {
-			problems = append(problems, &yamldoc.Problem{Key: "src", Message: err.Error(), Hint: failure.Hint(err)})
-		}
-	}
+	problems = append(problems, m.checkSrc(rules)...)
 	if len(m.Src) > 0 {
 		m.checkTarget(add, !rules.Pod)
 	}

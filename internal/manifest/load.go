@@ -44,6 +44,7 @@ type Loaded struct {
 	Signers   []trust.Signer // who vouches for Raw
 	Text      []byte         // with the values of templates filled in
 	URL       string         // redacted
+	Base      string         // what src is relative to: the manifest's URL, without secrets; "" = there is nothing
 	// Repository is the directory that holds a manifest which is in a file of
 	// this host: what its hooks name before the archive is there is in it.
 	// "" = there is none, as where it comes by a pipe.
@@ -57,7 +58,7 @@ func (l *Loader) Load(ctx context.Context, url string) (*Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.accept(raw, signature, url)
+	return l.accept(raw, signature, url, baseOf(url))
 }
 
 // Signers tells who vouches for the manifest at url, as Load would ask it.
@@ -101,21 +102,22 @@ type Unfetched struct{ error }
 func (u *Unfetched) Unwrap() error { return u.error }
 
 // Parse is Load for bytes that have been fetched from url before, with the
-// signature document that came with them.
-func (l *Loader) Parse(raw, signature []byte, url string) (*Loaded, error) {
+// signature document that came with them. kept is the Base that they had; without
+// one, it is url's.
+func (l *Loader) Parse(raw, signature []byte, url, kept string) (*Loaded, error) {
 	if err := l.Policy.Manifest(url); err != nil {
 		return nil, err
 	}
 	if limit := l.limit(); int64(len(raw)) > limit {
 		return nil, failure.Refused("%q: larger than %d bytes", redact.URL(url), limit)
 	}
-	return l.accept(raw, signature, url)
+	return l.accept(raw, signature, url, baseOf(cmp.Or(kept, url)).bare())
 }
 
 // accept makes a manifest of bytes: the one way by which bytes become one. Who
 // must vouch for them is asked before anything else looks at them.
-func (l *Loader) accept(raw, signature []byte, url string) (*Loaded, error) {
-	loaded := &Loaded{Raw: raw, URL: redact.URL(url)}
+func (l *Loader) accept(raw, signature []byte, url string, at base) (*Loaded, error) {
+	loaded := &Loaded{Raw: raw, URL: redact.URL(url), Base: at.bare().String()}
 	if _, _, must := l.Policy.Signed(); must && l.Keys == nil { // a mistake of the caller's must not let it in
 		return nil, failure.Refused("%q: there are no keys to ask", loaded.URL)
 	}
@@ -127,7 +129,7 @@ func (l *Loader) accept(raw, signature []byte, url string) (*Loaded, error) {
 	} else {
 		loaded.Repository = repository(url)
 	}
-	if err := l.read(loaded); err != nil {
+	if err := l.read(loaded, at); err != nil {
 		return nil, fmt.Errorf("%q: %w", loaded.URL, err)
 	}
 	return loaded, nil
@@ -179,8 +181,11 @@ func (l *Loader) allow(first, manifest string) func(string) error {
 	}
 }
 
-// read fills in, parses and checks the bytes of a manifest.
-func (l *Loader) read(loaded *Loaded) error {
+// read fills in, parses and checks the bytes of a manifest. What it names by a path
+// is at its base.
+func (l *Loader) read(loaded *Loaded, at base) error {
+	rules := l.Rules
+	rules.base = at
 	var refused error
 	doc, text, problems := filled(loaded.Raw, func(name string) (string, bool) {
 		if err := l.Policy.Variable(name); err != nil {
@@ -194,7 +199,7 @@ func (l *Loader) read(loaded *Loaded) error {
 	}
 	if len(problems) == 0 {
 		var warnings []*yamldoc.Problem
-		loaded.Manifest, warnings, problems = parse(doc, l.Rules, loaded.Repository == "")
+		loaded.Manifest, warnings, problems = parse(doc, rules, loaded.Repository == "")
 		if loaded.Manifest != nil {
 			l.keepSecret(loaded.Manifest)
 		}
@@ -321,12 +326,8 @@ func asError(data []byte, problems []*yamldoc.Problem) error {
 // beside it.
 func repository(url string) string {
 	u, err := neturl.Parse(url)
-	if err != nil || u.Scheme != "file" {
+	if err != nil || u.Scheme != "file" || isPipe(u) {
 		return ""
 	}
-	dir := filepath.Dir(u.Path)
-	if ofProcess, _ := filepath.Match("/proc/*/fd", dir); ofProcess || dir == "/dev" || dir == "/dev/fd" {
-		return "" // it comes by a pipe, and nothing lies beside it
-	}
-	return dir
+	return filepath.Dir(u.Path)
 }

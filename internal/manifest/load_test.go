@@ -164,10 +164,10 @@ func TestVariablesOfTheHost(t *testing.T) {
 // TestParseKept: bytes that are here already are under the policy as well.
 func TestParseKept(t *testing.T) {
 	l, requests, _, _ := loader(nil, allowing(t, "manifests", []string{"s3://a/"}), nil)
-	if _, err := l.Parse([]byte("name: app"), nil, "s3://b/k"); !errors.Is(err, policy.ErrRefused) {
+	if _, err := l.Parse([]byte("name: app"), nil, "s3://b/k", ""); !errors.Is(err, policy.ErrRefused) {
 		t.Errorf("err = %v", err)
 	}
-	if loaded, err := l.Parse([]byte("name: app"), nil, "s3://a/k"); err != nil || loaded.Name != "app" {
+	if loaded, err := l.Parse([]byte("name: app"), nil, "s3://a/k", ""); err != nil || loaded.Name != "app" {
 		t.Errorf("%+v, %v", loaded, err)
 	}
 	if len(*requests) > 0 {
@@ -180,7 +180,7 @@ func TestParseKept(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	doc := []byte("nmae: app\ncomands: {}\nreleases: {keep: 3}\n")
 	l, _, warnings, _ := loader(nil, &policy.Policy{}, nil)
-	if _, err := l.Parse(doc, nil, "s3://b/k"); err != nil {
+	if _, err := l.Parse(doc, nil, "s3://b/k", ""); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{
@@ -192,7 +192,7 @@ func TestWarnings(t *testing.T) {
 		t.Errorf("warnings %q", *warnings)
 	}
 	l.Warn = nil
-	_, err := l.Parse(append(doc, "dest_mode: 755\n"...), nil, "s3://b/k")
+	_, err := l.Parse(append(doc, "dest_mode: 755\n"...), nil, "s3://b/k", "")
 	for _, part := range []string{"line 1: nmae: unknown", `line 2: comands: unknown key, did you mean "commands"?; `,
 		`line 4: dest_mode: "755"`} {
 		if !errors.Is(err, failure.ErrMalformed) || !strings.Contains(err.Error(), part) || strings.Contains(err.Error(),
@@ -200,7 +200,7 @@ func TestWarnings(t *testing.T) {
 			t.Errorf("err = %v, want %q in it", err, part)
 		}
 	}
-	if _, err := l.Parse(doc, nil, "s3://b/k"); !errors.Is(err, failure.ErrMalformed) {
+	if _, err := l.Parse(doc, nil, "s3://b/k", ""); !errors.Is(err, failure.ErrMalformed) {
 		t.Errorf("err = %v", err)
 	}
 }
@@ -236,7 +236,7 @@ func TestSections(t *testing.T) {
 // TestSecrets: values of env are told of, its own and those that it passes on.
 func TestSecrets(t *testing.T) {
 	l, _, _, secrets := loader(nil, &policy.Policy{}, map[string]string{"PASSED": "from outside", "OTHER": "unused"})
-	if _, err := l.Parse([]byte("env: {A: literal, PASSED: , UNSET: }"), nil, "s3://b/k"); err != nil {
+	if _, err := l.Parse([]byte("env: {A: literal, PASSED: , UNSET: }"), nil, "s3://b/k", ""); err != nil {
 		t.Fatal(err)
 	}
 	if len(secrets) != 2 || secrets["A"] != "literal" || secrets["PASSED"] != "from outside" {

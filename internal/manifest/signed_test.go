@@ -136,18 +136,19 @@ func TestSignedKept(t *testing.T) {
 	signature := []byte(k.sign(t, signedDoc, 1))
 	l, _, _, _ := loader(nil, &policy.Policy{}, nil)
 	k.signing(l, 1)
-	if loaded, err := l.Parse([]byte(signedDoc), signature, "s3://b/k"); err != nil || loaded.Name != "app" {
+	if loaded, err := l.Parse([]byte(signedDoc), signature, "s3://b/k", ""); err != nil || loaded.Name != "app" {
 		t.Errorf("%+v, %v", loaded, err)
 	}
 	l.Keys = newKeyring(t).keys
 	for name, kept := range map[string][]byte{"other keys": signature, "none": nil} {
-		if loaded, err := l.Parse([]byte(signedDoc), kept, "s3://b/k"); loaded != nil || !errors.Is(err, failure.ErrRefused) {
+		loaded, err := l.Parse([]byte(signedDoc), kept, "s3://b/k", "")
+		if loaded != nil || !errors.Is(err, failure.ErrRefused) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	// Without keys nobody asks, and nothing is taken for a signature.
 	l.Keys = nil
-	if loaded, err := l.Parse([]byte(signedDoc), signature, "s3://b/k"); err != nil || loaded.Signature != nil {
+	if loaded, err := l.Parse([]byte(signedDoc), signature, "s3://b/k", ""); err != nil || loaded.Signature != nil {
 		t.Errorf("%+v, %v", loaded, err)
 	}
 }
@@ -164,7 +165,7 @@ func TestSignedWithoutKeys(t *testing.T) {
 	if loaded != nil || !errors.Is(err, failure.ErrRefused) {
 		t.Errorf("fetched: %v", err)
 	}
-	loaded, err = l.Parse([]byte(signedDoc), nil, "https://a/m.yml")
+	loaded, err = l.Parse([]byte(signedDoc), nil, "https://a/m.yml", "")
 	if loaded != nil || !errors.Is(err, failure.ErrRefused) {
 		t.Errorf("kept: %v", err)
 	}
@@ -189,7 +190,7 @@ func TestSignedLeavesNothingOpen(t *testing.T) {
 	} {
 		l, _, _, _ := loader(nil, &policy.Policy{}, nil)
 		k.signing(l, 1)
-		loaded, err := l.Parse([]byte(doc), []byte(k.sign(t, doc, 1)), "s3://b/k")
+		loaded, err := l.Parse([]byte(doc), []byte(k.sign(t, doc, 1)), "s3://b/k", "")
 		if want == "" {
 			if err != nil {
 				t.Errorf("%q: %v", doc, err)
@@ -200,7 +201,7 @@ func TestSignedLeavesNothingOpen(t *testing.T) {
 			t.Errorf("%q: %v, want %s", doc, err, want)
 		}
 		l.Keys = nil
-		if _, err := l.Parse([]byte(doc), nil, "s3://b/k"); err != nil {
+		if _, err := l.Parse([]byte(doc), nil, "s3://b/k", ""); err != nil {
 			t.Errorf("%q, not signed: %v", doc, err)
 		}
 	}
@@ -229,18 +230,18 @@ func TestSignedBytes(t *testing.T) {
 	signature := []byte(k.sign(t, doc, 1))
 	l, _, _, _ := loader(nil, &policy.Policy{}, map[string]string{"V": "2"})
 	k.signing(l, 1)
-	if loaded, err := l.Parse([]byte(doc), signature, "s3://b/k"); err != nil || loaded.Version != "2" {
+	if loaded, err := l.Parse([]byte(doc), signature, "s3://b/k", ""); err != nil || loaded.Version != "2" {
 		t.Errorf("%+v, %v", loaded, err)
 	}
 	for i := range doc {
 		flipped := []byte(doc)
 		flipped[i] ^= 1 << (i % 8)
-		if loaded, err := l.Parse(flipped, signature, "s3://b/k"); loaded != nil || !errors.Is(err, failure.ErrRefused) {
+		if loaded, err := l.Parse(flipped, signature, "s3://b/k", ""); loaded != nil || !errors.Is(err, failure.ErrRefused) {
 			t.Errorf("byte %d: %v", i, err)
 		}
 	}
 	for _, other := range [][]byte{nil, []byte(doc + "\n"), []byte(doc[:len(doc)-1]), bytes.ToUpper([]byte(doc))} {
-		if loaded, err := l.Parse(other, signature, "s3://b/k"); loaded != nil || !errors.Is(err, failure.ErrRefused) {
+		if loaded, err := l.Parse(other, signature, "s3://b/k", ""); loaded != nil || !errors.Is(err, failure.ErrRefused) {
 			t.Errorf("%q: %v", other, err)
 		}
 	}
@@ -266,13 +267,13 @@ func TestSignedIsWrittenOut(t *testing.T) {
 	} {
 		l, _, _, _ := loader(nil, &policy.Policy{}, nil)
 		k.signing(l, 1)
-		loaded, err := l.Parse([]byte(doc), []byte(k.sign(t, doc, 1)), "s3://b/k")
+		loaded, err := l.Parse([]byte(doc), []byte(k.sign(t, doc, 1)), "s3://b/k", "")
 		if want == "" && err != nil || want != "" && (loaded != nil || !errors.Is(err, failure.ErrRefused) ||
 			!strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "must be written out")) {
 			t.Errorf("%q: %v, want %q", doc, err, want)
 		}
 		l.Keys = nil
-		if _, err := l.Parse([]byte(doc), nil, "s3://b/k"); err != nil {
+		if _, err := l.Parse([]byte(doc), nil, "s3://b/k", ""); err != nil {
 			t.Errorf("%q, not signed: %v", doc, err)
 		}
 	}

@@ -109,7 +109,7 @@ func TestTemplateProblems(t *testing.T) {
 		{"a: [{{ env \"SET\" }}\nb: c", "not YAML"},
 	} {
 		l, _, _, _ := loader(nil, &policy.Policy{}, map[string]string{"SET": "value", "BINARY": "\xff"})
-		loaded, err := l.Parse([]byte(tc.in), nil, "s3://b/k")
+		loaded, err := l.Parse([]byte(tc.in), nil, "s3://b/k", "")
 		if loaded != nil || !errors.Is(err, failure.ErrMalformed) || !strings.Contains(err.Error(), tc.want) ||
 			strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q:\ngot  %v\nwant %s", tc.in, err, tc.want)
@@ -121,7 +121,7 @@ func TestTemplateProblems(t *testing.T) {
 func TestTemplateValuesAreSecrets(t *testing.T) {
 	l, _, _, secrets := loader(nil, &policy.Policy{}, map[string]string{"A": "A-value", "B": "B-value", "COMMENTED": "x"})
 	_, err := l.Parse([]byte("# {{ env \"COMMENTED\" }}\nname: {{ must_env \"A\" }} "+
-		"{{ env \"B\" \"x\" }} {{ env \"C\" \"x\" }}"), nil, "s3://b/k")
+		"{{ env \"B\" \"x\" }} {{ env \"C\" \"x\" }}"), nil, "s3://b/k", "")
 	if err != nil || len(secrets) != 2 || secrets["A"] != "A-value" || secrets["B"] != "B-value" {
 		t.Errorf("secrets = %v, err = %v", secrets, err)
 	}
@@ -144,7 +144,7 @@ config: {port: {{ env "PORT" "80" }}, quoted: "{{ env "PORT" "80" }}"}
 commands: {post: [{run: "x {{ env "APP" }}", timeout: {{ env "LIMIT" "1m" }}}]}
 `
 	l, _, _, _ := loader(nil, &policy.Policy{}, map[string]string{"SUM": sha256Hex, "APP": "shop"})
-	m, err := l.Parse([]byte(doc), nil, "s3://b/k")
+	m, err := l.Parse([]byte(doc), nil, "s3://b/k", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ commands: {post: [{run: "x {{ env "APP" }}", timeout: {{ env "LIMIT" "1m" }}}]}
 		t.Errorf("%+v", m.Manifest)
 	}
 	l.Lookup = lookupIn(map[string]string{"SUM": sha256Hex, "APP": "shop", "KEEP": "many"})
-	if _, err := l.Parse([]byte(doc), nil, "s3://b/k"); err == nil || !strings.Contains(err.Error(),
+	if _, err := l.Parse([]byte(doc), nil, "s3://b/k", ""); err == nil || !strings.Contains(err.Error(),
 		`line 7: releases.keep: "many" is not a whole number`) {
 		t.Errorf("err = %v", err)
 	}

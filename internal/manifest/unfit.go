@@ -42,7 +42,7 @@ func Unfit(raw []byte, rules Rules, now time.Time) error {
 			Policy: &policy.Policy{}, Keys: &trust.Keys{}, Rules: rules, Warn: none,
 			Lookup: func(string) (string, bool) { return "", false }, Secret: func(string, string) {},
 		}
-		if err := l.read(m); err != nil {
+		if err := l.read(m, base{}); err != nil {
 			return err
 		}
 	}

@@ -67,8 +67,9 @@ type Entry struct {
 	Seq         int64     `json:"seq"` // from 1; set by Put, higher than that of all entries then
 	Dest        string    `json:"dest"`
 	Strategy    string    `json:"strategy"`
-	Origin      int64     `json:"origin"`       // Seq of the entry whose deployment a rollback deployed again; 0 = none
-	ManifestURL string    `json:"manifest_url"` // as the caller gives it: without secrets, if it is wise
+	Origin      int64     `json:"origin"`         // Seq of the entry whose deployment a rollback deployed again; 0 = none
+	ManifestURL string    `json:"manifest_url"`   // as the caller gives it: without secrets, if it is wise
+	Base        string    `json:"base,omitempty"` // of the URLs that the manifest has as paths; without secrets
 	Name        string    `json:"name"`
 	Version     string    `json:"version"`
 	Checksum    string    `json:"checksum"` // of the archive, in the caller's form; "" for none

@@ -135,7 +135,7 @@ func TestEntryComesBack(t *testing.T) {
 	s := newStore(t)
 	want := Entry{
 		Run: "0193-a_B", Seq: 99, Origin: 98, Dest: "/srv/app", Strategy: "rsync",
-		ManifestURL: "https://u:p@host/a?sig=1", Name: "app", Version: "1",
+		ManifestURL: "https://u:p@host/a?sig=1", Base: "s3://b/", Name: "app", Version: "1",
 		Signature: []byte("untrusted comment: \xff\r\n"), Checksum: "sha256:00", Fingerprint: "fp",
 		Finished: time.UnixMicro(1e15).UTC(), HasArchive: true, Size: 7,
 	}
