@@ -1,8 +1,9 @@
 #!/bin/sh
 # Sets up what the tests need: programs built from tools/go.mod and
-# tools/consul/go.mod go to .tools/NAME-VERSION/NAME, with a link .tools/NAME
-# to the version in use; programs of the system are installed with apt-get when
-# this runs as root. What is there already is left alone.
+# tools/consul/go.mod, and the one that tools/azurite/package.json names, go to
+# .tools/NAME-VERSION/NAME, with a link .tools/NAME to the version in use;
+# programs of the system are installed with apt-get when this runs as root. What
+# is there already is left alone.
 #
 #     tools/setup.sh            everything
 #     tools/setup.sh NAME...    only these built programs
@@ -29,7 +30,6 @@ build() {
         return
     fi
     dir=$root/.tools/$1-$version
-    link=$root/.tools/$1
     if [ ! -x "$dir/$1" ]; then
         echo "setup: building $1 $version"
         if ! compile "$2" "$4" "$dir/$1"; then
@@ -37,8 +37,14 @@ build() {
             return
         fi
     fi
-    if [ "$(readlink "$link")" != "$1-$version/$1" ]; then
-        ln -sfn "$1-$version/$1" "$link" || fail "$link can't be made"
+    use "$1" "$version"
+}
+
+# use NAME VERSION: has the link .tools/NAME lead to that version.
+use() {
+    link=$root/.tools/$1
+    if [ "$(readlink "$link")" != "$1-$2/$1" ]; then
+        ln -sfn "$1-$2/$1" "$link" || fail "$link can't be made"
     fi
 }
 
@@ -51,13 +57,39 @@ compile() {
         mv "$3.new" "$3"
 }
 
+# azurite: a program of Node.js, with what its lock file says that it needs. No
+# script of a package runs.
+azurite() {
+    version=v$(sed -n 's/.*"azurite": "\(.*\)".*/\1/p' tools/azurite/package.json)
+    dir=$root/.tools/azurite-$version
+    if [ ! -x "$dir/azurite" ]; then
+        echo "setup: installing azurite $version"
+        if ! { mkdir -p "$dir" && cp tools/azurite/package.json tools/azurite/package-lock.json "$dir" &&
+            (cd "$dir" && npm ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error) &&
+            launcher "$dir/azurite"; }; then
+            fail "azurite $version can't be installed"
+            return
+        fi
+    fi
+    use azurite "$version"
+}
+
+# launcher FILE: a program that starts the blob service beside it.
+launcher() {
+    printf '%s\n' '#!/bin/sh' \
+        'exec node "$(dirname "$(readlink -f "$0")")/node_modules/azurite/dist/src/blob/main.js" "$@"' >"$1.new" &&
+        chmod 755 "$1.new" && mv "$1.new" "$1"
+}
+
 build_named() {
     case $1 in
     versitygw) build "$1" tools github.com/versity/versitygw github.com/versity/versitygw/cmd/versitygw ;;
     fake-gcs-server) build "$1" tools github.com/fsouza/fake-gcs-server github.com/fsouza/fake-gcs-server ;;
+    oras) build "$1" tools oras.land/oras oras.land/oras/cmd/oras ;;
     staticcheck) build "$1" tools honnef.co/go/tools honnef.co/go/tools/cmd/staticcheck ;;
     govulncheck) build "$1" tools golang.org/x/vuln golang.org/x/vuln/cmd/govulncheck ;;
     consul) build "$1" tools/consul github.com/hashicorp/consul github.com/hashicorp/consul ;;
+    azurite) azurite ;;
     *) fail "unknown program $1" ;;
     esac
 }
@@ -72,6 +104,7 @@ absent() {
     for pair in rsync:rsync serf:serf nginx:nginx-light tar:tar xz:xz-utils \
         bzip2:bzip2 zstd:zstd ps:procps gcc:gcc setpriv:util-linux sshd:openssh-server ssh:openssh-client \
         systemd-analyze:systemd visudo:sudo bsdtar:libarchive-tools busybox:busybox-static \
+        docker-registry:docker-registry node:nodejs npm:npm \
         podman:podman runc:runc git:git minisign:minisign zsh:zsh fish:fish groff:groff-base; do
         has "${pair%%:*}" || printf '%s ' "${pair#*:}"
     done
@@ -127,7 +160,7 @@ if [ $# -gt 0 ]; then
     for name in "$@"; do build_named "$name"; done
 else
     system
-    for name in staticcheck versitygw fake-gcs-server consul; do build_named "$name"; done
+    for name in staticcheck versitygw fake-gcs-server oras consul azurite; do build_named "$name"; done
 fi
 
 if [ "$missing" = 1 ] && [ "${CI:-}" = true ]; then exit 1; fi

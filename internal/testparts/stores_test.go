@@ -2,6 +2,8 @@ package testparts
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -10,6 +12,7 @@ import (
 	"testing"
 
 	"cloud.google.com/go/storage"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/sas"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
@@ -113,6 +116,36 @@ func TestGCS(t *testing.T) {
 	}
 	if r.Attrs.Size != 6 || r.Attrs.Generation == 0 {
 		t.Errorf("attributes %+v, want size 6 and a generation", r.Attrs)
+	}
+}
+
+// TestAzure: what was put is read by a token, and not without one.
+func TestAzure(t *testing.T) {
+	s := Azure(t)
+	s.Put(t, "container", "dir/a b", []byte("first"))
+	s.Put(t, "container", "dir/a b", []byte("second"))
+	at := s.Endpoint + "/container/dir/a%20b"
+	token := s.SAS(t, sas.AccountPermissions{Read: true})
+	if code, body := get(t, at+"?"+token, "bytes=3-"); code != http.StatusPartialContent || body != "ond" {
+		t.Errorf("read %q with status %d, want \"ond\"", body, code)
+	}
+	if code, _ := get(t, at, ""); code != http.StatusNotFound && code != http.StatusForbidden {
+		t.Errorf("anonymous GET = %d, want it refused", code)
+	}
+}
+
+// TestOCI: what was pushed lies where the protocol says, for those who know the
+// password.
+func TestOCI(t *testing.T) {
+	r := OCI(t)
+	digest := r.Push(t, "team/app", "v1", Layer{"application/x-tar", "app.tar", []byte("a tree")})
+	blob := fmt.Sprintf("/v2/team/app/blobs/sha256:%x", sha256.Sum256([]byte("a tree")))
+	base := "http://" + r.User + ":" + r.Password + "@" + r.Host
+	if code, body := get(t, base+blob, "bytes=2-"); code != http.StatusPartialContent || body != "tree" {
+		t.Errorf("the layer: status %d, %q", code, body)
+	}
+	if code, _ := get(t, "http://"+r.Host+"/v2/team/app/manifests/"+digest, ""); code != http.StatusUnauthorized {
+		t.Errorf("without a password: status %d", code)
 	}
 }
 
