@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"stretcher/internal/archive"
 	"stretcher/internal/disk"
 	"stretcher/internal/disk/tree"
 	"stretcher/internal/fetch"
@@ -24,19 +25,26 @@ import (
 
 // Archive is what there is to unpack.
 type Archive struct {
-	File    *os.File // that was verified; nil = it is not here
-	Source  string   // where it is from, without secrets
-	Fetched bool     // by this run
-	Record  string   // dest is what the archive makes of it, as this record says: nothing is to be unpacked
+	Input   archive.Input // what is unpacked; nil = it is not here
+	File    *os.File      // all of it, verified; nil = not all of it is here
+	Source  string        // where it is from, without secrets
+	Fetched bool          // by this run
+	Record  string        // dest is what the archive makes of it, as this record says: nothing is to be unpacked
 }
 
 func (a Archive) isCurrent() bool { return a.Record != "" }
+
+// with is the archive in a file that has been verified.
+func (a Archive) with(f *os.File, fetched bool) Archive {
+	a.Input, a.File, a.Fetched = archive.FileInput(f, nil), f, fetched
+	return a
+}
 
 // close gives the archive's room back.
 func (a *Archive) close() {
 	if a.File != nil {
 		_ = a.File.Close()
-		a.File = nil
+		a.File, a.Input = nil, nil
 	}
 }
 
@@ -97,8 +105,7 @@ func (p provider) fetchTo(ctx context.Context, s Spec, places func(size int64) [
 	if err != nil {
 		return a, err
 	}
-	a.File, a.Fetched = got.File, true
-	return a, nil
+	return a.with(got.File, true), nil
 }
 
 // keptOrFetched opens the archive where it has been kept for a rollback, or
@@ -108,7 +115,7 @@ func (p provider) keptOrFetched(ctx context.Context, s Spec, places func() []str
 	if p.cached != nil {
 		if f, ok := p.cached.Find(s.Checksum.String()); ok {
 			if s.allowsSize(f) && fetch.Verify(ctx, f, s.Checksum) == nil {
-				return Archive{File: f, Source: "the kept archive"}, nil
+				return Archive{Source: "the kept archive"}.with(f, false), nil
 			}
 			_ = f.Close()
 		}

@@ -250,7 +250,7 @@ func (d *deployer) fetchTree(ctx context.Context, s Spec, p places) (tree *stagi
 		return nil, "", fmt.Errorf("fetch: %w", err)
 	}
 	defer a.close()
-	if tree, err = staging.Unpack(ctx, d.unpacking(s, a, p), a.File, p.dest != nil); err != nil {
+	if tree, err = staging.Unpack(ctx, d.unpacking(s, a, p), a.Input, p.dest != nil); err != nil {
 		return nil, "", fmt.Errorf("extract: %w", err)
 	}
 	return tree, a.Source, nil

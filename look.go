@@ -406,7 +406,7 @@ func (d looker) plan(ctx context.Context, url string) (*preview.Plan, error) {
 	}
 	defer a.close()
 	source = a.Source
-	p.Changes, err = s.Strategy.Diff(ctx, a.File)
+	p.Changes, err = s.Strategy.Diff(ctx, a.Input)
 	return p, d.ofArchive(a, err)
 }
 

@@ -145,7 +145,7 @@ func (d *deployer) stage(ctx context.Context, s Spec, a Archive) (strategy.Stage
 	if err := s.check(); err != nil {
 		return strategy.Staged{}, err
 	}
-	return s.Strategy.Stage(ctx, a.File)
+	return s.Strategy.Stage(ctx, a.Input)
 }
 
 // remember records dest as it is after the sync, before anything else changes
@@ -337,7 +337,7 @@ func (d *deployer) copyForHooks(ctx context.Context, r *run) error {
 	}
 	d.log.Info("the archive is unpacked once more, for hooks of the manifest")
 	a, s := r.archive, r.spec
-	if a.File == nil {
+	if a.Input == nil {
 		var err error
 		a, err = d.verified(ctx, *r, func() (Archive, error) { return d.keptOrFetched(ctx, s, s.tempParents) })
 		if err != nil {
@@ -347,7 +347,7 @@ func (d *deployer) copyForHooks(ctx context.Context, r *run) error {
 	}
 	t := d.unpacking(s, a, places{d.private, s.tempParents(), nil})
 	t.Archive.Warn = nil // all has been said
-	tree, err := staging.Unpack(ctx, t, a.File, false)
+	tree, err := staging.Unpack(ctx, t, a.Input, false)
 	if err != nil {
 		return fmt.Errorf("archive for hooks: %w", err)
 	}

@@ -10,7 +10,7 @@
 // entries, name length or depth, counted as they are read and not as headers
 // claim; a segment is a part of compressed data that any core can decompress.
 //
-// Of this module it may import gunzip, members and parallel below it,
+// Of this module it may import gunzip, index, members and parallel below it,
 // disk/confined and text/*. It knows nothing of manifests, checksums or destinations.
 package archive
 

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -22,10 +23,11 @@ type Content struct {
 	sparse bool
 	err    error // the first, and io.EOF, stay
 	seen   func(block []byte)
+	start  int64 // where it is in the stream
 }
 
 func newContent(x *reader, m *members.Member) (*Content, error) {
-	c := &Content{x: x, pieces: m.Pieces, size: m.Size, sparse: m.Sparse}
+	c := &Content{x: x, pieces: m.Pieces, size: m.Size, sparse: m.Sparse, start: x.in.n}
 	if !c.sparse {
 		c.pieces = []members.Piece{{Size: c.size}}
 	} else if c.size > maxSparse {
@@ -43,6 +45,15 @@ func (c *Content) hole() int64 {
 		return c.size - c.pos
 	}
 	return max(0, c.pieces[0].Start-c.pos)
+}
+
+// Sum is the SHA-256 of the content, where an index tells it. What is read of
+// an archive that is rebuilt has been found to be that.
+func (c *Content) Sum() (sum [sha256.Size]byte, ok bool) {
+	if c.sparse || c.size == 0 {
+		return sum, false
+	}
+	return c.x.in.known.at(c.start, c.size)
 }
 
 // Sparse tells whether the content has holes, which CopyTo keeps.
@@ -176,8 +187,15 @@ func (c *Content) fill(buf []byte) (n int, err error) {
 	return n, err
 }
 
-// skip goes on to the end. It reads what the archive has, and no hole.
+// skip goes on to the end. It reads what the archive has, and no hole; of one
+// that is rebuilt, it reads nothing.
 func (c *Content) skip() {
+	if c.x.in.built != nil && !c.sparse && c.err == nil {
+		n, err := c.x.tar.Skip(c.size - c.pos)
+		if c.pass(n); c.err == nil {
+			c.err = c.judge(err)
+		}
+	}
 	for c.err == nil {
 		if hole := c.hole(); hole > 0 {
 			c.pass(hole)

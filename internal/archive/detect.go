@@ -43,7 +43,8 @@ func newDecoder(r *bufio.Reader) (*decoder, error) {
 	}
 	err = nil // a short input is no error yet
 	format := sniff(head)
-	d := &decoder{Reader: r, format: format, close: func() {}, followed: func() bool { return false }}
+	d := plainDecoder(r)
+	d.format = format
 	if d.openSegments(r) {
 		return d, nil
 	}
@@ -65,6 +66,11 @@ func newDecoder(r *bufio.Reader) (*decoder, error) {
 		return nil, decodeFault(format, err)
 	}
 	return d, nil
+}
+
+// plainDecoder is one of what is not compressed.
+func plainDecoder(r io.Reader) *decoder {
+	return &decoder{Reader: r, format: "tar", close: func() {}, followed: func() bool { return false }}
 }
 
 func (d *decoder) openZstd(r io.Reader) error {

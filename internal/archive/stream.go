@@ -3,6 +3,7 @@ package archive
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync/atomic"
@@ -25,11 +26,16 @@ func (s *source) Read(p []byte) (int, error) {
 	}
 	n, err := s.r.Read(p)
 	s.n.Add(int64(n))
+	return n, s.fault(err)
+}
+
+// fault remembers an error that is not the end.
+func (s *source) fault(err error) error {
 	if err != nil && err != io.EOF {
 		s.err = fmt.Errorf("read archive: %w", err)
 		err = s.err
 	}
-	return n, err
+	return err
 }
 
 // stream is the decompressed archive. Its first error stays.
@@ -38,7 +44,9 @@ type stream struct {
 	src   *source
 	quit  context.CancelFunc // ends src
 	dec   *decoder
-	ahead ahead // nil for a plain archive
+	ahead ahead      // nil for a plain archive
+	built Rebuilding // set: it is that, and nothing has to be decompressed
+	known known
 	tally *tally
 	n     int64  // bytes read
 	head  []byte // the first of them, up to a block
@@ -49,7 +57,8 @@ type stream struct {
 func openStream(ctx context.Context, r io.Reader, t *tally) (*stream, error) {
 	sub, quit := context.WithCancel(ctx)
 	src := &source{ctx: sub, r: r}
-	dec, err := newDecoder(bufio.NewReaderSize(src, 64<<10))
+	built, _ := r.(Rebuilding)
+	dec, err := decoderOf(src, built)
 	if src.err != nil {
 		err = src.err
 	}
@@ -57,7 +66,7 @@ func openStream(ctx context.Context, r io.Reader, t *tally) (*stream, error) {
 		quit()
 		return nil, err
 	}
-	s := &stream{ctx: ctx, src: src, quit: quit, dec: dec, tally: t}
+	s := &stream{ctx: ctx, src: src, quit: quit, dec: dec, tally: t, built: built, known: knownOf(r)}
 	switch {
 	case dec.segments != nil:
 		s.ahead = dec.segments
@@ -65,6 +74,35 @@ func openStream(ctx context.Context, r io.Reader, t *tally) (*stream, error) {
 		s.ahead = newReadahead(dec)
 	}
 	return s, nil
+}
+
+// decoderOf reads what is rebuilt as it is, and no further than it is asked to.
+func decoderOf(src *source, built Rebuilding) (*decoder, error) {
+	if built == nil {
+		return newDecoder(bufio.NewReaderSize(src, 64<<10))
+	}
+	return plainDecoder(src), nil
+}
+
+// Skip goes on by n bytes, or to the end, as if they had been read.
+func (s *stream) Skip(n int64) (int64, error) {
+	if s.built == nil {
+		return io.CopyN(io.Discard, s, n)
+	}
+	if err := s.check(); err != nil {
+		return 0, err
+	}
+	passed, err := s.built.Skip(n)
+	s.src.n.Add(passed)
+	return passed, s.count(passed, s.src.fault(err))
+}
+
+// check tells whether there is anything to be read still.
+func (s *stream) check() error {
+	if err := s.ctx.Err(); s.err == nil && err != nil {
+		s.err = fmt.Errorf("extract: %w", err)
+	}
+	return s.err
 }
 
 // close ends a decompressor that reads on without giving anything.
@@ -78,30 +116,35 @@ func (s *stream) close() {
 
 // Read counts what it reads against the limits.
 func (s *stream) Read(p []byte) (int, error) {
-	if s.err != nil {
-		return 0, s.err
-	}
-	if err := s.ctx.Err(); err != nil {
-		s.err = fmt.Errorf("extract: %w", err)
-		return 0, s.err
+	if err := s.check(); err != nil {
+		return 0, err
 	}
 	n, err := s.read(p)
-	s.n += int64(n)
 	if room := blockSize - len(s.head); room > 0 {
 		s.head = append(s.head, p[:min(n, room)]...)
 	}
+	err = s.count(int64(n), err)
+	if errors.Is(err, ErrLimit) {
+		n = 0
+	}
+	return n, err
+}
+
+// count takes n bytes for read, and the error that ended that.
+func (s *stream) count(n int64, err error) error {
+	s.n += n
 	if over := s.tally.checkStream(s.n); over != nil {
 		s.err = over
-		return 0, over
+		return over
 	}
 	switch {
 	case err == io.EOF:
 		s.eof = true
 	case err != nil:
 		s.err = s.explain(err)
-		return n, s.err
+		return s.err
 	}
-	return n, err
+	return err
 }
 
 func (s *stream) read(p []byte) (int, error) {

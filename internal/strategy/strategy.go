@@ -18,8 +18,7 @@ package strategy
 
 import (
 	"context"
-	"os"
-
+	"stretcher/internal/archive"
 	"stretcher/internal/disk"
 	"stretcher/internal/disk/tree"
 )
@@ -52,8 +51,9 @@ type Strategy interface {
 	// Stage unpacks the archive, from its beginning, into a new private
 	// directory: all of the tree, or what of it differs from dest. It stops
 	// when ctx ends. What it made is removed at the end of the run, whether
-	// it failed or not. With an error there is nothing to close.
-	Stage(ctx context.Context, archive *os.File) (Staged, error)
+	// it failed or not. With an error there is nothing to close, and it may be
+	// asked again.
+	Stage(ctx context.Context, in archive.Input) (Staged, error)
 
 	// Sync makes dest what the archive holds. It may consume what is staged,
 	// and notes in s the exclude list that it has read there. It stops when
@@ -64,7 +64,7 @@ type Strategy interface {
 
 	// Diff tells what Stage and Sync would do, and changes nothing. It is
 	// asked instead of these, after CheckLayout and Check.
-	Diff(ctx context.Context, archive *os.File) (Changes, error)
+	Diff(ctx context.Context, in archive.Input) (Changes, error)
 
 	// Live is the path of the directory that the deployed tree is in, or will
 	// be. It is for messages and for programs that are told of it.

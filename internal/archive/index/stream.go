@@ -15,11 +15,55 @@ var ErrContent = errors.New("wrong content")
 // Rebuild puts the archive's stream together: its frame and the contents, which
 // open gives by their number in Files, one after the other. Each is found to be
 // what the index says, or the error is ErrContent.
-func (x *Index) Rebuild(open func(i int) (io.ReadCloser, error)) io.ReadCloser {
-	return &stream{x: x, open: open}
+//
+// A content is opened when it is read; what is skipped is not.
+func (x *Index) Rebuild(open func(i int) (io.ReadCloser, error)) *Stream {
+	return &Stream{x: x, open: open}
 }
 
-type stream struct {
+// Index is that of the archive.
+func (s *Stream) Index() *Index { return s.x }
+
+// Skip goes on by n bytes, or to the end, which is io.EOF. A content that is not
+// read from its beginning to its end is not verified.
+func (s *Stream) Skip(n int64) (passed int64, err error) {
+	for passed < n && s.err == nil {
+		left := n - passed
+		switch {
+		case s.part.Len() > 0:
+			passed += int64(len(s.part.Next(int(min(left, int64(s.part.Len()))))))
+		case s.size > 0 && s.size <= left:
+			passed += s.size
+			s.size = 0
+			s.next++
+		case s.size > 0:
+			s.begin()
+		case s.file != nil:
+			passed += s.pass(left)
+		default:
+			s.more()
+		}
+	}
+	if passed < n {
+		return passed, s.err
+	}
+	return passed, nil
+}
+
+// pass goes on in the file by n bytes at most, or behind it.
+func (s *Stream) pass(n int64) (passed int64) {
+	if s.left <= n {
+		passed, s.left = s.left, 0
+		s.err = s.file.Close()
+		s.file = nil
+		return passed
+	}
+	var buf [4 << 10]byte
+	return int64(s.content(buf[:min(n, int64(len(buf)))]))
+}
+
+// Stream is the stream of an archive that is rebuilt.
+type Stream struct {
 	x    *Index
 	open func(i int) (io.ReadCloser, error)
 	in   *frameReader
@@ -33,7 +77,7 @@ type stream struct {
 }
 
 // Read reads the stream. Its first error stays.
-func (s *stream) Read(p []byte) (n int, err error) {
+func (s *Stream) Read(p []byte) (n int, err error) {
 	for n == 0 && s.err == nil && len(p) > 0 {
 		switch {
 		case s.part.Len() > 0:
@@ -53,7 +97,7 @@ func (s *stream) Read(p []byte) (n int, err error) {
 }
 
 // more reads on in the frame.
-func (s *stream) more() {
+func (s *Stream) more() {
 	if s.in == nil {
 		if s.in, s.err = s.x.openFrame(); s.err != nil {
 			return
@@ -65,14 +109,14 @@ func (s *stream) more() {
 }
 
 // begin opens the next content.
-func (s *stream) begin() {
+func (s *Stream) begin() {
 	s.left, s.size, s.sum = s.size, 0, sha256.New()
 	s.file, s.err = s.open(s.next)
 	s.next++
 }
 
 // content reads on in the file. What it hands out last has been verified.
-func (s *stream) content(p []byte) int {
+func (s *Stream) content(p []byte) int {
 	n, err := s.file.Read(p[:min(int64(len(p)), s.left)])
 	_, _ = s.sum.Write(p[:n])
 	s.left -= int64(n)
@@ -94,7 +138,7 @@ func (s *stream) content(p []byte) int {
 }
 
 // Close closes what is open.
-func (s *stream) Close() error {
+func (s *Stream) Close() error {
 	if s.in != nil {
 		s.in.close()
 	}

@@ -314,6 +314,27 @@ func hasContent(kind byte) bool {
 	return true
 }
 
+// skipper is a reader that may know how not to read.
+type skipper interface {
+	Skip(n int64) (int64, error)
+}
+
+// Skip goes on by n bytes of the content of the last member, without reading
+// them if the archive's reader can do that. It returns io.ErrUnexpectedEOF where
+// the archive ends before.
+func (r *Reader) Skip(n int64) (passed int64, err error) {
+	n = min(n, r.left)
+	if s, ok := r.in.(skipper); ok {
+		passed, err = s.Skip(n)
+	} else {
+		passed, err = io.CopyN(io.Discard, r.in, n)
+	}
+	if r.left -= passed; err == io.EOF && passed < n {
+		err = io.ErrUnexpectedEOF
+	}
+	return passed, err
+}
+
 // Left is how much of the member's content has not been read; holes are none.
 func (r *Reader) Left() int64 { return r.left }
 

@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"os"
 	"testing"
 
+	"stretcher/internal/archive"
 	"stretcher/internal/disk"
 	"stretcher/internal/strategy"
 	"stretcher/internal/strategy/preview"
@@ -34,8 +34,8 @@ func (s *swap) Close() error                                 { return s.tree.Clo
 func (s *swap) Keeps() strategy.Keeps                        { return strategy.Archive }
 func (s *swap) Skip([]byte) (func(string, bool) bool, error) { return nil, nil }
 
-func (s *swap) Stage(ctx context.Context, archive *os.File) (_ strategy.Staged, err error) {
-	if s.tree, err = staging.Unpack(ctx, &s.t, archive, true); err != nil {
+func (s *swap) Stage(ctx context.Context, in archive.Input) (_ strategy.Staged, err error) {
+	if s.tree, err = staging.Unpack(ctx, &s.t, in, true); err != nil {
 		return strategy.Staged{}, err
 	}
 	if _, err = staging.ReadExcludeFrom(s.tree.Dir.Root(), s.t.ExcludeFrom); err != nil {
@@ -64,8 +64,8 @@ func (s *swap) OpenLive() (*disk.Dir, error) {
 	return staging.OpenDest(&s.t)
 }
 
-func (s *swap) Diff(ctx context.Context, archive *os.File) (strategy.Changes, error) {
-	return preview.Diff(ctx, &s.t, archive, preview.Options{})
+func (s *swap) Diff(ctx context.Context, in archive.Input) (strategy.Changes, error) {
+	return preview.Diff(ctx, &s.t, in, preview.Options{})
 }
 
 // TestOwnStrategy: that is all there is to do.

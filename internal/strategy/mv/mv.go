@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"stretcher/internal/archive"
 	"stretcher/internal/disk"
 	"stretcher/internal/strategy"
 	"stretcher/internal/strategy/preview"
@@ -54,8 +55,8 @@ func (m *mv) Check() error {
 }
 
 // Stage unpacks on dest's file system: a rename can't leave it.
-func (m *mv) Stage(ctx context.Context, archive *os.File) (strategy.Staged, error) {
-	tree, err := staging.UnpackAt(ctx, &m.t, archive, strategy.Where{SameDevice: true, Into: m.t.Dest.Parent})
+func (m *mv) Stage(ctx context.Context, in archive.Input) (strategy.Staged, error) {
+	tree, err := staging.UnpackAt(ctx, &m.t, in, strategy.Where{SameDevice: true, Into: m.t.Dest.Parent})
 	if err != nil {
 		return strategy.Staged{}, err
 	}
@@ -87,8 +88,8 @@ func (m *mv) Sync(ctx context.Context, s *strategy.Staged) (err error) {
 }
 
 // Diff lists the tree: all of it is new.
-func (m *mv) Diff(ctx context.Context, archive *os.File) (strategy.Changes, error) {
-	return preview.Diff(ctx, &m.t, archive, preview.Options{Where: &strategy.Where{SameDevice: true}})
+func (m *mv) Diff(ctx context.Context, in archive.Input) (strategy.Changes, error) {
+	return preview.Diff(ctx, &m.t, in, preview.Options{Where: &strategy.Where{SameDevice: true}})
 }
 
 // Live is dest.

@@ -12,7 +12,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -76,12 +75,12 @@ func (n *native) Close() error { return n.tree.CloseWork() }
 // Stage reads the archive once and writes what dest does not have, or all of
 // it where others want to look. It stages on dest's mount, so that Sync need
 // only rename.
-func (n *native) Stage(ctx context.Context, archive *os.File) (strategy.Staged, error) {
+func (n *native) Stage(ctx context.Context, in archive.Input) (strategy.Staged, error) {
 	stage := n.differences
 	if n.t.Whole {
 		stage = n.whole
 	}
-	if err := stage(ctx, archive); err != nil {
+	if err := stage(ctx, in); err != nil {
 		if n.tree != nil {
 			_ = n.tree.Close()
 		}
@@ -92,12 +91,12 @@ func (n *native) Stage(ctx context.Context, archive *os.File) (strategy.Staged, 
 
 // whole unpacks all of the archive. What the tree is then, Sync finds out: hooks
 // may change it until then.
-func (n *native) whole(ctx context.Context, archive *os.File) (err error) {
-	n.tree, err = staging.Unpack(ctx, &n.t, archive, true)
+func (n *native) whole(ctx context.Context, in archive.Input) (err error) {
+	n.tree, err = staging.Unpack(ctx, &n.t, in, true)
 	return err
 }
 
-func (n *native) differences(ctx context.Context, f *os.File) (err error) {
+func (n *native) differences(ctx context.Context, in archive.Input) (err error) {
 	if n.tree, err = staging.NewTree(&n.t, strategy.Where{SameDevice: true}); err != nil {
 		return err
 	}
@@ -114,9 +113,11 @@ func (n *native) differences(ctx context.Context, f *os.File) (err error) {
 	if n.t.ExcludeFrom != "" {
 		stage.Always(path.Clean(n.t.ExcludeFrom))
 	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
+	f, err := in.Open()
+	if err != nil {
 		return err
 	}
+	defer f.Close()
 	entries, res, err := archive.Scan(ctx, f, n.t.Archive, stage)
 	if err != nil {
 		return staging.ArchiveError(&n.t, err)
@@ -226,8 +227,8 @@ func (n *native) say(plan *mirror.Plan) {
 }
 
 // Diff compares the archive with dest.
-func (n *native) Diff(ctx context.Context, archive *os.File) (strategy.Changes, error) {
-	return preview.Diff(ctx, &n.t, archive, preview.Options{
+func (n *native) Diff(ctx context.Context, in archive.Input) (strategy.Changes, error) {
+	return preview.Diff(ctx, &n.t, in, preview.Options{
 		Excludes: true, Checksum: n.t.Native.Checksum, Where: &strategy.Where{SameDevice: true},
 	})
 }

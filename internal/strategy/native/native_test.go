@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"stretcher/internal/archive"
 	"stretcher/internal/disk"
 	"stretcher/internal/strategy"
 	"stretcher/internal/strategy/mirror"
@@ -113,7 +114,7 @@ func (w *world) stage(n *native, words ...string) *strategy.Staged {
 		}
 	}
 	must(w.t, tw.Close())
-	staged, err := n.Stage(w.t.Context(), f)
+	staged, err := n.Stage(w.t.Context(), archive.FileInput(f, nil))
 	must(w.t, err)
 	w.t.Cleanup(func() {
 		_ = staged.Close()

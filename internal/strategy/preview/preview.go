@@ -51,8 +51,8 @@ type Options struct {
 }
 
 // Diff reads the archive, from its beginning, and compares.
-func Diff(ctx context.Context, t *strategy.Target, f *os.File, o Options) (strategy.Changes, error) {
-	p := &preview{t: t, file: f, opts: o, live: PlaceOf(t.Dest)}
+func Diff(ctx context.Context, t *strategy.Target, in archive.Input, o Options) (strategy.Changes, error) {
+	p := &preview{t: t, in: in, opts: o, live: PlaceOf(t.Dest)}
 	if o.Live != nil {
 		p.live = *o.Live
 	}
@@ -70,7 +70,7 @@ func PlaceOf(d *disk.Dest) mirror.Place {
 
 type preview struct {
 	t    *strategy.Target
-	file *os.File
+	in   archive.Input
 	opts Options
 	live mirror.Place
 
@@ -173,10 +173,12 @@ func size(entries []archive.Entry) (n int64) {
 
 // scan reads the archive from its beginning.
 func (p *preview) scan(ctx context.Context, sink archive.Sink) ([]archive.Entry, error) {
-	if _, err := p.file.Seek(0, io.SeekStart); err != nil {
+	f, err := p.in.Open()
+	if err != nil {
 		return nil, err
 	}
-	entries, res, err := archive.Scan(ctx, p.file, p.t.Archive, sink)
+	defer f.Close()
+	entries, res, err := archive.Scan(ctx, f, p.t.Archive, sink)
 	if err != nil {
 		return nil, staging.ArchiveError(p.t, err)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"stretcher/internal/archive"
 	"stretcher/internal/disk"
 	"stretcher/internal/strategy"
 	"stretcher/internal/testparts/again"
@@ -263,7 +264,7 @@ func (a *attack) one(n int, back string, good bool) error {
 	if err := errors.Join(d.CheckLayout(), d.Check()); err != nil {
 		return err
 	}
-	staged, err := d.Stage(ctx, a.tree(n))
+	staged, err := d.Stage(ctx, archive.FileInput(a.tree(n), nil))
 	if err == nil {
 		err = errors.Join(d.Sync(ctx, &staged), staged.Close())
 	}

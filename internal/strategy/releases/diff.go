@@ -2,7 +2,6 @@ package releases
 
 import (
 	"context"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -17,7 +16,7 @@ import (
 
 // Diff compares with the release that is live, by content: a new release has
 // its own, whatever its times.
-func (d *deployment) Diff(ctx context.Context, archive *os.File) (strategy.Changes, error) {
+func (d *deployment) Diff(ctx context.Context, in archive.Input) (strategy.Changes, error) {
 	live := mirror.Place{Path: d.Live(), Name: currentName}
 	if d.before != "" {
 		if dir, err := d.dir.release(d.before); err == nil { // it may be gone
@@ -25,7 +24,7 @@ func (d *deployment) Diff(ctx context.Context, archive *os.File) (strategy.Chang
 			live.Dir = dir.Root()
 		}
 	}
-	return preview.Diff(ctx, &d.t, archive, preview.Options{
+	return preview.Diff(ctx, &d.t, in, preview.Options{
 		Excludes: true, Checksum: true, Whole: true, Live: &live, Tree: d.planned,
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"stretcher/internal/archive"
 	"stretcher/internal/disk"
 	"stretcher/internal/strategy"
 	"stretcher/internal/strategy/staging"
@@ -91,7 +92,7 @@ func explained(err error) error {
 func (d *deployment) Check() error { return d.t.NoDest }
 
 // Stage unpacks the archive on the releases' file system.
-func (d *deployment) Stage(ctx context.Context, archive *os.File) (strategy.Staged, error) {
+func (d *deployment) Stage(ctx context.Context, in archive.Input) (strategy.Staged, error) {
 	if d.goesBack() {
 		dir, err := d.dir.release(d.id)
 		return strategy.Staged{Dir: dir}, err
@@ -99,7 +100,7 @@ func (d *deployment) Stage(ctx context.Context, archive *os.File) (strategy.Stag
 	if err := d.dir.Prepare(); err != nil {
 		return strategy.Staged{}, explained(err)
 	}
-	tree, err := staging.UnpackAt(ctx, &d.t, archive, strategy.Where{
+	tree, err := staging.UnpackAt(ctx, &d.t, in, strategy.Where{
 		SameDevice: true, Dest: d.dir.place(), Into: d.dir.releases,
 	})
 	if err != nil {

@@ -62,12 +62,12 @@ func must(t testing.TB, err error) {
 }
 
 // deploy deploys an archive as that of a known one, and gives the log.
-func deploy(t *testing.T, w *strategytest.World, archive *os.File, change func(*strategy.Target)) string {
+func deploy(t *testing.T, w *strategytest.World, file *os.File, change func(*strategy.Target)) string {
 	t.Helper()
 	w.Log = strategytest.Log{}
-	s := w.New(archive, change)
+	s := w.New(file, change)
 	must(t, s.Check())
-	staged, err := s.Stage(context.Background(), archive)
+	staged, err := s.Stage(context.Background(), archive.FileInput(file, nil))
 	must(t, err)
 	defer staged.Close()
 	must(t, s.Sync(context.Background(), &staged))
@@ -207,10 +207,10 @@ func TestUnknownDest(t *testing.T) {
 	must(t, os.WriteFile(planted, []byte("evil"), 0o755))
 	must(t, os.Chtimes(planted, time.Time{}, time.Unix(499162501, 0)))
 	must(t, os.Chown(planted, stranger, stranger))
-	archive := packed(t, file{"./", 0o755, 0, 0, 0}, file{"file", 0o644, 0, 0, 0}, file{"helper", 0o4755, 0, 0, 1})
-	s := w.New(archive, func(target *strategy.Target) { target.Excludes = []string{"kept"} })
+	packedFile := packed(t, file{"./", 0o755, 0, 0, 0}, file{"file", 0o644, 0, 0, 0}, file{"helper", 0o4755, 0, 0, 1})
+	s := w.New(packedFile, func(target *strategy.Target) { target.Excludes = []string{"kept"} })
 	must(t, s.Check())
-	staged, err := s.Stage(context.Background(), archive)
+	staged, err := s.Stage(context.Background(), archive.FileInput(packedFile, nil))
 	must(t, err)
 	defer staged.Close()
 	err = s.Sync(context.Background(), &staged) // rsync can't put the file either
@@ -241,9 +241,9 @@ func TestUsualCare(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := strategytest.NewWorld(t, strategytest.Case{Definition: Definition(), Keeps: strategy.Archive})
-			archive := packed(t, files...)
+			packedFile := packed(t, files...)
 			for range 2 {
-				if log := deploy(t, w, archive, nil); strings.Contains(log, "rsync gets") {
+				if log := deploy(t, w, packedFile, nil); strings.Contains(log, "rsync gets") {
 					t.Errorf("log:\n%s", log)
 				}
 			}
@@ -275,14 +275,14 @@ func TestCare(t *testing.T) {
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			w := strategytest.NewWorld(t, strategytest.Case{Definition: Definition(), Keeps: strategy.Archive})
-			archive := packed(t, x.files...)
+			packedFile := packed(t, x.files...)
 			if x.dest != "" {
-				deploy(t, w, archive, nil)
+				deploy(t, w, packedFile, nil)
 				f := filepath.Join(w.Dest, "f")
 				must(t, os.WriteFile(f, []byte(x.dest), 0o644))
 				must(t, os.Chtimes(f, time.Time{}, time.Unix(499162500, 0)))
 			}
-			log := deploy(t, w, archive, func(target *strategy.Target) {
+			log := deploy(t, w, packedFile, func(target *strategy.Target) {
 				target.Deployed = func() string {
 					if x.deployed {
 						return target.Checksum

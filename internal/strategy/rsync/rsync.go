@@ -66,8 +66,8 @@ func (r *rsync) Check() error {
 }
 
 // Stage unpacks all of the archive, anywhere.
-func (r *rsync) Stage(ctx context.Context, archive *os.File) (strategy.Staged, error) {
-	tree, err := staging.Unpack(ctx, &r.t, archive, false)
+func (r *rsync) Stage(ctx context.Context, in archive.Input) (strategy.Staged, error) {
+	tree, err := staging.Unpack(ctx, &r.t, in, false)
 	if err != nil {
 		return strategy.Staged{}, err
 	}
@@ -181,14 +181,14 @@ var errNoProc = errors.New("there is no " + ownFiles + ", and others may rename 
 func fileName(fd int) string { return filepath.Join(ownFiles, strconv.Itoa(fd)) }
 
 // Diff compares as rsync does, by size and time, or by what it is told.
-func (r *rsync) Diff(ctx context.Context, f *os.File) (strategy.Changes, error) {
+func (r *rsync) Diff(ctx context.Context, in archive.Input) (strategy.Changes, error) {
 	quick := func(entries []archive.Entry, plan *mirror.Plan) (note string) {
 		if r.t.Dest.Dir == nil {
 			return ""
 		}
 		return r.judge(ctx, entries, plan).said()
 	}
-	return preview.Diff(ctx, &r.t, f, preview.Options{Excludes: true, Quick: quick, Where: &strategy.Where{}})
+	return preview.Diff(ctx, &r.t, in, preview.Options{Excludes: true, Quick: quick, Where: &strategy.Where{}})
 }
 
 // Live is dest.

@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -111,19 +110,19 @@ func (t *Tree) Check(ctx context.Context) error {
 
 // Unpack unpacks the archive, from its beginning, into a new private
 // directory, anywhere or on dest's file system.
-func Unpack(ctx context.Context, t *strategy.Target, f *os.File, sameDevice bool) (*Tree, error) {
-	return UnpackAt(ctx, t, f, strategy.Where{SameDevice: sameDevice})
+func Unpack(ctx context.Context, t *strategy.Target, in archive.Input, sameDevice bool) (*Tree, error) {
+	return UnpackAt(ctx, t, in, strategy.Where{SameDevice: sameDevice})
 }
 
 // UnpackAt is Unpack in one of some places. Where a file system has no room
 // for the archive, others are tried, unless it must be the same as dest's.
-func UnpackAt(ctx context.Context, t *strategy.Target, f *os.File, where strategy.Where) (*Tree, error) {
+func UnpackAt(ctx context.Context, t *strategy.Target, in archive.Input, where strategy.Where) (*Tree, error) {
 	tree, err := NewTree(t, where)
 	if err != nil {
 		return nil, err
 	}
 	for {
-		err = fill(ctx, t, f, tree)
+		err = fill(ctx, t, in, tree)
 		if err == nil {
 			return tree, nil
 		}
@@ -185,14 +184,16 @@ func inherit(dir, into *disk.Dir) (err error) {
 
 // fill unpacks the archive into an empty directory, and gives that the mode
 // that the tree's root shall have.
-func fill(ctx context.Context, t *strategy.Target, f *os.File, into *Tree) error {
+func fill(ctx context.Context, t *strategy.Target, in archive.Input, into *Tree) error {
 	dir := into.Dir
 	into.Archived = new(tree.Archived)
 	opts := t.Archive
 	opts.Seen = into.Archived.Seen
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
+	f, err := in.Open()
+	if err != nil {
 		return err
 	}
+	defer f.Close()
 	res, err := archive.Extract(ctx, f, dir.Root(), opts)
 	if err != nil {
 		return ArchiveError(t, err)

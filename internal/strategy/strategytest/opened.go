@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"stretcher/internal/archive"
 	"stretcher/internal/strategy"
 )
 
@@ -64,11 +65,11 @@ func testClose(t *testing.T, w *World) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, c := range []struct {
-		name    string
-		archive *os.File
-		change  func(*strategy.Target)
-		sync    context.Context
-		good    bool
+		name   string
+		file   *os.File
+		change func(*strategy.Target)
+		sync   context.Context
+		good   bool
 	}{
 		{"damaged", cut, nil, nil, false},
 		{"bad exclude_from", pack(t, first), bad, t.Context(), false},
@@ -76,10 +77,10 @@ func testClose(t *testing.T, w *World) {
 		{"good", pack(t, first), nil, t.Context(), true},
 		{"good again", pack(t, second), nil, t.Context(), !w.Case.Once},
 	} {
-		target := w.Target(c.archive, c.change)
+		target := w.Target(c.file, c.change)
 		s, err := w.Case.Definition.New(target)
 		must(t, err)
-		if err := w.through(s, c.archive, c.sync); (err == nil) != c.good {
+		if err := w.through(s, c.file, c.sync); (err == nil) != c.good {
 			t.Errorf("%s: err = %v", c.name, err)
 		}
 		must(t, errors.Join(s.Close(), s.Close(), target.Dest.Close()))
@@ -92,14 +93,14 @@ func testClose(t *testing.T, w *World) {
 
 // through is a run whose context may end before its sync; it closes no more
 // than what the run's caller must.
-func (w *World) through(s strategy.Strategy, archive *os.File, sync context.Context) error {
+func (w *World) through(s strategy.Strategy, file *os.File, sync context.Context) error {
 	if err := s.CheckLayout(); err != nil {
 		return err
 	}
 	if err := s.Check(); err != nil {
 		return err
 	}
-	staged, err := s.Stage(w.t.Context(), archive)
+	staged, err := s.Stage(w.t.Context(), archive.FileInput(file, nil))
 	if err != nil {
 		return err
 	}

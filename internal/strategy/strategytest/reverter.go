@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"stretcher/internal/archive"
 	"stretcher/internal/strategy"
 )
 
@@ -25,7 +26,7 @@ func (w *World) begin(tree files, change func(*strategy.Target)) strategy.Revert
 	f := pack(w.t, tree)
 	s := w.New(f, change)
 	must(w.t, errors.Join(s.CheckLayout(), s.Check()))
-	staged, err := s.Stage(w.t.Context(), f)
+	staged, err := s.Stage(w.t.Context(), archive.FileInput(f, nil))
 	must(w.t, err)
 	defer staged.Close()
 	must(w.t, s.Sync(w.t.Context(), &staged))

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"stretcher/internal/archive"
 	"stretcher/internal/strategy"
 	"stretcher/internal/text/runid"
 )
@@ -20,7 +21,7 @@ func (w *World) staged(tree files) (strategy.Strategy, *strategy.Staged) {
 	f := pack(w.t, tree)
 	s := w.New(f, func(t *strategy.Target) { t.Whole = true })
 	must(w.t, errors.Join(s.CheckLayout(), s.Check()))
-	staged, err := s.Stage(w.t.Context(), f)
+	staged, err := s.Stage(w.t.Context(), archive.FileInput(f, nil))
 	must(w.t, err)
 	w.t.Cleanup(func() { _ = staged.Close() })
 	return s, &staged

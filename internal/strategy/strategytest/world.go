@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"stretcher/internal/archive"
 	"stretcher/internal/disk"
 	"stretcher/internal/process"
 	"stretcher/internal/strategy"
@@ -55,7 +56,7 @@ func NewWorld(t *testing.T, c Case) *World {
 
 // Target is that of a new run, with dest opened as it is now. What change
 // makes of it is what the strategy gets.
-func (w *World) Target(archive *os.File, change func(*strategy.Target)) strategy.Target {
+func (w *World) Target(file *os.File, change func(*strategy.Target)) strategy.Target {
 	w.t.Helper()
 	w.runs++
 	t := strategy.Target{
@@ -66,8 +67,8 @@ func (w *World) Target(archive *os.File, change func(*strategy.Target)) strategy
 		Tools:   strategy.Tools{Log: &w.Log, Place: &places{dir: w.t.TempDir(), run: w.runs, t: w.t}, Child: child},
 		Options: strategy.Options{Releases: strategy.ReleasesOptions{Keep: 2}},
 	}
-	if archive != nil {
-		t.Checksum = fmt.Sprintf("sha256:%x", sha256.Sum256(content(w.t, archive)))
+	if file != nil {
+		t.Checksum = fmt.Sprintf("sha256:%x", sha256.Sum256(content(w.t, file)))
 	}
 	dest, err := disk.OpenDest(w.Dest)
 	if err != nil {
@@ -83,9 +84,9 @@ func (w *World) Target(archive *os.File, change func(*strategy.Target)) strategy
 }
 
 // New is the strategy of a new run.
-func (w *World) New(archive *os.File, change func(*strategy.Target)) strategy.Strategy {
+func (w *World) New(file *os.File, change func(*strategy.Target)) strategy.Strategy {
 	w.t.Helper()
-	s, err := w.Case.Definition.New(w.Target(archive, change))
+	s, err := w.Case.Definition.New(w.Target(file, change))
 	must(w.t, err)
 	w.t.Cleanup(func() { _ = s.Close() })
 	return s
@@ -107,7 +108,7 @@ func (w *World) run(ctx context.Context, s strategy.Strategy, f *os.File) error 
 	if err := s.Check(); err != nil {
 		return err
 	}
-	staged, err := s.Stage(ctx, f)
+	staged, err := s.Stage(ctx, archive.FileInput(f, nil))
 	if err != nil {
 		return err
 	}
