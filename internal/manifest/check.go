@@ -183,6 +183,7 @@ func (m *Manifest) check(rules Rules) []*yamldoc.Problem {
 	}
 	m.checkCommands(add)
 	m.checkSerial(add)
+	m.checkIndex(add)
 	m.checkText(add)
 	return problems
 }
@@ -202,6 +203,17 @@ func (m *Manifest) checkTarget(add func(key, value, message string), needsDest b
 		add("dest", m.Dest, "is the root of the file system")
 	case strings.ContainsRune(m.Dest, 0):
 		add("dest", m.Dest, "has a NUL in it")
+	}
+}
+
+// checkIndex wants an index to be known by SHA-256, and to be of an archive.
+func (m *Manifest) checkIndex(add func(key, value, message string)) {
+	switch algorithm := m.Index.Algorithm; {
+	case algorithm == "":
+	case algorithm != "sha256":
+		add("index", algorithm, "is no algorithm for an index: sha256 is")
+	case len(m.Src) == 0:
+		add("index", "", "is of no archive: there is no src")
 	}
 }
 

@@ -27,7 +27,6 @@ import (
 // Manifest is what a deployment is: docs/manifest.md describes every key.
 type Manifest struct {
 	Src          []string           `yaml:"src"` // mirrors, in order; none = commands only
-	Checksum     checksum.Checksum  `yaml:"checksum"`
 	Dest         string             `yaml:"dest"`
 	DestMode     *units.Mode        `yaml:"dest_mode"`
 	SyncStrategy string             `yaml:"sync_strategy"`
@@ -38,10 +37,17 @@ type Manifest struct {
 	Hooks        porter.Lists       `yaml:"hooks"`
 	Config       yamldoc.Raw        `yaml:"config"` // for hooks alone; a map
 
+	Digests
 	About
 	Freshness
 	StrategyKeys
 	Bounds
+}
+
+// Digests are those of what is fetched.
+type Digests struct {
+	Checksum checksum.Checksum `yaml:"checksum"` // of the archive
+	Index    checksum.Checksum `yaml:"index"`    // of the archive's index, by SHA-256; the zero value is none
 }
 
 // About is what people know a deployment by.

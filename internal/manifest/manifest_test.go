@@ -85,8 +85,9 @@ commands:
 	sum, _ := hex.DecodeString(sha256Hex)
 	production, count := "production", "3"
 	want := &Manifest{
-		Src:      []string{"s3://bucket/app.tar.gz", "https://user:pw@host/app.tar.gz?sig=x"},
-		Checksum: checksum.Checksum{Algorithm: "sha256", Digest: sum}, Dest: "/home/app/current", DestMode: &mode,
+		Src:     []string{"s3://bucket/app.tar.gz", "https://user:pw@host/app.tar.gz?sig=x"},
+		Digests: Digests{Checksum: checksum.Checksum{Algorithm: "sha256", Digest: sum}},
+		Dest:    "/home/app/current", DestMode: &mode,
 		SyncStrategy: "swap",
 		Excludes:     []string{"*.pid"}, ExcludeFrom: "config/exclude.list",
 		Env:   map[string]*string{"RAILS_ENV": &production, "COUNT": &count, "PATH": nil},
@@ -127,6 +128,10 @@ func TestManifestProblems(t *testing.T) {
 		{"src: file:///a\nchecksum: " + sha256Hex + "\ndest: srv", `line 3: dest: "srv" is not an absolute path`},
 		{"src: file:///a\nchecksum: " + sha256Hex + "\ndest: //", `line 3: dest: "//" is the root of the file system`},
 		{"src: file:///a\nchecksum: abc\ndest: /a", `line 2: checksum: "abc" is not hexadecimal`},
+		{ok + "index: sha1:" + sha256Hex[:40], `line 4: index: "sha1" is no algorithm for an index: sha256 is`},
+		{ok + "index: " + sha256Hex[:40], `line 4: index: "sha1" is no algorithm for an index: sha256 is`},
+		{ok + "index: x", `line 4: index: "x" is not hexadecimal`},
+		{"index: " + sha256Hex, "line 1: index: is of no archive: there is no src"},
 		{"src: file:///a\nchecksum: abcd\ndest: /a",
 			`line 2: checksum: "abcd" has 4 digits: 32 (md5), 40 (sha1), 64 (sha256) or 128 (sha512) expected`},
 		{"src: file:///a\nchecksum: md5:abcd\ndest: /a", `line 2: checksum: "md5:abcd" has 4 digits, md5 has 32`},

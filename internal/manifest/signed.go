@@ -69,6 +69,7 @@ func borrowed(raw []byte) (problems []*yamldoc.Problem) {
 		Serial   string `yaml:"serial"`
 		Expires  string `yaml:"expires"`
 		Checksum string `yaml:"checksum"`
+		Index    string `yaml:"index"`
 		Hooks    map[string][]struct {
 			Ref string `yaml:"ref"`
 		} `yaml:"hooks"`
@@ -76,6 +77,7 @@ func borrowed(raw []byte) (problems []*yamldoc.Problem) {
 	doc.Decode(&unfilled)
 	values := [][2]string{
 		{"name", unfilled.Name}, {"serial", unfilled.Serial}, {"expires", unfilled.Expires}, {"checksum", unfilled.Checksum},
+		{"index", unfilled.Index},
 	}
 	for _, name := range slices.Sorted(maps.Keys(unfilled.Hooks)) {
 		for i, e := range unfilled.Hooks[name] {

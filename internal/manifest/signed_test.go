@@ -253,13 +253,14 @@ func TestSignedIsWrittenOut(t *testing.T) {
 	k := newKeyring(t)
 	src := "src: https://h/{{ env \"X\" \"a\" }}.tar\ndest: /srv/app\n"
 	for doc, want := range map[string]string{
-		signedDoc + src + "checksum: " + sha256Hex + "\nversion: {{ env \"X\" \"1\" }}": "",
-		strings.Replace(signedDoc, "3", "{{ env \"N\" \"3\" }}", 1):                     "line 2: serial: ",
-		strings.Replace(signedDoc, "3", "3{{ env \"X\" }}", 1):                          "line 2: serial: ",
-		strings.Replace(signedDoc, "2126", "{{- env \"X\" \"2126\" -}}", 1):             "line 3: expires: ",
-		strings.Replace(signedDoc, "app", "'a{{ env \"X\" \"pp\" }}'", 1):               "line 1: name: ",
-		signedDoc + src + "checksum: {{ env \"X\" `" + sha256Hex + "` }}":               "line 6: checksum: ",
-		"x-n: &n {{ env \"X\" \"3\" }}\n" + strings.Replace(signedDoc, "3", "*n", 1):    "serial: ",
+		signedDoc + src + "checksum: " + sha256Hex + "\nversion: {{ env \"X\" \"1\" }}":             "",
+		strings.Replace(signedDoc, "3", "{{ env \"N\" \"3\" }}", 1):                                 "line 2: serial: ",
+		strings.Replace(signedDoc, "3", "3{{ env \"X\" }}", 1):                                      "line 2: serial: ",
+		strings.Replace(signedDoc, "2126", "{{- env \"X\" \"2126\" -}}", 1):                         "line 3: expires: ",
+		strings.Replace(signedDoc, "app", "'a{{ env \"X\" \"pp\" }}'", 1):                           "line 1: name: ",
+		signedDoc + src + "checksum: " + sha256Hex + "\nindex: {{ env \"X\" `" + sha256Hex + "` }}": "line 7: index: ",
+		signedDoc + src + "checksum: {{ env \"X\" `" + sha256Hex + "` }}":                           "line 6: checksum: ",
+		"x-n: &n {{ env \"X\" \"3\" }}\n" + strings.Replace(signedDoc, "3", "*n", 1):                "serial: ",
 		"x-n: &n {serial: {{ env \"X\" \"3\" }}}\n<<: *n\n" +
 			strings.Replace(signedDoc, "serial: 3\n", "", 1): "serial: ",
 		signedDoc + "hooks:\n  a:\n  - {run: x}\n  - {repo: 'https://{{ env \"X\" \"h\" }}/p.git', ref: {{ env \"X\" \"" +

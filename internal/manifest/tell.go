@@ -20,6 +20,7 @@ type checked struct {
 	Version  string            `json:"version"`
 	Src      []string          `json:"src"`
 	Checksum string            `json:"checksum"`
+	Index    string            `json:"index,omitzero"`
 	Dest     string            `json:"dest"`
 	Strategy string            `json:"sync_strategy"` // "" = commands only
 	Options  map[string]string `json:"options"`       // of the strategy, as check prints them
@@ -53,6 +54,9 @@ func (m *Manifest) TellJSON(w io.Writer, url string, kinds []Kind, mask func(str
 	}
 	if len(m.Src) > 0 {
 		c.Checksum, c.Strategy = m.Checksum.String(), m.SyncStrategy
+		if m.Index.Algorithm != "" {
+			c.Index = m.Index.String()
+		}
 		for _, r := range m.kindRows(kinds) {
 			c.Options[r[0]] = mask(r[1])
 		}
@@ -95,6 +99,9 @@ func (m *Manifest) Tell(out io.Writer, url string, kinds []Kind, mask func(strin
 	}
 	if len(m.Src) > 0 {
 		row("checksum", m.Checksum.String())
+		if m.Index.Algorithm != "" {
+			row("index", m.Index.String())
+		}
 		row("dest", m.Dest)
 		row("sync_strategy", m.SyncStrategy)
 		for _, r := range m.kindRows(kinds) {
