@@ -1,17 +1,19 @@
-// Package store opens objects by URL, whatever kind of server holds them.
+// Package store opens and writes objects by URL, whatever kind of server holds
+// them.
 //
 // Its words: an object is a sequence of bytes behind a URL; a store serves
 // the objects of one URL scheme; a version is an opaque validator (a strong
 // ETag, a generation, an inode and its time) that names the bytes an object
 // had when it was opened, so that a read that broke off can go on in the same
 // bytes; a position is a version and the offset to go on from; a range is a
-// position with a length; a part is the body that is exactly a range.
+// position with a length; a part is the body that is exactly a range; a sink is a
+// store that can be written to.
 //
-// The package makes one attempt per call and says of each failure whether
-// trying again is worth it. Retries, limits, checksums and progress belong to
-// package transfer; it knows nothing of manifests. It may import
-// internal/text/redact and the SDKs of the object stores, nothing else of this
-// module.
+// The package makes one attempt to read per call and says of each failure
+// whether trying again is worth it. Retries, limits, checksums and progress
+// belong to package transfer; writing is tried again here. A Set is given its
+// stores, and knows none by name. It may import internal/text/redact, nothing
+// else of this module.
 package store
 
 import (

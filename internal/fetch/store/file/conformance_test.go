@@ -11,7 +11,11 @@ import (
 
 func newSet(opts store.Options) *store.Set { return store.NewSet(opts, store.Schemes{Definition()}) }
 
-func TestConformance(t *testing.T) { storetest.Run(t, fileWorld(t)) }
+func TestConformance(t *testing.T) {
+	w := fileWorld(t)
+	storetest.Run(t, w)
+	storetest.RunSink(t, w, true)
+}
 
 func fileWorld(t *testing.T) storetest.World {
 	dir := t.TempDir()
