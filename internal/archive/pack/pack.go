@@ -4,8 +4,9 @@
 // Its words: the tree is the directory, open, with what is below it; an entry
 // is what becomes a header of the archive, and perhaps a content. Entries are in
 // the order of a walk with sorted names. They are gathered in groups, and large
-// files cut into pieces: each is a member of the archive, compressed by itself,
-// so that it can be fetched and decompressed without the others.
+// files cut into pieces, where their content says so: each is a member of the
+// archive, compressed by itself, so that it can be fetched and decompressed
+// without the others.
 //
 // The archive is a tar file in ustar's format, with GNU's extensions for what
 // that has no room for: GNU tar, bsdtar, busybox and this program read both,

@@ -167,10 +167,10 @@ func text(rnd *rand.Rand, size int) string {
 func TestGolden(t *testing.T) {
 	dir := golden(t)
 	for name, want := range map[string]string{
-		"gzip": "8977ed80141aef461a8e82a15e390e59391cdb2cf71de0f07c92b44d34d7c297 " +
-			"8aed3afde848a118d8ef08f77d5710d368d0d314265d5db71493968d18269c99",
-		"zstd": "24847b5b82bbd455398347746e0cb80456f274df75f8d1d4c14e7974a6e200c8 " +
-			"4a33a08a7377cc53b67dfb05b7df3242ff79bf8b6187da551987dd7bd7e148c2",
+		"gzip": "ad518a60220b5fb297bf6563060fb6a0882b2cb0a7b7f72381faaed9a4be5e33 " +
+			"09356e2c36ff09409324ccc0748f735e430ce64df41f9b66f77b592b6965b36d",
+		"zstd": "bb8caedcecdd5b78e94d9681b0e3f6ba8fab19d77d0aa6bbf58990ea2c2c9759 " +
+			"9b5cda8000daed611207023b926390b5c8433902bf02f81aba35ea66a4cdb228",
 	} {
 		b, res, err := pack(t, dir, Options{Compression: compressions[name]})
 		check(t, err)

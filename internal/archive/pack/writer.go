@@ -19,10 +19,13 @@ const (
 	// compressed by itself has nothing before it to refer to. zstd suffers more.
 	gzipGroup = 64 << 10
 	zstdGroup = 96 << 10
-	// pieceSize is that of the pieces of a large file, which is fetched as a
-	// whole. It bounds what unpacking takes of memory.
-	pieceSize = 512 << 10
-	readSize  = 128 << 10
+	// gzipPiece and zstdPiece are the least that a piece of a large file has, save
+	// for the last: for the same reasons.
+	gzipPiece = 64 << 10
+	zstdPiece = 192 << 10
+	// maxPiece is the most. It bounds what unpacking takes of memory.
+	maxPiece = 512 << 10
+	readSize = 128 << 10
 )
 
 // writer writes entries.
@@ -51,9 +54,9 @@ func write(ctx context.Context, root *os.Root, w io.Writer, opts Options) (res R
 	}
 	sum := sha256.New()
 	line := newLine(opts, io.MultiWriter(w, sum))
-	cut := &cutter{line: line, made: made, most: gzipGroup}
+	cut := &cutter{line: line, made: made, most: gzipGroup, least: gzipPiece, gears: newGears()}
 	if opts.Compression == Zstd {
-		cut.most = zstdGroup
+		cut.most, cut.least = zstdGroup, zstdPiece
 	}
 	to := &writer{opts: &opts, cut: cut, made: made, seen: map[inode]string{}}
 	to.tar = tar.NewWriter(to.cut)
@@ -151,7 +154,9 @@ func (w *writer) file(s *spot, f io.Reader, buf []byte) error {
 	if err := w.made.Content(s.path, h.Size); err != nil {
 		return err
 	}
-	w.cut.content = true
+	if err := w.cut.begin(h.Size); err != nil {
+		return err
+	}
 	sum, left := sha256.New(), h.Size
 	for left > 0 {
 		n, err := f.Read(buf[:min(int64(len(buf)), left)])
@@ -168,7 +173,7 @@ func (w *writer) file(s *spot, f io.Reader, buf []byte) error {
 		left -= int64(n)
 		w.read(int64(n))
 	}
-	w.cut.content = false
+	w.cut.end()
 	w.made.Digest(index.Sum(sum.Sum(nil)))
 	return w.tar.Flush()
 }
@@ -185,49 +190,4 @@ func (w *writer) finish() error {
 		return err
 	}
 	return w.cut.cut()
-}
-
-// cutter cuts the stream into members.
-type cutter struct {
-	line    *line
-	made    *index.Builder
-	most    int64 // of a group
-	part    []byte
-	content bool  // what comes next is
-	err     error // the first stays
-}
-
-// group makes room for an entry with that much content: a small one comes to
-// the others, as long as that is not too much.
-func (c *cutter) group(size int64) {
-	if len(c.part) > 0 && int64(len(c.part))+size > c.most {
-		_ = c.cut() // which keeps its error
-	}
-}
-
-// Write takes what comes next of the stream.
-func (c *cutter) Write(p []byte) (int, error) {
-	if !c.content && c.err == nil {
-		c.err = c.made.Frame(p)
-	}
-	for rest := p; len(rest) > 0 && c.err == nil; {
-		n := min(len(rest), pieceSize-len(c.part))
-		c.part, rest = append(c.part, rest[:n]...), rest[n:]
-		if len(c.part) == pieceSize {
-			_ = c.cut()
-		}
-	}
-	if c.err != nil {
-		return 0, c.err
-	}
-	return len(p), nil
-}
-
-// cut ends the member.
-func (c *cutter) cut() error {
-	if len(c.part) > 0 && c.err == nil {
-		c.err = c.line.add(c.part)
-		c.part = nil
-	}
-	return c.err
 }
