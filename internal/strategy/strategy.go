@@ -120,6 +120,16 @@ type Reverter interface {
 	Prune(ctx context.Context) (removed []string, err error)
 }
 
+// Chooser is a Strategy that does not read what dest has already.
+type Chooser interface {
+	Strategy
+	// Wants gives the digests of the contents that Stage would read of an
+	// archive, whose contents are not here yet and must not be read. It is
+	// asked after CheckLayout, and changes nothing. ok is false where it would
+	// read all, or can't tell.
+	Wants(ctx context.Context, in archive.Input) (wanted map[tree.Digest]bool, ok bool, err error)
+}
+
 // Keeps is what a rollback to a deployment needs.
 type Keeps int
 

@@ -5,6 +5,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -44,7 +45,12 @@ type Contents struct {
 	out   [16]byte
 	files map[inode]known
 	sums  []Sum
+	// digests are those of whole contents, where somebody has told them.
+	digests map[inode]Digest
 }
+
+// Digest is the SHA-256 of a content.
+type Digest [sha256.Size]byte
 
 // inode tells a file from all others: there may be several file systems in a
 // tree, mounted or as the layers of one. There are many of these, so that
@@ -72,7 +78,7 @@ func NewContents() *Contents {
 }
 
 func withKey(key [keySize]byte) *Contents {
-	c := &Contents{key: key, files: map[inode]known{}}
+	c := &Contents{key: key, files: map[inode]known{}, digests: map[inode]Digest{}}
 	block, err := aes.NewCipher(key[:])
 	if err == nil {
 		c.code, err = cipher.NewGCM(block)
@@ -110,12 +116,30 @@ func (c *Contents) IsSame(st *unix.Stat_t) bool {
 // Add takes in a file, and its sums if they are all there: its content is the
 // one that they are of as long as st is right.
 func (c *Contents) Add(st *unix.Stat_t, sums []Sum) {
+	delete(c.digests, inodeOf(st))
 	if len(sums) != blocks(st.Size) || len(c.sums)+len(sums) > maxSums {
 		c.files[inodeOf(st)] = known{when(st), -1}
 		return
 	}
 	c.files[inodeOf(st)] = known{when(st), int32(len(c.sums))}
 	c.sums = append(c.sums, sums...)
+}
+
+// AddDigest takes in the digest of a file whose sums are known. Of others it
+// stays unknown.
+func (c *Contents) AddDigest(st *unix.Stat_t, d Digest) {
+	if _, ok := c.Of(st); ok {
+		c.digests[inodeOf(st)] = d
+	}
+}
+
+// Digest is the one that was added, as long as the file is as it was then.
+func (c *Contents) Digest(st *unix.Stat_t) (d Digest, ok bool) {
+	if _, ok := c.Of(st); !ok {
+		return d, false
+	}
+	d, ok = c.digests[inodeOf(st)]
+	return d, ok
 }
 
 // Changed notes that the caller has renamed a file that is known, or changed
@@ -211,8 +235,12 @@ func LoadContents(name string, root *os.Root) (*Contents, error) {
 			return c, nil
 		}
 		if r.sums != nil && len(c.sums)+len(r.sums) <= maxSums {
-			c.files[inode{halves(device), halves(e.Inode)}] = known{halves(uint64(e.CTime)), int32(len(c.sums))}
+			at := inode{halves(device), halves(e.Inode)}
+			c.files[at] = known{halves(uint64(e.CTime)), int32(len(c.sums))}
 			c.sums = append(c.sums, r.sums...)
+			if r.digest != nil {
+				c.digests[at] = *r.digest
+			}
 		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 
 // magic is how a record begins. The number goes up when the format changes:
 // who meets another one than its own has no record.
-const magic = "stretcher tree 2\n"
+const magic = "stretcher tree 3\n"
 
 // maxText bounds the paths, targets and exclude lists that are read.
 const maxText = 64 << 20
@@ -56,7 +56,7 @@ func (x *encoder) header(r *Recorded) {
 }
 
 // entry writes an entry; known says that there are sums.
-func (x *encoder) entry(e *Entry, sums []Sum, known bool) {
+func (x *encoder) entry(e *Entry, sums []Sum, known bool, digest *Digest) {
 	same := shared(x.last, e.Path)
 	x.number(uint64(same))
 	x.text(e.Path[same:])
@@ -83,7 +83,18 @@ func (x *encoder) entry(e *Entry, sums []Sum, known bool) {
 		for i := range sums {
 			_, _ = x.w.Write(sums[i][:])
 		}
+		x.digest(digest)
 	}
+}
+
+// digest writes the digest of a content, or that there is none.
+func (x *encoder) digest(d *Digest) {
+	if d == nil {
+		x.number(0)
+		return
+	}
+	x.number(1)
+	_, _ = x.w.Write(d[:])
 }
 
 // end writes an entry without a path.
@@ -114,6 +125,7 @@ type decoder struct {
 	entry    Entry // the last one read; its path is "" at the end
 	sums     []Sum // its content's; nil = not known. Good until the next
 	buf      []Sum
+	digest   *Digest // its content's, where the sums are known; nil = not known
 	text     []byte
 }
 
@@ -199,7 +211,7 @@ func whole(err error) error {
 
 func (d *decoder) decode() (err error) {
 	e := &d.entry
-	d.sums = nil
+	d.sums, d.digest = nil, nil
 	if e.Path, err = d.path(e.Path); err != nil {
 		return err
 	}
@@ -303,5 +315,15 @@ func (d *decoder) regular(e *Entry) error {
 	if d.sums == nil {
 		d.sums = []Sum{}
 	}
-	return nil
+	return d.readDigest()
+}
+
+func (d *decoder) readDigest() error {
+	n, err := binary.ReadUvarint(d.r)
+	if err != nil || n == 0 {
+		return whole(err)
+	}
+	d.digest = new(Digest)
+	_, err = io.ReadFull(d.r, d.digest[:])
+	return whole(err)
 }

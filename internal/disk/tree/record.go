@@ -51,6 +51,17 @@ func (r *Recorded) of(e *Entry, st *unix.Stat_t) (sums []Sum, known, changed boo
 	return sums, known && len(sums) == blocks(e.Size), false
 }
 
+// digest is that of a file's content; nil = not known.
+func (r *Recorded) digest(st *unix.Stat_t) *Digest {
+	if r.Contents == nil {
+		return nil
+	}
+	if d, ok := r.Contents.Digest(st); ok {
+		return &d
+	}
+	return nil
+}
+
 // Save records the tree below an open directory in the file name, completely
 // or not at all.
 func Save(ctx context.Context, root *os.Root, r Recorded, name string) error {
@@ -86,7 +97,7 @@ func write(ctx context.Context, f io.Writer, root *os.Root, r Recorded) error {
 	enc.header(&r)
 	err = walk(ctx, root, r.Skip, func(e *Entry, at spot) error {
 		if !e.Mode.IsRegular() {
-			enc.entry(e, nil, false)
+			enc.entry(e, nil, false, nil)
 			return nil
 		}
 		sums, known, changed := r.of(e, at.st)
@@ -94,7 +105,7 @@ func write(ctx context.Context, f io.Writer, root *os.Root, r Recorded) error {
 		if changed || e.CTime > began && e.CTime <= time.Now().UnixNano() {
 			e.CTime, known = 0, false
 		}
-		enc.entry(e, sums, known)
+		enc.entry(e, sums, known, r.digest(at.st))
 		return nil
 	})
 	if err != nil {

@@ -21,10 +21,11 @@ import (
 type digest struct {
 	ctx      context.Context
 	contents *tree.Contents
-	sums     []tree.Sum // of the blocks read so far, or of the first of very many
-	last     int64      // how many have been read
-	block    []byte     // the last one read
-	other    []byte     // what it is compared with
+	sum      *tree.Digest // of the whole content; nil = not known
+	sums     []tree.Sum   // of the blocks read so far, or of the first of very many
+	last     int64        // how many have been read
+	block    []byte       // the last one read
+	other    []byte       // what it is compared with
 }
 
 func (d *digest) reset() {
@@ -82,7 +83,34 @@ func (d *digest) add(f *os.File) error {
 		return err
 	}
 	d.contents.Add(&st, d.sums)
+	d.tell(&st)
 	return nil
+}
+
+// tell makes the digest known of a file that has the content.
+func (d *digest) tell(st *unix.Stat_t) {
+	if d.sum != nil {
+		d.contents.AddDigest(st, *d.sum)
+	}
+}
+
+// is tells whether it is known of the file at a spot of dest that it has the
+// content, or another.
+func (d *digest) is(at *spot) (same, known bool) {
+	if d.sum == nil {
+		return false, false
+	}
+	has, known := d.contents.Digest(&at.st)
+	return has == *d.sum, known
+}
+
+// digestOf is the digest of a content, where that is known before it is read.
+func digestOf(content *archive.Content) *tree.Digest {
+	sum, ok := content.Sum()
+	if !ok {
+		return nil
+	}
+	return (*tree.Digest)(&sum)
 }
 
 // compare reads content beside the file at a spot of dest until they differ:
@@ -101,6 +129,7 @@ func (d *digest) compare(content io.Reader, at *spot) (equal int64, n int, err e
 		}
 		if n == 0 {
 			is.done()
+			d.tell(&is.st)
 			return equal, -1, nil
 		}
 		same, err := is.same(n)
@@ -123,7 +152,7 @@ type reading struct {
 // changed a moment ago: a change in the same moment would not be seen.
 func (d *digest) reading(at *spot) (*reading, error) {
 	if want, ok := d.contents.Of(&at.st); ok {
-		return &reading{d: d, want: want}, nil
+		return &reading{d: d, want: want, st: at.st}, nil
 	}
 	f, err := confined.OpenFile(at.fd, at.name)
 	if err != nil {
@@ -172,7 +201,11 @@ func (r *reading) done() {
 // sums are of.
 func (d *digest) matches(at *spot) (bool, error) {
 	if want, ok := d.contents.Of(&at.st); ok {
-		return slices.Equal(want, d.sums), nil
+		if !slices.Equal(want, d.sums) {
+			return false, nil
+		}
+		d.tell(&at.st)
+		return true, nil
 	}
 	sums := slices.Clone(d.sums)
 	defer func() { d.sums = append(d.sums[:0], sums...) }()
@@ -189,7 +222,11 @@ func (d *digest) matches(at *spot) (bool, error) {
 		return false, err
 	}
 	r.done()
-	return slices.Equal(sums, d.sums), nil
+	if !slices.Equal(sums, d.sums) {
+		return false, nil
+	}
+	d.tell(&r.st)
+	return true, nil
 }
 
 // restore writes the first bytes of dest's file to f: those that the sums but
@@ -230,6 +267,7 @@ func (d *digest) restore(f *os.File, at *spot, bytes int64) error {
 // as that is, which nobody has to read.
 func (d *digest) read(f *os.File, size int64, trusted bool) error {
 	d.reset()
+	d.sum = nil
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		return err
@@ -238,6 +276,9 @@ func (d *digest) read(f *os.File, size int64, trusted bool) error {
 	switch {
 	case ok:
 		d.sums = append(d.sums, sums...)
+		if has, ok := d.contents.Digest(&st); ok {
+			d.sum = &has
+		}
 		return nil
 	case size == 0 && st.Size == 0:
 		return nil

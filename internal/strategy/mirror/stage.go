@@ -96,8 +96,9 @@ func (s *Stage) File(e archive.Entry, content *archive.Content) error {
 	}
 	delete(s.differs, e.Path)
 	at, v, err := s.look(&e)
+	s.digest.sum = digestOf(content)
 	switch {
-	case err != nil || v == isKnown:
+	case err != nil || v == isKnown || v == isCompared && s.holds(&e, at):
 	case v == isWritten || s.out != nil && slices.Contains(s.always, e.Path):
 		err = s.fresh(&e, content, at)
 	case content.Sparse():
@@ -106,6 +107,24 @@ func (s *Stage) File(e archive.Entry, content *archive.Content) error {
 		err = s.compare(&e, content, at)
 	}
 	return stageError(e.Path, err)
+}
+
+// holds tells whether it is known that the file at a spot of dest has the
+// content of e, which then needs not be read.
+func (s *Stage) holds(e *archive.Entry, at *spot) bool {
+	same, known := s.digest.is(at)
+	return known && same && !slices.Contains(s.always, e.Path)
+}
+
+// Wants tells whether File would read the content of e, whose digest is known.
+// The content is not read.
+func (s *Stage) Wants(e archive.Entry, content *archive.Content) (bool, error) {
+	if err := s.open(); err != nil {
+		return false, stageError(e.Path, err)
+	}
+	at, v, err := s.look(&e)
+	s.digest.sum = digestOf(content)
+	return v == isWritten || v == isCompared && !s.holds(&e, at), stageError(e.Path, err)
 }
 
 func stageError(path string, err error) error {

@@ -101,18 +101,11 @@ func (n *native) differences(ctx context.Context, in archive.Input) (err error) 
 		return err
 	}
 	n.contents = n.t.KnownContents()
-	opts, err := n.options(nil)
+	stage, err := n.stage(ctx, n.tree.Dir.Root())
 	if err != nil {
 		return err
 	}
-	if n.t.ExcludeFrom != "" {
-		opts.Excludes = nil // not known before the archive's own are read
-	}
-	stage := mirror.NewStage(ctx, preview.PlaceOf(n.t.Dest).Dir, n.tree.Dir.Root(), opts)
 	defer stage.Close()
-	if n.t.ExcludeFrom != "" {
-		stage.Always(path.Clean(n.t.ExcludeFrom))
-	}
 	f, err := in.Open()
 	if err != nil {
 		return err
@@ -131,6 +124,74 @@ func (n *native) differences(ctx context.Context, in archive.Input) (err error) 
 	n.t.Log.Info(fmt.Sprintf("read %d entries", res.Entries), "entries", res.Entries, "bytes", res.Bytes)
 	return stage.Close()
 }
+
+// stage makes the stage that writes what differs from dest into a directory.
+func (n *native) stage(ctx context.Context, to *os.Root) (*mirror.Stage, error) {
+	opts, err := n.options(nil)
+	if err != nil {
+		return nil, err
+	}
+	if n.t.ExcludeFrom != "" {
+		opts.Excludes = nil // not known before the archive's own are read
+	}
+	stage := mirror.NewStage(ctx, preview.PlaceOf(n.t.Dest).Dir, to, opts)
+	if n.t.ExcludeFrom != "" {
+		stage.Always(path.Clean(n.t.ExcludeFrom))
+	}
+	return stage, nil
+}
+
+// Wants looks what dest has, by its record alone.
+func (n *native) Wants(ctx context.Context, in archive.Input) (map[tree.Digest]bool, bool, error) {
+	if n.t.Whole || n.t.NoDest != nil {
+		return nil, false, nil
+	}
+	n.contents = n.t.KnownContents()
+	stage, err := n.stage(ctx, nil)
+	if err != nil {
+		return nil, false, err
+	}
+	defer stage.Close()
+	f, err := in.Open()
+	if err != nil {
+		return nil, false, err
+	}
+	defer f.Close()
+	w := &wanting{stage: stage, wants: map[tree.Digest]bool{}}
+	quiet := n.t.Archive
+	quiet.Warn = nil // all is said when it is staged
+	if _, _, err = archive.Scan(ctx, f, quiet, w); err != nil {
+		return nil, false, staging.ArchiveError(&n.t, err)
+	}
+	return w.wants, !w.unknown, nil
+}
+
+// wanting notes what a stage would read.
+type wanting struct {
+	stage   *mirror.Stage
+	wants   map[tree.Digest]bool
+	unknown bool // a content has no digest
+}
+
+// File looks what becomes of a content.
+func (w *wanting) File(e archive.Entry, content *archive.Content) error {
+	sum, ok := content.Sum()
+	if !ok {
+		w.unknown = w.unknown || e.Size > 0
+		return nil
+	}
+	wants, err := w.stage.Wants(e, content)
+	if wants {
+		w.wants[sum] = true
+	}
+	return err
+}
+
+// Link takes its content from another entry.
+func (*wanting) Link(archive.Entry, string) error { return nil }
+
+// Drop leaves what was wanted: it is read before it is dropped.
+func (*wanting) Drop(string) error { return nil }
 
 // options say what of dest is left alone, and how it is compared. list is the
 // text of the archive's exclude list.
