@@ -126,6 +126,7 @@ func (t *tools) archiveOptions(s Spec) archive.Options {
 	}
 	return archive.Options{
 		Mode:   mode,
+		Strip:  int(s.Strip),
 		Limits: archive.Limits{Bytes: int64(s.Limits.Unpacked), Entries: s.Limits.Files},
 		Warn:   func(msg string) { t.log.Warn("archive: " + msg) },
 	}
@@ -144,6 +145,9 @@ func (s Spec) check() error {
 func (d *deployer) stage(ctx context.Context, s Spec, a Archive) (strategy.Staged, error) {
 	if err := s.check(); err != nil {
 		return strategy.Staged{}, err
+	}
+	if s.Strip > 0 {
+		d.log.Info(fmt.Sprintf("names in the archive lose their first components: strip_components %d", s.Strip))
 	}
 	return s.Strategy.Stage(ctx, a.Input)
 }

@@ -45,6 +45,10 @@ const (
 type Options struct {
 	Mode   Mode
 	Limits Limits
+	// Strip is how many leading components names lose, as by Strip. An entry with
+	// no more than these is read and judged, and not unpacked; an archive of such
+	// alone is ErrMalformed.
+	Strip int
 	// Warn, when set, gets one line for each benign oddity. It is called from
 	// the goroutine that called Extract, at most a few dozen times.
 	Warn func(msg string)

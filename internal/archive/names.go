@@ -34,6 +34,21 @@ func localName(name string, lim Limits) (path string, absolute bool, err error) 
 	return strings.Join(parts, "/"), name[0] == '/', nil
 }
 
+// Strip is name without its first n components, as GNU tar's --strip-components
+// counts them: "." is one, what stands between two slashes in a row is none. ""
+// = nothing is left. It is the name that an entry is unpacked under, or a hard
+// link's target; targets of symlinks stay as they are.
+func Strip(name string, n int) string {
+	for name = strings.TrimLeft(name, "/"); n > 0; n-- {
+		_, rest, found := strings.Cut(name, "/")
+		if !found {
+			return ""
+		}
+		name = strings.TrimLeft(rest, "/")
+	}
+	return name
+}
+
 // strictTarget judges the target of a symlink that lies depth directories
 // below the root. ".." counts only at its head: there it speaks of real
 // directories, whereas behind a name it depends on where that name leads.

@@ -51,6 +51,7 @@ type reader struct {
 	abs   bool // the leading slash was warned of
 
 	hasRoot bool
+	placed  bool // an entry came to the target
 }
 
 // readInto reads the archive r to its end into t.
@@ -105,6 +106,9 @@ func (x *reader) run() error {
 	}
 	if err := x.drain(); err != nil {
 		return err
+	}
+	if !x.placed && x.tally.entries > 0 && x.opts.Strip > 0 {
+		return malformed("strip_components %d leaves nothing of the archive: no name in it is so long", x.opts.Strip)
 	}
 	return x.to.finish(x.in.ctx)
 }
@@ -239,11 +243,15 @@ func (x *reader) entry(h *members.Member) error {
 	case members.Char, members.Block:
 		return refused("device node")
 	}
-	path, err := x.name(h.Name)
-	if err == nil {
-		err = x.tally.keep(len(path))
-	}
+	path, left, err := x.pathOf(h.Name)
 	if err != nil {
+		return err
+	}
+	if !left {
+		return x.pass(h)
+	}
+	x.placed = true
+	if err := x.tally.keep(len(path)); err != nil {
 		return err
 	}
 	m, err := x.rules.of(x.in.ctx, h)
@@ -281,6 +289,40 @@ func (x *reader) entry(h *members.Member) error {
 func (x *reader) label() error {
 	if x.opts.Mode == Strict {
 		return refused("volume label")
+	}
+	return nil
+}
+
+// pathOf is where an entry of that name goes, or what a hard link's target of that
+// name is; left tells whether that is anything. The whole name is judged.
+func (x *reader) pathOf(name string) (path string, left bool, err error) {
+	path, err = x.name(name)
+	if err != nil || x.opts.Strip == 0 {
+		return path, true, err
+	}
+	rest := Strip(name, x.opts.Strip)
+	if rest == "" {
+		return "", false, nil
+	}
+	path, _, err = localName(rest, x.lim)
+	return path, true, err
+}
+
+// pass reads an entry that is not unpacked. It counts as if it were.
+func (x *reader) pass(h *members.Member) error {
+	if isDirType(h) {
+		return nil
+	}
+	switch h.Type {
+	case members.Symlink, members.Link, members.FIFO:
+		return nil
+	}
+	c, err := newContent(x, h)
+	if err != nil {
+		return err
+	}
+	if c.skip(); c.err != io.EOF {
+		return c.err
 	}
 	return nil
 }
@@ -347,9 +389,12 @@ func (x *reader) symlink(path, to string, m meta) error {
 }
 
 func (x *reader) hardlink(path, target string) error {
-	old, err := x.name(target)
+	old, left, err := x.pathOf(target)
 	if err != nil {
 		return fmt.Errorf("hard link target: %w", err)
+	}
+	if !left {
+		return malformed("hard link to %q, of which strip_components leaves nothing", target)
 	}
 	if old == "" {
 		return refused("hard link to the root")

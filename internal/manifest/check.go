@@ -178,6 +178,9 @@ func (m *Manifest) check(rules Rules) []*yamldoc.Problem {
 	if m.Config.Node != nil && !m.Config.IsMap() {
 		add("config", "", "is not a mapping")
 	}
+	if n := m.Strip; n < 0 || n > maxStrip {
+		add("strip_components", strconv.FormatInt(n, 10), fmt.Sprintf("is not a number from 0 to %d", maxStrip))
+	}
 	if n := m.Limits.Files; n < 0 {
 		add("limits.files", strconv.FormatInt(n, 10), "is negative")
 	}
@@ -187,6 +190,9 @@ func (m *Manifest) check(rules Rules) []*yamldoc.Problem {
 	m.checkText(add)
 	return problems
 }
+
+// maxStrip is how deep the names of an archive may be.
+const maxStrip = 1000
 
 // checkTarget checks what a manifest with src needs.
 func (m *Manifest) checkTarget(add func(key, value, message string), needsDest bool) {

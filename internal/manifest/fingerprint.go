@@ -16,6 +16,9 @@ func (m *Manifest) Fingerprint() string {
 	if len(m.Hooks.MakeTree()) > 0 {
 		parts = append(parts, "hooks")
 	}
+	if m.Strip > 0 {
+		parts = append(parts, map[string]int64{"strip_components": m.Strip})
+	}
 	b, err := json.Marshal(parts)
 	if err != nil {
 		panic(err) // strings and numbers

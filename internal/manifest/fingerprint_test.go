@@ -22,14 +22,14 @@ func TestFingerprint(t *testing.T) {
 	}
 	for _, key := range []string{
 		"excludes: [a]", "exclude_from: list", "dest_mode: 0700", "extract: strict", "releases: {shared: [log]}",
-		"hooks: {post_pack: [{run: x}]}", "hooks: {pre_provision: [{run: x}]}",
+		"hooks: {post_pack: [{run: x}]}", "hooks: {pre_provision: [{run: x}]}", "strip_components: 1",
 	} {
 		if of(base+key) == of(base) {
 			t.Errorf("%s makes no difference", key)
 		}
 	}
 	for _, key := range []string{"version: 2", "commands: {post: [x]}", "env: {A: b}", "releases: {keep: 3}",
-		"limits: {files: 9}", "hooks: {post_provision: [{run: x}], post_pack: []}"} {
+		"limits: {files: 9}", "strip_components: 0", "hooks: {post_provision: [{run: x}], post_pack: []}"} {
 		if of(base+key) != of(base) {
 			t.Errorf("%s makes a difference", key)
 		}

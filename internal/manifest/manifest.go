@@ -70,10 +70,12 @@ type StrategyKeys struct {
 	Rollback RollbackKeys `yaml:"rollback"` // for releases
 }
 
-// Bounds are what an archive may be and hold, no looser than the host policy's.
+// Bounds are what an archive may be and hold, no looser than the host policy's, and
+// what of its names does not count.
 type Bounds struct {
 	Extract policy.Extract `yaml:"extract"`
 	Limits  Limits         `yaml:"limits"`
+	Strip   int64          `yaml:"strip_components"` // how many leading components names lose
 }
 
 // Title is the deployment's name and version.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ type checked struct {
 	Src      []string          `json:"src"`
 	Checksum string            `json:"checksum"`
 	Index    string            `json:"index,omitzero"`
+	Strip    int64             `json:"strip_components,omitzero"`
 	Dest     string            `json:"dest"`
 	Strategy string            `json:"sync_strategy"` // "" = commands only
 	Options  map[string]string `json:"options"`       // of the strategy, as check prints them
@@ -53,7 +55,7 @@ func (m *Manifest) TellJSON(w io.Writer, url string, kinds []Kind, mask func(str
 		c.Src = append(c.Src, mask(redact.URL(src)))
 	}
 	if len(m.Src) > 0 {
-		c.Checksum, c.Strategy = m.Checksum.String(), m.SyncStrategy
+		c.Checksum, c.Strategy, c.Strip = m.Checksum.String(), m.SyncStrategy, m.Strip
 		if m.Index.Algorithm != "" {
 			c.Index = m.Index.String()
 		}
@@ -101,6 +103,9 @@ func (m *Manifest) Tell(out io.Writer, url string, kinds []Kind, mask func(strin
 		row("checksum", m.Checksum.String())
 		if m.Index.Algorithm != "" {
 			row("index", m.Index.String())
+		}
+		if m.Strip > 0 {
+			row("strip_components", strconv.FormatInt(m.Strip, 10))
 		}
 		row("dest", m.Dest)
 		row("sync_strategy", m.SyncStrategy)
