@@ -437,7 +437,7 @@ func (d *deployer) extract(ctx context.Context, r *run) (err error) {
 	if err := d.copyForHooks(ctx, r); err != nil {
 		return err
 	}
-	if !d.keepsArchive(r.spec) || !r.archive.Fetched { // its room may be needed for the sync
+	if !d.keepsArchive(r.spec) { // its room may be needed for the sync
 		r.archive.close()
 	}
 	return nil

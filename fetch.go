@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -14,6 +15,8 @@ import (
 	"stretcher/internal/disk"
 	"stretcher/internal/disk/tree"
 	"stretcher/internal/fetch"
+	"stretcher/internal/fetch/cache"
+	"stretcher/internal/fetch/checksum"
 	"stretcher/internal/fetch/store"
 	stores "stretcher/internal/fetch/store/all"
 	"stretcher/internal/fetch/transfer"
@@ -21,22 +24,22 @@ import (
 	"stretcher/internal/policy"
 	"stretcher/internal/strategy"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/redact"
 )
 
 // Archive is what there is to unpack.
 type Archive struct {
-	Input   archive.Input // what is unpacked; nil = it is not here
-	File    *os.File      // all of it, verified; nil = not all of it is here
-	Source  string        // where it is from, without secrets
-	Fetched bool          // by this run
-	Record  string        // dest is what the archive makes of it, as this record says: nothing is to be unpacked
+	Input  archive.Input // what is unpacked; nil = it is not here
+	File   *os.File      // all of it, verified; nil = not all of it is here
+	Source string        // where it is from, without secrets
+	Record string        // dest is what the archive makes of it, as this record says: nothing is to be unpacked
 }
 
 func (a Archive) isCurrent() bool { return a.Record != "" }
 
 // with is the archive in a file that has been verified.
-func (a Archive) with(f *os.File, fetched bool) Archive {
-	a.Input, a.File, a.Fetched = archive.FileInput(f, nil), f, fetched
+func (a Archive) with(f *os.File) Archive {
+	a.Input, a.File = archive.FileInput(f, nil), f
 	return a
 }
 
@@ -74,20 +77,37 @@ func (t *tools) allowSource(first, next string) error {
 	return err
 }
 
-// fetch brings the archive here, to the file that is unpacked. It arrives in
-// the cache, when it is going to stay there, else where a run may keep files.
+// fetch brings the archive here, unless it is already, to the file that is
+// unpacked. It arrives where it is going to stay, else where a run may keep files.
 func (p provider) fetch(ctx context.Context, s Spec) (Archive, error) {
+	if a, err := p.here(ctx, s); a.File != nil || err != nil {
+		return a, err
+	}
 	return p.fetchTo(ctx, s, func(size int64) []string {
 		places := s.tempParents()
-		if p.keepsArchive(s) && tmpdir() == "" && size >= 0 {
-			places = append([]string{p.journal.State().Cache()}, places...)
+		if tmpdir() == "" && size >= 0 {
+			places = append(p.homes(s), places...)
 		}
 		return places
 	})
 }
 
-// fetchTo brings the archive to the best of places. With an error, the source
-// is the one that was tried last.
+// homes are the directories that an archive is going to stay in.
+func (p provider) homes(s Spec) []string {
+	switch pool := p.cached.Pool(); {
+	case pool != nil && p.pools():
+		return []string{pool.Path()}
+	case p.keepsArchive(s):
+		return []string{p.journal.State().Cache()}
+	}
+	return nil
+}
+
+// pools tells whether what is fetched stays, for who deploys it next.
+func (p provider) pools() bool { return p.policy.Cache.Pooled() }
+
+// fetchTo brings the archive to the best of places, and leaves it in the pool.
+// With an error, the source is the one that was tried last.
 func (p provider) fetchTo(ctx context.Context, s Spec, places func(size int64) []string) (a Archive, err error) {
 	f := *p.fetcher
 	f.Trying = func(source string) { a.Source = source }
@@ -105,20 +125,89 @@ func (p provider) fetchTo(ctx context.Context, s Spec, places func(size int64) [
 	if err != nil {
 		return a, err
 	}
-	return a.with(got.File, true), nil
+	if p.pools() {
+		p.pool(s, got.File)
+	}
+	return a.with(got.File), nil
 }
 
-// keptOrFetched opens the archive where it has been kept for a rollback, or
-// fetches it to one of places. A kept one that is damaged is not taken, nor one
-// that is larger than what may be fetched now.
-func (p provider) keptOrFetched(ctx context.Context, s Spec, places func() []string) (Archive, error) {
-	if p.cached != nil {
-		if f, ok := p.cached.Find(s.Checksum.String()); ok {
-			if s.allowsSize(f) && fetch.Verify(ctx, f, s.Checksum) == nil {
-				return Archive{Source: "the kept archive"}.with(f, false), nil
-			}
-			_ = f.Close()
+// pool leaves a verified archive in the pool. Failing at that fails nothing.
+func (p provider) pool(s Spec, archive *os.File) {
+	err := p.cached.Pool().Put(poolKey(s), archive)
+	switch {
+	case errors.Is(err, cache.ErrTooLarge):
+		p.log.Info(failure.Text(err))
+	case err != nil:
+		p.log.Warn(failure.Sayf("the next run will have to fetch: %v", err))
+	}
+}
+
+// poolKey is what an archive is called in the pool: by its checksum. What can be
+// made to have the checksum of something else is only taken for the same sources.
+func poolKey(s Spec) string {
+	sum := s.Checksum.String()
+	if isStrong(s.Checksum) {
+		return sum
+	}
+	return fmt.Sprintf("%s-%.8x", sum, sha256.Sum256([]byte(strings.Join(s.Src, "\n"))))
+}
+
+// isStrong tells whether nobody can make two archives with one checksum.
+func isStrong(c checksum.Checksum) bool { return len(c.Digest) >= sha256.Size }
+
+// here is the archive where it is on this machine already: in the pool, or kept
+// of a run. It is verified each time: one that is damaged goes, with a warning, and
+// one that is larger than what may be fetched is not taken. File is nil where there
+// is none; an error is that of ctx.
+func (p provider) here(ctx context.Context, s Spec) (Archive, error) {
+	pool := p.cached.Pool()
+	if f, ok := pool.Archive(poolKey(s)); ok {
+		a, err := p.usable(ctx, s, f)
+		if a.File != nil || err != nil {
+			return a, err
 		}
+	}
+	if p.cached == nil || !isStrong(s.Checksum) {
+		return Archive{}, nil
+	}
+	if f, ok := p.cached.Find(s.Checksum.String()); ok {
+		return p.usable(ctx, s, f)
+	}
+	return Archive{}, nil
+}
+
+// usable is the archive in an open file, if it is the right one. Else it is
+// dropped, and the file closed.
+func (p provider) usable(ctx context.Context, s Spec, f *os.File) (Archive, error) {
+	if !s.allowsSize(f) {
+		return Archive{}, f.Close()
+	}
+	err := fetch.Verify(ctx, f, s.Checksum)
+	if err == nil {
+		a := Archive{}.with(f)
+		if len(s.Src) > 0 {
+			a.Source = redact.URL(s.Src[0])
+		}
+		p.log.Info(fmt.Sprintf("taking the archive from the cache, %s is right", s.Checksum.Algorithm))
+		return a, nil
+	}
+	defer f.Close()
+	if cause := context.Cause(ctx); cause != nil {
+		return Archive{}, cause
+	}
+	p.log.Warn(failure.Sayf("the archive %s in the cache is damaged: %v", s.Checksum, errors.Join(err, p.drop(s, f))))
+	return Archive{}, nil
+}
+
+// drop takes a damaged archive out of all that is kept.
+func (p provider) drop(s Spec, bad *os.File) error {
+	return errors.Join(p.cached.Pool().Drop(poolKey(s), bad), p.cached.Drop(bad))
+}
+
+// keptOrFetched is the archive that is here, or is fetched to one of places.
+func (p provider) keptOrFetched(ctx context.Context, s Spec, places func() []string) (Archive, error) {
+	if a, err := p.here(ctx, s); a.File != nil || err != nil {
+		return a, err
 	}
 	return p.fetchTo(ctx, s, func(int64) []string { return places() })
 }

@@ -252,6 +252,9 @@ func (d *deployer) keep(ctx context.Context, r run) {
 	defer d.trim()
 	s := r.spec
 	good := r.done || r.accepted
+	if good && s.hasSrc() && !d.pools() { // it has served
+		_ = d.cached.Pool().Drop(poolKey(s), nil)
+	}
 	if !good || len(s.Raw) == 0 || !s.hasSrc() || s.keeps() == strategy.Nothing || context.Cause(ctx) != nil {
 		return
 	}
@@ -261,10 +264,7 @@ func (d *deployer) keep(ctx context.Context, r run) {
 	archives := 0
 	var archive *os.File
 	if d.keepsArchive(s) {
-		archives = d.policy.Cache.KeepArchives()
-		if r.archive.Fetched {
-			archive = r.archive.File
-		}
+		archives, archive = d.policy.Cache.KeepArchives(), r.archive.File
 	}
 	e := d.entryOf(s)
 	err := d.cached.Put(ctx, e, s.Raw, archive)
@@ -282,12 +282,17 @@ func (d *deployer) keep(ctx context.Context, r run) {
 	}
 }
 
-// trim bounds what is kept of all dests.
+// trim bounds what is kept of all dests, and then what is kept beside that.
 func (t *tools) trim() {
+	bound := t.policy.Cache.Bound()
 	err := t.cached.Trim(cache.Bounds{
-		Gone: goneWithin(lookLimit), Before: t.now.Add(-t.policy.History.KeepFor()), Size: int64(t.policy.Cache.Size),
+		Gone: goneWithin(lookLimit), Before: t.now.Add(-t.policy.History.KeepFor()), Size: bound,
 	})
-	if err != nil {
+	others := int64(0)
+	if bound >= 0 { // it is for both together
+		others = t.cached.Size()
+	}
+	if err := errors.Join(err, t.cached.Pool().Trim(others)); err != nil {
 		t.log.Warn(failure.Text(err))
 	}
 }

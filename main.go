@@ -346,6 +346,28 @@ func (t *tools) openJournal(ctx context.Context, m memory) (err error) {
 	return nil
 }
 
+// openPool opens the archives that are kept by their checksums, as the host
+// policy lets it.
+func (t *tools) openPool(m memory) {
+	if t.cached == nil {
+		return
+	}
+	dir := t.journal.State().Archives()
+	if m == unnoted {
+		if pool, err := cache.OpenPoolReading(dir); err == nil {
+			t.cached.Use(pool)
+		}
+		return
+	}
+	pool, err := cache.OpenPool(dir, t.policy.Cache.Pool())
+	if err != nil {
+		t.log.Warn(failure.Sayf("what is fetched is not kept: %v", err))
+	} else if pool != nil {
+		pool.Warn = t.cached.Warn
+		t.cached.Use(pool)
+	}
+}
+
 // askHost loads the host policy and the keys that it names, and warns when
 // nothing will be remembered.
 func (t *tools) askHost(stateError error, m memory) error {
@@ -376,6 +398,7 @@ func (t *tools) askHost(stateError error, m memory) error {
 	}
 	t.journal.AuditTo(string(host.History.JSON))
 	t.log.Limit(cmp.Or(int64(host.History.Log), runlog.DefaultLimit))
+	t.openPool(m)
 	return t.choose(host.RunAs(), m)
 }
 

@@ -297,6 +297,9 @@ func (p provider) fetchKept(ctx context.Context, s Spec) (Archive, error) {
 		file, ok = p.cached.Find(from.Checksum)
 	}
 	if !ok {
+		if a, err := p.here(ctx, s); a.File != nil || err != nil {
+			return a, err
+		}
 		p.log.Info(fmt.Sprintf("the archive of run %s is not kept: fetching it again", from.Run))
 		return p.fetch(ctx, s)
 	}
@@ -306,14 +309,15 @@ func (p provider) fetchKept(ctx context.Context, s Spec) (Archive, error) {
 			from.Run, transfer.ErrTooLarge, s.Limits.Archive)
 	}
 	if err := fetch.Verify(ctx, file, s.Checksum); err != nil {
-		_ = file.Close()
+		defer file.Close()
 		if cause := context.Cause(ctx); cause != nil {
 			return Archive{}, cause
 		}
+		err = errors.Join(err, p.drop(s, file))
 		p.log.Warn(failure.Sayf("the archive kept of run %s is damaged, fetching it again: %v", from.Run, err))
 		return p.fetch(ctx, s)
 	}
-	a := Archive{Source: "the archive kept of run " + from.Run}.with(file, false)
+	a := Archive{Source: "the archive kept of run " + from.Run}.with(file)
 	p.log.Info(fmt.Sprintf("taking %s, %s is right", a.Source, s.Checksum.Algorithm))
 	return a, nil
 }

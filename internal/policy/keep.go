@@ -26,17 +26,44 @@ func (h History) KeepFor() time.Duration {
 	return defaultKeep
 }
 
-// Cache says what is kept for rollbacks.
+// Cache says what is kept of archives.
 type Cache struct {
-	Archives *int64     `yaml:"archives"` // of each dest, the live one included; nil = 2
-	Size     units.Size `yaml:"size"`     // bytes of all archives together; 0 = no bound
+	Archives *int64      `yaml:"archives"` // of each dest, the live one included; nil = 2
+	Size     *units.Size `yaml:"size"`     // bytes of all archives together; nil = see Bound and Pool
 }
 
 // defaultArchives is how many archives of each dest are kept.
 const defaultArchives = 2
 
+// defaultPool is how many bytes of archives by checksum are kept.
+const defaultPool = 5 << 30
+
+// Bound is how many bytes the archives of all dests may have together; -1 = as
+// many as there are.
+func (c Cache) Bound() int64 {
+	if c.Size == nil {
+		return -1
+	}
+	return int64(*c.Size)
+}
+
+// Pool is how many bytes archives by checksum may have; 0 = there are none.
+func (c Cache) Pool() int64 {
+	if c.Size == nil {
+		return defaultPool
+	}
+	return int64(*c.Size)
+}
+
+// Pooled tells whether a deployment leaves what it fetches in the pool: who wants
+// none kept for rollbacks, and says no size, wants none there either.
+func (c Cache) Pooled() bool { return c.Pool() > 0 && (c.Size != nil || c.KeepArchives() > 0) }
+
 // KeepArchives is how many archives of each dest are kept.
 func (c Cache) KeepArchives() int {
+	if c.Bound() == 0 {
+		return 0
+	}
 	if c.Archives == nil {
 		return defaultArchives
 	}

@@ -246,7 +246,12 @@ func settings() []setting {
 			}
 			return fmt.Sprint(*f.Cache.Archives)
 		}},
-		{"cache.size", func(f File) string { return number(int64(f.Cache.Size)) }},
+		{"cache.size", func(f File) string {
+			if f.Cache.Size == nil {
+				return ""
+			}
+			return fmt.Sprint(*f.Cache.Size)
+		}},
 		{"hooks.engine", func(f File) string { return string(f.Hooks.Engine) }},
 		{"hooks.engine_args", func(f File) string { return list(f.Hooks.EngineArgs) }},
 		{"hooks.build_args", func(f File) string { return list(f.Hooks.BuildArgs) }},

@@ -367,7 +367,7 @@ hooks: {engine: docker, engine_args: [a], build_args: [b], run_args: [c]}
 		t.Errorf("%q, %q, %d, %v, %v", p.RunAs(), dir, threshold, signed, p.RequireState)
 	}
 	if p.History.KeepFor() != 30*24*time.Hour || p.History.JSON != "/log" || p.History.Log != 1e6 ||
-		p.Cache.KeepArchives() != 0 || p.Cache.Size != 1e6 {
+		p.Cache.KeepArchives() != 0 || p.Cache.Bound() != 1e6 {
 		t.Errorf("%+v, %+v", p.History, p.Cache)
 	}
 	h := p.Hooks

@@ -27,6 +27,7 @@ package cache
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -88,6 +89,8 @@ type Store struct {
 	dir   string // for messages
 	place *disk.Dir
 	root  *os.Root
+	pool  *Pool
+	reads bool // nothing is changed
 
 	// Warn is told of entries that can't be read and are left out. It must be
 	// set before the first call; nil means nobody is told.
@@ -100,11 +103,19 @@ func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open cache: %w", err)
 	}
-	return OpenReading(dir)
+	return openStore(dir)
 }
 
 // OpenReading is Open of a cache that is there, to be looked at alone.
 func OpenReading(dir string) (*Store, error) {
+	s, err := openStore(dir)
+	if err == nil {
+		s.reads = true
+	}
+	return s, err
+}
+
+func openStore(dir string) (*Store, error) {
 	place, err := openOwn(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open cache: %w", err)
@@ -131,8 +142,19 @@ func openOwn(dir string) (*disk.Dir, error) {
 	return place, nil
 }
 
-// Close closes the cache.
-func (s *Store) Close() error { return s.place.Close() }
+// Use gives the cache the pool that is beside it.
+func (s *Store) Use(pool *Pool) { s.pool = pool }
+
+// Pool is the pool beside the cache, nil for none.
+func (s *Store) Pool() *Pool {
+	if s == nil {
+		return nil
+	}
+	return s.pool
+}
+
+// Close closes the cache, and its pool.
+func (s *Store) Close() error { return errors.Join(s.place.Close(), s.pool.Close()) }
 
 // List returns dest's entries, the newest first; those of all dests when dest
 // is "". Entries that can't be read are left out and told to Warn.
@@ -217,6 +239,44 @@ func (s *Store) Find(checksum string) (*os.File, bool) {
 		}
 	}
 	return nil, false
+}
+
+// Drop removes from all entries an archive that is not what it should be: the
+// file that was opened by Archive or Find.
+func (s *Store) Drop(bad *os.File) error {
+	if s == nil || s.reads {
+		return nil
+	}
+	info, err := bad.Stat()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
+	defer cancel()
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	all, err := s.List("")
+	for _, e := range all {
+		name := filepath.Join(e.Run, archiveName)
+		if there, missing := s.root.Lstat(name); missing == nil && os.SameFile(there, info) {
+			err = cmp.Or(err, s.removeFile(name))
+		}
+	}
+	return err
+}
+
+// Size is how many bytes the archives of all entries have together.
+func (s *Store) Size() (total int64) {
+	all, _ := s.List("")
+	for _, e := range all {
+		if e.HasArchive {
+			total += e.Size
+		}
+	}
+	return total
 }
 
 // archive opens the archive of an entry. What was opened is judged, not what

@@ -16,7 +16,7 @@ type Bounds struct {
 	// Before is when the entries of such a dest are forgotten: those that
 	// finished earlier.
 	Before time.Time
-	// Size is how many bytes all archives may have together; 0 = no bound.
+	// Size is how many bytes all archives may have together; -1 = no bound.
 	Size int64
 }
 
@@ -91,7 +91,7 @@ const older = 2
 // fit removes archives of the entries, newest first, until all together have
 // at most size bytes.
 func (s *Store) fit(all []Entry, size int64) (err error) {
-	if size <= 0 {
+	if size < 0 {
 		return nil
 	}
 	total, seen := int64(0), map[string]int{}

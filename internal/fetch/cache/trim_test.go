@@ -18,7 +18,7 @@ func TestTrimToSize(t *testing.T) {
 		size int64
 		want string // of both dests, newest first
 	}{
-		{"no bound", 0, "h+ g+ f+ e+ d+ c+ b+ a+"},
+		{"none is to be kept", 0, "h g f e d c b a"},
 		{"a bound below zero is none", -1, "h+ g+ f+ e+ d+ c+ b+ a+"},
 		{"all of it", 8 * archiveSize, "h+ g+ f+ e+ d+ c+ b+ a+"},
 		{"a byte too little", 8*archiveSize - 1, "h+ g+ f+ e+ d+ c+ b+ a"},
@@ -60,7 +60,7 @@ func TestTrimOfDestsThatAreGone(t *testing.T) {
 	if len(asked) != 3 {
 		t.Errorf("asked of %q, want each dest once", asked)
 	}
-	must(t, s.Trim(Bounds{Gone: gone, Before: time.Now().Add(time.Hour)}))
+	must(t, s.Trim(Bounds{Gone: gone, Before: time.Now().Add(time.Hour), Size: -1}))
 	if got := listed(t, s, ""); got != "b+ a+" {
 		t.Errorf("left %q, want nothing of dests that are long gone", got)
 	}
@@ -74,7 +74,7 @@ func TestTrimGoesOn(t *testing.T) {
 	stubborn := filepath.Join(s.dir, "b", archiveName)
 	must(t, os.Remove(stubborn))
 	must(t, os.MkdirAll(filepath.Join(stubborn, "x"), 0o700)) // no archive, and no empty directory
-	must(t, s.Trim(Bounds{Gone: func(string) bool { return true }}))
+	must(t, s.Trim(Bounds{Gone: func(string) bool { return true }, Size: -1}))
 	if got := listed(t, s, ""); got != "c b a" {
 		t.Errorf("left %q", got)
 	}
