@@ -11,7 +11,11 @@ import (
 
 func newSet(opts store.Options) *store.Set { return store.NewSet(opts, store.Schemes{Definition()}) }
 
-func TestConformance(t *testing.T) { storetest.Run(t, gsWorld(t)) }
+func TestConformance(t *testing.T) {
+	w := gsWorld(t)
+	storetest.Run(t, w)
+	storetest.RunSink(t, w, true)
+}
 
 func gsWorld(t *testing.T) storetest.World {
 	srv := testparts.GCS(t)

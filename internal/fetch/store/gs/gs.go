@@ -30,8 +30,9 @@ import (
 )
 
 const (
-	gsScope = "https://www.googleapis.com/auth/devstorage.read_only"
-	gsHint  = "set GOOGLE_APPLICATION_CREDENTIALS to a key file, run gcloud auth application-default login, " +
+	scopeRead  = "https://www.googleapis.com/auth/devstorage.read_only"
+	scopeWrite = "https://www.googleapis.com/auth/devstorage.read_write"
+	gsHint     = "set GOOGLE_APPLICATION_CREDENTIALS to a key file, run gcloud auth application-default login, " +
 		"or give the instance a service account"
 )
 
@@ -39,10 +40,10 @@ const (
 // Credentials are Google's application default credentials;
 // STORAGE_EMULATOR_HOST names a server that wants none.
 type bucketGS struct {
-	opts   store.Options
-	mu     sync.Mutex
-	client *storage.Client // made by the first Open that succeeds in it
-	base   *http.Transport
+	opts    store.Options
+	mu      sync.Mutex
+	clients map[string]*storage.Client // by scope, made by the first call that succeeds in it
+	base    *http.Transport            // of all clients
 }
 
 // Definition is that of gs.
@@ -50,13 +51,15 @@ func Definition() store.Definition {
 	return store.Definition{Schemes: []string{"gs"}, Check: store.CheckBucket, New: open}
 }
 
-func open(opts store.Options) store.Store { return &bucketGS{opts: opts} }
+func open(opts store.Options) store.Store {
+	return &bucketGS{opts: opts, clients: map[string]*storage.Client{}}
+}
 
 // Open sends one request, pinned to a generation to resume.
 func (g *bucketGS) Open(ctx context.Context, u *url.URL, from store.Position) (*store.Object, error) {
-	client, err := g.connect(ctx)
+	client, err := g.connect(ctx, scopeRead)
 	if err != nil {
-		return nil, gsError(ctx, u, err)
+		return nil, gsError(ctx, "get", u, err)
 	}
 	object := client.Bucket(u.Host).Object(store.Key(u)).ReadCompressed(true).
 		Retryer(storage.WithPolicy(storage.RetryNever)) // package transfer retries
@@ -77,7 +80,7 @@ func (g *bucketGS) Open(ctx context.Context, u *url.URL, from store.Position) (*
 		r, err = gsRead(ctx, object, from)
 	}
 	if err != nil {
-		err = gsError(ctx, u, err)
+		err = gsError(ctx, "get", u, err)
 		if from.Version != "" && !from.IsWhole() && (errors.Is(err, store.ErrNotFound) || errors.Is(err, errNoRange)) {
 			err = changed(err)
 		}
@@ -109,15 +112,18 @@ func gsRead(ctx context.Context, object *storage.ObjectHandle, from store.Positi
 	return object.NewRangeReader(ctx, from.Offset, -1)
 }
 
-// connect makes the client once.
-func (g *bucketGS) connect(ctx context.Context) (*storage.Client, error) {
+// connect makes the client of a scope once: what only reads has no token that
+// can do more.
+func (g *bucketGS) connect(ctx context.Context, scope string) (*storage.Client, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.client != nil {
-		return g.client, nil
+	if client, ok := g.clients[scope]; ok {
+		return client, nil
 	}
-	base := wire.Transport(g.opts)
-	opts, err := g.access(ctx, onlyOne{base})
+	if g.base == nil {
+		g.base = wire.Transport(g.opts)
+	}
+	opts, err := g.access(ctx, scope, onlyOne{g.base})
 	if err != nil {
 		return nil, err
 	}
@@ -126,12 +132,12 @@ func (g *bucketGS) connect(ctx context.Context) (*storage.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.client, g.base = client, base
+	g.clients[scope] = client
 	return client, nil
 }
 
 // access gives the options for a client on top of base.
-func (g *bucketGS) access(ctx context.Context, base http.RoundTripper) ([]option.ClientOption, error) {
+func (g *bucketGS) access(ctx context.Context, scope string, base http.RoundTripper) ([]option.ClientOption, error) {
 	head := http.Header{}
 	if g.opts.UserAgent != "" {
 		head.Set("User-Agent", g.opts.UserAgent)
@@ -141,7 +147,7 @@ func (g *bucketGS) access(ctx context.Context, base http.RoundTripper) ([]option
 	if os.Getenv("STORAGE_EMULATOR_HOST") != "" {
 		topts.DisableAuthentication = true
 	} else {
-		creds, err := detect(ctx)
+		creds, err := detect(ctx, scope)
 		if err != nil {
 			return nil, errNoCredentials{err}
 		}
@@ -158,14 +164,14 @@ func (g *bucketGS) access(ctx context.Context, base http.RoundTripper) ([]option
 
 // detect looks for default credentials. Off Google's cloud it waits some
 // seconds for a metadata server and takes no context; the goroutine ends then.
-func detect(ctx context.Context) (*auth.Credentials, error) {
+func detect(ctx context.Context, scope string) (*auth.Credentials, error) {
 	type found struct {
 		creds *auth.Credentials
 		err   error
 	}
 	done := make(chan found, 1)
 	go func() {
-		creds, err := credentials.DetectDefault(&credentials.DetectOptions{Scopes: []string{gsScope}})
+		creds, err := credentials.DetectDefault(&credentials.DetectOptions{Scopes: []string{scope}})
 		done <- found{creds, err}
 	}()
 	select {
@@ -192,8 +198,8 @@ func (e errNoCredentials) Unwrap() error { return e.error }
 
 // gsError reads what
 // https://cloud.google.com/storage/docs/json_api/v1/status-codes says.
-func gsError(ctx context.Context, u *url.URL, err error) error {
-	fail := store.Failure(ctx, "get", u, err)
+func gsError(ctx context.Context, op string, u *url.URL, err error) error {
+	fail := store.Failure(ctx, op, u, err)
 	var e *store.Error
 	if ctx.Err() != nil || !errors.As(fail, &e) {
 		return fail
@@ -214,9 +220,9 @@ func gsError(ctx context.Context, u *url.URL, err error) error {
 		e.Hint = gsHint
 		e.Err = store.Mark(store.ErrDenied, fmt.Errorf("no Google Cloud access token: %w", e.Err))
 	case errors.Is(err, storage.ErrObjectNotExist), errors.Is(err, storage.ErrBucketNotExist):
-		return wire.Status("get", u, http.StatusNotFound, "")
+		return wire.Status(op, u, http.StatusNotFound, "")
 	case errors.As(err, &api):
-		e = wire.Status("get", u, api.Code, "")
+		e = wire.Status(op, u, api.Code, "")
 		e.After = wire.RetryAfter(api.Code, api.Header, time.Now())
 		if errors.Is(e, store.ErrDenied) {
 			e.Hint = gsHint

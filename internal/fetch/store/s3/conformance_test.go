@@ -11,7 +11,11 @@ import (
 
 func newSet(opts store.Options) *store.Set { return store.NewSet(opts, store.Schemes{Definition()}) }
 
-func TestConformance(t *testing.T) { storetest.Run(t, s3World(t)) }
+func TestConformance(t *testing.T) {
+	w := s3World(t)
+	storetest.Run(t, w)
+	storetest.RunSink(t, w, true)
+}
 
 func s3World(t *testing.T) storetest.World {
 	srv := testparts.S3(t)

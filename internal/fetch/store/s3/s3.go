@@ -54,7 +54,7 @@ func open(opts store.Options) store.Store { return &bucketS3{opts: opts} }
 
 // Open sends one GetObject, with Range and If-Match to resume.
 func (b *bucketS3) Open(ctx context.Context, u *url.URL, from store.Position) (*store.Object, error) {
-	client, err := b.connect(ctx, u)
+	client, err := b.connect(ctx, "get", u)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func (b *bucketS3) Open(ctx context.Context, u *url.URL, from store.Position) (*
 	}
 	out, err := b.get(ctx, client, in)
 	if err != nil {
-		return nil, s3Error(ctx, u, err)
+		return nil, s3Error(ctx, "get", u, err)
 	}
 	obj := &store.Object{
 		Body: out.Body, Size: -1, Version: wire.StrongETag(aws.ToString(out.ETag)),
@@ -110,22 +110,22 @@ func s3Part(obj *store.Object, header string, from store.Position) error {
 
 // connect gives the client after it made sure that there are credentials: the
 // SDK caches them, and its own message without them is a chain of all it tried.
-func (b *bucketS3) connect(ctx context.Context, u *url.URL) (*s3.Client, error) {
-	client, creds, err := b.once(ctx, u)
+func (b *bucketS3) connect(ctx context.Context, op string, u *url.URL) (*s3.Client, error) {
+	client, creds, err := b.once(ctx, op, u)
 	if err != nil {
 		return nil, err
 	}
 	wait, cancel := context.WithTimeout(ctx, s3CredentialLimit)
 	defer cancel()
 	if _, err := creds.Retrieve(wait); err != nil {
-		return nil, s3CredentialError(ctx, u, err)
+		return nil, s3CredentialError(ctx, op, u, err)
 	}
 	return client, nil
 }
 
 // once makes the client, unless an earlier call did. It does not touch the
 // network.
-func (b *bucketS3) once(ctx context.Context, u *url.URL) (*s3.Client, aws.CredentialsProvider, error) {
+func (b *bucketS3) once(ctx context.Context, op string, u *url.URL) (*s3.Client, aws.CredentialsProvider, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.client != nil {
@@ -133,10 +133,10 @@ func (b *bucketS3) once(ctx context.Context, u *url.URL) (*s3.Client, aws.Creden
 	}
 	cfg, err := b.config(ctx)
 	if err != nil {
-		return nil, nil, store.Failure(ctx, "get", u, err)
+		return nil, nil, store.Failure(ctx, op, u, err)
 	}
 	if err := b.setup(cfg); err != nil {
-		return nil, nil, &store.Error{Op: "get", URL: redact.URL(u.String()), Err: err, Hint: s3RegionHint}
+		return nil, nil, &store.Error{Op: op, URL: redact.URL(u.String()), Err: err, Hint: s3RegionHint}
 	}
 	return b.client, b.creds, nil
 }
@@ -199,15 +199,15 @@ func (b *bucketS3) CloseIdle() {
 
 // s3CredentialError: a chain that ends at the instance metadata found nothing
 // before it, so that asking again is no use; STS and SSO may come back.
-func s3CredentialError(ctx context.Context, u *url.URL, err error) error {
-	fail := store.Failure(ctx, "get", u, err)
+func s3CredentialError(ctx context.Context, op string, u *url.URL, err error) error {
+	fail := store.Failure(ctx, op, u, err)
 	var e *store.Error
 	if ctx.Err() != nil || !errors.As(fail, &e) {
 		return fail
 	}
 	e.Hint = s3Hint
-	var op *smithy.OperationError
-	if !errors.As(err, &op) || op.Service() == "ec2imds" {
+	var call *smithy.OperationError
+	if !errors.As(err, &call) || call.Service() == "ec2imds" {
 		e.Retryable = false
 		e.Err = store.Mark(store.ErrDenied, errors.New("no AWS credentials"))
 		return e
@@ -222,16 +222,16 @@ func s3CredentialError(ctx context.Context, u *url.URL, err error) error {
 
 // s3Error reads the error document of
 // https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
-func s3Error(ctx context.Context, u *url.URL, err error) error {
+func s3Error(ctx context.Context, op string, u *url.URL, err error) error {
 	var resp *smithyhttp.ResponseError
 	if ctx.Err() != nil || !errors.As(err, &resp) || resp.HTTPStatusCode() < 300 {
-		return store.Failure(ctx, "get", u, err)
+		return store.Failure(ctx, op, u, err)
 	}
 	code := resp.HTTPStatusCode()
 	var api smithy.APIError
 	after := wire.RetryAfter(code, resp.HTTPResponse().Header, time.Now())
 	if !errors.As(err, &api) {
-		e := wire.Status("get", u, code, "")
+		e := wire.Status(op, u, code, "")
 		e.After = after
 		return e
 	}
@@ -239,7 +239,7 @@ func s3Error(ctx context.Context, u *url.URL, err error) error {
 	if api.ErrorMessage() != "" {
 		text = api.ErrorCode() + ": " + api.ErrorMessage()
 	}
-	e := wire.Status("get", u, code, text)
+	e := wire.Status(op, u, code, text)
 	e.After = after
 	switch api.ErrorCode() {
 	case "RequestTimeout", "SlowDown": // the former comes with status 400

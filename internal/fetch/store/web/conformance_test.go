@@ -1,9 +1,11 @@
 package web
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -19,13 +21,21 @@ import (
 func newSet(opts store.Options) *store.Set { return store.NewSet(opts, store.Schemes{Definition()}) }
 
 func TestConformance(t *testing.T) {
-	t.Run("http", func(t *testing.T) { storetest.Run(t, httpWorld(t)) })
-	t.Run("https", func(t *testing.T) { storetest.Run(t, httpsWorld(t)) })
+	t.Run("http", func(t *testing.T) {
+		w := httpWorld(t)
+		storetest.Run(t, w)
+		storetest.RunSink(t, w, false)
+	})
+	t.Run("https", func(t *testing.T) {
+		w := httpsWorld(t)
+		storetest.Run(t, w)
+		storetest.RunSink(t, w, true)
+	})
 }
 
 func httpWorld(t *testing.T) storetest.World {
 	dir := t.TempDir()
-	base := testparts.Nginx(t, dir, "")
+	base := testparts.Nginx(t, dir, "dav_methods PUT; client_max_body_size 0;")
 	return storetest.World{Set: newSet(store.Options{}), Put: func(t *testing.T, name string, data []byte) string {
 		storetest.Replace(t, filepath.Join(dir, name), data)
 		return base + "/" + url.PathEscape(name)
@@ -34,13 +44,7 @@ func httpWorld(t *testing.T) storetest.World {
 
 func httpsWorld(t *testing.T) storetest.World {
 	dir := t.TempDir()
-	files := http.FileServer(http.Dir(dir))
-	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if info, err := os.Stat(filepath.Join(dir, r.URL.Path)); err == nil {
-			w.Header().Set("ETag", fmt.Sprintf(`"%x-%x"`, info.ModTime().UnixNano(), info.Size()))
-		}
-		files.ServeHTTP(w, r)
-	}))
+	srv := httptest.NewUnstartedServer(files(dir))
 	srv.EnableHTTP2 = true
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
@@ -51,4 +55,40 @@ func httpsWorld(t *testing.T) storetest.World {
 		storetest.Replace(t, filepath.Join(dir, name), data)
 		return srv.URL + "/" + url.PathEscape(name)
 	}}
+}
+
+// files serves a directory as a server does that has digests and conditions.
+func files(dir string) http.HandlerFunc {
+	read := http.FileServer(http.Dir(dir))
+	return func(w http.ResponseWriter, r *http.Request) {
+		path := filepath.Join(dir, r.URL.Path)
+		info, err := os.Stat(path)
+		if r.Method == http.MethodPut {
+			if err == nil && r.Header.Get("If-None-Match") == "*" {
+				w.WriteHeader(http.StatusPreconditionFailed)
+				return
+			}
+			w.WriteHeader(receive(path, r))
+			return
+		}
+		if err == nil {
+			w.Header().Set("ETag", fmt.Sprintf(`"%x-%x"`, info.ModTime().UnixNano(), info.Size()))
+		}
+		if data, err := os.ReadFile(path); err == nil && r.Header.Get("Want-Repr-Digest") != "" {
+			w.Header().Set("Repr-Digest", digestOf(sha256.Sum256(data)))
+		}
+		read.ServeHTTP(w, r)
+	}
+}
+
+// receive puts a whole body in its place, if it has the digest that it should.
+func receive(path string, r *http.Request) (status int) {
+	data, err := io.ReadAll(r.Body)
+	if err != nil || r.Header.Get("Repr-Digest") != digestOf(sha256.Sum256(data)) {
+		return http.StatusBadRequest
+	}
+	if os.WriteFile(path+".part", data, 0o644) != nil || os.Rename(path+".part", path) != nil {
+		return http.StatusInternalServerError
+	}
+	return http.StatusCreated
 }

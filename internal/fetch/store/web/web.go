@@ -32,6 +32,7 @@ func open(opts store.Options) store.Store {
 	return &web{opts: opts, client: sync.OnceValue(func() *http.Client {
 		t := wire.Transport(opts)
 		t.ForceAttemptHTTP2 = true // a dialer of our own turns it off
+		t.ExpectContinueTimeout = continueLimit
 		return &http.Client{Transport: t, CheckRedirect: checkRedirect}
 	})}
 }
@@ -86,9 +87,24 @@ func (w *web) Open(ctx context.Context, u *url.URL, from store.Position) (*store
 }
 
 func (w *web) request(ctx context.Context, u *url.URL, from store.Position) (*http.Request, error) {
+	req, err := w.ask(ctx, http.MethodGet, u)
+	if err != nil {
+		return nil, err
+	}
+	if !from.IsWhole() {
+		req.Header.Set("Range", from.Header())
+		if from.Version != "" {
+			req.Header.Set("If-Range", from.Version)
+		}
+	}
+	return req, nil
+}
+
+// ask makes a request without a body.
+func (w *web) ask(ctx context.Context, method string, u *url.URL) (*http.Request, error) {
 	target := *u
 	target.User, target.Fragment, target.RawFragment = nil, "", ""
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, method, target.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -100,12 +116,6 @@ func (w *web) request(ctx context.Context, u *url.URL, from store.Position) (*ht
 		req.Header.Set("User-Agent", w.opts.UserAgent)
 	}
 	req.Header.Set("Accept-Encoding", "identity")
-	if !from.IsWhole() {
-		req.Header.Set("Range", from.Header())
-		if from.Version != "" {
-			req.Header.Set("If-Range", from.Version)
-		}
-	}
 	return req, nil
 }
 
@@ -124,7 +134,12 @@ func answer(u *url.URL, resp *http.Response, from store.Position) (*store.Object
 	case resp.StatusCode == http.StatusPartialContent && !from.IsWhole():
 		return partial(u, resp, from, version)
 	}
-	e := wire.Status("GET", u, resp.StatusCode, "")
+	return nil, refusal("GET", u, resp)
+}
+
+// refusal makes the error of an answer that is no success.
+func refusal(op string, u *url.URL, resp *http.Response) error {
+	e := wire.Status(op, u, resp.StatusCode, "")
 	e.After = wire.RetryAfter(resp.StatusCode, resp.Header, time.Now())
 	if resp.StatusCode < 400 {
 		e.Err = fmt.Errorf("unexpected status %w", e.Err)
@@ -132,7 +147,7 @@ func answer(u *url.URL, resp *http.Response, from store.Position) (*store.Object
 	if resp.StatusCode == http.StatusUnauthorized {
 		e.Hint = "write USER:PASSWORD@ before the host of the URL" // a whole URL would be masked
 	}
-	return nil, e
+	return e
 }
 
 // partial checks that a 206 is the continuation that was asked for.
