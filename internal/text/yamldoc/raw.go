@@ -13,6 +13,25 @@ type Raw struct{ Node *yaml.Node }
 // IsMap reports whether the part is a mapping.
 func (r Raw) IsMap() bool { return r.Node != nil && r.Node.Kind == yaml.MappingNode }
 
+// Text is the part written as YAML, without comments.
+func (r Raw) Text() string {
+	if r.Node == nil {
+		return ""
+	}
+	c := (&decoder{}).expanded(r.Node, 0)
+	plain(c)
+	text, _ := encode(c)
+	return string(text)
+}
+
+// Scalar is the text of the part, if it is a scalar that holds something.
+func (r Raw) Scalar() (text string, ok bool) {
+	if r.Node == nil || r.Node.Kind != yaml.ScalarNode || isNull(r.Node) {
+		return "", false
+	}
+	return r.Node.Value, true
+}
+
 // raw keeps n, which must be sound: keys that stand once and merge keys that
 // name mappings.
 func (d *decoder) raw(n *yaml.Node, into *Raw, key string) {
