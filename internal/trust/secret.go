@@ -147,6 +147,14 @@ func (s *Secret) Sign(message io.Reader, comment string, document []byte) ([]byt
 	return made, nil
 }
 
+// HasSigned tells whether a document has a signature by which this key vouches for
+// a message.
+func (s *Secret) HasSigned(message, document []byte) bool {
+	own := &Keys{list: []key{{id: s.ID(), public: s.public()}}}
+	_, err := own.Verify(message, document, 1)
+	return err == nil
+}
+
 // Others is how many signatures of a document another key made.
 func (s *Secret) Others(document []byte) int {
 	kept, _ := s.others(document)
