@@ -1,0 +1,152 @@
+package manifest
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"stretcher/internal/policy"
+	"stretcher/internal/text/failure"
+	"stretcher/internal/text/redact"
+	"stretcher/internal/text/yamldoc"
+	"stretcher/internal/trust"
+)
+
+// Draft is a manifest that is yet to be told what it deploys.
+type Draft struct {
+	Idle func(text string) // told of what changes nothing; nil: it is an error
+
+	templates *templates
+	keys      map[string]yamldoc.Raw
+	rules     Rules
+}
+
+// ParseDraft reads a draft. It may be empty.
+func ParseDraft(raw []byte, rules Rules) (*Draft, error) {
+	if len(raw) > MaxSize {
+		return nil, failure.Malformed("larger than %d bytes", MaxSize)
+	}
+	t := findTemplates(raw)
+	doc, problem := yamldoc.Parse(t.text)
+	if problem != nil {
+		problem.Message = t.restored(problem.Message)
+		return nil, asError(raw, append(t.wrong(), problem))
+	}
+	d := &Draft{templates: t, rules: rules}
+	doc.Decode(&d.keys) // what is wrong with it, With tells
+	return d, nil
+}
+
+// Has tells whether it says anything of a key.
+func (d *Draft) Has(key string) bool {
+	raw, ok := d.keys[key]
+	return ok && raw.Node != nil
+}
+
+// Value is a key's text; "" where there is none, or a template, whose value is
+// the host's.
+func (d *Draft) Value(key string) string {
+	text, _ := d.keys[key].Scalar()
+	if strings.Contains(text, d.templates.prefix) {
+		return ""
+	}
+	return text
+}
+
+// With is the manifest to be published at url: the draft with these keys, its
+// comments kept. One that every host would refuse is an error. Where keys are to
+// vouch for it, it must have what a signed one has.
+func (d *Draft) With(entries []yamldoc.Entry, url string, signed bool) ([]byte, error) {
+	text, err := yamldoc.Set(d.templates.text, entries)
+	if err != nil {
+		return nil, failure.Malformed("%w", err)
+	}
+	raw := []byte(d.templates.restored(string(text)))
+	if len(raw) > MaxSize {
+		return nil, failure.Malformed("larger than %d bytes", MaxSize)
+	}
+	m := &Loaded{Raw: raw, URL: redact.URL(url)}
+	if !signed {
+		m.Repository = repository(url)
+	}
+	return raw, d.check(m, baseOf(url), signed)
+}
+
+// check is what stretcher check asks, as far as that can be told without a host.
+func (d *Draft) check(m *Loaded, at base, signed bool) (err error) {
+	l := d.loader(signed)
+	l.Rules.base = at
+	if len(findTemplates(m.Raw).list) == 0 {
+		if err = l.read(m, at); err == nil {
+			err = m.CheckExpiry(time.Now())
+		}
+		return err
+	}
+	if err = d.checkOpen(m, l); err != nil {
+		return err
+	}
+	known, err := sketch(m.Raw)
+	if err != nil && signed {
+		return err
+	}
+	if known == nil {
+		return nil
+	}
+	return known.CheckExpiry(time.Now())
+}
+
+// loader is that of no host: what its policy would say is not known.
+func (d *Draft) loader(signed bool) *Loader {
+	l := &Loader{Policy: &policy.Policy{}, Rules: d.rules, Idle: d.Idle, Secret: func(string, string) {}}
+	l.Lookup = func(string) (string, bool) { return "", false }
+	if signed {
+		l.Keys = &trust.Keys{}
+	}
+	return l
+}
+
+// checkOpen checks a manifest with templates, whose values are the host's: what
+// is wrong with a value that has one is not told.
+func (d *Draft) checkOpen(m *Loaded, l *Loader) error {
+	t := findTemplates(m.Raw)
+	doc, problem := yamldoc.Parse(t.text)
+	if problem != nil {
+		return asError(m.Raw, append(t.wrong(), problem))
+	}
+	_, warnings, problems := parse(doc, l.Rules, m.Repository == "")
+	problems = slices.DeleteFunc(problems, func(p *yamldoc.Problem) bool {
+		return strings.Contains(p.Value+p.Message, t.prefix)
+	})
+	problems = append(append(t.wrong(), l.warn(m.URL, warnings)...), problems...)
+	if len(problems) > 0 {
+		return asError(m.Raw, problems)
+	}
+	return nil
+}
+
+// Renews tells whether one manifest says what another says, with a serial that is
+// no lower, and another end.
+func (d *Draft) Renews(old, now []byte) bool {
+	before, err := ParseDraft(old, d.rules)
+	if err != nil {
+		return false
+	}
+	after, err := ParseDraft(now, d.rules)
+	if err != nil {
+		return false
+	}
+	var was, is Serial
+	if was.UnmarshalText([]byte(before.Value("serial"))) == nil &&
+		(is.UnmarshalText([]byte(after.Value("serial"))) != nil || is < was) {
+		return false
+	}
+	for _, key := range []string{"serial", "expires"} {
+		delete(before.keys, key)
+		delete(after.keys, key)
+	}
+	return maps.EqualFunc(before.keys, after.keys, func(a, b yamldoc.Raw) bool {
+		// Marks of templates are words made of the whole text.
+		return before.templates.restored(a.Text()) == after.templates.restored(b.Text())
+	})
+}
