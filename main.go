@@ -23,6 +23,9 @@ import (
 	"stretcher/internal/cli"
 	"stretcher/internal/event"
 	"stretcher/internal/fetch/cache"
+	"stretcher/internal/fetch/publish"
+	"stretcher/internal/fetch/store"
+	stores "stretcher/internal/fetch/store/all"
 	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/journal/runlog"
@@ -30,6 +33,7 @@ import (
 	"stretcher/internal/policy"
 	"stretcher/internal/process"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/printable"
 	"stretcher/internal/text/progress"
 	"stretcher/internal/text/redact"
 	"stretcher/internal/text/runid"
@@ -84,6 +88,7 @@ func actions(second <-chan struct{}) cli.Actions {
 		},
 		Plan:        runPlan,
 		Check:       runCheck,
+		Pack:        runPack,
 		Verify:      runVerify,
 		ListHooks:   runListHooks,
 		Unfit:       unfit,
@@ -447,3 +452,20 @@ func (t *tools) skip(older []event.Event) {
 
 // userAgent is v1.x's form.
 func userAgent() string { return "Stretcher/" + version() }
+
+// runPack publishes an archive.
+func runPack(ctx context.Context, o cli.PackOptions) (*publish.Result, error) {
+	screen := progress.New(o.Stderr, o.Bar)
+	p := o.Publish
+	p.Screen = screen
+	p.Say = func(text string) { fmt.Fprintln(screen, "stretcher: "+printable.Line(text)) }
+	draft, err := manifest.ParseDraft(o.Template, manifestRules())
+	if err != nil {
+		return nil, fmt.Errorf("manifest: %w", err)
+	}
+	draft.Idle = func(text string) { p.Say("warning: " + text) }
+	set := store.NewSet(store.Options{UserAgent: userAgent()}, stores.List())
+	defer set.Close()
+	p.Draft, p.Store = draft, publish.Local{Set: set}
+	return publish.Publish(ctx, p)
+}

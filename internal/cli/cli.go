@@ -67,7 +67,7 @@ type app struct {
 func newApp(p Process, actions Actions) *app {
 	a := &app{Process: p, actions: actions}
 	a.root = newRoot(a)
-	a.root.AddCommand(newCheck(a), newPlan(a), newRollback(a), newHistory(a), newStatus(a), newHooks(a),
+	a.root.AddCommand(newCheck(a), newPlan(a), newPack(a), newRollback(a), newHistory(a), newStatus(a), newHooks(a),
 		newKeygen(a), newSign(a), newVerify(a), newVersion(a), newCompletion(a), newMan(a), newHelp(a))
 	return a
 }
@@ -136,6 +136,11 @@ func (a *app) report(err error) int {
 		reportTo(a.Stderr, err)
 	}
 	return Status(err)
+}
+
+// warn says what is doubtful.
+func (a *app) warn(format string, args ...any) {
+	fmt.Fprintln(a.Stderr, "stretcher: warning: "+failure.Sayf(format, args...))
 }
 
 func reportTo(w io.Writer, err error) {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -37,10 +38,13 @@ func (a *app) settle(c *cobra.Command) error {
 	return nil
 }
 
-// inEnvironment tells whether a flag can be set by a variable. --version can
-// not: commands of a deployment are told the version of what is deployed by
-// STRETCHER_VERSION, and may call this program.
-func inEnvironment(f *pflag.Flag) bool { return f.Name != "version" && f.Name != "help" }
+// inEnvironment tells whether a flag can be set by a variable. --name, --version
+// and --dest can not: commands of a deployment are told those of what is deployed
+// by STRETCHER_NAME, STRETCHER_VERSION and STRETCHER_DEST, and may call this
+// program.
+func inEnvironment(f *pflag.Flag) bool {
+	return !slices.Contains([]string{"help", "name", "version", "dest"}, f.Name)
+}
 
 // variable is the name of the variable that sets a flag.
 func variable(flag string) string {

@@ -45,7 +45,7 @@ func helpText(c *cobra.Command) string {
 
 const environmentText = `environment:
   Each flag can be set by a variable: --log-file by STRETCHER_LOG_FILE. The flag
-  wins. --help and --version have none.`
+  wins. --help, --version, --name and --dest have none.`
 
 // useLine is how a command is called.
 func useLine(c *cobra.Command) string {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"stretcher/internal/fetch/publish"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/trust"
 )
@@ -29,6 +30,8 @@ type Actions struct {
 	// Unfit tells why no host that asks for signatures would take the manifest
 	// in a file, whoever signs it; nil for one that is fit, or no manifest.
 	Unfit func(raw []byte, file string) error
+	// Pack publishes an archive. It says on Stderr what it does.
+	Pack func(context.Context, PackOptions) (*publish.Result, error)
 	// Verify tells who vouches for a manifest.
 	Verify func(context.Context, VerifyOptions) ([]trust.Signer, error)
 	// ListHooks prints which hooks there are.
@@ -99,6 +102,13 @@ type ManifestOptions struct {
 	JSON    bool
 	Explain bool // tell, rule by rule, what the host says
 	Several bool // more than one is looked at: each is told by its name
+}
+
+// PackOptions are those of stretcher pack.
+type PackOptions struct {
+	Settings
+	Publish  publish.Options
+	Template []byte // of the manifest
 }
 
 // VerifyOptions are those of stretcher verify.

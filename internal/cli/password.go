@@ -15,6 +15,7 @@ import (
 
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/printable"
+	"stretcher/internal/trust"
 )
 
 // maxPassword bounds a password, in bytes.
@@ -114,4 +115,24 @@ func (p *passwords) typed(ctx context.Context, what string, times int) (word str
 		word = typed
 	}
 	return word, nil
+}
+
+// secret is the secret key in a file.
+func (p *passwords) secret(ctx context.Context, name string) (*trust.Secret, error) {
+	file, mode, err := readAtMost(ctx, name, trust.MaxSecretFile)
+	if err != nil {
+		return nil, err
+	}
+	if mode.IsRegular() && mode&0o044 != 0 {
+		p.warn("others may read the secret key %q: chmod 600", name)
+	}
+	// Not within ctx: after a signal, get makes the terminal as it was first.
+	key, err := trust.ParseSecret(file, func() (string, error) { return p.get(ctx, name, 1) })
+	switch {
+	case ctx.Err() != nil: // to decrypt it takes seconds
+		return nil, context.Cause(ctx)
+	case err != nil:
+		return nil, fmt.Errorf("%q: %w", name, err)
+	}
+	return key, nil
 }

@@ -131,7 +131,7 @@ func (o *signOptions) sign(ctx context.Context, name string) error {
 	if err := o.actions.Unfit(message, name); err != nil {
 		o.warn("no host that asks for signatures takes %q: %v", name, err)
 	}
-	key, err := o.secret(ctx)
+	key, err := o.passwords.secret(ctx, o.key)
 	if err != nil {
 		return err
 	}
@@ -152,11 +152,6 @@ func (o *signOptions) sign(ctx context.Context, name string) error {
 	}
 	_, err = fmt.Fprintf(o.Stdout, "%s: signed by %s\n", printable.Line(o.output), key)
 	return err
-}
-
-// warn says what is doubtful.
-func (o *signOptions) warn(format string, args ...any) {
-	fmt.Fprintln(o.Stderr, "stretcher: warning: "+failure.Sayf(format, args...))
 }
 
 // before is the signature document that will be replaced. Any other file is not.
@@ -199,24 +194,4 @@ func (o *signOptions) write(before, signed []byte) error {
 		return err
 	}
 	return roomHint(disk.ReplaceIf(o.output, ".stretcher-signature-", 0o644, same, put))
-}
-
-// secret is the key to sign with.
-func (o *signOptions) secret(ctx context.Context) (*trust.Secret, error) {
-	file, mode, err := readAtMost(ctx, o.key, trust.MaxSecretFile)
-	if err != nil {
-		return nil, err
-	}
-	if mode.IsRegular() && mode&0o044 != 0 {
-		o.warn("others may read the secret key %q: chmod 600", o.key)
-	}
-	// Not within ctx: after a signal, get makes the terminal as it was first.
-	key, err := trust.ParseSecret(file, func() (string, error) { return o.get(ctx, o.key, 1) })
-	switch {
-	case ctx.Err() != nil: // to decrypt it takes seconds
-		return nil, context.Cause(ctx)
-	case err != nil:
-		return nil, fmt.Errorf("%q: %w", o.key, err)
-	}
-	return key, nil
 }

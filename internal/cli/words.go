@@ -41,17 +41,28 @@ func (a *app) read(args []string) ([]string, error) {
 	if len(args) > 1 && (args[0] == cobra.ShellCompRequestCmd || args[0] == cobra.ShellCompNoDescRequestCmd) {
 		a.completes()
 		last := len(args) - 1 // not typed in full
-		a.line = a.find(a.split(args[1:last]))
+		a.line = a.readLine(args[1:last])
 		return slices.Concat(args[:1], a.line.typed(), args[last:]), nil
 	}
-	a.line = a.find(a.split(args))
+	a.line = a.readLine(args)
 	return a.line.args(), a.checkFlags()
+}
+
+// readLine finds the command, and reads the line once more by what the command
+// means by a flag: --version of pack has a value.
+func (a *app) readLine(args []string) line {
+	known := a.flags()
+	l := a.find(split(args, known))
+	l.command.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) { known[f.Name] = f })
+	if again := a.find(split(args, known)); again.command == l.command {
+		return again
+	}
+	return l
 }
 
 // split tells flags from arguments. Only words that stand where a flag can
 // stand are taken for one, not the values of flags and nothing after "--".
-func (a *app) split(args []string) (words []word) {
-	known := a.flags()
+func split(args []string, known map[string]*pflag.Flag) (words []word) {
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
 		if arg == "--" {
@@ -152,13 +163,13 @@ func path(c *cobra.Command) (words []string) {
 }
 
 // flags are the flags of all commands by their names. A name means the same
-// wherever it is declared.
+// wherever it is declared, but for --version.
 func (a *app) flags() map[string]*pflag.Flag {
 	all := map[string]*pflag.Flag{}
 	for _, c := range a.commands() {
 		c.Flags().VisitAll(func(f *pflag.Flag) { all[f.Name] = f })
-		c.PersistentFlags().VisitAll(func(f *pflag.Flag) { all[f.Name] = f })
 	}
+	a.root.PersistentFlags().VisitAll(func(f *pflag.Flag) { all[f.Name] = f })
 	return all
 }
 

@@ -1,0 +1,237 @@
+package publish
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/dustin/go-humanize"
+
+	"stretcher/internal/fetch/store"
+	"stretcher/internal/text/failure"
+	"stretcher/internal/text/redact"
+	"stretcher/internal/text/yamldoc"
+)
+
+// What is published besides an archive, by its name's ending.
+const (
+	indexEnding     = ".idx"
+	signatureEnding = ".minisig"
+)
+
+// binary is the content type of what is no text.
+const binary = "application/octet-stream"
+
+// item is an object on its way.
+type item struct {
+	name  string
+	what  string // for people
+	kind  string // of its content, as HTTP has it
+	body  io.ReaderAt
+	size  int64
+	sum   [32]byte
+	fixed bool // its name tells what it is: there is no other one
+}
+
+func document(name, what, kind string, data []byte) *item {
+	return &item{name: name, what: what, kind: kind, body: bytes.NewReader(data), size: int64(len(data)),
+		sum: sha256.Sum256(data)}
+}
+
+// publish sends what is not there: what the manifest names before it.
+func (r *run) publish(ctx context.Context, p *product) (*Result, error) {
+	name := r.archiveName(p)
+	items := []*item{{name: name, what: "archive", kind: binary, body: p.file, size: p.size, sum: p.sum, fixed: true}}
+	if p.index != nil {
+		items = append(items, document(name+indexEnding, "index", binary, p.index))
+	}
+	text, err := r.manifest(name, p)
+	if err != nil {
+		return nil, err
+	}
+	m := document(r.manifestName(name, p), "manifest", "application/yaml", text)
+	isThere, err := r.judgeManifest(ctx, m, text)
+	if err != nil {
+		return nil, err
+	}
+	if r.Signer != nil {
+		s, err := r.signature(ctx, m.name, text, isThere)
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, s)
+	}
+	res := &Result{Text: text}
+	for _, it := range append(items, m) {
+		obj := Object{URL: r.place.base + it.name, Size: it.size, Sum: hex.EncodeToString(it.sum[:])}
+		if obj.Sent, err = r.bring(ctx, it); err != nil {
+			return nil, err
+		}
+		switch it.what {
+		case "archive":
+			res.Archive = obj
+		case "index":
+			res.Index = &obj
+		case "signature":
+			res.Signature = &obj
+		default:
+			res.Manifest = obj
+		}
+	}
+	return res, nil
+}
+
+// manifest is the draft with all that is known now.
+func (r *run) manifest(archive string, p *product) ([]byte, error) {
+	set := r.about()
+	set = append(set, yamldoc.Entry{Key: "src", Value: r.place.base + archive},
+		yamldoc.Entry{Key: "checksum", Value: hex.EncodeToString(p.sum[:])})
+	if p.index != nil {
+		sum := sha256.Sum256(p.index)
+		set = append(set, yamldoc.Entry{Key: "index", Value: "sha256:" + hex.EncodeToString(sum[:])})
+	} else if r.Draft.Has("index") { // that of another archive
+		set = append(set, yamldoc.Entry{Key: "index"})
+	}
+	text, err := r.Draft.With(set, r.place.base+cmp.Or(r.place.manifest, "manifest.yml"), r.Signer != nil)
+	if err != nil {
+		return nil, fmt.Errorf("manifest: %w", err)
+	}
+	return text, nil
+}
+
+// about is what the manifest says besides, where the draft does not.
+func (r *run) about() (set []yamldoc.Entry) {
+	a := r.About
+	for _, e := range []yamldoc.Entry{{Key: "name", Value: a.Name}, {Key: "version", Value: a.Version},
+		{Key: "dest", Value: a.Dest}} {
+		if e.Value != "" && e.Value != r.Draft.Value(e.Key) {
+			set = append(set, e)
+		}
+	}
+	if a.Serial > 0 {
+		set = append(set, yamldoc.Entry{Key: "serial", Value: a.Serial})
+	}
+	if !a.Expires.IsZero() {
+		set = append(set, yamldoc.Entry{Key: "expires", Value: a.Expires.UTC().Format(time.RFC3339)})
+	}
+	return set
+}
+
+// manifestName is that of the manifest's file: by its version, else by its serial,
+// else by the archive.
+func (r *run) manifestName(archive string, p *product) string {
+	switch {
+	case r.place.manifest != "":
+		return r.place.manifest
+	case r.About.Version != "":
+		return r.title + ".yml"
+	case r.About.Serial > 0:
+		return fmt.Sprintf("%s-%d.yml", r.title, r.About.Serial)
+	case fileName(r.Draft.Value("serial")) != "":
+		return fmt.Sprintf("%s-%s.yml", r.title, fileName(r.Draft.Value("serial")))
+	}
+	return archive[:len(archive)-len(p.ending)] + ".yml"
+}
+
+// judgeManifest refuses to put a manifest in the place of another one, unless that
+// says the same with an older serial or an earlier end. It tells whether this very
+// one is there.
+func (r *run) judgeManifest(ctx context.Context, m *item, text []byte) (isThere bool, err error) {
+	switch found, err := r.look(ctx, m); {
+	case err != nil:
+		return false, err
+	case found == same:
+		return true, nil
+	case found == other && !r.Replace:
+		before, err := r.read(ctx, m.name)
+		if err == nil && r.Draft.Renews(before, text) {
+			return false, nil
+		}
+		return false, failure.Hinted("give it another --version, or replace it by --replace",
+			failure.Refused("%q is there already, and says something else", redact.URL(r.place.base+m.name)))
+	}
+	return false, nil
+}
+
+// signature makes the signature document. That of the same manifest is kept if
+// the signer has signed it already, and so are those by others.
+func (r *run) signature(ctx context.Context, manifest string, text []byte, isThere bool) (*item, error) {
+	name := manifest + signatureEnding
+	var before []byte
+	if isThere {
+		var err error
+		before, err = r.read(ctx, name)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+	}
+	made := before
+	if len(before) == 0 || !r.Signer.HasSigned(text, before) {
+		var err error
+		comment := fmt.Sprintf("timestamp:%d\tfile:%s\thashed", r.About.Now.Unix(), manifest)
+		if made, err = r.Signer.Sign(bytes.NewReader(text), comment, before); err != nil {
+			return nil, err
+		}
+	}
+	return document(name, "signature", "text/plain", made), nil
+}
+
+// bring sends an item, unless it is there.
+func (r *run) bring(ctx context.Context, it *item) (sent bool, err error) {
+	found, err := r.look(ctx, it)
+	if err != nil {
+		return false, err
+	}
+	shown, size := redact.URL(r.place.to+it.name), humanize.IBytes(uint64(it.size))
+	switch {
+	case found == same:
+		r.Say(fmt.Sprintf("%s is there: %q, %s", it.what, shown, size))
+		return false, nil
+	case r.DryRun:
+		r.Say(fmt.Sprintf("%s would be sent: %q, %s", it.what, shown, size))
+		return true, nil
+	case found == other && it.fixed:
+		r.Say(fmt.Sprintf("warning: what is at %q is not what it is called after, and is replaced", shown))
+	}
+	if err := r.put(ctx, it); err != nil {
+		return false, fmt.Errorf("%s: %w", it.what, err)
+	}
+	r.Say(fmt.Sprintf("%s sent: %q, %s", it.what, shown, size))
+	return true, nil
+}
+
+// put sends an item. What breaks off is begun again.
+func (r *run) put(ctx context.Context, it *item) error {
+	bar := r.Screen.Bar(it.what)
+	defer bar.Close()
+	return r.again(ctx, func() error {
+		b := &body{SectionReader: io.NewSectionReader(it.body, 0, it.size), ctx: ctx, bar: bar}
+		return r.Store.Put(ctx, r.place.to+it.name, b, it.size, PutOptions{SHA256: it.sum, ContentType: it.kind})
+	})
+}
+
+// again does something as often as it may help.
+func (r *run) again(ctx context.Context, try func() error) error {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.Multiplier = max(r.Wait, time.Millisecond), 2
+	for left := r.Retries; ; left-- {
+		err := try()
+		if err == nil || left <= 0 || context.Cause(ctx) != nil || !store.Retryable(err) {
+			return err
+		}
+		pause := max(wait.NextBackOff(), store.RetryAfter(err))
+		r.Say(failure.Sayf("warning: %v; trying again in %s", err, pause.Round(time.Millisecond)))
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}

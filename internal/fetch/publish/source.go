@@ -1,0 +1,202 @@
+package publish
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"stretcher/internal/archive"
+	"stretcher/internal/archive/index"
+	"stretcher/internal/archive/pack"
+	"stretcher/internal/disk"
+	"stretcher/internal/text/failure"
+)
+
+// Source is what is published: a directory, or an archive that exists.
+type Source struct {
+	Name string // as it was named
+	Pack pack.Options
+
+	dir     *disk.Dir // nil = there is an archive
+	archive *os.File
+	index   *os.File // beside the archive; nil = there is none
+}
+
+// name is what a source calls itself.
+func (s *Source) name() string {
+	name := filepath.Base(s.Name)
+	if s.dir == nil {
+		name = trimEnding(name)
+	}
+	return name
+}
+
+// make makes the archive, in a file that has no name.
+func (s *Source) make(ctx context.Context, r *run) (*product, error) {
+	f, err := unnamed()
+	if err != nil {
+		return nil, err
+	}
+	p := &product{file: f}
+	if s.dir != nil {
+		err = s.pack(ctx, r, p)
+	} else {
+		err = s.copy(ctx, r, p)
+	}
+	if err == nil {
+		var info os.FileInfo
+		if info, err = f.Stat(); err == nil {
+			p.size = info.Size()
+		}
+	}
+	if err != nil {
+		p.close()
+		return nil, err
+	}
+	r.describe(p)
+	return p, nil
+}
+
+// unnamed makes a file that has no name, where temporary files go.
+func unnamed() (*os.File, error) {
+	place, err := disk.Private(disk.Wanted{What: "archive", Size: -1, Candidates: []string{os.TempDir()}})
+	if err != nil {
+		return nil, err
+	}
+	defer place.Close()
+	return disk.Unnamed(place.Root())
+}
+
+// pack packs the directory.
+func (s *Source) pack(ctx context.Context, r *run, p *product) error {
+	bar := r.Screen.Bar("pack")
+	defer bar.Close()
+	opts, done := s.Pack, int64(0)
+	opts.Warn = func(text string) { r.Say("warning: " + text) }
+	opts.Progress = func(n int64) {
+		done += n
+		bar.Set(done, -1)
+	}
+	out := bufio.NewWriterSize(p.file, 1<<20)
+	res, err := pack.Write(ctx, s.dir.Root(), out, opts)
+	if err == nil {
+		err = out.Flush()
+	}
+	if err != nil {
+		return err
+	}
+	if res.Entries < 2 { // the root is one
+		return failure.Usage("%q is empty, or all in it is left out: hosts would empty dest", s.Name)
+	}
+	p.entries, p.bytes = res.Entries, res.Bytes
+	p.sum, p.index = res.Index.Archive, res.Index.Encode()
+	p.ending = ".tar.gz"
+	if opts.Compression == pack.Zstd {
+		p.ending = ".tar.zst"
+	}
+	return nil
+}
+
+// copy copies the archive, so that what was judged is what is sent, and finds out
+// whether it can be unpacked.
+func (s *Source) copy(ctx context.Context, r *run, p *product) error {
+	sum := sha256.New()
+	if _, err := io.Copy(io.MultiWriter(p.file, sum), &reader{ctx, s.archive}); err != nil {
+		return err
+	}
+	copy(p.sum[:], sum.Sum(nil))
+	head := make([]byte, 512)
+	n, err := p.file.ReadAt(head, 0)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	p.ending = endingOf(head[:n])
+	if _, err := p.file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	kept := &counter{}
+	warn := func(text string) { r.Say("warning: " + text) }
+	list, res, err := archive.Scan(ctx, p.file, archive.Options{Warn: warn}, kept)
+	if err != nil {
+		return fmt.Errorf("%q: %w", s.Name, err)
+	}
+	if len(list) < 2 {
+		return failure.Usage("%q is empty: hosts would empty dest", s.Name)
+	}
+	p.entries, p.bytes = res.Entries, res.Bytes
+	return s.takeIndex(ctx, r, p)
+}
+
+// takeIndex takes the index that lies beside the archive, if it is of this one.
+func (s *Source) takeIndex(ctx context.Context, r *run, p *product) error {
+	if s.index == nil {
+		return nil
+	}
+	data, err := io.ReadAll(io.LimitReader(&reader{ctx, s.index}, index.MaxSize+1))
+	if err != nil {
+		return err
+	}
+	x, err := index.Decode(data)
+	if err == nil && x.Archive != index.Sum(p.sum) {
+		err = errors.New("it is of another archive")
+	}
+	if err == nil {
+		err = checkMembers(ctx, p.file, x)
+	}
+	if errors.Is(err, context.Canceled) || context.Cause(ctx) != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		r.Say(failure.Sayf("warning: %q is not published: %v", s.index.Name(), err))
+		return nil
+	}
+	p.index = data
+	return nil
+}
+
+// checkMembers finds out whether an index tells the truth of an archive's members.
+func checkMembers(ctx context.Context, f io.ReaderAt, x *index.Index) error {
+	in := bufio.NewReaderSize(&reader{ctx, io.NewSectionReader(f, 0, x.Size)}, 1<<20)
+	for i, m := range x.Members {
+		sum := sha256.New()
+		if _, err := io.CopyN(sum, in, int64(m.Length)); err != nil {
+			return err
+		}
+		if !bytes.Equal(sum.Sum(nil), m.Sum[:]) {
+			return fmt.Errorf("member %d is another one", i)
+		}
+	}
+	return nil
+}
+
+// reader is a reader that ends with ctx.
+type reader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+// Read reads unless the context has ended.
+func (r *reader) Read(p []byte) (int, error) {
+	if err := context.Cause(r.ctx); err != nil {
+		return 0, err
+	}
+	return r.r.Read(p)
+}
+
+// counter takes the files of a scan, and keeps none.
+type counter struct{}
+
+// File takes a file.
+func (*counter) File(archive.Entry, *archive.Content) error { return nil }
+
+// Link takes a hard link.
+func (*counter) Link(archive.Entry, string) error { return nil }
+
+// Drop takes back a file.
+func (*counter) Drop(string) error { return nil }
