@@ -29,7 +29,8 @@ func newRoot(a *app) *cobra.Command {
 		Long: `Deploys what a manifest describes. Without URL or FILE an event is read from
 standard input.
 
-The URL of a manifest begins with s3://, gs://, https://, http:// or file://.
+The URL of a manifest begins with s3://, gs://, az://, https://, http:// or
+file://.
 Standard input may hold a URL on one line, the JSON array that consul watch
 hands over, or the payload of a Serf user event.`,
 		Example: `consul watch -type event -name deploy stretcher

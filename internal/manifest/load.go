@@ -79,6 +79,9 @@ func (l *Loader) fetch(ctx context.Context, url string) (raw, signature []byte, 
 	if err := l.Policy.Manifest(url); err != nil {
 		return nil, nil, err
 	}
+	if u, err := neturl.Parse(url); err == nil && u.Scheme == "oci" {
+		return nil, nil, failure.Malformed("%q: registries hold archives, and no manifests", redact.URL(url))
+	}
 	at := ""
 	if l.Keys != nil {
 		if at, err = trust.SignatureURL(url); err != nil {

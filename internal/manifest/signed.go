@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/redact"
 	"stretcher/internal/text/yamldoc"
 )
 
@@ -49,7 +50,20 @@ func (m *Manifest) open() (problems []*yamldoc.Problem) {
 		problems = append(problems, &yamldoc.Problem{Key: "checksum", Value: m.Checksum.Algorithm,
 			Message: "is no algorithm for a signed manifest: sha256 and sha512 are"})
 	}
+	problems = append(problems, m.movable()...)
 	return append(problems, m.Hooks.CheckPinned("hooks")...)
+}
+
+// movable are the sources that name an archive by a tag of a registry, which
+// others can move.
+func (m *Manifest) movable() (problems []*yamldoc.Problem) {
+	for _, src := range m.Src {
+		if strings.HasPrefix(strings.ToLower(src), "oci:") && !strings.Contains(src, "@") {
+			problems = append(problems, &yamldoc.Problem{Key: "src", Value: redact.URL(src),
+				Message: "is a tag in a signed manifest", Hint: "write the digest: oci://REGISTRY/REPOSITORY@sha256:..."})
+		}
+	}
+	return problems
 }
 
 // borrowed are keys whose values a signed manifest takes from the environment:

@@ -176,15 +176,19 @@ func TestSignedLeavesNothingOpen(t *testing.T) {
 	k := newKeyring(t)
 	src := "src: https://h/a.tar\ndest: /srv/app\nchecksum: "
 	plugin := "hooks:\n  check: [{repo: https://h/p.git, ref: %}]\n"
+	registry := func(url string) string { return strings.Replace(src, "https://h/a.tar", url, 1) }
 	for doc, want := range map[string]string{
 		signedDoc: "", signedDoc + src + sha256Hex: "",
-		"serial: 3\nexpires: 2126-12-01T00:00:00Z\ndest: /srv/app": "name: is required",
-		"name: app\nexpires: 2126-12-01T00:00:00Z":                 "serial: is required",
-		"name: app\nserial: 3":                                     "expires: is required",
-		signedDoc + src + strings.Repeat("0", 32):                  `line 6: checksum: "md5"`,
-		signedDoc + src + "sha1:" + strings.Repeat("0", 40):        `line 6: checksum: "sha1"`,
-		signedDoc + strings.Replace(plugin, "%", "v1.2", 1):        `line 5: hooks.check[0].ref: "v1.2" is no commit`,
-		signedDoc + strings.Replace(plugin, "%", "abcdef0", 1):     `hooks.check[0].ref: "abcdef0" is no commit`,
+		"serial: 3\nexpires: 2126-12-01T00:00:00Z\ndest: /srv/app":        "name: is required",
+		"name: app\nexpires: 2126-12-01T00:00:00Z":                        "serial: is required",
+		"name: app\nserial: 3":                                            "expires: is required",
+		signedDoc + src + strings.Repeat("0", 32):                         `line 6: checksum: "md5"`,
+		signedDoc + src + "sha1:" + strings.Repeat("0", 40):               `line 6: checksum: "sha1"`,
+		signedDoc + registry("oci://r/app:v1") + sha256Hex:                `src: "oci://r/app:v1" is a tag`,
+		signedDoc + registry("[s3://b/k, OCI://r/app:v1]") + sha256Hex:    `"oci://r/app:v1" is a tag`,
+		signedDoc + registry("oci://r/app@sha256:"+sha256Hex) + sha256Hex: "",
+		signedDoc + strings.Replace(plugin, "%", "v1.2", 1):               `line 5: hooks.check[0].ref: "v1.2" is no commit`,
+		signedDoc + strings.Replace(plugin, "%", "abcdef0", 1):            `hooks.check[0].ref: "abcdef0" is no commit`,
 
 		signedDoc + strings.Replace(plugin, "%", `"`+strings.Repeat("0", 40)+`"`, 1): "",
 	} {

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -58,7 +59,11 @@ func isHTTP(u *url.URL) bool { return u.Scheme == "http" || u.Scheme == "https" 
 
 // isBucket tells whether a URL names an object in a bucket: its path is a key,
 // of which only slashes at its head do not count.
-func isBucket(u *url.URL) bool { return u.Scheme == "s3" || u.Scheme == "gs" }
+func isBucket(u *url.URL) bool { return u.Scheme == "s3" || u.Scheme == "gs" || u.Scheme == "az" }
+
+// isRegistry tells whether a URL names what a registry holds, by
+// REPOSITORY@DIGEST or REPOSITORY:TAG.
+func isRegistry(u *url.URL) bool { return u.Scheme == "oci" }
 
 // hostOf is the host and port that are asked. The names of buckets are
 // different in upper and lower case, those of hosts are not.
@@ -66,16 +71,19 @@ func hostOf(u *url.URL) (string, error) {
 	switch {
 	case u.Scheme == "file" && u.Host == "localhost":
 		return "", nil
-	case !isHTTP(u):
+	case !isHTTP(u) && !isRegistry(u):
 		return u.Host, nil
 	}
 	host, port := u.Hostname(), u.Port()
-	if port == map[string]string{"http": "80", "https": "443"}[u.Scheme] {
+	if port == map[string]string{"http": "80", "https": "443", "oci": "443"}[u.Scheme] {
 		port = ""
 	}
 	host, err := oneName(host)
 	if err != nil {
 		return "", err
+	}
+	if isRegistry(u) && host == "docker.io" {
+		host = "registry-1.docker.io" // which is asked then
 	}
 	if host == "" {
 		return "", errors.New("a URL without a host")
@@ -108,14 +116,32 @@ func oneName(host string) (string, error) {
 // pathOf is the path in the form that paths of its kind are compared in.
 func pathOf(u *url.URL) string {
 	switch {
+	case u.Scheme == "az":
+		container, key, found := strings.Cut(strings.TrimLeft(u.Path, "/"), "/")
+		if key = strings.TrimLeft(key, "/"); found {
+			container += "/"
+		}
+		return "/" + container + key
 	case isBucket(u):
 		return "/" + strings.TrimLeft(u.Path, "/")
+	case isRegistry(u):
+		return repositoryPath(u.Path)
 	case u.Path == "":
 		return "/"
 	case u.Scheme == "file":
 		return path.Clean(u.Path)
 	}
 	return u.Path
+}
+
+// repositoryPath has what follows the name of a repository as a name of its own,
+// so that a prefix that is a repository holds all that is in it, and no other
+// repository: /team/app:v1 is /team/app/:v1. No name in a repository's begins so.
+func repositoryPath(path string) string {
+	if i := strings.IndexAny(path, "@:"); i >= 0 {
+		return path[:i] + "/" + path[i:]
+	}
+	return cmp.Or(path, "/")
 }
 
 // ambiguous says what makes a server perhaps take the path for another one: it
@@ -130,6 +156,11 @@ func ambiguous(u *url.URL) string {
 	switch {
 	case isBucket(u): // decoded once, by us; nothing should do so again
 		return ambiguousKey(u.Path)
+	case isRegistry(u):
+		if u.RawPath != "" || strings.ContainsFunc(u.Path, isNoneOfRepository) || strings.Contains(u.Path, "//") {
+			return "what is no name of a repository"
+		}
+		return ""
 	case !isHTTP(u):
 		return "" // a name
 	}
@@ -171,6 +202,12 @@ func needless(sent string) string {
 		}
 		rest = rest[i+3:]
 	}
+}
+
+// isNoneOfRepository tells what no name of a repository, no tag and no digest
+// holds.
+func isNoneOfRepository(r rune) bool {
+	return r >= utf8.RuneSelf || !isLetterOrDigit(r) && !strings.ContainsRune("/._-:@", r)
 }
 
 func isLetterOrDigit(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
@@ -231,13 +268,13 @@ func checkPrefix(entry string) error {
 }
 
 // schemes are those that something can be fetched by.
-func schemes() []string { return []string{"file", "gs", "http", "https", "s3"} }
+func schemes() []string { return []string{"az", "file", "gs", "http", "https", "oci", "s3"} }
 
 // isPort tells whether the port of a URL can be asked, and is written as it is
 // in others. A bucket has none.
 func isPort(u *url.URL) bool {
 	n, err := strconv.ParseUint(u.Port(), 10, 16)
-	return err == nil && n > 0 && strconv.FormatUint(n, 10) == u.Port() && isHTTP(u)
+	return err == nil && n > 0 && strconv.FormatUint(n, 10) == u.Port() && (isHTTP(u) || isRegistry(u))
 }
 
 // prefix is an entry of a list of URLs.

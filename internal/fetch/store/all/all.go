@@ -6,8 +6,10 @@ package all
 
 import (
 	"stretcher/internal/fetch/store"
+	"stretcher/internal/fetch/store/az"
 	"stretcher/internal/fetch/store/file"
 	"stretcher/internal/fetch/store/gs"
+	"stretcher/internal/fetch/store/oci"
 	"stretcher/internal/fetch/store/s3"
 	"stretcher/internal/fetch/store/web"
 )
@@ -19,5 +21,7 @@ func List() store.Schemes {
 		web.Definition(),
 		s3.Definition(),
 		gs.Definition(),
+		az.Definition(),
+		oci.Definition(),
 	}
 }

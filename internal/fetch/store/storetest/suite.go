@@ -23,6 +23,9 @@ import (
 type World struct {
 	Set *store.Set
 	Put func(t *testing.T, name string, data []byte) (rawURL string) // also replaces
+	// Keeps: a version that was replaced can still be read, so that a read goes on
+	// in it.
+	Keeps bool
 }
 
 // Replace puts a new file in the place of an old one, as a deploy would.
@@ -99,6 +102,13 @@ func conformChanged(t *testing.T, w World) {
 	}
 	defer again.Body.Close()
 	got, err := io.ReadAll(again.Body)
+	if w.Keeps {
+		if err != nil || again.Offset != 1000 || !bytes.Equal(got, before[1000:]) || again.Version != obj.Version {
+			t.Errorf("offset %d, %d bytes, version %q, error %v; want the rest of the old object", again.Offset, len(got),
+				again.Version, err)
+		}
+		return
+	}
 	if err != nil || again.Offset != 0 || !bytes.Equal(got, after) || again.Version == obj.Version {
 		t.Errorf("offset %d, %d bytes, version %q, error %v; want the new object whole", again.Offset, len(got),
 			again.Version, err)
@@ -208,6 +218,13 @@ func conformRanges(t *testing.T, w World) {
 	}
 	wantChanged(t, w, w.Put(t, "nothing", nil), store.Position{Length: 1})
 	w.Put(t, "ranges", Noise(6, 6000))
+	if w.Keeps {
+		r := store.Position{Offset: 10, Length: 10, Version: whole.Version}
+		if _, got := ReadAll(t, w.Set, u, r); !bytes.Equal(got, data[10:20]) {
+			t.Errorf("%+v: %d bytes, or others than the version has", r, len(got))
+		}
+		return
+	}
 	wantChanged(t, w, u, store.Position{Offset: 10, Length: 10, Version: whole.Version})
 	wantChanged(t, w, u, store.Position{Length: 10, Version: whole.Version})
 }
