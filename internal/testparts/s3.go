@@ -83,3 +83,22 @@ func (s S3Server) client() *s3.Client {
 		}),
 	})
 }
+
+// Uploads counts the multipart uploads that have not ended.
+func (s S3Server) Uploads(t testing.TB, bucket string) int {
+	t.Helper()
+	out, err := s.client().ListMultipartUploads(context.Background(), &s3.ListMultipartUploadsInput{Bucket: &bucket})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(out.Uploads)
+}
+
+// Remove removes an object, if it is there.
+func (s S3Server) Remove(t testing.TB, bucket, key string) {
+	t.Helper()
+	_, err := s.client().DeleteObject(context.Background(), &s3.DeleteObjectInput{Bucket: &bucket, Key: &key})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -25,8 +25,9 @@ var (
 //
 // Put makes size bytes of body the object of u: all of them, or the name holds
 // what it held before. It puts opts.SHA256 beside them, where Stat finds it
-// again. Stat tells what is there, or fails with ErrNotFound. The errors of both
-// are those of Store.Open.
+// again. Stat tells what is there, or fails with ErrNotFound; to who may write and
+// not read, servers say ErrDenied instead. The errors of both are those of
+// Store.Open.
 type Sink interface {
 	Store
 	Put(ctx context.Context, u *url.URL, body io.ReaderAt, size int64, opts PutOptions) error
@@ -66,8 +67,8 @@ type Info struct {
 }
 
 // Put writes an object: see Sink. A body that is not so long, or has another
-// SHA-256 than opts says, is an error before anything is sent. What may pass is
-// tried again, a few times.
+// SHA-256 than opts says, is an error before anything is sent; nobody writes to
+// it meanwhile. What may pass is tried again, a few times.
 func (s *Set) Put(ctx context.Context, rawURL string, body io.ReaderAt, size int64, opts PutOptions) error {
 	u, sink, err := s.sink(rawURL)
 	if err != nil {

@@ -1,0 +1,130 @@
+package s3
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"stretcher/internal/fetch/store"
+	"stretcher/internal/testparts"
+)
+
+// front passes requests on to a server, and lets some fail.
+func front(t *testing.T, srv testparts.S3Server, fails func(r *http.Request) int) *store.Set {
+	t.Helper()
+	testparts.NoAWS(t, srv.Env()...)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if code := fails(r); code > 0 {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.WriteHeader(code)
+			return
+		}
+		out, err := http.NewRequestWithContext(r.Context(), r.Method, srv.Endpoint+r.URL.RequestURI(), r.Body)
+		if err != nil {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		out.Header, out.Host, out.ContentLength = r.Header, r.Host, r.ContentLength
+		resp, err := http.DefaultTransport.RoundTrip(out)
+		if err != nil {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		defer resp.Body.Close()
+		for name, values := range resp.Header {
+			w.Header()[name] = values
+		}
+		w.WriteHeader(resp.StatusCode)
+		_, _ = io.Copy(w, resp.Body)
+	}))
+	t.Cleanup(proxy.Close)
+	t.Setenv("AWS_ENDPOINT_URL", proxy.URL)
+	set := newSet(store.Options{})
+	t.Cleanup(set.Close)
+	return set
+}
+
+// TestMultipart: large objects come in parts; a part that fails once is sent
+// again, and an upload that fails is aborted, also when its context has ended.
+func TestMultipart(t *testing.T) {
+	srv := testparts.S3(t)
+	srv.Put(t, "bucket", "old", []byte("old"))
+	data := bytes.Repeat([]byte("0123456789abcdef"), (partSize+partSize/2)/16)
+	sum := sha256.Sum256(data)
+	for _, c := range []struct {
+		name   string
+		code   int // of the second part
+		times  int32
+		stop   bool // ends the context at the second part
+		parts  int32
+		aborts int32
+		fails  bool
+	}{
+		{"whole", 0, 0, false, 2, 0, false},
+		{"busy once", 503, 1, false, 3, 0, false},
+		{"denied", 403, 100, false, 2, 1, true},
+		{"stopped", 403, 100, true, 2, 1, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var parts, aborts, failures atomic.Int32
+			set := front(t, srv, func(r *http.Request) int {
+				number := r.URL.Query().Get("partNumber")
+				switch {
+				case r.Method == http.MethodDelete:
+					aborts.Add(1)
+				case number != "":
+					parts.Add(1)
+				}
+				if number != "2" || failures.Add(1) > c.times {
+					return 0
+				}
+				if c.stop {
+					cancel()
+				}
+				return c.code
+			})
+			err := set.Put(ctx, "s3://bucket/key", bytes.NewReader(data), int64(len(data)), store.PutOptions{SHA256: sum})
+			if (err != nil) != c.fails || parts.Load() > c.parts || aborts.Load() != c.aborts {
+				t.Errorf("%v after %d parts, %d aborts", err, parts.Load(), aborts.Load())
+			}
+			info, err := set.Stat(t.Context(), "s3://bucket/key")
+			if c.fails != errors.Is(err, store.ErrNotFound) || !c.fails && (info.SHA256 == nil || *info.SHA256 != sum) {
+				t.Errorf("stat: %+v, %v", info, err)
+			}
+			if n := srv.Uploads(t, "bucket"); n > 0 {
+				t.Errorf("%d uploads are left", n)
+			}
+			srv.Remove(t, "bucket", "key")
+		})
+	}
+}
+
+// TestPutDenied: no object is written by who may not.
+func TestPutDenied(t *testing.T) {
+	srv := testparts.S3(t)
+	srv.Put(t, "bucket", "key", []byte("x"))
+	testparts.NoAWS(t, append(srv.Env(), "AWS_SECRET_ACCESS_KEY=SEKRIT")...)
+	set := newSet(store.Options{})
+	defer set.Close()
+	err := set.Put(t.Context(), "s3://bucket/key", strings.NewReader("y"), 1,
+		store.PutOptions{SHA256: sha256.Sum256([]byte("y"))})
+	if !errors.Is(err, store.ErrDenied) || store.Hint(err) != s3Hint || !strings.HasPrefix(err.Error(), "put ") {
+		t.Errorf("%v, hint %q", err, store.Hint(err))
+	}
+	if _, err := set.Stat(t.Context(), "s3://bucket/key"); !errors.Is(err, store.ErrDenied) {
+		t.Errorf("stat: %v", err)
+	}
+	if err := set.Put(t.Context(), "s3://bucket/key?versionId=1", strings.NewReader(""), 0,
+		store.PutOptions{SHA256: sha256.Sum256(nil)}); err == nil || !strings.Contains(err.Error(), "names a version") {
+		t.Errorf("a version was written: %v", err)
+	}
+}
