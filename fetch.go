@@ -13,7 +13,6 @@ import (
 
 	"stretcher/internal/archive"
 	"stretcher/internal/disk"
-	"stretcher/internal/disk/tree"
 	"stretcher/internal/fetch"
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/fetch/checksum"
@@ -234,113 +233,10 @@ func (p provider) keepsArchive(s Spec) bool {
 	return p.cached != nil && s.keeps() == strategy.Archive && p.policy.Cache.KeepArchives() > 0
 }
 
-// current tells whether dest already is what this deployment would make of
-// it: the last good run put the same archive there in the same way, and
-// nothing but excluded paths has changed since. What the manifest's own hooks
-// make of an archive is not known before they have run. If it is not, the
-// archive is an empty one. A rollback to what stands at dest has to switch only.
-func (p provider) current(ctx context.Context, s Spec) Archive {
-	if p.settings.Force || s.isSwitch() {
-		return Archive{}
-	}
-	good, ok := p.journal.LastGood(s.Manifest.Dest)
-	if !ok || good.Tree == "" || good.Fingerprint != s.Fingerprint() {
-		return Archive{}
-	}
-	if lists := s.Manifest.Hooks.MakeTree(); len(lists) > 0 {
-		p.log.Info(fmt.Sprintf("hooks %s make what is deployed: it is staged anew", strings.Join(lists, ", ")))
-		return Archive{}
-	}
-	if reverter, ok := s.Strategy.(strategy.Reverter); ok {
-		if !reverter.Holds() {
-			return Archive{}
-		}
-	} else if !p.journal.IsLast(good) {
-		p.log.Info(fmt.Sprintf("a run has failed on dest since run %s was good", good.ID))
-		return Archive{}
-	}
-	drifts, err := p.drifts(ctx, s, good)
-	switch {
-	case errors.Is(err, tree.ErrRecord):
-		p.log.Warn(failure.Sayf("what run %s left at dest is not known any more: %v", good.ID, err))
-	case err != nil:
-		p.log.Info(failure.Sayf("dest is not as run %s left it: %v", good.ID, err))
-	case drifts.Total > 0:
-		p.log.Info(fmt.Sprintf("dest is not as run %s left it: %s", good.ID, describeDrift(drifts)))
-	default:
-		return Archive{Record: p.journal.TreeOf(good.ID)}
-	}
-	return Archive{}
-}
-
-// last is what is known of the deployment that dest holds, found out when it
-// is asked for: s is settled by then.
-func (p provider) last(s *Spec) strategy.Last {
-	return strategy.Last{
-		Contents: func() *tree.Contents { return p.knownOf(*s) },
-		Deployed: func() string {
-			if good, ok := p.recorded(*s); ok && p.journal.IsLast(good) {
-				return tree.Checksum(p.journal.TreeOf(good.ID))
-			}
-			return ""
-		},
-		Touched: func(ctx context.Context) bool { return p.isTouched(ctx, *s) },
-	}
-}
-
 // recorded is the last good run, if there is a record of dest by it.
 func (p provider) recorded(s Spec) (good history.Run, ok bool) {
 	good, ok = p.journal.LastGood(s.Manifest.Dest)
 	return good, ok && good.Tree != ""
-}
-
-// knownOf is what the last good run has recorded of the content of dest's
-// files. What nothing is known of is compared by content.
-func (p provider) knownOf(s Spec) *tree.Contents {
-	good, ok := p.recorded(s)
-	if !ok || s.Dest == nil || s.Dest.Dir == nil {
-		return tree.NewContents()
-	}
-	known, err := tree.LoadContents(p.journal.TreeOf(good.ID), s.Dest.Dir.Root())
-	if err != nil { // which has been said when it was asked whether dest is current
-		return tree.NewContents()
-	}
-	return known
-}
-
-// isTouched tells whether a file of dest may have another content than the
-// last good run has left in it, with the same size and time. Where there is no
-// record, nothing says so.
-func (p provider) isTouched(ctx context.Context, s Spec) bool {
-	good, ok := p.recorded(s)
-	if !ok {
-		return false
-	}
-	drifts, err := p.drifts(ctx, s, good)
-	return err == nil && drifts.Hidden
-}
-
-// drifts compares what is live with the record of a good run.
-func (p provider) drifts(ctx context.Context, s Spec, good history.Run) (drifts tree.Drifts, err error) {
-	err = s.withLive(func(live *os.Root) (err error) {
-		drifts, err = tree.Check(ctx, p.journal.TreeOf(good.ID), live,
-			func(list []byte) (tree.Skip, error) { return s.Strategy.Skip(list) })
-		return err
-	})
-	return drifts, err
-}
-
-// describeDrift names the first differences and counts the rest.
-func describeDrift(drifts tree.Drifts) string {
-	var parts []string
-	for _, d := range drifts.First {
-		parts = append(parts, fmt.Sprintf("%q (%s)", d.Path, d.What))
-	}
-	text := strings.Join(parts, ", ")
-	if more := drifts.Total - len(drifts.First); more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
 }
 
 // tempParents are the places where a run may keep files, best first: what
