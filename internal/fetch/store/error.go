@@ -47,7 +47,7 @@ func Retryable(err error) bool {
 	if errors.As(err, &e) {
 		return e.Retryable
 	}
-	return passing(err)
+	return err != nil && passing(err)
 }
 
 // RetryAfter is how long the server of err asks to wait, or 0.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net/url"
+	"strings"
 
 	"stretcher/internal/disk"
 	"stretcher/internal/fetch/store"
@@ -17,6 +18,9 @@ import (
 func (file) Put(ctx context.Context, u *url.URL, body io.ReaderAt, size int64, opts store.PutOptions) error {
 	if ctx.Err() != nil {
 		return store.Failure(ctx, "put", u, nil)
+	}
+	if strings.HasSuffix(u.Path, "/") {
+		return putError(u, errors.New("is the name of a directory"))
 	}
 	err := disk.PublishRegular(u.Path, disk.Publication{
 		Temp: ".stretcher-put-", Perm: 0o644, New: opts.New,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"hash/crc32"
 	"io"
 	"net/http"
 	"net/url"
@@ -169,13 +170,17 @@ func (up *upload) part(ctx context.Context, id *string, i int, length int64) (ty
 	from := int64(i) * length
 	length = min(length, up.size-from)
 	number := int32(i + 1)
+	sum, err := crcOf(io.NewSectionReader(up.body, from, length))
+	if err != nil {
+		return types.CompletedPart{}, store.Failure(ctx, "put", up.u, err)
+	}
 	var out *s3.UploadPartOutput
-	err := store.Again(ctx, func() (err error) {
+	err = store.Again(ctx, func() (err error) {
 		out, err = up.client.UploadPart(ctx, &s3.UploadPartInput{
 			Bucket: &up.u.Host, Key: &up.key, UploadId: id, PartNumber: &number,
-			Body:              io.NewSectionReader(up.body, from, length),
-			ContentLength:     &length,
-			ChecksumAlgorithm: types.ChecksumAlgorithmCrc32,
+			Body:          io.NewSectionReader(up.body, from, length),
+			ContentLength: &length,
+			ChecksumCRC32: &sum,
 		})
 		if err != nil {
 			return up.fail(ctx, err)
@@ -189,7 +194,17 @@ func (up *upload) part(ctx context.Context, id *string, i int, length int64) (ty
 	defer up.mu.Unlock()
 	up.done += length
 	up.opts.Report(up.done)
-	return types.CompletedPart{ETag: out.ETag, ChecksumCRC32: out.ChecksumCRC32, PartNumber: &number}, nil
+	return types.CompletedPart{ETag: out.ETag, ChecksumCRC32: &sum, PartNumber: &number}, nil
+}
+
+// crcOf is the checksum of a part. It goes into the head: not every server knows
+// the trailers that the SDK would write.
+func crcOf(part io.Reader) (string, error) {
+	h := crc32.NewIEEE()
+	if _, err := io.Copy(h, part); err != nil {
+		return "", err
+	}
+	return base64.StdEncoding.EncodeToString(h.Sum(nil)), nil
 }
 
 func (up *upload) complete(ctx context.Context, id *string, parts []types.CompletedPart) error {

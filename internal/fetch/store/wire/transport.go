@@ -9,6 +9,10 @@ import (
 	"stretcher/internal/fetch/store"
 )
 
+// maxIdle is how many connections to a server are kept for the next request:
+// ranges are asked for several at a time, and net/http keeps two.
+const maxIdle = 64
+
 // Transport is common to all stores that speak HTTP.
 func Transport(opts store.Options) *http.Transport {
 	t := &http.Transport{}
@@ -25,6 +29,7 @@ func Tune(t *http.Transport, opts store.Options) {
 	t.TLSHandshakeTimeout = opts.ConnectTimeout
 	t.ResponseHeaderTimeout = opts.HeaderTimeout
 	t.IdleConnTimeout = 90 * time.Second
+	t.MaxIdleConnsPerHost = maxIdle
 	if opts.TLS != nil {
 		t.TLSClientConfig = opts.TLS.Clone()
 	}
