@@ -15,6 +15,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 
 	"stretcher/internal/fetch/store"
+	"stretcher/internal/fetch/store/wire"
 )
 
 const (
@@ -66,6 +67,9 @@ func (b *blobs) known(account string) (*access, error) {
 	return acc, nil
 }
 
+// badVariable is what is wrong with a variable.
+type badVariable struct{ error }
+
 // find reads the variables of the az command. What they say of one account is
 // for that alone: a manifest may name others, whose owners must not get a token.
 func find(account string) (*access, error) {
@@ -73,7 +77,7 @@ func find(account string) (*access, error) {
 	if text := os.Getenv("AZURE_STORAGE_CONNECTION_STRING"); text != "" {
 		name, err := acc.connect(text)
 		if err != nil {
-			return nil, fmt.Errorf("AZURE_STORAGE_CONNECTION_STRING: %w", err)
+			return nil, badVariable{fmt.Errorf("AZURE_STORAGE_CONNECTION_STRING: %w", err)}
 		}
 		if name == account {
 			return acc, nil
@@ -87,7 +91,10 @@ func find(account string) (*access, error) {
 		acc.endpoint = at
 	}
 	if key := os.Getenv("AZURE_STORAGE_KEY"); key != "" {
-		return acc, acc.sign(account, key)
+		if err := acc.sign(account, key); err != nil {
+			return nil, badVariable{fmt.Errorf("AZURE_STORAGE_KEY: %w", err)}
+		}
+		return acc, nil
 	}
 	acc.sas = strings.TrimPrefix(os.Getenv("AZURE_STORAGE_SAS_TOKEN"), "?")
 	return acc, nil
@@ -155,6 +162,18 @@ func denied(ctx context.Context, op string, u *url.URL, err error) error {
 		return fail
 	}
 	e.Retryable, e.Hint = false, hint
-	e.Err = store.Mark(store.ErrDenied, fmt.Errorf("no Azure credentials for account %q", u.Host))
+	var (
+		wrong badVariable
+		token *azidentity.AuthenticationFailedError
+	)
+	why := fmt.Errorf("no Azure credentials for account %q", u.Host) // the text of err is all that was tried, in lines
+	switch {
+	case errors.As(err, &wrong):
+		why = wrong.error
+	case errors.As(err, &token) && token.RawResponse != nil: // whose body may hold what was sent
+		why = fmt.Errorf("no Azure access token: %s", store.OneLine(token.RawResponse.Status))
+		e.Retryable = wire.PassingStatus(token.RawResponse.StatusCode)
+	}
+	e.Err = store.Mark(store.ErrDenied, why)
 	return e
 }

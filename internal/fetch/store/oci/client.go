@@ -42,9 +42,22 @@ func (r *registries) connect() (*auth.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client.Credential = credentials.Credential(logins)
+	find := credentials.Credential(logins)
+	client.Credential = func(ctx context.Context, host string) (auth.Credential, error) {
+		cred, err := find(ctx, host)
+		if err != nil {
+			return cred, noHelp{err}
+		}
+		return cred, nil
+	}
 	return client, nil
 }
+
+// noHelp is the error of a helper that is to give credentials.
+type noHelp struct{ error }
+
+// Unwrap gives errors.Is the cause.
+func (n noHelp) Unwrap() error { return n.error }
 
 // checkRedirect asks about where a server redirects to. The library takes the
 // token away where that is not the registry itself.
@@ -81,13 +94,14 @@ func failure(ctx context.Context, u *url.URL, err error) error {
 		return store.Failure(ctx, "get", u, err)
 	}
 	var (
+		help noHelp
 		said *errcode.ErrorResponse
 		bare *refused
 	)
 	switch {
 	case errors.Is(err, errdef.ErrNotFound):
 		return wire.Status("get", u, http.StatusNotFound, "")
-	case errors.Is(err, auth.ErrBasicCredentialNotFound):
+	case errors.Is(err, auth.ErrBasicCredentialNotFound), errors.As(err, &help):
 		return noLogin(ctx, u, err)
 	case errors.As(err, &bare):
 		return statusOf(u, bare.code, "", bare.after)
@@ -117,9 +131,13 @@ func noLogin(ctx context.Context, u *url.URL, err error) error {
 	if ctx.Err() != nil || !errors.As(fail, &e) {
 		return fail
 	}
-	why := "no credentials for the registry"
-	if !errors.Is(err, auth.ErrBasicCredentialNotFound) {
-		why = "docker's config.json can't be read"
+	why := "docker's config.json can't be read"
+	var help noHelp
+	switch {
+	case errors.Is(err, auth.ErrBasicCredentialNotFound):
+		why = "no credentials for the registry"
+	case errors.As(err, &help):
+		why = "no credentials for the registry: " + store.OneLine(help.Error())
 	}
 	e.Retryable, e.Hint = false, hint
 	e.Err = store.Mark(store.ErrDenied, errors.New(why))

@@ -2,7 +2,10 @@ package oci
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"testing"
 
@@ -26,4 +29,21 @@ func TestConformance(t *testing.T) {
 
 func newSet() *store.Set {
 	return store.NewSet(store.Options{UserAgent: "Stretcher/test"}, store.Schemes{Definition()})
+}
+
+// storeLogin makes a configuration of docker's with one login, and gives its
+// directory.
+func storeLogin(t *testing.T, host, login string) string {
+	t.Helper()
+	login = base64.StdEncoding.EncodeToString([]byte(login))
+	return storeText(t, fmt.Sprintf(`{"auths": {%q: {"auth": %q}}}`, host, login))
+}
+
+func storeText(t *testing.T, text string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }

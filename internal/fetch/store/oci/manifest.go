@@ -79,8 +79,8 @@ func fetch(ctx context.Context, client *auth.Client, ref registry.Reference) (da
 // archive is the one of the layers that is a tar archive.
 func archive(layers []ocispec.Descriptor) (ocispec.Descriptor, error) {
 	archives := only(layers, isArchive)
-	if named := only(archives, hasArchiveName); len(archives) > 1 && len(named) == 1 { // oras push calls all files tar
-		archives = named
+	if len(archives) > 1 {
+		archives = only(archives, func(l ocispec.Descriptor) bool { return !isAnyFile(l) })
 	}
 	switch {
 	case len(archives) == 0 && len(layers) == 1:
@@ -115,6 +115,12 @@ func isArchive(l ocispec.Descriptor) bool {
 		return isTarType(kind)
 	}
 	return hasArchiveName(l)
+}
+
+// isAnyFile tells whether a layer is what oras push makes of a file, whatever that
+// is, and the file's name is not one of an archive.
+func isAnyFile(l ocispec.Descriptor) bool {
+	return l.MediaType == ocispec.MediaTypeImageLayer && l.Annotations[ocispec.AnnotationTitle] != "" && !hasArchiveName(l)
 }
 
 // hasArchiveName tells whether the file that a layer was had the name of a tar
