@@ -5,6 +5,7 @@
 #
 #     bench/pairs.sh                 npm packages, Go toolchains and Debian packages
 #     DIR=/mnt/x bench/pairs.sh      where: 3 GB are needed (default /var/tmp)
+#     PROGRAM=/path/to/it bench/pairs.sh  what to measure instead of what is built here
 #
 # Needs npm, Go, and, for Debian's packages, a Debian with apt-get and dpkg-deb:
 # elsewhere they are left out. Of these, the two newest versions are taken that
@@ -64,4 +65,6 @@ else
     echo 'pairs: no apt-get and dpkg-deb: Debian packages are left out' >&2
 fi
 
-go run ./bench/pairs "${pairs[@]}"
+export TMPDIR=$work
+CGO_ENABLED=0 go build -tags disable_grpc_modules -o "$work/stretcher" .
+go run ./bench/pairs "${PROGRAM:-$work/stretcher}" "${pairs[@]}"

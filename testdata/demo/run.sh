@@ -11,6 +11,7 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 dest=$dir/srv/app
 web=$dir/srv/web
+site=$dir/site
 export STRETCHER_STATE_DIR=$dir/state
 
 title() { printf '\n=== %s\n' "$*"; }
@@ -20,20 +21,17 @@ die() {
     exit 1
 }
 
-# archive NAME: an archive of the tree. sum is its checksum.
-archive() {
-    tar -czf "$dir/$1.tar.gz" -C "$dir/build" .
-    sum=$(sha256sum "$dir/$1.tar.gz" | cut -d ' ' -f 1)
+# publish NAME VERSION: packs the tree, with what the manifest says besides on
+# standard input.
+publish() {
+    title "stretcher pack build --to site --name $1 --version $2 --manifest -"
+    "$stretcher" pack "$dir/build" --to "$site" --name "$1" --version "$2" --manifest -
 }
 
-# pack VERSION: an archive and the manifest that deploys it to a plain
-# directory. A service is restarted in real life; here a line in a file stands
-# for it.
+# pack VERSION: for a plain directory. A service is restarted in real life; here
+# a line in a file stands for it.
 pack() {
-    archive "app-$1"
-    cat >"$dir/app-$1.yml" <<END
-src: file://$dir/app-$1.tar.gz
-checksum: sha256:$sum
+    publish app "$1" <<END
 dest: $dest
 excludes: ["*.pid"]
 commands:
@@ -47,12 +45,8 @@ END
 
 # release VERSION: the same by releases. The log directory is shared by all.
 release() {
-    archive "web-$1"
-    cat >"$dir/web-$1.yml" <<END
-src: file://$dir/web-$1.tar.gz
-checksum: sha256:$sum
+    publish web "$1" <<END
 dest: $web
-version: "$1"
 sync_strategy: releases
 releases: {keep: 3, shared: [log/]}
 commands:
@@ -74,8 +68,8 @@ version() {
 
 # deploy NAME: the manifest's URL comes in by a pipe, as from an event.
 deploy() {
-    title "echo file://$dir/$1.yml | stretcher"
-    echo "file://$dir/$1.yml" | "$stretcher"
+    title "echo file://$site/$1.yml | stretcher"
+    echo "file://$site/$1.yml" | "$stretcher"
 }
 
 # run ARGUMENT...: stretcher, and what it was told.
@@ -119,7 +113,7 @@ fi
 
 pack 1
 title 'the manifest of version 1'
-cat "$dir/app-1.yml"
+cat "$site/app-1.yml"
 expect 0 deploy app-1
 show "dest: $dest"
 cmp -s "$dir/build/index.html" "$dest/index.html" || die "index.html differs"
@@ -130,7 +124,7 @@ echo $$ >"$dest/app.pid"
 version 1 2
 rm "$dir/build/news.html"
 pack 2
-expect 10 run plan "$dir/app-2.yml"
+expect 10 run plan "$site/app-2.yml"
 [ -e "$dest/news.html" ] || die "plan has changed dest"
 expect 0 deploy app-2
 show 'dest: news.html is gone, app.pid (excluded) is kept'
@@ -141,7 +135,7 @@ cmp -s "$dir/build/index.html" "$dest/index.html" || die "index.html differs"
 title 'version 3 arrives damaged: it is refused, and dest stays as it is'
 version 2 3
 pack 3
-echo damage >>"$dir/app-3.tar.gz"
+for archive in "$site"/app-3-*.tar.gz; do echo damage >>"$archive"; done
 expect 4 deploy app-3
 sh "$dest/bin/hello" | grep 'version 2' || die "dest has changed"
 
@@ -153,7 +147,7 @@ title 'PART 2: releases'
 version 3 1
 release 1
 title 'the manifest of version 1'
-cat "$dir/web-1.yml"
+cat "$site/web-1.yml"
 expect 0 deploy web-1
 version 1 2
 release 2
@@ -176,7 +170,7 @@ live 1
 expect 0 run status "$web"
 
 title 'what a deployment of version 2 would change now'
-expect 10 run plan "$dir/web-2.yml"
+expect 10 run plan "$site/web-2.yml"
 live 1
 
 title 'the log that all releases share: what has been started, in this order'
