@@ -466,6 +466,6 @@ func runPack(ctx context.Context, o cli.PackOptions) (*publish.Result, error) {
 	draft.Idle = func(text string) { p.Say("warning: " + text) }
 	set := store.NewSet(store.Options{UserAgent: userAgent()}, stores.List())
 	defer set.Close()
-	p.Draft, p.Store = draft, publish.Local{Set: set}
+	p.Draft, p.Store = draft, set
 	return publish.Publish(ctx, p)
 }

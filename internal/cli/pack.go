@@ -78,9 +78,6 @@ func (o *packOptions) declare(f *pflag.FlagSet) {
 	f.BoolVar(&p.Replace, "replace", false, "replace a manifest of that name that says something else")
 	f.BoolVar(&p.DryRun, "dry-run", false, "ask the target and send nothing; print the manifest")
 	f.BoolVar(&o.json, "json", false, "print one JSON object: what was published, and what of it was sent")
-	p.Retries, p.Wait = 3, time.Second
-	f.Var((*countValue)(&p.Retries), "retry", "how often a failed request is tried again")
-	f.Var((*secondsValue)(&p.Wait), "retry-wait", "time before the first retry; grows with each (3 = 3s)")
 	o.pack.Progress = "auto"
 	f.Var(&choiceValue{&o.pack.Progress, []string{"auto", "never"}}, "progress",
 		"auto shows a bar on a terminal, never does not")

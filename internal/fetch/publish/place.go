@@ -1,9 +1,14 @@
 package publish
 
 import (
+	"errors"
+	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 
+	"stretcher/internal/fetch/store"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/redact"
 )
@@ -45,6 +50,79 @@ func parseTarget(flag, raw string) (dir, manifest string, err error) {
 		raw, manifest = raw[:i+1], raw[i+1:]
 	}
 	return strings.TrimRight(raw, "/") + "/", manifest, nil
+}
+
+// checkPlace refuses a target that nothing can be put to, or that lies in what is
+// packed: the next archive would have this one in it.
+func (r *run) checkPlace() error {
+	if err := r.Store.CheckPut(r.place.to + "manifest.yml"); err != nil {
+		return failure.Hinted(store.Hint(err), failure.Usage("--to: %w", err))
+	}
+	if err := r.Store.CheckPut(r.place.base + "manifest.yml"); err != nil && !errors.Is(err, store.ErrReadOnly) {
+		return failure.Hinted(store.Hint(err), failure.Usage("--public-url: %w", err))
+	}
+	dir := r.place.local()
+	if dir == "" || r.Source.dir == nil {
+		return nil
+	}
+	rel, in := r.Source.below(dir)
+	if !in {
+		return nil
+	}
+	if rel != "." && r.Source.skips(rel) {
+		return nil
+	}
+	hint := ""
+	if rel != "." {
+		hint = fmt.Sprintf("--exclude /%s leaves it out", rel)
+	}
+	return failure.Hinted(hint, failure.Usage("the target %q lies in what is packed, %q", dir, r.Source.Name))
+}
+
+// local is the path of a target on this machine, or "".
+func (p place) local() string {
+	u, err := url.Parse(p.to)
+	if err != nil || u.Scheme != "file" {
+		return ""
+	}
+	return filepath.Clean(u.Path)
+}
+
+// make makes a target on this machine. Others have no directories.
+func (p place) make() error {
+	if dir := p.local(); dir != "" {
+		return os.MkdirAll(dir, 0o755)
+	}
+	return nil
+}
+
+// below tells where in the directory a path lies, wherever symlinks lead; it need
+// not be there yet.
+func (s *Source) below(path string) (rel string, in bool) {
+	rest := ""
+	for {
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			path = real
+			break
+		}
+		rest = filepath.Join(filepath.Base(path), rest)
+		if path = filepath.Dir(path); path == "/" {
+			break
+		}
+	}
+	rel, err := filepath.Rel(s.dir.Path(), filepath.Join(path, rest))
+	return rel, err == nil && filepath.IsLocal(rel)
+}
+
+// skips tells whether what is at a path is left out, by itself or with what it
+// lies in.
+func (s *Source) skips(rel string) bool {
+	for at := rel; s.Pack.Skip != nil && at != "."; at = filepath.Dir(at) {
+		if s.Pack.Skip(at, true) {
+			return true
+		}
+	}
+	return false
 }
 
 // isManifestName tells whether the last part of a URL is a manifest's.

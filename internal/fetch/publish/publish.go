@@ -66,11 +66,9 @@ type Options struct {
 	Replace bool // a manifest that says something else may give way
 	DryRun  bool // ask the target, and send nothing
 
-	Store   Store
-	Retries int           // of each request
-	Wait    time.Duration // before the first retry; grows with each
-	Screen  *progress.Screen
-	Say     func(text string) // told of each step, for people
+	Store  Store
+	Screen *progress.Screen
+	Say    func(text string) // told of each step, for people
 }
 
 // About is what the manifest is to say besides what the archive makes of it. What
@@ -127,7 +125,10 @@ func Publish(ctx context.Context, o Options) (*Result, error) {
 
 func newRun(o Options) (r *run, err error) {
 	r = &run{Options: o}
-	if r.place, err = parsePlace(o.To, o.Base); err != nil {
+	if r.place, err = parsePlace(o.To, o.Base); err == nil {
+		err = r.checkPlace()
+	}
+	if err != nil {
 		return nil, err
 	}
 	r.About.Name = cmp.Or(r.About.Name, o.Draft.Value("name"), o.Source.name())

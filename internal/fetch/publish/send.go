@@ -11,7 +11,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/dustin/go-humanize"
 
 	"stretcher/internal/fetch/store"
@@ -29,15 +28,22 @@ const (
 // binary is the content type of what is no text.
 const binary = "application/octet-stream"
 
+// What items are, as people are told.
+const (
+	archiveItem   = "archive"
+	indexItem     = "index"
+	signatureItem = "signature"
+	manifestItem  = "manifest"
+)
+
 // item is an object on its way.
 type item struct {
-	name  string
-	what  string // for people
-	kind  string // of its content, as HTTP has it
-	body  io.ReaderAt
-	size  int64
-	sum   [32]byte
-	fixed bool // its name tells what it is: there is no other one
+	name string
+	what string // for people
+	kind string // of its content, as HTTP has it
+	body io.ReaderAt
+	size int64
+	sum  [sha256.Size]byte
 }
 
 func document(name, what, kind string, data []byte) *item {
@@ -48,15 +54,15 @@ func document(name, what, kind string, data []byte) *item {
 // publish sends what is not there: what the manifest names before it.
 func (r *run) publish(ctx context.Context, p *product) (*Result, error) {
 	name := r.archiveName(p)
-	items := []*item{{name: name, what: "archive", kind: binary, body: p.file, size: p.size, sum: p.sum, fixed: true}}
+	items := []*item{{name: name, what: archiveItem, kind: binary, body: p.file, size: p.size, sum: p.sum}}
 	if p.index != nil {
-		items = append(items, document(name+indexEnding, "index", binary, p.index))
+		items = append(items, document(name+indexEnding, indexItem, binary, p.index))
 	}
 	text, err := r.manifest(name, p)
 	if err != nil {
 		return nil, err
 	}
-	m := document(r.manifestName(name, p), "manifest", "application/yaml", text)
+	m := document(r.manifestName(name, p), manifestItem, "application/yaml", text)
 	isThere, err := r.judgeManifest(ctx, m, text)
 	if err != nil {
 		return nil, err
@@ -75,11 +81,11 @@ func (r *run) publish(ctx context.Context, p *product) (*Result, error) {
 			return nil, err
 		}
 		switch it.what {
-		case "archive":
+		case archiveItem:
 			res.Archive = obj
-		case "index":
+		case indexItem:
 			res.Index = &obj
-		case "signature":
+		case signatureItem:
 			res.Signature = &obj
 		default:
 			res.Manifest = obj
@@ -180,7 +186,7 @@ func (r *run) signature(ctx context.Context, manifest string, text []byte, isThe
 			return nil, err
 		}
 	}
-	return document(name, "signature", "text/plain", made), nil
+	return document(name, signatureItem, "text/plain", made), nil
 }
 
 // bring sends an item, unless it is there.
@@ -197,41 +203,41 @@ func (r *run) bring(ctx context.Context, it *item) (sent bool, err error) {
 	case r.DryRun:
 		r.Say(fmt.Sprintf("%s would be sent: %q, %s", it.what, shown, size))
 		return true, nil
-	case found == other && it.fixed:
+	case found == other && it.what == archiveItem:
 		r.Say(fmt.Sprintf("warning: what is at %q is not what it is called after, and is replaced", shown))
 	}
-	if err := r.put(ctx, it); err != nil {
+	switch err := r.put(ctx, it, found == none); {
+	case errors.Is(err, store.ErrExists):
+		return false, r.overtaken(ctx, it, err)
+	case err != nil:
 		return false, fmt.Errorf("%s: %w", it.what, err)
 	}
 	r.Say(fmt.Sprintf("%s sent: %q, %s", it.what, shown, size))
 	return true, nil
 }
 
-// put sends an item. What breaks off is begun again.
-func (r *run) put(ctx context.Context, it *item) error {
-	bar := r.Screen.Bar(it.what)
-	defer bar.Close()
-	return r.again(ctx, func() error {
-		b := &body{SectionReader: io.NewSectionReader(it.body, 0, it.size), ctx: ctx, bar: bar}
-		return r.Store.Put(ctx, r.place.to+it.name, b, it.size, PutOptions{SHA256: it.sum, ContentType: it.kind})
-	})
+// overtaken is the error of an object that somebody else has put there meanwhile;
+// nil where it is the same.
+func (r *run) overtaken(ctx context.Context, it *item, err error) error {
+	found, lerr := r.look(ctx, it)
+	switch {
+	case lerr != nil:
+		return lerr
+	case found == same:
+		return nil
+	}
+	return failure.Refused("%s: somebody else publishes under this name: %w", it.what, err)
 }
 
-// again does something as often as it may help.
-func (r *run) again(ctx context.Context, try func() error) error {
-	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.Multiplier = max(r.Wait, time.Millisecond), 2
-	for left := r.Retries; ; left-- {
-		err := try()
-		if err == nil || left <= 0 || context.Cause(ctx) != nil || !store.Retryable(err) {
-			return err
-		}
-		pause := max(wait.NextBackOff(), store.RetryAfter(err))
-		r.Say(failure.Sayf("warning: %v; trying again in %s", err, pause.Round(time.Millisecond)))
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+// put sends an item; a new one never in the place of another.
+func (r *run) put(ctx context.Context, it *item, isNew bool) error {
+	if err := r.place.make(); err != nil {
+		return err
 	}
+	bar := r.Screen.Bar(it.what)
+	defer bar.Close()
+	return r.Store.Put(ctx, r.place.to+it.name, it.body, it.size, store.PutOptions{
+		SHA256: it.sum, ContentType: it.kind, New: isNew,
+		Progress: func(done int64) { bar.Set(done, it.size) },
+	})
 }
