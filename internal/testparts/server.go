@@ -25,6 +25,7 @@ import (
 //	/slow/NAME             a byte every 50 ms
 //	/stall/NAME            a first byte and then none
 //	/redirect/NAME         to the URL that is in the file
+//	/put/...               a directory that takes PUT, see put
 //
 // Every request becomes a line of the file requests: method, path and Range.
 type Server struct {
@@ -74,6 +75,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	name := filepath.Join(s.Dir, filepath.Base(r.URL.Path))
 	switch parts[0] {
+	case "put":
+		s.put(w, r)
 	case "status":
 		w.Header().Set("Content-Type", "text/html")
 		w.WriteHeader(n)
