@@ -44,6 +44,8 @@ type item struct {
 	body io.ReaderAt
 	size int64
 	sum  [sha256.Size]byte
+
+	keeps bool // what is there, if it is another one
 }
 
 func document(name, what, kind string, data []byte) *item {
@@ -150,20 +152,23 @@ func (r *run) manifestName(archive string, p *product) string {
 // says the same with an older serial or an earlier end. It tells whether this very
 // one is there.
 func (r *run) judgeManifest(ctx context.Context, m *item, text []byte) (isThere bool, err error) {
-	switch found, err := r.look(ctx, m); {
-	case err != nil:
-		return false, err
-	case found == same:
-		return true, nil
-	case found == other && !r.Replace:
-		before, err := r.read(ctx, m.name)
-		if err == nil && r.Draft.Renews(before, text) {
-			return false, nil
-		}
-		return false, failure.Hinted("give it another --version, or replace it by --replace",
-			failure.Refused("%q is there already, and says something else", redact.URL(r.place.base+m.name)))
+	m.keeps = !r.Replace
+	found, err := r.look(ctx, m)
+	if err != nil || found != other || r.Replace {
+		return found == same, err
 	}
-	return false, nil
+	before, err := r.read(ctx, m.name)
+	if err == nil && !r.Draft.Renews(before, text) {
+		err = r.another(m)
+	}
+	m.keeps = false
+	return false, err
+}
+
+// another is the error of a manifest that would take the place of another one.
+func (r *run) another(m *item) error {
+	return failure.Hinted("give it another --version, or replace it by --replace",
+		failure.Refused("%q is there already, and says something else", redact.URL(r.place.base+m.name)))
 }
 
 // signature makes the signature document. That of the same manifest is kept if
@@ -197,6 +202,8 @@ func (r *run) bring(ctx context.Context, it *item) (sent bool, err error) {
 	}
 	shown, size := redact.URL(r.place.to+it.name), humanize.IBytes(uint64(it.size))
 	switch {
+	case found == other && it.keeps:
+		return false, r.another(it)
 	case found == same:
 		r.Say(fmt.Sprintf("%s is there: %q, %s", it.what, shown, size))
 		return false, nil
@@ -226,7 +233,7 @@ func (r *run) overtaken(ctx context.Context, it *item, err error) error {
 	case found == same:
 		return nil
 	}
-	return failure.Refused("%s: somebody else publishes under this name: %w", it.what, err)
+	return failure.Refused("%s: somebody else publishes by this name: %w", it.what, err)
 }
 
 // put sends an item; a new one never in the place of another.

@@ -1,0 +1,88 @@
+package publish
+
+import (
+	"errors"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"stretcher/internal/text/failure"
+)
+
+func TestParsePlace(t *testing.T) {
+	for _, tc := range []struct{ to, base, wantTo, wantBase, manifest string }{
+		{to: "s3://b", wantTo: "s3://b/"},
+		{to: "s3://b/p/", wantTo: "s3://b/p/"},
+		{to: "s3://b/p//", wantTo: "s3://b/p/"},
+		{to: "s3://b/p/app.yml", wantTo: "s3://b/p/", manifest: "app.yml"},
+		{to: "s3://b/app.yaml", wantTo: "s3://b/", manifest: "app.yaml"},
+		{to: "s3://app.yml", wantTo: "s3://app.yml/"},
+		{to: "s3://b/.yml", wantTo: "s3://b/.yml/"},
+		{to: "s3://b/a%20b.yml", wantTo: "s3://b/a%20b.yml/"},
+		{to: "https://u:p@h/x", wantTo: "https://u:p@h/x/", wantBase: "https://h/x/"},
+		{to: "s3://b/p/app.yml", base: "https://cdn/x", wantTo: "s3://b/p/", wantBase: "https://cdn/x/", manifest: "app.yml"},
+	} {
+		got, err := parsePlace(tc.to, tc.base)
+		if tc.wantBase == "" {
+			tc.wantBase = tc.wantTo
+		}
+		if want := (place{tc.wantTo, tc.wantBase, tc.manifest}); err != nil || got != want {
+			t.Errorf("%q, %q: %+v, %v", tc.to, tc.base, got, err)
+		}
+	}
+	for _, to := range []string{"", "b/p", "s3:b", "s3://b/?a=b", "s3://b/#x", "s3://b/?", "http://h:x/", "file:x"} {
+		if got, err := parsePlace(to, ""); !errors.Is(err, failure.ErrUsage) {
+			t.Errorf("%q: %+v, %v", to, got, err)
+		}
+	}
+}
+
+// FuzzFileName: a name is one part of a path, and means itself in a URL.
+func FuzzFileName(f *testing.F) {
+	for _, text := range []string{"app", "a/b c", "..", ".hidden", "日本", "a\nb", "-x-", "%2e%2e",
+		strings.Repeat("a", 300)} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		name := fileName(text)
+		if name == "" {
+			return
+		}
+		u, err := url.Parse("s3://b/" + name)
+		if err != nil || u.Path != "/"+name || filepath.Base(name) != name || len(name) > maxTitle ||
+			name[0] == '.' || name[0] == '-' || fileName(name) != name {
+			t.Errorf("%q became %q", text, name)
+		}
+	})
+}
+
+// TestBelow: where a target lies, through symlinks and before it is there.
+func TestBelow(t *testing.T) {
+	dir := t.TempDir()
+	for _, d := range []string{"tree/in", "other"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for link, to := range map[string]string{"link": "tree", "other/into": "../tree/in", "tree/out": "../other"} {
+		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var s Source
+	if err := s.OpenDir(filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for path, want := range map[string]string{
+		"tree": ".", "link": ".", "tree/new/deep": "new/deep", "other/into/x": "in/x", "link/in": "in",
+		"other": "", "treefoil": "", "tree/out/x": "", "new": "",
+	} {
+		rel, in := s.below(filepath.Join(dir, path))
+		if in != (want != "") || in && rel != want {
+			t.Errorf("%q: %q, %v", path, rel, in)
+		}
+	}
+}
