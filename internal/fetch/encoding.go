@@ -88,7 +88,8 @@ func (c *capped) Read(p []byte) (int, error) {
 }
 
 // noting opens archives, and remembers how the last one was encoded: nothing
-// is decoded, the checksum is of what was sent.
+// is decoded, the checksum is of what was sent. Ranges, which are asked for by
+// several goroutines at once, are encoded as their object is.
 type noting struct {
 	transfer.Opener
 	encoding *string
@@ -97,7 +98,7 @@ type noting struct {
 // Open is that of the Opener.
 func (n noting) Open(ctx context.Context, url string, from store.Position) (*store.Object, error) {
 	obj, err := n.Opener.Open(ctx, url, from)
-	if err == nil {
+	if err == nil && from.Length == 0 {
 		*n.encoding = obj.Encoding
 	}
 	return obj, err

@@ -136,9 +136,9 @@ func (f forbidden) Unwrap() error { return f.error }
 // from fetches from one mirror.
 func (f *Fetcher) from(ctx context.Context, src string, want checksum.Checksum, limit int64) (*Archive, error) {
 	d := &download{create: f.Unnamed, size: -1, hash: newHashing(want.New())}
+	defer d.close()
 	began := time.Now()
 	n, err := f.copy(ctx, src, d, limit)
-	d.hash.close()
 	if err == nil {
 		err = d.verify(src, want)
 	}
@@ -200,6 +200,7 @@ type download struct {
 	create func(size int64) (*os.File, error)
 	size   int64 // -1 = unknown
 	hash   *hashing
+	behind *following // instead of hash, where it comes on several connections
 	file   *os.File
 
 	encoding string // that the server says; "" = none
@@ -228,8 +229,31 @@ func (d *download) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// WriteAt writes to the file. It has been made by then: the size is known.
+func (d *download) WriteAt(p []byte, offset int64) (int, error) { return d.file.WriteAt(p, offset) }
+
+// Settled has what is before an offset hashed.
+func (d *download) Settled(offset int64) {
+	if d.behind == nil {
+		d.behind = newFollowing(d.hash.settled(), d.file)
+	}
+	d.behind.reach(offset)
+}
+
+// close ends the hashing.
+func (d *download) close() {
+	d.hash.close()
+	if d.behind != nil {
+		d.behind.close()
+	}
+}
+
 // Reset forgets what has been written.
 func (d *download) Reset() error {
+	if d.behind != nil {
+		d.behind.close()
+		d.behind = nil
+	}
 	d.hash.settled().Reset()
 	if d.file == nil {
 		return nil
@@ -242,6 +266,11 @@ func (d *download) Reset() error {
 
 // verify compares what has been hashed with the wanted checksum.
 func (d *download) verify(src string, want checksum.Checksum) error {
+	if d.behind != nil {
+		if err := d.behind.settled(); err != nil {
+			return err
+		}
+	}
 	if sum := d.hash.settled().Sum(nil); !bytes.Equal(sum, want.Digest) {
 		got := checksum.Checksum{Algorithm: want.Algorithm, Digest: sum}
 		note := ""

@@ -76,6 +76,8 @@ type Object struct {
 	// Encoding is the Content-Encoding of Body, which is never decoded here and
 	// nobody asks for; "" for none.
 	Encoding string
+	// Local: the object is a file here, and comes no sooner in several parts.
+	Local bool
 }
 
 // Store serves the objects of one URL scheme.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"stretcher/internal/fetch/store"
@@ -30,25 +31,36 @@ type brokenOff struct{ error }
 // Unwrap gives errors.Is the cause.
 func (b brokenOff) Unwrap() error { return b.error }
 
-// attempt opens the object and reads it to its end. c.pos says how far it came.
+// attempt opens the object and reads it to its end, on more connections where
+// they help. c.pos says how far it came.
 func (c *copier) attempt(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
+	all, stop := context.WithCancel(ctx)
+	defer stop()
+	ctx, cancel := context.WithCancelCause(all)
 	defer cancel(nil)
 	guard := newGuard(c.opts.Stall, cancel)
 	defer guard.rest()
 
+	began := c.opts.now()
 	guard.watch()
 	obj, err := c.opener.Open(ctx, c.url, c.pos)
 	guard.rest()
 	if err != nil {
-		return c.explain(ctx, err)
+		return c.explain(ctx, c.pos.Offset, err)
 	}
-	defer obj.Body.Close()
+	shut := sync.OnceFunc(func() { _ = obj.Body.Close() })
+	defer shut()
 	if err := c.accept(obj); err != nil {
 		return err
 	}
-	return c.read(ctx, obj.Body, guard)
+	in := &flow{body: obj.Body, guard: guard, haste: c.haste()}
+	if dst, ok := c.scatters(obj); ok {
+		return newSeveral(c, dst, c.opts.now().Sub(began)).copy(all, stop, &stream{flow: in, ctx: ctx, close: shut})
+	}
+	return c.read(ctx, in)
 }
+
+func (c *copier) haste() *haste { return &haste{least: c.opts.LeastRate, now: c.opts.now} }
 
 // accept compares an opened object with what dst has already.
 func (c *copier) accept(obj *store.Object) error {
@@ -94,35 +106,47 @@ func (c *copier) tooLarge(what string) error {
 }
 
 // read moves a body to dst.
-func (c *copier) read(ctx context.Context, body io.Reader, guard *guard) error {
-	haste := &haste{least: c.opts.LeastRate, now: c.opts.now}
-	for empty := 0; ; {
-		guard.watch()
-		haste.watch()
-		n, err := body.Read(c.buf)
-		slow := haste.rest(n)
-		if n > 0 || err != nil {
-			guard.rest()
-		}
+func (c *copier) read(ctx context.Context, in *flow) error {
+	for {
+		n, err := in.read(c.buf)
 		if werr := c.write(ctx, c.buf[:n]); werr != nil {
 			return werr
-		}
-		if empty++; n > 0 {
-			empty = 0
-		}
-		if err == nil && empty >= maxEmpty {
-			err = io.ErrNoProgress
-		}
-		if err == nil {
-			err = slow
 		}
 		if err == io.EOF {
 			return c.end()
 		}
 		if err != nil {
-			return c.explain(ctx, brokenOff{c.wrap(redact.Error(err))})
+			return c.explain(ctx, c.pos.Offset, brokenOff{c.wrap(redact.Error(err))})
 		}
 	}
+}
+
+// flow reads a body, and watches how it comes.
+type flow struct {
+	body  io.Reader
+	guard *guard
+	haste *haste
+	empty int // reads in a row without a byte
+}
+
+func (f *flow) read(p []byte) (n int, err error) {
+	f.guard.watch()
+	f.haste.watch()
+	n, err = f.body.Read(p)
+	slow := f.haste.rest(n)
+	if n > 0 || err != nil {
+		f.guard.rest()
+	}
+	if f.empty++; n > 0 {
+		f.empty = 0
+	}
+	if err == nil && f.empty >= maxEmpty {
+		err = io.ErrNoProgress
+	}
+	if err == nil {
+		err = slow
+	}
+	return n, err
 }
 
 // write hands p to dst, counts it, and waits as the bandwidth limit asks.
@@ -149,7 +173,7 @@ func (c *copier) write(ctx context.Context, p []byte) error {
 	if c.opts.Progress != nil {
 		c.opts.Progress(c.pos.Offset, c.size)
 	}
-	return c.explain(ctx, c.pace.wait(ctx, n))
+	return c.explain(ctx, c.pos.Offset, c.pace.wait(ctx, n))
 }
 
 // end judges the end of a body.
@@ -161,15 +185,17 @@ func (c *copier) end() error {
 }
 
 // explain turns the cancellation that a stall causes into ErrStalled.
-func (c *copier) explain(ctx context.Context, err error) error {
+func (c *copier) explain(ctx context.Context, at int64, err error) error {
 	if err != nil && errors.Is(context.Cause(ctx), ErrStalled) {
-		return c.wrap(context.Cause(ctx))
+		return c.wrapAt(at, context.Cause(ctx))
 	}
 	return err
 }
 
-func (c *copier) wrap(err error) error {
-	return fmt.Errorf("read %q at byte %d: %w", redact.URL(c.url), c.pos.Offset, err)
+func (c *copier) wrap(err error) error { return c.wrapAt(c.pos.Offset, err) }
+
+func (c *copier) wrapAt(at int64, err error) error {
+	return fmt.Errorf("read %q at byte %d: %w", redact.URL(c.url), at, err)
 }
 
 // guard cancels an attempt when the server lets it wait too long.

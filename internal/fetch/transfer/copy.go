@@ -68,8 +68,12 @@ type Options struct {
 	Progress func(done, total int64)
 	// Logger, if set, gets one line per resumption, restart or retry.
 	Logger *slog.Logger
+	// Connections is how many connections bring a large object at once, at most
+	// 16, if the server takes ranges and the destination is Scattered; 0 is one.
+	Connections int
 
-	now func() time.Time // of tests; nil = time.Now
+	now   func() time.Time // of tests; nil = time.Now
+	large int64            // of tests; 0 = largeObject
 }
 
 // Destination takes the bytes. Reset forgets everything written so far:
@@ -77,6 +81,17 @@ type Options struct {
 type Destination interface {
 	io.Writer
 	Reset() error
+}
+
+// Scattered is a Destination that takes bytes in any order, from several
+// goroutines at once. No byte is written twice between two calls of Reset, and
+// none while it is called.
+type Scattered interface {
+	Destination
+	io.WriterAt
+	// Settled tells that all bytes before an offset have been written. It is
+	// called by one goroutine at a time, with what never is less than before.
+	Settled(offset int64)
 }
 
 // Opener opens objects by URL; *store.Set is one. It makes one attempt per
@@ -117,15 +132,14 @@ type copier struct {
 	opts   Options
 	log    *slog.Logger
 	pace   *pace
-	pause  *pause
+	tries
 
 	pos      store.Position // what dst has, and of which version
 	size     int64          // of the object; -1 unknown
 	told     int64          // the size OnSize was told; -1 none
-	furthest int64          // the largest offset that counted as success
-	began    bool           // a byte has come
 	attempts int            // all
-	failures int            // in a row
+	strewn   bool           // dst has bytes beyond pos, perhaps
+	alone    bool           // one connection, whatever the options say
 	buf      []byte
 }
 
@@ -138,7 +152,7 @@ func newCopier(o Opener, rawURL string, dst Destination, opts Options) *copier {
 		c.log = slog.New(slog.DiscardHandler)
 	}
 	c.pace = newPace(opts.Bandwidth)
-	c.pause = newPause(opts.Wait)
+	c.tries = newTries(opts)
 	c.buf = make([]byte, c.pace.chunk())
 	return c
 }
@@ -151,41 +165,27 @@ func (c *copier) again(ctx context.Context, err error) error {
 	if !worthIt(err) {
 		return c.final(err)
 	}
-	if c.pos.Offset >= c.furthest+advance && !errors.Is(err, ErrTooSlow) {
-		c.furthest, c.failures = c.pos.Offset, 0
-		c.pause.reset()
-	}
-	c.failures++
-	if c.failures > c.budget() {
+	wait, ok := c.tries.next(err, c.pos.Offset)
+	if !ok {
 		return c.final(err)
 	}
-	if errors.Is(err, store.ErrChanged) || c.pos.Version == "" {
+	if isElse(err) || c.pos.Version == "" {
 		if err := c.restart(); err != nil {
 			return err
 		}
 	}
-	wait := c.wait(err)
-	c.log.Warn(fmt.Sprintf("fetch broke off at byte %d, attempt %d follows in %s: %v",
-		c.pos.Offset, c.attempts+1, wait.Round(time.Millisecond), err),
-		"url", redact.URL(c.url), "from", c.pos.Offset, "attempt", c.attempts+1, "wait", wait)
+	c.say(err, c.pos.Offset, c.attempts+1, wait)
 	if sleep(ctx, wait) != nil {
 		return c.ended(ctx)
 	}
 	return nil
 }
 
-// wait is the pause after a failed attempt: no shorter than the server asks
-// for, within bounds.
-func (c *copier) wait(err error) time.Duration {
-	return max(c.pause.next(), min(store.RetryAfter(err), maxAfter))
-}
-
-// budget is how many failures in a row are followed by another attempt.
-func (c *copier) budget() int {
-	if c.began {
-		return max(c.opts.Retries, patience)
-	}
-	return c.opts.Retries
+// say logs that another attempt follows.
+func (c *copier) say(err error, at int64, attempt int, wait time.Duration) {
+	c.log.Warn(fmt.Sprintf("fetch broke off at byte %d, attempt %d follows in %s: %v",
+		at, attempt, wait.Round(time.Millisecond), err),
+		"url", redact.URL(c.url), "from", at, "attempt", attempt, "wait", wait)
 }
 
 // worthIt tells failures that another attempt may mend.
@@ -195,17 +195,17 @@ func worthIt(err error) bool {
 		return false
 	}
 	var b brokenOff
-	return errors.As(err, &b) || errors.Is(err, ErrStalled) || errors.Is(err, store.ErrChanged) || store.Retryable(err)
+	return errors.As(err, &b) || errors.Is(err, ErrStalled) || isElse(err) || store.Retryable(err)
 }
 
 // restart forgets what dst has.
 func (c *copier) restart() error {
-	if c.pos.Offset > 0 {
+	if c.pos.Offset > 0 || c.strewn {
 		if err := c.dst.Reset(); err != nil {
 			return fmt.Errorf("begin again: %w", err)
 		}
 	}
-	c.pos, c.size = store.Position{}, -1
+	c.pos, c.size, c.strewn = store.Position{}, -1, false
 	return nil
 }
 

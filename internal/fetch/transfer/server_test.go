@@ -36,6 +36,8 @@ type step struct {
 	data     []byte // other than the server's
 	chunked  bool   // do not announce the size
 	announce int    // as Content-Length, other than the size
+	shift    int    // of what Content-Range says of a range
+	encoding string // as Content-Encoding
 }
 
 // faulty serves one object; requests after the last step get the last step.
@@ -43,6 +45,7 @@ type faulty struct {
 	*httptest.Server
 	data  []byte
 	steps []step
+	pick  func(n int, r *http.Request) step // instead of steps; n counts requests from 0
 
 	mu     sync.Mutex
 	ranges []string // the Range header of each request
@@ -61,6 +64,9 @@ func (f *faulty) next(r *http.Request) step {
 	defer f.mu.Unlock()
 	i := min(len(f.ranges), len(f.steps)-1)
 	f.ranges = append(f.ranges, r.Header.Get("Range"))
+	if f.pick != nil {
+		return f.pick(len(f.ranges)-1, r)
+	}
 	if i < 0 {
 		return step{}
 	}
@@ -104,11 +110,12 @@ func (f *faulty) body(conn net.Conn, r *http.Request, s step) {
 		etag = `"v1"`
 	}
 	head, size, whole := "200 OK", len(data), len(data)
-	var from int
-	if n, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from); n == 1 && err == nil && !s.noRange &&
-		r.Header.Get("If-Range") == etag {
-		head = fmt.Sprintf("206 Partial Content\r\nContent-Range: bytes %d-%d/%d", from, whole-1, whole)
-		data, size = data[from:], whole-from
+	if from, to, ok := asksRange(r, whole); ok && !s.noRange && r.Header.Get("If-Range") == etag {
+		head = fmt.Sprintf("206 Partial Content\r\nContent-Range: bytes %d-%d/%d", from+s.shift, to-1+s.shift, whole)
+		data, size = data[from:to], to-from
+	}
+	if s.encoding != "" {
+		head += "\r\nContent-Encoding: " + s.encoding
 	}
 	head = "HTTP/1.1 " + head + "\r\nConnection: close\r\n"
 	if !s.noETag {
@@ -134,6 +141,15 @@ func (f *faulty) body(conn net.Conn, r *http.Request, s step) {
 	} else if s.chunked && s.cut == 0 {
 		io.WriteString(conn, "0\r\n\r\n")
 	}
+}
+
+// asksRange is the range that is asked for, of an object of this size.
+func asksRange(r *http.Request, size int) (from, to int, ok bool) {
+	n, _ := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &from, &to)
+	if to++; n < 2 || to > size {
+		to = size
+	}
+	return from, to, n > 0 && from < size
 }
 
 func drip(w io.Writer, data []byte, delay time.Duration) {

@@ -56,7 +56,7 @@ func (file) Open(ctx context.Context, u *url.URL, from store.Position) (*store.O
 		f.Close()
 		return nil, err
 	}
-	obj := &store.Object{Size: info.Size(), Version: fileVersion(info), Part: from.Length > 0}
+	obj := &store.Object{Size: info.Size(), Version: fileVersion(info), Part: from.Length > 0, Local: true}
 	body := &fileBody{ctx: ctx, file: f, version: obj.Version, left: math.MaxInt64}
 	if err := body.begin(obj, from); err != nil {
 		f.Close()
