@@ -110,6 +110,7 @@ func (p provider) pools() bool { return p.policy.Cache.Pooled() }
 func (p provider) fetchTo(ctx context.Context, s Spec, places func(size int64) []string) (a Archive, err error) {
 	f := *p.fetcher
 	f.Trying = func(source string) { a.Source = source }
+	f.Transfer.Connections = int(s.Fetch.Connections)
 	f.Unnamed = func(size int64) (*os.File, error) {
 		w := disk.Wanted{What: "archive", Size: size, Candidates: places(size)}
 		if dir := p.journal.State(); dir != nil {

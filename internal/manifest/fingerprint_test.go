@@ -29,7 +29,8 @@ func TestFingerprint(t *testing.T) {
 		}
 	}
 	for _, key := range []string{"version: 2", "commands: {post: [x]}", "env: {A: b}", "releases: {keep: 3}",
-		"limits: {files: 9}", "strip_components: 0", "hooks: {post_provision: [{run: x}], post_pack: []}"} {
+		"limits: {files: 9}", "strip_components: 0", "fetch: {connections: 9}",
+		"hooks: {post_provision: [{run: x}], post_pack: []}"} {
 		if of(base+key) != of(base) {
 			t.Errorf("%s makes a difference", key)
 		}

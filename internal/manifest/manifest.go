@@ -70,9 +70,10 @@ type StrategyKeys struct {
 	Rollback RollbackKeys `yaml:"rollback"` // for releases
 }
 
-// Bounds are what an archive may be and hold, no looser than the host policy's, and
-// what of its names does not count.
+// Bounds are what an archive may be and hold, and how it may be fetched, no
+// looser than the host policy's, and what of its names does not count.
 type Bounds struct {
+	Fetch   policy.Fetch   `yaml:"fetch"`
 	Extract policy.Extract `yaml:"extract"`
 	Limits  Limits         `yaml:"limits"`
 	Strip   int64          `yaml:"strip_components"` // how many leading components names lose
@@ -152,6 +153,7 @@ func (m *Manifest) passedOn() []string {
 // Restrict tightens what the manifest allows to what the host policy does.
 func (m *Manifest) Restrict(host *policy.Policy) {
 	m.Extract = host.Extract.Tighter(m.Extract)
+	m.Fetch.Connections = m.Fetch.Connections.Restricted(host.Fetch.Connections)
 	t := host.Limits.Tightest(policy.Limits{Archive: m.Limits.Archive, Unpacked: m.Limits.Unpacked, Files: m.Limits.Files})
 	m.Limits = Limits{t.Archive, t.Unpacked, t.Files}
 }

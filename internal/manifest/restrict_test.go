@@ -12,10 +12,11 @@ import (
 // TestRestrict: of each limit the tighter counts.
 func TestRestrict(t *testing.T) {
 	m := &Manifest{Src: []string{"s3://a/k", "s3://b/k"}, Bounds: Bounds{Limits: Limits{Archive: 10, Files: 7}}}
-	host := &policy.Policy{Extract: policy.Strict, Limits: policy.Limits{Archive: 20, Unpacked: 30, Files: 5}}
+	host := &policy.Policy{Extract: policy.Strict, Limits: policy.Limits{Archive: 20, Unpacked: 30, Files: 5},
+		Fetch: policy.Fetch{Connections: 2}}
 	m.Restrict(host)
-	if m.Limits != (Limits{10, 30, 5}) || m.Extract != policy.Strict {
-		t.Errorf("limits %+v, extract %s", m.Limits, m.Extract)
+	if m.Limits != (Limits{10, 30, 5}) || m.Extract != policy.Strict || m.Fetch.Connections != 2 {
+		t.Errorf("limits %+v, extract %s, fetch %+v", m.Limits, m.Extract, m.Fetch)
 	}
 }
 

@@ -18,6 +18,7 @@ type File struct {
 	Trust        *Trust  `yaml:"trust"` // nil = it is not written
 	Limits       Limits  `yaml:"limits"`
 	Extract      Extract `yaml:"extract"`
+	Fetch        Fetch   `yaml:"fetch"`
 	Hooks        Hooks   `yaml:"hooks"`
 	History      History `yaml:"history"`
 	Cache        Cache   `yaml:"cache"`

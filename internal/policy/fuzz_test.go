@@ -93,6 +93,7 @@ func looserThan(a, b *Policy) string {
 		"limits.archive":  over(int64(a.Limits.Archive), int64(b.Limits.Archive)),
 		"limits.unpacked": over(int64(a.Limits.Unpacked), int64(b.Limits.Unpacked)),
 		"limits.files":    over(a.Limits.Files, b.Limits.Files),
+		"fetch":           over(int64(a.Fetch.Connections), int64(b.Fetch.Connections)),
 		"limits.rate":     b.Limits.LeastRate() < a.Limits.LeastRate(),
 		"extract":         a.Extract == Strict && b.Extract != Strict,
 		"require_state":   a.RequireState && !b.RequireState,

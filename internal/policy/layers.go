@@ -170,6 +170,7 @@ func (p *Policy) add(name string, data []byte) error {
 	}
 	p.Limits = p.limits(l.Limits)
 	p.Extract = p.Extract.Tighter(l.Extract)
+	p.Fetch.Connections = smaller(p.Fetch.Connections, l.Fetch.Connections)
 	p.RequireState = p.RequireState || l.RequireState
 	p.Hooks.add(l.Hooks)
 	p.History.Keep = cmp.Or(p.History.Keep, l.History.Keep)

@@ -203,6 +203,7 @@ env: [B, C]
 // says it.
 func TestLayersTighten(t *testing.T) {
 	loose := `limits: {archive: 9MB, unpacked: 5MB, files: 7}
+fetch: {connections: 9}
 extract: compat
 require_state: false
 commands: allow
@@ -211,6 +212,7 @@ hooks: {dirs: [/a], required: [x], term_after: 20s, kill_after: 50s}
 trust: {keys: /keys, threshold: 1}
 `
 	tight := `limits: {archive: 4MB, manifest: 2kB, rate: 9kB}
+fetch: {connections: 3}
 extract: strict
 require_state: true
 commands: deny
@@ -225,7 +227,7 @@ trust: {threshold: 3}
 		if limits != (Limits{Manifest: 2000, Archive: 4e6, Unpacked: 5e6, Files: 7}) || p.Limits.LeastRate() != 9000 {
 			t.Errorf("limits %+v, rate %d", limits, p.Limits.LeastRate())
 		}
-		if p.Extract != Strict || !p.RequireState || p.Commands() == nil || p.Rollback() == nil {
+		if p.Fetch.Connections != 3 || p.Extract != Strict || !p.RequireState || p.Commands() == nil || p.Rollback() == nil {
 			t.Errorf("%+v", p)
 		}
 		if term, kill := p.Hooks.Times(); term != 10*time.Second || kill != term {

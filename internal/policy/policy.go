@@ -31,6 +31,7 @@ var ErrRefused = errors.New("refused by the host policy")
 type Policy struct {
 	Limits       Limits
 	Extract      Extract
+	Fetch        Fetch
 	Hooks        Hooks
 	History      History
 	Cache        Cache

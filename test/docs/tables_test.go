@@ -93,7 +93,7 @@ func TestManifestKeysAreDocumented(t *testing.T) {
 	for _, typ := range []reflect.Type{
 		reflect.TypeFor[manifest.Commands](), reflect.TypeFor[manifest.Command](), reflect.TypeFor[manifest.Limits](),
 		reflect.TypeFor[manifest.NativeKeys](), reflect.TypeFor[manifest.ReleaseKeys](),
-		reflect.TypeFor[manifest.RollbackKeys](),
+		reflect.TypeFor[manifest.RollbackKeys](), reflect.TypeFor[policy.Fetch](),
 	} {
 		for _, key := range yamlKeys(typ) {
 			if key != "-" && !strings.Contains(doc, "\n| `"+key+"` |") {
