@@ -431,7 +431,7 @@ func (d *deployer) extract(ctx context.Context, r *run) (err error) {
 	if err := d.openDest(r); err != nil {
 		return err
 	}
-	if r.staged, err = d.stage(ctx, r.spec, r.archive); err != nil {
+	if r.staged, err = d.stage(ctx, r.spec, &r.archive); err != nil {
 		return err
 	}
 	if err := d.copyForHooks(ctx, r); err != nil {

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,13 +14,17 @@ import (
 	"time"
 
 	"stretcher/internal/archive"
+	"stretcher/internal/archive/index"
 	"stretcher/internal/disk"
+	"stretcher/internal/disk/tree"
 	"stretcher/internal/fetch"
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/fetch/checksum"
+	"stretcher/internal/fetch/delta"
 	"stretcher/internal/fetch/store"
 	stores "stretcher/internal/fetch/store/all"
 	"stretcher/internal/fetch/transfer"
+	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/policy"
 	"stretcher/internal/strategy"
@@ -28,17 +34,19 @@ import (
 
 // Archive is what there is to unpack.
 type Archive struct {
-	Input  archive.Input // what is unpacked; nil = it is not here
-	File   *os.File      // all of it, verified; nil = not all of it is here
-	Source string        // where it is from, without secrets
-	Record string        // dest is what the archive makes of it, as this record says: nothing is to be unpacked
+	Input  archive.Input  // what is unpacked; nil = it is not here
+	File   *os.File       // all of it, verified; nil = not all of it is here
+	Parts  *delta.Rebuilt // that it is put together from; nil = it is in the file
+	Source string         // where it is from, without secrets
+	Record string         // dest is what the archive makes of it, as this record says: nothing is to be unpacked
 }
 
 func (a Archive) isCurrent() bool { return a.Record != "" }
 
-// with is the archive in a file that has been verified.
-func (a Archive) with(f *os.File) Archive {
-	a.Input, a.File = archive.FileInput(f, nil), f
+// with is the archive in a file that has been verified, with its index, if
+// there is one.
+func (a Archive) with(f *os.File, x *index.Index) Archive {
+	a.Input, a.File = archive.FileInput(f, x), f
 	return a
 }
 
@@ -46,8 +54,9 @@ func (a Archive) with(f *os.File) Archive {
 func (a *Archive) close() {
 	if a.File != nil {
 		_ = a.File.Close()
-		a.File, a.Input = nil, nil
 	}
+	_ = a.Parts.Close()
+	a.File, a.Input, a.Parts = nil, nil, nil
 }
 
 // stallLimit is how long a server may send nothing.
@@ -76,19 +85,224 @@ func (t *tools) allowSource(first, next string) error {
 	return err
 }
 
-// fetch brings the archive here, unless it is already, to the file that is
-// unpacked. It arrives where it is going to stay, else where a run may keep files.
+// fetch brings the archive here, unless it is already: what the host does not
+// have of it, if there is an index, or all of it, to the file that is unpacked. It
+// arrives where it is going to stay, else where a run may keep files.
 func (p provider) fetch(ctx context.Context, s Spec) (Archive, error) {
 	if a, err := p.here(ctx, s); a.File != nil || err != nil {
 		return a, err
 	}
-	return p.fetchTo(ctx, s, func(size int64) []string {
+	ctx, cancel := p.fetcher.Bounded(ctx)
+	defer cancel()
+	var begun *delta.Whole
+	if s.Index.Algorithm != "" {
+		b, whole, err := sharing{p, s}.fetchParts(ctx)
+		if err == nil {
+			return Archive{Input: b, Parts: b, Source: cmp.Or(b.Mirror, redact.URL(s.Src[0]))}, nil
+		}
+		if context.Cause(ctx) != nil {
+			return Archive{}, context.Cause(ctx)
+		}
+		p.sayWhole(err)
+		defer whole.Close()
+		begun = whole
+	}
+	return sharing{p, s}.fetchWhole(ctx, begun)
+}
+
+// sayWhole says why the whole archive is fetched, though there is an index.
+func (t *tools) sayWhole(why error) {
+	if errors.Is(why, delta.ErrDear) {
+		t.log.Info(failure.Text(why))
+		return
+	}
+	t.log.Warn(failure.Sayf("fetching the whole archive: %v", why))
+}
+
+// fetchWhole fetches all of an archive, from the answer that a mirror has begun
+// to give, if there is one.
+func (p sharing) fetchWhole(ctx context.Context, begun *delta.Whole) (Archive, error) {
+	s := p.spec
+	return p.fetchTo(ctx, s, begun, func(size int64) []string {
 		places := s.tempParents()
 		if tmpdir() == "" && size >= 0 {
 			places = append(p.homes(s), places...)
 		}
 		return places
 	})
+}
+
+// sharing brings an archive together of what the host has and of parts that it
+// fetches, as far as the archive has an index.
+type sharing struct {
+	provider
+	spec Spec
+}
+
+// orWhole hands an archive over to be read. If it turns out that what it is put
+// together from is not there any more, or is not what the index says, it is the
+// whole archive then, and is handed over once more.
+func (p sharing) orWhole(ctx context.Context, a *Archive, read func(archive.Input) error) error {
+	err := read(a.Input)
+	if err == nil || a.Parts == nil || context.Cause(ctx) != nil || !a.Parts.IsLost(err) {
+		return err
+	}
+	p.sayWhole(err)
+	whole, err := p.fetchWhole(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("fetch: %w", err)
+	}
+	a.close()
+	*a = whole
+	return read(a.Input)
+}
+
+// lines is how many parts of an archive are asked for at a time, for each
+// connection that there may be: they are small.
+const lines = 4
+
+// fetchParts fetches what the host does not have of an archive, by its index.
+func (p sharing) fetchParts(ctx context.Context) (*delta.Rebuilt, *delta.Whole, error) {
+	s := p.spec
+	server := p.fetcher.Parts(lines * max(int(s.Fetch.Connections), 1))
+	x, size, err := p.indexOf(ctx, server)
+	if err != nil {
+		return nil, nil, err
+	}
+	wish, err := p.wish(ctx, x)
+	if err != nil {
+		wish.Close()
+		return nil, nil, err
+	}
+	bar := p.screen.Bar("fetch")
+	defer bar.Close()
+	server.Progress = bar.Set
+	began := time.Now()
+	b, whole, err := delta.Bring(ctx, server, wish)
+	if err != nil {
+		return nil, whole, err
+	}
+	b.Bytes += size
+	took := time.Since(began).Round(time.Millisecond)
+	p.log.Info(fmt.Sprintf("fetched %s of %q, in %s", b.Stats, redact.URL(s.Src[0]), took),
+		"bytes", b.Bytes, "requests", b.Requests, "whole", b.Whole)
+	return b, nil, nil
+}
+
+// wish says what is wanted of an archive, and where the host may have it.
+func (p sharing) wish(ctx context.Context, x *index.Index) (delta.Wish, error) {
+	s := p.spec
+	w := delta.Wish{Mirrors: s.Src, Index: x, Strip: int(s.Strip), Unnamed: s.unnamed(p.journal, func(int64) []string {
+		return s.tempParents()
+	})}
+	if max := int64(s.Limits.Archive); max > 0 && x.Size > max {
+		return w, fmt.Errorf("%w: it is of an archive of %d bytes, of which %d are allowed", delta.ErrIndex, x.Size, max)
+	}
+	p.remembered(&w)
+	if c, ok := s.Strategy.(strategy.Chooser); ok && !p.needsCopy(s) {
+		wanted, ok, err := c.Wants(ctx, delta.Headers(x))
+		if err != nil {
+			return w, err
+		}
+		if ok {
+			w.Wanted = func(sum index.Sum) bool { return wanted[tree.Digest(sum)] }
+		}
+	}
+	return w, nil
+}
+
+// needsCopy tells whether hooks of the manifest need the archive once more: they
+// name files of it after the sync, or run as another user and find a staged
+// tree. That user must not come near what is deployed before it is: he may own
+// files of it, and change them while they are read.
+func (t *tools) needsCopy(s Spec) bool {
+	return s.Hooks != nil && (s.Hooks.Late() || t.user != nil && len(s.hookLists().MakeTree()) > 0)
+}
+
+// remembered tells where contents of the last deployment are: in what is live, and
+// in the archive that was deployed.
+func (p sharing) remembered(w *delta.Wish) {
+	s := p.spec
+	if s.Strategy == nil {
+		return
+	}
+	if live, err := s.Strategy.OpenLive(); err == nil {
+		w.Live, w.Holds = live.Root(), append(w.Holds, live)
+	}
+	good, ok := p.recorded(s)
+	if !ok || p.cached == nil {
+		return
+	}
+	sum := tree.Checksum(p.journal.TreeOf(good.ID))
+	f, ok := p.cached.Pool().Index(sum)
+	if !ok {
+		return
+	}
+	w.Before = delta.Read(f)
+	_ = f.Close()
+	if w.Before == nil {
+		return
+	}
+	kept, ok := p.cached.Pool().Archive(sum)
+	if !ok {
+		kept, ok = p.cached.Find(sum)
+	}
+	if ok {
+		w.Kept, w.Holds = &delta.Kept{File: kept, Index: w.Before}, append(w.Holds, kept)
+	}
+}
+
+// indexHere is the index of an archive if it is on this machine already; nil =
+// it is not.
+func (p sharing) indexHere() *index.Index {
+	s := p.spec
+	if s.Index.Algorithm == "" {
+		return nil
+	}
+	f, ok := p.cached.Pool().Index(poolKey(s))
+	if !ok {
+		return nil
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, index.MaxSize+1))
+	if err != nil {
+		return nil
+	}
+	x, err := s.expected().Decode(data)
+	if err != nil {
+		return nil
+	}
+	return x
+}
+
+// expected is what the archive's index must be.
+func (s Spec) expected() delta.Expected {
+	want := delta.Expected{Digest: index.Sum(s.Index.Digest)}
+	if s.Checksum.Algorithm == s.Index.Algorithm {
+		want.Archive = (*index.Sum)(s.Checksum.Digest)
+	}
+	return want
+}
+
+// indexOf is the index of an archive, from the pool or fetched, with the number
+// of bytes that this took.
+func (p sharing) indexOf(ctx context.Context, server *delta.Server) (*index.Index, int64, error) {
+	s := p.spec
+	if x := p.indexHere(); x != nil {
+		return x, 0, nil
+	}
+	limit := int64(index.MaxSize)
+	if max := int64(s.Limits.Archive); max > 0 {
+		limit = min(limit, max)
+	}
+	x, data, err := server.Index(ctx, s.Src, s.expected(), limit)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := p.cached.Pool().PutIndex(poolKey(s), data); err != nil && !errors.Is(err, cache.ErrTooLarge) {
+		p.log.Warn(failure.Sayf("the index is not kept: %v", err))
+	}
+	return x, int64(len(data)), nil
 }
 
 // homes are the directories that an archive is going to stay in.
@@ -107,20 +321,13 @@ func (p provider) pools() bool { return p.policy.Cache.Pooled() }
 
 // fetchTo brings the archive to the best of places, and leaves it in the pool.
 // With an error, the source is the one that was tried last.
-func (p provider) fetchTo(ctx context.Context, s Spec, places func(size int64) []string) (a Archive, err error) {
+func (p provider) fetchTo(
+	ctx context.Context, s Spec, begun *delta.Whole, places func(size int64) []string,
+) (a Archive, err error) {
 	f := *p.fetcher
 	f.Trying = func(source string) { a.Source = source }
 	f.Transfer.Connections = int(s.Fetch.Connections)
-	f.Unnamed = func(size int64) (*os.File, error) {
-		w := disk.Wanted{What: "archive", Size: size, Candidates: places(size)}
-		if dir := p.journal.State(); dir != nil {
-			w.State = dir.Path()
-		}
-		if s.Dest != nil && s.Dest.Parent != nil { // what is wrong with it is said elsewhere
-			w.Dest = s.Dest
-		}
-		return unnamed(w)
-	}
+	f.Unnamed, f.Begun = s.unnamed(p.journal, places), begun
 	got, err := f.Archive(ctx, s.Src, s.Checksum, int64(s.Limits.Archive))
 	if err != nil {
 		return a, err
@@ -128,7 +335,21 @@ func (p provider) fetchTo(ctx context.Context, s Spec, places func(size int64) [
 	if p.pools() {
 		p.pool(s, got.File)
 	}
-	return a.with(got.File), nil
+	return a.with(got.File, sharing{p, s}.indexHere()), nil
+}
+
+// unnamed makes files without a name in the best of places.
+func (s Spec) unnamed(j *journal.Journal, places func(size int64) []string) func(size int64) (*os.File, error) {
+	return func(size int64) (*os.File, error) {
+		w := disk.Wanted{What: "archive", Size: size, Candidates: places(size)}
+		if dir := j.State(); dir != nil {
+			w.State = dir.Path()
+		}
+		if s.Dest != nil && s.Dest.Parent != nil { // what is wrong with it is said elsewhere
+			w.Dest = s.Dest
+		}
+		return unnamed(w)
+	}
 }
 
 // pool leaves a verified archive in the pool. Failing at that fails nothing.
@@ -184,7 +405,7 @@ func (p provider) usable(ctx context.Context, s Spec, f *os.File) (Archive, erro
 	}
 	err := fetch.Verify(ctx, f, s.Checksum)
 	if err == nil {
-		a := Archive{}.with(f)
+		a := Archive{}.with(f, sharing{p, s}.indexHere())
 		if len(s.Src) > 0 {
 			a.Source = redact.URL(s.Src[0])
 		}
@@ -209,7 +430,7 @@ func (p provider) keptOrFetched(ctx context.Context, s Spec, places func() []str
 	if a, err := p.here(ctx, s); a.File != nil || err != nil {
 		return a, err
 	}
-	return p.fetchTo(ctx, s, func(int64) []string { return places() })
+	return p.fetchTo(ctx, s, nil, func(int64) []string { return places() })
 }
 
 // allowsSize tells whether an archive is within the limit.

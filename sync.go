@@ -144,14 +144,18 @@ func (s Spec) check() error {
 }
 
 // stage makes the tree of the archive ready for the sync.
-func (d *deployer) stage(ctx context.Context, s Spec, a Archive) (strategy.Staged, error) {
+func (d *deployer) stage(ctx context.Context, s Spec, a *Archive) (staged strategy.Staged, err error) {
 	if err := s.check(); err != nil {
 		return strategy.Staged{}, err
 	}
 	if s.Strip > 0 {
 		d.log.Info(fmt.Sprintf("names in the archive lose their first components: strip_components %d", s.Strip))
 	}
-	return s.Strategy.Stage(ctx, a.Input)
+	err = sharing{d.provider, s}.orWhole(ctx, a, func(in archive.Input) (err error) {
+		staged, err = s.Strategy.Stage(ctx, in)
+		return err
+	})
+	return staged, err
 }
 
 // remember records dest as it is after the sync, before anything else changes
@@ -430,14 +434,6 @@ func (r run) repository(p hooks.Point) string {
 	return r.spec.Repository
 }
 
-// needsCopy tells whether hooks of the manifest need the archive once more: they
-// name files of it after the sync, or run as another user and find a staged
-// tree. That user must not come near what is deployed before it is: he may own
-// files of it, and change them while they are read.
-func (d *deployer) needsCopy(s Spec) bool {
-	return s.Hooks != nil && (s.Hooks.Late() || d.user != nil && len(s.hookLists().MakeTree()) > 0)
-}
-
 // copyForHooks unpacks the archive once more, for the manifest's hooks. When it is not here, since dest has its
 // content already, it is the one that has been kept, or is fetched.
 func (d *deployer) copyForHooks(ctx context.Context, r *run) error {
@@ -456,7 +452,11 @@ func (d *deployer) copyForHooks(ctx context.Context, r *run) error {
 	}
 	t := d.unpacking(s, a, places{d.private, s.tempParents(), nil})
 	t.Archive.Warn = nil // all has been said
-	tree, err := staging.Unpack(ctx, t, a.Input, false)
+	var tree *staging.Tree
+	err := sharing{d.provider, s}.orWhole(ctx, &a, func(in archive.Input) (err error) {
+		tree, err = staging.Unpack(ctx, t, in, false)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("archive for hooks: %w", err)
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"stretcher/internal/fetch/checksum"
+	"stretcher/internal/fetch/delta"
 	"stretcher/internal/fetch/store"
 	"stretcher/internal/fetch/transfer"
 	"stretcher/internal/text/failure"
@@ -53,6 +54,9 @@ type Fetcher struct {
 	// AllowSource is asked before each request for the archive at first, also
 	// before one that a server redirects to. nil allows all.
 	AllowSource func(first, next string) error
+	// Begun is an answer that a mirror has given already, with all of the archive:
+	// it is read before that is asked again. May be nil.
+	Begun *delta.Whole
 	// Trying, if set, is told which mirror is tried, without secrets.
 	Trying func(source string)
 }
@@ -65,7 +69,7 @@ func (f *Fetcher) Document(ctx context.Context, url string, limit int64, allow f
 	if err := f.Store.Check(url); err != nil { // input, not a fetch that failed
 		return nil, failure.Hinted(store.Hint(err), failure.Malformed("%w", err))
 	}
-	ctx, cancel := f.bounded(ctx)
+	ctx, cancel := f.Bounded(ctx)
 	defer cancel()
 	opts := f.Transfer
 	opts.MaxBytes = limit
@@ -82,7 +86,7 @@ func (f *Fetcher) Document(ctx context.Context, url string, limit int64, allow f
 // not be asked weigh more than a mirror that is out of reach. The caller closes
 // the archive.
 func (f *Fetcher) Archive(ctx context.Context, src []string, want checksum.Checksum, limit int64) (*Archive, error) {
-	ctx, cancel := f.bounded(ctx)
+	ctx, cancel := f.Bounded(ctx)
 	defer cancel()
 	var failures []error
 	for _, mirror := range src {
@@ -164,20 +168,52 @@ func (f *Fetcher) copy(ctx context.Context, src string, d *download, limit int64
 		defer bar.Close()
 		opts.Progress = bar.Set
 	}
-	allow := func(string) error { return nil }
-	if f.AllowSource != nil {
-		allow = func(next string) error {
-			if err := f.AllowSource(src, next); err != nil {
-				return forbidden{err}
-			}
-			return nil
-		}
-	}
-	return transfer.Copy(ctx, noting{f.Store.Asking(allow), &d.encoding}, src, d, opts)
+	return transfer.Copy(ctx, noting{f.begun(src, f.opener(src)), &d.encoding}, src, d, opts)
 }
 
-// bounded ends a fetch after the Timeout.
-func (f *Fetcher) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+// opener opens what is fetched on behalf of a mirror.
+func (f *Fetcher) opener(src string) transfer.Opener {
+	return f.Store.Asking(func(next string) error {
+		if f.AllowSource == nil {
+			return nil
+		}
+		if err := f.AllowSource(src, next); err != nil {
+			return forbidden{err}
+		}
+		return nil
+	})
+}
+
+// Parts is what fetches parts of archives as f fetches archives. lines is how
+// many requests it makes at a time.
+func (f *Fetcher) Parts(lines int) *delta.Server {
+	return &delta.Server{Opener: f.opener, Transfer: f.Transfer, Bandwidth: f.Bandwidth, Lines: lines, Log: f.Log}
+}
+
+// begun takes the answer that is there already.
+func (f *Fetcher) begun(src string, o transfer.Opener) transfer.Opener {
+	if f.Begun == nil || f.Begun.Mirror != src {
+		return o
+	}
+	return &begun{Opener: o, answer: f.Begun}
+}
+
+// begun gives an answer once.
+type begun struct {
+	transfer.Opener
+	answer *delta.Whole
+}
+
+// Open gives the answer, or asks for another.
+func (b *begun) Open(ctx context.Context, url string, from store.Position) (*store.Object, error) {
+	if obj := b.answer.Take(); obj != nil && from.IsWhole() {
+		return obj, nil
+	}
+	return b.Opener.Open(ctx, url, from)
+}
+
+// Bounded ends a fetch after the Timeout.
+func (f *Fetcher) Bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	if f.Timeout <= 0 {
 		return context.WithCancel(ctx)
 	}

@@ -101,6 +101,8 @@ func (s *Stage) File(e archive.Entry, content *archive.Content) error {
 	case err != nil || v == isKnown || v == isCompared && s.holds(&e, at):
 	case v == isWritten || s.out != nil && slices.Contains(s.always, e.Path):
 		err = s.fresh(&e, content, at)
+	case s.out == nil && s.differsFrom(at):
+		s.differ(e.Path)
 	case content.Sparse():
 		err = s.sparse(&e, content, at)
 	default:
@@ -114,6 +116,13 @@ func (s *Stage) File(e archive.Entry, content *archive.Content) error {
 func (s *Stage) holds(e *archive.Entry, at *spot) bool {
 	same, known := s.digest.is(at)
 	return known && same && !slices.Contains(s.always, e.Path)
+}
+
+// differsFrom tells whether it is known that the file at a spot of dest has
+// another content.
+func (s *Stage) differsFrom(at *spot) bool {
+	same, known := s.digest.is(at)
+	return known && !same
 }
 
 // Wants tells whether File would read the content of e, whose digest is known.

@@ -1,0 +1,201 @@
+package delta
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"stretcher/internal/archive/index"
+	"stretcher/internal/text/redact"
+)
+
+// Bring brings together what is wanted of an archive. Where that would cost more
+// than the whole archive, the error is ErrDear. Where a server sends the whole
+// archive without being asked, that is given back with the error.
+func Bring(ctx context.Context, s *Server, w Wish) (*Rebuilt, *Whole, error) {
+	b := &Rebuilt{Stats: Stats{Whole: w.Index.Size}, w: w, spots: map[int]spot{}}
+	whole, err := b.bring(ctx, s)
+	if err != nil {
+		_ = b.Close()
+		return nil, whole, err
+	}
+	return b, nil, nil
+}
+
+func (b *Rebuilt) bring(ctx context.Context, s *Server) (*Whole, error) {
+	need, err := b.look(ctx)
+	if err != nil || len(need) == 0 {
+		return nil, err
+	}
+	spans, bytes := planOf(b.w.Index, need, s.Link.orDefault())
+	if err := worth(s, b.w.Index, spans, bytes); err != nil {
+		return nil, err
+	}
+	if b.spool, err = b.w.Unnamed(bytes); err != nil {
+		return nil, err
+	}
+	return b.fetch(ctx, s, spans, bytes)
+}
+
+// look finds what is here, and gives the members that are not, sorted.
+func (b *Rebuilt) look(ctx context.Context) (need []int, err error) {
+	w := &b.w
+	wanted := w.all()
+	if b.held, err = held(ctx, w.Live, w.places(wanted)); err != nil {
+		return nil, err
+	}
+	for sum := range b.held {
+		delete(wanted, sum)
+	}
+	b.at = startsOf(w.Index, wanted)
+	if w.Kept != nil {
+		b.keep(w.Kept)
+	}
+	missing := func(i int) bool { _, ok := b.spots[i]; return !ok }
+	need = slices.DeleteFunc(membersOf(w.Index, wanted), func(i int) bool { return !missing(i) })
+	if !w.Complete || w.Kept == nil {
+		return need, nil
+	}
+	var all []int
+	for i := range w.Index.Members {
+		if missing(i) {
+			all = append(all, i)
+		}
+	}
+	if b.complete = w.size(all) <= w.size(need)+w.size(need)/4+w.Index.Size/complete; b.complete {
+		return all, nil
+	}
+	return need, nil
+}
+
+// complete is the part of an archive that is fetched for the sake of having all
+// of it, at most.
+const complete = 50
+
+// size is that of members, in bytes.
+func (w *Wish) size(members []int) (n int64) {
+	for _, i := range members {
+		n += int64(w.Index.Members[i].Length)
+	}
+	return n
+}
+
+// all are the digests that are wanted. The map is the caller's.
+func (w *Wish) all() map[index.Sum]bool {
+	wanted := map[index.Sum]bool{}
+	for i := range w.Index.Files {
+		if sum := w.Index.Files[i].Sum; w.Wanted == nil || w.Wanted(sum) {
+			wanted[sum] = true
+		}
+	}
+	return wanted
+}
+
+// startsOf tells where contents begin, the first of each digest.
+func startsOf(x *index.Index, wanted map[index.Sum]bool) map[index.Sum]int64 {
+	starts := make(map[index.Sum]int64, len(wanted))
+	for i := range x.Files {
+		f := &x.Files[i]
+		if _, ok := starts[f.Sum]; !ok && wanted[f.Sum] {
+			starts[f.Sum] = f.Start
+		}
+	}
+	return starts
+}
+
+// keep finds the members that a kept archive has as well.
+func (b *Rebuilt) keep(k *Kept) {
+	has := make(map[index.Sum]int64, len(k.Index.Members))
+	for i := range k.Index.Members {
+		has[k.Index.Members[i].Sum] = k.Index.Members[i].Offset
+	}
+	for i := range b.w.Index.Members {
+		if at, ok := has[b.w.Index.Members[i].Sum]; ok {
+			b.spots[i] = spot{k.File, at}
+		}
+	}
+}
+
+// places are where the live tree may have contents: at the path that they have
+// in the archive, or had in the one before.
+func (w *Wish) places(wanted map[index.Sum]bool) (all []place) {
+	seen := map[place]bool{}
+	for _, x := range []*index.Index{w.Index, w.Before} {
+		if x == nil || w.Live == nil {
+			continue
+		}
+		for i := range x.Files {
+			f := &x.Files[i]
+			path, ok := stripped(f.Path, w.Strip)
+			p := place{path, f.Sum, f.Size}
+			if ok && wanted[f.Sum] && !seen[p] {
+				seen[p] = true
+				all = append(all, p)
+			}
+		}
+	}
+	return all
+}
+
+// stripped is a path without its first parts.
+func stripped(path string, parts int) (string, bool) {
+	for range parts {
+		_, rest, ok := strings.Cut(path, "/")
+		if !ok {
+			return "", false
+		}
+		path = rest
+	}
+	return path, true
+}
+
+// worth tells whether spans cost less than the whole archive. What saves little
+// is not worth it: to put an archive together takes time as well.
+func worth(s *Server, x *index.Index, spans []span, bytes int64) error {
+	if bytes > x.Size-x.Size/10 {
+		return fmt.Errorf("%w: %d of its %d bytes are missing", ErrDear, bytes, x.Size)
+	}
+	l := s.Link.orDefault()
+	if s.Bandwidth > 0 {
+		l.Rate = min(l.Rate, s.Bandwidth)
+	}
+	parts, all := l.cost(bytes, len(spans), max(s.Lines, 1)), l.cost(x.Size, 1, 1)
+	if parts >= all {
+		return fmt.Errorf("%w: %d bytes in %d ranges take %s, all of it %s", ErrDear, bytes, len(spans), parts, all)
+	}
+	return nil
+}
+
+// fetch fetches spans, from the first mirror that has them.
+func (b *Rebuilt) fetch(ctx context.Context, s *Server, spans []span, bytes int64) (*Whole, error) {
+	var failed error
+	for i, mirror := range b.w.Mirrors {
+		r := &ranges{s: s, x: b.w.Index, url: mirror, to: b.spool, open: s.Opener(mirror), total: bytes}
+		whole, err := r.fetch(ctx, spans)
+		if err == nil {
+			b.Mirror, b.Bytes, b.Requests = redact.URL(mirror), bytes, len(spans)
+			b.note(spans)
+			return nil, nil
+		}
+		if whole != nil || context.Cause(ctx) != nil {
+			return whole, err
+		}
+		failed = err
+		if i+1 < len(b.w.Mirrors) {
+			s.Log.Warn(fmt.Sprintf("parts of %q: %v; trying the next mirror", redact.URL(mirror), err))
+		}
+	}
+	return nil, failed
+}
+
+// note says where members lie that have been fetched.
+func (b *Rebuilt) note(spans []span) {
+	for _, s := range spans {
+		at := s.at
+		for i := s.first; i < s.last; i++ {
+			b.spots[i] = spot{b.spool, at}
+			at += int64(b.w.Index.Members[i].Length)
+		}
+	}
+}

@@ -1,0 +1,268 @@
+package delta
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"stretcher/internal/archive/index"
+	"stretcher/internal/fetch/store"
+	"stretcher/internal/fetch/transfer"
+)
+
+// Server says how to fetch.
+type Server struct {
+	// Opener opens URLs on behalf of a mirror, and asks whether it may.
+	Opener   func(mirror string) transfer.Opener
+	Transfer transfer.Options
+	// Bandwidth bounds all connections together, in bytes per second; 0 = no bound.
+	Bandwidth int64
+	// Lines is how many requests are made at a time.
+	Lines    int
+	Log      *slog.Logger
+	Progress func(done, total int64) // may be nil
+	// Link is what is known of the way, and is learnt on it.
+	Link Link
+}
+
+// timing notes how long an answer takes.
+type timing struct {
+	transfer.Opener
+	head time.Duration
+	at   time.Time // of the head
+}
+
+// Open is that of the Opener.
+func (t *timing) Open(ctx context.Context, url string, from store.Position) (*store.Object, error) {
+	began := time.Now()
+	obj, err := t.Opener.Open(ctx, url, from)
+	t.at = time.Now()
+	t.head = t.at.Sub(began)
+	return obj, err
+}
+
+// memory is a destination.
+type memory struct{ bytes.Buffer }
+
+// Reset forgets what has been written.
+func (m *memory) Reset() error {
+	m.Buffer.Reset()
+	return nil
+}
+
+// telling is how much must have come for its rate to tell something.
+const telling = 128 << 10
+
+// document fetches what lies at a URL, at most limit bytes, and learns of the
+// link by it.
+func (s *Server) document(ctx context.Context, mirror, url string, limit int64) ([]byte, error) {
+	t := &timing{Opener: s.Opener(mirror)}
+	opts := s.Transfer
+	opts.MaxBytes, opts.Bandwidth = limit, s.Bandwidth
+	var buf memory
+	if _, err := transfer.Copy(ctx, t, url, &buf, opts); err != nil {
+		return nil, err
+	}
+	took := max(time.Since(t.at), 100*time.Microsecond)
+	s.Link = Link{RTT: t.head}
+	if buf.Len() >= telling {
+		s.Link.Rate = int64(float64(buf.Len()) / took.Seconds())
+	}
+	return buf.Bytes(), nil
+}
+
+// ranges fetches spans of one mirror.
+type ranges struct {
+	s    *Server
+	x    *index.Index
+	url  string
+	to   *os.File
+	open transfer.Opener
+
+	lock    sync.Mutex
+	version string
+	done    atomic.Int64
+	total   int64
+}
+
+// Whole is the answer of a server that knows no ranges: the archive from its
+// beginning.
+type Whole struct {
+	Mirror string
+	lock   sync.Mutex
+	object *store.Object
+}
+
+// Take gives the answer to who reads and closes it. There is one.
+func (w *Whole) Take() *store.Object {
+	if w == nil {
+		return nil
+	}
+	w.lock.Lock()
+	defer w.lock.Unlock()
+	obj := w.object
+	w.object = nil
+	return obj
+}
+
+// Close closes an answer that nobody has taken.
+func (w *Whole) Close() {
+	if obj := w.Take(); obj != nil {
+		_ = obj.Body.Close()
+	}
+}
+
+// fetch brings spans into the file, and finds that they are what the index
+// says. The first request is made alone: it tells whether the server knows
+// ranges. Where it does not, the error is ErrNoRanges, and the answer is not
+// lost.
+func (r *ranges) fetch(ctx context.Context, spans []span) (*Whole, error) {
+	first, err := r.open.Open(ctx, r.url, store.Position{Offset: spans[0].off, Length: spans[0].size})
+	if err != nil {
+		return nil, err
+	}
+	if !first.Part {
+		if first.Offset != 0 {
+			return nil, errors.Join(ErrNoRanges, first.Body.Close())
+		}
+		return &Whole{Mirror: r.url, object: first}, ErrNoRanges
+	}
+	if err := r.accept(first); err != nil {
+		return nil, errors.Join(err, first.Body.Close())
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	todo := make(chan int, len(spans))
+	for i := range spans {
+		todo <- i
+	}
+	close(todo)
+	var wait sync.WaitGroup
+	for range min(max(r.s.Lines, 1), len(spans)) {
+		wait.Go(func() {
+			for i := range todo {
+				var begun *store.Object
+				if i == 0 {
+					begun = first
+				}
+				if err := r.span(ctx, spans[i], begun); err != nil {
+					cancel(err)
+					return
+				}
+			}
+		})
+	}
+	wait.Wait()
+	return nil, context.Cause(ctx)
+}
+
+// accept judges the head of an answer. All are of one version of the archive.
+func (r *ranges) accept(obj *store.Object) error {
+	switch {
+	case !obj.Part:
+		return ErrNoRanges
+	case obj.Encoding != "":
+		return fmt.Errorf("it is sent with Content-Encoding %q", obj.Encoding)
+	case obj.Size >= 0 && obj.Size != r.x.Size:
+		return fmt.Errorf("an archive of %d bytes, where the index says %d: %w", obj.Size, r.x.Size, ErrMember)
+	}
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	r.version = cmp.Or(r.version, obj.Version)
+	return nil
+}
+
+func (r *ranges) known() string {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	return r.version
+}
+
+// span fetches one span.
+func (r *ranges) span(ctx context.Context, s span, begun *store.Object) error {
+	opts := r.s.Transfer
+	if opts.Bandwidth = r.s.Bandwidth / int64(max(r.s.Lines, 1)); r.s.Bandwidth > 0 {
+		opts.Bandwidth = max(opts.Bandwidth, 1)
+	}
+	had := int64(0)
+	opts.Progress = func(done, _ int64) {
+		all := r.done.Add(done - had)
+		if had = done; r.s.Progress != nil {
+			r.s.Progress(all, r.total)
+		}
+	}
+	to := &section{w: io.NewOffsetWriter(r.to, s.at), left: s.size}
+	if _, err := transfer.Copy(ctx, &spanning{r: r, s: s, begun: begun}, r.url, to, opts); err != nil {
+		return err
+	}
+	return r.verify(s)
+}
+
+// spanning opens a part of an archive as if it were an object.
+type spanning struct {
+	r     *ranges
+	s     span
+	begun *store.Object // the first answer; nil = it is to be asked for
+}
+
+// Open asks for the part, or for what is left of it.
+func (p *spanning) Open(ctx context.Context, url string, from store.Position) (obj *store.Object, err error) {
+	if obj = p.begun; obj != nil && from.Offset == 0 {
+		p.begun = nil
+	} else {
+		pos := store.Position{Offset: p.s.off + from.Offset, Length: p.s.size - from.Offset, Version: p.r.known()}
+		if obj, err = p.r.open.Open(ctx, url, pos); errors.Is(err, store.ErrChanged) {
+			return nil, transfer.Final(err)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err := p.r.accept(obj); err != nil {
+		return nil, transfer.Final(errors.Join(err, obj.Body.Close()))
+	}
+	return &store.Object{Body: obj.Body, Offset: from.Offset, Size: p.s.size, Version: "span"}, nil
+}
+
+// section is the place of a span in a file.
+type section struct {
+	w    *io.OffsetWriter
+	left int64
+}
+
+// Write writes what comes next.
+func (s *section) Write(p []byte) (int, error) { return s.w.Write(p) }
+
+// Reset begins anew.
+func (s *section) Reset() error {
+	_, err := s.w.Seek(0, io.SeekStart)
+	return err
+}
+
+// verify compares the members of a span with the index.
+func (r *ranges) verify(s span) error {
+	buf := make([]byte, 0, 64<<10)
+	at := s.at
+	for i := s.first; i < s.last; i++ {
+		m := &r.x.Members[i]
+		buf = slices.Grow(buf[:0], m.Length)[:m.Length]
+		if _, err := r.to.ReadAt(buf, at); err != nil {
+			return err
+		}
+		if index.Sum(sha256.Sum256(buf)) != m.Sum {
+			return fmt.Errorf("part %d of the archive is %w", i, ErrMember)
+		}
+		at += int64(m.Length)
+	}
+	return nil
+}

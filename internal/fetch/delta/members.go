@@ -1,0 +1,126 @@
+package delta
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/zstd"
+
+	"stretcher/internal/archive/gunzip"
+	"stretcher/internal/archive/index"
+)
+
+// spot is where a member lies: in a file, as it is in the archive.
+type spot struct {
+	file io.ReaderAt
+	at   int64
+}
+
+// members decompresses members of an archive that are here. It is for one
+// goroutine.
+type members struct {
+	x     *index.Index
+	spots map[int]spot // by the member's number
+	raw   []byte
+	plain []byte
+	last  int // the number of the one in plain; -1 = none
+	gzip  *gunzip.Members
+	zstd  *zstd.Decoder
+}
+
+func newMembers(x *index.Index, spots map[int]spot) *members {
+	return &members{x: x, spots: spots, last: -1}
+}
+
+func (m *members) close() {
+	if m.zstd != nil {
+		m.zstd.Close()
+	}
+}
+
+// read reads a member as it is in the archive, and verifies it.
+func (m *members) read(i int) ([]byte, error) {
+	s, ok := m.spots[i]
+	if !ok {
+		return nil, fmt.Errorf("part %d of the archive: %w", i, ErrMissing)
+	}
+	want := &m.x.Members[i]
+	if cap(m.raw) < want.Length {
+		m.raw = make([]byte, want.Length)
+	}
+	raw := m.raw[:want.Length]
+	if n, err := s.file.ReadAt(raw, s.at); n < len(raw) {
+		return nil, fmt.Errorf("part %d of the archive: %w", i, err)
+	}
+	if index.Sum(sha256.Sum256(raw)) != want.Sum {
+		return nil, fmt.Errorf("part %d of the archive is %w", i, ErrMember)
+	}
+	return raw, nil
+}
+
+// content decompresses a member. It is good until the next call.
+func (m *members) content(i int) ([]byte, error) {
+	if i == m.last {
+		return m.plain, nil
+	}
+	m.last = -1
+	raw, err := m.read(i)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := m.unpack(raw, m.x.Members[i].Unpacked)
+	if err != nil {
+		return nil, fmt.Errorf("part %d of the archive: %w: %w", i, ErrMember, err)
+	}
+	if len(plain) != m.x.Members[i].Unpacked {
+		return nil, fmt.Errorf("part %d of the archive has another length: %w", i, ErrMember)
+	}
+	m.plain, m.last = plain, i
+	return plain, nil
+}
+
+// unpack decompresses one member, into no more memory than one may take.
+func (m *members) unpack(raw []byte, size int) ([]byte, error) {
+	if bytes.HasPrefix(raw, []byte{0x1f, 0x8b}) {
+		if m.gzip == nil {
+			m.gzip = gunzip.NewMembers()
+		}
+		return m.gzip.Content(m.plain[:0], raw, size)
+	}
+	if m.zstd == nil {
+		var err error
+		m.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxMemory(index.MaxMember))
+		if err != nil {
+			return nil, err
+		}
+	}
+	return m.zstd.DecodeAll(raw, m.plain[:0])
+}
+
+// within reads a content in its members.
+type within struct {
+	m    *members
+	at   int64 // in the stream
+	left int64
+}
+
+// Read decompresses what is next.
+func (w *within) Read(p []byte) (int, error) {
+	if w.left == 0 {
+		return 0, io.EOF
+	}
+	i, _ := w.m.x.Within(w.at, 1)
+	plain, err := w.m.content(i)
+	if err != nil {
+		return 0, err
+	}
+	n := copy(p[:min(int64(len(p)), w.left)], plain[w.at-w.m.x.Members[i].Start:])
+	w.at, w.left = w.at+int64(n), w.left-int64(n)
+	return n, nil
+}
+
+// Close leaves the members open.
+func (*within) Close() error { return nil }

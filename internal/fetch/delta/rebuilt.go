@@ -1,0 +1,145 @@
+package delta
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"stretcher/internal/archive"
+	"stretcher/internal/archive/index"
+)
+
+// Kept is an archive that is here, and its index.
+type Kept struct {
+	File  *os.File
+	Index *index.Index
+}
+
+// Wish says what is to be brought together.
+type Wish struct {
+	Mirrors []string
+	Index   *index.Index
+	Wanted  func(index.Sum) bool // nil = all
+	Live    *os.Root             // what was deployed last; nil = nothing is known
+	Before  *index.Index         // of what was deployed last; nil = that is not known
+	Kept    *Kept                // an archive with members in common; nil = none
+	// Complete: all of the archive is wanted, beside its contents, if that costs
+	// little more.
+	Complete bool
+	// Strip is how many parts of the paths in the archive those in the live tree
+	// do not have.
+	Strip int
+	// Holds are closed with what is rebuilt, or when there is nothing.
+	Holds []io.Closer
+	// Unnamed makes a file without a name for so many bytes.
+	Unnamed func(size int64) (*os.File, error)
+}
+
+// Rebuilt is an archive that is put together from parts. It is good as long as
+// the live tree and the kept archive are open.
+type Rebuilt struct {
+	Stats
+	Mirror string // that parts came from; "" = none did
+
+	w        Wish
+	held     map[index.Sum]place
+	at       map[index.Sum]int64 // where contents begin in the stream
+	spots    map[int]spot        // members that are here
+	spool    *os.File            // nil = nothing was fetched
+	complete bool                // all members are here
+	failed   error               // of the last reading
+}
+
+var _ archive.Input = (*Rebuilt)(nil)
+
+// Open reads from the beginning. What can't be read is an error of this package
+// or of package index.
+func (b *Rebuilt) Open() (io.ReadCloser, error) {
+	l, err := newLive(b.w.Live)
+	if err != nil {
+		return nil, err
+	}
+	b.failed = nil
+	o := &opened{b: b, live: l, members: newMembers(b.w.Index, b.spots)}
+	o.Stream = b.w.Index.Rebuild(o.content)
+	return o, nil
+}
+
+// Close closes all that an archive is put together from.
+func (b *Rebuilt) Close() (err error) {
+	if b == nil {
+		return nil
+	}
+	if b.spool != nil {
+		err = b.spool.Close()
+	}
+	b.w.Close()
+	return err
+}
+
+// Close closes what a wish holds.
+func (w *Wish) Close() {
+	for _, c := range w.Holds {
+		_ = c.Close()
+	}
+}
+
+// opened is one reading.
+type opened struct {
+	*index.Stream
+	b       *Rebuilt
+	live    *live
+	members *members
+}
+
+// IsLost tells whether an error of who has read the archive comes from what it is
+// put together from, which has changed or is not what the index says: the whole
+// archive may do better. So it may where the rules of archives refuse the stream,
+// which the index has its part in.
+func (b *Rebuilt) IsLost(err error) bool {
+	return b.failed != nil || errors.Is(err, archive.ErrMalformed) || errors.Is(err, archive.ErrUnsafe) ||
+		errors.Is(err, archive.ErrLimit)
+}
+
+// Read reads the stream, and remembers what is wrong with it.
+func (o *opened) Read(p []byte) (int, error) {
+	n, err := o.Stream.Read(p)
+	return n, o.remember(err)
+}
+
+// Skip goes on in the stream, and remembers what is wrong with it.
+func (o *opened) Skip(n int64) (int64, error) {
+	n, err := o.Stream.Skip(n)
+	return n, o.remember(err)
+}
+
+func (o *opened) remember(err error) error {
+	if err != nil && err != io.EOF {
+		o.b.failed = err
+	}
+	return err
+}
+
+// Close closes what the reading has open.
+func (o *opened) Close() error {
+	o.live.close()
+	o.members.close()
+	return o.Stream.Close()
+}
+
+// content opens a content where it is.
+func (o *opened) content(i int) (io.ReadCloser, error) {
+	f := &o.b.w.Index.Files[i]
+	if p, ok := o.b.held[f.Sum]; ok {
+		if file, ok := o.live.open(p.path, p.size); ok {
+			return file, nil
+		}
+		return nil, fmt.Errorf("%q has changed meanwhile: %w", p.path, ErrMissing)
+	}
+	at, ok := o.b.at[f.Sum]
+	if !ok {
+		return nil, fmt.Errorf("%q: %w", f.Path, ErrMissing)
+	}
+	return &within{m: o.members, at: at, left: f.Size}, nil
+}
