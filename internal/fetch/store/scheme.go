@@ -45,6 +45,8 @@ func (s Schemes) find(name string) (Definition, bool) {
 	return s[i], true
 }
 
+// parse finds the store of a URL. Where the scheme is known and the rest is wrong,
+// the error comes with it.
 func (s Schemes) parse(rawURL string) (*url.URL, Definition, error) {
 	u, err := url.Parse(rawURL)
 	if inner := strings.Trim(rawURL, " \t\r\n\"'`<>"); (err != nil || u.Scheme == "") && inner != rawURL && inner != "" {
@@ -62,7 +64,7 @@ func (s Schemes) parse(rawURL string) (*url.URL, Definition, error) {
 		return nil, Definition{}, badURL(rawURL, err, "known schemes: "+strings.Join(s.Names(), ", "))
 	}
 	if err := def.Check(u); err != nil {
-		return nil, Definition{}, badURL(rawURL, err, "")
+		return u, def, badURL(rawURL, err, "")
 	}
 	return u, def, nil
 }

@@ -110,12 +110,15 @@ func (s *Set) CheckPut(rawURL string) error {
 
 func (s *Set) sink(rawURL string) (*url.URL, Sink, error) {
 	u, def, err := s.schemes.parse(rawURL)
-	if err != nil {
+	if def.New == nil {
 		return nil, nil, err
 	}
 	sink, ok := s.store(u.Scheme, def).(Sink)
-	if !ok {
+	switch {
+	case !ok: // whatever the URL names
 		return nil, nil, &Error{Op: "put", URL: redact.URL(rawURL), Err: ErrReadOnly}
+	case err != nil:
+		return nil, nil, err
 	}
 	return u, sink, nil
 }

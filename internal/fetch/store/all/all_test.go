@@ -165,3 +165,21 @@ func TestConformanceOfAll(t *testing.T) {
 		}
 	}
 }
+
+// TestReadOnly: nothing is written to a registry, whatever the URL names there.
+func TestReadOnly(t *testing.T) {
+	set := newSet(store.Options{})
+	for url, want := range map[string]error{
+		"oci://r.example/app/manifest.yml": store.ErrReadOnly,
+		"oci://r.example/app:v1":           store.ErrReadOnly,
+		"az://account1/container/app.yml":  nil,
+	} {
+		err := set.CheckPut(url)
+		if !errors.Is(err, want) || err != nil && !strings.Contains(err.Error(), "can't be written to") {
+			t.Errorf("%s: %v, want %v", url, err, want)
+		}
+	}
+	if err := set.CheckPut("az://account1/container"); err == nil || errors.Is(err, store.ErrReadOnly) {
+		t.Errorf("no key: %v", err)
+	}
+}

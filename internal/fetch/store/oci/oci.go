@@ -137,7 +137,10 @@ func object(resp *http.Response, layer ocispec.Descriptor, from store.Position) 
 	case resp.StatusCode != http.StatusOK:
 		return nil, answered(resp)
 	}
-	if layer.Size >= 0 && obj.Size >= 0 && obj.Size != layer.Size {
+	switch {
+	case obj.Size < 0: // it does not say
+		obj.Size = layer.Size
+	case layer.Size >= 0 && obj.Size != layer.Size:
 		return nil, errors.New("the registry sends a layer of another size than the manifest says")
 	}
 	return obj, nil
