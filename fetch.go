@@ -18,6 +18,7 @@ import (
 	"stretcher/internal/disk"
 	"stretcher/internal/disk/tree"
 	"stretcher/internal/fetch"
+	"stretcher/internal/fetch/access"
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/fetch/checksum"
 	"stretcher/internal/fetch/delta"
@@ -66,13 +67,36 @@ const stallLimit = 30 * time.Second
 func newFetcher(t *tools) *fetch.Fetcher {
 	s := t.settings
 	return &fetch.Fetcher{
-		Store:       store.NewSet(store.Options{UserAgent: userAgent()}, stores.List()),
+		Store:       store.NewSet(store.Options{UserAgent: userAgent(), Access: newKeyring(t).For}, stores.List()),
 		Transfer:    transfer.Options{Retries: s.Retry, Wait: s.RetryWait, Stall: stallLimit, Logger: t.log.Logger},
 		Bandwidth:   s.MaxBandwidth,
 		Timeout:     s.Timeout,
 		Log:         t.log.Logger,
 		Screen:      t.screen,
 		AllowSource: t.allowSource,
+	}
+}
+
+// newKeyring finds what this host has for servers. Files that the policy of another
+// machine names are not here.
+func newKeyring(t *tools) *access.Keyring {
+	return &access.Keyring{
+		Netrc:  access.OwnNetrc(os.LookupEnv),
+		Secret: t.log.Mask,
+		Info:   func(text string) { t.log.Info(text) },
+		Warn:   func(text string) { t.log.Warn(text) },
+		Of: func(url string) (access.Grant, bool) {
+			h, ok := t.policy.Access(url)
+			if !ok || t.settings.Elsewhere {
+				return access.Grant{}, false
+			}
+			g := access.Grant{URL: string(h.URL), HeaderFiles: map[string]string{}, ClientCert: string(h.ClientCert),
+				ClientKey: string(h.ClientKey), CA: string(h.CA), Netrc: string(h.Netrc)}
+			for name, file := range h.HeaderFiles {
+				g.HeaderFiles[name] = string(file)
+			}
+			return g, true
+		},
 	}
 }
 

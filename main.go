@@ -22,6 +22,7 @@ import (
 
 	"stretcher/internal/cli"
 	"stretcher/internal/event"
+	"stretcher/internal/fetch/access"
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/fetch/publish"
 	"stretcher/internal/fetch/store"
@@ -464,7 +465,8 @@ func runPack(ctx context.Context, o cli.PackOptions) (*publish.Result, error) {
 		return nil, fmt.Errorf("manifest: %w", err)
 	}
 	draft.Idle = func(text string) { p.Say("warning: " + text) }
-	set := store.NewSet(store.Options{UserAgent: userAgent()}, stores.List())
+	keys := access.Keyring{Netrc: access.OwnNetrc(os.LookupEnv), Secret: func(string, string) {}, Info: p.Say, Warn: p.Say}
+	set := store.NewSet(store.Options{UserAgent: userAgent(), Access: keys.For}, stores.List())
 	defer set.Close()
 	p.Draft, p.Store = draft, set
 	return publish.Publish(ctx, p)

@@ -27,10 +27,12 @@ import (
 //	                              else the variable NAME; ARCHIVE=FILE sets SUM to FILE's sha256
 //	archive FILE SPEC             make a tar archive of entries that tar(1) would not write
 //	mounted DIR ARG...            mount(8) ARG... on DIR until the script ends; root only
+//	guarded DIR                   serve DIR to who may have it (see testparts.ServeGuarded); sets HTTPS and OTHER
 //	json [-any] FILE              each line of FILE is a JSON object of the log, or, with -any, a JSON object
 func fixtureCmds() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"fails": cmdFails, "manifest": cmdManifest, "archive": cmdArchive, "mounted": cmdMounted, "json": cmdJSON,
+		"guarded": cmdGuarded,
 	}
 }
 
@@ -250,4 +252,16 @@ func cmdJSON(ts *testscript.TestScript, neg bool, args []string) {
 	if text == "" {
 		ts.Fatalf("%s is empty", name)
 	}
+}
+
+// cmdGuarded starts servers for the script.
+func cmdGuarded(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: guarded DIR")
+	}
+	url, other, stop, err := testparts.ServeGuarded(ts.MkAbs(args[0]), ts.MkAbs("."), ts.MkAbs("requests"))
+	ts.Defer(stop)
+	ts.Check(err)
+	ts.Setenv("HTTPS", url)
+	ts.Setenv("OTHER", other)
 }

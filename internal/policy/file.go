@@ -27,6 +27,7 @@ type File struct {
 	Rollback     Verdict `yaml:"rollback"`
 	RunAs        Text    `yaml:"run_as"` // whom the manifest's commands and hooks run as; "" = the caller
 	Env          List    `yaml:"env"`    // what templates may read
+	HTTP         []HTTP  `yaml:"http"`   // what servers of http and https get
 }
 
 // Allow lists what is allowed: prefixes of URLs and paths, or names.
@@ -108,6 +109,7 @@ type layer struct {
 	lines  func(key string) int
 
 	manifests, sources []prefix // of Allow
+	servers            []prefix // of HTTP, in its order
 }
 
 // line is the line of a key, or of the nearest key above it that is written
@@ -157,6 +159,9 @@ func parse(name string, data []byte) (layer, error) {
 	}
 	if err := l.check(); err != nil {
 		return l, l.at(err)
+	}
+	for _, h := range l.HTTP {
+		l.servers = append(l.servers, prefixesOf([]string{string(h.URL)})...)
 	}
 	l.manifests, l.sources = prefixesOf(l.Allow.Manifests), prefixesOf(l.Allow.Sources)
 	return l, nil
@@ -212,6 +217,9 @@ func (f *File) check() error {
 		if err := absolute(string(name)); err != nil {
 			return mistake{"history.json", err}
 		}
+	}
+	if err := f.checkHTTP(); err != nil {
+		return err
 	}
 	return f.Hooks.check()
 }

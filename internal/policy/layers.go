@@ -163,7 +163,7 @@ func doubt(name string, err error, must bool) error {
 func (p *Policy) add(name string, data []byte) error {
 	l, err := parse(name, data)
 	if err == nil {
-		err = p.contradicts(l)
+		err = cmp.Or(p.contradicts(l), p.contradictsHTTP(l))
 	}
 	if err != nil {
 		return err

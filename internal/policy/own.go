@@ -33,6 +33,7 @@ func (p *Policy) Reserved(bound bool, hookDirs ...string) (list []Own) {
 		list = append(list, Own{"the keys", keys, true})
 	}
 	if bound {
+		list = append(list, p.ownFiles()...)
 		list = append(list, p.Hooks.own(hookDirs)...)
 		if self, err := os.Executable(); err == nil {
 			list = append(list, Own{"this program", self, false})

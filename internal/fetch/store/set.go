@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net/url"
 	"sync"
 	"time"
 )
@@ -15,6 +16,9 @@ type Options struct {
 	ConnectTimeout time.Duration // for a connection, TLS included; default 30 s
 	HeaderTimeout  time.Duration // from request to the head of its answer; default 60 s
 	TLS            *tls.Config   // nil: the system's roots
+	// Access, if set, is asked before each request of http and https, redirects
+	// included, for what the server gets. Its error is permanent.
+	Access func(u *url.URL, way Way) (Access, error)
 }
 
 // Set opens objects of the schemes that it is given. It is safe for concurrent

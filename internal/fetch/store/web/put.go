@@ -62,7 +62,7 @@ func (w *web) Put(ctx context.Context, u *url.URL, body io.ReaderAt, size int64,
 	if opts.New {
 		req.Header.Set("If-None-Match", "*")
 	}
-	client := *w.client()
+	client := *w.client
 	client.CheckRedirect = wire.Stay
 	resp, err := client.Do(req)
 	if broken := sent.end(); broken != nil {
@@ -152,7 +152,7 @@ func (w *web) Stat(ctx context.Context, u *url.URL) (store.Info, error) {
 		return store.Info{}, store.Failure(ctx, "HEAD", u, err)
 	}
 	req.Header.Set("Want-Repr-Digest", "sha-256=10")
-	resp, err := w.client().Do(req)
+	resp, err := w.client.Do(req)
 	if err != nil {
 		return store.Info{}, store.Failure(ctx, "HEAD", u, err)
 	}

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"sync"
 	"time"
 
 	"stretcher/internal/fetch/store"
@@ -20,7 +19,8 @@ import (
 // web serves http and https.
 type web struct {
 	opts   store.Options
-	client func() *http.Client
+	doors  *doors
+	client *http.Client
 }
 
 // Definition is that of http and https.
@@ -29,12 +29,8 @@ func Definition() store.Definition {
 }
 
 func open(opts store.Options) store.Store {
-	return &web{opts: opts, client: sync.OnceValue(func() *http.Client {
-		t := wire.Transport(opts)
-		t.ForceAttemptHTTP2 = true // a dialer of our own turns it off
-		t.ExpectContinueTimeout = continueLimit
-		return &http.Client{Transport: t, CheckRedirect: checkRedirect}
-	})}
+	d := newDoors(opts)
+	return &web{opts: opts, doors: d, client: &http.Client{Transport: d, CheckRedirect: checkRedirect}}
 }
 
 func check(u *url.URL) error {
@@ -65,7 +61,7 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 }
 
 // CloseIdle lets go of idle connections.
-func (w *web) CloseIdle() { w.client().CloseIdleConnections() }
+func (w *web) CloseIdle() { w.doors.closeIdle() }
 
 // Open sends one GET, with Range and If-Range (RFC 9110 sections 13 and 14) to
 // resume.
@@ -74,7 +70,7 @@ func (w *web) Open(ctx context.Context, u *url.URL, from store.Position) (*store
 	if err != nil {
 		return nil, store.Failure(ctx, "GET", u, err)
 	}
-	resp, err := w.client().Do(req)
+	resp, err := w.client.Do(req)
 	if err != nil {
 		return nil, store.Failure(ctx, "GET", u, err)
 	}
@@ -145,7 +141,8 @@ func refusal(op string, u *url.URL, resp *http.Response) error {
 		e.Err = fmt.Errorf("unexpected status %w", e.Err)
 	}
 	if resp.StatusCode == http.StatusUnauthorized {
-		e.Hint = "write USER:PASSWORD@ before the host of the URL" // a whole URL would be masked
+		e.Hint = "name a password or token for it by http in the host policy or in ~/.netrc, " +
+			"or write USER:PASSWORD@ before the host of the URL" // a whole URL would be masked
 	}
 	return e
 }

@@ -1,0 +1,90 @@
+package web
+
+import (
+	"crypto/tls"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+
+	"stretcher/internal/fetch/store"
+	"stretcher/internal/fetch/store/wire"
+)
+
+// doors are the transports that requests go through: one for all, and one for
+// each TLS configuration that a server gets of its own, so that no connection is
+// made with the certificate that is for another. What a server gets is added
+// here, behind the client: what a redirect takes along does not have it.
+type doors struct {
+	opts store.Options
+	mu   sync.Mutex
+	by   map[*tls.Config]*http.Transport
+}
+
+func newDoors(opts store.Options) *doors {
+	return &doors{opts: opts, by: map[*tls.Config]*http.Transport{}}
+}
+
+// RoundTrip sends one request, with what its server gets.
+func (d *doors) RoundTrip(req *http.Request) (*http.Response, error) {
+	var access store.Access
+	if d.opts.Access != nil {
+		var err error
+		if access, err = d.opts.Access(req.URL, wayOf(req)); err != nil {
+			if req.Body != nil {
+				_ = req.Body.Close() // as the contract of RoundTripper is
+			}
+			return nil, err
+		}
+	}
+	if len(access.Header) > 0 {
+		req = req.Clone(req.Context())
+		maps.Copy(req.Header, access.Header)
+	}
+	return d.door(access.TLS).RoundTrip(req)
+}
+
+// wayOf follows the redirects back that have led to a request.
+func wayOf(req *http.Request) store.Way {
+	way := store.Way{User: req.Header.Get("Authorization") != ""}
+	for before := req.Response; before != nil && before.Request != nil; before = before.Request.Response {
+		way.Strange = way.Strange || origin(before.Request.URL) != origin(req.URL)
+	}
+	return way
+}
+
+// origin is what counts as one server (RFC 6454).
+func origin(u *url.URL) [3]string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return [3]string{u.Scheme, strings.ToLower(u.Hostname()), port}
+}
+
+// door is the transport with a TLS configuration; nil is that of the options.
+func (d *doors) door(config *tls.Config) *http.Transport {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t, ok := d.by[config]
+	if !ok {
+		opts := d.opts
+		if config != nil {
+			opts.TLS = config
+		}
+		t = wire.Transport(opts)
+		t.ForceAttemptHTTP2 = true // a dialer of our own turns it off
+		t.ExpectContinueTimeout = continueLimit
+		d.by[config] = t
+	}
+	return t
+}
+
+func (d *doors) closeIdle() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, t := range d.by {
+		t.CloseIdleConnections()
+	}
+}

@@ -1,0 +1,125 @@
+package web
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"stretcher/internal/fetch/store"
+)
+
+// TestAccess: what a server gets goes to it, and is asked for again at each
+// redirect; nothing of it is taken along.
+func TestAccess(t *testing.T) {
+	var seen []string
+	note := func(name string, r *http.Request) {
+		seen = append(seen, name+r.URL.Path+" "+r.Header.Get("X-Token")+" "+r.Header.Get("Authorization"))
+	}
+	far := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { note("far", r) }))
+	defer far.Close()
+	var near *httptest.Server
+	near = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		note("near", r)
+		switch r.URL.Path {
+		case "/away":
+			http.Redirect(w, r, far.URL+"/x", http.StatusFound)
+		case "/in":
+			http.Redirect(w, r, near.URL+"/out", http.StatusFound)
+		}
+	}))
+	defer near.Close()
+	var ways []store.Way
+	set := newSet(store.Options{Access: func(u *url.URL, way store.Way) (store.Access, error) {
+		ways = append(ways, way)
+		switch {
+		case u.Path == "/refused":
+			return store.Access{}, errors.New("no such file")
+		case strings.HasPrefix(near.URL, "http://"+u.Host) && u.Path != "/out":
+			return store.Access{Header: http.Header{"X-Token": {"t"}, "Authorization": {"a"}}}, nil
+		}
+		return store.Access{}, nil
+	}})
+	defer set.Close()
+	for _, tc := range []struct {
+		path, want string
+		ways       []store.Way
+	}{
+		{"/plain", "near/plain t a", []store.Way{{}}},
+		{"/away", "near/away t a,far/x  ", []store.Way{{}, {Strange: true}}},
+		{"/in", "near/in t a,near/out  ", []store.Way{{}, {}}},
+	} {
+		seen, ways = nil, nil
+		obj, err := set.Open(t.Context(), near.URL+tc.path, store.Position{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		obj.Body.Close()
+		if got := strings.Join(seen, ","); got != tc.want || !equalWays(ways, tc.ways) {
+			t.Errorf("%s: %q by %+v, want %q by %+v", tc.path, got, ways, tc.want, tc.ways)
+		}
+	}
+	seen = nil
+	_, err := set.Open(t.Context(), near.URL+"/refused", store.Position{})
+	if err == nil || store.Retryable(err) || len(seen) > 0 || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("%v, requests %q", err, seen)
+	}
+	ways = nil
+	byUser := strings.Replace(near.URL, "//", "//u:p@", 1)
+	if obj, err := set.Open(t.Context(), byUser+"/out", store.Position{}); err == nil {
+		obj.Body.Close()
+	}
+	if !equalWays(ways, []store.Way{{User: true}}) {
+		t.Errorf("a user in the URL: %+v", ways)
+	}
+}
+
+func equalWays(a, b []store.Way) bool {
+	for i := range a {
+		if i >= len(b) || a[i] != b[i] {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
+
+// TestAccessByConnection: a connection with the certificate of one configuration
+// is not used for what has none.
+func TestAccessByConnection(t *testing.T) {
+	var shown []bool
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		shown = append(shown, len(r.TLS.PeerCertificates) > 0)
+		_, _ = io.WriteString(w, "x")
+	}))
+	srv.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	defer srv.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(srv.Certificate())
+	own := &tls.Config{RootCAs: roots, Certificates: srv.TLS.Certificates}
+	ofPath := func(u *url.URL, _ store.Way) (store.Access, error) {
+		if u.Path == "/own" {
+			return store.Access{TLS: own}, nil
+		}
+		return store.Access{}, nil
+	}
+	set := newSet(store.Options{TLS: &tls.Config{RootCAs: roots}, Access: ofPath})
+	defer set.Close()
+	for _, path := range []string{"/own", "/other", "/own", "/other"} {
+		obj, err := set.Open(t.Context(), srv.URL+path, store.Position{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, obj.Body)
+		obj.Body.Close()
+	}
+	if len(shown) != 4 || !shown[0] || shown[1] || !shown[2] || shown[3] {
+		t.Errorf("the certificate was shown: %v", shown)
+	}
+}
