@@ -25,6 +25,7 @@ const (
 	atOnce     = 4        // parts on their way
 	abortLimit = 30 * time.Second
 	partsHint  = "a rule for the bucket that ends incomplete multipart uploads removes what is left of it"
+	listHint   = "let these credentials get the object and list the bucket: S3 denies what is not there else"
 	aVersion   = "names a version; a new one gets its own name"
 )
 
@@ -246,7 +247,7 @@ func (b *bucketS3) Stat(ctx context.Context, u *url.URL) (store.Info, error) {
 	}
 	out, err := client.HeadObject(ctx, in)
 	if err != nil {
-		return store.Info{}, s3Error(ctx, "stat", u, err)
+		return store.Info{}, statError(ctx, u, err)
 	}
 	info := store.Info{Size: -1, Version: wire.StrongETag(aws.ToString(out.ETag))}
 	if out.ContentLength != nil {
@@ -254,4 +255,15 @@ func (b *bucketS3) Stat(ctx context.Context, u *url.URL) (store.Info, error) {
 	}
 	info.SHA256 = wire.ReadSum(out.Metadata[wire.SumKey])
 	return info, nil
+}
+
+// statError says what a denial may mean: S3 denies what is not there to who may
+// not list the bucket.
+func statError(ctx context.Context, u *url.URL, err error) error {
+	err = s3Error(ctx, "stat", u, err)
+	var e *store.Error
+	if errors.As(err, &e) && e.Status == http.StatusForbidden {
+		e.Hint = listHint
+	}
+	return err
 }

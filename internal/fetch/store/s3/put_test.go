@@ -120,8 +120,9 @@ func TestPutDenied(t *testing.T) {
 	if !errors.Is(err, store.ErrDenied) || store.Hint(err) != s3Hint || !strings.HasPrefix(err.Error(), "put ") {
 		t.Errorf("%v, hint %q", err, store.Hint(err))
 	}
-	if _, err := set.Stat(t.Context(), "s3://bucket/key"); !errors.Is(err, store.ErrDenied) {
-		t.Errorf("stat: %v", err)
+	_, err = set.Stat(t.Context(), "s3://bucket/key")
+	if !errors.Is(err, store.ErrDenied) || store.Hint(err) != listHint {
+		t.Errorf("stat: %v, hint %q", err, store.Hint(err))
 	}
 	if err := set.Put(t.Context(), "s3://bucket/key?versionId=1", strings.NewReader(""), 0,
 		store.PutOptions{SHA256: sha256.Sum256(nil)}); err == nil || !strings.Contains(err.Error(), "names a version") {
