@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -116,12 +115,14 @@ func (p provider) fetch(ctx context.Context, s Spec) (Archive, error) {
 	if a, err := p.here(ctx, s); a.File != nil || err != nil {
 		return a, err
 	}
+	run := ctx
 	ctx, cancel := p.fetcher.Bounded(ctx)
 	defer cancel()
 	var begun *delta.Whole
 	if s.Index.Algorithm != "" {
 		b, whole, err := sharing{p, s}.fetchParts(ctx)
 		if err == nil {
+			p.compose(run, s, b)
 			return Archive{Input: b, Parts: b, Source: cmp.Or(b.Mirror, redact.URL(s.Src[0]))}, nil
 		}
 		if context.Cause(ctx) != nil {
@@ -132,6 +133,22 @@ func (p provider) fetch(ctx context.Context, s Spec) (Archive, error) {
 		begun = whole
 	}
 	return sharing{p, s}.fetchWhole(ctx, begun)
+}
+
+// compose has an archive put together as it is at the server, for the pool and
+// for a rollback, if all of it is here.
+func (p provider) compose(ctx context.Context, s Spec, b *delta.Rebuilt) {
+	b.Compose(ctx, delta.Whereto{
+		Create: func(size int64) (*os.File, error) {
+			return s.unnamed(p.journal, func(int64) []string { return append(p.homes(s), s.tempParents()...) })(size)
+		},
+		Sum: s.Checksum.New(), Want: s.Checksum.Digest,
+		Done: func(f *os.File) {
+			if p.pools() {
+				p.pool(s, f)
+			}
+		},
+	})
 }
 
 // sayWhole says why the whole archive is fetched, though there is an index.
@@ -219,10 +236,8 @@ func (p sharing) wish(ctx context.Context, x *index.Index) (delta.Wish, error) {
 	w := delta.Wish{Mirrors: s.Src, Index: x, Strip: int(s.Strip), Unnamed: s.unnamed(p.journal, func(int64) []string {
 		return s.tempParents()
 	})}
-	if max := int64(s.Limits.Archive); max > 0 && x.Size > max {
-		return w, fmt.Errorf("%w: it is of an archive of %d bytes, of which %d are allowed", delta.ErrIndex, x.Size, max)
-	}
 	p.remembered(&w)
+	w.Complete = p.cached != nil && (p.keepsArchive(s) || p.pools())
 	if c, ok := s.Strategy.(strategy.Chooser); ok && !p.needsCopy(s) {
 		wanted, ok, err := c.Wants(ctx, delta.Headers(x))
 		if err != nil {
@@ -258,13 +273,7 @@ func (p sharing) remembered(w *delta.Wish) {
 		return
 	}
 	sum := tree.Checksum(p.journal.TreeOf(good.ID))
-	f, ok := p.cached.Pool().Index(sum)
-	if !ok {
-		return
-	}
-	w.Before = delta.Read(f)
-	_ = f.Close()
-	if w.Before == nil {
+	if w.Before = delta.Read(p.cached.Pool().Index(sum)); w.Before == nil {
 		return
 	}
 	kept, ok := p.cached.Pool().Archive(sum)
@@ -276,54 +285,35 @@ func (p sharing) remembered(w *delta.Wish) {
 	}
 }
 
-// indexHere is the index of an archive if it is on this machine already; nil =
-// it is not.
-func (p sharing) indexHere() *index.Index {
-	s := p.spec
-	if s.Index.Algorithm == "" {
-		return nil
-	}
-	f, ok := p.cached.Pool().Index(poolKey(s))
-	if !ok {
-		return nil
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, index.MaxSize+1))
-	if err != nil {
-		return nil
-	}
-	x, err := s.expected().Decode(data)
-	if err != nil {
-		return nil
-	}
-	return x
-}
-
 // expected is what the archive's index must be.
 func (s Spec) expected() delta.Expected {
-	want := delta.Expected{Digest: index.Sum(s.Index.Digest)}
+	want := delta.Expected{Digest: index.Sum(s.Index.Digest), Limit: int64(s.Limits.Archive)}
 	if s.Checksum.Algorithm == s.Index.Algorithm {
 		want.Archive = (*index.Sum)(s.Checksum.Digest)
 	}
 	return want
 }
 
+// indexHere is the index of an archive if it is on this machine already; nil =
+// it is not.
+func (p sharing) indexHere() *index.Index {
+	if p.spec.Index.Algorithm == "" {
+		return nil
+	}
+	return p.spec.expected().Read(p.cached.Pool().Index(poolKey(p.spec)))
+}
+
 // indexOf is the index of an archive, from the pool or fetched, with the number
 // of bytes that this took.
 func (p sharing) indexOf(ctx context.Context, server *delta.Server) (*index.Index, int64, error) {
-	s := p.spec
 	if x := p.indexHere(); x != nil {
 		return x, 0, nil
 	}
-	limit := int64(index.MaxSize)
-	if max := int64(s.Limits.Archive); max > 0 {
-		limit = min(limit, max)
-	}
-	x, data, err := server.Index(ctx, s.Src, s.expected(), limit)
+	x, data, err := server.Index(ctx, p.spec.Src, p.spec.expected())
 	if err != nil {
 		return nil, 0, err
 	}
-	if err := p.cached.Pool().PutIndex(poolKey(s), data); err != nil && !errors.Is(err, cache.ErrTooLarge) {
+	if err := p.cached.Pool().PutIndex(poolKey(p.spec), data); err != nil && !errors.Is(err, cache.ErrTooLarge) {
 		p.log.Warn(failure.Sayf("the index is not kept: %v", err))
 	}
 	return x, int64(len(data)), nil

@@ -15,6 +15,7 @@ import (
 	"stretcher/internal/cli"
 	"stretcher/internal/event"
 	"stretcher/internal/fetch/cache"
+	"stretcher/internal/fetch/delta"
 	"stretcher/internal/hooks"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/manifest"
@@ -264,7 +265,7 @@ func (d *deployer) keep(ctx context.Context, r run) {
 	archives := 0
 	var archive *os.File
 	if d.keepsArchive(s) {
-		archives, archive = d.policy.Cache.KeepArchives(), r.archive.File
+		archives, archive = d.policy.Cache.KeepArchives(), d.whole(r.archive)
 	}
 	e := d.entryOf(s)
 	err := d.cached.Put(ctx, e, s.Raw, archive)
@@ -280,6 +281,21 @@ func (d *deployer) keep(ctx context.Context, r run) {
 	if err := d.cached.Prune(s.Manifest.Dest, archives, keepsManifest(s)); err != nil {
 		d.log.Warn(failure.Text(err))
 	}
+}
+
+// whole is all of an archive, for who keeps it; nil where it is not here.
+func (t *tools) whole(a Archive) *os.File {
+	if a.Parts == nil {
+		return a.File
+	}
+	f, err := a.Parts.Composed()
+	switch {
+	case errors.Is(err, delta.ErrIncomplete):
+		t.log.Info("a rollback to this run will have to fetch: too much of the archive is not here")
+	case err != nil:
+		t.log.Warn(failure.Sayf("a rollback to this run will have to fetch: %v", err))
+	}
+	return f
 }
 
 // trim bounds what is kept of all dests, and then what is kept beside that.

@@ -226,3 +226,96 @@ func TestDelta(t *testing.T) {
 		})
 	}
 }
+
+// TestDeltaFalls: whatever is wrong at the server or on the host, the tree is
+// the right one, and the log says why all of the archive was fetched.
+func TestDeltaFalls(t *testing.T) {
+	v1, v2 := versions(t)
+	ranged := func(r *http.Request) bool { return r.Header.Get("Range") != "" }
+	isIndex := func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, ".idx") }
+	var once atomic.Bool
+	for name, tc := range map[string]struct {
+		fault  func(w http.ResponseWriter, r *http.Request) bool
+		host   func(t *testing.T, m *machine)
+		log    string
+		within int64 // bytes beyond archive and index
+	}{
+		"no ranges": {func(_ http.ResponseWriter, r *http.Request) bool {
+			r.Header.Del("Range")
+			return false
+		}, nil, "fetching the whole archive: the server sends no ranges", 1000},
+		"no index": {func(w http.ResponseWriter, r *http.Request) bool {
+			if isIndex(r) {
+				http.NotFound(w, r)
+			}
+			return isIndex(r)
+		}, nil, "the index can't be used: GET .*404", 1000},
+		"another index": {func(w http.ResponseWriter, r *http.Request) bool {
+			if isIndex(r) {
+				fmt.Fprint(w, "stretcher index 1\n")
+			}
+			return isIndex(r)
+		}, nil, "the index can't be used: its digest is", 1000},
+		"other parts": {func(w http.ResponseWriter, r *http.Request) bool {
+			if !ranged(r) {
+				return false
+			}
+			w = &bent{w}
+			http.ServeFile(w, r, filepath.Join(r.Header.Get("Test-Dir"), r.URL.Path))
+			return true
+		}, nil, "part [0-9]+ of the archive is not what the index says", 1 << 30},
+		"replaced meanwhile": {func(w http.ResponseWriter, r *http.Request) bool {
+			if ranged(r) && once.Swap(true) {
+				w.WriteHeader(http.StatusPreconditionFailed)
+				return true
+			}
+			return false
+		}, nil, "fetching the whole archive", 1 << 30},
+		"no parts": {func(w http.ResponseWriter, r *http.Request) bool {
+			if ranged(r) {
+				w.WriteHeader(http.StatusForbidden)
+			}
+			return ranged(r)
+		}, nil, "fetching the whole archive: .*403", 1000},
+		"dest changed in a pre command": {nil, func(_ *testing.T, m *machine) {
+			m.write("pre", "#!/bin/sh\ntouch "+m.dest+"/d2/f2; rm "+m.dest+"/large; echo x > "+m.dest+"/d3/f3\n")
+		}, "fetching the whole archive: .*content is not here", 1 << 30},
+	} {
+		t.Run(name, func(t *testing.T) {
+			once.Store(false)
+			o, m := newOrigin(t), newMachine(t)
+			m.write("pre", "#!/bin/sh\n")
+			more := "native\ncommands: {pre: [" + m.path("pre") + "]}"
+			m.run(nil, o.publish(m, v1, "1", more)).wants(0)
+			url := o.publish(m, v2, "2", more)
+			if tc.host != nil {
+				tc.host(t, m)
+			}
+			o.reset()
+			if tc.fault != nil {
+				o.fault = func(w http.ResponseWriter, r *http.Request) bool {
+					if strings.HasSuffix(r.URL.Path, ".yml") {
+						return false
+					}
+					r.Header.Set("Test-Dir", o.dir)
+					return tc.fault(w, r)
+				}
+			}
+			m.run(nil, url).wants(0, tc.log)
+			archive, index := o.size("2")
+			if got := o.bytes.Load(); got > archive+index+tc.within {
+				t.Errorf("%d bytes fetched, of an archive of %d and an index of %d: %q", got, archive, index, o.asked)
+			}
+			equal(t, m.dest+"/.", v2+"/.")
+		})
+	}
+}
+
+// bent answers with other bytes.
+type bent struct{ http.ResponseWriter }
+
+func (b *bent) Write(p []byte) (int, error) {
+	q := bytes.Clone(p)
+	q[len(q)/2] ^= 1
+	return b.ResponseWriter.Write(q)
+}

@@ -14,7 +14,8 @@ import (
 // than the whole archive, the error is ErrDear. Where a server sends the whole
 // archive without being asked, that is given back with the error.
 func Bring(ctx context.Context, s *Server, w Wish) (*Rebuilt, *Whole, error) {
-	b := &Rebuilt{Stats: Stats{Whole: w.Index.Size}, w: w, spots: map[int]spot{}}
+	b := &Rebuilt{Stats: Stats{Whole: w.Index.Size}, w: w, spots: map[int]spot{},
+		fetched: make([]bool, len(w.Index.Members))}
 	whole, err := b.bring(ctx, s)
 	if err != nil {
 		_ = b.Close()
@@ -63,15 +64,18 @@ func (b *Rebuilt) look(ctx context.Context) (need []int, err error) {
 			all = append(all, i)
 		}
 	}
-	if b.complete = w.size(all) <= w.size(need)+w.size(need)/4+w.Index.Size/complete; b.complete {
+	if b.complete = w.size(all) <= w.size(need)+max(w.Index.Size/tenth, little); b.complete {
 		return all, nil
 	}
 	return need, nil
 }
 
-// complete is the part of an archive that is fetched for the sake of having all
-// of it, at most.
-const complete = 50
+// What is fetched at most for the sake of having all of the archive: it can be
+// kept then, and what the index says of what is new can be compared.
+const (
+	tenth  = 10
+	little = 256 << 10
+)
 
 // size is that of members, in bytes.
 func (w *Wish) size(members []int) (n int64) {
@@ -194,7 +198,7 @@ func (b *Rebuilt) note(spans []span) {
 	for _, s := range spans {
 		at := s.at
 		for i := s.first; i < s.last; i++ {
-			b.spots[i] = spot{b.spool, at}
+			b.spots[i], b.fetched[i] = spot{b.spool, at}, true
 			at += int64(b.w.Index.Members[i].Length)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"os"
 	"strings"
 
 	"stretcher/internal/archive/index"
@@ -34,6 +35,7 @@ func IndexURL(archive string) (string, error) {
 type Expected struct {
 	Digest  index.Sum  // of the index
 	Archive *index.Sum // that it is of; nil = that is not known
+	Limit   int64      // on the archive's size, in bytes; 0 = none
 }
 
 // Decode reads an index that is the expected one. The error is ErrIndex.
@@ -48,29 +50,41 @@ func (e Expected) Decode(data []byte) (*index.Index, error) {
 	if e.Archive != nil && x.Archive != *e.Archive {
 		return nil, fmt.Errorf("%w: it is of the archive sha256:%x", ErrIndex, x.Archive)
 	}
+	if e.Limit > 0 && x.Size > e.Limit {
+		return nil, fmt.Errorf("%w: it is of an archive of %d bytes, of which %d are allowed", ErrIndex, x.Size, e.Limit)
+	}
 	return x, nil
 }
 
+// Read reads the expected index from an open file, which is closed, if there is
+// one; nil = it is not.
+func (e Expected) Read(f *os.File, ok bool) *index.Index { return read(f, ok, e.Decode) }
+
 // Read reads an index that is here, whatever archive it is of; nil = it can't be
 // read. Who uses it verifies what it says.
-func Read(r io.Reader) *index.Index {
-	data, err := io.ReadAll(io.LimitReader(r, index.MaxSize+1))
+func Read(f *os.File, ok bool) *index.Index { return read(f, ok, index.Decode) }
+
+func read(f *os.File, ok bool, decode func([]byte) (*index.Index, error)) *index.Index {
+	if !ok {
+		return nil
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, index.MaxSize+1))
 	if err != nil {
 		return nil
 	}
-	x, err := index.Decode(data)
+	x, err := decode(data)
 	if err != nil {
 		return nil
 	}
 	return x
 }
 
-// Index fetches an index of at most limit bytes from beside the first mirror
-// that has the expected one.
-func (s *Server) Index(ctx context.Context, mirrors []string, e Expected, limit int64) (*index.Index, []byte, error) {
+// Index fetches an index from beside the first mirror that has the expected one.
+func (s *Server) Index(ctx context.Context, mirrors []string, e Expected) (*index.Index, []byte, error) {
 	var failed error
 	for _, mirror := range mirrors {
-		x, data, err := s.index(ctx, mirror, e, limit)
+		x, data, err := s.index(ctx, mirror, e)
 		if err == nil {
 			return x, data, nil
 		}
@@ -82,10 +96,17 @@ func (s *Server) Index(ctx context.Context, mirrors []string, e Expected, limit 
 	return nil, nil, failed
 }
 
-func (s *Server) index(ctx context.Context, mirror string, e Expected, limit int64) (*index.Index, []byte, error) {
+// smallest is how large an index may always be.
+const smallest = 1 << 20
+
+func (s *Server) index(ctx context.Context, mirror string, e Expected) (*index.Index, []byte, error) {
 	at, err := IndexURL(mirror)
 	if err != nil {
 		return nil, nil, err
+	}
+	limit := int64(index.MaxSize)
+	if e.Limit > 0 { // an index is smaller than its archive, but for a very small one
+		limit = min(limit, e.Limit+smallest)
 	}
 	data, err := s.document(ctx, mirror, at, limit)
 	if err != nil {

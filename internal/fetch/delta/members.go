@@ -122,5 +122,24 @@ func (w *within) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// WriteTo writes what is left.
+func (w *within) WriteTo(to io.Writer) (n int64, err error) {
+	for w.left > 0 {
+		i, _ := w.m.x.Within(w.at, 1)
+		plain, err := w.m.content(i)
+		if err != nil {
+			return n, err
+		}
+		plain = plain[w.at-w.m.x.Members[i].Start:]
+		plain = plain[:min(w.left, int64(len(plain)))]
+		m, err := to.Write(plain)
+		n, w.at, w.left = n+int64(m), w.at+int64(m), w.left-int64(m)
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
 // Close leaves the members open.
 func (*within) Close() error { return nil }

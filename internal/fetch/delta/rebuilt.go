@@ -47,7 +47,9 @@ type Rebuilt struct {
 	at       map[index.Sum]int64 // where contents begin in the stream
 	spots    map[int]spot        // members that are here
 	spool    *os.File            // nil = nothing was fetched
+	fetched  []bool              // which members have been
 	complete bool                // all members are here
+	composed *composed           // nil = nobody has asked for it
 	failed   error               // of the last reading
 }
 
@@ -71,6 +73,7 @@ func (b *Rebuilt) Close() (err error) {
 	if b == nil {
 		return nil
 	}
+	b.composed.close()
 	if b.spool != nil {
 		err = b.spool.Close()
 	}
@@ -91,6 +94,7 @@ type opened struct {
 	b       *Rebuilt
 	live    *live
 	members *members
+	pos     int64 // in the stream
 }
 
 // IsLost tells whether an error of who has read the archive comes from what it is
@@ -105,12 +109,18 @@ func (b *Rebuilt) IsLost(err error) bool {
 // Read reads the stream, and remembers what is wrong with it.
 func (o *opened) Read(p []byte) (int, error) {
 	n, err := o.Stream.Read(p)
+	if wrong := o.agree(p[:n]); wrong != nil {
+		n, err = 0, wrong
+	}
 	return n, o.remember(err)
 }
 
 // Skip goes on in the stream, and remembers what is wrong with it.
 func (o *opened) Skip(n int64) (int64, error) {
 	n, err := o.Stream.Skip(n)
+	if wrong := o.agreeSkipped(n); wrong != nil {
+		err = wrong
+	}
 	return n, o.remember(err)
 }
 
