@@ -19,11 +19,17 @@ import (
 type doors struct {
 	opts store.Options
 	mu   sync.Mutex
-	by   map[*tls.Config]*http.Transport
+	by   map[door]*http.Transport
+}
+
+// door is what tells transports from one another.
+type door struct {
+	config *tls.Config // nil = that of the options
+	own    bool        // each request has a connection of its own
 }
 
 func newDoors(opts store.Options) *doors {
-	return &doors{opts: opts, by: map[*tls.Config]*http.Transport{}}
+	return &doors{opts: opts, by: map[door]*http.Transport{}}
 }
 
 // RoundTrip sends one request, with what its server gets.
@@ -42,7 +48,7 @@ func (d *doors) RoundTrip(req *http.Request) (*http.Response, error) {
 		req = req.Clone(req.Context())
 		maps.Copy(req.Header, access.Header)
 	}
-	return d.door(access.TLS).RoundTrip(req)
+	return d.door(door{access.TLS, ownConnection(req)}).RoundTrip(req)
 }
 
 // wayOf follows the redirects back that have led to a request.
@@ -63,20 +69,36 @@ func origin(u *url.URL) [3]string {
 	return [3]string{u.Scheme, strings.ToLower(u.Hostname()), port}
 }
 
-// door is the transport with a TLS configuration; nil is that of the options.
-func (d *doors) door(config *tls.Config) *http.Transport {
+// largePart is from how many bytes on a range has a connection of its own.
+const largePart = 1 << 20
+
+// ownKey marks the requests for such ranges. Several are on their way at a time:
+// HTTP/2 would have them share one connection, and its bandwidth.
+type ownKey struct{}
+
+// ownConnection tells whether a request is not to share a connection with others
+// at the same time. Without TLS none does.
+func ownConnection(req *http.Request) bool {
+	return req.URL.Scheme == "https" && req.Context().Value(ownKey{}) != nil
+}
+
+// door is the transport behind a door.
+func (d *doors) door(which door) *http.Transport {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	t, ok := d.by[config]
+	t, ok := d.by[which]
 	if !ok {
 		opts := d.opts
-		if config != nil {
-			opts.TLS = config
+		if which.config != nil {
+			opts.TLS = which.config
 		}
 		t = wire.Transport(opts)
 		t.ForceAttemptHTTP2 = true // a dialer of our own turns it off
 		t.ExpectContinueTimeout = continueLimit
-		d.by[config] = t
+		if which.own {
+			wire.OnlyHTTP1(t)
+		}
+		d.by[which] = t
 	}
 	return t
 }

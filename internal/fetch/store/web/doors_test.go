@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -9,9 +10,12 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"stretcher/internal/fetch/store"
+	"stretcher/internal/fetch/store/storetest"
 )
 
 // TestAccess: what a server gets goes to it, and is asked for again at each
@@ -121,5 +125,42 @@ func TestAccessByConnection(t *testing.T) {
 	}
 	if len(shown) != 4 || !shown[0] || shown[1] || !shown[2] || shown[3] {
 		t.Errorf("the certificate was shown: %v", shown)
+	}
+}
+
+// TestOwnConnections: large ranges come on connections of their own, also from a
+// server that speaks HTTP/2; small ones share one.
+func TestOwnConnections(t *testing.T) {
+	data := storetest.Noise(1, 3*largePart)
+	var mu sync.Mutex
+	peers := map[int]map[string]bool{1: {}, 2: {}}
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		peers[r.ProtoMajor][r.RemoteAddr] = true
+		mu.Unlock()
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
+	}))
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	defer srv.Close()
+	set := newSet(store.Options{TLS: srv.Client().Transport.(*http.Transport).TLSClientConfig})
+	defer set.Close()
+	for _, c := range []struct{ length, connections int64 }{{100, 1}, {largePart, 3}} {
+		var open []*store.Object
+		for i := range c.connections {
+			pos := store.Position{Offset: i * c.length, Length: c.length}
+			open = append(open, storetest.Open(t, set, srv.URL, pos))
+		}
+		for i, obj := range open {
+			got, err := io.ReadAll(obj.Body)
+			if from := int64(i) * c.length; err != nil || !bytes.Equal(got, data[from:from+c.length]) {
+				t.Errorf("range %d of %d: %d bytes, %v", i, c.length, len(got), err)
+			}
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(peers[1]) != 3 || len(peers[2]) != 1 {
+		t.Errorf("%d connections by HTTP/1.1, %d by HTTP/2; want 3, 1", len(peers[1]), len(peers[2]))
 	}
 }

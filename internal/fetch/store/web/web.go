@@ -83,6 +83,9 @@ func (w *web) Open(ctx context.Context, u *url.URL, from store.Position) (*store
 }
 
 func (w *web) request(ctx context.Context, u *url.URL, from store.Position) (*http.Request, error) {
+	if from.Length >= largePart {
+		ctx = context.WithValue(ctx, ownKey{}, true)
+	}
 	req, err := w.ask(ctx, http.MethodGet, u)
 	if err != nil {
 		return nil, err

@@ -35,6 +35,17 @@ func Tune(t *http.Transport, opts store.Options) {
 	}
 }
 
+// OnlyHTTP1 keeps a transport from HTTP/2, which has all requests to a server
+// share one connection.
+func OnlyHTTP1(t *http.Transport) {
+	t.ForceAttemptHTTP2 = false
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
+	if t.TLSClientConfig != nil {
+		t.TLSClientConfig.NextProtos = []string{"http/1.1"}
+	}
+}
+
 // MaxRedirects is what net/http allows.
 const MaxRedirects = 10
 
