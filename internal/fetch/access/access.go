@@ -131,11 +131,12 @@ func (k *Keyring) addOwn(access *store.Access, u *url.URL) {
 	if k.Netrc == "" {
 		return
 	}
+	if _, err := os.Lstat(k.Netrc); errors.Is(err, fs.ErrNotExist) { // nobody need be told of where none is
+		return
+	}
 	text, err := read(k.Netrc)
 	if err != nil {
-		if !errors.Is(err, fs.ErrNotExist) {
-			k.warn(failure.Sayf("users and passwords of %q do not count: %v", k.Netrc, err))
-		}
+		k.warn(failure.Sayf("users and passwords of %q do not count: %v", k.Netrc, err))
 		return
 	}
 	if login, ok := find(parse(text), u.Hostname(), false); ok {

@@ -175,6 +175,19 @@ func TestOwnNetrc(t *testing.T) {
 	}
 }
 
+// TestNoNetrc: nobody is told of a netrc that is not there, though others could
+// make one.
+func TestNoNetrc(t *testing.T) {
+	r := newRing(t, Grant{})
+	if err := os.Chmod(r.dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	r.Netrc = filepath.Join(r.dir, "none")
+	if a, err := r.ask(t, "https://other/", store.Way{}); err != nil || len(a.Header) > 0 || len(r.told) > 0 {
+		t.Errorf("%v, %v, told %q", a, err, r.told)
+	}
+}
+
 func TestOwnNetrcName(t *testing.T) {
 	for _, tc := range [][3]string{
 		{"", "/root", "/root/.netrc"}, {"/n", "/root", "/n"}, {"", "", ""}, {"/dev/null", "/root", ""}, {"n", "", "n"},

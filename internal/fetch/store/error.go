@@ -124,7 +124,7 @@ func tlsHint(err error) string {
 	switch {
 	case errors.As(err, &authority):
 		return "if an authority of your own made the certificate, name it by SSL_CERT_FILE or SSL_CERT_DIR, " +
-			"for S3 by AWS_CA_BUNDLE"
+			"or for one server by http in the host policy; for S3 by AWS_CA_BUNDLE"
 	case errors.As(err, &name):
 		return "the server's certificate is for another name than that in the URL"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
