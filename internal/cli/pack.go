@@ -42,10 +42,11 @@ the same files, an index of it, and a manifest that names both, signed with
 --sign. What the manifest names is sent before it, and what is there already is
 not sent again. Standard output gets the manifest's URL and nothing else.
 
-URL is s3://BUCKET/PREFIX/, gs://BUCKET/PREFIX/, file:///DIR/ or, of a server
-that takes PUT, http(s)://HOST/PATH/. With NAME.yml at its end that is the
-manifest's name. The manifest is the FILE of --manifest with src, checksum and
-index set, and what other flags say. Where nobody says dest, it is /srv/NAME.`,
+URL is s3://BUCKET/PREFIX/, gs://BUCKET/PREFIX/, az://ACCOUNT/CONTAINER/PREFIX/,
+file:///DIR/ or, of a server that takes PUT, http(s)://HOST/PATH/. With NAME.yml
+at its end that is the manifest's name. The manifest is the FILE of --manifest
+with src, checksum and index set, and what other flags say. Where nobody says
+dest, it is /srv/NAME.`,
 		Example: `stretcher pack build --to s3://deploys/app/ --version 1.2.3 --manifest app.yml
 stretcher pack --from app-1.2.3.tgz --to gs://deploys/app/ --manifest app.yml
 consul event -name deploy "$(stretcher pack build --to s3://deploys/app/)"`,

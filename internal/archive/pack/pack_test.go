@@ -372,3 +372,27 @@ func (n *narrow) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
+
+// TestInterrupted: a large file is no reason to go on.
+func TestInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	f, err := os.Create(filepath.Join(dir, "large"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(f.Truncate(1<<40), f.Close()); err != nil {
+		t.Skip("no files as large as that here: ", err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	stop := errors.New("stop")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	_, err = Write(ctx, root, io.Discard, Options{Progress: func(int64) { cancel(stop) }})
+	if !errors.Is(err, stop) {
+		t.Errorf("%v", err)
+	}
+}

@@ -3,6 +3,7 @@ package pack
 import (
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -162,10 +163,24 @@ func (t *tree) file(s *spot) error {
 	if err := t.unchanged(f, s); err != nil {
 		return err
 	}
-	if err := t.to.file(s, f, t.buf); err != nil {
+	if err := t.to.file(s, &reader{t.ctx, f}, t.buf); err != nil {
 		return err
 	}
 	return t.unchanged(f, s)
+}
+
+// reader is a reader that ends with ctx: a file may be large.
+type reader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+// Read reads unless the context has ended.
+func (r *reader) Read(p []byte) (int, error) {
+	if err := context.Cause(r.ctx); err != nil {
+		return 0, err
+	}
+	return r.r.Read(p)
 }
 
 // unchanged finds whether an open file is as it was seen.

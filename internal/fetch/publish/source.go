@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -39,7 +40,7 @@ func (s *Source) name() string {
 
 // make makes the archive, in a file that has no name.
 func (s *Source) make(ctx context.Context, r *run) (*product, error) {
-	f, err := unnamed()
+	f, dir, err := unnamed()
 	if err != nil {
 		return nil, err
 	}
@@ -57,20 +58,34 @@ func (s *Source) make(ctx context.Context, r *run) (*product, error) {
 	}
 	if err != nil {
 		p.close()
-		return nil, err
+		return nil, explained(err, f, dir)
 	}
 	r.describe(p)
 	return p, nil
 }
 
 // unnamed makes a file that has no name, where temporary files go.
-func unnamed() (*os.File, error) {
+func unnamed() (f *os.File, dir string, err error) {
 	place, err := disk.Private(disk.Wanted{What: "archive", Size: -1, Candidates: []string{os.TempDir()}})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer place.Close()
-	return disk.Unnamed(place.Root())
+	f, err = disk.Unnamed(place.Root())
+	return f, place.Path(), err
+}
+
+// explained is an error of making an archive: where the file without a name is, and
+// what helps against what others do.
+func explained(err error, f *os.File, dir string) error {
+	var at *fs.PathError
+	switch {
+	case errors.Is(err, pack.ErrChanged):
+		return failure.Hinted("an archive is made of files that nobody writes meanwhile", err)
+	case errors.As(err, &at) && at.Path == f.Name():
+		return &fs.PathError{Op: at.Op, Path: dir, Err: at.Err}
+	}
+	return err
 }
 
 // pack packs the directory.
