@@ -22,11 +22,8 @@ import (
 
 	"stretcher/internal/cli"
 	"stretcher/internal/event"
-	"stretcher/internal/fetch/access"
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/fetch/publish"
-	"stretcher/internal/fetch/store"
-	stores "stretcher/internal/fetch/store/all"
 	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/journal/runlog"
@@ -454,20 +451,25 @@ func (t *tools) skip(older []event.Event) {
 // userAgent is v1.x's form.
 func userAgent() string { return "Stretcher/" + version() }
 
-// runPack publishes an archive.
+// runPack publishes an archive. Servers get what the host policy has for them.
 func runPack(ctx context.Context, o cli.PackOptions) (*publish.Result, error) {
-	screen := progress.New(o.Stderr, o.Bar)
+	d, done, err := newDeployer(ctx, o.Settings, unnoted, nil)
+	defer done()
+	if err != nil {
+		return nil, err
+	}
 	p := o.Publish
-	p.Screen = screen
-	p.Say = func(text string) { fmt.Fprintln(screen, "stretcher: "+printable.Line(text)) }
+	p.Screen, p.Store = d.screen, d.fetcher.Store
+	p.Say = func(text string) { fmt.Fprintln(p.Screen, "stretcher: "+printable.Line(d.log.Masked(text))) }
 	draft, err := manifest.ParseDraft(o.Template, manifestRules())
 	if err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
 	}
 	draft.Idle = func(text string) { p.Say("warning: " + text) }
-	keys := access.Keyring{Netrc: access.OwnNetrc(os.LookupEnv), Secret: func(string, string) {}, Info: p.Say, Warn: p.Say}
-	set := store.NewSet(store.Options{UserAgent: userAgent(), Access: keys.For}, stores.List())
-	defer set.Close()
-	p.Draft, p.Store = draft, set
-	return publish.Publish(ctx, p)
+	p.Draft = draft
+	res, err := publish.Publish(ctx, p)
+	if err != nil {
+		return nil, d.masked(err)
+	}
+	return res, nil
 }

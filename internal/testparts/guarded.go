@@ -27,7 +27,7 @@ const (
 	GuardedPassword = "word-of-the-host"
 )
 
-// guarded is a handler that serves a directory to who may have it:
+// guarded is a handler that serves a directory to who may have it, and takes PUT:
 //
 //	/token/NAME    with GuardedToken as Authorization
 //	/team/NAME     with "web" as X-Team, beside the token
@@ -63,6 +63,8 @@ func (g guarded) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/token/"+name, http.StatusFound)
 	case !may[kind]:
 		http.Error(w, "who are you?", http.StatusUnauthorized)
+	case r.Method == http.MethodPut:
+		w.WriteHeader(receive(filepath.Join(g.dir, name), r.Body))
 	default:
 		http.ServeFile(w, r, filepath.Join(g.dir, name))
 	}
