@@ -1,9 +1,12 @@
 package e2e
 
 import (
+	"encoding/base64"
+	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
+	"strings"
 	"testing"
 
 	"stretcher/internal/testparts"
@@ -83,6 +86,47 @@ func TestE2ERegistry(t *testing.T) {
 			m.run(append(registry.Env(), c.env...), "file://"+m.path("app.yml")).fails(1, c.message)
 			if _, err := os.Stat(m.dest); err == nil {
 				t.Error("there is a dest")
+			}
+		})
+	}
+}
+
+// TestE2ERemoteResume: a blob and a layer that break off are resumed where they
+// ended.
+func TestE2ERemoteResume(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{"file": noise(300_000)}
+	app := pack(t, files)
+	az, registry := testparts.Azure(t), testparts.OCI(t)
+	az.Put(t, "deploys", "blobs/app.tgz", app)
+	digest := registry.Push(t, "app", "v1", testparts.Layer{MediaType: "application/x-tar", Data: app})
+	login := base64.StdEncoding.EncodeToString([]byte(registry.User + ":" + registry.Password))
+	for name, target := range map[string]string{
+		"az": strings.TrimSuffix(az.Endpoint, "/"+az.Account), "oci": "http://" + registry.Host,
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t)
+			proxy := newBreaker(t, target, name == "az")
+			proxy.cut("/blobs/", 100_000, 2)
+			host := strings.TrimPrefix(proxy.URL, "http://")
+			m.write("home/.docker/config.json", fmt.Sprintf(`{"auths": {%q: {"auth": %q}}}`, host, login))
+			src := "oci://" + host + "/app@" + digest
+			if name == "az" {
+				src = "az://" + az.Account + "/deploys/blobs/app.tgz"
+			}
+			m.write("app.yml", m.manifest(src, app, "sync_strategy: native"))
+			env := []string{"AZURE_STORAGE_ACCOUNT=" + az.Account, "AZURE_STORAGE_KEY=" + az.Key,
+				"AZURE_STORAGE_SERVICE_ENDPOINT=" + proxy.URL + "/" + az.Account}
+			m.run(env, "--retry-wait", "0.01", "file://"+m.path("app.yml")).wants(0, "fetch broke off at byte").
+				lacks(az.Key, registry.Password)
+			m.has(files)
+			got := strings.ReplaceAll(proxy.answers(), "401, ", "") // a registry is asked without a password first
+			want := "200, 206 bytes=100000-, 206 bytes=200000-"
+			if name == "az" { // whose ranges are in a header of its own
+				want = "200, 206, 206"
+			}
+			if got != want {
+				t.Errorf("the server was asked %q, want %q", got, want)
 			}
 		})
 	}
