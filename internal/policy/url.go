@@ -137,9 +137,14 @@ func pathOf(u *url.URL) string {
 // repositoryPath has what follows the name of a repository as a name of its own,
 // so that a prefix that is a repository holds all that is in it, and no other
 // repository: /team/app:v1 is /team/app/:v1. No name in a repository's begins so.
+// The index of what is there is below it.
 func repositoryPath(path string) string {
 	if i := strings.IndexAny(path, "@:"); i >= 0 {
-		return path[:i] + "/" + path[i:]
+		what, isIndex := strings.CutSuffix(path[i:], ".idx")
+		if isIndex {
+			what += "/.idx"
+		}
+		return path[:i] + "/" + what
 	}
 	return cmp.Or(path, "/")
 }

@@ -144,7 +144,7 @@ func versions(t *testing.T) (first, second string) {
 	return first, second
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -130,6 +131,50 @@ func TestE2ERemoteResume(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestE2ERemoteDelta: of what is packed to Azure, or packed and pushed to a
+// registry with its index, only what a host does not have is fetched.
+func TestE2ERemoteDelta(t *testing.T) {
+	t.Parallel()
+	az, registry := testparts.Azure(t), testparts.OCI(t)
+	az.Put(t, "releases", "any", nil) // makes the container
+	for name, publish := range map[string]func(m *machine, dir, version string) (url string){
+		"az": func(m *machine, dir, version string) string {
+			return m.pack(az.Env(), dir, "az://"+az.Account+"/releases/app/", version)
+		},
+		"oci": func(m *machine, dir, version string) string {
+			m.pack(nil, dir, "file://"+m.path("packed"+version)+"/", version)
+			names, _ := filepath.Glob(m.path("packed" + version + "/*.tar.gz"))
+			archive, _ := filepath.Rel(m.dir, names[0])
+			digest := m.oras(registry, registry.Host+"/app:"+version, archive, archive+".idx")
+			manifest := m.path("packed" + version + "/app-" + version + ".yml")
+			text, err := os.ReadFile(manifest)
+			must(t, err)
+			src := regexp.MustCompile(`(?m)^src: .*$`).ReplaceAllString(string(text), "src: oci://"+registry.Host+"/app@"+digest)
+			must(t, os.WriteFile(manifest, []byte(src), 0o644))
+			return "file://" + manifest
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t)
+			v1, v2 := versions(t)
+			env := append(az.Env(), registry.Env()...)
+			m.run(env, publish(m, v1, "1")).wants(0, `fetched "`+name+`://`)
+			m.run(env, publish(m, v2, "2")).wants(0, `fetched \d+ of \d+ bytes \(.* ranges of "`+name+`://`)
+			equal(t, m.dest+"/.", v2+"/.")
+		})
+	}
+}
+
+// pack packs a directory to a place, and gives the manifest's URL.
+func (m *machine) pack(env []string, dir, to, version string) (url string) {
+	m.t.Helper()
+	m.write("template.yml", "sync_strategy: native\n")
+	must(m.t, os.MkdirAll(m.path("packed"+version), 0o755))
+	d := m.run(env, "pack", dir, "--to", to, "--owners", "--name", "app", "--version", version, "--dest", m.dest,
+		"--manifest", m.path("template.yml")).wants(0)
+	return strings.TrimSpace(d.stdout.String())
 }
 
 // oras pushes files, and gives the digest that it prints.

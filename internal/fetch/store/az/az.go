@@ -199,6 +199,10 @@ func failure(ctx context.Context, op string, u *url.URL, err error) error {
 	switch resp.ErrorCode {
 	case "PublicAccessNotPermitted": // with status 409
 		e.Err = store.Mark(store.ErrDenied, e.Err)
+	case "ContainerNotFound":
+		if op == "put" {
+			e.Hint = "make the container first: az storage container create"
+		}
 	case "AuthenticationFailed":
 		e.Hint = hint + "; a wrong clock of this machine has the same effect"
 		return e

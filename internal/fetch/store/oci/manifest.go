@@ -14,6 +14,8 @@ import (
 	"oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
+
+	"stretcher/internal/fetch/store"
 )
 
 // maxManifest is what registries must accept at least (distribution-spec 1.1),
@@ -27,8 +29,11 @@ const (
 	dockerIndex    = "application/vnd.docker.distribution.manifest.list.v2+json"
 )
 
-// resolve asks for a manifest, and gives the layer that is the archive.
-func resolve(ctx context.Context, client *auth.Client, ref registry.Reference) (ocispec.Descriptor, error) {
+// part chooses one of the layers of a manifest.
+type part func(layers []ocispec.Descriptor) (ocispec.Descriptor, error)
+
+// resolve asks for a manifest, and gives the layer that is a part of it.
+func resolve(ctx context.Context, client *auth.Client, ref registry.Reference, part part) (ocispec.Descriptor, error) {
 	data, mediaType, err := fetch(ctx, client, ref)
 	if err != nil {
 		return ocispec.Descriptor{}, err
@@ -43,7 +48,7 @@ func resolve(ctx context.Context, client *auth.Client, ref registry.Reference) (
 	}
 	switch mediaType {
 	case ocispec.MediaTypeImageManifest, dockerManifest:
-		return archive(m.Layers)
+		return part(m.Layers)
 	case ocispec.MediaTypeImageIndex, dockerIndex:
 		return ocispec.Descriptor{}, errors.New("an index of manifests, one for each platform: " +
 			"name one of these by its digest")
@@ -92,6 +97,23 @@ func archive(layers []ocispec.Descriptor) (ocispec.Descriptor, error) {
 		return ocispec.Descriptor{}, errors.New("the manifest names the layer by what is no digest, or no size")
 	}
 	return archives[0], nil
+}
+
+// indexSuffix is what the names of indexes end in, behind those of the archives.
+const indexSuffix = ".idx"
+
+// index is the one of the layers that is the index of the archive.
+func index(layers []ocispec.Descriptor) (ocispec.Descriptor, error) {
+	of, err := archive(layers)
+	if err != nil {
+		return of, err
+	}
+	title := of.Annotations[ocispec.AnnotationTitle] + indexSuffix
+	indexes := only(layers, func(l ocispec.Descriptor) bool { return l.Annotations[ocispec.AnnotationTitle] == title })
+	if len(indexes) != 1 || indexes[0].Digest.Validate() != nil || indexes[0].Size < 0 {
+		return of, store.Mark(store.ErrNotFound, fmt.Errorf("none of the %d layers is the index of the archive", len(layers)))
+	}
+	return indexes[0], nil
 }
 
 func only(layers []ocispec.Descriptor, is func(ocispec.Descriptor) bool) (those []ocispec.Descriptor) {

@@ -6,7 +6,8 @@
 // holds blobs, by their digests, and manifests, by their digests and by tags,
 // which can be moved; a layer is a blob that a manifest names. The object at a URL
 // is the one layer of the manifest that is a tar archive, its version is the
-// layer's digest.
+// layer's digest. With .idx behind the URL it is the layer that was a file of the
+// archive's name with .idx: the index of the archive.
 package oci
 
 import (
@@ -46,14 +47,14 @@ func open(opts store.Options) store.Store {
 
 // check tells what is wrong with the shape of a URL.
 func check(u *url.URL) error {
-	_, err := referenceOf(u)
+	_, _, err := referenceOf(u)
 	return err
 }
 
 // Open finds the layer and sends one request for it, with Range where it is asked
 // for. What a version names is never changed.
 func (r *registries) Open(ctx context.Context, u *url.URL, from store.Position) (*store.Object, error) {
-	ref, err := referenceOf(u)
+	ref, part, err := referenceOf(u)
 	if err != nil {
 		return nil, store.Failure(ctx, "get", u, err)
 	}
@@ -61,7 +62,12 @@ func (r *registries) Open(ctx context.Context, u *url.URL, from store.Position) 
 	if err != nil {
 		return nil, noLogin(ctx, u, err)
 	}
-	layer, err := r.layer(ctx, client, u, ref, from)
+	var layer ocispec.Descriptor
+	if from.Version != "" && !from.IsWhole() {
+		layer, err = versioned(from.Version)
+	} else {
+		layer, err = r.layer(ctx, client, u, ref, part)
+	}
 	if err != nil {
 		return nil, failure(ctx, u, err)
 	}
@@ -72,21 +78,18 @@ func (r *registries) Open(ctx context.Context, u *url.URL, from store.Position) 
 	return obj, nil
 }
 
-// layer gives the descriptor of the layer: what the version names, what was found
-// before, or what the manifest says. Its size is -1 where only a version names it.
+// layer gives the descriptor of the layer: what was found before, or what the
+// manifest says.
 func (r *registries) layer(
-	ctx context.Context, client *auth.Client, u *url.URL, ref registry.Reference, from store.Position,
+	ctx context.Context, client *auth.Client, u *url.URL, ref registry.Reference, part part,
 ) (ocispec.Descriptor, error) {
-	if from.Version != "" && !from.IsWhole() {
-		return versioned(from.Version)
-	}
 	r.mu.Lock()
 	layer, ok := r.layers[u.String()]
 	r.mu.Unlock()
 	if ok {
 		return layer, nil
 	}
-	layer, err := resolve(ctx, client, ref)
+	layer, err := resolve(ctx, client, ref, part)
 	if err == nil && isDigest(ref) {
 		r.mu.Lock()
 		defer r.mu.Unlock()

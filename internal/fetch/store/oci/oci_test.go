@@ -64,6 +64,20 @@ func TestArchive(t *testing.T) {
 			t.Errorf("%s: layer %d, %v, want %d", c.name, at, err, c.want)
 		}
 	}
+	named := func(name string) ocispec.Descriptor {
+		return ocispec.Descriptor{MediaType: tarType, Digest: digest.FromString(name), Size: 1,
+			Annotations: map[string]string{ocispec.AnnotationTitle: name}}
+	}
+	all := []ocispec.Descriptor{named("app.tar.gz.idx"), named("app.tar.gz"), named("other.idx")}
+	if got, err := archive(all); err != nil || got.Digest != all[1].Digest {
+		t.Errorf("the archive beside its index: %+v, %v", got, err)
+	}
+	if got, err := index(all); err != nil || got.Digest != all[0].Digest {
+		t.Errorf("the index: %+v, %v", got, err)
+	}
+	if _, err := index(all[1:]); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("no index: %v", err)
+	}
 	for _, bad := range []ocispec.Descriptor{
 		{MediaType: tarType, Digest: "sha256:../../../x", Size: 1},
 		{MediaType: tarType, Digest: digest.FromString(""), Size: -1},

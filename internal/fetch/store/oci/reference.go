@@ -16,31 +16,42 @@ import (
 	"stretcher/internal/fetch/store"
 )
 
+const form = "write oci://REGISTRY/REPOSITORY@sha256:DIGEST, or :TAG"
+
 // referenceOf reads a URL. It has one form for each thing that it can name.
-func referenceOf(u *url.URL) (ref registry.Reference, err error) {
-	const form = "write oci://REGISTRY/REPOSITORY@sha256:DIGEST, or :TAG"
+func referenceOf(u *url.URL) (ref registry.Reference, part part, err error) {
 	switch {
 	case u.User != nil:
-		return ref, errors.New("credentials do not belong into the URL: docker login keeps them")
+		return ref, nil, errors.New("credentials do not belong into the URL: docker login keeps them")
 	case u.Host == "" || u.Opaque != "":
-		return ref, errors.New("no registry: " + form)
+		return ref, nil, errors.New("no registry: " + form)
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return ref, errors.New("nothing follows the digest or the tag: " + form)
+		return ref, nil, errors.New("nothing follows the digest or the tag: " + form)
 	case u.RawPath != "" || u.EscapedPath() != u.Path:
-		return ref, errors.New("no repository has such a name: " + form)
+		return ref, nil, errors.New("no repository has such a name: " + form)
 	}
-	name, tag, tagged := strings.Cut(strings.TrimPrefix(u.Path, "/"), ":")
-	if repo, sum, ok := strings.Cut(strings.TrimPrefix(u.Path, "/"), "@"); ok {
+	path, ofIndex := strings.CutSuffix(strings.TrimPrefix(u.Path, "/"), indexSuffix)
+	ref, err = parse(u.Host, path)
+	if ofIndex {
+		return ref, index, err
+	}
+	return ref, archive, err
+}
+
+// parse reads what a registry holds by its name.
+func parse(host, path string) (ref registry.Reference, err error) {
+	name, tag, tagged := strings.Cut(path, ":")
+	if repo, sum, ok := strings.Cut(path, "@"); ok {
 		name, tag, tagged = repo, sum, false
 	}
-	ref = registry.Reference{Registry: u.Host, Repository: name, Reference: tag}
+	ref = registry.Reference{Registry: host, Repository: name, Reference: tag}
 	switch {
 	case tag == "":
 		return ref, errors.New("neither digest nor tag: " + form)
 	case strings.Contains(name, ":"):
 		return ref, errors.New("a tag and a digest: write the digest alone")
 	case ref.ValidateRegistry() != nil:
-		return ref, fmt.Errorf("%q is no registry: %s", u.Host, form)
+		return ref, fmt.Errorf("%q is no registry: %s", host, form)
 	case ref.ValidateRepository() != nil:
 		return ref, fmt.Errorf("%q is no repository: %s", name, form)
 	case tagged && ref.ValidateReferenceAsTag() != nil:
