@@ -28,6 +28,7 @@ import (
 	"stretcher/internal/journal/history"
 	"stretcher/internal/policy"
 	"stretcher/internal/strategy"
+	"stretcher/internal/strategy/preview"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/redact"
 )
@@ -166,7 +167,7 @@ func (p sharing) fetchWhole(ctx context.Context, begun *delta.Whole) (Archive, e
 	s := p.spec
 	return p.fetchTo(ctx, s, begun, func(size int64) []string {
 		places := s.tempParents()
-		if tmpdir() == "" && size >= 0 {
+		if disk.TempDir() == "" && size >= 0 {
 			places = append(p.homes(s), places...)
 		}
 		return places
@@ -204,50 +205,68 @@ const lines = 4
 
 // fetchParts fetches what the host does not have of an archive, by its index.
 func (p sharing) fetchParts(ctx context.Context) (*delta.Rebuilt, *delta.Whole, error) {
-	s := p.spec
-	server := p.fetcher.Parts(lines * max(int(s.Fetch.Connections), 1))
-	x, size, err := p.indexOf(ctx, server)
-	if err != nil {
-		return nil, nil, err
-	}
-	wish, err := p.wish(ctx, x)
-	if err != nil {
-		wish.Close()
-		return nil, nil, err
-	}
+	server, began := p.parts(), time.Now()
 	bar := p.screen.Bar("fetch")
 	defer bar.Close()
 	server.Progress = bar.Set
-	began := time.Now()
-	b, whole, err := delta.Bring(ctx, server, wish)
+	b, whole, err := p.host().Bring(ctx, server)
 	if err != nil {
 		return nil, whole, err
 	}
-	b.Bytes += size
 	took := time.Since(began).Round(time.Millisecond)
-	p.log.Info(fmt.Sprintf("fetched %s of %q, in %s", b.Stats, redact.URL(s.Src[0]), took),
+	p.log.Info(fmt.Sprintf("fetched %s of %q, in %s", b.Stats, redact.URL(p.spec.Src[0]), took),
 		"bytes", b.Bytes, "requests", b.Requests, "whole", b.Whole)
 	return b, nil, nil
 }
 
-// wish says what is wanted of an archive, and where the host may have it.
-func (p sharing) wish(ctx context.Context, x *index.Index) (delta.Wish, error) {
-	s := p.spec
-	w := delta.Wish{Mirrors: s.Src, Index: x, Strip: int(s.Strip), Unnamed: s.unnamed(p.journal, func(int64) []string {
-		return s.tempParents()
-	})}
-	p.remembered(&w)
-	w.Complete = p.cached != nil && (p.keepsArchive(s) || p.pools())
-	if c, ok := s.Strategy.(strategy.Chooser); ok && !p.needsCopy(s) {
-		wanted, ok, err := c.Wants(ctx, delta.Headers(x))
-		if err != nil {
-			return w, err
-		}
-		if ok {
-			w.Wanted = func(sum index.Sum) bool { return wanted[tree.Digest(sum)] }
-		}
+// parts is what fetches parts of the archive.
+func (p sharing) parts() *delta.Server {
+	return p.fetcher.Parts(lines * max(int(p.spec.Fetch.Connections), 1))
+}
+
+// indexHere is the index of an archive if it is on this machine already; nil =
+// it is not.
+func (p sharing) indexHere() *index.Index {
+	if p.spec.Index.Algorithm == "" {
+		return nil
 	}
-	return w, nil
+	return p.host().Here()
+}
+
+// host is what this machine has of the archive and of the one before.
+func (p sharing) host() *delta.Host {
+	s := p.spec
+	h := &delta.Host{
+		Wish: delta.Wish{
+			Mirrors: s.Src, Strip: int(s.Strip), Complete: p.keepsArchive(s) || p.cached != nil && p.pools(),
+			Unnamed: s.unnamed(p.journal, func(int64) []string { return s.tempParents() }),
+		},
+		Expected: delta.Expected{Digest: index.Sum(s.Index.Digest), Limit: int64(s.Limits.Archive)},
+		Shelf:    p.cached.Pool(), Key: poolKey(s), Archive: p.kept, Wants: p.wants,
+		Tree: func() (delta.Live, error) { return s.Strategy.OpenLive() },
+		Unkept: func(err error) {
+			if !errors.Is(err, cache.ErrTooLarge) {
+				p.log.Warn(failure.Sayf("the index is not kept: %v", err))
+			}
+		},
+	}
+	if s.Checksum.Algorithm == s.Index.Algorithm {
+		h.Expected.Archive = (*index.Sum)(s.Checksum.Digest)
+	}
+	if s.Strategy == nil {
+		h.Tree = func() (delta.Live, error) { return nil, errNoDest }
+	} else if good, ok := p.recorded(s); ok {
+		h.Last = tree.Checksum(p.journal.TreeOf(good.ID))
+	}
+	return h
+}
+
+// kept is an archive that is here, by its checksum.
+func (p sharing) kept(sum string) (*os.File, bool) {
+	if f, ok := p.cached.Pool().Archive(sum); ok || p.cached == nil {
+		return f, ok
+	}
+	return p.cached.Find(sum)
 }
 
 // needsCopy tells whether hooks of the manifest need the archive once more: they
@@ -258,65 +277,17 @@ func (t *tools) needsCopy(s Spec) bool {
 	return s.Hooks != nil && (s.Hooks.Late() || t.user != nil && len(s.hookLists().MakeTree()) > 0)
 }
 
-// remembered tells where contents of the last deployment are: in what is live, and
-// in the archive that was deployed.
-func (p sharing) remembered(w *delta.Wish) {
-	s := p.spec
-	if s.Strategy == nil {
-		return
+// wants tells which contents the strategy will read; nil = all, or hooks will.
+func (p sharing) wants(ctx context.Context, in archive.Input) (func(index.Sum) bool, error) {
+	c, ok := p.spec.Strategy.(strategy.Chooser)
+	if !ok || p.needsCopy(p.spec) {
+		return nil, nil
 	}
-	if live, err := s.Strategy.OpenLive(); err == nil {
-		w.Live, w.Holds = live.Root(), append(w.Holds, live)
+	wanted, ok, err := c.Wants(ctx, in)
+	if err != nil || !ok {
+		return nil, err
 	}
-	good, ok := p.recorded(s)
-	if !ok || p.cached == nil {
-		return
-	}
-	sum := tree.Checksum(p.journal.TreeOf(good.ID))
-	if w.Before = delta.Read(p.cached.Pool().Index(sum)); w.Before == nil {
-		return
-	}
-	kept, ok := p.cached.Pool().Archive(sum)
-	if !ok {
-		kept, ok = p.cached.Find(sum)
-	}
-	if ok {
-		w.Kept, w.Holds = &delta.Kept{File: kept, Index: w.Before}, append(w.Holds, kept)
-	}
-}
-
-// expected is what the archive's index must be.
-func (s Spec) expected() delta.Expected {
-	want := delta.Expected{Digest: index.Sum(s.Index.Digest), Limit: int64(s.Limits.Archive)}
-	if s.Checksum.Algorithm == s.Index.Algorithm {
-		want.Archive = (*index.Sum)(s.Checksum.Digest)
-	}
-	return want
-}
-
-// indexHere is the index of an archive if it is on this machine already; nil =
-// it is not.
-func (p sharing) indexHere() *index.Index {
-	if p.spec.Index.Algorithm == "" {
-		return nil
-	}
-	return p.spec.expected().Read(p.cached.Pool().Index(poolKey(p.spec)))
-}
-
-// indexOf is the index of an archive, from the pool or fetched, with the number
-// of bytes that this took.
-func (p sharing) indexOf(ctx context.Context, server *delta.Server) (*index.Index, int64, error) {
-	if x := p.indexHere(); x != nil {
-		return x, 0, nil
-	}
-	x, data, err := server.Index(ctx, p.spec.Src, p.spec.expected())
-	if err != nil {
-		return nil, 0, err
-	}
-	if err := p.cached.Pool().PutIndex(poolKey(p.spec), data); err != nil && !errors.Is(err, cache.ErrTooLarge) {
-		p.log.Warn(failure.Sayf("the index is not kept: %v", err))
-	}
-	return x, int64(len(data)), nil
+	return func(sum index.Sum) bool { return wanted[tree.Digest(sum)] }, nil
 }
 
 // homes are the directories that an archive is going to stay in.
@@ -439,6 +410,24 @@ func (p provider) drop(s Spec, bad *os.File) error {
 	return errors.Join(p.cached.Pool().Drop(poolKey(s), bad), p.cached.Drop(bad))
 }
 
+// forPlan is an archive to be compared with dest. fetch is what a deployment
+// would fetch by the archive's index; nil = that is not known.
+func (p sharing) forPlan(ctx context.Context) (a Archive, fetch *preview.Fetch, err error) {
+	s := p.spec
+	if a, err := p.here(ctx, s); a.File != nil || err != nil {
+		return a, nil, err
+	}
+	if s.Index.Algorithm != "" {
+		in, found, err := p.host().Foresee(ctx, p.parts())
+		if err == nil {
+			fetch = &preview.Fetch{Bytes: found.Bytes, Whole: found.Whole, Ranges: found.Requests}
+			return Archive{Input: in, Source: redact.URL(s.Src[0])}, fetch, nil
+		}
+	}
+	a, err = p.fetchTo(ctx, s, nil, func(int64) []string { return append([]string{os.TempDir()}, s.tempParents()...) })
+	return a, nil, err
+}
+
 // keptOrFetched is the archive that is here, or is fetched to one of places.
 func (p provider) keptOrFetched(ctx context.Context, s Spec, places func() []string) (Archive, error) {
 	if a, err := p.here(ctx, s); a.File != nil || err != nil {
@@ -485,24 +474,10 @@ func (s Spec) tempParents() []string {
 	}
 	beside := filepath.Dir(s.Manifest.Dest)
 	places := []string{beside, os.TempDir()}
-	if dir := tmpdir(); dir != "" {
+	if dir := disk.TempDir(); dir != "" {
 		places = []string{dir, beside}
 	}
 	// Not inside dest, which the sync would clear of it.
 	dest := policy.Real(s.Manifest.Dest)
 	return slices.DeleteFunc(places, func(dir string) bool { return below(policy.Real(dir), dest) })
-}
-
-// tmpdir is what TMPDIR names, or "". It is absolute: the next run may be
-// elsewhere when it cleans up.
-func tmpdir() string {
-	dir := os.Getenv("TMPDIR")
-	if dir == "" {
-		return ""
-	}
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return ""
-	}
-	return abs
 }

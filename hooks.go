@@ -95,7 +95,7 @@ func (x executor) hookContent(s Spec) p2.Content {
 func (x executor) hookDir(s Spec) func(what string) (string, error) {
 	return func(what string) (string, error) {
 		candidates := append([]string{os.TempDir()}, s.tempParents()...)
-		if what == porter.Files && tmpdir() == "" { // images pass through, and /tmp may be memory
+		if what == porter.Files && disk.TempDir() == "" { // images pass through, and /tmp may be memory
 			candidates = slices.Insert(candidates, 0, "/var/tmp")
 		}
 		return x.private.Path(disk.Wanted{What: what, Size: -1, Candidates: candidates})

@@ -400,12 +400,12 @@ func (d looker) plan(ctx context.Context, url string) (*preview.Plan, error) {
 		d.report.Judge("archive", s.Checksum.String(), "dest holds it already: nothing is fetched", nil)
 		return p, nil
 	}
-	a, err := d.keptOrFetched(ctx, s, func() []string { return append([]string{os.TempDir()}, s.tempParents()...) })
+	a, fetch, err := sharing{d.provider, s}.forPlan(ctx)
 	if err != nil {
 		return nil, d.ofArchive(a, fmt.Errorf("fetch: %w", err))
 	}
 	defer a.close()
-	source = a.Source
+	source, p.Fetch = a.Source, fetch
 	p.Changes, err = s.Strategy.Diff(ctx, a.Input)
 	return p, d.ofArchive(a, err)
 }

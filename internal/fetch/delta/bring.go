@@ -14,14 +14,29 @@ import (
 // than the whole archive, the error is ErrDear. Where a server sends the whole
 // archive without being asked, that is given back with the error.
 func Bring(ctx context.Context, s *Server, w Wish) (*Rebuilt, *Whole, error) {
-	b := &Rebuilt{Stats: Stats{Whole: w.Index.Size}, w: w, spots: map[int]spot{},
-		fetched: make([]bool, len(w.Index.Members))}
+	b := newRebuilt(w)
 	whole, err := b.bring(ctx, s)
 	if err != nil {
 		_ = b.Close()
 		return nil, whole, err
 	}
 	return b, nil, nil
+}
+
+// foresee tells what Bring would fetch, and fetches nothing. Where all of the
+// archive would be, it says so.
+func foresee(ctx context.Context, s *Server, w Wish) (Stats, error) {
+	b := newRebuilt(w)
+	need, err := b.look(ctx)
+	if err != nil || len(need) == 0 {
+		return b.Stats, err
+	}
+	spans, bytes := planOf(w.Index, need, s.Link.orDefault())
+	b.Bytes, b.Requests = bytes, len(spans)
+	if worth(s, w.Index, spans, bytes) != nil {
+		b.Bytes, b.Requests = b.Whole, 1
+	}
+	return b.Stats, nil
 }
 
 func (b *Rebuilt) bring(ctx context.Context, s *Server) (*Whole, error) {

@@ -55,6 +55,11 @@ type Rebuilt struct {
 
 var _ archive.Input = (*Rebuilt)(nil)
 
+func newRebuilt(w Wish) *Rebuilt {
+	return &Rebuilt{Stats: Stats{Whole: w.Index.Size}, w: w, spots: map[int]spot{},
+		fetched: make([]bool, len(w.Index.Members))}
+}
+
 // Open reads from the beginning. What can't be read is an error of this package
 // or of package index.
 func (b *Rebuilt) Open() (io.ReadCloser, error) {

@@ -19,6 +19,21 @@ type Plan struct {
 	Strategy string
 	Changes  strategy.Changes
 	Commands []Count // in the order in which they would run
+	Fetch    *Fetch  // nil = it is not known
+}
+
+// Fetch is what would be fetched of an archive.
+type Fetch struct {
+	Bytes  int64 `json:"bytes"` // with the index, unless that is here
+	Whole  int64 `json:"whole"` // of the archive
+	Ranges int   `json:"ranges"`
+}
+
+func (f *Fetch) print(w io.Writer) {
+	if f != nil {
+		fmt.Fprintf(w, "would fetch %s of %s (%.1f %%) in %d ranges\n", humanize.IBytes(uint64(f.Bytes)),
+			humanize.IBytes(uint64(f.Whole)), 100*float64(f.Bytes)/float64(max(f.Whole, 1)), f.Ranges)
+	}
 }
 
 // Count is how many commands would run at a point.
@@ -42,6 +57,7 @@ func (p *Plan) Print(out io.Writer) error {
 	} else if p.Dest != "" {
 		fmt.Fprintf(w, "%s: %s (%s)\n", printable.Text(p.Dest), p.Changes.Tally(), p.Strategy)
 	}
+	p.Fetch.print(w)
 	for _, note := range p.Changes.Notes {
 		fmt.Fprintf(w, "note: %s\n", printable.Line(note))
 	}
@@ -80,7 +96,8 @@ func (p *Plan) PrintJSON(w io.Writer) error {
 		Bytes    int64          `json:"bytes"`
 		Commands map[string]int `json:"commands"`
 		Notes    []string       `json:"notes,omitempty"`
-	}{p.Dest, p.Strategy, []planChange{}, p.Changes.Bytes, commands, p.Changes.Notes}
+		Fetch    *Fetch         `json:"fetch,omitempty"`
+	}{p.Dest, p.Strategy, []planChange{}, p.Changes.Bytes, commands, p.Changes.Notes, p.Fetch}
 	for _, c := range p.Changes.List {
 		row := planChange{Kind: c.Kind.String(), Path: c.Path, Dir: c.Dir, What: c.What, Bytes: c.Bytes}
 		if !utf8.ValidString(c.Path) {

@@ -1,0 +1,110 @@
+package delta
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"stretcher/internal/archive"
+	"stretcher/internal/archive/index"
+)
+
+// Live is the tree that was deployed last, open.
+type Live interface {
+	io.Closer
+	Root() *os.Root
+}
+
+// Host is what a host has of an archive and of those before.
+type Host struct {
+	Wish     // but for what the others find out
+	Expected Expected
+	// Shelf gives the index of an archive by its key, and takes one.
+	Shelf interface {
+		Index(key string) (*os.File, bool)
+		PutIndex(key string, data []byte) error
+	}
+	Key     string                            // of the archive
+	Last    string                            // the key of the archive that was deployed last; "" = none
+	Archive func(key string) (*os.File, bool) // one that is here
+	Tree    func() (Live, error)              // what was deployed last
+	// Wants tells which contents are going to be read; a nil function: all.
+	Wants  func(ctx context.Context, in archive.Input) (func(index.Sum) bool, error)
+	Unkept func(error) // is told why an index is not kept
+}
+
+// Here is the archive's index, if it is here; nil = it is not.
+func (h *Host) Here() *index.Index { return h.Expected.Read(h.Shelf.Index(h.Key)) }
+
+// Bring brings together what is wanted of the archive: see the function. The
+// bytes of an index that was fetched count.
+func (h *Host) Bring(ctx context.Context, s *Server) (*Rebuilt, *Whole, error) {
+	size, err := h.look(ctx, s)
+	if err != nil {
+		h.Close()
+		return nil, nil, err
+	}
+	b, whole, err := Bring(ctx, s, h.Wish)
+	if err == nil {
+		b.Bytes += size
+	}
+	return b, whole, err
+}
+
+// errAll: nothing tells which contents are wanted.
+var errAll = errors.New("all contents are wanted")
+
+// Foresee tells what Bring would fetch, and gives the archive without its
+// contents, for who can compare it so.
+func (h *Host) Foresee(ctx context.Context, s *Server) (archive.Input, Stats, error) {
+	defer h.Close()
+	size, err := h.look(ctx, s)
+	if err == nil && h.Wanted == nil {
+		err = errAll
+	}
+	if err != nil {
+		return nil, Stats{}, err
+	}
+	stats, err := foresee(ctx, s, h.Wish)
+	stats.Bytes += size
+	return Headers(h.Index), stats, err
+}
+
+// look gets the index, and finds what of its archive is wanted, and what is
+// here. It tells how many bytes that took.
+func (h *Host) look(ctx context.Context, s *Server) (size int64, err error) {
+	if h.Index = h.Here(); h.Index == nil {
+		var data []byte
+		if h.Index, data, err = s.Index(ctx, h.Mirrors, h.Expected); err != nil {
+			return 0, err
+		}
+		size = int64(len(data))
+		if err := h.Shelf.PutIndex(h.Key, data); err != nil {
+			h.Unkept(err)
+		}
+	}
+	h.remember()
+	h.Wanted, err = h.Wants(ctx, Headers(h.Index))
+	if err != nil {
+		return size, fmt.Errorf("%w: %w", ErrIndex, err)
+	}
+	return size, nil
+}
+
+// remember finds what was deployed last: the tree, and the archive.
+func (h *Host) remember() {
+	if live, err := h.Tree(); err == nil {
+		h.Live, h.Holds = live.Root(), append(h.Holds, live)
+	}
+	if h.Last == "" {
+		return
+	}
+	if h.Before = Read(h.Shelf.Index(h.Last)); h.Before == nil {
+		return
+	}
+	if f, ok := h.Archive(h.Last); ok {
+		h.Kept, h.Holds = &Kept{File: f, Index: h.Before}, append(h.Holds, f)
+	}
+}
