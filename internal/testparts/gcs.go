@@ -47,6 +47,22 @@ func (s GCSServer) Put(t testing.TB, bucket, name string, data []byte) {
 	}
 }
 
+// Get reads an object.
+func (s GCSServer) Get(t testing.TB, bucket, name string) []byte {
+	t.Helper()
+	object := "/storage/v1/b/" + bucket + "/o/" + url.PathEscape(name)
+	resp, err := httpClient().Get("http://" + s.Host + object + "?alt=media")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("get %q of bucket %q: status %d, %v", name, bucket, resp.StatusCode, err)
+	}
+	return data
+}
+
 func (s GCSServer) post(t testing.TB, path, kind string, body []byte) int {
 	t.Helper()
 	resp, err := httpClient().Post("http://"+s.Host+path, kind, bytes.NewReader(body))

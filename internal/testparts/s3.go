@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -70,6 +71,21 @@ func (s S3Server) Put(t testing.TB, bucket, key string, data []byte) {
 	if err != nil {
 		t.Fatalf("put %q in bucket %q: %v", key, bucket, err)
 	}
+}
+
+// Get reads an object.
+func (s S3Server) Get(t testing.TB, bucket, key string) []byte {
+	t.Helper()
+	out, err := s.client().GetObject(t.Context(), &s3.GetObjectInput{Bucket: &bucket, Key: &key})
+	if err != nil {
+		t.Fatalf("get %q of bucket %q: %v", key, bucket, err)
+	}
+	defer out.Body.Close()
+	data, err := io.ReadAll(out.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
 
 func (s S3Server) client() *s3.Client {
