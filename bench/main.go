@@ -10,6 +10,7 @@
 //	bench median                           print the medians of the columns on standard input
 //	bench deploys RESULTS ARCHIVE CHANGED  print the table of deploys; sizes in bytes
 //	bench scale RESULTS FILES BYTES        print the rows of a table of deploys by size
+//	bench serve ADDR DIR                   serve the files of DIR over HTTP
 //	bench shape ADDR TO RATE RTT           pass connections on, each with RATE (50MB a second; 0 = any) and RTT (20ms)
 package main
 
@@ -28,7 +29,7 @@ func main() {
 }
 
 var errUsage = errors.New(
-	"usage: bench make|change|mark|fresh|measure|first|median|deploys|scale|shape, with arguments")
+	"usage: bench make|change|mark|fresh|measure|first|median|deploys|scale|serve|shape, with arguments")
 
 func run(args []string) error {
 	if len(args) == 0 {
@@ -56,6 +57,8 @@ func run(args []string) error {
 		return medians(os.Stdin, os.Stdout)
 	case (name == "deploys" || name == "scale") && len(rest) == 3:
 		return report(name, rest)
+	case name == "serve" && len(rest) == 2:
+		return serveDir(rest[0], rest[1])
 	case name == "shape" && len(rest) == 4:
 		return shaping(rest[0], rest[1], rest[2], rest[3])
 	default:

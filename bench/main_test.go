@@ -8,7 +8,7 @@ import (
 func TestRunRefusesWhatItDoesNotKnow(t *testing.T) {
 	for _, args := range [][]string{
 		nil, {"make"}, {"make", "dir"}, {"measure", "x"}, {"frobnicate"}, {"deploys", "file"}, {"scale", "file",
-			"1"}, {"fresh", "dir"}, {"shape", "a", "b"},
+			"1"}, {"fresh", "dir"}, {"shape", "a", "b"}, {"serve"},
 	} {
 		if err := run(args); !errors.Is(err, errUsage) {
 			t.Errorf("%q: %v", args, err)

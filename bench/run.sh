@@ -6,6 +6,7 @@
 #     bench/run.sh deploys                 deploys of a tree of 400 MB, on tmpfs and on
 #                                          disk, beside a shell pipeline that does the same
 #     bench/run.sh scale                   deploys of 1 000 to 100 000 files, on tmpfs
+#     bench/run.sh connections             an archive over HTTP, on one connection and on several
 #
 #     PEER=/path/to/other bench/run.sh     and another stretcher; the goals refer to it
 #     PROGRAM=/path/to/it bench/run.sh     what to measure instead of ./stretcher
@@ -71,13 +72,15 @@ load() { cut -d ' ' -f 1-3 /proc/loadavg; }
 . bench/deploys.sh
 # shellcheck source=bench/scale.sh
 . bench/scale.sh
+# shellcheck source=bench/connections.sh
+. bench/connections.sh
 
 parts=("$@")
-[ $# -gt 0 ] || parts=(start deploys scale)
+[ $# -gt 0 ] || parts=(start deploys scale connections)
 for part in "${parts[@]}"; do
     case $part in
-    start | deploys | scale) ;;
-    *) echo "usage: bench/run.sh [start|deploys|scale]..." >&2; exit 2 ;;
+    start | deploys | scale | connections) ;;
+    *) echo "usage: bench/run.sh [start|deploys|scale|connections]..." >&2; exit 2 ;;
     esac
 done
 
