@@ -73,7 +73,7 @@ type Options struct {
 	Connections int
 
 	now   func() time.Time // of tests; nil = time.Now
-	large int64            // of tests; 0 = largeObject
+	large int64            // of tests: what is large, and twice the least piece; 0 = largeObject
 }
 
 // Destination takes the bytes. Reset forgets everything written so far:

@@ -46,6 +46,7 @@ type faulty struct {
 	data  []byte
 	steps []step
 	pick  func(n int, r *http.Request) step // instead of steps; n counts requests from 0
+	gate  int                               // the first body comes when there have been so many requests
 
 	mu     sync.Mutex
 	ranges []string // the Range header of each request
@@ -132,6 +133,9 @@ func (f *faulty) body(conn net.Conn, r *http.Request, s step) {
 		head += "Content-Length: " + strconv.Itoa(size) + "\r\n"
 	}
 	io.WriteString(conn, head+"\r\n")
+	for r.Header.Get("Range") == "" && len(f.asked()) < f.gate {
+		time.Sleep(time.Millisecond)
+	}
 	if s.cut > 0 && s.cut < len(data) {
 		data = data[:s.cut]
 	}

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,10 +41,11 @@ var errWhole = errors.New("the server sends the whole object where a range of it
 // goes on as long as nobody has begun with what comes next: then it asks for
 // pieces, too.
 type several struct {
-	c    *copier
-	dst  Scattered
-	cost time.Duration      // of a request
-	stop context.CancelFunc // ends all connections
+	c     *copier
+	dst   Scattered
+	cost  time.Duration      // of a request
+	least int64              // that a connection asks for at a time
+	stop  context.CancelFunc // ends all connections
 
 	mu      sync.Mutex
 	regions *regions
@@ -56,18 +58,14 @@ type several struct {
 // connections.
 func (c *copier) scatters(obj *store.Object) (Scattered, bool) {
 	dst, ok := c.dst.(Scattered)
-	large := c.opts.large
-	if large == 0 {
-		large = largeObject
-	}
 	return dst, ok && c.opts.Connections > 1 && !c.alone && c.pos.Offset == 0 && c.pos.Version != "" &&
-		c.size > large && obj.Encoding == "" && !obj.Local
+		c.size > cmp.Or(c.opts.large, largeObject) && obj.Encoding == "" && !obj.Local
 }
 
 func newSeveral(c *copier, dst Scattered, cost time.Duration) *several {
 	return &several{
-		c: c, dst: dst, cost: cost, regions: newRegions(c.size), changed: make(chan struct{}),
-		live: min(c.opts.Connections, mostConnections),
+		c: c, dst: dst, cost: cost, least: cmp.Or(c.opts.large/2, leastPiece), regions: newRegions(c.size),
+		changed: make(chan struct{}), live: min(c.opts.Connections, mostConnections),
 	}
 }
 
@@ -109,7 +107,7 @@ func (s *several) end(ctx context.Context) error {
 // all are done at the same time.
 func (s *several) share() int64 {
 	share := min(int64(s.cost.Seconds()*perWait), s.regions.unclaimed()/int64(s.live))
-	return max(share, leastPiece)
+	return max(share, s.least)
 }
 
 // claim waits for something that a connection can bring; nil = there is nothing

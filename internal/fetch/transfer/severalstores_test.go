@@ -35,7 +35,7 @@ func (c *counting) Open(ctx context.Context, u string, from store.Position) (*st
 // TestSeveralStores: stores of every kind serve an object on several
 // connections, but for files.
 func TestSeveralStores(t *testing.T) {
-	data := noise(1, 20*mib)
+	data := noise(1, 3*mib)
 	for name, c := range map[string]struct {
 		url    func(t *testing.T) string
 		ranges int32 // at least
@@ -91,7 +91,7 @@ func setenv(t *testing.T, env []string) {
 
 // TestSeveralHTTP2 asks a server that speaks HTTP/2.
 func TestSeveralHTTP2(t *testing.T) {
-	data := noise(1, 20*mib)
+	data := noise(1, 3*mib)
 	var ranges atomic.Int32
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !isWhole(r) {
