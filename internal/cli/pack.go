@@ -106,14 +106,15 @@ func (o *packOptions) check(args []string) (err error) {
 		return failure.Usage("pack expects one DIR, got %d arguments", len(args))
 	case o.from == "" && args[0] == "":
 		return failure.Usage("DIR is empty")
-	case p.To == "":
+	case p.To == "" && !o.line.has("to"):
 		return failure.Usage("pack expects --to URL/")
 	case o.from != "" && len(o.exclude)+len(o.excludeFrom) > 0:
 		return failure.Usage("--exclude leaves out of a directory, and --from is an archive")
 	case strings.ContainsAny(o.key, "\r\n"):
 		return failure.Usage("--sign is the name of a file, and was given several lines")
-	case o.key == "" && o.line.has("sign"): // as of "$KEY"
-		return failure.Usage("--sign expects a file")
+	}
+	if err := o.checkTexts(); err != nil {
+		return err
 	}
 	if p.To, err = dirURL(p.To); err == nil {
 		err = o.checkFreshness()
@@ -125,6 +126,22 @@ func (o *packOptions) check(args []string) (err error) {
 		p.Source.Pack.Compression = pack.Zstd
 	}
 	return err
+}
+
+// checkTexts refuses texts that are given and empty, as of "$VARIABLE", and those
+// that are no text.
+func (o *packOptions) checkTexts() error {
+	for _, name := range []string{"to", "public-url", "manifest", "name", "version", "dest", "serial", "expires",
+		"sign", "from", "exclude-from"} {
+		text := o.line.command.Flags().Lookup(name).Value.String()
+		switch {
+		case text == "" && o.line.has(name):
+			return failure.Usage("--%s is empty", name)
+		case printable.Line(text) != text:
+			return failure.Usage("--%s %q has what can't be printed", name, text)
+		}
+	}
+	return nil
 }
 
 func (o *packOptions) checkFreshness() (err error) {

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 
 	"stretcher/internal/fetch/store"
+	"stretcher/internal/text/failure"
 	"stretcher/internal/text/redact"
 )
 
@@ -32,11 +34,26 @@ const (
 // look finds out what lies at an item's name. Where the server does not tell, the
 // object itself is read: only its content says what it is.
 func (r *run) look(ctx context.Context, it *item) (is found, err error) {
-	is, err = r.compare(ctx, it)
-	if err != nil {
-		return none, fmt.Errorf("%s: %w", it.what, err)
+	if r.blind {
+		return none, nil
 	}
-	return is, nil
+	is, err = r.compare(ctx, it)
+	switch {
+	case err == nil:
+		return is, nil
+	case r.DryRun && context.Cause(ctx) == nil:
+		r.blind = true
+		r.Say(failure.Sayf("warning: what is there is not known: %v", err))
+		return none, nil
+	}
+	return none, fmt.Errorf("%s: %w", it.what, err)
+}
+
+// isMute tells whether a server does not answer this question, and may answer
+// others.
+func isMute(err error) bool {
+	var e *store.Error
+	return errors.As(err, &e) && (e.Status == http.StatusMethodNotAllowed || e.Status == http.StatusNotImplemented)
 }
 
 func (r *run) compare(ctx context.Context, it *item) (found, error) {
@@ -45,6 +62,7 @@ func (r *run) compare(ctx context.Context, it *item) (found, error) {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return none, nil
+	case isMute(err):
 	case err != nil:
 		return none, err
 	case info.Size >= 0 && info.Size != it.size:

@@ -46,6 +46,7 @@ func parseTarget(flag, raw string) (dir, manifest string, err error) {
 	case u.Opaque != "":
 		return "", "", failure.Usage("%s %q: // is missing behind the scheme", flag, redact.URL(raw))
 	}
+	raw = u.String() // spaces are escaped
 	if i := strings.LastIndexByte(raw, '/'); isManifestName(raw[i+1:]) && i > strings.Index(raw, "://")+2 {
 		raw, manifest = raw[:i+1], raw[i+1:]
 	}
@@ -166,17 +167,17 @@ func fileName(text string) string {
 }
 
 // fileTitle is what the archive's name begins with.
-func (r *run) fileTitle() (string, error) {
-	if name := r.place.manifest; name != "" {
-		return strings.TrimSuffix(strings.TrimSuffix(name, ".yaml"), ".yml"), nil
+func fileTitle(manifest, name, version string) (string, error) {
+	if manifest != "" {
+		return strings.TrimSuffix(strings.TrimSuffix(manifest, ".yaml"), ".yml"), nil
 	}
-	name := fileName(r.About.Name)
-	if name == "" {
+	title := fileName(name)
+	if title == "" {
 		return "", failure.Hinted("give one by --name NAME, or the manifest's own by --to URL/NAME.yml",
-			failure.Usage("no file can be named after %q", r.About.Name))
+			failure.Usage("no file can be named after %q", name))
 	}
-	if r.About.Version != "" {
-		name += "-" + fileName(r.About.Version)
+	if version != "" {
+		title += "-" + fileName(version)
 	}
-	return strings.TrimRight(name, "-"), nil
+	return strings.TrimRight(title, "-"), nil
 }

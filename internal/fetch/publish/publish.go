@@ -18,6 +18,7 @@ package publish
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -102,6 +103,7 @@ type run struct {
 	Options
 	place place
 	title string // of the archive's file, without digest and ending
+	blind bool   // the target does not answer, and nothing is going to be sent
 }
 
 // Publish makes an archive and publishes it. The error is failure.ErrRefused
@@ -131,12 +133,16 @@ func newRun(o Options) (r *run, err error) {
 	if err != nil {
 		return nil, err
 	}
-	r.About.Name = cmp.Or(r.About.Name, o.Draft.Value("name"), o.Source.name())
-	r.About.Version = cmp.Or(r.About.Version, o.Draft.Value("version"))
-	if r.title, err = r.fileTitle(); err != nil {
+	a := &r.About
+	name := cmp.Or(a.Name, o.Draft.Value("name"), o.Source.name())
+	if a.Name == "" && !o.Draft.Has("name") {
+		a.Name = name
+	}
+	a.Version = cmp.Or(a.Version, o.Draft.Value("version"))
+	if r.title, err = fileTitle(r.place.manifest, name, a.Version); err != nil {
 		return nil, err
 	}
-	r.settle()
+	r.settle(name)
 	return r, nil
 }
 
@@ -144,12 +150,9 @@ func newRun(o Options) (r *run, err error) {
 const signedFor = 90 * 24 * time.Hour
 
 // settle chooses what a manifest must say and nobody has said.
-func (r *run) settle() {
+func (r *run) settle(name string) {
 	if r.About.Dest == "" && !r.Draft.Has("dest") {
-		r.About.Dest = "/srv/" + r.title
-		if name := fileName(r.About.Name); name != "" {
-			r.About.Dest = "/srv/" + name
-		}
+		r.About.Dest = "/srv/" + cmp.Or(fileName(name), r.title)
 		r.Say(fmt.Sprintf("warning: nobody says where hosts deploy it: dest is %q", r.About.Dest))
 	}
 	if r.Signer == nil {
@@ -170,7 +173,7 @@ func (r *run) settle() {
 type product struct {
 	file    *os.File // without a name
 	size    int64
-	sum     [32]byte
+	sum     [sha256.Size]byte
 	ending  string // of a file's name
 	index   []byte // nil = there is none
 	entries int64  // 0 = not known

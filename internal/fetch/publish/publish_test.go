@@ -361,3 +361,38 @@ func TestNothingSent(t *testing.T) {
 		t.Errorf("there is %q", names)
 	}
 }
+
+// mute is a server that knows no HEAD.
+type mute struct{ Store }
+
+func (m mute) Stat(context.Context, string) (store.Info, error) {
+	return store.Info{}, &store.Error{Op: "HEAD", Status: 405, Err: errors.New("405 Method Not Allowed")}
+}
+
+// TestMute: what a server does not tell is read.
+func TestMute(t *testing.T) {
+	o := options(t, tree(t, "one"), "file://"+t.TempDir())
+	o.Store = mute{o.Store}
+	for i := range 2 {
+		res, err := Publish(t.Context(), o)
+		if err != nil || res.Archive.Sent != (i == 0) || res.Manifest.Sent != (i == 0) {
+			t.Errorf("call %d: %+v, %v", i, res, err)
+		}
+	}
+}
+
+// TestSignedMeanwhile: a manifest whose signature somebody else has replaced is not
+// said to be good.
+func TestSignedMeanwhile(t *testing.T) {
+	target := t.TempDir()
+	o := options(t, tree(t, "one"), "file://"+target)
+	o.Signer, o.Replace = signer("ci"), true
+	s := &stopping{Store: o.Store, at: 9} // the manifest is sent
+	s.then = func() error {
+		return os.WriteFile(filepath.Join(target, "app-1.yml.minisig"), []byte("other"), 0o644)
+	}
+	o.Store = s
+	if _, err := Publish(t.Context(), o); !errors.Is(err, failure.ErrRefused) || s.calls[8] != "put .yml" {
+		t.Errorf("%v, after %q", err, s.calls)
+	}
+}

@@ -76,8 +76,13 @@ func (r *run) publish(ctx context.Context, p *product) (*Result, error) {
 		}
 		items = append(items, s)
 	}
-	res := &Result{Text: text}
-	for _, it := range append(items, m) {
+	return r.bringAll(ctx, append(items, m), text)
+}
+
+// bringAll sends items in their order.
+func (r *run) bringAll(ctx context.Context, items []*item, text []byte) (res *Result, err error) {
+	res = &Result{Text: text}
+	for _, it := range items {
 		obj := Object{URL: r.place.base + it.name, Size: it.size, Sum: hex.EncodeToString(it.sum[:])}
 		if obj.Sent, err = r.bring(ctx, it); err != nil {
 			return nil, err
@@ -93,7 +98,28 @@ func (r *run) publish(ctx context.Context, p *product) (*Result, error) {
 			res.Manifest = obj
 		}
 	}
-	return res, nil
+	if res.Signature != nil && res.Manifest.Sent && !r.DryRun {
+		err = r.confirm(ctx, items)
+	}
+	return res, err
+}
+
+// confirm finds out whether the signature is still that of the manifest: another
+// call that replaces both may have come between.
+func (r *run) confirm(ctx context.Context, items []*item) error {
+	for _, it := range items {
+		if it.what != signatureItem && it.what != manifestItem {
+			continue
+		}
+		found, err := r.look(ctx, it)
+		if err == nil && found != same {
+			err = failure.Hinted("publish once more", failure.Refused("%s: somebody else publishes by this name", it.what))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // manifest is the draft with all that is known now.

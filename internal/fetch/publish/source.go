@@ -17,6 +17,7 @@ import (
 	"stretcher/internal/archive/pack"
 	"stretcher/internal/disk"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/printable"
 )
 
 // Source is what is published: a directory, or an archive that exists.
@@ -29,11 +30,14 @@ type Source struct {
 	index   *os.File // beside the archive; nil = there is none
 }
 
-// name is what a source calls itself.
+// name is what a source calls itself, in words that stand in a manifest as they are.
 func (s *Source) name() string {
 	name := filepath.Base(s.Name)
 	if s.dir == nil {
 		name = trimEnding(name)
+	}
+	if printable.Line(name) != name {
+		return fileName(name)
 	}
 	return name
 }
