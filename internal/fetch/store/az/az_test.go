@@ -147,3 +147,27 @@ func TestIdentity(t *testing.T) {
 		t.Errorf("%d tokens, the account was told %q", tokens, asked)
 	}
 }
+
+// FuzzConnect: a connection string either says where the account is and how it is
+// reached, or an error says nothing of it.
+func FuzzConnect(f *testing.F) {
+	for _, text := range []string{
+		"AccountName=a;AccountKey=eA==", "AccountName=a;SharedAccessSignature=?sig=x;EndpointSuffix=e.example",
+		"BlobEndpoint=https://a.blob.example;SharedAccessSignature=sig", "AccountName=a;AccountKey=!", "=;;=",
+		"BlobEndpoint=::",
+		"UseDevelopmentStorage=true", "",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		acc := &access{}
+		_, err := acc.connect(text + ";AccountKey=SEKRIT!")
+		if err != nil && strings.Contains(err.Error(), "SEKRIT") {
+			t.Errorf("%q: %v", text, err)
+		}
+		acc = &access{}
+		if _, err := acc.connect(text); err == nil && (acc.endpoint == "" || acc.key == nil && acc.sas == "") {
+			t.Errorf("%q gives %+v", text, acc)
+		}
+	})
+}

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -291,4 +293,104 @@ func TestSchemeOf(t *testing.T) {
 			t.Errorf("%q is asked by %s", host, got)
 		}
 	}
+}
+
+// TestToken: where a registry wants tokens, the server that it names for them gets
+// the password, once, and where a layer is redirected to gets neither.
+func TestToken(t *testing.T) {
+	var told []string
+	note := func(who string, r *http.Request) { told = append(told, who+" "+r.Header.Get("Authorization")) }
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		note("other", r)
+		io.WriteString(w, "data")
+	}))
+	defer other.Close()
+	tokens := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		note("tokens", r)
+		io.WriteString(w, `{"token":"SEKRIT"}`)
+	}))
+	defer tokens.Close()
+	f := newFake("data")
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		note("registry", r)
+		switch {
+		case r.Header.Get("Authorization") != "Bearer SEKRIT":
+			w.Header().Set("WWW-Authenticate", `Bearer realm="`+tokens.URL+`",service="r"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		case strings.Contains(r.URL.Path, "/blobs/"):
+			http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
+		default:
+			f.ServeHTTP(w, r)
+		}
+	}))
+	defer srv.Close()
+	host := strings.TrimPrefix(srv.URL, "http://")
+	t.Setenv("DOCKER_CONFIG", storeLogin(t, host, "u:p"))
+	set := newSet()
+	defer set.Close()
+	for range 2 {
+		_, got := storetest.ReadAll(t, set, "oci://"+host+"/app@"+digest.FromString(f.manifest).String(), store.Position{})
+		if string(got) != "data" {
+			t.Errorf("got %q", got)
+		}
+	}
+	if want := []string{"registry ", "tokens Basic dTpw", "registry Bearer SEKRIT", "registry Bearer SEKRIT", "other ",
+		"registry Bearer SEKRIT", "other "}; !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
+	}
+}
+
+// TestHelper: a program that docker's configuration names gives the password.
+func TestHelper(t *testing.T) {
+	srv := testparts.OCI(t)
+	srv.Push(t, "app", "v1", testparts.Layer{MediaType: tarType, Data: []byte("x")})
+	dir := storeText(t, fmt.Sprintf(`{"credHelpers": {%q: "of-test"}}`, srv.Host))
+	script := fmt.Sprintf("#!/bin/sh\n[ \"$1 $(cat)\" = 'get %s' ] && echo '{\"Username\":\"%s\",\"Secret\":\"%s\"}'\n",
+		srv.Host, srv.User, srv.Password)
+	if err := os.WriteFile(filepath.Join(dir, "docker-credential-of-test"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("DOCKER_CONFIG", dir)
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	set := newSet()
+	defer set.Close()
+	if _, got := storetest.ReadAll(t, set, "oci://"+srv.Host+"/app:v1", store.Position{}); string(got) != "x" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// FuzzReference: a URL that is accepted is written in the one way that there is for
+// what it names, so that all who read it mean the same.
+func FuzzReference(f *testing.F) {
+	sum := "sha256:" + strings.Repeat("a1", 32)
+	for _, raw := range []string{
+		"oci://r.example/app:v1", "oci://r.example:5000/team/app@" + sum, "oci://r.example/app:v1@" + sum,
+		"oci://r.example/app:v1.idx", "oci://r.example/app@" + sum + ".idx", "oci://u@r.example/app:v1",
+		"oci://r.example//app:v1", "oci://r.example/a/../b:v1", "oci://r.example/%61pp:v1", "oci://[::1]:5000/app:v1",
+		"oci://r.example/app:v1?", "oci://r.example/app:v1#", "oci:r/app:v1",
+	} {
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		u, err := url.Parse(raw)
+		if err != nil || u.Scheme != "oci" {
+			return
+		}
+		ref, _, err := referenceOf(u)
+		if err != nil {
+			return
+		}
+		between := ":"
+		if isDigest(ref) {
+			between = "@"
+		}
+		text := "oci://" + ref.Registry + "/" + ref.Repository + between + ref.Reference
+		if got := "oci" + raw[len("oci"):]; got != text && got != text+indexSuffix && !strings.HasSuffix(raw, "#") {
+			t.Errorf("%q is taken for %q", raw, text)
+		}
+		at, err := url.Parse("https://" + ref.Host() + "/v2/" + ref.Repository + "/manifests/" + ref.Reference)
+		if err != nil || at.Host != ref.Host() || strings.Contains(at.Path, "..") && !strings.Contains(ref.Reference, "..") {
+			t.Errorf("%q is asked for at %v, %v", raw, at, err)
+		}
+	})
 }
