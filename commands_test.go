@@ -58,7 +58,7 @@ func TestLimitsAreDocumented(t *testing.T) {
 		{afterSignal, time.Second, "manifest.md", "after an interruption, failure commands have %d seconds in all."},
 		{afterSignal, time.Second, "operations.md", "Then the `failure` commands run, for %d s at most,"},
 		{afterSignal / 2, time.Second, "strategies.md", "the commands that run again have %d of the 60 s of"},
-		{secondAfter, time.Second, "operations.md", "unless it comes within %d s of the first:"},
+		{cli.SecondAfter, time.Second, "operations.md", "unless it comes within %d s of the first:"},
 	} {
 		text, err := os.ReadFile("docs/" + tc.doc)
 		if err != nil {

@@ -62,6 +62,7 @@ type memory int
 const (
 	remembered memory = iota // a row in the history: deployments, rollbacks
 	noted                    // notes while it runs, for who cleans up after it
+	fetching                 // such notes, and what it fetches
 	unnoted                  // nothing: it only looks
 )
 
@@ -76,12 +77,12 @@ func newDeployer(ctx context.Context, s cli.Settings, m memory, second <-chan st
 		environ: os.Environ(),
 	}
 	stateError := t.openJournal(ctx, m)
-	t.private, t.fetcher = journal.NewPrivate(t.journal), newFetcher(t)
+	t.private, t.fetcher = journal.NewPrivate(t.journal), newFetcher(t, userAgent())
 	err := t.askHost(stateError, m)
 	d := &deployer{t, provider{t}, executor{t}}
 	return d, func() {
 		d.removePrivate()
-		if m == noted {
+		if m == noted || m == fetching {
 			d.journal.EndCommand()
 		}
 		d.fetcher.Store.Close()

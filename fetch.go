@@ -3,13 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"stretcher/internal/archive"
@@ -19,7 +17,6 @@ import (
 	"stretcher/internal/fetch"
 	"stretcher/internal/fetch/access"
 	"stretcher/internal/fetch/cache"
-	"stretcher/internal/fetch/checksum"
 	"stretcher/internal/fetch/delta"
 	"stretcher/internal/fetch/store"
 	stores "stretcher/internal/fetch/store/all"
@@ -64,10 +61,10 @@ func (a *Archive) close() {
 const stallLimit = 30 * time.Second
 
 // newFetcher returns what fetches as the flags say.
-func newFetcher(t *tools) *fetch.Fetcher {
+func newFetcher(t *tools, userAgent string) *fetch.Fetcher {
 	s := t.settings
 	return &fetch.Fetcher{
-		Store:       store.NewSet(store.Options{UserAgent: userAgent(), Access: newKeyring(t).For}, stores.List()),
+		Store:       store.NewSet(store.Options{UserAgent: userAgent, Access: newKeyring(t).For}, stores.List()),
 		Transfer:    transfer.Options{Retries: s.Retry, Wait: s.RetryWait, Stall: stallLimit, Logger: t.log.Logger},
 		Bandwidth:   s.MaxBandwidth,
 		Timeout:     s.Timeout,
@@ -136,6 +133,31 @@ func (p provider) fetch(ctx context.Context, s Spec) (Archive, error) {
 	return sharing{p, s}.fetchWhole(ctx, begun)
 }
 
+// bringWhole brings all of an archive into the pool.
+func (p provider) bringWhole(ctx context.Context, s Spec) error {
+	a, err := p.fetch(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	file := a.File
+	if a.Parts != nil {
+		if file, err = a.Parts.Composed(); err != nil {
+			whole, err := sharing{p, s}.fetchWhole(ctx, nil)
+			if err != nil {
+				return err
+			}
+			defer whole.close()
+			file = whole.File
+		}
+	}
+	if err := p.archives().Put(s.Src, s.Checksum, file); err != nil {
+		hint := fmt.Sprintf("cache.size in the host policy, and the room in %q, bound it", p.cached.Pool().Path())
+		return failure.Hinted(hint, err)
+	}
+	return nil
+}
+
 // compose has an archive put together as it is at the server, for the pool and
 // for a rollback, if all of it is here.
 func (p provider) compose(ctx context.Context, s Spec, b *delta.Rebuilt) {
@@ -165,13 +187,7 @@ func (t *tools) sayWhole(why error) {
 // to give, if there is one.
 func (p sharing) fetchWhole(ctx context.Context, begun *delta.Whole) (Archive, error) {
 	s := p.spec
-	return p.fetchTo(ctx, s, begun, func(size int64) []string {
-		places := s.tempParents()
-		if disk.TempDir() == "" && size >= 0 {
-			places = append(p.homes(s), places...)
-		}
-		return places
-	})
+	return p.fetchTo(ctx, s, begun, func(size int64) []string { return s.placesFor(size, p.homes(s)) })
 }
 
 // sharing brings an archive together of what the host has and of parts that it
@@ -242,7 +258,7 @@ func (p sharing) host() *delta.Host {
 			Unnamed: s.unnamed(p.journal, func(int64) []string { return s.tempParents() }),
 		},
 		Expected: delta.Expected{Digest: index.Sum(s.Index.Digest), Limit: int64(s.Limits.Archive)},
-		Shelf:    p.cached.Pool(), Key: poolKey(s), Archive: p.kept, Wants: p.wants,
+		Shelf:    p.cached.Pool(), Key: fetch.KeyOf(s.Src, s.Checksum), Archive: p.kept, Wants: p.wants,
 		Tree: func() (delta.Live, error) { return s.Strategy.OpenLive() },
 		Unkept: func(err error) {
 			if !errors.Is(err, cache.ErrTooLarge) {
@@ -304,6 +320,35 @@ func (p provider) homes(s Spec) []string {
 // pools tells whether what is fetched stays, for who deploys it next.
 func (p provider) pools() bool { return p.policy.Cache.Pooled() }
 
+// placesFor are where an archive may arrive, best first: what TMPDIR names, where
+// it is going to stay, else where a run may keep files.
+func (s Spec) placesFor(size int64, homes []string) []string {
+	places := s.tempParents()
+	if disk.TempDir() == "" && size >= 0 {
+		places = append(homes, places...)
+	}
+	return places
+}
+
+// isDelayed tells whether hosts of a fleet shall not all ask at once.
+func (t *tools) isDelayed() bool { return t.settings.RandomDelay > 0 }
+
+// delay sleeps a time below --random-delay: another one each time, or that of the
+// host.
+func (t *tools) delay(ctx context.Context) error {
+	wait, why := fetch.Spread(t.settings.RandomDelay, t.settings.StableDelay)
+	t.log.Info(fmt.Sprintf("waiting %s of at most %s%s", wait.Round(time.Millisecond), t.settings.RandomDelay, why))
+	select {
+	case <-time.After(wait):
+		if err := t.readKeys(); err != nil { // who counts may have changed
+			return notYet{err}
+		}
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // fetchTo brings the archive to the best of places, and leaves it in the pool.
 // With an error, the source is the one that was tried last.
 func (p provider) fetchTo(
@@ -339,7 +384,7 @@ func (s Spec) unnamed(j *journal.Journal, places func(size int64) []string) func
 
 // pool leaves a verified archive in the pool. Failing at that fails nothing.
 func (p provider) pool(s Spec, archive *os.File) {
-	err := p.cached.Pool().Put(poolKey(s), archive)
+	err := p.archives().Put(s.Src, s.Checksum, archive)
 	switch {
 	case errors.Is(err, cache.ErrTooLarge):
 		p.log.Info(failure.Text(err))
@@ -348,66 +393,21 @@ func (p provider) pool(s Spec, archive *os.File) {
 	}
 }
 
-// poolKey is what an archive is called in the pool: by its checksum. What can be
-// made to have the checksum of something else is only taken for the same sources.
-func poolKey(s Spec) string {
-	sum := s.Checksum.String()
-	if isStrong(s.Checksum) {
-		return sum
-	}
-	return fmt.Sprintf("%s-%.8x", sum, sha256.Sum256([]byte(strings.Join(s.Src, "\n"))))
-}
+// archives are those that are on this machine already.
+func (t *tools) archives() fetch.Kept { return fetch.Kept{Store: t.cached, Log: t.log.Logger} }
 
-// isStrong tells whether nobody can make two archives with one checksum.
-func isStrong(c checksum.Checksum) bool { return len(c.Digest) >= sha256.Size }
-
-// here is the archive where it is on this machine already: in the pool, or kept
-// of a run. It is verified each time: one that is damaged goes, with a warning, and
-// one that is larger than what may be fetched is not taken. File is nil where there
-// is none; an error is that of ctx.
+// here is the archive where it is on this machine already. File is nil where it is
+// not; an error is that of ctx.
 func (p provider) here(ctx context.Context, s Spec) (Archive, error) {
-	pool := p.cached.Pool()
-	if f, ok := pool.Archive(poolKey(s)); ok {
-		a, err := p.usable(ctx, s, f)
-		if a.File != nil || err != nil {
-			return a, err
-		}
+	f, err := p.archives().Archive(ctx, s.Src, s.Checksum, int64(s.Limits.Archive))
+	if f == nil || err != nil {
+		return Archive{}, err
 	}
-	if p.cached == nil || !isStrong(s.Checksum) {
-		return Archive{}, nil
+	a := Archive{}.with(f, sharing{p, s}.indexHere())
+	if len(s.Src) > 0 {
+		a.Source = redact.URL(s.Src[0])
 	}
-	if f, ok := p.cached.Find(s.Checksum.String()); ok {
-		return p.usable(ctx, s, f)
-	}
-	return Archive{}, nil
-}
-
-// usable is the archive in an open file, if it is the right one. Else it is
-// dropped, and the file closed.
-func (p provider) usable(ctx context.Context, s Spec, f *os.File) (Archive, error) {
-	if !s.allowsSize(f) {
-		return Archive{}, f.Close()
-	}
-	err := fetch.Verify(ctx, f, s.Checksum)
-	if err == nil {
-		a := Archive{}.with(f, sharing{p, s}.indexHere())
-		if len(s.Src) > 0 {
-			a.Source = redact.URL(s.Src[0])
-		}
-		p.log.Info(fmt.Sprintf("taking the archive from the cache, %s is right", s.Checksum.Algorithm))
-		return a, nil
-	}
-	defer f.Close()
-	if cause := context.Cause(ctx); cause != nil {
-		return Archive{}, cause
-	}
-	p.log.Warn(failure.Sayf("the archive %s in the cache is damaged: %v", s.Checksum, errors.Join(err, p.drop(s, f))))
-	return Archive{}, nil
-}
-
-// drop takes a damaged archive out of all that is kept.
-func (p provider) drop(s Spec, bad *os.File) error {
-	return errors.Join(p.cached.Pool().Drop(poolKey(s), bad), p.cached.Drop(bad))
+	return a, nil
 }
 
 // forPlan is an archive to be compared with dest. fetch is what a deployment
@@ -429,17 +429,11 @@ func (p sharing) forPlan(ctx context.Context) (a Archive, fetch *preview.Fetch, 
 }
 
 // keptOrFetched is the archive that is here, or is fetched to one of places.
-func (p provider) keptOrFetched(ctx context.Context, s Spec, places func() []string) (Archive, error) {
+func (p provider) keptOrFetched(ctx context.Context, s Spec, places func(size int64) []string) (Archive, error) {
 	if a, err := p.here(ctx, s); a.File != nil || err != nil {
 		return a, err
 	}
-	return p.fetchTo(ctx, s, nil, func(int64) []string { return places() })
-}
-
-// allowsSize tells whether an archive is within the limit.
-func (s Spec) allowsSize(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && (s.Limits.Archive == 0 || info.Size() <= int64(s.Limits.Archive))
+	return p.fetchTo(ctx, s, nil, places)
 }
 
 // unnamed makes a file without a name.

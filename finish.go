@@ -254,7 +254,7 @@ func (d *deployer) keep(ctx context.Context, r run) {
 	s := r.spec
 	good := r.done || r.accepted
 	if good && s.hasSrc() && !d.pools() { // it has served
-		_ = d.cached.Pool().Drop(poolKey(s), nil)
+		_ = d.archives().Drop(s.Src, s.Checksum, nil)
 	}
 	if !good || len(s.Raw) == 0 || !s.hasSrc() || s.keeps() == strategy.Nothing || context.Cause(ctx) != nil {
 		return
@@ -300,16 +300,42 @@ func (t *tools) whole(a Archive) *os.File {
 
 // trim bounds what is kept of all dests, and then what is kept beside that.
 func (t *tools) trim() {
-	bound := t.policy.Cache.Bound()
 	err := t.cached.Trim(cache.Bounds{
-		Gone: goneWithin(lookLimit), Before: t.now.Add(-t.policy.History.KeepFor()), Size: bound,
+		Gone: goneWithin(lookLimit), Before: t.now.Add(-t.policy.History.KeepFor()), Size: t.policy.Cache.Bound(),
 	})
+	if err := errors.Join(err, t.trimPool()); err != nil {
+		t.log.Warn(failure.Text(err))
+	}
+}
+
+// trimPool bounds the pool. A size that the policy says is for all that is kept.
+func (t *tools) trimPool() error {
 	others := int64(0)
-	if bound >= 0 { // it is for both together
+	if t.policy.Cache.Bound() >= 0 {
 		others = t.cached.Size()
 	}
-	if err := errors.Join(err, t.cached.Pool().Trim(others)); err != nil {
-		t.log.Warn(failure.Text(err))
+	return t.cached.Pool().Trim(others)
+}
+
+// openPool opens the archives that are kept by their checksums, as the host
+// policy lets it.
+func (t *tools) openPool(m memory) {
+	if t.cached == nil {
+		return
+	}
+	dir := t.journal.State().Archives()
+	if m == unnoted {
+		if pool, err := cache.OpenPoolReading(dir); err == nil {
+			t.cached.Use(pool)
+		}
+		return
+	}
+	pool, err := cache.OpenPool(dir, t.policy.Cache.Pool())
+	if err != nil {
+		t.log.Warn(failure.Sayf("what is fetched is not kept: %v", err))
+	} else if pool != nil {
+		pool.Warn = t.cached.Warn
+		t.cached.Use(pool)
 	}
 }
 

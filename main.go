@@ -13,11 +13,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
-	"os/signal"
 	"runtime/debug"
-	"syscall"
 	"time"
 
 	"stretcher/internal/cli"
@@ -68,7 +65,7 @@ const (
 
 // realMain is main with an exit status, so that deferred calls run.
 func realMain() int {
-	ctx, second, stop := withSignals(context.Background())
+	ctx, second, stop := cli.WithSignals(context.Background())
 	defer stop()
 	p := cli.Process{Args: os.Args, Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 	return cli.Main(ctx, p, actions(second))
@@ -83,6 +80,9 @@ func actions(second <-chan struct{}) cli.Actions {
 		},
 		Rollback: func(ctx context.Context, o cli.RollbackOptions) (history.Run, error) {
 			return runRollback(ctx, second, o)
+		},
+		Fetch: func(ctx context.Context, o cli.DeployOptions) error {
+			return runFetch(ctx, second, o)
 		},
 		Plan:        runPlan,
 		Check:       runCheck,
@@ -106,9 +106,7 @@ func actions(second <-chan struct{}) cli.Actions {
 // and failure commands print to stdout. The outcome is one line for people,
 // without secrets; "" = nobody has said the error yet.
 func runDeploy(ctx context.Context, second <-chan struct{}, o cli.DeployOptions) (outcome string, err error) {
-	e, bad := event.Read(ctx, event.Input{
-		Args: o.URLs, Stdin: o.Stdin, Terminal: o.Terminal, Getenv: os.Getenv, Agent: process.SerfAgent,
-	})
+	e, bad := readEvent(ctx, o)
 	if errors.Is(bad, failure.ErrUsage) {
 		return "", bad
 	}
@@ -128,6 +126,84 @@ func runDeploy(ctx context.Context, second <-chan struct{}, o cli.DeployOptions)
 		next, _, _ = deployEvent(ctx, second, o, next)
 	}
 	return outcome, err
+}
+
+// readEvent reads what the program was called with.
+func readEvent(ctx context.Context, o cli.DeployOptions) (*event.Event, error) {
+	return event.Read(ctx, event.Input{
+		Args: o.URLs, Stdin: o.Stdin, Terminal: o.Terminal, Getenv: os.Getenv, Agent: process.SerfAgent,
+	})
+}
+
+// runFetch fetches what the newest event's manifest deploys, for a deployment that
+// comes later. It is no deployment: no row of the history and no event is used up
+// by it. The error has been said, unless it is failure.ErrUsage.
+func runFetch(ctx context.Context, second <-chan struct{}, o cli.DeployOptions) error {
+	e, err := readEvent(ctx, o)
+	if errors.Is(err, failure.ErrUsage) {
+		return err
+	}
+	d, done, unfit := newDeployer(ctx, o.Settings, fetching, second)
+	defer done()
+	if err = cmp.Or(unfit, err); err == nil && e == nil {
+		d.log.Info("nothing to do: no event")
+		return nil
+	}
+	if err == nil {
+		err = e.Problem
+	}
+	if err == nil {
+		d.log.Info(fmt.Sprintf("stretcher %s: manifest %q from %s, to be fetched", version(), redact.URL(e.URL), e))
+		d.log.Info(fmt.Sprintf("host policy: %s", d.policy))
+		err = failure.AsInterrupted(ctx, d.prefetch(ctx, e.URL))
+	}
+	if err != nil {
+		d.say(err)
+	}
+	return err
+}
+
+// prefetch brings what a deployment of a manifest will want into the pool. What
+// refuses the deployment refuses this, as far as it can be told without dest.
+func (d *deployer) prefetch(ctx context.Context, url string) error {
+	pool := d.cached.Pool()
+	if pool == nil {
+		return failure.Hinted("it needs a state directory that can be written, and a host policy whose cache.size is not 0",
+			errors.New("nothing that is fetched can be kept here"))
+	}
+	if d.isDelayed() {
+		if err := d.delay(ctx); err != nil {
+			return fmt.Errorf("delay: %w", err)
+		}
+	}
+	s, err := d.load(ctx, url)
+	if err == nil {
+		err = d.compareNow(s)
+	}
+	if err != nil {
+		return fmt.Errorf("manifest: %w", err)
+	}
+	if !s.hasSrc() {
+		d.log.Info(fmt.Sprintf("%q has no src: nothing is to be fetched", s.URL))
+		return nil
+	}
+	opened, err := d.open(s, false, func() run { return run{} })
+	defer opened.close()
+	if err == nil { // what dest holds need not be fetched
+		s = opened
+	}
+	if err := d.bringWhole(ctx, s); err != nil {
+		return s.byLimit(d.policy, fmt.Errorf("fetch: %w", err))
+	}
+	if err := d.trimPool(); err != nil {
+		return err
+	}
+	if !d.archives().Has(s.Src, s.Checksum) {
+		return failure.Hinted("what is kept for rollbacks counts as well: cache.archives in the host policy",
+			fmt.Errorf("keep archive %s: cache.size has no room for it", s.Checksum))
+	}
+	d.log.Info(fmt.Sprintf("%s is in the cache: its deployment makes no request for src", s.Title()))
+	return nil
 }
 
 // turn is an event that is to be deployed.
@@ -270,53 +346,6 @@ func (t *tools) firstStep() string {
 	return "manifest"
 }
 
-// isDelayed tells whether hosts of a fleet shall not all ask at once.
-func (t *tools) isDelayed() bool { return t.settings.RandomDelay > 0 }
-
-// delay sleeps a random time below --random-delay.
-func (t *tools) delay(ctx context.Context) error {
-	wait := rand.N(t.settings.RandomDelay)
-	t.log.Info(fmt.Sprintf("waiting %s of at most %s", wait.Round(time.Millisecond), t.settings.RandomDelay))
-	select {
-	case <-time.After(wait):
-		if err := t.readKeys(); err != nil { // who counts may have changed
-			return notYet{err}
-		}
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// secondAfter is how long after the first signal a second one counts: a
-// service manager signals a whole group, and the watch in it hands its own
-// signal on.
-const secondAfter = 2 * time.Second
-
-// withSignals returns a context that SIGINT, SIGTERM or SIGHUP ends, with the
-// signal as its cause, and a channel that a second one closes. SIGPIPE is
-// caught and dropped: a reader of our output that goes away, as a lost ssh
-// session does, must not end a deployment without its failure commands.
-func withSignals(parent context.Context) (context.Context, <-chan struct{}, func()) {
-	ctx, cancel := context.WithCancelCause(parent)
-	second := make(chan struct{})
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	pipe := make(chan os.Signal, 1)
-	signal.Notify(pipe, syscall.SIGPIPE)
-	go func() {
-		cancel(failure.Signal{Signal: <-signals})
-		first := time.Now()
-		for range signals {
-			if time.Since(first) > secondAfter {
-				close(second)
-				return
-			}
-		}
-	}()
-	return ctx, second, func() { signal.Stop(signals); signal.Stop(pipe); cancel(nil) }
-}
-
 // openJournal opens what the machine remembers. The error says why it will
 // remember nothing.
 func (t *tools) openJournal(ctx context.Context, m memory) (err error) {
@@ -332,11 +361,12 @@ func (t *tools) openJournal(ctx context.Context, m memory) (err error) {
 		t.journal = journal.OpenReading(ctx, path, t.log)
 		t.cached, _ = cache.OpenReading(t.journal.State().Cache()) // what is not there helps nobody
 		return nil
-	case m == noted:
+	case m == noted, m == fetching:
 		t.journal, err = journal.OpenNotes(path, t.log)
-		return err
+	default:
+		t.journal, err = journal.Open(ctx, path, t.log)
 	}
-	if t.journal, err = journal.Open(ctx, path, t.log); err != nil {
+	if err != nil || m == noted {
 		return err
 	}
 	kept, err := cache.Open(t.journal.State().Cache())
@@ -347,28 +377,6 @@ func (t *tools) openJournal(ctx context.Context, m memory) (err error) {
 	kept.Warn = func(err error) { t.log.Warn(failure.Text(err)) }
 	t.cached = kept
 	return nil
-}
-
-// openPool opens the archives that are kept by their checksums, as the host
-// policy lets it.
-func (t *tools) openPool(m memory) {
-	if t.cached == nil {
-		return
-	}
-	dir := t.journal.State().Archives()
-	if m == unnoted {
-		if pool, err := cache.OpenPoolReading(dir); err == nil {
-			t.cached.Use(pool)
-		}
-		return
-	}
-	pool, err := cache.OpenPool(dir, t.policy.Cache.Pool())
-	if err != nil {
-		t.log.Warn(failure.Sayf("what is fetched is not kept: %v", err))
-	} else if pool != nil {
-		pool.Warn = t.cached.Warn
-		t.cached.Use(pool)
-	}
 }
 
 // askHost loads the host policy and the keys that it names, and warns when

@@ -303,7 +303,7 @@ func (p provider) fetchKept(ctx context.Context, s Spec) (Archive, error) {
 		p.log.Info(fmt.Sprintf("the archive of run %s is not kept: fetching it again", from.Run))
 		return p.fetch(ctx, s)
 	}
-	if !s.allowsSize(file) {
+	if !fetch.Fits(file, int64(s.Limits.Archive)) {
 		_ = file.Close()
 		return Archive{}, fmt.Errorf("the archive kept of run %s is %w: %d bytes are allowed",
 			from.Run, transfer.ErrTooLarge, s.Limits.Archive)
@@ -313,7 +313,7 @@ func (p provider) fetchKept(ctx context.Context, s Spec) (Archive, error) {
 		if cause := context.Cause(ctx); cause != nil {
 			return Archive{}, cause
 		}
-		err = errors.Join(err, p.drop(s, file))
+		err = errors.Join(err, p.archives().Drop(s.Src, s.Checksum, file))
 		p.log.Warn(failure.Sayf("the archive kept of run %s is damaged, fetching it again: %v", from.Run, err))
 		return p.fetch(ctx, s)
 	}

@@ -444,7 +444,8 @@ func (d *deployer) copyForHooks(ctx context.Context, r *run) error {
 	a, s := r.archive, r.spec
 	if a.Input == nil {
 		var err error
-		a, err = d.verified(ctx, *r, func() (Archive, error) { return d.keptOrFetched(ctx, s, s.tempParents) })
+		places := func(int64) []string { return s.tempParents() }
+		a, err = d.verified(ctx, *r, func() (Archive, error) { return d.keptOrFetched(ctx, s, places) })
 		if err != nil {
 			return fmt.Errorf("archive for hooks: %w", err)
 		}

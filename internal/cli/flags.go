@@ -48,10 +48,23 @@ func (o *Fetch) declare(f *pflag.FlagSet) {
 // declare declares the flags of commands that deploy.
 func (o *Run) declare(f *pflag.FlagSet) {
 	o.RsyncVerbose = "-v"
-	f.Var((*secondsValue)(&o.RandomDelay), "random-delay", "wait a random time up to this at start (2.5 = 2.5s)")
+	o.declareDelay(f)
 	f.Var((*rsyncValue)(&o.RsyncVerbose), "rsync-verbose", "rsync's verbosity option")
 	o.declareLockWait(f)
 	f.BoolVar(&o.Force, "force", false, "run a replayed event, and deploy in full even when nothing changed")
+}
+
+func (o *Run) declareDelay(f *pflag.FlagSet) {
+	f.Var((*secondsValue)(&o.RandomDelay), "random-delay", "wait a random time up to this at start (2.5 = 2.5s)")
+	f.BoolVar(&o.StableDelay, "stable-delay", false, "with --random-delay: the same time at each start on this host")
+}
+
+// checkDelay tells whether the flags of a delay go together.
+func (o *Run) checkDelay() error {
+	if o.StableDelay && o.RandomDelay == 0 {
+		return failure.Usage("--stable-delay expects --random-delay, which says how long the delay may be")
+	}
+	return nil
 }
 
 func (o *Run) declareLockWait(f *pflag.FlagSet) {

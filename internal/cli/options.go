@@ -18,6 +18,9 @@ type Actions struct {
 	// Deploy reads the event and deploys. The outcome is one line for people,
 	// without secrets; it is "" when the error has not been said yet.
 	Deploy func(context.Context, DeployOptions) (outcome string, err error)
+	// Fetch brings what an event's manifest deploys into the cache. It has said
+	// its error, unless that is failure.ErrUsage.
+	Fetch func(context.Context, DeployOptions) error
 	// Rollback deploys what was good before, and returns its row of the
 	// history. It has said its error.
 	Rollback func(context.Context, RollbackOptions) (history.Run, error)
@@ -64,6 +67,7 @@ type Fetch struct {
 // Run is how a deployment runs, whatever it deploys.
 type Run struct {
 	RandomDelay  time.Duration // upper bound of the delay at start
+	StableDelay  bool          // not a random one, but always the same on a host
 	LockWait     time.Duration // for another run on the same dest; 0 = none
 	RsyncVerbose string        // rsync's verbosity option
 	Force        bool          // deploy in full, replayed or current as it may be
@@ -80,7 +84,7 @@ type Settings struct {
 	Stderr io.Writer // the log, and the bar
 }
 
-// DeployOptions are those of a deployment.
+// DeployOptions are those of a deployment, or of fetching what it will want.
 type DeployOptions struct {
 	Settings
 	URLs     []string  // as arguments; none: the event is on Stdin

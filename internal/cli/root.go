@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -66,7 +67,7 @@ func (o *rootOptions) run(ctx context.Context, args []string) (int, error) {
 		return ExitUsage, o.belongs("json")
 	}
 	urls, err := o.urls(args)
-	if err != nil {
+	if err = cmp.Or(err, o.deploy.checkDelay()); err != nil {
 		return ExitUsage, err
 	}
 	o.deploy.Settings, o.deploy.URLs = o.settings(o.deploy.Settings), urls

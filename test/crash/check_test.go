@@ -129,7 +129,7 @@ func entryName(entry string) string {
 
 // leftover matches the names that the program gives for a while: of a run, of
 // what a release becomes, of what the cache moves.
-var leftover = regexp.MustCompile(`^\.(stretcher|probe|current|mark|prune|shared)-|^\.[0-9a-f-]{36}\.[0-9]+$`)
+var leftover = regexp.MustCompile(`^\.(stretcher|new|probe|current|mark|prune|shared)-|^\.[0-9a-f-]{36}\.[0-9]+$`)
 
 // checkClean fails when files or processes of a run are left.
 func (w *world) checkClean() {
@@ -167,7 +167,8 @@ func (w *world) age() {
 	w.t.Helper()
 	left, _ := filepath.Glob(w.path("state/cache/.*"))
 	notes, _ := filepath.Glob(w.path("state/running/*.owner")) // one may have been killed over its first line
-	left = append(left, notes...)
+	archives, _ := filepath.Glob(w.path("state/archives/.*"))
+	left = append(append(left, notes...), archives...)
 	long := time.Now().Add(-time.Hour)
 	for _, name := range left {
 		if err := os.Chtimes(name, long, long); err != nil {

@@ -79,7 +79,10 @@ func rolled(w want) want {
 
 // keptCases are rollbacks that find the archive they need lost.
 func keptCases(at func(string) want) []crash {
-	lost := func(w *world) { w.rename(w.inKept("archive"), "archive.away") }
+	lost := func(w *world) {
+		w.rename(w.inKept("archive"), "archive.away")
+		w.removeAll("state/archives")
+	}
 	return []crash{
 		{name: "fetch/error/500", set: each(lost, kind("app.tar.gz", "status/500")), want: at("fetch")},
 		{name: "fetch/hang", set: each(lost, kind("app.tar.gz", "stall")),
