@@ -57,6 +57,11 @@ func (b *Rebuilt) bring(ctx context.Context, s *Server) (*Whole, error) {
 // look finds what is here, and gives the members that are not, sorted.
 func (b *Rebuilt) look(ctx context.Context) (need []int, err error) {
 	w := &b.w
+	if w.Kept != nil {
+		if err := agreeKept(w.Index, w.Kept.Index); err != nil {
+			return nil, err
+		}
+	}
 	wanted := w.all()
 	if b.held, err = held(ctx, w.Live, w.places(wanted)); err != nil {
 		return nil, err
