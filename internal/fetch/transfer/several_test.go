@@ -231,7 +231,7 @@ func TestSeveralGivesUp(t *testing.T) {
 				}
 				return step{status: 503}
 			}},
-		{name: "dribbling", requests: 16, want: "unexpected EOF (after ", pick: func(int, *http.Request) step {
+		{name: "dribbling", requests: 24, want: "unexpected EOF (after ", pick: func(int, *http.Request) step {
 			return step{cut: kib}
 		}},
 	} {

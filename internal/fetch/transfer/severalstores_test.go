@@ -3,6 +3,7 @@ package transfer
 import (
 	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,19 +18,37 @@ import (
 	"stretcher/internal/testparts"
 )
 
-// counting counts what is asked of stores.
+// counting counts what is asked of stores. The body of a whole object comes when
+// there have been so many requests for ranges.
 type counting struct {
 	Opener
+	gate           int32
 	wholes, ranges atomic.Int32
 }
 
 func (c *counting) Open(ctx context.Context, u string, from store.Position) (*store.Object, error) {
-	if from.IsWhole() {
-		c.wholes.Add(1)
-	} else {
+	obj, err := c.Opener.Open(ctx, u, from)
+	if !from.IsWhole() {
 		c.ranges.Add(1)
+		return obj, err
 	}
-	return c.Opener.Open(ctx, u, from)
+	c.wholes.Add(1)
+	if err == nil {
+		obj.Body = &gated{obj.Body, c}
+	}
+	return obj, err
+}
+
+type gated struct {
+	io.ReadCloser
+	by *counting
+}
+
+func (g *gated) Read(p []byte) (int, error) {
+	for g.by.ranges.Load() < g.by.gate {
+		time.Sleep(time.Millisecond)
+	}
+	return g.ReadCloser.Read(p)
 }
 
 // TestSeveralStores: stores of every kind serve an object on several
@@ -69,7 +88,7 @@ func TestSeveralStores(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			url := c.url(t)
-			opener, dst := &counting{Opener: stores(t)}, &scattered{t: t}
+			opener, dst := &counting{Opener: stores(t), gate: c.ranges}, &scattered{t: t}
 			n, err := Copy(t.Context(), opener, url, dst, Options{Connections: 4, large: mib})
 			if err != nil || n != int64(len(data)) || !bytes.Equal(dst.data, data) {
 				t.Fatalf("%d bytes, error %v", n, err)
@@ -106,7 +125,7 @@ func TestSeveralHTTP2(t *testing.T) {
 	set := store.NewSet(store.Options{TLS: srv.Client().Transport.(*http.Transport).TLSClientConfig}, all.List())
 	t.Cleanup(set.Close)
 	dst := &scattered{t: t}
-	n, err := Copy(t.Context(), set, srv.URL, dst, Options{Connections: 4, large: mib})
+	n, err := Copy(t.Context(), &counting{Opener: set, gate: 3}, srv.URL, dst, Options{Connections: 4, large: mib})
 	if err != nil || n != int64(len(data)) || !bytes.Equal(dst.data, data) || ranges.Load() < 3 {
 		t.Errorf("%d bytes, %d requests for ranges, error %v", n, ranges.Load(), err)
 	}
