@@ -3,6 +3,8 @@
 TAGS     := disable_grpc_modules
 VERSION  ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),devel)
 FUZZTIME ?= 10s
+PAIRS    ?= 10000
+SEED     ?= 1
 
 # Version stamping fails in a checkout that belongs to another user; the version
 # is stamped by the linker flags below instead.
@@ -16,7 +18,7 @@ export GORACE := atexit_sleep_ms=0 $(GORACE)
 # tests; CI must not.
 RACE := $(if $(or $(shell command -v gcc 2>/dev/null),$(filter true,$(CI))),-race)
 
-.PHONY: help build man demo test test-tools lint fuzz bench clean distclean
+.PHONY: help build man demo test test-tools test-long lint fuzz bench clean distclean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 14
@@ -40,6 +42,11 @@ test: test-tools ## run all tests with the race detector
 	@tools/download.sh . -test -tags $(TAGS) ./...
 	cd tools && CGO_ENABLED=$(if $(RACE),1,0) go test $(RACE) ./...
 	CGO_ENABLED=$(if $(RACE),1,0) go test $(RACE) -tags $(TAGS) -timeout 2h ./...
+
+# Trees made at random, many of them: for changes to packing and fetching.
+test-long: ## deploy 10 000 random trees to where another one is (PAIRS, SEED)
+	STRETCHER_DELTA_PAIRS=$(PAIRS) STRETCHER_DELTA_SEED=$(SEED) go test -tags $(TAGS) -timeout 12h -count 1 -v \
+		-run 'TestAnyOther$$' ./test/delta/
 
 lint: ## check format, vet, other platforms, staticcheck, modules, scripts, measures, layers
 	@sh tools/setup.sh staticcheck
