@@ -110,6 +110,8 @@ func (o *packOptions) check(args []string) (err error) {
 		return failure.Usage("pack expects --to URL/")
 	case o.from != "" && len(o.exclude)+len(o.excludeFrom) > 0:
 		return failure.Usage("--exclude leaves out of a directory, and --from is an archive")
+	case o.from != "" && (o.line.has("owners") || o.line.has("compress")):
+		return failure.Usage("--owners and --compress say how a directory is packed, and --from is an archive")
 	case strings.ContainsAny(o.key, "\r\n"):
 		return failure.Usage("--sign is the name of a file, and was given several lines")
 	}
