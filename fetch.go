@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"stretcher/internal/archive"
@@ -359,6 +360,11 @@ func (p provider) fetchTo(
 	f.Transfer.Connections = int(s.Fetch.Connections)
 	f.Unnamed, f.Begun = s.unnamed(p.journal, places), begun
 	got, err := f.Archive(ctx, s.Src, s.Checksum, int64(s.Limits.Archive))
+	if isFull(err) && p.cached.Pool().Clear() {
+		p.log.Info(failure.Sayf("the cache has made room: %v", err))
+		f.Begun = nil
+		got, err = f.Archive(ctx, s.Src, s.Checksum, int64(s.Limits.Archive))
+	}
 	if err != nil {
 		return a, err
 	}
@@ -381,6 +387,9 @@ func (s Spec) unnamed(j *journal.Journal, places func(size int64) []string) func
 		return unnamed(w)
 	}
 }
+
+// isFull tells whether a file system has no room.
+func isFull(err error) bool { return errors.Is(err, disk.ErrNoRoom) || errors.Is(err, syscall.ENOSPC) }
 
 // pool leaves a verified archive in the pool. Failing at that fails nothing.
 func (p provider) pool(s Spec, archive *os.File) {

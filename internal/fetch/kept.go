@@ -39,6 +39,9 @@ func (k Kept) Archive(ctx context.Context, src []string, want checksum.Checksum,
 			continue
 		}
 		if f, err := k.usable(ctx, src, want, f); f != nil || err != nil {
+			if f != nil {
+				k.Store.Pool().Spare(f)
+			}
 			return f, err
 		}
 	}

@@ -58,7 +58,7 @@ func leavings() []leaving {
 			remover: "the next deployment of the same dest"},
 		{what: "entries of the cache that are half there", of: deployments,
 			noted: "cache/.RUN.N", remover: "the next run that keeps something"},
-		{what: "archives of the cache that are half written", of: deployments,
+		{what: "archives of the cache that are half written", of: deployments + ", fetch",
 			noted: "archives/.new-N, and a lock on them while they are written", remover: "the next run, after a minute"},
 		{what: "records of serials that are half written", of: "deployments, hooks install",
 			noted: "serials/.new", remover: "the next run that raises a serial"},

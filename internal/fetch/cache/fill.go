@@ -197,11 +197,47 @@ func (p *Pool) Trim(others int64) error {
 	return p.locked(func() error { return p.fit(p.max - others) })
 }
 
+// Spare makes room on the pool's file system for what is made of an archive, as
+// far as the pool takes room there.
+func (p *Pool) Spare(archive *os.File) {
+	info, err := archive.Stat()
+	if p == nil || p.reads || err != nil || p.place.Room(unpacked*info.Size()) == nil {
+		return
+	}
+	_ = p.locked(func() error { return p.spare(info.Size()) })
+}
+
+// Clear gives all room back that the pool takes, and tells whether it took any.
+func (p *Pool) Clear() bool {
+	if p == nil || p.reads {
+		return false
+	}
+	held, _ := p.held()
+	return p.locked(func() error { return p.fit(0) }) == nil && len(held) > 0
+}
+
+// unpacked is how much room an archive is thought to need on its way, in times of
+// its size: itself, the staged tree, and what changes in dest.
+const unpacked = 10
+
+func (p *Pool) spare(size int64) error {
+	for p.place.Room(unpacked*size) != nil {
+		held, err := p.held()
+		if err != nil || len(held) == 0 {
+			return err
+		}
+		if err := p.remove(held[0].name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // room makes room for size bytes more, in the pool and on its file system: what is
 // in the pool alone is never more than what stays free beside it, since deployments
 // come first. Of the size, more is still to be written.
 func (p *Pool) room(size, more int64) error {
-	if err := p.fit(p.max - size); err != nil {
+	if err := cmp.Or(p.fit(p.max-size), p.spare(size)); err != nil {
 		return err
 	}
 	for {

@@ -246,8 +246,22 @@ func TestPoolOnSmallDisk(t *testing.T) {
 		old := time.Now().Add(time.Duration(n-10) * time.Hour)
 		must(t, os.Chtimes(p.at(n), old, old))
 	}
-	if got := p.here(t); got != "6 7" {
+	if got := p.here(t); got != "7" { // ten times 8 MiB are not there
 		t.Errorf("left: %s", got)
+	}
+	p.add(t, 8, 1<<20)
+	small, ok := p.Archive(sumOf(8))
+	if p.Spare(small); !ok || p.here(t) != "7 8" {
+		t.Errorf("left: %s", p.here(t))
+	}
+	large, ok := p.Archive(sumOf(7))
+	if p.Spare(large); !ok || p.here(t) != "" {
+		t.Errorf("left: %s", p.here(t))
+	}
+	must(t, errors.Join(small.Close(), large.Close()))
+	p.add(t, 8, 1<<20)
+	if !p.Clear() || p.Clear() || p.here(t) != "" {
+		t.Errorf("left: %s", p.here(t))
 	}
 	must(t, os.WriteFile(dir+"/others", make([]byte, 40<<20), 0o600))
 	f, err := disk.Unnamed(p.root)
