@@ -62,7 +62,7 @@ type memory int
 const (
 	remembered memory = iota // a row in the history: deployments, rollbacks
 	noted                    // notes while it runs, for who cleans up after it
-	fetching                 // such notes, and what it fetches
+	fetching                 // nothing but what it fetches
 	unnoted                  // nothing: it only looks
 )
 
@@ -82,7 +82,7 @@ func newDeployer(ctx context.Context, s cli.Settings, m memory, second <-chan st
 	d := &deployer{t, provider{t}, executor{t}}
 	return d, func() {
 		d.removePrivate()
-		if m == noted || m == fetching {
+		if m == noted {
 			d.journal.EndCommand()
 		}
 		d.fetcher.Store.Close()

@@ -361,8 +361,12 @@ func (t *tools) openJournal(ctx context.Context, m memory) (err error) {
 		t.journal = journal.OpenReading(ctx, path, t.log)
 		t.cached, _ = cache.OpenReading(t.journal.State().Cache()) // what is not there helps nobody
 		return nil
-	case m == noted, m == fetching:
+	case m == noted:
 		t.journal, err = journal.OpenNotes(path, t.log)
+	case m == fetching:
+		if _, err = journal.OpenNotes(path, t.log); err == nil { // it is made where it is missing
+			t.journal = journal.OpenReading(ctx, path, t.log)
+		}
 	default:
 		t.journal, err = journal.Open(ctx, path, t.log)
 	}
