@@ -218,7 +218,7 @@ func (p sharing) orWhole(ctx context.Context, a *Archive, read func(archive.Inpu
 
 // lines is how many parts of an archive are asked for at a time, for each
 // connection that there may be: they are small.
-const lines = 4
+const lines = 8
 
 // fetchParts fetches what the host does not have of an archive, by its index.
 func (p sharing) fetchParts(ctx context.Context) (*delta.Rebuilt, *delta.Whole, error) {

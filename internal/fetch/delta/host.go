@@ -75,6 +75,12 @@ func (h *Host) Foresee(ctx context.Context, s *Server) (archive.Input, Stats, er
 // look gets the index, and finds what of its archive is wanted, and what is
 // here. It tells how many bytes that took.
 func (h *Host) look(ctx context.Context, s *Server) (size int64, err error) {
+	remembered := make(chan struct{})
+	go func() {
+		h.remember()
+		close(remembered)
+	}()
+	defer func() { <-remembered }()
 	if h.Index = h.Here(); h.Index == nil {
 		var data []byte
 		if h.Index, data, err = s.Index(ctx, h.Mirrors, h.Expected); err != nil {
@@ -85,7 +91,7 @@ func (h *Host) look(ctx context.Context, s *Server) (size int64, err error) {
 			h.Unkept(err)
 		}
 	}
-	h.remember()
+	<-remembered
 	h.Wanted, err = h.Wants(ctx, Headers(h.Index))
 	if err != nil {
 		return size, fmt.Errorf("%w: %w", ErrIndex, err)
