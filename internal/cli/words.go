@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -48,16 +49,30 @@ func (a *app) read(args []string) ([]string, error) {
 	return a.line.args(), a.checkFlags()
 }
 
-// readLine finds the command, and reads the line once more by what the command
-// means by a flag: --version of pack has a value.
+// readLine finds the command, wherever it stands behind its flags. One that means
+// something of its own by a flag of all commands, as pack does by --version, is
+// looked for by that meaning.
 func (a *app) readLine(args []string) line {
 	known := a.flags()
-	l := a.find(split(args, known))
-	l.command.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) { known[f.Name] = f })
-	if again := a.find(split(args, known)); again.command == l.command {
-		return again
+	for _, c := range a.commands() {
+		var own map[string]*pflag.Flag
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			if f.NoOptDefVal == known[f.Name].NoOptDefVal {
+				return
+			}
+			if own == nil {
+				own = maps.Clone(known)
+			}
+			own[f.Name] = f
+		})
+		if own == nil {
+			continue
+		}
+		if l := a.find(split(args, own)); l.command == c {
+			return l
+		}
 	}
-	return l
+	return a.find(split(args, known))
 }
 
 // split tells flags from arguments. Only words that stand where a flag can

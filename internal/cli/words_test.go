@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/spf13/cobra"
 )
 
 // TestSpellings: every flag in every spelling that unit files have.
@@ -242,6 +245,30 @@ func TestFlagsAgree(t *testing.T) {
 			if f := c.Flags().Lookup(name); f != nil && (f.NoOptDefVal != flag.NoOptDefVal || f.Shorthand != flag.Shorthand) {
 				t.Errorf("--%s of %q is another than elsewhere", name, c.CommandPath())
 			}
+		}
+	}
+}
+
+// TestVersionOfPack: pack means something of its own by --version, wherever it
+// stands; no other command does.
+func TestVersionOfPack(t *testing.T) {
+	for args, want := range map[string]string{
+		"pack x --to /y --version 1": "x 1", "--to /y --version 1 pack x": "x 1", "-version=1 pack --to /y x": "x 1",
+		"--version pack": "", "pack --version": "", "--version": "", "version --version": "", "-v pack": "", "pack -v": "",
+	} {
+		got := ""
+		a := newApp(Process{Args: append([]string{"stretcher"}, strings.Fields(args)...), Stdout: io.Discard,
+			Stderr: io.Discard}, Actions{})
+		for _, c := range a.commands() {
+			if c.Name() == "pack" {
+				c.RunE = func(c *cobra.Command, args []string) error {
+					got = args[0] + " " + c.Flags().Lookup("version").Value.String()
+					return nil
+				}
+			}
+		}
+		if a.main(t.Context()); got != want {
+			t.Errorf("%q: %q", args, got)
 		}
 	}
 }
