@@ -6,6 +6,7 @@
 #     bench/run.sh deploys                 deploys of a tree of 400 MB, on tmpfs and on
 #                                          disk, beside a shell pipeline that does the same
 #     bench/run.sh scale                   deploys of 1 000 to 100 000 files, on tmpfs
+#     bench/run.sh packed                  first deploys of archives by stretcher pack, on tmpfs
 #     bench/run.sh connections             an archive over HTTP, on one connection and on several
 #
 #     PEER=/path/to/other bench/run.sh     and another stretcher; the goals refer to it
@@ -74,13 +75,15 @@ load() { cut -d ' ' -f 1-3 /proc/loadavg; }
 . bench/scale.sh
 # shellcheck source=bench/connections.sh
 . bench/connections.sh
+# shellcheck source=bench/packed.sh
+. bench/packed.sh
 
 parts=("$@")
-[ $# -gt 0 ] || parts=(start deploys scale connections)
+[ $# -gt 0 ] || parts=(start deploys scale packed connections)
 for part in "${parts[@]}"; do
     case $part in
-    start | deploys | scale | connections) ;;
-    *) echo "usage: bench/run.sh [start|deploys|scale|connections]..." >&2; exit 2 ;;
+    start | deploys | scale | packed | connections) ;;
+    *) echo "usage: bench/run.sh [start|deploys|scale|packed|connections]..." >&2; exit 2 ;;
     esac
 done
 
