@@ -82,7 +82,8 @@ func (n *native) Stage(ctx context.Context, in archive.Input) (strategy.Staged, 
 	}
 	if err := stage(ctx, in); err != nil {
 		if n.tree != nil {
-			_ = n.tree.Close()
+			_ = staging.Drop(&n.t, n.tree) // the room may be needed for another attempt
+			n.tree = nil
 		}
 		return strategy.Staged{}, err
 	}

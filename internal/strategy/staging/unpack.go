@@ -135,17 +135,18 @@ func UnpackAt(ctx context.Context, t *strategy.Target, in archive.Input, where s
 			break // what was said of the last place is what is wrong
 		}
 		t.Log.Warn(fmt.Sprintf("%q has no room for what is in the archive: trying elsewhere", filepath.Dir(tree.Work.Path())))
-		if err = drop(t, tree); err != nil {
+		if err = Drop(t, tree); err != nil {
 			_ = other.Close()
 			return nil, err
 		}
 		tree = other
 	}
-	_ = tree.Close()
+	_ = Drop(t, tree) // the room may be needed for another attempt
 	return nil, err
 }
 
-func drop(t *strategy.Target, tree *Tree) error {
+// Drop removes a tree that nobody will deploy.
+func Drop(t *strategy.Target, tree *Tree) error {
 	_ = tree.Dir.Close()
 	return errors.Join(t.Place.Drop(tree.Work), tree.Work.Close())
 }
