@@ -174,6 +174,10 @@ func stripped(path string, parts int) (string, bool) {
 	return path, true
 }
 
+// doubt is how much longer parts may seem to take than the whole archive: one
+// answer of a busy server says little, and bytes count for themselves.
+const doubt = 2
+
 // worth tells whether spans cost less than the whole archive. What saves little
 // is not worth it: to put an archive together takes time as well.
 func worth(s *Server, x *index.Index, spans []span, bytes int64) error {
@@ -185,7 +189,7 @@ func worth(s *Server, x *index.Index, spans []span, bytes int64) error {
 		l.Rate = min(l.Rate, s.Bandwidth)
 	}
 	parts, all := l.cost(bytes, len(spans), max(s.Lines, 1)), l.cost(x.Size, 1, 1)
-	if parts >= all {
+	if parts >= doubt*all {
 		return fmt.Errorf("%w: %d bytes in %d ranges take %s, all of it %s", ErrDear, bytes, len(spans), parts, all)
 	}
 	return nil

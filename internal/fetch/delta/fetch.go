@@ -74,7 +74,7 @@ func (s *Server) document(ctx context.Context, mirror, url string, limit int64) 
 		return nil, err
 	}
 	took := max(time.Since(t.at), 100*time.Microsecond)
-	s.Link = Link{RTT: t.head}
+	s.Link = Link{RTT: t.head / 2} // the connection was made for it
 	if buf.Len() >= telling {
 		s.Link.Rate = int64(float64(buf.Len()) / took.Seconds())
 	}
