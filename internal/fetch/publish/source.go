@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"stretcher/internal/archive"
 	"stretcher/internal/archive/index"
@@ -113,13 +114,12 @@ func (s *Source) pack(ctx context.Context, r *run, p *product) error {
 	if res.Entries < 2 { // the root is one
 		return failure.Usage("%q is empty, or all in it is left out: hosts would empty dest", s.Name)
 	}
-	p.entries, p.bytes = res.Entries, res.Bytes
 	p.sum, p.index = res.Index.Archive, res.Index.Encode()
 	p.ending = ".tar.gz"
 	if opts.Compression == pack.Zstd {
 		p.ending = ".tar.zst"
 	}
-	return nil
+	return s.judge(ctx, r, p, nil) // a tree may have what no archive must
 }
 
 // copy copies the archive, so that what was judged is what is sent, and finds out
@@ -136,20 +136,30 @@ func (s *Source) copy(ctx context.Context, r *run, p *product) error {
 		return err
 	}
 	p.ending = endingOf(head[:n])
+	warn := func(text string) { r.Say("warning: " + text) }
+	if err := s.judge(ctx, r, p, warn); err != nil {
+		return err
+	}
+	return s.takeIndex(ctx, r, p)
+}
+
+// judge finds out whether a host could unpack the archive, by the rules that hosts
+// have, and the manifest's strip_components.
+func (s *Source) judge(ctx context.Context, r *run, p *product, warn func(string)) error {
 	if _, err := p.file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	kept := &counter{}
-	warn := func(text string) { r.Say("warning: " + text) }
-	list, res, err := archive.Scan(ctx, p.file, archive.Options{Warn: warn}, kept)
+	opts := archive.Options{Warn: warn}
+	opts.Strip, _ = strconv.Atoi(r.Draft.Value("strip_components")) // a template's value is the host's
+	list, res, err := archive.Scan(ctx, p.file, opts, &counter{})
 	if err != nil {
 		return fmt.Errorf("%q: %w", s.Name, err)
 	}
-	if len(list) < 2 {
+	if len(list) < 2 { // the root is one
 		return failure.Usage("%q is empty: hosts would empty dest", s.Name)
 	}
 	p.entries, p.bytes = res.Entries, res.Bytes
-	return s.takeIndex(ctx, r, p)
+	return nil
 }
 
 // takeIndex takes the index that lies beside the archive, if it is of this one.
