@@ -72,6 +72,12 @@ func (r *run) compare(ctx context.Context, it *item) (found, error) {
 	case info.SHA256 != nil:
 		return other, nil
 	}
+	return r.content(ctx, it)
+}
+
+// content reads what lies at an item's name, and compares it.
+func (r *run) content(ctx context.Context, it *item) (found, error) {
+	url := r.place.to + it.name
 	sum := sha256.New()
 	n, err := r.copy(ctx, url, it.size, func() io.Writer { sum.Reset(); return sum })
 	switch {

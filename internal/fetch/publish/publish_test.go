@@ -387,12 +387,12 @@ func TestSignedMeanwhile(t *testing.T) {
 	target := t.TempDir()
 	o := options(t, tree(t, "one"), "file://"+target)
 	o.Signer, o.Replace = signer("ci"), true
-	s := &stopping{Store: o.Store, at: 9} // the manifest is sent
+	s := &stopping{Store: o.Store, at: 11} // the manifest is sent
 	s.then = func() error {
 		return os.WriteFile(filepath.Join(target, "app-1.yml.minisig"), []byte("other"), 0o644)
 	}
 	o.Store = s
-	if _, err := Publish(t.Context(), o); !errors.Is(err, failure.ErrRefused) || s.calls[8] != "put .yml" {
+	if _, err := Publish(t.Context(), o); !errors.Is(err, failure.ErrRefused) || s.calls[10] != "put .yml" {
 		t.Errorf("%v, after %q", err, s.calls)
 	}
 }

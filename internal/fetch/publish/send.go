@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -34,6 +35,8 @@ const (
 	indexItem     = "index"
 	signatureItem = "signature"
 	manifestItem  = "manifest"
+	// signaturesItem holds while a manifest is replaced: those of both.
+	signaturesItem = "signatures"
 )
 
 // item is an object on its way.
@@ -45,7 +48,8 @@ type item struct {
 	size int64
 	sum  [sha256.Size]byte
 
-	keeps bool // what is there, if it is another one
+	keeps   bool   // what is there, if it is another one
+	vouches []byte // what a signature is of
 }
 
 func document(name, what, kind string, data []byte) *item {
@@ -65,23 +69,27 @@ func (r *run) publish(ctx context.Context, p *product) (*Result, error) {
 		return nil, err
 	}
 	m := document(r.manifestName(name, p), manifestItem, "application/yaml", text)
-	isThere, err := r.judgeManifest(ctx, m, text)
+	was, err := r.judgeManifest(ctx, m, text)
 	if err != nil {
 		return nil, err
 	}
-	if r.Signer != nil {
-		s, err := r.signature(ctx, m.name, text, isThere)
-		if err != nil {
-			return nil, err
-		}
-		items = append(items, s)
+	if r.Signer == nil {
+		return r.bringAll(ctx, append(items, m), text)
 	}
-	return r.bringAll(ctx, append(items, m), text)
+	both, alone, err := r.signatures(ctx, m.name, text, was)
+	switch {
+	case err != nil:
+		return nil, err
+	case both == nil || r.DryRun:
+		return r.bringAll(ctx, append(items, alone, m), text)
+	}
+	return r.bringAll(ctx, append(items, both, m, alone), text)
 }
 
 // bringAll sends items in their order.
 func (r *run) bringAll(ctx context.Context, items []*item, text []byte) (res *Result, err error) {
 	res = &Result{Text: text}
+	var vouching *item
 	for _, it := range items {
 		obj := Object{URL: r.place.base + it.name, Size: it.size, Sum: hex.EncodeToString(it.sum[:])}
 		if obj.Sent, err = r.bring(ctx, it); err != nil {
@@ -92,34 +100,17 @@ func (r *run) bringAll(ctx context.Context, items []*item, text []byte) (res *Re
 			res.Archive = obj
 		case indexItem:
 			res.Index = &obj
+		case signaturesItem: // another one is to come
 		case signatureItem:
-			res.Signature = &obj
+			res.Signature, vouching = &obj, it
 		default:
 			res.Manifest = obj
 		}
 	}
-	if res.Signature != nil && res.Manifest.Sent && !r.DryRun {
-		err = r.confirm(ctx, items)
+	if vouching != nil && res.Manifest.Sent && !r.DryRun {
+		err = r.arrived(ctx, vouching)
 	}
 	return res, err
-}
-
-// confirm finds out whether the signature is still that of the manifest: another
-// call that replaces both may have come between.
-func (r *run) confirm(ctx context.Context, items []*item) error {
-	for _, it := range items {
-		if it.what != signatureItem && it.what != manifestItem {
-			continue
-		}
-		found, err := r.look(ctx, it)
-		if err == nil && found != same {
-			err = failure.Hinted("publish once more", failure.Refused("%s: somebody else publishes by this name", it.what))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // manifest is the draft with all that is known now.
@@ -175,20 +166,19 @@ func (r *run) manifestName(archive string, p *product) string {
 }
 
 // judgeManifest refuses to put a manifest in the place of another one, unless that
-// says the same with an older serial or an earlier end. It tells whether this very
-// one is there.
-func (r *run) judgeManifest(ctx context.Context, m *item, text []byte) (isThere bool, err error) {
+// says the same with an older serial or an earlier end. It tells what is there.
+func (r *run) judgeManifest(ctx context.Context, m *item, text []byte) (was found, err error) {
 	m.keeps = !r.Replace
-	found, err := r.look(ctx, m)
-	if err != nil || found != other || r.Replace {
-		return found == same, err
+	was, err = r.look(ctx, m)
+	if err != nil || was != other || r.Replace {
+		return was, err
 	}
 	before, err := r.read(ctx, m.name)
 	if err == nil && !r.Draft.Renews(before, text) {
 		err = r.another(m)
 	}
 	m.keeps = false
-	return false, err
+	return was, err
 }
 
 // another is the error of a manifest that would take the place of another one.
@@ -197,27 +187,44 @@ func (r *run) another(m *item) error {
 		failure.Refused("%q is there already, and says something else", redact.URL(r.place.base+m.name)))
 }
 
-// signature makes the signature document. That of the same manifest is kept if
-// the signer has signed it already, and so are those by others.
-func (r *run) signature(ctx context.Context, manifest string, text []byte, isThere bool) (*item, error) {
+// signatures makes the signature document. That of the same manifest is kept if
+// the signer has signed it already, and so are those by others. Where the manifest
+// replaces another one, both is a document for each of them, so that at no moment a
+// manifest is there without a signature of it.
+func (r *run) signatures(ctx context.Context, manifest string, text []byte, was found) (both, alone *item, err error) {
 	name := manifest + signatureEnding
 	var before []byte
-	if isThere {
-		var err error
+	if was != none {
 		before, err = r.read(ctx, name)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	made := before
-	if len(before) == 0 || !r.Signer.HasSigned(text, before) {
-		var err error
-		comment := fmt.Sprintf("timestamp:%d\tfile:%s\thashed", r.About.Now.Unix(), manifest)
-		if made, err = r.Signer.Sign(bytes.NewReader(text), comment, before); err != nil {
-			return nil, err
-		}
+	if was == same && len(before) > 0 && r.Signer.HasSigned(text, before) {
+		return nil, vouching(name, signatureItem, before, text), nil
 	}
-	return document(name, signatureItem, "text/plain", made), nil
+	kept := before
+	if was == other {
+		kept = nil
+	}
+	comment := fmt.Sprintf("timestamp:%d\tfile:%s\thashed", r.About.Now.Unix(), manifest)
+	made, err := r.Signer.Sign(bytes.NewReader(text), comment, kept)
+	if err != nil {
+		return nil, nil, err
+	}
+	alone = vouching(name, signatureItem, made, text)
+	joined := slices.Concat(bytes.TrimRight(before, "\r\n"), []byte("\n"), made)
+	if was == other && len(before) > 0 && r.Signer.HasSigned(text, joined) {
+		both = vouching(name, signaturesItem, joined, text)
+	}
+	return both, alone, nil
+}
+
+// vouching is a signature document on its way.
+func vouching(name, what string, data, message []byte) *item {
+	it := document(name, what, "text/plain", data)
+	it.vouches = message
+	return it
 }
 
 // bring sends an item, unless it is there.
@@ -244,6 +251,9 @@ func (r *run) bring(ctx context.Context, it *item) (sent bool, err error) {
 		return false, r.overtaken(ctx, it, err)
 	case err != nil:
 		return false, fmt.Errorf("%s: %w", it.what, err)
+	}
+	if err := r.arrived(ctx, it); err != nil {
+		return false, err
 	}
 	r.Say(fmt.Sprintf("%s sent: %q, %s", it.what, shown, size))
 	return true, nil
