@@ -42,10 +42,10 @@ type Archive struct {
 
 func (a Archive) isCurrent() bool { return a.Record != "" }
 
-// with is the archive in a file that has been verified, with its index, if
-// there is one.
-func (a Archive) with(f *os.File, x *index.Index) Archive {
-	a.Input, a.File = archive.FileInput(f, x), f
+// with is the archive in a file that has been verified. Where archives have an
+// index, the next one is compared with what this one holds.
+func (a Archive) with(f *os.File, s Spec) Archive {
+	a.Input, a.File = archive.FileInput(f, s.Index.Algorithm != ""), f
 	return a
 }
 
@@ -241,15 +241,6 @@ func (p sharing) parts() *delta.Server {
 	return p.fetcher.Parts(lines * max(int(p.spec.Fetch.Connections), 1))
 }
 
-// indexHere is the index of an archive if it is on this machine already; nil =
-// it is not.
-func (p sharing) indexHere() *index.Index {
-	if p.spec.Index.Algorithm == "" {
-		return nil
-	}
-	return p.host().Here()
-}
-
 // host is what this machine has of the archive and of the one before.
 func (p sharing) host() *delta.Host {
 	s := p.spec
@@ -371,7 +362,7 @@ func (p provider) fetchTo(
 	if p.pools() {
 		p.pool(s, got.File)
 	}
-	return a.with(got.File, sharing{p, s}.indexHere()), nil
+	return a.with(got.File, s), nil
 }
 
 // unnamed makes files without a name in the best of places.
@@ -412,7 +403,7 @@ func (p provider) here(ctx context.Context, s Spec) (Archive, error) {
 	if f == nil || err != nil {
 		return Archive{}, err
 	}
-	a := Archive{}.with(f, sharing{p, s}.indexHere())
+	a := Archive{}.with(f, s)
 	if len(s.Src) > 0 {
 		a.Source = redact.URL(s.Src[0])
 	}

@@ -317,7 +317,7 @@ func (p provider) fetchKept(ctx context.Context, s Spec) (Archive, error) {
 		p.log.Warn(failure.Sayf("the archive kept of run %s is damaged, fetching it again: %v", from.Run, err))
 		return p.fetch(ctx, s)
 	}
-	a := Archive{Source: "the archive kept of run " + from.Run}.with(file, sharing{p, s}.indexHere())
+	a := Archive{Source: "the archive kept of run " + from.Run}.with(file, s)
 	p.log.Info(fmt.Sprintf("taking %s, %s is right", a.Source, s.Checksum.Algorithm))
 	return a, nil
 }

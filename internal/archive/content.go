@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"os"
 
@@ -23,11 +24,15 @@ type Content struct {
 	sparse bool
 	err    error // the first, and io.EOF, stay
 	seen   func(block []byte)
-	start  int64 // where it is in the stream
+	start  int64     // where it is in the stream
+	hash   hash.Hash // of what has been read; nil = nobody wants it
 }
 
 func newContent(x *reader, m *members.Member) (*Content, error) {
 	c := &Content{x: x, pieces: m.Pieces, size: m.Size, sparse: m.Sparse, start: x.in.n}
+	if x.in.sums && !c.sparse {
+		c.hash = sha256.New()
+	}
 	if !c.sparse {
 		c.pieces = []members.Piece{{Size: c.size}}
 	} else if c.size > maxSparse {
@@ -47,13 +52,19 @@ func (c *Content) hole() int64 {
 	return max(0, c.pieces[0].Start-c.pos)
 }
 
-// Sum is the SHA-256 of the content, where an index tells it. What is read of
-// an archive that is rebuilt has been found to be that.
+// Sum is the SHA-256 of the content. Of an archive that is rebuilt, its index
+// tells it, and what is read has been found to be that. Of one in a file it is
+// known when all has been read, where who opened it wanted to know.
 func (c *Content) Sum() (sum [sha256.Size]byte, ok bool) {
-	if c.sparse || c.size == 0 {
+	switch {
+	case c.sparse || c.size == 0:
+		return sum, false
+	case c.hash == nil:
+		return c.x.in.known.at(c.start, c.size)
+	case c.pos < c.size || c.err != nil && c.err != io.EOF:
 		return sum, false
 	}
-	return c.x.in.known.at(c.start, c.size)
+	return [sha256.Size]byte(c.hash.Sum(nil)), true
 }
 
 // Sparse tells whether the content has holes, which CopyTo keeps.
@@ -89,6 +100,9 @@ func (c *Content) Read(p []byte) (int, error) {
 		return n, c.err
 	}
 	n, err := c.piece(p)
+	if c.hash != nil {
+		_, _ = c.hash.Write(p[:n])
+	}
 	c.pass(int64(n))
 	if c.err == nil {
 		c.err = c.judge(err)

@@ -16,11 +16,6 @@ type Input interface {
 	Open() (io.ReadCloser, error)
 }
 
-// foretelling is a reader that has an index of what it reads.
-type foretelling interface {
-	Index() *index.Index
-}
-
 // Rebuilding is a reader of a stream that is put together from parts. It is a
 // plain tar archive, whatever it begins with.
 type Rebuilding interface {
@@ -31,13 +26,14 @@ type Rebuilding interface {
 	Skip(n int64) (int64, error)
 }
 
-// FileInput is an open file as an Input. The index may be nil; it must be that
-// of the file.
-func FileInput(f *os.File, x *index.Index) Input { return fileInput{f, x} }
+// FileInput is an open file as an Input. Sums: who reads it wants to know the
+// digests of contents. What an index says of them counts for nothing here: they
+// are made of what is read.
+func FileInput(f *os.File, sums bool) Input { return fileInput{f, sums} }
 
 type fileInput struct {
-	file  *os.File
-	index *index.Index
+	file *os.File
+	sums bool
 }
 
 // Open goes to the beginning of the file.
@@ -48,16 +44,13 @@ func (i fileInput) Open() (io.ReadCloser, error) {
 	if _, err := i.file.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
-	return fileReader{i.file, i.index}, nil
+	return fileReader{i.file, i.sums}, nil
 }
 
 type fileReader struct {
 	io.Reader
-	index *index.Index
+	sums bool
 }
-
-// Index is what is known of the archive; nil = nothing.
-func (r fileReader) Index() *index.Index { return r.index }
 
 // Close leaves the file open.
 func (fileReader) Close() error { return nil }
@@ -67,11 +60,11 @@ type known struct {
 	files []index.File
 }
 
-func knownOf(r io.Reader) known {
-	if f, ok := r.(foretelling); ok && f.Index() != nil {
-		return known{f.Index().Files}
+func knownOf(built Rebuilding) known {
+	if built == nil {
+		return known{}
 	}
-	return known{}
+	return known{built.Index().Files}
 }
 
 // at gives the digest of a content of size bytes at pos in the stream.

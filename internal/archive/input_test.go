@@ -63,17 +63,15 @@ func (w *world) rebuilt(opened *int) io.ReadCloser {
 
 // reading reads the contents that it is told to.
 type reading struct {
-	t     *testing.T
-	reads func(path string) bool
-	files map[string]string
+	t      *testing.T
+	reads  func(path string) bool
+	files  map[string]string
+	before bool // digests are known before a content is read
 }
 
 func (r reading) File(e archive.Entry, content *archive.Content) error {
 	want := r.files[e.Path]
-	sum, known := content.Sum()
-	if known != (want != "") || known && sum != sha256.Sum256([]byte(want)) {
-		r.t.Errorf("%q: sum %x, %v", e.Path, sum, known)
-	}
+	r.sum(e.Path, content, r.before && want != "")
 	if !r.reads(e.Path) {
 		return nil
 	}
@@ -81,14 +79,24 @@ func (r reading) File(e archive.Entry, content *archive.Content) error {
 	if string(got) != want {
 		r.t.Errorf("%q: %d bytes, want %d", e.Path, len(got), len(want))
 	}
+	r.sum(e.Path, content, want != "")
 	return err
+}
+
+// sum fails unless the digest is known, and right.
+func (r reading) sum(path string, content *archive.Content, want bool) {
+	r.t.Helper()
+	sum, known := content.Sum()
+	if known != want || known && sum != sha256.Sum256([]byte(r.files[path])) {
+		r.t.Errorf("%q: sum %x, %v", path, sum, known)
+	}
 }
 
 func (reading) Link(archive.Entry, string) error { return nil }
 func (reading) Drop(string) error                { return nil }
 
-// TestSums: with an index, digests are known before a content is read, of the
-// archive's file as of its stream; of the latter, nothing is opened unread.
+// TestSums: of the archive's stream, digests are known before a content is read,
+// and nothing is opened unread; of its file, afterwards.
 func TestSums(t *testing.T) {
 	w := newWorld(t)
 	for name, tc := range map[string]struct {
@@ -100,11 +108,12 @@ func TestSums(t *testing.T) {
 		"some": {func(path string) bool { return path == "sub/large" || path == "d7/f" }, 2},
 	} {
 		opened := 0
-		in, err := archive.FileInput(w.file, w.index).Open()
+		in, err := archive.FileInput(w.file, true).Open()
 		ok(t, err)
-		want, whole, err := archive.Scan(t.Context(), in, archive.Options{}, reading{t, tc.reads, w.files})
+		want, whole, err := archive.Scan(t.Context(), in, archive.Options{}, reading{t, tc.reads, w.files, false})
 		ok(t, err)
-		got, res, err := archive.Scan(t.Context(), w.rebuilt(&opened), archive.Options{}, reading{t, tc.reads, w.files})
+		got, res, err := archive.Scan(t.Context(), w.rebuilt(&opened), archive.Options{},
+			reading{t, tc.reads, w.files, true})
 		ok(t, err)
 		if fmt.Sprint(got) != fmt.Sprint(want) || res != whole {
 			t.Errorf("%s: %+v, want %+v", name, res, whole)
@@ -120,7 +129,7 @@ func TestSkippedCounts(t *testing.T) {
 	w := newWorld(t)
 	opened := 0
 	_, _, err := archive.Scan(t.Context(), w.rebuilt(&opened), archive.Options{Limits: archive.Limits{Bytes: 1_000_000}},
-		reading{t, func(string) bool { return false }, w.files})
+		reading{t, func(string) bool { return false }, w.files, true})
 	if !errors.Is(err, archive.ErrBytes) {
 		t.Errorf("err = %v", err)
 	}

@@ -47,6 +47,7 @@ type stream struct {
 	ahead ahead      // nil for a plain archive
 	built Rebuilding // set: it is that, and nothing has to be decompressed
 	known known
+	sums  bool // of contents are made as they are read
 	tally *tally
 	n     int64  // bytes read
 	head  []byte // the first of them, up to a block
@@ -66,7 +67,9 @@ func openStream(ctx context.Context, r io.Reader, t *tally) (*stream, error) {
 		quit()
 		return nil, err
 	}
-	s := &stream{ctx: ctx, src: src, quit: quit, dec: dec, tally: t, built: built, known: knownOf(r)}
+	s := &stream{ctx: ctx, src: src, quit: quit, dec: dec, tally: t, built: built, known: knownOf(built)}
+	f, _ := r.(fileReader)
+	s.sums = f.sums
 	switch {
 	case dec.segments != nil:
 		s.ahead = dec.segments

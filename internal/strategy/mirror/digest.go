@@ -21,11 +21,12 @@ import (
 type digest struct {
 	ctx      context.Context
 	contents *tree.Contents
-	sum      *tree.Digest // of the whole content; nil = not known
-	sums     []tree.Sum   // of the blocks read so far, or of the first of very many
-	last     int64        // how many have been read
-	block    []byte       // the last one read
-	other    []byte       // what it is compared with
+	content  *archive.Content // that is read; nil = it comes from a file
+	sum      *tree.Digest     // of the whole content; nil = not known
+	sums     []tree.Sum       // of the blocks read so far, or of the first of very many
+	last     int64            // how many have been read
+	block    []byte           // the last one read
+	other    []byte           // what it is compared with
 }
 
 func (d *digest) reset() {
@@ -87,8 +88,12 @@ func (d *digest) add(f *os.File) error {
 	return nil
 }
 
-// tell makes the digest known of a file that has the content.
+// tell makes the digest known of a file that has the content, all of which has
+// been read.
 func (d *digest) tell(st *unix.Stat_t) {
+	if d.sum == nil && d.content != nil {
+		d.sum = digestOf(d.content)
+	}
 	if d.sum != nil {
 		d.contents.AddDigest(st, *d.sum)
 	}
@@ -104,7 +109,7 @@ func (d *digest) is(at *spot) (same, known bool) {
 	return has == *d.sum, known
 }
 
-// digestOf is the digest of a content, where that is known before it is read.
+// digestOf is the digest of a content, where it is known by now.
 func digestOf(content *archive.Content) *tree.Digest {
 	sum, ok := content.Sum()
 	if !ok {
@@ -267,7 +272,7 @@ func (d *digest) restore(f *os.File, at *spot, bytes int64) error {
 // as that is, which nobody has to read.
 func (d *digest) read(f *os.File, size int64, trusted bool) error {
 	d.reset()
-	d.sum = nil
+	d.content, d.sum = nil, nil
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		return err

@@ -96,7 +96,7 @@ func (s *Stage) File(e archive.Entry, content *archive.Content) error {
 	}
 	delete(s.differs, e.Path)
 	at, v, err := s.look(&e)
-	s.digest.sum = digestOf(content)
+	s.digest.content, s.digest.sum = content, digestOf(content)
 	switch {
 	case err != nil || v == isKnown || v == isCompared && s.holds(&e, at):
 	case v == isWritten || s.out != nil && slices.Contains(s.always, e.Path):
@@ -132,7 +132,7 @@ func (s *Stage) Wants(e archive.Entry, content *archive.Content) (bool, error) {
 		return false, stageError(e.Path, err)
 	}
 	at, v, err := s.look(&e)
-	s.digest.sum = digestOf(content)
+	s.digest.content, s.digest.sum = content, digestOf(content)
 	return v == isWritten || v == isCompared && !s.holds(&e, at), stageError(e.Path, err)
 }
 

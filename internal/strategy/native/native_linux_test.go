@@ -139,7 +139,7 @@ func TestPlannedGroups(t *testing.T) {
 		must(t, tw.WriteHeader(&tar.Header{Name: "f", Typeflag: tar.TypeReg, Mode: 0o644, Size: 3, ModTime: stamp}))
 		_, err = tw.Write([]byte("new"))
 		must(t, errors.Join(err, tw.Close()))
-		changes, err := w.new(nil).Diff(t.Context(), archive.FileInput(f, nil))
+		changes, err := w.new(nil).Diff(t.Context(), archive.FileInput(f, false))
 		must(t, err)
 		if len(changes.List) > 0 {
 			t.Errorf("elsewhere: %v: planned %v", elsewhere, changes.List)

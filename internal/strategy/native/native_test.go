@@ -114,7 +114,7 @@ func (w *world) stage(n *native, words ...string) *strategy.Staged {
 		}
 	}
 	must(w.t, tw.Close())
-	staged, err := n.Stage(w.t.Context(), archive.FileInput(f, nil))
+	staged, err := n.Stage(w.t.Context(), archive.FileInput(f, false))
 	must(w.t, err)
 	w.t.Cleanup(func() {
 		_ = staged.Close()

@@ -64,7 +64,7 @@ func TestOptions(t *testing.T) {
 			return entries[:2], nil, nil
 		}}, []string{"add ", "add app"}, 3},
 	} {
-		changes, err := Diff(t.Context(), target(t), archive.FileInput(f, nil), tc.opts)
+		changes, err := Diff(t.Context(), target(t), archive.FileInput(f, false), tc.opts)
 		must(t, err)
 		if got := paths(changes); !slices.Equal(got, tc.want) || changes.Bytes != tc.bytes {
 			t.Errorf("%s: %q, %d bytes", tc.name, got, changes.Bytes)
@@ -83,7 +83,7 @@ func TestWhole(t *testing.T) {
 	defer root.Close()
 	live := mirror.Place{Path: dir, Name: "live", Dir: root}
 	opts := Options{Checksum: true, Whole: true, Live: &live}
-	changes, err := Diff(t.Context(), target(t), archive.FileInput(f, nil), opts)
+	changes, err := Diff(t.Context(), target(t), archive.FileInput(f, false), opts)
 	must(t, err)
 	if !slices.Contains(paths(changes), "add app") || slices.Contains(paths(changes), "add same") || changes.Bytes != 7 {
 		t.Errorf("%q, %d bytes", paths(changes), changes.Bytes)
@@ -97,11 +97,11 @@ func TestErrors(t *testing.T) {
 		error) {
 		return nil, nil, broken
 	}}
-	if _, err := Diff(t.Context(), target(t), archive.FileInput(f, nil), opts); !errors.Is(err, broken) {
+	if _, err := Diff(t.Context(), target(t), archive.FileInput(f, false), opts); !errors.Is(err, broken) {
 		t.Errorf("err = %v", err)
 	}
 	must(t, f.Truncate(514))
-	_, err := Diff(t.Context(), target(t), archive.FileInput(f, nil), Options{})
+	_, err := Diff(t.Context(), target(t), archive.FileInput(f, false), Options{})
 	if !errors.Is(err, archive.ErrMalformed) {
 		t.Errorf("err = %v", err)
 	}
@@ -119,7 +119,7 @@ func TestExcludeFromIsBounded(t *testing.T) {
 	must(t, errors.Join(err, tw.Close()))
 	to := target(t)
 	to.ExcludeFrom = "list"
-	_, err = Diff(t.Context(), to, archive.FileInput(f, nil), Options{Excludes: true})
+	_, err = Diff(t.Context(), to, archive.FileInput(f, false), Options{Excludes: true})
 	if !errors.Is(err, failure.ErrRefused) || !strings.Contains(err.Error(), "patterns with wildcards") {
 		t.Errorf("err = %v", err)
 	}

@@ -264,7 +264,7 @@ func (a *attack) one(n int, back string, good bool) error {
 	if err := errors.Join(d.CheckLayout(), d.Check()); err != nil {
 		return err
 	}
-	staged, err := d.Stage(ctx, archive.FileInput(a.tree(n), nil))
+	staged, err := d.Stage(ctx, archive.FileInput(a.tree(n), false))
 	if err == nil {
 		err = errors.Join(d.Sync(ctx, &staged), staged.Close())
 	}

@@ -137,7 +137,7 @@ func (r *runs) begin(n int, change func(*strategy.Target)) *deployment {
 	r.t.Helper()
 	d := r.run(n, change)
 	must(r.t, errors.Join(d.CheckLayout(), d.Check()))
-	staged, err := d.Stage(r.t.Context(), archive.FileInput(r.archive(n), nil))
+	staged, err := d.Stage(r.t.Context(), archive.FileInput(r.archive(n), false))
 	must(r.t, err)
 	r.t.Cleanup(func() { _ = staged.Close() })
 	must(r.t, d.Sync(r.t.Context(), &staged))

@@ -67,7 +67,7 @@ func deploy(t *testing.T, w *strategytest.World, file *os.File, change func(*str
 	w.Log = strategytest.Log{}
 	s := w.New(file, change)
 	must(t, s.Check())
-	staged, err := s.Stage(context.Background(), archive.FileInput(file, nil))
+	staged, err := s.Stage(context.Background(), archive.FileInput(file, false))
 	must(t, err)
 	defer staged.Close()
 	must(t, s.Sync(context.Background(), &staged))
@@ -210,7 +210,7 @@ func TestUnknownDest(t *testing.T) {
 	packedFile := packed(t, file{"./", 0o755, 0, 0, 0}, file{"file", 0o644, 0, 0, 0}, file{"helper", 0o4755, 0, 0, 1})
 	s := w.New(packedFile, func(target *strategy.Target) { target.Excludes = []string{"kept"} })
 	must(t, s.Check())
-	staged, err := s.Stage(context.Background(), archive.FileInput(packedFile, nil))
+	staged, err := s.Stage(context.Background(), archive.FileInput(packedFile, false))
 	must(t, err)
 	defer staged.Close()
 	err = s.Sync(context.Background(), &staged) // rsync can't put the file either

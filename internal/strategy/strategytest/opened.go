@@ -100,7 +100,7 @@ func (w *World) through(s strategy.Strategy, file *os.File, sync context.Context
 	if err := s.Check(); err != nil {
 		return err
 	}
-	staged, err := s.Stage(w.t.Context(), archive.FileInput(file, nil))
+	staged, err := s.Stage(w.t.Context(), archive.FileInput(file, false))
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func (w *World) begin(tree files, change func(*strategy.Target)) strategy.Revert
 	f := pack(w.t, tree)
 	s := w.New(f, change)
 	must(w.t, errors.Join(s.CheckLayout(), s.Check()))
-	staged, err := s.Stage(w.t.Context(), archive.FileInput(f, nil))
+	staged, err := s.Stage(w.t.Context(), archive.FileInput(f, false))
 	must(w.t, err)
 	defer staged.Close()
 	must(w.t, s.Sync(w.t.Context(), &staged))

@@ -21,7 +21,7 @@ func (w *World) staged(tree files) (strategy.Strategy, *strategy.Staged) {
 	f := pack(w.t, tree)
 	s := w.New(f, func(t *strategy.Target) { t.Whole = true })
 	must(w.t, errors.Join(s.CheckLayout(), s.Check()))
-	staged, err := s.Stage(w.t.Context(), archive.FileInput(f, nil))
+	staged, err := s.Stage(w.t.Context(), archive.FileInput(f, false))
 	must(w.t, err)
 	w.t.Cleanup(func() { _ = staged.Close() })
 	return s, &staged

@@ -142,7 +142,7 @@ func testDiff(t *testing.T, w *World) {
 	s := w.New(f, nil)
 	must(t, errors.Join(s.CheckLayout(), s.Check()))
 	was := snapshot(t, w.Base)
-	changes, err := s.Diff(t.Context(), archive.FileInput(f, nil))
+	changes, err := s.Diff(t.Context(), archive.FileInput(f, false))
 	must(t, err)
 	if is := snapshot(t, w.Base); is != was {
 		t.Errorf("it was\n%s\nand is\n%s", was, is)
@@ -197,7 +197,7 @@ func testDiffNothing(t *testing.T, w *World) {
 	f := pack(t, first)
 	s := w.New(f, nil)
 	must(t, errors.Join(s.CheckLayout(), s.Check()))
-	changes, err := s.Diff(t.Context(), archive.FileInput(f, nil))
+	changes, err := s.Diff(t.Context(), archive.FileInput(f, false))
 	must(t, err)
 	if len(changes.List) > 0 || changes.Bytes > 0 {
 		t.Errorf("changes: %+v", changes)
@@ -244,7 +244,7 @@ func testExcludeFrom(t *testing.T, w *World) {
 	f := pack(t, tree)
 	s := w.New(f, change)
 	must(t, errors.Join(s.CheckLayout(), s.Check()))
-	changes, err := s.Diff(t.Context(), archive.FileInput(f, nil))
+	changes, err := s.Diff(t.Context(), archive.FileInput(f, false))
 	must(t, err)
 	if got := told(changes); !slices.Equal(got, between(files{}, want)) {
 		t.Errorf("told %q", got)
@@ -276,7 +276,7 @@ func testBadExcludeFrom(t *testing.T, w *World) {
 		f := pack(t, bad.tree)
 		s := w.New(f, change)
 		must(t, errors.Join(s.CheckLayout(), s.Check()))
-		if _, err := s.Diff(t.Context(), archive.FileInput(f, nil)); !errors.Is(err, bad.want) {
+		if _, err := s.Diff(t.Context(), archive.FileInput(f, false)); !errors.Is(err, bad.want) {
 			t.Errorf("diff of %v: %v", bad.tree, err)
 		}
 	}
@@ -384,12 +384,12 @@ func testCancelled(t *testing.T, w *World) {
 	cancel(cause)
 	s := w.New(f, nil)
 	must(t, errors.Join(s.CheckLayout(), s.Check()))
-	if _, err := s.Stage(ctx, archive.FileInput(f, nil)); err == nil {
+	if _, err := s.Stage(ctx, archive.FileInput(f, false)); err == nil {
 		t.Error("it was staged")
 	}
 	s = w.New(f, nil)
 	must(t, errors.Join(s.CheckLayout(), s.Check()))
-	staged, err := s.Stage(t.Context(), archive.FileInput(f, nil))
+	staged, err := s.Stage(t.Context(), archive.FileInput(f, false))
 	must(t, err)
 	defer staged.Close()
 	if err := s.Sync(ctx, &staged); err == nil {
@@ -413,7 +413,7 @@ func testSwappedDest(t *testing.T, w *World) {
 	f := pack(t, second)
 	s := w.New(f, nil)
 	must(t, errors.Join(s.CheckLayout(), s.Check()))
-	staged, err := s.Stage(t.Context(), archive.FileInput(f, nil))
+	staged, err := s.Stage(t.Context(), archive.FileInput(f, false))
 	must(t, err)
 	defer staged.Close()
 	if !w.Case.Once {
@@ -436,7 +436,7 @@ func testSwappedStaging(t *testing.T, w *World) {
 	f := pack(t, first)
 	s := w.New(f, nil)
 	must(t, errors.Join(s.CheckLayout(), s.Check()))
-	staged, err := s.Stage(t.Context(), archive.FileInput(f, nil))
+	staged, err := s.Stage(t.Context(), archive.FileInput(f, false))
 	must(t, err)
 	defer staged.Close()
 	work := filepath.Dir(staged.Dir.Path())

@@ -108,7 +108,7 @@ func (w *World) run(ctx context.Context, s strategy.Strategy, f *os.File) error 
 	if err := s.Check(); err != nil {
 		return err
 	}
-	staged, err := s.Stage(ctx, archive.FileInput(f, nil))
+	staged, err := s.Stage(ctx, archive.FileInput(f, false))
 	if err != nil {
 		return err
 	}
