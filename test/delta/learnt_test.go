@@ -87,7 +87,8 @@ func TestUnnamedArchive(t *testing.T) {
 		manifest := string(o.files["/newer.yml"])
 		_, rest, _ := strings.Cut(manifest, "checksum: ")
 		was, _, _ := strings.Cut(rest, "\n")
-		o.files["/newer.yml"] = []byte(strings.Replace(manifest, was, fmt.Sprintf("sha512:%x", sha512.Sum512(second.archive)), 1))
+		sum := fmt.Sprintf("sha512:%x", sha512.Sum512(second.archive))
+		o.files["/newer.yml"] = []byte(strings.Replace(manifest, was, sum, 1))
 		log := deployed(t, h, url, dir+"/newer")
 		if !strings.Contains(log, "checksum is of another algorithm") || o.sent["/newer.tar.idx"] > 0 {
 			t.Errorf("%d bytes of the index were fetched:\n%s", o.sent["/newer.tar.idx"], log)

@@ -53,6 +53,9 @@ func (h *Host) Bring(ctx context.Context, s *Server) (*Rebuilt, *Whole, error) {
 	return b, whole, err
 }
 
+// errUnnamed: nothing tells whether an index is of the archive.
+var errUnnamed = fmt.Errorf("%w: it names its archive by sha256, and checksum is of another algorithm", ErrIndex)
+
 // errAll: nothing tells which contents are wanted.
 var errAll = errors.New("all contents are wanted")
 
@@ -75,6 +78,9 @@ func (h *Host) Foresee(ctx context.Context, s *Server) (archive.Input, Stats, er
 // look gets the index, and finds what of its archive is wanted, and what is
 // here. It tells how many bytes that took.
 func (h *Host) look(ctx context.Context, s *Server) (size int64, err error) {
+	if h.Expected.Archive == nil {
+		return 0, errUnnamed
+	}
 	remembered := make(chan struct{})
 	go func() {
 		h.remember()
