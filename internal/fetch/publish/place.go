@@ -29,8 +29,18 @@ func parsePlace(to, base string) (p place, err error) {
 		return p, err
 	}
 	name := ""
-	if p.base, name, err = parseTarget("--public-url", base); err == nil && name != "" {
+	if p.base, name, err = parseTarget("--public-url", base); err != nil {
+		return p, err
+	}
+	bare, err := withoutUser(p.base)
+	switch {
+	case err != nil:
+		return p, err
+	case name != "":
 		err = failure.Usage("--public-url %q is the manifest's: the URL of the directory is expected", redact.URL(base))
+	case bare != p.base:
+		err = failure.Hinted("a host has what servers want of it in http of its policy, or in ~/.netrc",
+			failure.Usage("--public-url %q has a user or a password: all who read the manifest would have it", redact.URL(base)))
 	}
 	return p, err
 }
