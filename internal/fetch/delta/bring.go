@@ -31,6 +31,10 @@ func foresee(ctx context.Context, s *Server, w Wish) (Stats, error) {
 	if err != nil || len(need) == 0 {
 		return b.Stats, err
 	}
+	if !b.reuses {
+		b.Bytes, b.Requests = b.Whole, 1
+		return b.Stats, nil
+	}
 	spans, bytes := planOf(w.Index, need, s.Link.orDefault())
 	b.Bytes, b.Requests = bytes, len(spans)
 	if worth(s, w.Index, spans, bytes) != nil {
@@ -43,6 +47,9 @@ func (b *Rebuilt) bring(ctx context.Context, s *Server) (*Whole, error) {
 	need, err := b.look(ctx)
 	if err != nil || len(need) == 0 {
 		return nil, err
+	}
+	if !b.reuses {
+		return nil, fmt.Errorf("%w: nothing of it is here", ErrDear)
 	}
 	spans, bytes := planOf(b.w.Index, need, s.Link.orDefault())
 	if err := worth(s, b.w.Index, spans, bytes); err != nil {
@@ -63,6 +70,7 @@ func (b *Rebuilt) look(ctx context.Context) (need []int, err error) {
 		}
 	}
 	wanted := w.all()
+	b.reuses = len(wanted) < w.distinct()
 	if b.held, err = held(ctx, w.Live, w.places(wanted)); err != nil {
 		return nil, err
 	}
@@ -73,6 +81,7 @@ func (b *Rebuilt) look(ctx context.Context) (need []int, err error) {
 	if w.Kept != nil {
 		b.keep(w.Kept)
 	}
+	b.reuses = b.reuses || len(b.held) > 0 || len(b.spots) > 0
 	missing := func(i int) bool { _, ok := b.spots[i]; return !ok }
 	need = slices.DeleteFunc(membersOf(w.Index, wanted), func(i int) bool { return !missing(i) })
 	if !w.Complete || w.Kept == nil {
@@ -114,6 +123,15 @@ func (w *Wish) all() map[index.Sum]bool {
 		}
 	}
 	return wanted
+}
+
+// distinct is how many contents there are, each counted once.
+func (w *Wish) distinct() int {
+	all := make(map[index.Sum]bool, len(w.Index.Files))
+	for i := range w.Index.Files {
+		all[w.Index.Files[i].Sum] = true
+	}
+	return len(all)
 }
 
 // startsOf tells where contents begin, the first of each digest.

@@ -207,6 +207,38 @@ func TestBringIsDear(t *testing.T) {
 	}
 }
 
+// TestNothingIsHere: an archive that holds contents many times over is fetched as
+// a whole where nothing of it is here, and in parts where something is.
+func TestNothingIsHere(t *testing.T) {
+	all := map[string]string{"other": text(9, 90_000)}
+	for i := range 20 {
+		all[fmt.Sprintf("copy%d", i)] = text(1, 90_000)
+	}
+	r := newRelease(t, all, pack.Gzip)
+	for name, tc := range map[string]struct {
+		live map[string]string
+		dear bool
+	}{
+		"no tree":           {nil, true},
+		"an empty tree":     {map[string]string{}, true},
+		"a tree of others":  {map[string]string{"copy1": text(2, 90_000)}, true},
+		"one of the copies": {map[string]string{"copy7": text(1, 90_000)}, false},
+		"the other":         {map[string]string{"other": text(9, 90_000)}, false},
+	} {
+		var n atomic.Int64
+		web, url := serverFor(t, filepath.Dir(r.archive), &n)
+		w := r.wish(t, url+"a.tar.x")
+		if tc.live != nil {
+			w.Live = treeOf(t, tc.live)
+		}
+		b, _, err := Bring(t.Context(), web, w)
+		if is := errors.Is(err, ErrDear); is != tc.dear || is && n.Load() != 0 || !is && err != nil {
+			t.Errorf("%s: %d bytes fetched, %v", name, n.Load(), err)
+		}
+		ok(t, b.Close())
+	}
+}
+
 // TestLies: an index that says of a file what is not in the archive is found out
 // when what it speaks of is fetched; it gives no other tree.
 func TestLies(t *testing.T) {
@@ -346,4 +378,14 @@ func TestPlanOf(t *testing.T) {
 	if spans, bytes = planOf(x, all, Link{}.orDefault()); bytes != x.Size || len(spans) > int(x.Size/largest)+1 {
 		t.Errorf("%d bytes in %d spans for all", bytes, len(spans))
 	}
+}
+
+// treeOf writes files into a directory, and opens it.
+func treeOf(t *testing.T, files map[string]string) *os.Root {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range files {
+		ok(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644))
+	}
+	return rootOf(t, dir)
 }

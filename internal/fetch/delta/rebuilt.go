@@ -49,6 +49,7 @@ type Rebuilt struct {
 	spool    *os.File            // nil = nothing was fetched
 	fetched  []bool              // which members have been
 	complete bool                // all members are here
+	reuses   bool                // something of the archive is here: else to put it together saves no time
 	composed *composed           // nil = nobody has asked for it
 	failed   error               // of the last reading
 }
