@@ -381,6 +381,28 @@ func TestMute(t *testing.T) {
 	}
 }
 
+// TestLonger: what begins as the object should, and goes on, is another one.
+func TestLonger(t *testing.T) {
+	o := options(t, tree(t, "one"), "file://"+t.TempDir())
+	res, err := Publish(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, obj := range []Object{res.Archive, *res.Index} {
+		f, err := os.OpenFile(strings.TrimPrefix(obj.URL, "file://"), os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteString("x"); err != nil || f.Close() != nil {
+			t.Fatal(err)
+		}
+	}
+	o.Store = mute{o.Store}
+	if res, err = Publish(t.Context(), o); err != nil || !res.Archive.Sent || !res.Index.Sent || res.Manifest.Sent {
+		t.Errorf("%+v, %v", res, err)
+	}
+}
+
 // TestSignedMeanwhile: a manifest whose signature somebody else has replaced is not
 // said to be good.
 func TestSignedMeanwhile(t *testing.T) {

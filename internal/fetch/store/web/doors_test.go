@@ -83,6 +83,36 @@ func TestAccess(t *testing.T) {
 	}
 }
 
+// TestAccessAfterDetour: what another server has led to stays strange, also on the
+// server that led there: it is the other one that chose the path.
+func TestAccessAfterDetour(t *testing.T) {
+	var near, far *httptest.Server
+	lead := func(w http.ResponseWriter, r *http.Request) {
+		to := map[string]string{"/a": far.URL + "/b", "/b": near.URL + "/c", "/c": near.URL + "/d",
+			"/far": far.URL + "/on", "/on": far.URL + "/d"}
+		if at := to[r.URL.Path]; at != "" {
+			http.Redirect(w, r, at, http.StatusFound)
+		}
+	}
+	near, far = httptest.NewServer(http.HandlerFunc(lead)), httptest.NewServer(http.HandlerFunc(lead))
+	defer near.Close()
+	defer far.Close()
+	var ways []store.Way
+	set := newSet(store.Options{Access: func(_ *url.URL, way store.Way) (store.Access, error) {
+		ways = append(ways, way)
+		return store.Access{}, nil
+	}})
+	defer set.Close()
+	strange := store.Way{Strange: true}
+	for path, want := range map[string][]store.Way{"/a": {{}, strange, strange, strange}, "/far": {{}, strange, strange}} {
+		ways = nil
+		storetest.Open(t, set, near.URL+path, store.Position{})
+		if !equalWays(ways, want) {
+			t.Errorf("%s: %+v, want %+v", path, ways, want)
+		}
+	}
+}
+
 func equalWays(a, b []store.Way) bool {
 	for i := range a {
 		if i >= len(b) || a[i] != b[i] {
