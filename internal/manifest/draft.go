@@ -118,6 +118,9 @@ func (d *Draft) checkOpen(m *Loaded, l *Loader) error {
 	problems = slices.DeleteFunc(problems, func(p *yamldoc.Problem) bool {
 		return strings.Contains(p.Value+p.Message, t.prefix)
 	})
+	for _, p := range slices.Concat(warnings, problems) {
+		p.Key = t.restored(p.Key)
+	}
 	problems = append(append(t.wrong(), l.warn(m.URL, warnings)...), problems...)
 	if len(problems) > 0 {
 		return asError(m.Raw, problems)

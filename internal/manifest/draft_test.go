@@ -58,6 +58,8 @@ func TestDraftRefuses(t *testing.T) {
 		"expired":       {"dest: /x\nexpires: 2020-01-01T00:00:00Z\n", both, false, refused, "expired"},
 		"signed":        {"dest: /x\n", both, true, refused, "serial: is required"},
 		"open unknown":  {"dest: {{ env \"D\" }}\nx: 1\n", both, false, malformed, "x: unknown key"},
+		"open key":      {"dest: /x\n{{ env \"K\" }}: 1\n", both, false, malformed, `line 2: "{{ env \"K\" }}": unknown key`},
+		"open key deep": {"commands: {{{ env \"K\" }}: []}\n", both, false, malformed, `"commands.{{ env \"K\" }}": `},
 		"open signed":   {"dest: /x\nserial: {{ env \"S\" }}\n", both, true, refused, "serial: "},
 		"open expired":  {"dest: {{ env \"D\" }}\nexpires: 2020-01-01T00:00:00Z", both, false, refused, "expired"},
 		"no template":   {"dest: /x\nname: {{ env }}\n", nil, false, malformed, "env needs the name"},
