@@ -165,10 +165,14 @@ func (s *seconds) close(done *load) { done.peak = max(done.peak, s.bytes) }
 // ends is a heap.
 type ends []float64
 
-// Len is that of heap.Interface, as are the others.
-func (e ends) Len() int           { return len(e) }
+// Len is how many there are.
+func (e ends) Len() int { return len(e) }
+
+// Less puts the lowest number first.
 func (e ends) Less(i, j int) bool { return e[i] < e[j] }
-func (e ends) Swap(i, j int)      { e[i], e[j] = e[j], e[i] }
+
+// Swap exchanges two numbers.
+func (e ends) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
 
 // Push adds a number.
 func (e *ends) Push(x any) { *e = append(*e, x.(float64)) }

@@ -103,6 +103,7 @@ type failing struct {
 	then func()
 }
 
+// ReadAt reads as long as something is left.
 func (f failing) ReadAt(p []byte, at int64) (int, error) {
 	if f.left.Add(-int64(len(p))) < 0 {
 		f.then()

@@ -169,6 +169,7 @@ func conformConcurrent(t *testing.T, w World, data []byte) {
 	wg.Wait()
 }
 
+// Open opens an object, which is closed when the test ends.
 func Open(t *testing.T, s *store.Set, u string, from store.Position) *store.Object {
 	t.Helper()
 	obj, err := s.Open(t.Context(), u, from)
@@ -179,6 +180,7 @@ func Open(t *testing.T, s *store.Set, u string, from store.Position) *store.Obje
 	return obj
 }
 
+// ReadAll opens an object and reads what comes of it.
 func ReadAll(t *testing.T, s *store.Set, u string, from store.Position) (*store.Object, []byte) {
 	t.Helper()
 	obj := Open(t, s, u, from)
