@@ -168,6 +168,9 @@ func (up *upload) parts(ctx context.Context, id *string) ([]types.CompletedPart,
 
 // part sends a part, again where that may help.
 func (up *upload) part(ctx context.Context, id *string, i int, length int64) (types.CompletedPart, error) {
+	if ctx.Err() != nil { // what is left need not be read
+		return types.CompletedPart{}, store.Failure(ctx, "put", up.u, ctx.Err())
+	}
 	from := int64(i) * length
 	length = min(length, up.size-from)
 	number := int32(i + 1)

@@ -8,9 +8,13 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"stretcher/internal/fetch/store"
 	"stretcher/internal/testparts"
@@ -127,5 +131,40 @@ func TestPutDenied(t *testing.T) {
 	if err := set.Put(t.Context(), "s3://bucket/key?versionId=1", strings.NewReader(""), 0,
 		store.PutOptions{SHA256: sha256.Sum256(nil)}); err == nil || !strings.Contains(err.Error(), "names a version") {
 		t.Errorf("a version was written: %v", err)
+	}
+}
+
+// endless is a body of zeros that counts what is read of it.
+type endless struct {
+	reads atomic.Int64
+	then  func()
+}
+
+func (e *endless) ReadAt(p []byte, _ int64) (int, error) {
+	e.reads.Add(int64(len(p)))
+	e.then()
+	return len(p), nil
+}
+
+// TestPartsEnd: what is left of an upload that has ended is not read.
+func TestPartsEnd(t *testing.T) {
+	for name, c := range map[string]struct {
+		begun bool
+		most  int64
+	}{"before": {false, 0}, "in the middle": {true, atOnce * partSize}} {
+		ctx, cancel := context.WithCancel(t.Context())
+		if !c.begun {
+			cancel()
+		}
+		body := &endless{then: cancel}
+		up := &upload{
+			client: s3.New(s3.Options{Region: "none", BaseEndpoint: aws.String("http://127.0.0.1:1")}),
+			u:      &url.URL{Scheme: "s3", Host: "bucket", Path: "/key"}, body: body, size: 1000 * partSize,
+		}
+		_, err := up.parts(ctx, aws.String("id"))
+		if n := body.reads.Load(); !errors.Is(err, context.Canceled) || n > c.most {
+			t.Errorf("%s: %v, and %d bytes were read", name, err, n)
+		}
+		cancel()
 	}
 }
