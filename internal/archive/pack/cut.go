@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"crypto/sha256"
 	"math/rand/v2"
 
 	"stretcher/internal/archive/index"
@@ -33,15 +34,21 @@ const (
 )
 
 // group makes room for an entry with that much content: a small one comes to
-// the others, as long as that is not too much.
-func (c *cutter) group(size int64) {
+// the others, as long as that is not too much. A group of at least half of that
+// ends before an entry whose name says so, as one in four does. So groups begin
+// at the same names again soon after a file that has become longer: by their
+// lengths alone, all groups behind it would be other ones.
+func (c *cutter) group(path string, size int64) {
 	if size > c.most { // only its header comes to them
 		size = 0
 	}
-	if len(c.part) > 0 && int64(len(c.part))+size > c.most {
+	if n := int64(len(c.part)); n > 0 && n+size > c.most || n >= c.most/2 && isSeam(path) {
 		_ = c.cut() // which keeps its error
 	}
 }
+
+// isSeam tells whether a group may end before that name.
+func isSeam(path string) bool { return sha256.Sum256([]byte(path))[0]%4 == 0 }
 
 // begin says that what comes next is a content.
 func (c *cutter) begin(size int64) error {

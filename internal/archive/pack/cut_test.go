@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -62,6 +63,32 @@ func TestPieces(t *testing.T) {
 			if n := first.Members[i].Unpacked; n > maxPiece {
 				t.Errorf("%s: a piece of %d bytes", name, n)
 			}
+		}
+	}
+}
+
+// TestGroups holds that the groups of small files are the same again soon behind
+// files that are longer now.
+func TestGroups(t *testing.T) {
+	for name, c := range compressions {
+		dir := t.TempDir()
+		rnd := rand.New(rand.NewPCG(5, 6))
+		files := map[string]string{}
+		for i := range 900 {
+			files[fmt.Sprintf("d%d/f%d", i/90, i)] = text(rnd, 500+rnd.IntN(7000))
+		}
+		plant(t, dir, files)
+		_, before, err := pack(t, dir, Options{Compression: c})
+		check(t, err)
+		longer := map[string]string{}
+		for i := range 5 {
+			longer[fmt.Sprintf("d%d/f%d", 2*i, 180*i+7)] = text(rnd, 9000+rnd.IntN(9000))
+		}
+		plant(t, dir, longer)
+		_, after, err := pack(t, dir, Options{Compression: c})
+		check(t, err)
+		if got := shared(before.Index, after.Index); got < 0.8 {
+			t.Errorf("%s: %.2f of it are the same", name, got)
 		}
 	}
 }

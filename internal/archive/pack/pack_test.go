@@ -167,10 +167,10 @@ func text(rnd *rand.Rand, size int) string {
 func TestGolden(t *testing.T) {
 	dir := golden(t)
 	for name, want := range map[string]string{
-		"gzip": "ad518a60220b5fb297bf6563060fb6a0882b2cb0a7b7f72381faaed9a4be5e33 " +
-			"09356e2c36ff09409324ccc0748f735e430ce64df41f9b66f77b592b6965b36d",
-		"zstd": "bb8caedcecdd5b78e94d9681b0e3f6ba8fab19d77d0aa6bbf58990ea2c2c9759 " +
-			"9b5cda8000daed611207023b926390b5c8433902bf02f81aba35ea66a4cdb228",
+		"gzip": "1c32f717df8a606b3e4ef1edf332454c070b431998a2e113be9f1198936b98cc " +
+			"24eadf7de9072cf57c4d129e72e0cf15c4e59a71c80d52d03166feba52d766e9",
+		"zstd": "a6724e4ccef41d8127f809175c5426a26da3e57d7b0260278611336eb0e4f2c0 " +
+			"4ecd80b5e591cc439fd9b4344f37dbd0154ac5c472e1bbf8fb8a0bd5954c4765",
 	} {
 		b, res, err := pack(t, dir, Options{Compression: compressions[name]})
 		check(t, err)

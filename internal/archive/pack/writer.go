@@ -18,7 +18,7 @@ const (
 	// common: a changed file costs so much when it is fetched, and what is
 	// compressed by itself has nothing before it to refer to. zstd suffers more.
 	gzipGroup = 64 << 10
-	zstdGroup = 96 << 10
+	zstdGroup = 128 << 10
 	// gzipPiece and zstdPiece are the least that a piece of a large file has, save
 	// for the last: for the same reasons.
 	gzipPiece = 64 << 10
@@ -108,7 +108,7 @@ func (w *writer) put(h *tar.Header) error {
 }
 
 func (w *writer) dir(s *spot) error {
-	w.cut.group(0)
+	w.cut.group(s.path, 0)
 	h := w.header(s, tar.TypeDir)
 	h.Name += "/"
 	if s.path == "" {
@@ -118,7 +118,7 @@ func (w *writer) dir(s *spot) error {
 }
 
 func (w *writer) symlink(s *spot, target string) error {
-	w.cut.group(0)
+	w.cut.group(s.path, 0)
 	h := w.header(s, tar.TypeSymlink)
 	h.Linkname, h.Mode = target, 0o777 // which no system lets one set
 	return w.put(h)
@@ -137,7 +137,7 @@ func (w *writer) linked(s *spot) (old string, ok bool) {
 }
 
 func (w *writer) hardlink(s *spot, old string) error {
-	w.cut.group(0)
+	w.cut.group(s.path, 0)
 	h := w.header(s, tar.TypeLink)
 	h.Linkname = old
 	return w.put(h)
@@ -145,7 +145,7 @@ func (w *writer) hardlink(s *spot, old string) error {
 
 // file packs the content of f, of which there must be as much as was seen.
 func (w *writer) file(s *spot, f io.Reader, buf []byte) error {
-	w.cut.group(s.st.Size)
+	w.cut.group(s.path, s.st.Size)
 	h := w.header(s, tar.TypeReg)
 	h.Size = s.st.Size
 	if err := w.put(h); err != nil || h.Size == 0 {
