@@ -200,11 +200,17 @@ type sharing struct {
 
 // orWhole hands an archive over to be read. If it turns out that what it is put
 // together from is not there any more, or is not what the index says, it is the
-// whole archive then, and is handed over once more.
+// whole archive then, and is handed over once more. That need not be fetched if
+// all of it has been put together.
 func (p sharing) orWhole(ctx context.Context, a *Archive, read func(archive.Input) error) error {
 	err := read(a.Input)
 	if err == nil || a.Parts == nil || context.Cause(ctx) != nil || !a.Parts.IsLost(err) {
 		return err
+	}
+	if f, missing := a.Parts.Composed(); missing == nil {
+		p.log.Warn(failure.Sayf("taking the whole archive, which was put together: %v", err))
+		a.Input = archive.FileInput(f, true)
+		return read(a.Input)
 	}
 	p.sayWhole(err)
 	whole, err := p.fetchWhole(ctx, nil)

@@ -1,0 +1,38 @@
+package delta
+
+import (
+	"strings"
+	"testing"
+
+	"stretcher/internal/archive/pack"
+)
+
+// TestPutTogether: pre commands take away what an archive is put together from.
+// All of the archive is here by then, from the one before and what was fetched:
+// no more than that is fetched.
+func TestPutTogether(t *testing.T) {
+	older, newer := versions(t)
+	dir := t.TempDir()
+	older.write(t, dir+"/older")
+	newer.write(t, dir+"/newer")
+	first, second := packed(t, dir+"/older", pack.Gzip), packed(t, dir+"/newer", pack.Gzip)
+	for _, c := range []struct{ strategy, command string }{
+		{"native", "echo other > LIVE/lib/02"},
+		{"native", "rm -r LIVE/lib"},
+		{"releases", "rm LIVE/lib/02"},
+		{"releases", "mv LIVE/lib/02 LIVE/2; mv LIVE/lib/03 LIVE/lib/02; mv LIVE/2 LIVE/lib/03"},
+	} {
+		o, h := newOrigin(t), newHost(t, c.strategy)
+		deployed(t, h, o.publish("older", h.dest(), c.strategy, first), dir+"/older")
+		url := o.publish("newer", h.dest(), c.strategy, second)
+		command := strings.ReplaceAll(c.command, "LIVE", h.live())
+		o.files["/newer.yml"] = append(o.files["/newer.yml"], "commands:\n  pre: ['"+command+"']\n"...)
+		log := deployed(t, h, url, dir+"/newer")
+		if sent := o.sent["/newer.tar"]; sent == 0 || sent > int64(len(second.archive)/5) {
+			t.Errorf("%s, %s: %d of %d bytes were fetched\n%s", c.strategy, c.command, sent, len(second.archive), log)
+		}
+		if strings.Count(log, "warning: taking the whole archive, which was put together: ") != 1 {
+			t.Errorf("%s, %s: it does not say why:\n%s", c.strategy, c.command, log)
+		}
+	}
+}
