@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"stretcher/internal/archive/index"
+	"stretcher/internal/fetch/transfer"
 	"stretcher/internal/text/redact"
 )
 
@@ -217,7 +218,8 @@ func worth(s *Server, x *index.Index, spans []span, bytes int64) error {
 func (b *Rebuilt) fetch(ctx context.Context, s *Server, spans []span, bytes int64) (*Whole, error) {
 	var failed error
 	for i, mirror := range b.w.Mirrors {
-		r := &ranges{s: s, x: b.w.Index, url: mirror, to: b.spool, open: s.Opener(mirror), total: bytes}
+		r := &ranges{s: s, x: b.w.Index, url: mirror, to: b.spool, open: s.Opener(mirror), total: bytes,
+			pace: transfer.NewPace(s.Bandwidth)}
 		whole, err := r.fetch(ctx, spans)
 		if err == nil {
 			b.Mirror, b.Bytes, b.Requests = redact.URL(mirror), bytes, len(spans)

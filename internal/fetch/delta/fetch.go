@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"slices"
 	"sync"
@@ -88,6 +89,7 @@ type ranges struct {
 	url  string
 	to   *os.File
 	open transfer.Opener
+	pace *transfer.Pace
 
 	lock    sync.Mutex
 	version string
@@ -128,6 +130,12 @@ func (w *Whole) Close() {
 // lost.
 func (r *ranges) fetch(ctx context.Context, spans []span) (*Whole, error) {
 	first, err := r.open.Open(ctx, r.url, store.Position{Offset: spans[0].off, Length: spans[0].size})
+	if err != nil && store.Retryable(err) && r.s.Transfer.Retries > 0 {
+		if err := r.span(ctx, spans[0], nil); err != nil { // which asks again
+			return nil, err
+		}
+		return nil, r.all(ctx, spans[1:], nil)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -140,6 +148,12 @@ func (r *ranges) fetch(ctx context.Context, spans []span) (*Whole, error) {
 	if err := r.accept(first); err != nil {
 		return nil, errors.Join(err, first.Body.Close())
 	}
+	return nil, r.all(ctx, spans, first)
+}
+
+// all brings spans, several at a time. begun is the answer for the first one; nil =
+// it is to be asked for.
+func (r *ranges) all(ctx context.Context, spans []span, begun *store.Object) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	todo := make(chan int, len(spans))
@@ -151,11 +165,11 @@ func (r *ranges) fetch(ctx context.Context, spans []span) (*Whole, error) {
 	for range min(max(r.s.Lines, 1), len(spans)) {
 		wait.Go(func() {
 			for i := range todo {
-				var begun *store.Object
+				var first *store.Object
 				if i == 0 {
-					begun = first
+					first = begun
 				}
-				if err := r.span(ctx, spans[i], begun); err != nil {
+				if err := r.span(ctx, spans[i], first); err != nil {
 					cancel(err)
 					return
 				}
@@ -163,7 +177,7 @@ func (r *ranges) fetch(ctx context.Context, spans []span) (*Whole, error) {
 		})
 	}
 	wait.Wait()
-	return nil, context.Cause(ctx)
+	return context.Cause(ctx)
 }
 
 // accept judges the head of an answer. All are of one version of the archive.
@@ -191,9 +205,7 @@ func (r *ranges) known() string {
 // span fetches one span.
 func (r *ranges) span(ctx context.Context, s span, begun *store.Object) error {
 	opts := r.s.Transfer
-	if opts.Bandwidth = r.s.Bandwidth / int64(max(r.s.Lines, 1)); r.s.Bandwidth > 0 {
-		opts.Bandwidth = max(opts.Bandwidth, 1)
-	}
+	opts.Pace = r.pace
 	had := int64(0)
 	opts.Progress = func(done, _ int64) {
 		all := r.done.Add(done - had)
@@ -217,9 +229,12 @@ type spanning struct {
 
 // Open asks for the part, or for what is left of it.
 func (p *spanning) Open(ctx context.Context, url string, from store.Position) (obj *store.Object, err error) {
-	if obj = p.begun; obj != nil && from.Offset == 0 {
+	switch obj = p.begun; {
+	case from.Offset == p.s.size: // all of it has come, and something went wrong behind it
+		return &store.Object{Body: http.NoBody, Offset: from.Offset, Size: p.s.size, Version: "span"}, nil
+	case obj != nil && from.Offset == 0:
 		p.begun = nil
-	} else {
+	default:
 		pos := store.Position{Offset: p.s.off + from.Offset, Length: p.s.size - from.Offset, Version: p.r.known()}
 		if obj, err = p.r.open.Open(ctx, url, pos); errors.Is(err, store.ErrChanged) {
 			return nil, transfer.Final(err)

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,6 +51,8 @@ type Options struct {
 	Wait time.Duration
 	// Bandwidth in bytes per second; 0 is unlimited.
 	Bandwidth int64
+	// Pace, if set, is shared with other copies, and goes before Bandwidth.
+	Pace *Pace
 	// Stall is how long to wait for the server's next byte, the first one
 	// included; 0 is for ever. Pauses for Bandwidth or the destination do not
 	// count.
@@ -131,7 +134,7 @@ type copier struct {
 	dst    Destination
 	opts   Options
 	log    *slog.Logger
-	pace   *pace
+	pace   *Pace
 	tries
 
 	pos      store.Position // what dst has, and of which version
@@ -151,7 +154,7 @@ func newCopier(o Opener, rawURL string, dst Destination, opts Options) *copier {
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
-	c.pace = newPace(opts.Bandwidth)
+	c.pace = cmp.Or(opts.Pace, NewPace(opts.Bandwidth))
 	c.tries = newTries(opts)
 	c.buf = make([]byte, c.pace.chunk())
 	return c

@@ -348,7 +348,7 @@ func TestPaceCountsEveryByte(t *testing.T) {
 		bandwidth int64
 		chunk     int
 	}{{0, chunk}, {1, 1}, {1000, 1000}, {10 << 20, chunk}} {
-		p := newPace(c.bandwidth)
+		p := NewPace(c.bandwidth)
 		if p.chunk() != c.chunk {
 			t.Errorf("%d bytes/s: chunk %d, want %d", c.bandwidth, p.chunk(), c.chunk)
 		}

@@ -8,22 +8,24 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// pace holds a copy to a bandwidth. A nil *pace is unlimited.
-type pace struct {
+// Pace holds copies to a bandwidth, all those together that have it in their
+// Options. A nil *Pace is unlimited.
+type Pace struct {
 	limiter *rate.Limiter
 	burst   int
 }
 
-func newPace(bytesPerSecond int64) *pace {
+// NewPace makes one; 0 is unlimited.
+func NewPace(bytesPerSecond int64) *Pace {
 	if bytesPerSecond <= 0 {
 		return nil
 	}
 	burst := int(min(bytesPerSecond, chunk))
-	return &pace{rate.NewLimiter(rate.Limit(bytesPerSecond), burst), burst}
+	return &Pace{rate.NewLimiter(rate.Limit(bytesPerSecond), burst), burst}
 }
 
 // chunk is the most to read at a time: a second's worth at low bandwidths.
-func (p *pace) chunk() int {
+func (p *Pace) chunk() int {
 	if p == nil {
 		return chunk
 	}
@@ -32,7 +34,7 @@ func (p *pace) chunk() int {
 
 // wait pauses for n bytes, at most chunk. Not rate's own Wait: that one fails at
 // once, with an error of its own, when the pause would outlast ctx.
-func (p *pace) wait(ctx context.Context, n int) error {
+func (p *Pace) wait(ctx context.Context, n int) error {
 	if p == nil {
 		return nil
 	}
