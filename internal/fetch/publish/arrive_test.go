@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"stretcher/internal/fetch/store"
+	"stretcher/internal/text/failure"
 )
 
 // liar is a server that takes what it does not store as it is.
@@ -111,5 +112,39 @@ func TestReplacedSigned(t *testing.T) {
 	}
 	if at < 10 {
 		t.Errorf("there are %d requests", at)
+	}
+}
+
+// TestSignedAtOnce: somebody else who publishes the same has signed it a moment
+// before. What is there instead of a signature of it is not kept.
+func TestSignedAtOnce(t *testing.T) {
+	dir := tree(t, "one")
+	first := options(t, dir, "file://"+t.TempDir())
+	first.Signer = signer("ci")
+	res, err := Publish(t.Context(), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]struct {
+		vouches bool
+		by      signer
+	}{"the same": {true, "ci"}, "by another": {false, "x"}} {
+		target := t.TempDir()
+		o := options(t, dir, "file://"+target)
+		o.Signer, o.Base = signer("ci"), first.To // for the same manifest
+		s := &stopping{Store: o.Store}
+		o.Store = s
+		s.at = 9
+		s.then = func() error {
+			document, err := c.by.Sign(bytes.NewReader(res.Text), "of somebody else", nil)
+			return errors.Join(err, os.WriteFile(filepath.Join(target, "app-1.yml.minisig"), document, 0o600))
+		}
+		_, err := Publish(t.Context(), o)
+		if len(s.calls) < s.at || s.calls[s.at-1] != "put .minisig" {
+			t.Fatalf("%s: calls are %q", what, s.calls)
+		}
+		if c.vouches && err != nil || !c.vouches && !errors.Is(err, failure.ErrRefused) {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }

@@ -260,8 +260,11 @@ func (r *run) bring(ctx context.Context, it *item) (sent bool, err error) {
 }
 
 // overtaken is the error of an object that somebody else has put there meanwhile;
-// nil where it is the same.
+// nil where it is the same, or a signature of the same.
 func (r *run) overtaken(ctx context.Context, it *item, err error) error {
+	if it.vouches != nil && r.vouched(ctx, it) == nil {
+		return nil
+	}
 	found, lerr := r.look(ctx, it)
 	switch {
 	case lerr != nil:
