@@ -79,7 +79,7 @@ func newDeployer(ctx context.Context, s cli.Settings, m memory, second <-chan st
 	stateError := t.openJournal(ctx, m)
 	t.private, t.fetcher = journal.NewPrivate(t.journal), newFetcher(t, userAgent())
 	err := t.askHost(stateError, m)
-	d := &deployer{t, provider{t}, executor{t}}
+	d := &deployer{t, provider{tools: t}, executor{t}}
 	return d, func() {
 		d.removePrivate()
 		if m == noted {

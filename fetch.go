@@ -136,6 +136,7 @@ func (p provider) fetch(ctx context.Context, s Spec) (Archive, error) {
 
 // bringWhole brings all of an archive into the pool.
 func (p provider) bringWhole(ctx context.Context, s Spec) error {
+	p.entire = true
 	a, err := p.fetch(ctx, s)
 	if err != nil {
 		return err
@@ -144,6 +145,7 @@ func (p provider) bringWhole(ctx context.Context, s Spec) error {
 	file := a.File
 	if a.Parts != nil {
 		if file, err = a.Parts.Composed(); err != nil {
+			p.sayWhole(err)
 			whole, err := sharing{p, s}.fetchWhole(ctx, nil)
 			if err != nil {
 				return err
@@ -252,7 +254,7 @@ func (p sharing) host() *delta.Host {
 	s := p.spec
 	h := &delta.Host{
 		Wish: delta.Wish{
-			Mirrors: s.Src, Strip: int(s.Strip), Complete: p.keepsArchive(s) || p.cached != nil && p.pools(),
+			Mirrors: s.Src, Strip: int(s.Strip), Complete: p.keepsArchive(s) || p.cached != nil && p.pools(), All: p.entire,
 			Unnamed: s.unnamed(p.journal, func(int64) []string { return s.tempParents() }),
 		},
 		Expected: delta.Expected{Digest: index.Sum(s.Index.Digest), Limit: int64(s.Limits.Archive)},

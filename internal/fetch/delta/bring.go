@@ -85,7 +85,7 @@ func (b *Rebuilt) look(ctx context.Context) (need []int, err error) {
 	b.reuses = b.reuses || len(b.held) > 0 || len(b.spots) > 0
 	missing := func(i int) bool { _, ok := b.spots[i]; return !ok }
 	need = slices.DeleteFunc(membersOf(w.Index, wanted), func(i int) bool { return !missing(i) })
-	if !w.Complete || w.Kept == nil {
+	if !w.All && (!w.Complete || w.Kept == nil) {
 		return need, nil
 	}
 	var all []int
@@ -94,7 +94,7 @@ func (b *Rebuilt) look(ctx context.Context) (need []int, err error) {
 			all = append(all, i)
 		}
 	}
-	if b.complete = w.size(all) <= w.size(need)+max(w.Index.Size/tenth, little); b.complete {
+	if b.complete = w.All || w.size(all) <= w.size(need)+max(w.Index.Size/tenth, little); b.complete {
 		return all, nil
 	}
 	return need, nil

@@ -239,6 +239,35 @@ func TestNothingIsHere(t *testing.T) {
 	}
 }
 
+// TestBringAll: where all of the archive is wanted, it comes by its parts, however
+// many of them the host's contents would spare; without an archive before, they
+// are more than the whole.
+func TestBringAll(t *testing.T) {
+	before, after := newRelease(t, files(-1), pack.Gzip), newRelease(t, files(7), pack.Gzip)
+	half := *before.index // of which the host has half
+	half.Members = half.Members[:len(half.Members)/2]
+	bring := func(kept *index.Index) (*Rebuilt, error) {
+		w := after.wish(t, "file://"+after.archive)
+		w.Live, w.Before, w.All = rootOf(t, before.dir), before.index, true
+		if kept != nil {
+			f, err := os.Open(before.archive)
+			ok(t, err)
+			w.Kept, w.Holds = &Kept{f, kept}, []io.Closer{f}
+		}
+		b, _, err := Bring(t.Context(), newServer(), w)
+		return b, err
+	}
+	b, err := bring(&half)
+	ok(t, err)
+	defer b.Close()
+	if b.Bytes < after.index.Size/4 || !b.complete {
+		t.Errorf("%d of %d bytes fetched, complete: %v", b.Bytes, after.index.Size, b.complete)
+	}
+	if _, err := bring(nil); !errors.Is(err, ErrDear) {
+		t.Errorf("err = %v", err)
+	}
+}
+
 // TestLies: an index that says of a file what is not in the archive is found out
 // when what it speaks of is fetched; it gives no other tree.
 func TestLies(t *testing.T) {

@@ -27,6 +27,8 @@ type Wish struct {
 	// Complete: all of the archive is wanted, beside its contents, if that costs
 	// little more.
 	Complete bool
+	// All: all of the archive is wanted, unless fetching it whole costs less.
+	All bool
 	// Strip is how many parts of the paths in the archive those in the live tree
 	// do not have.
 	Strip int
