@@ -49,7 +49,8 @@ with src, checksum and index set, and what other flags say. Where nobody says
 dest, it is /srv/NAME.`,
 		Example: `stretcher pack build --to s3://deploys/app/ --version 1.2.3 --manifest app.yml
 stretcher pack --from app-1.2.3.tgz --to gs://deploys/app/ --manifest app.yml
-consul event -name deploy "$(stretcher pack build --to s3://deploys/app/)"`,
+url=$(stretcher pack build --to s3://deploys/app/) &&
+  consul event -name deploy "$url"`,
 		RunE: a.runs(o.run),
 	})
 	o.declare(c.Flags())
