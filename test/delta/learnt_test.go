@@ -3,6 +3,8 @@ package delta
 import (
 	"crypto/sha512"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -52,8 +54,42 @@ func TestUnlearnt(t *testing.T) {
 		o, h := newOrigin(t), newHost(t, strategy)
 		deployed(t, h, o.publish("older", h.dest(), strategy, first), dir+"/older")
 		log := deployed(t, h, o.publish("newer", h.dest(), strategy, release{second.archive, l.encode(t), ""}), dir+"/newer")
-		if !strings.Contains(log, "warning: fetching the whole archive: ") {
-			t.Errorf("%s: the whole archive was not fetched:\n%s", strategy, log)
+		if !strings.Contains(log, "warning: taking the whole archive, which was put together: ") {
+			t.Errorf("%s: the whole archive was not taken:\n%s", strategy, log)
+		}
+	}
+}
+
+// TestUnlearntAlone: the archive before is gone, its index is not. What is new in an
+// archive is fetched, though the host is said to have it, and compared.
+func TestUnlearntAlone(t *testing.T) {
+	older, newer := sameTimes(t)
+	dir := t.TempDir()
+	older.write(t, dir+"/older")
+	newer.write(t, dir+"/newer")
+	first, second := packed(t, dir+"/older", pack.Gzip), packed(t, dir+"/newer", pack.Gzip)
+	for _, lie := range []string{"lib/30", ""} {
+		x := second.index
+		if lie != "" {
+			l := liarOf(t, second)
+			i, _ := l.file(lie)
+			k, _ := liarOf(t, first).file(lie)
+			l.sums[i] = liarOf(t, first).sums[k]
+			x = l.encode(t)
+		}
+		o, h := newOrigin(t), newHost(t, "native")
+		deployed(t, h, o.publish("older", h.dest(), "native", first), dir+"/older")
+		check(t, os.RemoveAll(h.path("state/cache")))
+		kept, err := filepath.Glob(h.path("state/archives/*"))
+		check(t, err)
+		for _, name := range kept {
+			if !strings.HasSuffix(name, ".idx") {
+				check(t, os.Remove(name))
+			}
+		}
+		log := deployed(t, h, o.publish("newer", h.dest(), "native", release{second.archive, x, ""}), dir+"/newer")
+		if o.parts == 0 || strings.Contains(log, "warning: fetching the whole archive: ") != (lie != "") {
+			t.Errorf("a lie about %q, %d parts:\n%s", lie, o.parts, log)
 		}
 	}
 }

@@ -162,8 +162,9 @@ func (x *Index) readFrame() error {
 	}
 	defer f.close()
 	pos, found := int64(0), 0
+	sums := newFrameSums(x)
 	for {
-		p, err := f.next(io.Discard)
+		p, err := f.next(sums)
 		if err == io.EOF {
 			break
 		}
@@ -183,6 +184,7 @@ func (x *Index) readFrame() error {
 		x.Files[found].Path, x.Files[found].Start, x.Files[found].Size = p.path, pos, p.size
 		pos += p.size
 		found++
+		sums.content(p.size)
 	}
 	if found != len(x.Files) || pos != x.Stream {
 		return invalid("%d of %d files, %d of %d bytes", found, len(x.Files), pos, x.Stream)

@@ -55,6 +55,7 @@ type Index struct {
 	Members []Member
 	Files   []File
 	frame   []byte // compressed, with paths and sizes
+	frames  []Sum  // of the frame by members; nil = not known
 }
 
 // Member is a part of the archive.
@@ -64,6 +65,15 @@ type Member struct {
 	Start    int64 // in the stream
 	Unpacked int   // there
 	Sum      Sum   // of what lies in the archive
+}
+
+// FrameOf is a digest of what is frame in a member, and of where that lies. It is
+// zero where the index was not decoded.
+func (x *Index) FrameOf(member int) Sum {
+	if x.frames == nil {
+		return Sum{}
+	}
+	return x.frames[member]
 }
 
 // File is the content of a regular file that is not empty.

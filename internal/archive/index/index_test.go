@@ -305,3 +305,59 @@ func BenchmarkDecode(b *testing.B) {
 		check(b, err)
 	}
 }
+
+// TestFrameOf: what is frame in a member counts, and where it lies, not what the
+// contents are, nor what comes before.
+func TestFrameOf(t *testing.T) {
+	frames := func(pieces ...any) []Sum { // text: frame; number: a content of that size
+		b, err := NewBuilder()
+		check(t, err)
+		for i, p := range pieces {
+			if size, ok := p.(int); ok {
+				check(t, b.Content(fmt.Sprint(i), int64(size)))
+			} else {
+				check(t, b.Frame([]byte(p.(string))))
+			}
+		}
+		for left := b.x.Stream; left > 0; left -= 1000 {
+			b.Member(1, int(min(left, 1000)), Sum{})
+		}
+		x, err := b.Finish(Sum{})
+		check(t, err)
+		if x.FrameOf(0) != (Sum{}) {
+			t.Error("known before it is decoded")
+		}
+		x, err = Decode(x.Encode())
+		check(t, err)
+		var sums []Sum
+		for i := range x.Members {
+			sums = append(sums, x.FrameOf(i))
+		}
+		return sums
+	}
+	long := strings.Repeat("l", 150_000)
+	is := frames("head", 1500, "mid", 493, "tail", 996, long)
+	for name, c := range map[string]struct {
+		other []Sum
+		same  string // by members; "" = all
+	}{
+		"itself":         {frames("head", 1500, "mid", 493, "tail", 996, long), "sss"},
+		"another head":   {frames("HEAD", 1500, "mid", 493, "tail", 996, long), "xss"},
+		"another tail":   {frames("head", 1500, "mid", 493, "TAIL", 996, long), "ssx"},
+		"cut otherwise":  {frames("head", 996, "x", 503, "mid", 493, "tail", 996, long), "sxs"},
+		"content before": {frames(1000, "h", 499, "mid", 497, "tail", 996, long), "xxs"},
+		"no content":     {frames("head"+strings.Repeat("c", 1500)+"mid", 493, "tail", 996, long), "xxs"},
+	} {
+		got := ""
+		for i := range 3 {
+			got += map[bool]string{true: "s", false: "x"}[is[i] == c.other[i]]
+		}
+		if got != c.same || len(is) != len(c.other) {
+			t.Errorf("%s: %s, want %s", name, got, c.same)
+		}
+	}
+	shifted := frames(1000, "head", 1500, "mid", 493, "tail", 996, long)
+	if !slices.Equal(shifted[1:4], is[:3]) || !slices.Equal(shifted[1:100], is[:99]) {
+		t.Error("what comes before counts")
+	}
+}

@@ -65,8 +65,9 @@ func (b *Rebuilt) bring(ctx context.Context, s *Server) (*Whole, error) {
 // look finds what is here, and gives the members that are not, sorted.
 func (b *Rebuilt) look(ctx context.Context) (need []int, err error) {
 	w := &b.w
-	if w.Kept != nil {
-		if err := agreeKept(w.Index, w.Kept.Index); err != nil {
+	before := w.before()
+	if before != nil {
+		if err := agreeKept(w.Index, before); err != nil {
 			return nil, err
 		}
 	}
@@ -85,23 +86,67 @@ func (b *Rebuilt) look(ctx context.Context) (need []int, err error) {
 	b.reuses = b.reuses || len(b.held) > 0 || len(b.spots) > 0
 	missing := func(i int) bool { _, ok := b.spots[i]; return !ok }
 	need = slices.DeleteFunc(membersOf(w.Index, wanted), func(i int) bool { return !missing(i) })
-	if !w.All && (!w.Complete || w.Kept == nil) {
+	if w.All {
+		b.complete = true
+		return slices.DeleteFunc(w.unlike(&index.Index{}), func(i int) bool { return !missing(i) }), nil
+	}
+	if before == nil {
 		return need, nil
 	}
-	var all []int
-	for i := range w.Index.Members {
-		if missing(i) {
-			all = append(all, i)
+	unlike := w.unlike(before)
+	for _, more := range [][]int{w.around(unlike), unlike} {
+		all := slices.DeleteFunc(slices.Concat(more, need), func(i int) bool { return !missing(i) })
+		slices.Sort(all)
+		all = slices.Compact(all)
+		if w.size(all) <= w.size(need)+max(w.Index.Size/tenth, little) {
+			b.complete = w.Complete && w.Kept != nil
+			return all, nil
 		}
-	}
-	if b.complete = w.All || w.size(all) <= w.size(need)+max(w.Index.Size/tenth, little); b.complete {
-		return all, nil
 	}
 	return need, nil
 }
 
-// What is fetched at most for the sake of having all of the archive: it can be
-// kept then, and what the index says of what is new can be compared.
+// before is the index of the archive before; nil = that is not known.
+func (w *Wish) before() *index.Index {
+	if w.Kept != nil {
+		return w.Kept.Index
+	}
+	return w.Before
+}
+
+// around are members, and the others that the files have which lie in these.
+func (w *Wish) around(members []int) []int {
+	all := slices.Clone(members)
+	for i := range w.Index.Files {
+		f := &w.Index.Files[i]
+		first, last := w.Index.Within(f.Start, f.Size)
+		if k, _ := slices.BinarySearch(members, first); last-first > 1 && k < len(members) && members[k] < last {
+			for m := first; m < last; m++ {
+				all = append(all, m)
+			}
+		}
+	}
+	return all
+}
+
+// unlike are the members that another archive does not have: what the index says of
+// them can be compared with nothing else.
+func (w *Wish) unlike(other *index.Index) (all []int) {
+	has := make(map[index.Sum]bool, len(other.Members))
+	for i := range other.Members {
+		has[other.Members[i].Sum] = true
+	}
+	for i := range w.Index.Members {
+		if !has[w.Index.Members[i].Sum] {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+// What is fetched at most for the sake of all that is new in the archive: what the
+// index says of it can be compared, and with the archive before all of it can be
+// kept.
 const (
 	tenth  = 10
 	little = 256 << 10

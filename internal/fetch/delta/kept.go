@@ -14,11 +14,14 @@ type origin struct {
 	at, size int64
 }
 
-// agreeKept compares what an index says of its files with what that of the kept
-// archive says, where both have the members that the files lie in. An index that
-// exchanges what files hold is found out so, also where the live tree has all of
-// that and nothing would be read.
+// agreeKept compares what an index says of its files and frame with what that of
+// the archive before says, where both have the members that these lie in. An index
+// that exchanges what files hold, or gives them other modes, is found out so, also
+// where the live tree has all of that and nothing would be read.
 func agreeKept(x, kept *index.Index) error {
+	if err := agreeFrames(x, kept); err != nil {
+		return err
+	}
 	was := make(map[origin]int, len(kept.Files))
 	for i := range kept.Files {
 		at, _ := originOf(kept, &kept.Files[i])
@@ -34,6 +37,24 @@ func agreeKept(x, kept *index.Index) error {
 		if _, same := originOf(kept, &kept.Files[k]); slices.EqualFunc(members, same, isSame) {
 			return fmt.Errorf("%w: of %q it says something else than the archive holds", ErrIndex, f.Path)
 		}
+	}
+	return nil
+}
+
+func agreeFrames(x, kept *index.Index) error {
+	was := make(map[index.Sum][]index.Sum, len(kept.Members)) // equal bytes may be frame here, and content there
+	for i := range kept.Members {
+		sum, frame := kept.Members[i].Sum, kept.FrameOf(i)
+		if !slices.Contains(was[sum], frame) {
+			was[sum] = append(was[sum], frame)
+		}
+	}
+	for i := range x.Members {
+		frames, is := was[x.Members[i].Sum], x.FrameOf(i)
+		if len(frames) == 0 || is == (index.Sum{}) || slices.Contains(frames, is) || frames[0] == (index.Sum{}) {
+			continue
+		}
+		return fmt.Errorf("%w: of part %d it says something else than the archive holds", ErrIndex, i)
 	}
 	return nil
 }
