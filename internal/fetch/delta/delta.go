@@ -22,6 +22,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/dustin/go-humanize/english"
+
 	"stretcher/internal/archive"
 	"stretcher/internal/archive/index"
 )
@@ -63,6 +65,6 @@ type Stats struct {
 
 // String is "fetched X of Y" in words.
 func (s Stats) String() string {
-	return fmt.Sprintf("%d of %d bytes (%.1f %%) in %d ranges", s.Bytes, s.Whole,
-		100*float64(s.Bytes)/float64(max(s.Whole, 1)), s.Requests)
+	return fmt.Sprintf("%d of %d bytes (%.1f %%) in %s", s.Bytes, s.Whole,
+		100*float64(s.Bytes)/float64(max(s.Whole, 1)), english.Plural(s.Requests, "range", ""))
 }

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 
 	"stretcher/internal/strategy"
 	"stretcher/internal/text/printable"
@@ -31,8 +32,9 @@ type Fetch struct {
 
 func (f *Fetch) print(w io.Writer) {
 	if f != nil {
-		fmt.Fprintf(w, "would fetch %s of %s (%.1f %%) in %d ranges\n", humanize.IBytes(uint64(f.Bytes)),
-			humanize.IBytes(uint64(f.Whole)), 100*float64(f.Bytes)/float64(max(f.Whole, 1)), f.Ranges)
+		fmt.Fprintf(w, "would fetch %s of %s (%.1f %%) in %s\n", humanize.IBytes(uint64(f.Bytes)),
+			humanize.IBytes(uint64(f.Whole)), 100*float64(f.Bytes)/float64(max(f.Whole, 1)),
+			english.Plural(f.Ranges, "range", ""))
 	}
 }
 
