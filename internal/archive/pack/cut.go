@@ -2,6 +2,7 @@ package pack
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"math/rand/v2"
 
 	"stretcher/internal/archive/index"
@@ -35,20 +36,27 @@ const (
 
 // group makes room for an entry with that much content: a small one comes to
 // the others, as long as that is not too much. A group of at least half of that
-// ends before an entry whose name says so, as one in four does. So groups begin
-// at the same names again soon after a file that has become longer: by their
-// lengths alone, all groups behind it would be other ones.
+// ends before an entry whose name says so. So groups begin at the same names again
+// soon after a file that has become longer: by their lengths alone, all groups
+// behind it would be other ones.
 func (c *cutter) group(path string, size int64) {
 	if size > c.most { // only its header comes to them
 		size = 0
 	}
-	if n := int64(len(c.part)); n > 0 && n+size > c.most || n >= c.most/2 && isSeam(path) {
+	if n := int64(len(c.part)); n > 0 && n+size > c.most || n >= c.most/2 && isSeam(path, size) {
 		_ = c.cut() // which keeps its error
 	}
 }
 
-// isSeam tells whether a group may end before that name.
-func isSeam(path string) bool { return sha256.Sum256([]byte(path))[0]%4 == 0 }
+// isSeam tells whether a group may end before an entry: as one in four does of 4
+// KiB and more, and by far fewer of smaller ones, which groups have many of. All
+// groups of those would be half ones else.
+func isSeam(path string, size int64) bool {
+	const header, most = 512, 1 << 14 // of 1<<16
+	sum := sha256.Sum256([]byte(path))
+	size += header
+	return int64(binary.BigEndian.Uint16(sum[:])) < min(size*size>>10, most)
+}
 
 // begin says that what comes next is a content.
 func (c *cutter) begin(size int64) error {
