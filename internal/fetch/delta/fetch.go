@@ -213,7 +213,7 @@ func (r *ranges) span(ctx context.Context, s span, begun *store.Object) error {
 			r.s.Progress(all, r.total)
 		}
 	}
-	to := &section{w: io.NewOffsetWriter(r.to, s.at), left: s.size}
+	to := &section{io.NewOffsetWriter(r.to, s.at)}
 	if _, err := transfer.Copy(ctx, &spanning{r: r, s: s, begun: begun}, r.url, to, opts); err != nil {
 		return err
 	}
@@ -250,10 +250,7 @@ func (p *spanning) Open(ctx context.Context, url string, from store.Position) (o
 }
 
 // section is the place of a span in a file.
-type section struct {
-	w    *io.OffsetWriter
-	left int64
-}
+type section struct{ w *io.OffsetWriter }
 
 // Write writes what comes next.
 func (s *section) Write(p []byte) (int, error) { return s.w.Write(p) }
