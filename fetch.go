@@ -119,9 +119,8 @@ func (p provider) fetch(ctx context.Context, s Spec) (Archive, error) {
 	defer cancel()
 	var begun *delta.Whole
 	if s.Index.Algorithm != "" {
-		b, whole, err := sharing{p, s}.fetchParts(ctx)
+		b, whole, err := sharing{p, s}.fetchParts(ctx, run)
 		if err == nil {
-			p.compose(run, s, b)
 			return Archive{Input: b, Parts: b, Source: cmp.Or(b.Mirror, redact.URL(s.Src[0]))}, nil
 		}
 		if context.Cause(ctx) != nil {
@@ -229,12 +228,15 @@ func (p sharing) orWhole(ctx context.Context, a *Archive, read func(archive.Inpu
 const lines = 8
 
 // fetchParts fetches what the host does not have of an archive, by its index.
-func (p sharing) fetchParts(ctx context.Context) (*delta.Rebuilt, *delta.Whole, error) {
+// The archive is put together meanwhile, and until run ends.
+func (p sharing) fetchParts(ctx, run context.Context) (*delta.Rebuilt, *delta.Whole, error) {
 	server, began := p.parts(), time.Now()
 	bar := p.screen.Bar("fetch")
 	defer bar.Close()
 	server.Progress = bar.Set
-	b, whole, err := p.host().Bring(ctx, server)
+	host := p.host()
+	host.Begun = func(b *delta.Rebuilt) { p.compose(run, p.spec, b) }
+	b, whole, err := host.Bring(ctx, server)
 	if err != nil {
 		return nil, whole, err
 	}

@@ -1,10 +1,12 @@
 package delta
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"stretcher/internal/archive/index"
 	"stretcher/internal/fetch/transfer"
@@ -18,6 +20,7 @@ func Bring(ctx context.Context, s *Server, w Wish) (*Rebuilt, *Whole, error) {
 	b := newRebuilt(w)
 	whole, err := b.bring(ctx, s)
 	if err != nil {
+		close(b.lost)
 		_ = b.Close()
 		return nil, whole, err
 	}
@@ -46,8 +49,12 @@ func foresee(ctx context.Context, s *Server, w Wish) (Stats, error) {
 
 func (b *Rebuilt) bring(ctx context.Context, s *Server) (*Whole, error) {
 	need, err := b.look(ctx)
-	if err != nil || len(need) == 0 {
+	if err != nil {
 		return nil, err
+	}
+	if len(need) == 0 {
+		b.begin(nil)
+		return nil, nil
 	}
 	if !b.reuses {
 		return nil, fmt.Errorf("%w: nothing of it is here", ErrDear)
@@ -59,7 +66,23 @@ func (b *Rebuilt) bring(ctx context.Context, s *Server) (*Whole, error) {
 	if b.spool, err = b.w.Unnamed(bytes); err != nil {
 		return nil, err
 	}
+	b.begin(spans)
 	return b.fetch(ctx, s, spans, bytes)
+}
+
+// begin says where the members of spans will lie, and lets the archive be put
+// together while they come.
+func (b *Rebuilt) begin(spans []span) {
+	for _, s := range spans {
+		at := s.at
+		for i := s.first; i < s.last; i++ {
+			b.spots[i], b.fetched[i] = spot{b.spool, at, s.ready.done}, true
+			at += int64(b.w.Index.Members[i].Length)
+		}
+	}
+	if b.w.Begun != nil {
+		b.w.Begun(b)
+	}
 }
 
 // look finds what is here, and gives the members that are not, sorted.
@@ -200,27 +223,22 @@ func (b *Rebuilt) keep(k *Kept) {
 	}
 	for i := range b.w.Index.Members {
 		if at, ok := has[b.w.Index.Members[i].Sum]; ok {
-			b.spots[i] = spot{k.File, at}
+			b.spots[i] = spot{file: k.File, at: at}
 		}
 	}
 }
 
-// places are where the live tree may have contents: at the path that they have
-// in the archive, or had in the one before.
+// places are where the live tree may have contents: where the archive before had
+// them or, if that is not known, at the path that they have in the archive.
 func (w *Wish) places(wanted map[index.Sum]bool) (all []place) {
-	seen := map[place]bool{}
-	for _, x := range []*index.Index{w.Index, w.Before} {
-		if x == nil || w.Live == nil {
-			continue
-		}
-		for i := range x.Files {
-			f := &x.Files[i]
-			path, ok := stripped(f.Path, w.Strip)
-			p := place{path, f.Sum, f.Size}
-			if ok && wanted[f.Sum] && !seen[p] {
-				seen[p] = true
-				all = append(all, p)
-			}
+	x := cmp.Or(w.Before, w.Index)
+	if w.Live == nil {
+		return nil
+	}
+	for i := range x.Files {
+		f := &x.Files[i]
+		if path, ok := stripped(f.Path, w.Strip); ok && wanted[f.Sum] {
+			all = append(all, place{path, f.Sum, f.Size})
 		}
 	}
 	return all
@@ -242,6 +260,19 @@ func stripped(path string, parts int) (string, bool) {
 // answer of a busy server says little, and bytes count for themselves.
 const doubt = 2
 
+// How many bytes of an archive are unpacked in a second, if one processor does
+// it part by part, and if all read it as a whole. It counts where most of an
+// archive is missing.
+const (
+	partsRate = 70_000_000
+	wholeRate = 150_000_000
+)
+
+// during is the time that bytes take at a rate.
+func during(bytes, rate int64) time.Duration {
+	return time.Duration(float64(bytes) / float64(rate) * float64(time.Second))
+}
+
 // worth tells whether spans cost less than the whole archive. What saves little
 // is not worth it: to put an archive together takes time as well.
 func worth(s *Server, x *index.Index, spans []span, bytes int64) error {
@@ -253,8 +284,8 @@ func worth(s *Server, x *index.Index, spans []span, bytes int64) error {
 		l.Rate = min(l.Rate, s.Bandwidth)
 	}
 	parts, all := l.cost(bytes, len(spans), max(s.Lines, 1)), l.cost(x.Size, 1, 1)
-	if parts >= doubt*all {
-		return fmt.Errorf("%w: %d bytes in %d ranges take %s, all of it %s", ErrDear, bytes, len(spans), parts, all)
+	if parts >= doubt*all || bytes > x.Size/doubt && parts+during(bytes, partsRate) > all+during(x.Size, wholeRate) {
+		return fmt.Errorf("%w: %d of its %d bytes are missing, in %d ranges", ErrDear, bytes, x.Size, len(spans))
 	}
 	return nil
 }
@@ -268,7 +299,6 @@ func (b *Rebuilt) fetch(ctx context.Context, s *Server, spans []span, bytes int6
 		whole, err := r.fetch(ctx, spans)
 		if err == nil {
 			b.Mirror, b.Bytes, b.Requests = redact.URL(mirror), bytes, len(spans)
-			b.note(spans)
 			return nil, nil
 		}
 		if whole != nil || context.Cause(ctx) != nil {
@@ -280,15 +310,4 @@ func (b *Rebuilt) fetch(ctx context.Context, s *Server, spans []span, bytes int6
 		}
 	}
 	return nil, failed
-}
-
-// note says where members lie that have been fetched.
-func (b *Rebuilt) note(spans []span) {
-	for _, s := range spans {
-		at := s.at
-		for i := s.first; i < s.last; i++ {
-			b.spots[i], b.fetched[i] = spot{b.spool, at}, true
-			at += int64(b.w.Index.Members[i].Length)
-		}
-	}
 }

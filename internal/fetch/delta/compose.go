@@ -24,7 +24,7 @@ var ErrIncomplete = errors.New("not all of the archive is here")
 
 // Compose begins to put the archive together as it is at the server, from the
 // parts that were fetched and those of the archive before, for who keeps it. It
-// ends when ctx does.
+// ends when ctx does, and waits for parts that are still to come.
 func (b *Rebuilt) Compose(ctx context.Context, to Whereto) {
 	if !b.complete || b.composed != nil {
 		return
@@ -63,11 +63,29 @@ func (b *Rebuilt) compose(ctx context.Context, to io.Writer, sum io.Writer) erro
 			return err
 		}
 		s := b.spots[i]
+		if err := b.await(ctx, s); err != nil {
+			return err
+		}
 		if _, err := io.Copy(w, io.NewSectionReader(s.file, s.at, int64(b.w.Index.Members[i].Length))); err != nil {
 			return err
 		}
 	}
 	return w.Flush()
+}
+
+// await waits for what is being fetched.
+func (b *Rebuilt) await(ctx context.Context, s spot) error {
+	if s.come == nil {
+		return nil
+	}
+	select {
+	case <-s.come:
+		return nil
+	case <-b.lost:
+		return ErrIncomplete
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Composed waits for the archive that Compose makes. It is closed with the rest.

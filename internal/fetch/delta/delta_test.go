@@ -139,7 +139,7 @@ func plain(t *testing.T, r *release) string {
 	t.Cleanup(func() { _ = f.Close() })
 	spots := map[int]spot{}
 	for i := range r.index.Members {
-		spots[i] = spot{f, r.index.Members[i].Offset}
+		spots[i] = spot{file: f, at: r.index.Members[i].Offset}
 	}
 	m := newMembers(r.index, spots)
 	defer m.close()
@@ -167,6 +167,13 @@ func TestBring(t *testing.T) {
 				kept, err := os.Open(before.archive)
 				ok(t, err)
 				w.Kept, w.Complete, w.Holds = &Kept{kept, before.index}, true, []io.Closer{kept}
+				made := false
+				w.Begun = func(b *Rebuilt) {
+					b.Compose(t.Context(), Whereto{
+						Create: func(int64) (*os.File, error) { return os.CreateTemp(t.TempDir(), "whole") },
+						Sum:    sha256.New(), Want: after.index.Archive[:], Done: func(*os.File) { made = true },
+					})
+				}
 				b, _, err := Bring(t.Context(), web, w)
 				ok(t, err)
 				defer b.Close()
@@ -179,11 +186,6 @@ func TestBring(t *testing.T) {
 						t.Error("another stream")
 					}
 				}
-				made := false
-				b.Compose(t.Context(), Whereto{
-					Create: func(int64) (*os.File, error) { return os.CreateTemp(t.TempDir(), "whole") },
-					Sum:    sha256.New(), Want: after.index.Archive[:], Done: func(*os.File) { made = true },
-				})
 				f, err := b.Composed()
 				ok(t, err)
 				got, err := io.ReadAll(io.NewSectionReader(f, 0, 1<<30))
@@ -357,6 +359,31 @@ func TestMirrors(t *testing.T) {
 	defer b.Close()
 	if after.stream(t, b) != plain(t, after) || b.Mirror != "file://"+after.archive {
 		t.Errorf("from %q", b.Mirror)
+	}
+}
+
+// TestComposeOfNothing: who puts the archive together meanwhile ends when its parts
+// can't be had.
+func TestComposeOfNothing(t *testing.T) {
+	before, after := newRelease(t, files(-1), pack.Gzip), newRelease(t, files(7), pack.Gzip)
+	w := after.wish(t, "file://"+before.archive)
+	kept, err := os.Open(before.archive)
+	ok(t, err)
+	w.Live, w.Complete = rootOf(t, before.dir), true
+	w.Kept, w.Holds = &Kept{kept, before.index}, []io.Closer{kept}
+	var begun *Rebuilt
+	w.Begun = func(b *Rebuilt) {
+		begun = b
+		b.Compose(t.Context(), Whereto{
+			Create: func(int64) (*os.File, error) { return os.CreateTemp(t.TempDir(), "whole") },
+			Sum:    sha256.New(), Want: after.index.Archive[:], Done: func(*os.File) { t.Error("it is whole") },
+		})
+	}
+	if _, _, err := Bring(t.Context(), newServer(), w); err == nil || begun == nil {
+		t.Fatalf("err = %v, begun: %v", err, begun != nil)
+	}
+	if f, err := begun.Composed(); f != nil || !errors.Is(err, ErrIncomplete) {
+		t.Errorf("err = %v", err)
 	}
 }
 

@@ -217,7 +217,11 @@ func (r *ranges) span(ctx context.Context, s span, begun *store.Object) error {
 	if _, err := transfer.Copy(ctx, &spanning{r: r, s: s, begun: begun}, r.url, to, opts); err != nil {
 		return err
 	}
-	return r.verify(s)
+	if err := r.verify(s); err != nil {
+		return err
+	}
+	s.ready.tell()
+	return nil
 }
 
 // spanning opens a part of an archive as if it were an object.

@@ -16,6 +16,7 @@ import (
 type spot struct {
 	file io.ReaderAt
 	at   int64
+	come <-chan struct{} // closed when it is there, and is what the index says; nil = it is
 }
 
 // members decompresses members of an archive that are here. It is for one

@@ -3,6 +3,7 @@ package delta
 import (
 	"cmp"
 	"slices"
+	"sync"
 	"time"
 
 	"stretcher/internal/archive/index"
@@ -34,6 +35,18 @@ type span struct {
 	first, last int   // members, from first to before last
 	off, size   int64 // in the archive
 	at          int64 // in the file that it is written to
+	ready       arrival
+}
+
+// arrival is told of once, whoever brings it.
+type arrival struct {
+	done <-chan struct{}
+	tell func()
+}
+
+func newArrival() arrival {
+	c := make(chan struct{})
+	return arrival{c, sync.OnceFunc(func() { close(c) })}
 }
 
 // gap is how many bytes take as long as a request.
@@ -67,7 +80,7 @@ func spansOf(x *index.Index, want []int, gap int64) (spans []span, bytes int64) 
 	}
 	at := int64(0)
 	for i := range spans {
-		spans[i].at = at
+		spans[i].at, spans[i].ready = at, newArrival()
 		at += spans[i].size
 	}
 	return spans, bytes

@@ -36,6 +36,9 @@ type Wish struct {
 	Holds []io.Closer
 	// Unnamed makes a file without a name for so many bytes.
 	Unnamed func(size int64) (*os.File, error)
+	// Begun is told when all that is missing is going to be fetched: who wants the
+	// archive as it is at the server may Compose it meanwhile. May be nil.
+	Begun func(*Rebuilt)
 }
 
 // Rebuilt is an archive that is put together from parts. It is good as long as
@@ -50,6 +53,7 @@ type Rebuilt struct {
 	spots    map[int]spot        // members that are here
 	spool    *os.File            // nil = nothing was fetched
 	fetched  []bool              // which members have been
+	lost     chan struct{}       // closed when parts will not come
 	complete bool                // all members are here
 	reuses   bool                // something of the archive is here: else to put it together saves no time
 	composed *composed           // nil = nobody has asked for it
@@ -60,7 +64,7 @@ var _ archive.Input = (*Rebuilt)(nil)
 
 func newRebuilt(w Wish) *Rebuilt {
 	return &Rebuilt{Stats: Stats{Whole: w.Index.Size}, w: w, spots: map[int]spot{},
-		fetched: make([]bool, len(w.Index.Members))}
+		fetched: make([]bool, len(w.Index.Members)), lost: make(chan struct{})}
 }
 
 // Open reads from the beginning. What can't be read is an error of this package
