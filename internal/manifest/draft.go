@@ -128,6 +128,12 @@ func (d *Draft) checkOpen(m *Loaded, l *Loader) error {
 	return nil
 }
 
+// IsManifest tells whether a text is one: it says what is deployed, or what runs.
+func (d *Draft) IsManifest(raw []byte) bool {
+	m, err := ParseDraft(raw, d.rules)
+	return err == nil && slices.ContainsFunc([]string{"src", "commands", "hooks"}, m.Has)
+}
+
 // Renews tells whether one manifest says what another says, with a serial that is
 // no lower, and another end.
 func (d *Draft) Renews(old, now []byte) bool {

@@ -41,6 +41,8 @@ type Draft interface {
 	// With is the manifest for a URL, with these keys. One that every host would
 	// refuse is an error; one that is signed must have more than others.
 	With(entries []yamldoc.Entry, url string, signed bool) ([]byte, error)
+	// IsManifest tells whether a text is a manifest.
+	IsManifest(raw []byte) bool
 	// Renews tells whether one manifest is another one with a serial that is no
 	// lower, and another end.
 	Renews(old, now []byte) bool

@@ -32,8 +32,10 @@ func TestMain(m *testing.M) { testparts.Main(m) }
 // draft is a manifest of a few keys.
 type draft map[string]string
 
-func (d draft) Has(key string) bool     { return d[key] != "" }
-func (d draft) Value(key string) string { return d[key] }
+func (d draft) Has(key string) bool        { return d[key] != "" }
+func (d draft) Value(key string) string    { return d[key] }
+func (d draft) IsManifest(raw []byte) bool { return bytes.Contains(raw, []byte("src:")) }
+
 func (d draft) Renews(old, now []byte) bool {
 	return bytes.Equal(old, now)
 }

@@ -166,15 +166,21 @@ func (r *run) manifestName(archive string, p *product) string {
 }
 
 // judgeManifest refuses to put a manifest in the place of another one, unless that
-// says the same with an older serial or an earlier end. It tells what is there.
+// says the same with an older serial or an earlier end, and never in the place of
+// what is none. It tells what is there.
 func (r *run) judgeManifest(ctx context.Context, m *item, text []byte) (was found, err error) {
 	m.keeps = !r.Replace
 	was, err = r.look(ctx, m)
-	if err != nil || was != other || r.Replace {
+	if err != nil || was != other {
 		return was, err
 	}
 	before, err := r.read(ctx, m.name)
-	if err == nil && !r.Draft.Renews(before, text) {
+	switch {
+	case err != nil:
+	case !r.Draft.IsManifest(before): // --to may lead anywhere
+		err = failure.Hinted("remove it if that is not so", failure.Refused("%q is there already, and is no manifest",
+			redact.URL(r.place.base+m.name)))
+	case !r.Replace && !r.Draft.Renews(before, text):
 		err = r.another(m)
 	}
 	m.keeps = false
