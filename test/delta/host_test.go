@@ -85,37 +85,70 @@ func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("ETag", fmt.Sprintf(`"%x"`, sha256.Sum256(data)))
-	counted := &counter{ResponseWriter: w}
-	http.ServeContent(counted, r, "", time.Time{}, bytes.NewReader(data))
+	http.ServeContent(&counter{w, o, r.URL.Path}, r, "", time.Time{}, bytes.NewReader(data))
+}
+
+// answer lets a function answer for archives.
+func (o *origin) answer(instead http.HandlerFunc) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.sent[r.URL.Path] += counted.n
-	if strings.HasSuffix(r.URL.Path, ".tar") {
-		if counted.status == http.StatusPartialContent {
-			o.parts++
-		} else {
-			o.whole++
-		}
-	}
+	o.instead = instead
 }
 
-// counter counts what is answered.
+// count counts bytes of a path.
+func (o *origin) count(path string, n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sent[path] += int64(n)
+}
+
+// bytesOf tells how many bytes of a path have been sent.
+func (o *origin) bytesOf(path string) int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.sent[path]
+}
+
+// answered tells how many parts of archives have been sent.
+func (o *origin) answered() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.parts
+}
+
+// edit changes a file.
+func (o *origin) edit(path string, change func(string) string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.files[path] = []byte(change(string(o.files[path])))
+}
+
+// counter counts what is answered, before who has asked can have it.
 type counter struct {
 	http.ResponseWriter
-	n      int64
-	status int
+	o    *origin
+	path string
 }
 
-// WriteHeader keeps the status.
+// WriteHeader counts the answer.
 func (c *counter) WriteHeader(status int) {
-	c.status = status
+	if strings.HasSuffix(c.path, ".tar") {
+		c.o.mu.Lock()
+		if status == http.StatusPartialContent {
+			c.o.parts++
+		} else {
+			c.o.whole++
+		}
+		c.o.mu.Unlock()
+	}
 	c.ResponseWriter.WriteHeader(status)
 }
 
-// Write counts.
+// Write counts bytes.
 func (c *counter) Write(p []byte) (int, error) {
+	c.o.count(c.path, len(p))
 	n, err := c.ResponseWriter.Write(p)
-	c.n += int64(n)
+	c.o.count(c.path, n-len(p))
 	return n, err
 }
 

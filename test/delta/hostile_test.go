@@ -205,7 +205,7 @@ func TestHonestIndex(t *testing.T) {
 			if got, want := look(t, h.live()), look(t, dir+"/newer"); got != want {
 				t.Errorf("deployed (+), packed (-):\n%s", difference(got, want))
 			}
-			if sent := o.sent["/newer.tar"]; sent == 0 || sent > int64(len(second.archive)/5) {
+			if sent := o.bytesOf("/newer.tar"); sent == 0 || sent > int64(len(second.archive)/5) {
 				t.Errorf("%d of %d bytes were fetched", sent, len(second.archive))
 			}
 		})

@@ -88,8 +88,9 @@ func TestUnlearntAlone(t *testing.T) {
 			}
 		}
 		log := deployed(t, h, o.publish("newer", h.dest(), "native", release{second.archive, x, ""}), dir+"/newer")
-		if o.parts == 0 || strings.Contains(log, "warning: fetching the whole archive: ") != (lie != "") {
-			t.Errorf("a lie about %q, %d parts:\n%s", lie, o.parts, log)
+		parts, said := o.answered(), strings.Contains(log, "warning: fetching the whole archive: ")
+		if parts == 0 || said != (lie != "") {
+			t.Errorf("a lie about %q, %d parts:\n%s", lie, parts, log)
 		}
 	}
 }
@@ -120,14 +121,14 @@ func TestUnnamedArchive(t *testing.T) {
 		o, h := newOrigin(t), newHost(t, "native")
 		deployed(t, h, o.publish("older", h.dest(), "native", first), dir+"/older")
 		url := o.publish("newer", h.dest(), "native", release{second.archive, index, ""})
-		manifest := string(o.files["/newer.yml"])
-		_, rest, _ := strings.Cut(manifest, "checksum: ")
-		was, _, _ := strings.Cut(rest, "\n")
-		sum := fmt.Sprintf("sha512:%x", sha512.Sum512(second.archive))
-		o.files["/newer.yml"] = []byte(strings.Replace(manifest, was, sum, 1))
+		o.edit("/newer.yml", func(manifest string) string {
+			_, rest, _ := strings.Cut(manifest, "checksum: ")
+			was, _, _ := strings.Cut(rest, "\n")
+			return strings.Replace(manifest, was, fmt.Sprintf("sha512:%x", sha512.Sum512(second.archive)), 1)
+		})
 		log := deployed(t, h, url, dir+"/newer")
-		if !strings.Contains(log, "checksum is of another algorithm") || o.sent["/newer.tar.idx"] > 0 {
-			t.Errorf("%d bytes of the index were fetched:\n%s", o.sent["/newer.tar.idx"], log)
+		if sent := o.bytesOf("/newer.tar.idx"); !strings.Contains(log, "checksum is of another algorithm") || sent > 0 {
+			t.Errorf("%d bytes of the index were fetched:\n%s", sent, log)
 		}
 	}
 }

@@ -88,7 +88,7 @@ func TestServers(t *testing.T) {
 				t.Fatalf("exit status %d\n%s", status, log)
 			}
 			asked := 0
-			o.instead = func(w http.ResponseWriter, r *http.Request) {
+			o.answer(func(w http.ResponseWriter, r *http.Request) {
 				var from, to int
 				if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &from, &to); err != nil {
 					_, _ = w.Write(second.archive)
@@ -98,7 +98,7 @@ func TestServers(t *testing.T) {
 				asked++
 				o.mu.Unlock()
 				answer(w, second.archive, from, min(to, len(second.archive)-1))
-			}
+			})
 			status, log := h.deploy(o.publish("newer", h.dest(), "native", second))
 			if got := look(t, h.live()); status != 0 || got != want {
 				t.Errorf("exit status %d\n%s\n%s", status, log, difference(got, want))

@@ -26,9 +26,9 @@ func TestPutTogether(t *testing.T) {
 		deployed(t, h, o.publish("older", h.dest(), c.strategy, first), dir+"/older")
 		url := o.publish("newer", h.dest(), c.strategy, second)
 		command := strings.ReplaceAll(c.command, "LIVE", h.live())
-		o.files["/newer.yml"] = append(o.files["/newer.yml"], "commands:\n  pre: ['"+command+"']\n"...)
+		o.edit("/newer.yml", func(manifest string) string { return manifest + "commands:\n  pre: ['" + command + "']\n" })
 		log := deployed(t, h, url, dir+"/newer")
-		if sent := o.sent["/newer.tar"]; sent == 0 || sent > int64(len(second.archive)/5) {
+		if sent := o.bytesOf("/newer.tar"); sent == 0 || sent > int64(len(second.archive)/5) {
 			t.Errorf("%s, %s: %d of %d bytes were fetched\n%s", c.strategy, c.command, sent, len(second.archive), log)
 		}
 		if strings.Count(log, "warning: taking the whole archive, which was put together: ") != 1 {

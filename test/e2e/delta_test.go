@@ -88,6 +88,13 @@ func (o *origin) size(version string) (archive, index int64) {
 	return archive, index
 }
 
+// answer lets a function answer in place of the files.
+func (o *origin) answer(fault func(w http.ResponseWriter, r *http.Request) bool) {
+	o.lock.Lock()
+	defer o.lock.Unlock()
+	o.fault = fault
+}
+
 // reset forgets what was asked.
 func (o *origin) reset() {
 	o.lock.Lock()
@@ -293,13 +300,13 @@ func TestDeltaFalls(t *testing.T) {
 			}
 			o.reset()
 			if tc.fault != nil {
-				o.fault = func(w http.ResponseWriter, r *http.Request) bool {
+				o.answer(func(w http.ResponseWriter, r *http.Request) bool {
 					if strings.HasSuffix(r.URL.Path, ".yml") {
 						return false
 					}
 					r.Header.Set("Test-Dir", o.dir)
 					return tc.fault(w, r)
-				}
+				})
 			}
 			m.run(nil, url).wants(0, tc.log)
 			archive, index := o.size("2")
