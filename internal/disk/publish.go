@@ -1,12 +1,10 @@
 package disk
 
 import (
-	"crypto/rand"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
@@ -25,19 +23,11 @@ type Publication struct {
 // name before it is whole and on disk, where the file system has files without
 // a name, and what kills the process leaves nothing.
 func PublishRegular(path string, p Publication) error {
-	abs, err := filepath.Abs(path)
+	r, done, err := replacing(path, p.Temp, nil)
 	if err != nil {
 		return err
 	}
-	w, base, err := walkToFile(abs)
-	if err != nil {
-		return at("write", path, err)
-	}
-	defer w.close()
-	r := replacement{dir: w.last().fd, base: base, temp: p.Temp + rand.Text()}
-	if err := r.judge(w.inTarget); err != nil {
-		return at("replace", path, err)
-	}
+	defer done()
 	file, named, err := r.open(p.Perm)
 	if err != nil {
 		return at("write", path, err)

@@ -26,20 +26,31 @@ func ReplaceRegular(path, temp string, perm fs.FileMode, write func(io.Writer) e
 // for reading: before anything is written, and again before it is replaced. An
 // error of may's leaves the file as it is.
 func ReplaceIf(path, temp string, perm fs.FileMode, may func(io.Reader) error, write func(io.Writer) error) error {
-	abs, err := filepath.Abs(path)
+	r, done, err := replacing(path, temp, may)
 	if err != nil {
 		return err
 	}
+	defer done()
+	return r.make(path, perm, write)
+}
+
+// replacing opens the directory of a file that is about to be replaced, and judges
+// what is there. done closes the directory.
+func replacing(path, temp string, may func(io.Reader) error) (r replacement, done func(), err error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return r, nil, err
+	}
 	w, base, err := walkToFile(abs)
 	if err != nil {
-		return at("write", path, err)
+		return r, nil, at("write", path, err)
 	}
-	defer w.close()
-	r := replacement{dir: w.last().fd, base: base, temp: temp + rand.Text(), may: may}
+	r = replacement{dir: w.last().fd, base: base, temp: temp + rand.Text(), may: may}
 	if err := r.judge(w.inTarget); err != nil {
-		return at("replace", path, err)
+		w.close()
+		return r, nil, at("replace", path, err)
 	}
-	return r.make(path, perm, write)
+	return r, w.close, nil
 }
 
 // at is an error of the system that names the path which the caller knows.
@@ -55,7 +66,7 @@ func at(op, path string, err error) error {
 	return &fs.PathError{Op: op, Path: path, Err: err}
 }
 
-// replacement is one call of ReplaceRegular.
+// replacement is one call of ReplaceRegular or PublishRegular.
 type replacement struct {
 	dir        int
 	base, temp string
