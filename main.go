@@ -75,27 +75,27 @@ func realMain() int {
 func actions(second <-chan struct{}) cli.Actions {
 	return cli.Actions{
 		Version: version(),
-		Deploy: func(ctx context.Context, o cli.DeployOptions) (string, error) {
-			return runDeploy(ctx, second, o)
+		Deploying: cli.Deploying{
+			Deploy: func(ctx context.Context, o cli.DeployOptions) (string, error) {
+				return runDeploy(ctx, second, o)
+			},
+			Rollback: func(ctx context.Context, o cli.RollbackOptions) (history.Run, error) {
+				return runRollback(ctx, second, o)
+			},
+			Fetch: func(ctx context.Context, o cli.DeployOptions) error {
+				return runFetch(ctx, second, o)
+			},
 		},
-		Rollback: func(ctx context.Context, o cli.RollbackOptions) (history.Run, error) {
-			return runRollback(ctx, second, o)
-		},
-		Fetch: func(ctx context.Context, o cli.DeployOptions) error {
-			return runFetch(ctx, second, o)
-		},
-		Plan:        runPlan,
-		Check:       runCheck,
-		Pack:        runPack,
-		Verify:      runVerify,
-		ListHooks:   runListHooks,
-		Unfit:       unfit,
-		MaxManifest: manifest.MaxSize,
-		RunHooks: func(ctx context.Context, o cli.RunHooksOptions) (int, error) {
-			return runHooksByName(ctx, second, o)
-		},
-		InstallHooks: func(ctx context.Context, o cli.InstallHooksOptions) error {
-			return runInstallHooks(ctx, second, o)
+		Looking:    cli.Looking{Plan: runPlan, Check: runCheck, Verify: runVerify},
+		Publishing: cli.Publishing{Pack: runPack, Unfit: unfit, MaxManifest: manifest.MaxSize},
+		Hooking: cli.Hooking{
+			ListHooks: runListHooks,
+			RunHooks: func(ctx context.Context, o cli.RunHooksOptions) (int, error) {
+				return runHooksByName(ctx, second, o)
+			},
+			InstallHooks: func(ctx context.Context, o cli.InstallHooksOptions) error {
+				return runInstallHooks(ctx, second, o)
+			},
 		},
 	}
 }

@@ -40,33 +40,39 @@ func callWith(t *testing.T, env []string, args ...string) *call {
 func (c *call) actions() Actions {
 	return Actions{
 		Version: "1.2.3",
-		Deploy: func(_ context.Context, o DeployOptions) (string, error) {
-			c.deploy = &o
-			return "deployed", nil
+		Deploying: Deploying{
+			Deploy: func(_ context.Context, o DeployOptions) (string, error) {
+				c.deploy = &o
+				return "deployed", nil
+			},
+			Rollback: func(_ context.Context, o RollbackOptions) (history.Run, error) {
+				c.rollback = &o
+				return history.Run{ID: "1", Deployment: history.Deployment{Dest: o.Dest}, Result: history.Good}, nil
+			},
 		},
-		Rollback: func(_ context.Context, o RollbackOptions) (history.Run, error) {
-			c.rollback = &o
-			return history.Run{ID: "1", Deployment: history.Deployment{Dest: o.Dest}, Result: history.Good}, nil
+		Looking: Looking{
+			Plan: func(_ context.Context, o ManifestOptions) (bool, error) {
+				c.plan = &o
+				return strings.HasSuffix(o.URL, "changes"), nil
+			},
+			Check: func(_ context.Context, o ManifestOptions) error {
+				c.check = &o
+				return nil
+			},
 		},
-		Plan: func(_ context.Context, o ManifestOptions) (bool, error) {
-			c.plan = &o
-			return strings.HasSuffix(o.URL, "changes"), nil
-		},
-		Check: func(_ context.Context, o ManifestOptions) error {
-			c.check = &o
-			return nil
-		},
-		ListHooks: func(_ context.Context, o ListHooksOptions) error {
-			c.list = &o
-			return nil
-		},
-		RunHooks: func(_ context.Context, o RunHooksOptions) (int, error) {
-			c.run = &o
-			return 7, nil
-		},
-		InstallHooks: func(_ context.Context, o InstallHooksOptions) error {
-			c.install = &o
-			return nil
+		Hooking: Hooking{
+			ListHooks: func(_ context.Context, o ListHooksOptions) error {
+				c.list = &o
+				return nil
+			},
+			RunHooks: func(_ context.Context, o RunHooksOptions) (int, error) {
+				c.run = &o
+				return 7, nil
+			},
+			InstallHooks: func(_ context.Context, o InstallHooksOptions) error {
+				c.install = &o
+				return nil
+			},
 		},
 	}
 }

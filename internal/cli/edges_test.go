@@ -78,7 +78,7 @@ func asked(t *testing.T, deploy func(context.Context, DeployOptions) (string, er
 		Environ: []string{"SERF_EVENT=query", "SERF_QUERY_NAME=" + name, "STRETCHER_STATE_DIR=" + dir},
 		Stdin:   stdin, Stdout: &out, Stderr: &errs,
 	}
-	status = Main(t.Context(), p, Actions{Deploy: deploy})
+	status = Main(t.Context(), p, Actions{Deploying: Deploying{Deploy: deploy}})
 	return status, out.String(), errs.String()
 }
 
@@ -140,7 +140,7 @@ func TestConsulStatus(t *testing.T) {
 			Environ: []string{"CONSUL_INDEX=7", "HOME=/nowhere"}, Stdout: io.Discard, Stderr: io.Discard,
 		}
 		deploy := func(context.Context, DeployOptions) (string, error) { return "said", tc.err }
-		if got := Main(t.Context(), p, Actions{Deploy: deploy}); got != tc.want {
+		if got := Main(t.Context(), p, Actions{Deploying: Deploying{Deploy: deploy}}); got != tc.want {
 			t.Errorf("%v %q: status %d, want %d", tc.err, tc.args, got, tc.want)
 		}
 	}

@@ -10,11 +10,19 @@ import (
 	"stretcher/internal/trust"
 )
 
-// Actions are what commands do that need more than this package knows. Each
-// gets all that the command line says of it as a value.
+// Actions are what commands do that need more than this package knows, by what
+// they are for. Each gets all that the command line says of it as a value.
 type Actions struct {
 	Version string // what the program calls itself
 
+	Deploying
+	Looking
+	Publishing
+	Hooking
+}
+
+// Deploying are the actions that bring what a manifest names.
+type Deploying struct {
 	// Deploy reads the event and deploys. The outcome is one line for people,
 	// without secrets; it is "" when the error has not been said yet.
 	Deploy func(context.Context, DeployOptions) (outcome string, err error)
@@ -24,10 +32,20 @@ type Actions struct {
 	// Rollback deploys what was good before, and returns its row of the
 	// history. It has said its error.
 	Rollback func(context.Context, RollbackOptions) (history.Run, error)
+}
+
+// Looking are the actions that change nothing.
+type Looking struct {
 	// Plan prints what a deployment would change, and whether it would.
 	Plan func(context.Context, ManifestOptions) (changes bool, err error)
 	// Check prints what a deployment would run, or what the host says of it.
 	Check func(context.Context, ManifestOptions) error
+	// Verify tells who vouches for a manifest.
+	Verify func(context.Context, VerifyOptions) ([]trust.Signer, error)
+}
+
+// Publishing are the actions of who makes what is deployed.
+type Publishing struct {
 	// MaxManifest bounds a manifest, in bytes.
 	MaxManifest int64
 	// Unfit tells why no host that asks for signatures would take the manifest
@@ -35,8 +53,10 @@ type Actions struct {
 	Unfit func(raw []byte, file string) error
 	// Pack publishes an archive. It says on Stderr what it does.
 	Pack func(context.Context, PackOptions) (*publish.Result, error)
-	// Verify tells who vouches for a manifest.
-	Verify func(context.Context, VerifyOptions) ([]trust.Signer, error)
+}
+
+// Hooking are the actions of stretcher hooks.
+type Hooking struct {
 	// ListHooks prints which hooks there are.
 	ListHooks func(context.Context, ListHooksOptions) error
 	// RunHooks runs hooks by their name, and returns the exit status of the
