@@ -35,7 +35,7 @@ generated_tree() { "$bench" make "$1" 16000 15360 40 4194304; }
 # changed; TREE.changed has the number of these files and their bytes.
 pack() {
     cp -a "$work/$1" "$work/$1.B"
-    "$bench" change "$work/$1.B" >"$work/$1.changed"
+    "$bench" change "$work/$1.B" 1 >"$work/$1.changed"
     tar -czf "$work/$1.B.tar.gz" -C "$work/$1.B" . &
     tar -czf "$work/$1.A.tar.gz" -C "$work/$1" .
     wait $!

@@ -2,7 +2,7 @@
 // measures other programs, and prints tables of what it measured. Usage:
 //
 //	bench make DIR FILES SIZE BIG BIGSIZE  fill DIR: FILES of SIZE bytes on average, BIG of BIGSIZE
-//	bench change DIR                       change 1 % of the files below DIR; print how many and their bytes
+//	bench change DIR PERCENT               change that many of the files below DIR; print how many and their bytes
 //	bench mark DIR                         print a mark of each regular file below DIR
 //	bench fresh DIR MARKS                  print how many files are not as marked, and their bytes
 //	bench measure STDIN COMMAND [ARG...]   run it; print seconds, CPU seconds, two peaks in KiB, bytes written
@@ -43,8 +43,12 @@ func run(args []string) error {
 			return err
 		}
 		return makeTree(rest[0], shape{files: n[0], size: n[1], big: n[2], bigSize: n[3]})
-	case name == "change" && len(rest) == 1:
-		return changeTree(rest[0], os.Stdout)
+	case name == "change" && len(rest) == 2:
+		n, err := numbers(rest[1:])
+		if err != nil {
+			return err
+		}
+		return changeTree(rest[0], n[0], os.Stdout)
 	case name == "mark" && len(rest) == 1:
 		return mark(rest[0], os.Stdout)
 	case name == "fresh" && len(rest) == 2:

@@ -8,6 +8,7 @@
 #     bench/run.sh scale                   deploys of 1 000 to 100 000 files, on tmpfs
 #     bench/run.sh packed                  first deploys of archives by stretcher pack, on tmpfs
 #     bench/run.sh connections             an archive over HTTP, on one connection and on several
+#     bench/run.sh delta                   what changed of a tree over HTTP, by parts and in full
 #
 #     PEER=/path/to/other bench/run.sh     and another stretcher; the goals refer to it
 #     PROGRAM=/path/to/it bench/run.sh     what to measure instead of ./stretcher
@@ -16,6 +17,9 @@
 #     ON=disk bench/run.sh deploys         only there (default "tmpfs disk")
 #     TREES="real generated" bench/run.sh deploys  of other trees (default "real")
 #     FILES="1000 10000" bench/run.sh scale  of other numbers of files
+#     SHARES="1 30" WAYS=shaped BY=native bench/run.sh delta  of other shares of changed files (default
+#                                          "1 30 100"), ways (default "loopback shaped") and strategies (default
+#                                          "native releases rsync")
 #
 # As root it drops the machine's page cache before each deploy on disk: see rest
 # in deploys.sh.
@@ -77,13 +81,15 @@ load() { cut -d ' ' -f 1-3 /proc/loadavg; }
 . bench/connections.sh
 # shellcheck source=bench/packed.sh
 . bench/packed.sh
+# shellcheck source=bench/delta.sh
+. bench/delta.sh
 
 parts=("$@")
-[ $# -gt 0 ] || parts=(start deploys scale packed connections)
+[ $# -gt 0 ] || parts=(start deploys scale packed connections delta)
 for part in "${parts[@]}"; do
     case $part in
-    start | deploys | scale | packed | connections) ;;
-    *) echo "usage: bench/run.sh [start|deploys|scale|packed|connections]..." >&2; exit 2 ;;
+    start | deploys | scale | packed | connections | delta) ;;
+    *) echo "usage: bench/run.sh [start|deploys|scale|packed|connections|delta]..." >&2; exit 2 ;;
     esac
 done
 

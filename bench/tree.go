@@ -86,14 +86,15 @@ func walkFiles(dir string, f func(path string, info fs.FileInfo) error) error {
 	})
 }
 
-// changeTree appends a line to the first regular file and every 100th after
-// it, which also changes their times, and prints how many files it changed
-// and their size in bytes.
-func changeTree(dir string, out io.Writer) error {
+// changeTree appends a line to percent of 100 regular files, to the first and others
+// that are evenly apart, which also changes their times, and prints how many files it
+// changed and their size in bytes.
+func changeTree(dir string, percent int, out io.Writer) error {
 	const line = "changed\n"
 	seen, files, size := 0, 0, int64(0)
 	err := walkFiles(dir, func(path string, info fs.FileInfo) error {
-		if seen++; seen%100 != 1 {
+		is := seen * percent % 100
+		if seen++; is >= percent {
 			return nil
 		}
 		files, size = files+1, size+info.Size()+int64(len(line))

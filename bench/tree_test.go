@@ -75,12 +75,18 @@ func fill(t *testing.T, dir string, n int) {
 }
 
 func TestChangeTree(t *testing.T) {
-	for n, want := range map[int]string{0: "0 0\n", 1: "1 9\n", 100: "1 9\n", 101: "2 18\n", 250: "3 27\n"} {
+	for _, c := range []struct {
+		files, percent int
+		want           string
+	}{
+		{0, 1, "0 0\n"}, {1, 1, "1 9\n"}, {100, 1, "1 9\n"}, {101, 1, "2 18\n"}, {250, 1, "3 27\n"},
+		{100, 30, "30 270\n"}, {10, 30, "3 27\n"}, {7, 100, "7 63\n"}, {100, 0, "0 0\n"},
+	} {
 		dir := t.TempDir()
-		fill(t, dir, n)
+		fill(t, dir, c.files)
 		var out bytes.Buffer
-		if err := changeTree(dir, &out); err != nil || out.String() != want {
-			t.Errorf("of %d files: %q, %v; want %q", n, out.String(), err, want)
+		if err := changeTree(dir, c.percent, &out); err != nil || out.String() != c.want {
+			t.Errorf("%d %% of %d files: %q, %v; want %q", c.percent, c.files, out.String(), err, c.want)
 		}
 		changed := 0
 		files, _ := filepath.Glob(filepath.Join(dir, "*", "*"))
@@ -93,8 +99,8 @@ func TestChangeTree(t *testing.T) {
 				changed++
 			}
 		}
-		if want := (n + 99) / 100; len(files) != n || changed != want {
-			t.Errorf("%d of %d files changed, want %d of %d", changed, len(files), want, n)
+		if said, _, _ := strings.Cut(c.want, " "); len(files) != c.files || strconv.Itoa(changed) != said {
+			t.Errorf("%d of %d files changed, want %s of %d", changed, len(files), said, c.files)
 		}
 	}
 }
