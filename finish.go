@@ -17,6 +17,7 @@ import (
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/fetch/delta"
 	"stretcher/internal/hooks"
+	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
@@ -208,7 +209,8 @@ func (d *deployer) revert(ctx, closing context.Context, r run, why error) error 
 		return why
 	}
 	failedIn := d.journal.Step()
-	d.journal.Aside("rollback", func() {
+	d.journal.Aside(history.WayBack, func() {
+		began, offset := time.Now(), d.log.Offset()
 		to, err := s.Revert(closing, d.log.Masked(failure.Text(why)))
 		switch {
 		case to != "":
@@ -216,6 +218,11 @@ func (d *deployer) revert(ctx, closing context.Context, r run, why error) error 
 				d.log.Warn(failure.Text(err))
 			}
 			d.log.Warn(fmt.Sprintf("step %q has failed: going back to release %s", failedIn, to))
+			d.journal.Describe(func(run *history.Run) { run.Back = to })
+			d.journal.Add(history.Step{
+				Point: history.WayBack, Dialect: journal.DialectSelf, Name: history.WayBack,
+				Started: began, Duration: time.Since(began), Offset: offset,
+			})
 			why = d.rerun(ctx, closing, r, fmt.Errorf("%w; switched back to release %s", why, to))
 		case err != nil:
 			why = fmt.Errorf("%w; %w", why, err)

@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"stretcher/internal/event"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/process"
 	"stretcher/internal/text/failure"
@@ -101,7 +100,7 @@ func (a *app) verdict(ctx context.Context, dest string) (v verdict, err error) {
 			case history.Running:
 				v.going = &runs[i]
 			case history.Failed, history.Refused:
-				if v.last == nil && !foundNothing(r) {
+				if v.last == nil && !r.FoundNothing() {
 					v.last = &runs[i]
 				}
 			case history.Good, history.Died:
@@ -127,14 +126,8 @@ func refusedSince(ctx context.Context, db *history.Store, last *history.Run) (ru
 		runs, err = db.After(ctx, history.Run{ID: last.ID}) // of no dest, as those are
 	}
 	return slices.DeleteFunc(runs, func(r history.Run) bool {
-		return r.Result != history.Refused || r.Dest != "" || foundNothing(r)
+		return r.Result != history.Refused || r.Dest != "" || r.FoundNothing()
 	}), err
-}
-
-// foundNothing tells whether a run is a rollback that did not come to what it
-// was to go back to. It is no verdict on dest.
-func foundNothing(r history.Run) bool {
-	return r.Event == event.Rollback && (r.Step == "" || r.Step == "lock" || r.Step == "manifest")
 }
 
 // status is what stretcher status exits with.

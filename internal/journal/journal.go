@@ -382,18 +382,9 @@ func (j *Journal) IsLast(good history.Run) bool {
 	j.look(func(ctx context.Context, db *history.Store) error {
 		later, err := db.After(ctx, good)
 		last = err == nil && !slices.ContainsFunc(later, func(l history.Run) bool {
-			return l.Result != history.Running && mayHaveSynced(l.Step)
+			return l.Result != history.Running && l.MayHaveSynced()
 		})
 		return err
 	})
 	return last
-}
-
-// mayHaveSynced tells whether a run that ended in step may have begun to sync.
-// A step that is not known here may have.
-func mayHaveSynced(step string) bool {
-	return !slices.Contains([]string{
-		"", "delay", "manifest", "lock", "freshness", "compare", "hooks", "init", "pre_fetch", "fetch", "auth_fail",
-		"pre_extract", "pre", "extract", "post_extract", "pre_sync",
-	}, step)
 }

@@ -86,23 +86,6 @@ func TestStep(t *testing.T) {
 	}
 }
 
-// What the manifest, the hooks and the archive decide comes before the sync;
-// from its begin on, what failed may have left a mixture.
-func TestMayHaveSynced(t *testing.T) {
-	for step, want := range map[string]bool{
-		"": false, "delay": false, "manifest": false, "lock": false, "hooks": false, "init": false,
-		"pre_fetch": false, "fetch": false, "auth_fail": false, "pre_extract": false, "pre": false, "extract": false,
-		"post_extract": false, "pre_sync": false,
-		"sync": true, "post_sync": true, "post": true, "post_launch": true, "verify": true, "release": true,
-		"rollback": true, "pre_prune": true, "prune": true, "post_prune": true, "success": true, "failure": true,
-		"finish": true, "a step of a newer program": true,
-	} {
-		if got := mayHaveSynced(step); got != want {
-			t.Errorf("%q: %v, want %v", step, got, want)
-		}
-	}
-}
-
 // A run that failed in its sync makes dest doubtful, one that failed before
 // does not, and neither does one that goes on.
 func TestIsLast(t *testing.T) {

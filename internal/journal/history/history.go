@@ -65,6 +65,7 @@ type Run struct {
 	Event    string // for people: "consul ID", "serf NAME LTIME", "argument", "stdin"
 	EventKey string // what a replayed event is known by; "" for none
 	User     string // who started it; "" when that says nothing
+	Back     string // a run that has failed: the release that it switched back to; "" = none
 	Trust
 	Process
 }

@@ -32,6 +32,7 @@ type jsonDetail struct {
 	Policy  string     `json:"policy"`
 	Signers string     `json:"signed_by"`
 	Serial  int64      `json:"serial"`
+	Back    string     `json:"back"`
 	Steps   []jsonStep `json:"steps"`
 }
 
@@ -60,7 +61,7 @@ func WriteJSON(w io.Writer, runs []Run) error {
 // started, and why says why then; signal is "" when none did.
 func WriteDetailJSON(w io.Writer, d Detail) error {
 	return writeLines(w, []Detail{d}, func(d Detail) jsonDetail {
-		j := jsonDetail{jsonRun: newJSONRun(d.Run), Policy: d.Policy, Signers: d.Signers, Serial: d.Serial}
+		j := jsonDetail{jsonRun: newJSONRun(d.Run), Policy: d.Policy, Signers: d.Signers, Serial: d.Serial, Back: d.Back}
 		j.Steps = []jsonStep{}
 		for _, s := range d.Steps {
 			j.Steps = append(j.Steps, newJSONStep(s))

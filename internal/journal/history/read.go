@@ -161,7 +161,7 @@ func handledBy(ctx context.Context, db querier, key string) (run string, ok bool
 
 const runColumns = "id, started, finished, name, version, dest, url, result, step, exit, " +
 	"error, event, event_key, user, fingerprint, tree, pid, proc_start, log, staging, touched, " +
-	"policy, signers, serial"
+	"policy, signers, serial, back"
 
 // queryRuns reads the runs that tail (WHERE, ORDER BY, LIMIT) chooses.
 func queryRuns(ctx context.Context, db querier, tail string, args ...any) ([]Run, error) {
@@ -189,7 +189,7 @@ func scanRun(rows *sql.Rows) (r Run, err error) {
 	var staging string
 	err = rows.Scan(&r.ID, &started, &finished, &r.Name, &r.Version, &r.Dest, &r.URL, &r.Result, &r.Step, &r.Exit,
 		&r.Error, &r.Event, &r.EventKey, &r.User, &r.Fingerprint, &r.Tree, &r.PID, &r.ProcStart, &r.Log, &staging,
-		&touched, &r.Policy, &r.Signers, &r.Serial)
+		&touched, &r.Policy, &r.Signers, &r.Serial, &r.Back)
 	if err != nil {
 		return Run{}, err
 	}

@@ -88,6 +88,8 @@ ALTER TABLE runs ADD COLUMN policy TEXT NOT NULL DEFAULT '';
 ALTER TABLE runs ADD COLUMN signers TEXT NOT NULL DEFAULT '';
 `, `
 ALTER TABLE runs ADD COLUMN serial INTEGER NOT NULL DEFAULT 0;
+`, `
+ALTER TABLE runs ADD COLUMN back TEXT NOT NULL DEFAULT '';
 `}
 
 // userVersion is 0 for a database that holds nothing yet.

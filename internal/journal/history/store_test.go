@@ -86,7 +86,7 @@ func TestEveryFieldComesBack(t *testing.T) {
 	want := Run{
 		ID: "0193-a", Started: time.UnixMicro(1e15 + 1), Finished: time.UnixMicro(2e15 + 2),
 		Deployment: Deployment{Name: "n", Version: "v", Dest: "/d", URL: "u", Fingerprint: "fp", Tree: "tr"},
-		Result:     Failed, Step: "s", Exit: 143, Error: "e\nx", Event: "ev", EventKey: "k", User: "us",
+		Result:     Failed, Step: "s", Exit: 143, Error: "e\nx", Event: "ev", EventKey: "k", User: "us", Back: "b",
 		Trust:   Trust{Policy: "po", Signers: "si", Serial: 1 << 60},
 		Process: Process{PID: 7, ProcStart: "ps", Log: "/l", Staging: []string{"/s/a b", "/s/\"\xff\n", ""}},
 	}
@@ -126,7 +126,7 @@ func TestPragmas(t *testing.T) {
 	s := newStore(t)
 	write(t, s, sample()[1], true) // Finish changes synchronous for its own commit
 	for pragma, want := range map[string]string{
-		"journal_mode": "wal", "synchronous": "1", "foreign_keys": "1", "busy_timeout": "5000", "user_version": "6",
+		"journal_mode": "wal", "synchronous": "1", "foreign_keys": "1", "busy_timeout": "5000", "user_version": "7",
 	} {
 		var got string
 		must(t, s.db.QueryRow("PRAGMA "+pragma).Scan(&got))

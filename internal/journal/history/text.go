@@ -97,6 +97,7 @@ func fields(r Run) []field {
 		{"finished", finished(r)},
 		{"result", outcome(r)},
 		{"error", r.Error},
+		{"back to", r.Back},
 		{"log", r.Log},
 	}
 	var told []field
