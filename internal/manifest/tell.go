@@ -81,10 +81,10 @@ func (m *Manifest) TellJSON(w io.Writer, url string, kinds []Kind, mask func(str
 // unless that is "". mask keeps secrets out of it; values of env are not told at
 // all.
 func (m *Manifest) Tell(out io.Writer, url string, kinds []Kind, mask func(string) string) error {
-	w := bufio.NewWriter(out)
+	var rows [][2]string
 	row := func(key, value string) {
 		if value != "" {
-			fmt.Fprintf(w, "%-14s %s\n", printable.Text(key), printable.Text(mask(value)))
+			rows = append(rows, [2]string{printable.Text(key), printable.Text(mask(value))})
 		}
 	}
 	row("manifest", url)
@@ -124,6 +124,20 @@ func (m *Manifest) Tell(out io.Writer, url string, kinds []Kind, mask func(strin
 		for _, e := range m.Hooks[name] {
 			row(name, e.What())
 		}
+	}
+	return align(out, rows)
+}
+
+// align prints keys and their values in two columns. The first is as wide as the
+// longest key, and never narrower than 14.
+func align(out io.Writer, rows [][2]string) error {
+	width := 14
+	for _, r := range rows {
+		width = max(width, len(r[0]))
+	}
+	w := bufio.NewWriter(out)
+	for _, r := range rows {
+		fmt.Fprintf(w, "%-*s %s\n", width, r[0], r[1])
 	}
 	return w.Flush()
 }
