@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
+
 	"stretcher/internal/archive/index"
 	"stretcher/internal/fetch/transfer"
 	"stretcher/internal/text/redact"
@@ -285,7 +287,8 @@ func worth(s *Server, x *index.Index, spans []span, bytes int64) error {
 	}
 	parts, all := l.cost(bytes, len(spans), max(s.Lines, 1)), l.cost(x.Size, 1, 1)
 	if parts >= doubt*all || bytes > x.Size/doubt && parts+during(bytes, partsRate) > all+during(x.Size, wholeRate) {
-		return fmt.Errorf("%w: %d of its %d bytes are missing, in %d ranges", ErrDear, bytes, x.Size, len(spans))
+		return fmt.Errorf("%w: %d of its %d bytes are missing, in %s", ErrDear, bytes, x.Size,
+			english.Plural(len(spans), "range", ""))
 	}
 	return nil
 }
