@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"time"
 
 	"stretcher/internal/text/redact"
@@ -110,7 +111,8 @@ func (s *Set) CheckPut(rawURL string) error {
 
 func (s *Set) sink(rawURL string) (*url.URL, Sink, error) {
 	u, def, err := s.schemes.parse(rawURL)
-	if def.New == nil {
+	if def.New == nil { // said again, with the schemes that would do
+		_, _, err = s.writable().parse(rawURL)
 		return nil, nil, err
 	}
 	sink, ok := s.store(u.Scheme, def).(Sink)
@@ -121,6 +123,14 @@ func (s *Set) sink(rawURL string) (*url.URL, Sink, error) {
 		return nil, nil, err
 	}
 	return u, sink, nil
+}
+
+// writable are the schemes that can be written to.
+func (s *Set) writable() Schemes {
+	return slices.DeleteFunc(slices.Clone(s.schemes), func(def Definition) bool {
+		_, ok := s.store(def.Schemes[0], def).(Sink)
+		return !ok
+	})
 }
 
 // holds tells whether the object is the one that is to be written.
