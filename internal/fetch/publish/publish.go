@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
@@ -193,7 +194,8 @@ func (r *run) archiveName(p *product) string {
 func (r *run) describe(p *product) {
 	text := fmt.Sprintf("archive of %s", humanize.IBytes(uint64(p.size)))
 	if p.entries > 0 {
-		text = fmt.Sprintf("%d entries, %s: %s", p.entries, humanize.IBytes(uint64(p.bytes)), text)
+		text = fmt.Sprintf("%s, %s: %s",
+			english.Plural(int(p.entries), "entry", "entries"), humanize.IBytes(uint64(p.bytes)), text)
 	}
 	if p.index != nil {
 		text += fmt.Sprintf(", index of %s", humanize.IBytes(uint64(len(p.index))))

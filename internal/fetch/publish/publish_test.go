@@ -420,3 +420,16 @@ func TestSignedMeanwhile(t *testing.T) {
 		t.Errorf("%v, after %q", err, s.calls)
 	}
 }
+
+// TestDescribe: how many entries there are is said in good English.
+func TestDescribe(t *testing.T) {
+	for n, want := range map[int64]string{1: "1 entry, 6 B: archive of 9 B", 2: "2 entries, 6 B: archive of 9 B",
+		0: "archive of 9 B"} {
+		said := ""
+		r := &run{Options: Options{Say: func(s string) { said = s }}}
+		r.describe(&product{size: 9, entries: n, bytes: 6})
+		if said != want {
+			t.Errorf("%d entries: %q, want %q", n, said, want)
+		}
+	}
+}
