@@ -134,9 +134,9 @@ func TestUnnamedArchive(t *testing.T) {
 }
 
 // deployed deploys, and compares what is there with a directory.
-func deployed(t *testing.T, h *host, url, want string) (log string) {
+func deployed(t *testing.T, h *host, url, want string, args ...string) (log string) {
 	t.Helper()
-	status, log := h.deploy(url)
+	status, log := h.deploy(append(args, url)...)
 	if status != 0 {
 		t.Fatalf("%s: exit status %d\n%s", h.strategy, status, log)
 	}
