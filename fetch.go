@@ -275,6 +275,9 @@ func (p sharing) host() *delta.Host {
 		h.Tree = func() (delta.Live, error) { return nil, errNoDest }
 	} else if good, ok := p.recorded(s); ok {
 		h.Last = tree.Checksum(p.journal.TreeOf(good.ID))
+		if len(s.hookLists().MakeTree()) == 0 { // hooks put into the tree what they like
+			h.Record = func(live *os.Root) delta.Left { return tree.LeftBy(p.journal.TreeOf(good.ID), live) }
+		}
 	}
 	return h
 }

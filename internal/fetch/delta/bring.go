@@ -98,7 +98,11 @@ func (b *Rebuilt) look(ctx context.Context) (need []int, err error) {
 	}
 	wanted := w.all()
 	b.reuses = len(wanted) < w.distinct()
-	if b.held, err = held(ctx, w.Live, w.places(wanted)); err != nil {
+	left := w.Left
+	if w.Before == nil { // places are but a guess
+		left = nil
+	}
+	if b.held, err = held(ctx, w.Live, w.places(wanted), left); err != nil {
 		return nil, err
 	}
 	for sum := range b.held {

@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"stretcher/internal/archive"
 	"stretcher/internal/archive/index"
 	"stretcher/internal/archive/pack"
@@ -345,6 +347,36 @@ func TestMeanwhile(t *testing.T) {
 		ok(t, errors.Join(in.Close(), b.Close()))
 		_ = os.Remove(path)
 		ok(t, os.WriteFile(path, was, 0o644))
+	}
+}
+
+// TestLeft: a file that is as it was left is not read before it is wanted. What is
+// in it is found out then.
+func TestLeft(t *testing.T) {
+	before, after := newRelease(t, files(-1), pack.Gzip), newRelease(t, files(7), pack.Gzip)
+	changed := filepath.Join(before.dir, "d3/f8")
+	ok(t, os.WriteFile(changed, []byte(strings.Repeat("x", 30_000)), 0o644))
+	for name, c := range map[string]struct {
+		left   Left
+		before *index.Index
+		lost   bool
+	}{
+		"all are":                         {func(*unix.Stat_t) bool { return true }, before.index, true},
+		"none is":                         {func(*unix.Stat_t) bool { return false }, before.index, false},
+		"nothing is known":                {nil, before.index, false},
+		"what was deployed is not known":  {func(*unix.Stat_t) bool { return true }, nil, false},
+		"only those that nobody has seen": {func(st *unix.Stat_t) bool { return st.Size != 30_000 }, before.index, false},
+	} {
+		w := after.wish(t, "file://"+after.archive)
+		w.Live, w.Before, w.Left = rootOf(t, before.dir), c.before, c.left
+		b, _, err := Bring(t.Context(), newServer(), w)
+		ok(t, err)
+		in, err := b.Open()
+		ok(t, err)
+		if _, err = io.ReadAll(in); (err != nil) != c.lost || c.lost && !b.IsLost(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+		ok(t, errors.Join(in.Close(), b.Close()))
 	}
 }
 

@@ -30,6 +30,8 @@ type Host struct {
 	Last    string                            // the key of the archive that was deployed last; "" = none
 	Archive func(key string) (*os.File, bool) // one that is here
 	Tree    func() (Live, error)              // what was deployed last
+	// Record gives what is recorded of the files of that tree, for Left; nil = nothing is.
+	Record func(live *os.Root) Left
 	// Wants tells which contents are going to be read; a nil function: all.
 	Wants  func(ctx context.Context, in archive.Input) (func(index.Sum) bool, error)
 	Unkept func(error) // is told why an index is not kept
@@ -109,6 +111,9 @@ func (h *Host) look(ctx context.Context, s *Server) (size int64, err error) {
 func (h *Host) remember() {
 	if live, err := h.Tree(); err == nil {
 		h.Live, h.Holds = live.Root(), append(h.Holds, live)
+		if h.Record != nil {
+			h.Left = h.Record(h.Live)
+		}
 	}
 	if h.Last == "" {
 		return

@@ -37,16 +37,23 @@ func (l *live) close() {
 	}
 }
 
-// open opens a regular file of that size. Nothing is followed, and nothing
-// waited for.
-func (l *live) open(path string, size int64) (*os.File, bool) {
+// find finds a regular file of that size, and tells of it.
+func (l *live) find(path string, size int64, st *unix.Stat_t) (fd int, name string, ok bool) {
 	dir, name := confined.Split(path)
 	fd, err := l.walk.At(dir, false)
 	if err != nil {
-		return nil, false
+		return -1, "", false
 	}
+	ok = confined.Lstat(fd, name, st) == nil && confined.FileType(st) == 0 && st.Size == size
+	return fd, name, ok
+}
+
+// open opens a regular file of that size. Nothing is followed, and nothing
+// waited for.
+func (l *live) open(path string, size int64) (*os.File, bool) {
 	var st unix.Stat_t
-	if confined.Lstat(fd, name, &st) != nil || confined.FileType(&st) != 0 || st.Size != size {
+	fd, name, ok := l.find(path, size, &st)
+	if !ok {
 		return nil, false
 	}
 	f, err := confined.OpenFile(fd, name)
@@ -67,8 +74,9 @@ type place struct {
 const hashers = 4
 
 // held finds which places have the content that they may have. Of a content,
-// one will do.
-func held(ctx context.Context, root *os.Root, places []place) (map[index.Sum]place, error) {
+// one will do. Files that are as they were left are not read for that: left tells
+// them, and is nil where nothing is known of them.
+func held(ctx context.Context, root *os.Root, places []place, left Left) (map[index.Sum]place, error) {
 	found := map[index.Sum]place{}
 	if root == nil || len(places) == 0 {
 		return found, nil
@@ -83,7 +91,7 @@ func held(ctx context.Context, root *os.Root, places []place) (map[index.Sum]pla
 			if err == nil {
 				defer l.close()
 				for i := w; i < len(places) && ctx.Err() == nil; i += workers {
-					if p := places[i]; l.has(ctx, p) {
+					if p := places[i]; l.isLeft(p, left) || l.has(ctx, p) {
 						lock.Lock()
 						found[p.sum] = p
 						lock.Unlock()
@@ -101,6 +109,17 @@ func held(ctx context.Context, root *os.Root, places []place) (map[index.Sum]pla
 		return nil, err
 	}
 	return found, failed
+}
+
+// isLeft tells whether a file is as it was left, with what the archive before has
+// for its place.
+func (l *live) isLeft(p place, left Left) bool {
+	var st unix.Stat_t
+	if left == nil {
+		return false
+	}
+	_, _, ok := l.find(p.path, p.size, &st)
+	return ok && left(&st)
 }
 
 // has hashes a file.

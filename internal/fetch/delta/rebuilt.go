@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"stretcher/internal/archive"
 	"stretcher/internal/archive/index"
 )
@@ -16,6 +18,10 @@ type Kept struct {
 	Index *index.Index
 }
 
+// Left tells that a file of the live tree is as the last deployment has left it. It
+// is believed to have what the index of that says, until it is read.
+type Left = func(*unix.Stat_t) bool
+
 // Wish says what is to be brought together.
 type Wish struct {
 	Mirrors []string
@@ -23,6 +29,7 @@ type Wish struct {
 	Wanted  func(index.Sum) bool // nil = all
 	Live    *os.Root             // what was deployed last; nil = nothing is known
 	Before  *index.Index         // of what was deployed last; nil = that is not known
+	Left    Left                 // nil = all files that count are hashed
 	Kept    *Kept                // an archive with members in common; nil = none
 	// Complete: all of the archive is wanted, beside its contents, if that costs
 	// little more.
