@@ -297,6 +297,33 @@ func worth(s *Server, x *index.Index, spans []span, bytes int64) error {
 	return nil
 }
 
+// outlook tells whether parts may be worth it, by what the archive before has of
+// what is in this one, before anybody looks at the live tree. That may have less, and
+// hardly more.
+func (w *Wish) outlook(s *Server) error {
+	before := w.before()
+	if before == nil {
+		if w.Live == nil {
+			return fmt.Errorf("%w: nothing of it is here", ErrDear)
+		}
+		return nil
+	}
+	missing := (&Wish{Index: w.Index}).all()
+	for i := range before.Files {
+		delete(missing, before.Files[i].Sum)
+	}
+	need := membersOf(w.Index, missing)
+	if w.Kept != nil {
+		unlike := w.unlike(before)
+		need = slices.DeleteFunc(need, func(i int) bool { _, is := slices.BinarySearch(unlike, i); return !is })
+	}
+	spans, bytes := planOf(w.Index, need, s.Link.orDefault())
+	if len(spans) == 0 {
+		return nil
+	}
+	return worth(s, w.Index, spans, bytes)
+}
+
 // fetch fetches spans, from the first mirror that has them.
 func (b *Rebuilt) fetch(ctx context.Context, s *Server, spans []span, bytes int64) (*Whole, error) {
 	var failed error

@@ -43,7 +43,13 @@ func (h *Host) Here() *index.Index { return h.Expected.Read(h.Shelf.Index(h.Key)
 // Bring brings together what is wanted of the archive: see the function. The
 // bytes of an index that was fetched count.
 func (h *Host) Bring(ctx context.Context, s *Server) (*Rebuilt, *Whole, error) {
-	size, err := h.look(ctx, s)
+	size, err := h.find(ctx, s)
+	if err == nil {
+		err = h.outlook(s)
+	}
+	if err == nil {
+		err = h.want(ctx)
+	}
 	if err != nil {
 		h.Close()
 		return nil, nil, err
@@ -65,7 +71,10 @@ var errAll = errors.New("all contents are wanted")
 // contents, for who can compare it so.
 func (h *Host) Foresee(ctx context.Context, s *Server) (archive.Input, Stats, error) {
 	defer h.Close()
-	size, err := h.look(ctx, s)
+	size, err := h.find(ctx, s)
+	if err == nil {
+		err = h.want(ctx)
+	}
 	if err == nil && h.Wanted == nil {
 		err = errAll
 	}
@@ -77,9 +86,9 @@ func (h *Host) Foresee(ctx context.Context, s *Server) (archive.Input, Stats, er
 	return Headers(h.Index), stats, err
 }
 
-// look gets the index, and finds what of its archive is wanted, and what is
-// here. It tells how many bytes that took.
-func (h *Host) look(ctx context.Context, s *Server) (size int64, err error) {
+// find gets the index, and what the host has beside it. It tells how many bytes that
+// took.
+func (h *Host) find(ctx context.Context, s *Server) (size int64, err error) {
 	if h.Expected.Archive == nil {
 		return 0, errUnnamed
 	}
@@ -99,12 +108,15 @@ func (h *Host) look(ctx context.Context, s *Server) (size int64, err error) {
 			h.Unkept(err)
 		}
 	}
-	<-remembered
-	h.Wanted, err = h.Wants(ctx, Headers(h.Index))
-	if err != nil {
-		return size, fmt.Errorf("%w: %w", ErrIndex, err)
-	}
 	return size, nil
+}
+
+// want finds what of the archive is wanted.
+func (h *Host) want(ctx context.Context) (err error) {
+	if h.Wanted, err = h.Wants(ctx, Headers(h.Index)); err != nil {
+		return fmt.Errorf("%w: %w", ErrIndex, err)
+	}
+	return nil
 }
 
 // remember finds what was deployed last: the tree, and the archive.
