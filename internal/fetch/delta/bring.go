@@ -90,12 +90,7 @@ func (b *Rebuilt) begin(spans []span) {
 // look finds what is here, and gives the members that are not, sorted.
 func (b *Rebuilt) look(ctx context.Context) (need []int, err error) {
 	w := &b.w
-	before := w.before()
-	if before != nil {
-		if err := agreeKept(w.Index, before); err != nil {
-			return nil, err
-		}
-	}
+	w.compare()
 	wanted := w.all()
 	b.reuses = len(wanted) < w.distinct()
 	left := w.Left
@@ -113,7 +108,10 @@ func (b *Rebuilt) look(ctx context.Context) (need []int, err error) {
 		b.keep(w.Kept)
 	}
 	b.reuses = b.reuses || len(b.held) > 0 || len(b.spots) > 0
-	missing := func(i int) bool { _, ok := b.spots[i]; return !ok }
+	if err := <-w.agreed; err != nil {
+		return nil, err
+	}
+	before, missing := w.before(), func(i int) bool { _, ok := b.spots[i]; return !ok }
 	need = slices.DeleteFunc(membersOf(w.Index, wanted), func(i int) bool { return !missing(i) })
 	if w.All {
 		b.complete = true
@@ -133,6 +131,22 @@ func (b *Rebuilt) look(ctx context.Context) (need []int, err error) {
 		}
 	}
 	return need, nil
+}
+
+// compare begins to compare the index with that of the archive before, if that has
+// not been done: agreed tells the outcome once. It takes as long as other looks do,
+// which need not wait for it.
+func (w *Wish) compare() {
+	if w.agreed != nil {
+		return
+	}
+	agreed, is, before := make(chan error, 1), w.Index, w.before()
+	w.agreed = agreed
+	if before == nil {
+		agreed <- nil
+		return
+	}
+	go func() { agreed <- agreeKept(is, before) }()
 }
 
 // before is the index of the archive before; nil = that is not known.
@@ -191,13 +205,21 @@ func (w *Wish) size(members []int) (n int64) {
 
 // all are the digests that are wanted. The map is the caller's.
 func (w *Wish) all() map[index.Sum]bool {
-	wanted := map[index.Sum]bool{}
+	wanted := make(map[index.Sum]bool, w.likely())
 	for i := range w.Index.Files {
 		if sum := w.Index.Files[i].Sum; w.Wanted == nil || w.Wanted(sum) {
 			wanted[sum] = true
 		}
 	}
 	return wanted
+}
+
+// likely is about how many digests are wanted.
+func (w *Wish) likely() int {
+	if w.Wanted == nil {
+		return len(w.Index.Files)
+	}
+	return 0
 }
 
 // distinct is how many contents there are, each counted once.

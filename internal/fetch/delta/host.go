@@ -111,8 +111,9 @@ func (h *Host) find(ctx context.Context, s *Server) (size int64, err error) {
 	return size, nil
 }
 
-// want finds what of the archive is wanted.
+// want finds what of the archive is wanted, while indexes are compared.
 func (h *Host) want(ctx context.Context) (err error) {
+	h.compare()
 	if h.Wanted, err = h.Wants(ctx, Headers(h.Index)); err != nil {
 		return fmt.Errorf("%w: %w", ErrIndex, err)
 	}

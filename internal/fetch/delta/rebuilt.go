@@ -45,7 +45,8 @@ type Wish struct {
 	Unnamed func(size int64) (*os.File, error)
 	// Begun is told when all that is missing is going to be fetched: who wants the
 	// archive as it is at the server may Compose it meanwhile. May be nil.
-	Begun func(*Rebuilt)
+	Begun  func(*Rebuilt)
+	agreed <-chan error // nil = nobody has begun to compare the indexes
 }
 
 // Rebuilt is an archive that is put together from parts. It is good as long as
