@@ -58,19 +58,37 @@ type Whereto struct {
 // compose writes all members.
 func (b *Rebuilt) compose(ctx context.Context, to io.Writer, sum io.Writer) error {
 	w := bufio.NewWriterSize(io.MultiWriter(to, sum), 1<<20)
-	for i := range b.w.Index.Members {
+	for i := 0; i < len(b.w.Index.Members); {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		s := b.spots[i]
+		s, size, n := b.run(i)
 		if err := b.await(ctx, s); err != nil {
 			return err
 		}
-		if _, err := io.Copy(w, io.NewSectionReader(s.file, s.at, int64(b.w.Index.Members[i].Length))); err != nil {
+		if _, err := io.Copy(w, io.NewSectionReader(s.file, s.at, size)); err != nil {
 			return err
 		}
+		i += n
 	}
 	return w.Flush()
+}
+
+// longest is how much of an archive is written at a time, or one member more.
+const longest = 1 << 20
+
+// run finds how many members lie one after the other from number i on, as they do in
+// the archive, and how long they are. Those behind the first were there before.
+func (b *Rebuilt) run(i int) (s spot, size int64, n int) {
+	s = b.spots[i]
+	for size < longest && i+n < len(b.w.Index.Members) {
+		if next := b.spots[i+n]; n > 0 && (next.come != nil || next.file != s.file || next.at != s.at+size) {
+			break
+		}
+		size += int64(b.w.Index.Members[i+n].Length)
+		n++
+	}
+	return s, size, n
 }
 
 // await waits for what is being fetched.
