@@ -26,7 +26,7 @@ type Rebuilding interface {
 	Skip(n int64) (int64, error)
 }
 
-// FileInput is an open file as an Input. Sums: who reads it wants to know the
+// FileInput is an open file as an Input. Sums: the sink of a scan wants to know the
 // digests of contents. What an index says of them counts for nothing here: they
 // are made of what is read.
 func FileInput(f *os.File, sums bool) Input { return fileInput{f, sums} }

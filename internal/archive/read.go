@@ -61,6 +61,9 @@ func readInto(ctx context.Context, r io.Reader, opts Options, rules *rules, coun
 		return Result{}, err
 	}
 	defer in.close()
+	if _, asks := t.(*memory); !asks { // only a sink has a content to ask for its digest
+		in.sums = false
+	}
 	x := &reader{
 		opts: opts, lim: count.lim, in: in, tar: members.NewReader(in), to: t, rules: rules, tally: count,
 		buf: make([]byte, copySize),
