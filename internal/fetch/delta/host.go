@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"stretcher/internal/archive"
 	"stretcher/internal/archive/index"
@@ -125,7 +128,8 @@ func (h *Host) remember() {
 	if live, err := h.Tree(); err == nil {
 		h.Live, h.Holds = live.Root(), append(h.Holds, live)
 		if h.Record != nil {
-			h.Left = h.Record(h.Live)
+			record := sync.OnceValue(func() Left { return h.Record(live.Root()) })
+			h.Left = func(st *unix.Stat_t) bool { left := record(); return left != nil && left(st) }
 		}
 	}
 	if h.Last == "" {
