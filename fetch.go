@@ -388,7 +388,8 @@ func (s Spec) unnamed(j *journal.Journal, places func(size int64) []string) func
 		if s.Dest != nil && s.Dest.Parent != nil { // what is wrong with it is said elsewhere
 			w.Dest = s.Dest
 		}
-		return unnamed(w)
+		f, _, err := disk.UnnamedFor(w)
+		return f, err
 	}
 }
 
@@ -447,16 +448,6 @@ func (p provider) keptOrFetched(ctx context.Context, s Spec, places func(size in
 		return a, err
 	}
 	return p.fetchTo(ctx, s, nil, places)
-}
-
-// unnamed makes a file without a name.
-func unnamed(w disk.Wanted) (*os.File, error) {
-	place, err := disk.Private(w)
-	if err != nil {
-		return nil, err
-	}
-	defer place.Close()
-	return disk.Unnamed(place.Root())
 }
 
 // keepsArchive tells whether the archive shall stay for a rollback. Releases

@@ -16,6 +16,17 @@ func Unnamed(dir *os.Root) (*os.File, error) {
 	return unnamedIn(d, dir)
 }
 
+// UnnamedFor makes one in the best place that is wanted, and tells the directory.
+func UnnamedFor(w Wanted) (f *os.File, dir string, err error) {
+	place, err := Private(w)
+	if err != nil {
+		return nil, "", err
+	}
+	defer place.Close()
+	f, err = Unnamed(place.Root())
+	return f, place.Path(), err
+}
+
 // unlinked makes a file and takes its name away.
 func unlinked(dir *os.Root) (*os.File, error) {
 	name := ".stretcher-" + rand.Text()

@@ -45,7 +45,7 @@ func (s *Source) name() string {
 
 // make makes the archive, in a file that has no name.
 func (s *Source) make(ctx context.Context, r *run) (*product, error) {
-	f, dir, err := unnamed()
+	f, dir, err := disk.UnnamedFor(disk.Wanted{What: "archive", Size: -1, Candidates: []string{os.TempDir()}})
 	if err != nil {
 		return nil, err
 	}
@@ -67,17 +67,6 @@ func (s *Source) make(ctx context.Context, r *run) (*product, error) {
 	}
 	r.describe(p)
 	return p, nil
-}
-
-// unnamed makes a file that has no name, where temporary files go.
-func unnamed() (f *os.File, dir string, err error) {
-	place, err := disk.Private(disk.Wanted{What: "archive", Size: -1, Candidates: []string{os.TempDir()}})
-	if err != nil {
-		return nil, "", err
-	}
-	defer place.Close()
-	f, err = disk.Unnamed(place.Root())
-	return f, place.Path(), err
 }
 
 // explained is an error of making an archive: where the file without a name is, and
