@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 
@@ -24,14 +23,15 @@ type Content struct {
 	sparse bool
 	err    error // the first, and io.EOF, stay
 	seen   func(block []byte)
-	start  int64     // where it is in the stream
-	hash   hash.Hash // of what has been read; nil = nobody wants it
+	start  int64    // where it is in the stream
+	sums   *summing // makes its digest as it is read; nil = nobody wants it
 }
 
 func newContent(x *reader, m *members.Member) (*Content, error) {
 	c := &Content{x: x, pieces: m.Pieces, size: m.Size, sparse: m.Sparse, start: x.in.n}
-	if x.in.sums && !c.sparse {
-		c.hash = sha256.New()
+	if x.in.sums != nil && !c.sparse {
+		c.sums = x.in.sums
+		c.sums.begin(x.in, c.size)
 	}
 	if !c.sparse {
 		c.pieces = []members.Piece{{Size: c.size}}
@@ -59,12 +59,12 @@ func (c *Content) Sum() (sum [sha256.Size]byte, ok bool) {
 	switch {
 	case c.sparse || c.size == 0:
 		return sum, false
-	case c.hash == nil:
+	case c.sums == nil:
 		return c.x.in.known.at(c.start, c.size)
 	case c.pos < c.size || c.err != nil && c.err != io.EOF:
 		return sum, false
 	}
-	return [sha256.Size]byte(c.hash.Sum(nil)), true
+	return c.sums.sum(), true
 }
 
 // Sparse tells whether the content has holes, which CopyTo keeps.
@@ -100,9 +100,7 @@ func (c *Content) Read(p []byte) (int, error) {
 		return n, c.err
 	}
 	n, err := c.piece(p)
-	if c.hash != nil {
-		_, _ = c.hash.Write(p[:n])
-	}
+	c.sums.add(p[:n])
 	c.pass(int64(n))
 	if c.err == nil {
 		c.err = c.judge(err)

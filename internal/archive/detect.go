@@ -24,6 +24,7 @@ const (
 type decoder struct {
 	io.Reader
 	format   string
+	sums     bool      // digests of contents are wanted
 	segments *segments // set: they are to be read, before the Reader is there
 	close    func()
 	// followed tells, after io.EOF, that something follows the data that is
@@ -33,7 +34,7 @@ type decoder struct {
 
 // newDecoder tells the compression of r by its first bytes. A tar header wins
 // over a magic number, as in GNU tar: a file may be named "BZh".
-func newDecoder(r *bufio.Reader) (*decoder, error) {
+func newDecoder(r *bufio.Reader, sums bool) (*decoder, error) {
 	head, err := r.Peek(blockSize)
 	if len(head) == 0 && err == io.EOF {
 		return nil, malformed("archive is empty")
@@ -44,7 +45,7 @@ func newDecoder(r *bufio.Reader) (*decoder, error) {
 	err = nil // a short input is no error yet
 	format := sniff(head)
 	d := plainDecoder(r)
-	d.format = format
+	d.format, d.sums = format, sums
 	if d.openSegments(r) {
 		return d, nil
 	}

@@ -165,7 +165,7 @@ func BenchmarkScan(b *testing.B) {
 	}
 	b.Run("decompress", func(b *testing.B) {
 		for b.Loop() {
-			d, err := newDecoder(bufio.NewReaderSize(bytes.NewReader(data), 64<<10))
+			d, err := newDecoder(bufio.NewReaderSize(bytes.NewReader(data), 64<<10), true)
 			check(b, err)
 			n, err := io.Copy(io.Discard, d)
 			check(b, err)

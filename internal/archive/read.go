@@ -56,14 +56,14 @@ type reader struct {
 
 // readInto reads the archive r to its end into t.
 func readInto(ctx context.Context, r io.Reader, opts Options, rules *rules, count *tally, t target) (Result, error) {
+	if _, asks := t.(*memory); !asks { // only a sink has a content to ask for its digest
+		r = withoutSums(r)
+	}
 	in, err := openStream(ctx, r, count)
 	if err != nil {
 		return Result{}, err
 	}
 	defer in.close()
-	if _, asks := t.(*memory); !asks { // only a sink has a content to ask for its digest
-		in.sums = false
-	}
 	x := &reader{
 		opts: opts, lim: count.lim, in: in, tar: members.NewReader(in), to: t, rules: rules, tally: count,
 		buf: make([]byte, copySize),

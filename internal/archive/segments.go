@@ -3,6 +3,7 @@ package archive
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"runtime"
@@ -18,6 +19,8 @@ import (
 type segments struct {
 	in   *parallel.Reader
 	cur  []byte
+	pos  int                                    // of cur in the segment
+	sums []parallel.Digest                      // that begin there or behind it
 	open func(rest io.Reader, begun bool) error // the decoder on what is left
 	dec  io.Reader
 	rest *readahead
@@ -27,6 +30,7 @@ func (s *segments) read(ctx context.Context, p []byte) (int, error) {
 	for s.rest == nil && len(s.cur) == 0 {
 		var err error
 		if s.cur, err = s.in.Next(ctx); err == nil {
+			s.pos, s.sums = 0, s.in.Digests()
 			continue
 		}
 		if !errors.Is(err, parallel.ErrRest) {
@@ -41,8 +45,22 @@ func (s *segments) read(ctx context.Context, p []byte) (int, error) {
 		return s.rest.read(ctx, p)
 	}
 	n := copy(p, s.cur)
-	s.cur = s.cur[n:]
+	s.cur, s.pos = s.cur[n:], s.pos+n
 	return n, nil
+}
+
+// sum is the digest of the next size bytes, where it has been made already.
+func (s *segments) sum(size int64) (sum [sha256.Size]byte, ok bool) {
+	if len(s.cur) == 0 {
+		return sum, false
+	}
+	for len(s.sums) > 0 && s.sums[0].Start < s.pos {
+		s.sums = s.sums[1:]
+	}
+	if len(s.sums) == 0 || s.sums[0].Start != s.pos || int64(s.sums[0].Size) != size {
+		return sum, false
+	}
+	return s.sums[0].Sum, true
 }
 
 func (s *segments) close() {
@@ -63,6 +81,9 @@ func (d *decoder) openSegments(r *bufio.Reader) bool {
 	case "zstd":
 		f = parallel.Format{Next: zstdSegment, Decoder: zstdDecoder}
 		_, may = zstdHeader(r)
+	}
+	if d.sums {
+		f.Digests = digests
 	}
 	if may {
 		d.segments = &segments{in: parallel.NewReader(r, f, runtime.GOMAXPROCS(0)), dec: d, open: d.openRest}

@@ -47,7 +47,7 @@ type stream struct {
 	ahead ahead      // nil for a plain archive
 	built Rebuilding // set: it is that, and nothing has to be decompressed
 	known known
-	sums  bool // of contents are made as they are read
+	sums  *summing // of contents, as they are read; nil = nobody wants them
 	tally *tally
 	n     int64  // bytes read
 	head  []byte // the first of them, up to a block
@@ -59,7 +59,8 @@ func openStream(ctx context.Context, r io.Reader, t *tally) (*stream, error) {
 	sub, quit := context.WithCancel(ctx)
 	src := &source{ctx: sub, r: r}
 	built, _ := r.(Rebuilding)
-	dec, err := decoderOf(src, built)
+	f, _ := r.(fileReader)
+	dec, err := decoderOf(src, built, f.sums)
 	if src.err != nil {
 		err = src.err
 	}
@@ -68,8 +69,9 @@ func openStream(ctx context.Context, r io.Reader, t *tally) (*stream, error) {
 		return nil, err
 	}
 	s := &stream{ctx: ctx, src: src, quit: quit, dec: dec, tally: t, built: built, known: knownOf(built)}
-	f, _ := r.(fileReader)
-	s.sums = f.sums
+	if f.sums {
+		s.sums = &summing{}
+	}
 	switch {
 	case dec.segments != nil:
 		s.ahead = dec.segments
@@ -80,9 +82,9 @@ func openStream(ctx context.Context, r io.Reader, t *tally) (*stream, error) {
 }
 
 // decoderOf reads what is rebuilt as it is, and no further than it is asked to.
-func decoderOf(src *source, built Rebuilding) (*decoder, error) {
+func decoderOf(src *source, built Rebuilding, sums bool) (*decoder, error) {
 	if built == nil {
-		return newDecoder(bufio.NewReaderSize(src, 64<<10))
+		return newDecoder(bufio.NewReaderSize(src, 64<<10), sums)
 	}
 	return plainDecoder(src), nil
 }
@@ -115,6 +117,7 @@ func (s *stream) close() {
 		s.ahead.close()
 	}
 	s.dec.close()
+	s.sums.close()
 }
 
 // Read counts what it reads against the limits.

@@ -17,6 +17,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"sync"
@@ -42,6 +43,15 @@ type Format struct {
 	// than Max bytes, in the memory of dst, which has no length, if that is enough.
 	// Any fault of the segment is an error, and so is anything behind its end.
 	Decoder func() (decode func(dst, segment []byte) ([]byte, error), close func(), err error)
+	// Digests finds digests of parts of a segment's content, on the core that has
+	// decompressed it, and appends them in order. May be nil.
+	Digests func(dst []Digest, content []byte) []Digest
+}
+
+// Digest is the SHA-256 of a part of a segment's content.
+type Digest struct {
+	Start, Size int
+	Sum         [sha256.Size]byte
 }
 
 // Reader reads segments. It is for one goroutine.
@@ -64,6 +74,7 @@ type Reader struct {
 
 type segment struct {
 	in, out []byte
+	digests []Digest // of parts of out
 	err     error
 	ready   chan struct{}
 }
@@ -128,6 +139,9 @@ func (r *Reader) decode(f Format) {
 		if s.err == nil && len(s.out) > Max {
 			s.err = errors.New("too long")
 		}
+		if s.err == nil && f.Digests != nil {
+			s.digests = f.Digests(s.digests[:0], s.out)
+		}
 		close(s.ready)
 	}
 }
@@ -152,6 +166,14 @@ func (r *Reader) Next(ctx context.Context) ([]byte, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// Digests are those of the segment that Next gave last, good as long as it.
+func (r *Reader) Digests() []Digest {
+	if r.cur == nil {
+		return nil
+	}
+	return r.cur.digests
 }
 
 func (r *Reader) take(ctx context.Context, s *segment) ([]byte, error) {
