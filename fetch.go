@@ -119,6 +119,9 @@ func (p provider) fetch(ctx context.Context, s Spec) (Archive, error) {
 	defer cancel()
 	var begun *delta.Whole
 	if s.Index.Algorithm != "" {
+		if h := (sharing{p, s}).host(); h.IsBare() {
+			return sharing{p, s}.fetchFirst(ctx, h)
+		}
 		b, whole, err := sharing{p, s}.fetchParts(ctx, run)
 		if err == nil {
 			return Archive{Input: b, Parts: b, Source: cmp.Or(b.Mirror, redact.URL(s.Src[0]))}, nil
@@ -190,6 +193,16 @@ func (t *tools) sayWhole(why error) {
 func (p sharing) fetchWhole(ctx context.Context, begun *delta.Whole) (Archive, error) {
 	s := p.spec
 	return p.fetchTo(ctx, s, begun, func(size int64) []string { return s.placesFor(size, p.homes(s)) })
+}
+
+// fetchFirst fetches all of an archive to where nothing is, and its index beside it.
+func (p sharing) fetchFirst(ctx context.Context, h *delta.Host) (a Archive, err error) {
+	p.sayWhole(delta.ErrBare)
+	err = h.FetchBeside(ctx, p.parts(), func() (err error) {
+		a, err = p.fetchWhole(ctx, nil)
+		return err
+	})
+	return a, err
 }
 
 // sharing brings an archive together of what the host has and of parts that it

@@ -105,16 +105,31 @@ func (d *decoder) number(least, most int64) int64 {
 	return int64(v)
 }
 
-// head reads what comes before the members, and how many members and files
-// there are.
-func (d *decoder) head(x *Index) (members, files int) {
+// ArchiveOf tells which archive an index is of, of which nothing else is read. The
+// error is ErrInvalid.
+func ArchiveOf(data []byte) (Sum, error) {
+	d := &decoder{rest: data}
+	sum := d.archive()
+	return sum, d.err
+}
+
+// archive reads that, and what is before it.
+func (d *decoder) archive() Sum {
 	if !bytes.HasPrefix(d.rest, []byte(magic)) {
 		line, _, _ := strings.Cut(string(d.rest[:min(len(d.rest), 40)]), "\n")
 		d.fail("it begins with %q, not with %q", line, strings.TrimSpace(magic))
-		return 0, 0
+		return Sum{}
 	}
 	d.take(len(magic))
-	copy(x.Archive[:], d.take(len(x.Archive)))
+	return Sum(d.take(len(Sum{})))
+}
+
+// head reads what comes before the members, and how many members and files
+// there are.
+func (d *decoder) head(x *Index) (members, files int) {
+	if x.Archive = d.archive(); d.err != nil {
+		return 0, 0
+	}
 	x.Size = d.number(1, math.MaxInt64)
 	x.Stream = d.number(1, math.MaxInt64)
 	members = int(d.number(1, int64(len(d.rest)/leastMember)))

@@ -59,7 +59,7 @@ func (b *Rebuilt) bring(ctx context.Context, s *Server) (*Whole, error) {
 		return nil, nil
 	}
 	if !b.reuses {
-		return nil, fmt.Errorf("%w: nothing of it is here", ErrDear)
+		return nil, ErrBare
 	}
 	spans, bytes := planOf(b.w.Index, need, s.Link.orDefault())
 	if err := worth(s, b.w.Index, spans, bytes); err != nil {
@@ -326,7 +326,7 @@ func (w *Wish) outlook(s *Server) error {
 	before := w.before()
 	if before == nil {
 		if w.Live == nil {
-			return fmt.Errorf("%w: nothing of it is here", ErrDear)
+			return ErrBare
 		}
 		return nil
 	}

@@ -107,9 +107,7 @@ func (h *Host) find(ctx context.Context, s *Server) (size int64, err error) {
 			return 0, err
 		}
 		size = int64(len(data))
-		if err := h.Shelf.PutIndex(h.Key, data); err != nil {
-			h.Unkept(err)
-		}
+		h.keepIndex(data)
 	}
 	return size, nil
 }

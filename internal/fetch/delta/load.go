@@ -38,17 +38,30 @@ type Expected struct {
 	Limit   int64      // on the archive's size, in bytes; 0 = none
 }
 
+// verify compares the digest, and not what the index says of its archive, save for
+// which that is. The error is ErrIndex.
+func (e Expected) verify(data []byte) error {
+	if sum := index.Sum(sha256.Sum256(data)); sum != e.Digest {
+		return fmt.Errorf("%w: its digest is sha256:%x, the manifest says sha256:%x", ErrIndex, sum, e.Digest)
+	}
+	sum, err := index.ArchiveOf(data)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrIndex, err)
+	}
+	if e.Archive != nil && sum != *e.Archive {
+		return fmt.Errorf("%w: it is of the archive sha256:%x", ErrIndex, sum)
+	}
+	return nil
+}
+
 // Decode reads an index that is the expected one. The error is ErrIndex.
 func (e Expected) Decode(data []byte) (*index.Index, error) {
-	if sum := index.Sum(sha256.Sum256(data)); sum != e.Digest {
-		return nil, fmt.Errorf("%w: its digest is sha256:%x, the manifest says sha256:%x", ErrIndex, sum, e.Digest)
+	if err := e.verify(data); err != nil {
+		return nil, err
 	}
 	x, err := index.Decode(data)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrIndex, err)
-	}
-	if e.Archive != nil && x.Archive != *e.Archive {
-		return nil, fmt.Errorf("%w: it is of the archive sha256:%x", ErrIndex, x.Archive)
 	}
 	if e.Limit > 0 && x.Size > e.Limit {
 		return nil, fmt.Errorf("%w: it is of an archive of %d bytes, of which %d are allowed", ErrIndex, x.Size, e.Limit)
@@ -81,40 +94,54 @@ func read(f *os.File, ok bool, decode func([]byte) (*index.Index, error)) *index
 }
 
 // Index fetches an index from beside the first mirror that has the expected one.
-func (s *Server) Index(ctx context.Context, mirrors []string, e Expected) (*index.Index, []byte, error) {
+func (s *Server) Index(ctx context.Context, mirrors []string, e Expected) (x *index.Index, data []byte, err error) {
+	data, err = s.fromAny(ctx, mirrors, e.Limit, func(data []byte) (err error) {
+		x, err = e.Decode(data)
+		return err
+	})
+	return x, data, err
+}
+
+// fromAny fetches what is accepted of an index from beside the first mirror that
+// has it.
+func (s *Server) fromAny(
+	ctx context.Context, mirrors []string, limit int64, accept func(data []byte) error,
+) ([]byte, error) {
 	var failed error
 	for _, mirror := range mirrors {
-		x, data, err := s.index(ctx, mirror, e)
+		data, err := s.index(ctx, mirror, limit, accept)
 		if err == nil {
-			return x, data, nil
+			return data, nil
 		}
 		failed = errors.Join(failed, err)
 		if context.Cause(ctx) != nil {
 			break
 		}
 	}
-	return nil, nil, failed
+	return nil, failed
 }
 
 // smallest is how large an index may always be.
 const smallest = 1 << 20
 
-func (s *Server) index(ctx context.Context, mirror string, e Expected) (*index.Index, []byte, error) {
+// index fetches that of an archive of at most limit bytes; 0 = of any size.
+func (s *Server) index(
+	ctx context.Context, mirror string, limit int64, accept func(data []byte) error,
+) ([]byte, error) {
 	at, err := IndexURL(mirror)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	limit := int64(index.MaxSize)
-	if e.Limit > 0 { // an index is smaller than its archive, but for a very small one
-		limit = min(limit, e.Limit+smallest)
+	most := int64(index.MaxSize)
+	if limit > 0 { // an index is smaller than its archive, but for a very small one
+		most = min(most, limit+smallest)
 	}
-	data, err := s.document(ctx, mirror, at, limit)
+	data, err := s.document(ctx, mirror, at, most)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrIndex, err)
+		return nil, fmt.Errorf("%w: %w", ErrIndex, err)
 	}
-	x, err := e.Decode(data)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%q: %w", redact.URL(at), err)
+	if err := accept(data); err != nil {
+		return nil, fmt.Errorf("%q: %w", redact.URL(at), err)
 	}
-	return x, data, nil
+	return data, nil
 }
