@@ -2,6 +2,10 @@ package members
 
 import "bytes"
 
+// searched is how far a header is looked for. Archives by stretcher pack have none
+// further behind the end of a large file.
+const searched = 128 << 10
+
 // Contents tells of the contents of files in a part of an archive, which may begin
 // and end anywhere, as far as they are wholly in it. It guesses: a file may hold
 // what looks like a header.
@@ -25,9 +29,10 @@ func Contents(part []byte, each func(start, size int)) {
 }
 
 // firstHeader is where the first header begins: at once, or where its magic is;
-// -1 = there is none.
+// -1 = there is none before searched bytes.
 func firstHeader(part []byte) int {
 	const magicAt = 257
+	part = part[:min(len(part), searched)]
 	if len(part) < blockSize {
 		return -1
 	}
