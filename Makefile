@@ -47,6 +47,7 @@ test: test-tools ## run all tests with the race detector
 test-long: ## deploy 10 000 random trees to where another one is (PAIRS, SEED)
 	STRETCHER_DELTA_PAIRS=$(PAIRS) STRETCHER_DELTA_SEED=$(SEED) go test -tags $(TAGS) -timeout 12h -count 1 -v \
 		-run 'TestAnyOther$$' ./test/delta/
+	STRETCHER_SEGMENTS=$(PAIRS) go test -tags $(TAGS) -timeout 12h -count 1 -run 'TestSegmentsLikePlain$$' ./internal/archive/
 
 lint: ## check format, vet, other platforms, staticcheck, modules, scripts, measures, layers
 	@sh tools/setup.sh staticcheck

@@ -41,7 +41,11 @@ func (e ent) block() []byte {
 		}
 		return max(v, 0)
 	}
-	octal := func(off, n int, v int64) { copy(b[off:off+n], fmt.Sprintf("%0*o", n-1, v)) }
+	octal := func(off, n int, v int64) {
+		for i := off + n - 2; i >= off || v > 0; i-- {
+			b[i], v = '0'+byte(v&7), v>>3
+		}
+	}
 	copy(b[:100], e.name)
 	octal(100, 8, def(e.mode, 0o644))
 	octal(108, 8, e.uid)

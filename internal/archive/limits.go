@@ -31,6 +31,7 @@ type Limits struct {
 	Entries int64 // entries of any type, and directories that names imply
 	NameLen int   // bytes of a name or link target
 	Depth   int   // components of a name
+	behind  int64 // bytes behind the end; 0 = behindSlack
 }
 
 func (l Limits) withDefaults() Limits {
@@ -39,6 +40,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Depth == 0 {
 		l.Depth = defaultDepth
+	}
+	if l.behind == 0 {
+		l.behind = behindSlack
 	}
 	return l
 }

@@ -81,14 +81,18 @@ func TestLimits(t *testing.T) {
 // TestEndless refuses what would be decompressed for ever, but not what is as
 // long as it is.
 func TestEndless(t *testing.T) {
-	zeros := compress(t, "gzip", make([]byte, 64<<20))
+	opts := Options{Limits: Limits{behind: 16 << 20}}
+	zeros := compress(t, "gzip", make([]byte, 4<<20))
 	r := io.MultiReader(bytes.NewReader(compress(t, "gzip", hello)), &cycle{part: zeros})
-	if _, err := extractInto(context.Background(), r, t.TempDir(), Options{}); !errors.Is(err, ErrLimit) {
+	if _, err := extractInto(context.Background(), r, t.TempDir(), opts); !errors.Is(err, ErrLimit) {
 		t.Errorf("zeros behind the end: %v", err)
 	}
-	plain := io.MultiReader(bytes.NewReader(hello), io.LimitReader(&cycle{part: make([]byte, 1<<20)}, behindSlack+1<<20))
-	_, err := extractInto(context.Background(), plain, t.TempDir(), Options{})
+	plain := io.MultiReader(bytes.NewReader(hello), io.LimitReader(&cycle{part: make([]byte, 1<<20)}, 17<<20))
+	_, err := extractInto(context.Background(), plain, t.TempDir(), opts)
 	check(t, err)
+	if l := (Limits{}).withDefaults(); l.behind != behindSlack {
+		t.Errorf("%d bytes may be behind the end", l.behind)
+	}
 }
 
 // TestOver8GiB reads an old GNU sparse file with a base-256 size.

@@ -167,8 +167,8 @@ func (x *reader) drain() error {
 	data, behind := false, int64(0)
 	for {
 		n, err := x.in.Read(x.buf)
-		if behind += int64(n); behind > behindSlack && behind/behindRate > x.in.src.n.Load() {
-			return exceeded("more than %d bytes follow the end of the archive", int64(behindSlack))
+		if behind += int64(n); behind > x.lim.behind && behind/behindRate > x.in.src.n.Load() {
+			return exceeded("more than %d bytes follow the end of the archive", x.lim.behind)
 		}
 		data = data || len(bytes.Trim(x.buf[:n], "\x00")) > 0
 		if err == io.EOF {
