@@ -346,13 +346,16 @@ func (w *Wish) outlook(s *Server) error {
 	return worth(s, w.Index, spans, bytes)
 }
 
-// fetch fetches spans, from the first mirror that has them.
+// fetch fetches spans, from the first mirror that has them. What one has brought
+// that is right, the next is not asked for: it is never written again.
 func (b *Rebuilt) fetch(ctx context.Context, s *Server, spans []span, bytes int64) (*Whole, error) {
 	var failed error
 	for i, mirror := range b.w.Mirrors {
+		left, size := toCome(spans)
 		r := &ranges{s: s, x: b.w.Index, url: mirror, to: b.spool, open: s.Opener(mirror), total: bytes,
 			pace: transfer.NewPace(s.Bandwidth)}
-		whole, err := r.fetch(ctx, spans)
+		r.done.Store(bytes - size)
+		whole, err := r.fetch(ctx, left)
 		if err == nil {
 			b.Mirror, b.Bytes, b.Requests = redact.URL(mirror), bytes, len(spans)
 			return nil, nil
@@ -366,4 +369,15 @@ func (b *Rebuilt) fetch(ctx context.Context, s *Server, spans []span, bytes int6
 		}
 	}
 	return nil, failed
+}
+
+// toCome are the spans that are not there yet, and their size. After a failure there
+// is one.
+func toCome(spans []span) (left []span, size int64) {
+	for _, s := range spans {
+		if !isClosed(s.ready.done) {
+			left, size = append(left, s), size+s.size
+		}
+	}
+	return left, size
 }

@@ -380,20 +380,6 @@ func TestLeft(t *testing.T) {
 	}
 }
 
-// TestMirrors: where one fails, the next is asked.
-func TestMirrors(t *testing.T) {
-	before, after := newRelease(t, files(-1), pack.Gzip), newRelease(t, files(7), pack.Gzip)
-	w := after.wish(t, "file:///none/at/all")
-	w.Mirrors = append(w.Mirrors, "file://"+before.archive, "file://"+after.archive)
-	w.Live = rootOf(t, before.dir)
-	b, _, err := Bring(t.Context(), newServer(), w)
-	ok(t, err)
-	defer b.Close()
-	if after.stream(t, b) != plain(t, after) || b.Mirror != "file://"+after.archive {
-		t.Errorf("from %q", b.Mirror)
-	}
-}
-
 // TestComposeOfNothing: who puts the archive together meanwhile ends when its parts
 // can't be had.
 func TestComposeOfNothing(t *testing.T) {

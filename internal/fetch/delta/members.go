@@ -20,18 +20,9 @@ type spot struct {
 }
 
 // isVerified tells whether a member was compared with the index as it came. Nobody
-// else has the file that it came to, which has no name.
-func (s *spot) isVerified() bool {
-	if s.come == nil {
-		return false
-	}
-	select {
-	case <-s.come:
-		return true
-	default:
-		return false
-	}
-}
+// else has the file that it came to, which has no name, and nothing is written to
+// that place any more.
+func (s *spot) isVerified() bool { return isClosed(s.come) }
 
 // members decompresses members of an archive that are here. It is for one
 // goroutine.

@@ -49,6 +49,17 @@ func newArrival() arrival {
 	return arrival{c, sync.OnceFunc(func() { close(c) })}
 }
 
+// isClosed tells whether a channel has been closed that nobody sends to. A nil one
+// never is.
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
 // gap is how many bytes take as long as a request.
 func (l Link) gap() int64 {
 	return min(max(int64(l.RTT.Seconds()*float64(l.Rate)), least), widest)
