@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"stretcher/internal/hooks/porter"
@@ -38,23 +37,6 @@ func (r Rules) kind(name string) *Kind {
 		}
 	}
 	return nil
-}
-
-// names lists the kinds: a, b or c.
-func (r Rules) names() string {
-	names := make([]string, len(r.Kinds))
-	for i, k := range r.Kinds {
-		names[i] = k.Name
-	}
-	return alternatives(names)
-}
-
-func alternatives(names []string) string {
-	if len(names) < 2 {
-		return strings.Join(names, "")
-	}
-	last := len(names) - 1
-	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
 // parse reads a manifest whose templates are filled in already, and checks all
@@ -160,8 +142,8 @@ func (m *Manifest) check(rules Rules) []*yamldoc.Problem {
 	if len(m.Src) > 0 {
 		m.checkTarget(add, !rules.Pod)
 	}
-	if s := m.SyncStrategy; s != "" && rules.kind(s) == nil {
-		add("sync_strategy", s, "is not "+rules.names())
+	if err := rules.words().Check(m.SyncStrategy); err != nil {
+		add("sync_strategy", m.SyncStrategy, err.Error())
 	}
 	m.checkReleases(add, rules.Shared)
 	m.checkExcludes(add, rules.kind(m.SyncStrategy))
@@ -178,12 +160,8 @@ func (m *Manifest) check(rules Rules) []*yamldoc.Problem {
 	if m.Config.Node != nil && !m.Config.IsMap() {
 		add("config", "", "is not a mapping")
 	}
-	if n := m.Strip; n < 0 || n > maxStrip {
-		add("strip_components", strconv.FormatInt(n, 10), fmt.Sprintf("is not a number from 0 to %d", maxStrip))
-	}
-	if n := m.Limits.Files; n < 0 {
-		add("limits.files", strconv.FormatInt(n, 10), "is negative")
-	}
+	addNumber(add, "strip_components", m.Strip, stripRange())
+	addNumber(add, "limits.files", m.Limits.Files, filesRange())
 	m.checkCommands(add)
 	m.checkSerial(add)
 	m.checkIndex(add)

@@ -226,14 +226,6 @@ func TestPod(t *testing.T) {
 	}
 }
 
-func TestAlternatives(t *testing.T) {
-	for want, names := range map[string][]string{"": nil, "a": {"a"}, "a or b": {"a", "b"}, "a, b or c": {"a", "b", "c"}} {
-		if got := alternatives(names); got != want {
-			t.Errorf("%q: %q", names, got)
-		}
-	}
-}
-
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{"", "src: file:///a", "commands: {pre: [a, {run: b}]}", "dest_mode: 0755", "env: {A: }",
 		"<html>"} {

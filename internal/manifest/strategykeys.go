@@ -9,6 +9,7 @@ import (
 
 	"stretcher/internal/hooks/porter"
 	"stretcher/internal/strategy/filter"
+	"stretcher/internal/text/keys"
 	"stretcher/internal/text/yamldoc"
 )
 
@@ -62,19 +63,26 @@ func (k RollbackKeys) Points() []string {
 
 // checkReleases checks the keys of the releases strategy.
 func (m *Manifest) checkReleases(add func(key, value, message string), checkShared func([]string) error) {
-	if k := m.Releases.Keep; k != nil && (*k < 1 || *k > 10000) {
-		add("releases.keep", strconv.FormatInt(*k, 10), "is not a number from 1 to 10000")
+	if k := m.Releases.Keep; k != nil {
+		addNumber(add, "releases.keep", *k, keepRange())
 	}
-	if l := m.Releases.Link; !slices.Contains([]string{"", "reflink", "hard", "none"}, l) {
-		add("releases.link", l, "is not reflink, hard or none")
+	if err := linkWords().Check(m.Releases.Link); err != nil {
+		add("releases.link", m.Releases.Link, err.Error())
 	}
 	if err := checkShared(m.Releases.Shared); err != nil {
 		add("releases.shared", "", err.Error())
 	}
 	for i, name := range m.Rollback.Points() {
-		if name != "" && name != "post" && name != "verify" {
-			add(fmt.Sprintf("rollback.rerun[%d]", i), name, "is not post or verify")
+		if err := rerunWords().Check(name); err != nil && name != "" {
+			add(fmt.Sprintf("rollback.rerun[%d]", i), name, err.Error())
 		}
+	}
+}
+
+// addNumber tells of a number that is not in its range.
+func addNumber(add func(key, value, message string), key string, n int64, within keys.Number) {
+	if err := within.Check(n); err != nil {
+		add(key, strconv.FormatInt(n, 10), err.Error())
 	}
 }
 
@@ -115,7 +123,7 @@ func (m *Manifest) unused(rules Rules) (warnings []*yamldoc.Problem) {
 		}
 		if section.set && !reads {
 			warnings = append(warnings, &yamldoc.Problem{Key: section.key,
-				Message: "is read by sync_strategy " + alternatives(readers) + " only"})
+				Message: "is read by sync_strategy " + keys.OneOf(readers).String() + " only"})
 		}
 	}
 	return append(warnings, m.unpruned(rules)...)
@@ -137,7 +145,7 @@ func (m *Manifest) unpruned(rules Rules) (warnings []*yamldoc.Problem) {
 	for _, list := range []string{porter.Prune.Pre(), porter.Prune.Post()} {
 		if len(m.Hooks[list]) > 0 {
 			warnings = append(warnings, &yamldoc.Problem{Key: "hooks." + list,
-				Message: "runs with sync_strategy " + alternatives(pruners) + " only: others keep nothing that is removed"})
+				Message: "runs with sync_strategy " + keys.OneOf(pruners).String() + " only: others keep nothing that is removed"})
 		}
 	}
 	return warnings

@@ -2,8 +2,9 @@ package policy
 
 import (
 	"cmp"
-	"fmt"
 	"strconv"
+
+	"stretcher/internal/text/keys"
 )
 
 // Fetch says how an archive is fetched.
@@ -19,11 +20,14 @@ const (
 	mostConnections    = 16
 )
 
+// ConnectionsRange is how many connections there can be.
+func ConnectionsRange() keys.Number { return keys.Number{Least: 1, Most: mostConnections} }
+
 // UnmarshalText reads a number that a server bears.
 func (c *Connections) UnmarshalText(b []byte) error {
-	n, err := strconv.Atoi(string(b))
-	if err != nil || n < 1 || n > mostConnections {
-		return fmt.Errorf("is not a number from 1 to %d", mostConnections)
+	n, err := strconv.ParseInt(string(b), 10, 64)
+	if wrong := ConnectionsRange().Check(n); err != nil || wrong != nil {
+		return cmp.Or(wrong, ConnectionsRange().Check(-1))
 	}
 	*c = Connections(n)
 	return nil

@@ -95,10 +95,8 @@ const (
 
 // UnmarshalText accepts allow and deny.
 func (v *Verdict) UnmarshalText(b []byte) error {
-	if *v = Verdict(b); *v != Permit && *v != Deny {
-		return errors.New("is not allow or deny")
-	}
-	return nil
+	*v = Verdict(b)
+	return verdicts().Check(string(b))
 }
 
 // layer is a file of the policy with where its keys stand.
@@ -197,11 +195,11 @@ func asError(p *yamldoc.Problem) error {
 
 // check judges values that can be read and mean nothing.
 func (f *File) check() error {
-	if f.Limits.Files < 0 {
-		return mistake{"limits.files", fmt.Errorf("%d is negative", f.Limits.Files)}
+	if err := countRange().Check(f.Limits.Files); err != nil {
+		return mistake{"limits.files", fmt.Errorf("%d %w", f.Limits.Files, err)}
 	}
-	if n := f.Cache.Archives; n != nil && *n < 0 {
-		return mistake{"cache.archives", fmt.Errorf("%d is negative", *n)}
+	if n := f.Cache.Archives; n != nil && countRange().Check(*n) != nil {
+		return mistake{"cache.archives", fmt.Errorf("%d %w", *n, countRange().Check(*n))}
 	}
 	if err := f.checkTrust(); err != nil {
 		return err
@@ -228,8 +226,8 @@ func (f *File) check() error {
 const MaxThreshold = 100
 
 func (f *File) checkTrust() error {
-	if n := f.trust().Threshold; n != nil && (*n < 1 || *n > MaxThreshold) {
-		return mistake{"trust.threshold", fmt.Errorf("%d is not a number from 1 to %d", *n, MaxThreshold)}
+	if n := f.trust().Threshold; n != nil && thresholds().Check(*n) != nil {
+		return mistake{"trust.threshold", fmt.Errorf("%d %w", *n, thresholds().Check(*n))}
 	}
 	if name := string(f.trust().Keys); name != "" {
 		if err := absolute(name); err != nil {

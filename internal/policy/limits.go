@@ -1,8 +1,7 @@
 package policy
 
 import (
-	"errors"
-
+	"stretcher/internal/text/keys"
 	"stretcher/internal/text/units"
 )
 
@@ -57,12 +56,13 @@ const (
 	Strict Extract = "strict"
 )
 
+// ExtractWords are the ways to unpack.
+func ExtractWords() keys.OneOf { return keys.OneOf{string(Compat), string(Strict)} }
+
 // UnmarshalText accepts compat and strict.
 func (e *Extract) UnmarshalText(b []byte) error {
-	if *e = Extract(b); *e != Compat && *e != Strict {
-		return errors.New("is not compat or strict")
-	}
-	return nil
+	*e = Extract(b)
+	return ExtractWords().Check(string(b))
 }
 
 // Tighter returns the stricter of two ways to unpack.

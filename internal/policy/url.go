@@ -250,8 +250,8 @@ func checkPrefix(entry string) error {
 	}
 	_, why := placeAt(entry)
 	switch {
-	case !slices.Contains(schemes(), u.Scheme):
-		return bad("is never allowed: nothing is fetched by " + u.Scheme + ", but by " + strings.Join(schemes(), ", "))
+	case !slices.Contains(Schemes(), u.Scheme):
+		return bad("is never allowed: nothing is fetched by " + u.Scheme + ", but by " + strings.Join(Schemes(), ", "))
 	case why != "":
 		return bad("is never allowed: " + why)
 	case u.Host == "" && u.Scheme != "file":
@@ -272,8 +272,8 @@ func checkPrefix(entry string) error {
 	return nil
 }
 
-// schemes are those that something can be fetched by.
-func schemes() []string { return []string{"az", "file", "gs", "http", "https", "oci", "s3"} }
+// Schemes are those that something can be fetched by.
+func Schemes() []string { return []string{"az", "file", "gs", "http", "https", "oci", "s3"} }
 
 // isPort tells whether the port of a URL can be asked, and is written as it is
 // in others. A bucket has none.

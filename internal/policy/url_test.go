@@ -304,7 +304,7 @@ func TestBadPrefixes(t *testing.T) {
 
 // TestSchemes: what an entry may begin with is what can be fetched.
 func TestSchemes(t *testing.T) {
-	if got, want := schemes(), all.List().Names(); !slices.Equal(got, want) {
+	if got, want := Schemes(), all.List().Names(); !slices.Equal(got, want) {
 		t.Errorf("%q, and by %q is fetched", got, want)
 	}
 }

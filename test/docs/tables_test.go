@@ -13,7 +13,6 @@ import (
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/p2"
 	"stretcher/internal/hooks/porter"
-	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
 )
 
@@ -77,32 +76,6 @@ func TestFlagsAreDocumented(t *testing.T) {
 	}
 }
 
-func TestManifestKeysAreDocumented(t *testing.T) {
-	doc := readDoc(t, "docs/manifest.md")
-	headings := regexp.MustCompile("(?m)^### `([a-z_]+)`").FindAllStringSubmatch(doc, -1)
-	var got []string
-	for _, m := range headings {
-		got = append(got, m[1])
-	}
-	want := yamlKeys(reflect.TypeFor[manifest.Manifest]())
-	slices.Sort(got)
-	slices.Sort(want)
-	if !slices.Equal(got, want) {
-		t.Errorf("docs/manifest.md has sections for\n%q, the manifest has\n%q", got, want)
-	}
-	for _, typ := range []reflect.Type{
-		reflect.TypeFor[manifest.Commands](), reflect.TypeFor[manifest.Command](), reflect.TypeFor[manifest.Limits](),
-		reflect.TypeFor[manifest.NativeKeys](), reflect.TypeFor[manifest.ReleaseKeys](),
-		reflect.TypeFor[manifest.RollbackKeys](), reflect.TypeFor[policy.Fetch](),
-	} {
-		for _, key := range yamlKeys(typ) {
-			if key != "-" && !strings.Contains(doc, "\n| `"+key+"` |") {
-				t.Errorf("docs/manifest.md has no table row for %q", key)
-			}
-		}
-	}
-}
-
 // TestHookTablesAreDocumented compares the tables of docs/hooks.md with those
 // of the engine and its dialects.
 func TestHookTablesAreDocumented(t *testing.T) {
@@ -151,17 +124,6 @@ func hookDir(t *testing.T) string {
 func quoted(names ...string) string {
 	cell := "`" + strings.Join(names, "`, `") + "`"
 	return strings.TrimPrefix(cell, "``")
-}
-
-// TestPolicyKeysAreDocumented finds every key of the host policy in the table
-// of docs/policy.md.
-func TestPolicyKeysAreDocumented(t *testing.T) {
-	doc := readDoc(t, "docs/policy.md")
-	for _, key := range nestedKeys(reflect.TypeFor[policy.File]()) {
-		if !strings.Contains(doc, "\n| `"+key+"` |") {
-			t.Errorf("docs/policy.md has no table row for %q", key)
-		}
-	}
 }
 
 // TestPoliciesAreUnderstood: what the documents show for the host policy is one.
@@ -222,33 +184,6 @@ func TestExamplePolicy(t *testing.T) {
 			t.Errorf("%s %q is allowed", subject, values[1])
 		}
 	}
-}
-
-// nestedKeys are the keys of a type and, after a dot, of the types in it.
-func nestedKeys(typ reflect.Type) []string {
-	var all []string
-	for i := range typ.NumField() {
-		if !typ.Field(i).IsExported() {
-			continue
-		}
-		f := typ.Field(i)
-		key := f.Tag.Get("yaml")
-		if key == "-" {
-			continue
-		}
-		of := f.Type
-		if of.Kind() == reflect.Pointer {
-			of = of.Elem()
-		}
-		if of.Kind() != reflect.Struct {
-			all = append(all, key)
-			continue
-		}
-		for _, inner := range nestedKeys(of) {
-			all = append(all, key+"."+inner)
-		}
-	}
-	return all
 }
 
 func yamlKeys(typ reflect.Type) []string {

@@ -81,12 +81,8 @@ type Condition hooks.Condition
 
 // UnmarshalText accepts pass, fail and always.
 func (c *Condition) UnmarshalText(b []byte) error {
-	switch v := hooks.Condition(b); v {
-	case hooks.Pass, hooks.Fail, hooks.Always:
-		*c = Condition(v)
-		return nil
-	}
-	return errors.New("is not pass, fail or always")
+	*c = Condition(b)
+	return conditions().Check(string(b))
 }
 
 // Timeout is a time span: a Go duration such as 90s, or a bare number of
