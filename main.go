@@ -86,7 +86,10 @@ func actions(second <-chan struct{}) cli.Actions {
 				return runFetch(ctx, second, o)
 			},
 		},
-		Looking:    cli.Looking{Plan: runPlan, Check: runCheck, Verify: runVerify},
+		Looking: cli.Looking{
+			Plan: runPlan, Check: runCheck, Verify: runVerify,
+			Schema: func() ([]byte, error) { return manifest.Schema(manifestRules()) },
+		},
 		Publishing: cli.Publishing{Pack: runPack, Unfit: unfit, MaxManifest: manifest.MaxSize},
 		Hooking: cli.Hooking{
 			ListHooks: runListHooks,

@@ -42,6 +42,8 @@ type Looking struct {
 	Check func(context.Context, ManifestOptions) error
 	// Verify tells who vouches for a manifest.
 	Verify func(context.Context, VerifyOptions) ([]trust.Signer, error)
+	// Schema is the JSON Schema of manifests.
+	Schema func() ([]byte, error)
 }
 
 // Publishing are the actions of who makes what is deployed.
