@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -87,7 +88,9 @@ func quoteCommand(s string) string {
 func (x executor) notify(ctx context.Context, r run, point string, limit time.Duration) {
 	for i, c := range r.spec.Commands.At(point) {
 		c.Timeout = cmp.Or(c.Timeout, units.Duration(limit))
-		err := x.runCommand(ctx, r, point, c, pipes{x.log.SoFar(), unread{x.settings.Stdout}, unread{x.screen}})
+		said := &whole{Writer: unread{x.screen}}
+		err := x.runCommand(ctx, r, point, c, pipes{x.log.SoFar(), unread{x.settings.Stdout}, said})
+		said.end()
 		if err != nil {
 			x.log.Error(failure.Sayf("%s command %d %s: %v", point, i+1, quoteCommand(c.Run), err))
 		}
@@ -103,6 +106,27 @@ type unread struct{ io.Writer }
 func (u unread) Write(p []byte) (int, error) {
 	_, _ = u.Writer.Write(p)
 	return len(p), nil
+}
+
+// whole is a writer to what has lines of others too: one without an end gets it.
+type whole struct {
+	io.Writer
+	open atomic.Bool // a line has no end yet
+}
+
+// Write writes p.
+func (w *whole) Write(p []byte) (int, error) {
+	if len(p) > 0 {
+		w.open.Store(p[len(p)-1] != '\n')
+	}
+	return w.Writer.Write(p)
+}
+
+// end ends the line that is open.
+func (w *whole) end() {
+	if w.open.Swap(false) {
+		_, _ = w.Writer.Write([]byte("\n"))
+	}
 }
 
 // pipes are what a command reads and writes.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/user"
 	"strconv"
 	"syscall"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"stretcher/internal/hooks"
 	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
+	"stretcher/internal/journal/runlog"
 	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
 	"stretcher/internal/process"
@@ -129,8 +129,8 @@ func (t *tools) say(err error) string {
 // to be deployed is.
 func (d *deployer) succeed(ctx context.Context, r run) (outcome string, _ error) {
 	outcome = d.log.Masked(r.spec.summary())
-	d.log.Info(outcome)
 	d.journal.Enter("success")
+	d.log.Info(outcome)
 	d.notify(ctx, r, "success", notifyTimeout)
 	if s, ok := failure.Interrupted(ctx); ok {
 		return outcome, fmt.Errorf("success: %w", s)
@@ -405,26 +405,32 @@ const maxErrorRow = 16 << 10
 
 // record writes the result into the history.
 func (t *tools) record(r run, err error) {
-	exit := cli.Status(err)
-	text := ""
-	if err != nil {
-		text = cut(t.log.Masked(failure.Text(err)), maxErrorRow)
-	}
-	result := history.Failed
-	switch {
-	case r.done:
-		result = history.Good
+	result, exit, text := outcomeOf(t.log, r.done, err)
+	if r.done {
 		if err := t.journal.KeepTree(r.record, r.spec.Fingerprint()); err != nil {
 			t.log.Warn(failure.Sayf("the next run will deploy in full: %v", err))
 		}
-	case exit == cli.ExitRefused:
-		result = history.Refused
 	}
 	if !r.done {
 		t.journal.DropTree()
 	}
 	t.journal.Finish(result, exit, text, t.usesUp(err))
 	t.journal.Prune(t.policy.History.KeepFor(), goneWithin(lookLimit))
+}
+
+// outcomeOf is what is remembered of how a run went: what to call it, its exit status
+// and its error.
+func outcomeOf(log *runlog.Log, done bool, err error) (result history.Result, exit int, text string) {
+	if err != nil {
+		text = cut(log.Masked(failure.Text(err)), maxErrorRow)
+	}
+	switch exit = cli.Status(err); {
+	case done:
+		return history.Good, exit, text
+	case exit == cli.ExitRefused:
+		return history.Refused, exit, text
+	}
+	return history.Failed, exit, text
 }
 
 // usesUp tells whether an event is handled by a run that ended with err. One that
@@ -447,7 +453,7 @@ func (t *tools) newRow(id string, e *event.Event) history.Run {
 	return history.Run{
 		ID: id, Started: t.now, Deployment: history.Deployment{URL: redact.URL(e.URL)},
 		Trust: history.Trust{Policy: t.policy.String()},
-		Event: e.String(), EventKey: e.Key(), User: userName(os.Getuid(), os.Getenv),
+		Event: e.String(), EventKey: e.Key(), User: cmp.Or(loggedIn(), userName(os.Getuid(), os.Getenv)),
 		Process: history.Process{PID: os.Getpid(), ProcStart: process.Start(os.Getpid())},
 	}
 }
@@ -462,6 +468,15 @@ func caller() string {
 	})
 }
 
+// loggedIn is who has become root and is named by no variable, as behind su or
+// doas; "" = nobody. What root may do is asked of root: see caller.
+func loggedIn() string {
+	if os.Getuid() != 0 || os.Getenv("SUDO_USER") != "" {
+		return ""
+	}
+	return process.LoginUser()
+}
+
 // userName is who started the program: where sudo has made somebody root, the
 // one before it. All others could say that of themselves. Services have no USER,
 // and who has one may have somebody else's: the user database goes first, where
@@ -470,9 +485,5 @@ func userName(uid int, getenv func(string) string) string {
 	if name := getenv("SUDO_USER"); uid == 0 && name != "" {
 		return name
 	}
-	id := strconv.Itoa(uid)
-	if u, err := user.LookupId(id); err == nil {
-		return u.Username
-	}
-	return cmp.Or(getenv("USER"), getenv("LOGNAME"), "uid "+id)
+	return cmp.Or(process.UserName(uid), getenv("USER"), getenv("LOGNAME"), "uid "+strconv.Itoa(uid))
 }

@@ -117,6 +117,7 @@ func runDeploy(ctx context.Context, second <-chan struct{}, o cli.DeployOptions)
 		log, closeLog := o.Open(progress.New(o.Stderr, o.Bar))
 		defer closeLog()
 		log.Info("nothing to do: no event")
+		log.End(history.Run{Result: history.Skipped}.Attributes()...)
 		return "nothing to do: no event", nil
 	}
 	if e == nil { // there is something to be said of it all the same
@@ -150,12 +151,14 @@ func runFetch(ctx context.Context, second <-chan struct{}, o cli.DeployOptions) 
 	defer done()
 	if err = cmp.Or(unfit, err); err == nil && e == nil {
 		d.log.Info("nothing to do: no event")
+		d.journal.Conclude(history.Skipped, cli.ExitGood, "")
 		return nil
 	}
 	if err == nil {
 		err = e.Problem
 	}
 	if err == nil {
+		d.journal.Describe(func(row *history.Run) { *row = d.newRow(d.id, e) })
 		d.log.Info(fmt.Sprintf("stretcher %s: manifest %q from %s, to be fetched", version(), redact.URL(e.URL), e))
 		d.log.Info(fmt.Sprintf("host policy: %s", d.policy))
 		err = failure.AsInterrupted(ctx, d.prefetch(ctx, e.URL))
@@ -163,40 +166,39 @@ func runFetch(ctx context.Context, second <-chan struct{}, o cli.DeployOptions) 
 	if err != nil {
 		d.say(err)
 	}
+	d.journal.Conclude(outcomeOf(d.log, err == nil, err))
 	return err
 }
 
 // prefetch brings what a deployment of a manifest will want into the pool. What
 // refuses the deployment refuses this, as far as it can be told without dest.
 func (d *deployer) prefetch(ctx context.Context, url string) error {
-	pool := d.cached.Pool()
-	if pool == nil {
+	if d.cached.Pool() == nil {
 		return failure.Hinted("it needs a state directory that can be written, and a host policy whose cache.size is not 0",
 			errors.New("nothing that is fetched can be kept here"))
 	}
-	if d.isDelayed() {
-		if err := d.delay(ctx); err != nil {
-			return fmt.Errorf("delay: %w", err)
+	var s Spec
+	load := func(ctx context.Context) (err error) {
+		if s, err = d.load(ctx, url); err == nil {
+			err = d.compareNow(s)
 		}
+		return err
 	}
-	s, err := d.load(ctx, url)
-	if err == nil {
-		err = d.compareNow(s)
-	}
-	if err != nil {
-		return fmt.Errorf("manifest: %w", err)
+	for _, next := range []step{
+		{"delay", d.isDelayed, d.delay},
+		{"manifest", always, load},
+		{"fetch", func() bool { return s.hasSrc() }, func(ctx context.Context) error { return d.toPool(ctx, s) }},
+	} {
+		if !next.needed() {
+			continue
+		}
+		if err := d.take(ctx, next); err != nil {
+			return s.byLimit(d.policy, err)
+		}
 	}
 	if !s.hasSrc() {
 		d.log.Info(fmt.Sprintf("%q has no src: nothing is to be fetched", s.URL))
 		return nil
-	}
-	opened, err := d.open(s, false, func() run { return run{} })
-	defer opened.close()
-	if err == nil { // what dest holds need not be fetched
-		s = opened
-	}
-	if err := d.bringWhole(ctx, s); err != nil {
-		return s.byLimit(d.policy, fmt.Errorf("fetch: %w", err))
 	}
 	if err := d.trimPool(); err != nil {
 		return err
@@ -207,6 +209,16 @@ func (d *deployer) prefetch(ctx context.Context, url string) error {
 	}
 	d.log.Info(fmt.Sprintf("%s is in the cache: its deployment makes no request for src", s.Title()))
 	return nil
+}
+
+// toPool brings an archive into the pool.
+func (d *deployer) toPool(ctx context.Context, s Spec) error {
+	opened, err := d.open(s, false, func() run { return run{} })
+	defer opened.close()
+	if err == nil { // what dest holds need not be fetched
+		s = opened
+	}
+	return d.bringWhole(ctx, s)
 }
 
 // turn is an event that is to be deployed.
@@ -352,7 +364,7 @@ func (t *tools) firstStep() string {
 // openJournal opens what the machine remembers. The error says why it will
 // remember nothing.
 func (t *tools) openJournal(ctx context.Context, m memory) (err error) {
-	if m == remembered {
+	if m == remembered || m == fetching {
 		t.log.Logger = t.log.With("run", t.id)
 	}
 	t.journal = journal.New(t.log)

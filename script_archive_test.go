@@ -81,7 +81,7 @@ func cmdFails(ts *testscript.TestScript, neg bool, args []string) {
 	cmdClean(ts, false, nil)
 }
 
-var errorLine = regexp.MustCompile(`(?m)^(?:\d{4}/\d\d/\d\d \d\d:\d\d:\d\d error|stretcher): (.*)$`)
+var errorLine = regexp.MustCompile(`(?m)^(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d error|stretcher): (.*)$`)
 
 // checkErrorLine wants the one error line of a log to be message.
 func checkErrorLine(ts *testscript.TestScript, log, message string) {

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 	"syscall"
@@ -25,6 +26,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"stretcher/internal/journal/runlog"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/outlet"
 	"stretcher/internal/text/printable"
@@ -134,21 +136,30 @@ func (a *app) runs(run runFunc) func(*cobra.Command, []string) error {
 // has gone away, as head does, knows.
 func (a *app) report(err error) int {
 	if !errors.Is(err, syscall.EPIPE) {
-		reportTo(a.Stderr, err)
+		a.reportTo(a.Stderr, err)
 	}
 	return Status(err)
 }
 
 // warn says what is doubtful.
 func (a *app) warn(format string, args ...any) {
-	fmt.Fprintln(a.Stderr, "stretcher: warning: "+failure.Sayf(format, args...))
+	fmt.Fprintln(a.Stderr, a.priority(slog.LevelWarn)+"stretcher: warning: "+failure.Sayf(format, args...))
 }
 
-func reportTo(w io.Writer, err error) {
-	fmt.Fprintf(w, "stretcher: %s\n", failure.Text(err))
+func (a *app) reportTo(w io.Writer, err error) {
+	fmt.Fprintf(w, "%sstretcher: %s\n", a.priority(slog.LevelError), failure.Text(err))
 	if hint := Hint(err); hint != "" {
-		fmt.Fprintf(w, "hint: %s\n", printable.Line(hint))
+		fmt.Fprintf(w, "%shint: %s\n", a.priority(slog.LevelInfo), printable.Line(hint))
 	}
+}
+
+// priority is what a line on standard error begins with, where that is the
+// journal.
+func (a *app) priority(level slog.Level) string {
+	if !a.isJournal() {
+		return ""
+	}
+	return runlog.Priority(level)
 }
 
 // columnsOf is how wide the terminal is that a stream is; 0 = it is none. One

@@ -92,7 +92,7 @@ func TestComplete(t *testing.T) {
 		{"rollback --to=1", []string{"11111111"}, ordered},
 		{"history --run ", []string{"66666666", "55555555", "44444444", "33333333", "22222222", "11111111"}, ordered},
 		{"history --log 5", []string{"55555555"}, ordered},
-		{"-log-format ", []string{"text", "json"}, words},
+		{"-log-format ", []string{"auto", "text", "json", "journal"}, words},
 		{"plan --progress n", []string{"never"}, words},
 		{"hooks install --event after_a", []string{"after_auth_fail"}, words},
 		{"--log-file ", nil, files},

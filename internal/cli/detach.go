@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,7 +43,7 @@ func (o *rootOptions) detached(ctx context.Context, urls []string, stderr io.Wri
 		return "", fmt.Errorf("--detach: %w", err)
 	}
 	outcome = fmt.Sprintf("deploying in the background, process %d", cmd.Process.Pid)
-	fmt.Fprintf(stderr, "stretcher: %s\n", outcome)
+	fmt.Fprintf(stderr, "%sstretcher: %s\n", o.priority(slog.LevelInfo), outcome)
 	return outcome, cmd.Process.Release()
 }
 

@@ -35,7 +35,8 @@ func TestEnvironment(t *testing.T) {
 			"invalid STRETCHER_TIMEOUT in the environment: it is not a duration such as 30, 90s or 5m"},
 		{"STRETCHER_RETRY=-1", "check x", "invalid STRETCHER_RETRY in the environment: it must not be negative"},
 		{"STRETCHER_DETACH=s3cret", "s3://b/k", "invalid STRETCHER_DETACH in the environment: it is not true or false"},
-		{"STRETCHER_LOG_FORMAT=s3cret", "s3://b/k", "invalid STRETCHER_LOG_FORMAT in the environment: text or json expected"},
+		{"STRETCHER_LOG_FORMAT=s3cret", "s3://b/k",
+			"invalid STRETCHER_LOG_FORMAT in the environment: auto or text or json or journal expected"},
 	} {
 		c := callWith(t, []string{tc.env}, strings.Fields(tc.args)...)
 		if c.status != ExitUsage || !strings.HasPrefix(c.stderr, "stretcher: "+tc.want+"\nhint: ") ||

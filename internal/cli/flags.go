@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"stretcher/internal/journal/runlog"
 	"stretcher/internal/journal/state"
 	"stretcher/internal/policy"
 	"stretcher/internal/text/failure"
@@ -74,9 +73,10 @@ func (o *Run) declareLockWait(f *pflag.FlagSet) {
 
 // declare declares the flags of commands that log.
 func (o *Log) declare(f *pflag.FlagSet) {
-	o.Format, o.Progress = runlog.FormatText, "auto"
+	o.Format, o.Progress = formatAuto, "auto"
 	f.Var(&textValue{&o.File, "FILE"}, "log-file", "append the log to this file too")
-	f.Var(&choiceValue{&o.Format, []string{runlog.FormatText, runlog.FormatJSON}}, "log-format", "log as text or json")
+	f.Var(&choiceValue{&o.Format, logFormats()}, "log-format",
+		"log as text, as json or for the journal; auto tells by standard error")
 	f.Var(&choiceValue{&o.Progress, []string{"auto", "never"}}, "progress",
 		"auto shows a bar on a terminal, never does not")
 	asFile(f, "log-file")
@@ -100,6 +100,9 @@ func annotate(f *pflag.FlagSet, name, what string) {
 func (a *app) settings(s Settings) Settings {
 	s.Host, s.Stdout, s.Stderr = a.host, a.Stdout, a.Stderr
 	s.wait = a.wait
+	if s.Format == "" || s.Format == formatAuto {
+		s.Format = a.formatFor()
+	}
 	s.Bar = s.Progress == "auto" && columnsOf(s.Stderr) >= progress.MinColumns
 	return s
 }

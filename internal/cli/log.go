@@ -21,7 +21,7 @@ import (
 // Log is where the log of a command goes, beside standard error.
 type Log struct {
 	File     string // "" = none
-	Format   string
+	Format   string // one of runlog's; "" = text
 	Progress string // auto or never
 	Bar      bool   // show a bar on standard error
 	wait     *outlet.Patience
@@ -38,7 +38,7 @@ func (o Log) Open(screen ...io.Writer) (*runlog.Log, func()) {
 	if o.File != "" {
 		if file, err = openLogFile(o.File); err == nil {
 			out = outlet.New(file, o.wait)
-			opts.Writers = append(opts.Writers, out)
+			opts.File = out
 		}
 	}
 	log := runlog.New(opts)
@@ -52,6 +52,42 @@ func (o Log) Open(screen ...io.Writer) (*runlog.Log, func()) {
 			outlet.Close(out)
 		}
 	}
+}
+
+// formatAuto chooses the format by where standard error leads.
+const formatAuto = "auto"
+
+// logFormats are those that can be asked for.
+func logFormats() []string {
+	return []string{formatAuto, runlog.FormatText, runlog.FormatJSON, runlog.FormatJournal}
+}
+
+// formatFor is the format for a log on standard error, where none has been
+// asked for.
+func (a *app) formatFor() string {
+	if a.isJournal() {
+		return runlog.FormatJournal
+	}
+	return runlog.FormatText
+}
+
+// isJournal tells whether standard error leads to the system's journal: it is
+// what JOURNAL_STREAM names, by device and inode. See systemd.exec(5). Who has
+// redirected it has inherited the variable and not the stream.
+func (a *app) isJournal() bool {
+	device, inode, _ := strings.Cut(a.Getenv("JOURNAL_STREAM"), ":")
+	dev, noDevice := strconv.ParseUint(device, 10, 64)
+	ino, noInode := strconv.ParseUint(inode, 10, 64)
+	f := outlet.File(a.Stderr)
+	if noDevice != nil || noInode != nil || f == nil {
+		return false
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && uint64(st.Dev) == dev && st.Ino == ino
 }
 
 // openLogFile opens a file to append to it. Where others can write it may lead

@@ -94,7 +94,7 @@ func (o *rootOptions) start(ctx context.Context, d DeployOptions) (outcome strin
 	}
 	if outcome == "" && err != nil {
 		outcome = failure.Text(err)
-		reportTo(d.Stderr, err)
+		o.reportTo(d.Stderr, err)
 	}
 	return outcome, err
 }

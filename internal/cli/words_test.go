@@ -133,7 +133,7 @@ func TestWrongUsage(t *testing.T) {
 		"-max-bandwidth fast":   `invalid --max-bandwidth "fast": it is not a size such as 500KB or 10MiB`,
 		"-rsync-verbose --exec": `invalid --rsync-verbose "--exec": it is not an rsync option for verbosity`,
 		"--rsync-verbose=x":     `invalid --rsync-verbose "x": it is not an rsync option for verbosity`,
-		"--log-format xml":      `invalid --log-format "xml": text or json expected`,
+		"--log-format xml":      `invalid --log-format "xml": auto or text or json or journal expected`,
 		"--progress on":         `invalid --progress "on": auto or never expected`,
 		"check":                 "check expects at least one URL or file, got 0 arguments",
 		"plan a b":              "plan expects one URL or file, got 2 arguments",

@@ -32,7 +32,7 @@ func (j *Journal) ClearDied(hooks Hooks) {
 		return err
 	})
 	for _, d := range died {
-		j.log.Warn(fmt.Sprintf("run %s died in step %q at %s", d.ID, d.Step, d.Finished.Local().Format(time.DateTime)))
+		j.log.Warn(fmt.Sprintf("run %s died in step %q at %s", d.ID, d.Step, d.Finished.Local().Format(time.RFC3339)))
 		j.clear(d, hooks)
 	}
 	for _, d := range reported {

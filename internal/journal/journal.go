@@ -36,12 +36,11 @@ import (
 // Journal is the memory of one run. Its methods are not to be called
 // concurrently, save for Starting and Started.
 type Journal struct {
-	log   *runlog.Log
+	record
 	dir   *state.Dir     // nil without a usable state directory
 	db    *history.Store // nil without a usable history
 	old   *history.Store // to look at alone, instead of db; mostly nil
 	lost  bool           // a call to the history has failed
-	run   history.Run
 	steps []history.Step // of the run, not written yet
 	dirty bool           // there is more that is not written yet
 	audit string         // file for auditors; "" = none
@@ -51,7 +50,9 @@ type Journal struct {
 }
 
 // New returns a journal that remembers nothing.
-func New(log *runlog.Log) *Journal { return &Journal{log: log, cleared: map[string]bool{}} }
+func New(log *runlog.Log) *Journal {
+	return &Journal{record: record{log: log}, cleared: map[string]bool{}}
+}
 
 // Reading returns a journal that only knows where the state directory is: for
 // those who look, and make nothing.
@@ -99,13 +100,14 @@ func OpenNotes(path string, log *runlog.Log) (*Journal, error) {
 	return j, err
 }
 
-// Close closes the history.
+// Close closes the history, and tells last of all how the run went.
 func (j *Journal) Close() {
 	for _, db := range []*history.Store{j.db, j.old} {
 		if db != nil {
 			_ = db.Close()
 		}
 	}
+	j.tell()
 }
 
 // State is the state directory; nil when there is none.
@@ -143,6 +145,7 @@ func (j *Journal) Begin(run history.Run, force bool) (c Claim) {
 		run.Log = j.dir.Log(run.ID)
 	}
 	j.run = run
+	j.enter(run.Step)
 	j.try(func(ctx context.Context, db *history.Store) error {
 		by, begun, err := db.Claim(ctx, run, force, process.Alive)
 		switch {
@@ -157,6 +160,7 @@ func (j *Journal) Begin(run history.Run, force bool) (c Claim) {
 		return nil
 	})
 	if c.Taken != "" {
+		j.Conclude(history.Skipped, 0, "")
 		return c
 	}
 	if j.db == nil {
@@ -223,10 +227,6 @@ func (j *Journal) EndCommand() {
 	}
 }
 
-// Run is the row of this run as far as it is known, also where there is no
-// history to write it to.
-func (j *Journal) Run() history.Run { return j.run }
-
 // Describe notes what is known of the run by now. It is written with what
 // comes next.
 func (j *Journal) Describe(change func(*history.Run)) {
@@ -268,22 +268,16 @@ func (j *Journal) Enter(step string) {
 	if j.run.Step == step && !j.dirty && len(j.steps) == 0 {
 		return // Begin has written it
 	}
-	j.run.Step = step
+	j.enter(step)
 	j.write()
 }
-
-// Step is the step that the run is in.
-func (j *Journal) Step() string { return j.run.Step }
 
 // Aside does something that is a step of its own, and is then back in the
 // step that the run was in: that is where it has failed.
 func (j *Journal) Aside(step string, do func()) {
 	before := j.run.Step
 	j.Enter(step)
-	defer func() {
-		j.Describe(func(run *history.Run) { run.Step = before })
-		j.write() // the run may be killed now
-	}()
+	defer j.Enter(before) // it may be killed now
 	do()
 }
 
@@ -300,7 +294,7 @@ func (j *Journal) Add(s history.Step) {
 
 // Finish notes how the run ended. With handled, its event will not run again.
 func (j *Journal) Finish(result history.Result, exit int, text string, handled bool) {
-	j.run.Result, j.run.Exit, j.run.Error, j.run.Finished = result, exit, text, time.Now()
+	j.Conclude(result, exit, text)
 	// Worth another attempt, since the disk may have room again: without its
 	// end the run would count as dead, and its event would run once more.
 	j.lost = false
@@ -312,6 +306,7 @@ func (j *Journal) Finish(result history.Result, exit int, text string, handled b
 
 // Withdraw ends a run that nobody needs to know of: there is no record of it.
 func (j *Journal) Withdraw() {
+	j.Conclude(history.Good, 0, "")
 	j.steps = nil
 	j.try(func(ctx context.Context, db *history.Store) error { return db.Withdraw(ctx, j.run.ID) })
 	if j.dir != nil {

@@ -153,7 +153,7 @@ func (d *deployment) fails(code int, message string) *deployment {
 
 // errorLine is a line of the log that tells an error, or a message of a command
 // line that is wrong.
-var errorLine = regexp.MustCompile(`(?m)^(?:\d{4}/\d\d/\d\d \d\d:\d\d:\d\d error|stretcher): (.*)$`)
+var errorLine = regexp.MustCompile(`(?m)^(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d error|stretcher): (.*)$`)
 
 // clean checks that no temporary file and no process of a run is left.
 func (m *machine) clean() {

@@ -104,6 +104,20 @@ func newJSONStep(s Step) jsonStep {
 	return j
 }
 
+// Attributes are how a run that has ended went, for the last line of its log:
+// key and value by turns, named as WriteJSON does. What is empty is left out.
+func (r Run) Attributes() []any {
+	all := []any{"result", string(r.Result), "exit", r.Exit, "duration_s", seconds(r.Duration())}
+	for _, a := range [][2]string{
+		{"name", r.Name}, {"version", r.Version}, {"dest", r.Dest}, {"url", r.URL}, {"error", r.Error},
+	} {
+		if a[1] != "" {
+			all = append(all, a[0], a[1])
+		}
+	}
+	return all
+}
+
 func jsonTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
 
 func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1000) / 1000 }

@@ -10,13 +10,18 @@ import (
 	"stretcher/internal/text/printable"
 )
 
-// timeLayout is that of v1.x, whose lines people's scripts already cut up.
-const timeLayout = "2006/01/02 15:04:05"
+// timeLayout is RFC 3339 with the time zone as a number, in UTC too: all lines
+// have their text in the same column, and one word before it.
+const timeLayout = "2006-01-02T15:04:05-07:00"
+
+// stepKey is the attribute that names the step which a line belongs to.
+const stepKey = "step"
 
 // maskHandler applies the masks to message and attributes, then fans out.
 type maskHandler struct {
 	next  *fanout
 	masks *masks
+	step  *atomic.Value // a string: the step that the run is in
 	attrs []slog.Attr
 }
 
@@ -31,10 +36,17 @@ func (h *maskHandler) Handle(ctx context.Context, r slog.Record) error {
 	for _, a := range h.attrs {
 		clean.AddAttrs(h.mask(a))
 	}
+	step, _ := h.step.Load().(string)
 	r.Attrs(func(a slog.Attr) bool {
 		clean.AddAttrs(h.mask(a))
+		if a.Key == stepKey {
+			step = ""
+		}
 		return true
 	})
+	if step != "" {
+		clean.AddAttrs(slog.String(stepKey, step))
+	}
 	h.next.handle(ctx, clean)
 	return nil
 }
@@ -50,17 +62,45 @@ func (h *maskHandler) mask(a slog.Attr) slog.Attr {
 
 // WithAttrs returns a handler that adds attrs to each record.
 func (h *maskHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &maskHandler{next: h.next, masks: h.masks, attrs: append(h.attrs[:len(h.attrs):len(h.attrs)], attrs...)}
+	with := *h
+	with.attrs = append(h.attrs[:len(h.attrs):len(h.attrs)], attrs...)
+	return &with
 }
 
 // WithGroup is not used by this program: attributes stay flat.
 func (h *maskHandler) WithGroup(string) slog.Handler { return h }
 
-// textHandler writes "time [warning: |error: ]message". Messages say all there
-// is to say; attributes say it again for machines and are left to JSON.
-type textHandler struct{ w io.Writer }
+// textHandler writes "[time ][warning: |error: ]message". Messages say all
+// there is to say; attributes say it again for machines and are left to JSON.
+type textHandler struct {
+	w     io.Writer
+	begin func(b []byte, r slog.Record) []byte // appends what stands before the message
+}
 
-func newTextHandler(w io.Writer) slog.Handler { return &textHandler{w} }
+// newTextHandler writes lines for people, and for files.
+func newTextHandler(w io.Writer) slog.Handler {
+	return &textHandler{w, func(b []byte, r slog.Record) []byte {
+		return append(r.Time.AppendFormat(b, timeLayout), ' ')
+	}}
+}
+
+// newJournalHandler writes lines for the system's journal, which has a time of
+// its own. See sd-daemon(3).
+func newJournalHandler(w io.Writer) slog.Handler {
+	return &textHandler{w, func(b []byte, r slog.Record) []byte { return append(b, Priority(r.Level)...) }}
+}
+
+// Priority is what a line begins with that tells the system's journal how much
+// it matters. A child can't say it of what it prints: the first one counts.
+func Priority(level slog.Level) string {
+	switch {
+	case level >= slog.LevelError:
+		return "<3>"
+	case level >= slog.LevelWarn:
+		return "<4>"
+	}
+	return "<6>"
+}
 
 // Enabled takes every record: maskHandler has chosen.
 func (h *textHandler) Enabled(context.Context, slog.Level) bool { return true }
@@ -71,11 +111,12 @@ func (h *textHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
 // WithGroup leaves groups to JSON.
 func (h *textHandler) WithGroup(string) slog.Handler { return h }
 
-// Handle writes one line.
-func (h *textHandler) Handle(_ context.Context, r slog.Record) error {
-	b := make([]byte, 0, 128)
-	b = r.Time.AppendFormat(b, timeLayout)
-	b = append(b, ' ')
+// Handle writes one line, unless it is for programs alone.
+func (h *textHandler) Handle(ctx context.Context, r slog.Record) error {
+	if ctx.Value(forPrograms{}) != nil {
+		return nil
+	}
+	b := h.begin(make([]byte, 0, 128), r)
 	switch {
 	case r.Level >= slog.LevelError:
 		b = append(b, "error: "...)
@@ -86,6 +127,10 @@ func (h *textHandler) Handle(_ context.Context, r slog.Record) error {
 	_, err := h.w.Write(append(b, '\n'))
 	return err
 }
+
+// forPrograms marks, in a context, a record that people have been told by
+// others.
+type forPrograms struct{}
 
 // fromChild marks, in a context, a record that is what a child printed.
 type fromChild struct{}

@@ -4,7 +4,7 @@
 // Its words: a line is one log record; the spool is the run's log so far, as
 // text; a mask is a value that must never be read in a log, with the name
 // that is written in its place; output is what a child process printed, one
-// line each.
+// line each; the journal is systemd's.
 //
 // Messages are masked and control characters escaped before they go
 // anywhere, so that one record is one line and a terminal or chat room shows
@@ -18,18 +18,21 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 )
 
 // Formats of the log that operators read. The spool is always text.
 const (
-	FormatText = "text"
-	FormatJSON = "json"
+	FormatText    = "text"
+	FormatJSON    = "json"
+	FormatJournal = "journal" // text with priorities instead of times
 )
 
 // Options says where the log goes.
 type Options struct {
 	Writers []io.Writer // each gets every line, in Format
-	Format  string      // FormatText (default) or FormatJSON
+	Format  string      // of the above; FormatText is the default
+	File    io.Writer   // gets every line too: as JSON, or as text with times; nil = there is none
 	Spool   *Spool      // nil = a new one in memory and an unnamed file
 
 	// Clean, when set, takes out of each message what needs no mask to be
@@ -43,6 +46,7 @@ type Log struct {
 	masks *masks
 	spool *Spool
 	kept  *spoolHandler
+	step  atomic.Value // a string
 }
 
 // DefaultLimit is how large a log that is kept may become by what children
@@ -60,14 +64,35 @@ func New(opts Options) *Log {
 	out := &fanout{}
 	out.add(l.kept)
 	for _, w := range opts.Writers {
-		if opts.Format == FormatJSON {
-			out.add(newJSONHandler(w))
-		} else {
-			out.add(newTextHandler(w))
-		}
+		out.add(newHandler(w, opts.Format))
 	}
-	l.Logger = slog.New(&maskHandler{next: out, masks: l.masks})
+	if opts.File != nil && opts.Format == FormatJSON {
+		out.add(newJSONHandler(opts.File))
+	} else if opts.File != nil {
+		out.add(newTextHandler(opts.File))
+	}
+	l.Logger = slog.New(&maskHandler{next: out, masks: l.masks, step: &l.step})
 	return l
+}
+
+func newHandler(w io.Writer, format string) slog.Handler {
+	switch format {
+	case FormatJSON:
+		return newJSONHandler(w)
+	case FormatJournal:
+		return newJournalHandler(w)
+	}
+	return newTextHandler(w)
+}
+
+// Enter says which step the lines from here on belong to, as JSON names it; ""
+// is none. A line that names its own stays there.
+func (l *Log) Enter(step string) { l.step.Store(step) }
+
+// End writes a line to those who read JSON alone: how the run went, which people
+// have been told.
+func (l *Log) End(attributes ...any) {
+	l.InfoContext(context.WithValue(context.Background(), forPrograms{}, true), "run ended", attributes...)
 }
 
 // Mask makes every later line read [name] in place of value. Values shorter

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,7 +42,7 @@ func TestTextLine(t *testing.T) {
 		l := New(Options{Writers: []io.Writer{&out}})
 		l.Info(tc.message)
 		line := out.String()
-		if _, err := time.Parse(timeLayout, line[:len(timeLayout)]); err != nil {
+		if _, err := time.Parse(time.RFC3339, line[:len(timeLayout)]); err != nil {
 			t.Errorf("no time at the start: %v", err)
 		}
 		if got := line[len(timeLayout)+1:]; got != tc.want+"\n" {
@@ -50,6 +51,73 @@ func TestTextLine(t *testing.T) {
 		if soFar(t, l) != line {
 			t.Errorf("spool %q differs from output %q", soFar(t, l), line)
 		}
+	}
+}
+
+// TestTextZone: the time zone is a number, in UTC as well, so that messages stand
+// in one column.
+func TestTextZone(t *testing.T) {
+	at := time.Date(2026, 11, 22, 16, 0, 54, 999_999_999, time.UTC)
+	for zone, want := range map[*time.Location]string{
+		time.UTC:                            "2026-11-22T16:00:54+00:00 m\n",
+		time.FixedZone("CET", 3600):         "2026-11-22T17:00:54+01:00 m\n",
+		time.FixedZone("NST", -3*3600-1800): "2026-11-22T12:30:54-03:30 m\n",
+	} {
+		var out bytes.Buffer
+		_ = newTextHandler(&out).Handle(t.Context(), slog.NewRecord(at.In(zone), slog.LevelInfo, "m", 0))
+		if out.String() != want {
+			t.Errorf("%v: %q, want %q", zone, out.String(), want)
+		}
+	}
+}
+
+// TestJournal: a line begins with its priority, whatever a child prints, and is one
+// line. A file beside it has times.
+func TestJournal(t *testing.T) {
+	var out, file bytes.Buffer
+	l := New(Options{Writers: []io.Writer{&out}, File: &file, Format: FormatJournal})
+	l.Mask("TOKEN", "secret")
+	l.Info("a secret")
+	l.Warn("careful\n<0>forged")
+	l.Error("bad")
+	_, _ = io.WriteString(l.Output(""), "<0>panic\n\r<1>alert\n")
+	l.End("result", "good")
+	want := "<6>a [TOKEN]\n<4>warning: careful\\n<0>forged\n<3>error: bad\n<6><0>panic\n<6>\\r<1>alert\n"
+	if out.String() != want {
+		t.Errorf("got %q, want %q", out.String(), want)
+	}
+	if file.String() != soFar(t, l) || strings.Count(file.String(), "\n") != 5 {
+		t.Errorf("the file has %q", file.String())
+	}
+}
+
+// TestSteps: each line of a step names it, what children print too, and one that
+// names another stays there. The last line is for programs alone.
+func TestSteps(t *testing.T) {
+	var out bytes.Buffer
+	l := New(Options{Writers: []io.Writer{&out}, Format: FormatJSON})
+	l.Info("before")
+	l.Enter("pre")
+	l.With("run", "1").Info("in")
+	_, _ = io.WriteString(l.Output(""), "printed\n")
+	l.Info("own", "step", "post")
+	l.Enter("")
+	l.Info("after")
+	l.End("exit", 1, "error", "x")
+	var got []string
+	for line := range strings.Lines(out.String()) {
+		var m map[string]any
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprint(m["msg"], " ", m["step"], " ", m["exit"]))
+	}
+	want := "before <nil> <nil>|in pre <nil>|printed pre <nil>|own post <nil>|after <nil> <nil>|run ended <nil> 1"
+	if strings.Join(got, "|") != want {
+		t.Errorf("got  %s\nwant %s", strings.Join(got, "|"), want)
+	}
+	if strings.Contains(soFar(t, l), "run ended") {
+		t.Error("people are told too")
 	}
 }
 
