@@ -72,6 +72,7 @@ func newFetcher(t *tools, userAgent string) *fetch.Fetcher {
 		Log:         t.log.Logger,
 		Screen:      t.screen,
 		AllowSource: t.allowSource,
+		Fetched:     t.journal.Fetched(),
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -59,6 +60,9 @@ type Fetcher struct {
 	Begun *delta.Whole
 	// Trying, if set, is told which mirror is tried, without secrets.
 	Trying func(source string)
+	// Fetched, if set, gets the bytes of archives and of their indexes as they
+	// come, those of attempts that failed too.
+	Fetched *atomic.Int64
 }
 
 // Document returns the bytes at url, at most limit, without a gzip encoding that
@@ -173,7 +177,7 @@ func (f *Fetcher) copy(ctx context.Context, src string, d *download, limit int64
 
 // opener opens what is fetched on behalf of a mirror.
 func (f *Fetcher) opener(src string) transfer.Opener {
-	return f.Store.Asking(func(next string) error {
+	return measuring{f.Store.Asking(func(next string) error {
 		if f.AllowSource == nil {
 			return nil
 		}
@@ -181,7 +185,7 @@ func (f *Fetcher) opener(src string) transfer.Opener {
 			return forbidden{err}
 		}
 		return nil
-	})
+	}), f.Fetched}
 }
 
 // Parts is what fetches parts of archives as f fetches archives. lines is how

@@ -16,7 +16,7 @@
 // so that a run that dies has left where it was. A database that can't be
 // read is moved aside, never removed, and a new one made: an archive of the
 // past must not stop a deploy. The renderers (WriteTable, WriteJSON,
-// WriteHTML, ...) work on values and need no store.
+// WriteHTML, WriteMetrics, ...) work on values and need no store.
 //
 // The package may import modernc.org/sqlite, golang.org/x/sys/unix, and of this
 // module internal/disk and text/printable. It opens nothing until Open is called.
@@ -68,6 +68,13 @@ type Run struct {
 	Back     string // a run that has failed: the release that it switched back to; "" = none
 	Trust
 	Process
+	Cost
+}
+
+// Cost is what a run has taken by now.
+type Cost struct {
+	Elapsed time.Duration // by a clock that nobody sets; 0 = not known
+	Fetched int64         // bytes of archives and indexes that came from servers
 }
 
 // Trust says by what a run was let.
@@ -100,10 +107,14 @@ type Process struct {
 func (r Run) Ended() bool { return r.Result != Running && r.Result != Died }
 
 // Duration is the time from start to end, or to the last sign of life; 0 for
-// a run that is not finished.
+// a run that is not finished. A clock that is set meanwhile changes it only
+// where nothing else was measured.
 func (r Run) Duration() time.Duration {
 	if r.Finished.IsZero() {
 		return 0
+	}
+	if r.Elapsed > 0 {
+		return r.Elapsed
 	}
 	return max(r.Finished.Sub(r.Started), 0)
 }

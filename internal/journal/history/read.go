@@ -161,7 +161,7 @@ func handledBy(ctx context.Context, db querier, key string) (run string, ok bool
 
 const runColumns = "id, started, finished, name, version, dest, url, result, step, exit, " +
 	"error, event, event_key, user, fingerprint, tree, pid, proc_start, log, staging, touched, " +
-	"policy, signers, serial, back"
+	"policy, signers, serial, back, elapsed, fetched"
 
 // queryRuns reads the runs that tail (WHERE, ORDER BY, LIMIT) chooses.
 func queryRuns(ctx context.Context, db querier, tail string, args ...any) ([]Run, error) {
@@ -185,15 +185,16 @@ func queryRuns(ctx context.Context, db querier, tail string, args ...any) ([]Run
 }
 
 func scanRun(rows *sql.Rows) (r Run, err error) {
-	var started, finished, touched int64
+	var started, finished, touched, elapsed int64
 	var staging string
 	err = rows.Scan(&r.ID, &started, &finished, &r.Name, &r.Version, &r.Dest, &r.URL, &r.Result, &r.Step, &r.Exit,
 		&r.Error, &r.Event, &r.EventKey, &r.User, &r.Fingerprint, &r.Tree, &r.PID, &r.ProcStart, &r.Log, &staging,
-		&touched, &r.Policy, &r.Signers, &r.Serial, &r.Back)
+		&touched, &r.Policy, &r.Signers, &r.Serial, &r.Back, &elapsed, &r.Fetched)
 	if err != nil {
 		return Run{}, err
 	}
 	r.Started, r.Finished, r.Touched = fromMicros(started), fromMicros(finished), fromMicros(touched)
+	r.Elapsed = time.Duration(elapsed) * time.Microsecond
 	r.Staging, err = splitPaths(staging)
 	return r, err
 }

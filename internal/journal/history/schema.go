@@ -17,6 +17,10 @@ import (
 // advances: that of its first write and that of its last, which is its end or
 // the last sign of life before its death. They order runs, since a clock may
 // be set; what older programs wrote has only its times to go by.
+//
+// elapsed is in microseconds, by a clock that nobody sets; 0 = not known, as of
+// what older programs wrote. forgotten counts the runs that Prune has removed, so
+// that counts of runs never go back.
 var migrations = []string{`
 CREATE TABLE runs (
 	id          TEXT PRIMARY KEY,
@@ -90,6 +94,21 @@ ALTER TABLE runs ADD COLUMN signers TEXT NOT NULL DEFAULT '';
 ALTER TABLE runs ADD COLUMN serial INTEGER NOT NULL DEFAULT 0;
 `, `
 ALTER TABLE runs ADD COLUMN back TEXT NOT NULL DEFAULT '';
+`, `
+ALTER TABLE runs ADD COLUMN elapsed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN fetched INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE forgotten (
+	dest    TEXT NOT NULL,
+	result  TEXT NOT NULL,
+	runs    INTEGER NOT NULL,
+	fetched INTEGER NOT NULL,
+	PRIMARY KEY (dest, result)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER runs_forgotten AFTER DELETE ON runs WHEN old.result IN ('good', 'failed', 'refused', 'died')
+BEGIN
+	INSERT INTO forgotten VALUES (old.dest, old.result, 1, old.fetched)
+	ON CONFLICT (dest, result) DO UPDATE SET runs = runs + 1, fetched = fetched + excluded.fetched;
+END;
 `}
 
 // userVersion is 0 for a database that holds nothing yet.

@@ -277,7 +277,12 @@ func (s *Store) readOld(ctx context.Context, v int, dsn string) (err error) {
 		return fmt.Errorf("attach the old database: %w", err)
 	}
 	err = inTx(ctx, s.db, func(tx *sql.Tx) error { // one transaction, one state of the file
-		for _, table := range []string{"runs", "steps", "handled"} {
+		tables, err := queryStrings(ctx, tx, "SELECT name FROM old.sqlite_master WHERE type = 'table' "+
+			"AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name = 'steps'") // which refer to runs
+		if err != nil {
+			return fmt.Errorf("read which tables there are: %w", err)
+		}
+		for _, table := range tables {
 			if _, err := tx.ExecContext(ctx, "INSERT INTO main."+table+" SELECT * FROM old."+table); err != nil {
 				return fmt.Errorf("read the old %s: %w", table, err)
 			}

@@ -88,6 +88,7 @@ func TestEveryFieldComesBack(t *testing.T) {
 		Deployment: Deployment{Name: "n", Version: "v", Dest: "/d", URL: "u", Fingerprint: "fp", Tree: "tr"},
 		Result:     Failed, Step: "s", Exit: 143, Error: "e\nx", Event: "ev", EventKey: "k", User: "us", Back: "b",
 		Trust:   Trust{Policy: "po", Signers: "si", Serial: 1 << 60},
+		Cost:    Cost{Elapsed: 3 * time.Second, Fetched: 1 << 40},
 		Process: Process{PID: 7, ProcStart: "ps", Log: "/l", Staging: []string{"/s/a b", "/s/\"\xff\n", ""}},
 	}
 	steps := []Step{
@@ -126,7 +127,7 @@ func TestPragmas(t *testing.T) {
 	s := newStore(t)
 	write(t, s, sample()[1], true) // Finish changes synchronous for its own commit
 	for pragma, want := range map[string]string{
-		"journal_mode": "wal", "synchronous": "1", "foreign_keys": "1", "busy_timeout": "5000", "user_version": "7",
+		"journal_mode": "wal", "synchronous": "1", "foreign_keys": "1", "busy_timeout": "5000", "user_version": "8",
 	} {
 		var got string
 		must(t, s.db.QueryRow("PRAGMA "+pragma).Scan(&got))

@@ -191,6 +191,10 @@ func (s *Store) Prune(ctx context.Context, before time.Time, gone func(dest stri
 				}
 			}
 			_, err = tx.ExecContext(ctx, "DELETE FROM handled WHERE seq <= (SELECT max(seq) FROM handled) - ?", maxHandled)
+			if err != nil {
+				return err
+			}
+			_, err = tx.ExecContext(ctx, "DELETE FROM forgotten WHERE dest <> '' AND dest NOT IN (SELECT dest FROM runs)")
 			return err
 		})
 	})
@@ -267,7 +271,7 @@ func putRun(ctx context.Context, db querier, r Run) error {
 	_, err := db.ExecContext(ctx, `
 		WITH counter AS (SELECT coalesce(max(moved), 0) + 1 AS next FROM runs)
 		INSERT INTO runs (`+runColumns+`, begun, moved)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
 			(SELECT next FROM counter), (SELECT next FROM counter))
 		ON CONFLICT (id) DO UPDATE SET
 			started = excluded.started, finished = excluded.finished, name = excluded.name,
@@ -276,10 +280,12 @@ func putRun(ctx context.Context, db querier, r Run) error {
 			event_key = excluded.event_key, user = excluded.user, fingerprint = excluded.fingerprint,
 			tree = excluded.tree, pid = excluded.pid, proc_start = excluded.proc_start, log = excluded.log,
 			staging = excluded.staging, touched = excluded.touched, policy = excluded.policy,
-			signers = excluded.signers, serial = excluded.serial, back = excluded.back, moved = excluded.moved`,
+			signers = excluded.signers, serial = excluded.serial, back = excluded.back,
+			elapsed = excluded.elapsed, fetched = excluded.fetched, moved = excluded.moved`,
 		r.ID, micros(r.Started), micros(r.Finished), r.Name, r.Version, r.Dest, r.URL, r.Result, r.Step, r.Exit,
 		r.Error, r.Event, r.EventKey, r.User, r.Fingerprint, r.Tree, r.PID, r.ProcStart, r.Log,
-		joinPaths(r.Staging), time.Now().UnixMicro(), r.Policy, r.Signers, r.Serial, r.Back)
+		joinPaths(r.Staging), time.Now().UnixMicro(), r.Policy, r.Signers, r.Serial, r.Back,
+		r.Elapsed.Microseconds(), r.Fetched)
 	if err != nil {
 		return fmt.Errorf("write run %q: %w", r.ID, err)
 	}
