@@ -86,6 +86,7 @@ func newDeployer(ctx context.Context, s cli.Settings, m memory, second <-chan st
 			d.journal.EndCommand()
 		}
 		d.fetcher.Store.Close()
+		journal.ExportMetrics(d.journal, d.policy.Metrics, version())
 		d.journal.Close()
 		if d.cached != nil {
 			_ = d.cached.Close()

@@ -14,9 +14,10 @@ import (
 // Publication is how PublishRegular makes a file.
 type Publication struct {
 	Temp  string      // what the name of the file begins with, while it needs one
-	Perm  fs.FileMode // before the umask
+	Perm  fs.FileMode // before the umask, unless Exact
 	New   bool        // fs.ErrExist where something is there
 	Write func(io.Writer) error
+	Exact bool // Perm holds whatever the umask says: others read the file
 }
 
 // PublishRegular is ReplaceRegular for a file that others wait for: it has no
@@ -33,7 +34,13 @@ func PublishRegular(path string, p Publication) error {
 		return at("write", path, err)
 	}
 	defer file.Close()
-	if err = p.Write(file); err == nil {
+	if p.Exact {
+		err = file.Chmod(p.Perm)
+	}
+	if err == nil {
+		err = p.Write(file)
+	}
+	if err == nil {
 		err = r.publish(file, named, p.New)
 	}
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 
 // put publishes text at a path.
 func put(path, text string, isNew bool) error {
-	return PublishRegular(path, Publication{".temp-", 0o644, isNew, func(w io.Writer) error {
+	return PublishRegular(path, Publication{Temp: ".temp-", Perm: 0o644, New: isNew, Write: func(w io.Writer) error {
 		_, err := io.WriteString(w, text)
 		return err
 	}})
@@ -63,7 +63,7 @@ func TestPublishRegular(t *testing.T) {
 func TestPublishLeavesNothing(t *testing.T) {
 	top := tempDir(t)
 	failed := errors.New("the source is gone")
-	err := PublishRegular(filepath.Join(top, "file"), Publication{".temp-", 0o644, false, func(w io.Writer) error {
+	p := Publication{Temp: ".temp-", Perm: 0o644, Write: func(w io.Writer) error {
 		if _, err := io.WriteString(w, "half"); err != nil {
 			return err
 		}
@@ -71,7 +71,8 @@ func TestPublishLeavesNothing(t *testing.T) {
 			t.Logf("no files without a name here: %q", names)
 		}
 		return failed
-	}})
+	}}
+	err := PublishRegular(filepath.Join(top, "file"), p)
 	if !errors.Is(err, failed) {
 		t.Errorf("%v, want %v", err, failed)
 	}

@@ -23,7 +23,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"stretcher/internal/journal/history"
@@ -45,8 +44,8 @@ type Journal struct {
 	steps []history.Step // of the run, not written yet
 	dirty bool           // there is more that is not written yet
 	audit string         // file for auditors; "" = none
-	bytes atomic.Int64   // that the run has fetched
 
+	meter
 	cleared  map[string]bool // runs that died and that this one has cleaned up after
 	children children
 }
@@ -229,14 +228,6 @@ func (j *Journal) EndCommand() {
 	}
 }
 
-// Fetched counts what the run fetches. It is written with what comes next.
-func (j *Journal) Fetched() *atomic.Int64 { return &j.bytes }
-
-// measure takes what the run has cost by now.
-func (j *Journal) measure() {
-	j.run.Elapsed, j.run.Fetched = max(time.Since(j.run.Started), 0), j.bytes.Load()
-}
-
 // Describe notes what is known of the run by now. It is written with what
 // comes next.
 func (j *Journal) Describe(change func(*history.Run)) {
@@ -248,7 +239,7 @@ func (j *Journal) Describe(change func(*history.Run)) {
 func (j *Journal) write() {
 	steps := j.steps
 	j.steps, j.dirty = nil, false
-	j.measure()
+	j.measure(&j.run)
 	j.try(func(ctx context.Context, db *history.Store) error { return db.Update(ctx, j.run, steps...) })
 }
 
@@ -311,7 +302,7 @@ func (j *Journal) Finish(result history.Result, exit int, text string, handled b
 	j.lost = false
 	steps := j.steps
 	j.steps = nil
-	j.measure()
+	j.measure(&j.run)
 	j.try(func(ctx context.Context, db *history.Store) error { return db.Finish(ctx, j.run, handled, steps...) })
 	j.EndCommand()
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -22,6 +23,7 @@ type File struct {
 	Hooks        Hooks   `yaml:"hooks"`
 	History      History `yaml:"history"`
 	Cache        Cache   `yaml:"cache"`
+	Metrics      Text    `yaml:"metrics"` // file that each run leaves metrics in; "" = none
 	RequireState bool    `yaml:"require_state"`
 	Commands     Verdict `yaml:"commands"` // of the manifest, its hooks included
 	Rollback     Verdict `yaml:"rollback"`
@@ -211,10 +213,8 @@ func (f *File) check() error {
 			}
 		}
 	}
-	if name := f.History.JSON; name != "" {
-		if err := absolute(string(name)); err != nil {
-			return mistake{"history.json", err}
-		}
+	if err := cmp.Or(absoluteAt("history.json", f.History.JSON), absoluteAt("metrics", f.Metrics)); err != nil {
+		return err
 	}
 	if err := f.checkHTTP(); err != nil {
 		return err
@@ -257,6 +257,17 @@ func (f *File) lists() []list {
 		{"hooks.dirs", f.Hooks.Dirs, directory},
 		{"hooks.oci_dirs", f.Hooks.OCIDirs, directory},
 	}
+}
+
+// absoluteAt is absolute for a key, where it is written.
+func absoluteAt(key string, name Text) error {
+	if name == "" {
+		return nil
+	}
+	if err := absolute(string(name)); err != nil {
+		return mistake{key, err}
+	}
+	return nil
 }
 
 func absolute(name string) error {

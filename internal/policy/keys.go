@@ -46,6 +46,8 @@ func Keys() []keys.Key {
 		keys.Row("extract", ExtractWords(), "`compat`", "`strict` or `compat`"),
 		keys.Row("history", keys.Section(historyKeys()), "", "what is remembered of runs"),
 		keys.Row("cache", keys.Section(cacheKeys()), "", "what is kept of archives"),
+		keys.Row("metrics", absolutePath(), "none",
+			"file in which each run leaves, at its end, what monitoring needs of all dests"),
 		keys.Row("hooks", keys.Section(hookKeys()), "", "hooks of the host"),
 		keys.Row("http", keys.List{Of: server()}, "none",
 			"what servers of http and https get: headers, certificates, passwords"),

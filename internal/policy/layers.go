@@ -178,6 +178,7 @@ func (p *Policy) add(name string, data []byte) error {
 	p.History.Log = cmp.Or(p.History.Log, l.History.Log)
 	p.Cache.Archives = cmp.Or(p.Cache.Archives, l.Cache.Archives)
 	p.Cache.Size = cmp.Or(p.Cache.Size, l.Cache.Size)
+	p.Metrics = cmp.Or(p.Metrics, string(l.Metrics))
 	p.runAs = cmp.Or(p.runAs, string(l.RunAs))
 	p.trust.Keys = cmp.Or(p.trust.Keys, l.trust().Keys)
 	if n := l.trust().Threshold; n != nil && (p.trust.Threshold == nil || *n > *p.trust.Threshold) {
@@ -241,6 +242,7 @@ func settings() []setting {
 		{"history.keep", func(f File) string { return number(int64(f.History.Keep)) }},
 		{"history.json", func(f File) string { return string(f.History.JSON) }},
 		{"history.log", func(f File) string { return number(int64(f.History.Log)) }},
+		{"metrics", func(f File) string { return string(f.Metrics) }},
 		{"cache.archives", func(f File) string {
 			if f.Cache.Archives == nil {
 				return ""

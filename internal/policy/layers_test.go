@@ -307,7 +307,8 @@ func TestSetOnce(t *testing.T) {
 	for key, values := range map[string][2]string{
 		"run_as": {"www", "root"}, "trust.keys": {"/keys", "/other"}, "history.keep": {"90d", "30d"},
 		"history.json": {"/var/log/a", "/var/log/b"}, "history.log": {"1MB", "2MB"}, "cache.archives": {"0", "2"},
-		"cache.size": {"1MB", "2MB"}, "hooks.engine": {"podman", "docker"}, "hooks.engine_args": {"[a]", "[b]"},
+		"cache.size": {"1MB", "2MB"}, "metrics": {"/a.prom", "/b.prom"},
+		"hooks.engine": {"podman", "docker"}, "hooks.engine_args": {"[a]", "[b]"},
 		"hooks.build_args": {"[a]", "[b]"}, "hooks.run_args": {"[a, b]", "['a b']"},
 	} {
 		say := func(value string) string {
@@ -361,6 +362,7 @@ func TestOnceIsKept(t *testing.T) {
 trust: {keys: /keys}
 history: {keep: 30d, json: /log, log: 1MB}
 cache: {archives: 0, size: 1MB}
+metrics: /m.prom
 hooks: {engine: docker, engine_args: [a], build_args: [b], run_args: [c]}
 `,
 	})
@@ -369,7 +371,7 @@ hooks: {engine: docker, engine_args: [a], build_args: [b], run_args: [c]}
 		t.Errorf("%q, %q, %d, %v, %v", p.RunAs(), dir, threshold, signed, p.RequireState)
 	}
 	if p.History.KeepFor() != 30*24*time.Hour || p.History.JSON != "/log" || p.History.Log != 1e6 ||
-		p.Cache.KeepArchives() != 0 || p.Cache.Bound() != 1e6 {
+		p.Cache.KeepArchives() != 0 || p.Cache.Bound() != 1e6 || p.Metrics != "/m.prom" {
 		t.Errorf("%+v, %+v", p.History, p.Cache)
 	}
 	h := p.Hooks

@@ -35,7 +35,8 @@ type Policy struct {
 	Hooks        Hooks
 	History      History
 	Cache        Cache
-	RequireState bool // no deployment without a usable state directory
+	Metrics      string // file that each run leaves metrics in; "" = none
+	RequireState bool   // no deployment without a usable state directory
 	// Told, if set, is told of all that is asked, and of the answers.
 	Told func(all []Ruling)
 
