@@ -110,6 +110,9 @@ func (l *Log) SoFar() io.Reader { return l.spool.SoFar() }
 // Offset is the size of the log so far, in bytes.
 func (l *Log) Offset() int64 { return l.spool.Size() }
 
+// ReadAt reads from the log so far, as io.ReaderAt does.
+func (l *Log) ReadAt(p []byte, offset int64) (int, error) { return l.spool.ReadAt(p, offset) }
+
 // Limit says from which size on, in bytes, the log does not keep what children
 // print. It keeps its own messages, and tells once that there was more. Writers
 // get all of it.

@@ -498,3 +498,27 @@ func BenchmarkManyMasks(b *testing.B) {
 		})
 	}
 }
+
+// TestSpoolReadAt reads any part of a spool, of which some is in a file and some in
+// memory.
+func TestSpoolReadAt(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "run.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewSpool(f)
+	_, _ = s.Write([]byte("in the file, "))
+	s.keep([]byte("in memory"))
+	all, _ := io.ReadAll(s.SoFar())
+	for from := range len(all) + 1 {
+		for to := from; to <= len(all); to++ {
+			got := make([]byte, to-from)
+			if n, err := s.ReadAt(got, int64(from)); n != to-from || err != nil || !bytes.Equal(got, all[from:to]) {
+				t.Errorf("%d to %d: %q, %v", from, to, got[:n], err)
+			}
+		}
+		if n, err := s.ReadAt(make([]byte, 99), int64(from)); n != len(all)-from || err != io.EOF {
+			t.Errorf("from %d: %d bytes, %v", from, n, err)
+		}
+	}
+}

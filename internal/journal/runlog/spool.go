@@ -109,6 +109,25 @@ func (s *Spool) Size() int64 {
 	return s.size + int64(len(s.tail))
 }
 
+// ReadAt reads what has been written up to now.
+func (s *Spool) ReadAt(p []byte, offset int64) (n int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if offset < s.size {
+		n, err = s.file.ReadAt(p[:min(int64(len(p)), s.size-offset)], offset)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return n, err
+		}
+	}
+	if at := offset + int64(n) - s.size; n < len(p) && at >= 0 && at < int64(len(s.tail)) {
+		n += copy(p[n:], s.tail[at:])
+	}
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
 // SoFar reads what has been written up to now. Readers are independent.
 func (s *Spool) SoFar() io.Reader {
 	s.mu.Lock()
