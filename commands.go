@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"stretcher/internal/cli"
 	"stretcher/internal/disk"
 	"stretcher/internal/hooks/all"
 	"stretcher/internal/hooks/p2"
@@ -274,7 +275,22 @@ func (x executor) runEnv(r run, point string) []string {
 		"STRETCHER_POINT=" + point,
 		"STRETCHER_STATUS=" + status,
 		"STRETCHER_ERROR=" + failed,
+		"STRETCHER_SUMMARY=" + x.summary(r, failed),
 	}
+}
+
+// summary tells of a run that is decided; it is "" before that.
+func (x executor) summary(r run, failed string) string {
+	exit := cli.Status(r.failed)
+	switch {
+	case exit == cli.ExitRefused:
+		return x.journal.Summary(history.Refused, exit, failed)
+	case r.failed != nil:
+		return x.journal.Summary(history.Failed, exit, failed)
+	case r.done:
+		return x.journal.Summary(history.Good, exit, "")
+	}
+	return ""
 }
 
 // afterSignal bounds what failure commands may take once the run has been

@@ -37,12 +37,14 @@ func (d *deployer) finish(ctx, closing context.Context, r run, err error) (outco
 		return d.finishIdle(r), nil
 	}
 	if err != nil {
+		d.journal.Fails()
 		err = d.revert(ctx, closing, r, err)
 		r.failed = err
 		if r.isRejected() {
 			r, err = d.reject(closing, r)
 		}
 		outcome = d.say(err)
+		d.journal.Foretell(cli.Status(err), cut(outcome, maxErrorRow))
 		d.fail(closing, r)
 		if s, ok := failure.Interrupted(ctx); ok && !errors.As(err, new(failure.Signal)) {
 			err = fmt.Errorf("failure: %w (%w)", s, err)

@@ -17,6 +17,7 @@ import (
 	"stretcher/internal/disk"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/journal/state"
+	"stretcher/internal/journal/summary"
 	"stretcher/internal/process"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/printable"
@@ -30,10 +31,13 @@ type historyOptions struct {
 	id    string // of the run whose steps are asked for
 	log   string // of the run whose log is asked for
 	limit int
+
+	summary bool   // of that run, in a few lines
+	format  string // of the summary
 }
 
 func newHistory(a *app) *cobra.Command {
-	o := &historyOptions{app: a}
+	o := &historyOptions{app: a, format: summary.Formats()[0].Name}
 	c := newCommand(&cobra.Command{
 		Use:   "history [DEST]",
 		Short: "what ran here: a table, JSON, a page, a run, its log",
@@ -41,7 +45,8 @@ func newHistory(a *app) *cobra.Command {
 DEST. It reads only.`,
 		Example: `stretcher history /srv/app
 stretcher history --run 01a20418-63d3
-stretcher history --json --limit 1 /srv/app | jq -r .result`,
+stretcher history --json --limit 1 /srv/app | jq -r .result
+stretcher history --run "$STRETCHER_RUN_ID" --summary`,
 		RunE: a.runs(o.run),
 	})
 	c.ValidArgsFunction = a.completeDest
@@ -50,6 +55,10 @@ stretcher history --json --limit 1 /srv/app | jq -r .result`,
 	f.Var(&textValue{&o.html, "FILE"}, "html", "write one self-contained page to this file")
 	f.Var(&textValue{&o.id, "RUN"}, "run", "the steps of the run with this id or beginning of an id")
 	f.Var(&textValue{&o.log, "RUN"}, "log", "print the log of the run with this id or beginning of an id")
+	f.BoolVar(&o.summary, "summary", false,
+		"with --run: the run in a few lines, also while its success or failure commands run")
+	f.Var(&choiceValue{&o.format, formatNames()}, "format",
+		"of the summary: for people, or what a webhook or sendmail takes")
 	f.Var((*countValue)(&o.limit), "limit", "the newest so many runs (0 = all; without it a table has 50)")
 	asFile(f, "html")
 	completeBy(c, "run", a.completeRun)
@@ -72,6 +81,10 @@ func (o *historyOptions) check(args []string) error {
 		return failure.Usage("history expects at most one DEST, got %d arguments", len(args))
 	case o.html != "" && (o.json || o.id != ""), o.log != "" && (o.json || o.html != "" || o.id != "" || o.limit > 0):
 		return failure.Usage("--html, --log and --json or --run can't be used together")
+	case o.summary && (o.id == "" || len(args) > 0 || o.limit > 0):
+		return failure.Usage("--summary is of one run, and expects --run RUN alone")
+	case o.line.has("format") && !o.summary, o.line.has("format") && o.json:
+		return failure.Usage("--format says how --summary is printed, and --json is one of its formats")
 	}
 	return nil
 }
@@ -80,6 +93,10 @@ func (o *historyOptions) run(ctx context.Context, args []string) (int, error) {
 	dest, err := "", o.check(args)
 	if err == nil && len(args) == 1 {
 		dest, err = destArg(args[0])
+	}
+	if told, ok := o.toldSummary(); err == nil && ok {
+		err = o.printSummary(told)
+		return Status(err), err
 	}
 	if err == nil {
 		err = o.readHistory(ctx, history.Options{ReadOnly: true}, func(db *history.Store) error {
@@ -107,6 +124,8 @@ func (o *historyOptions) print(ctx context.Context, db *history.Store, dest stri
 	switch {
 	case o.log != "":
 		return printLog(ctx, db, state.At(o.host.StateDir), o.log, o.Stdout)
+	case o.summary:
+		return o.printRunSummary(ctx, db)
 	case o.id != "":
 		return o.printRun(ctx, db)
 	}
@@ -164,20 +183,29 @@ func (o *historyOptions) writePage(details []history.Detail) error {
 }
 
 func (o *historyOptions) printRun(ctx context.Context, db *history.Store) error {
-	r, err := db.Run(ctx, o.id)
+	d, err := o.detail(ctx, db)
 	if err != nil {
 		return err
+	}
+	if o.json {
+		return history.WriteDetailJSON(o.Stdout, d)
+	}
+	return history.WriteDetail(o.Stdout, d)
+}
+
+// detail is the run that --run names.
+func (o *historyOptions) detail(ctx context.Context, db *history.Store) (history.Detail, error) {
+	r, err := db.Run(ctx, o.id)
+	if err != nil {
+		return history.Detail{}, err
 	}
 	one := []history.Run{r}
 	history.Judge(one, process.Alive)
 	details, err := db.Details(ctx, one)
 	if err != nil {
-		return err
+		return history.Detail{}, err
 	}
-	if o.json {
-		return history.WriteDetailJSON(o.Stdout, details[0])
-	}
-	return history.WriteDetail(o.Stdout, details[0])
+	return details[0], nil
 }
 
 func printLog(ctx context.Context, db *history.Store, dir *state.Dir, id string, w io.Writer) error {

@@ -289,6 +289,9 @@ func (j *Journal) Add(s history.Step) {
 	s.Run = j.run.ID
 	j.appendAudit(s)
 	j.steps = append(j.steps, s)
+	if !s.OK() {
+		j.failing.bad = append(j.failing.bad, s)
+	}
 	if s.Dialect != DialectSelf {
 		j.write()
 	}

@@ -9,8 +9,9 @@ import (
 
 // record is what is known of a run by now, wherever it is written.
 type record struct {
-	log *runlog.Log
-	run history.Run
+	log     *runlog.Log
+	run     history.Run
+	failing failing
 }
 
 // Run is the row of this run as far as it is known, also where there is no
