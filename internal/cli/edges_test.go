@@ -147,29 +147,69 @@ func TestConsulStatus(t *testing.T) {
 }
 
 // TestVerdict: the last run that has ended counts, one that goes on is
-// mentioned.
+// mentioned. Ages are told as people do, and a clock that has been set back makes
+// nothing new.
 func TestVerdict(t *testing.T) {
 	at := time.Date(2026, 11, 22, 16, 0, 0, 0, time.Local)
-	run := func(result history.Result) *history.Run {
+	run := func(result history.Result, ago time.Duration) *history.Run {
 		return &history.Run{ID: "1", Deployment: history.Deployment{Name: "app", Version: "7"}, Result: result, Step: "post",
-			Error: "post: no", Finished: at}
+			Error: "post: no", Finished: at.Add(-ago)}
 	}
 	for _, tc := range []struct {
-		v      verdict
+		runs   []*history.Run // the last first
+		maxAge time.Duration
 		status int
 		want   string
 	}{
-		{verdict{dest: "/d"}, statusNever, `never deployed: "/d"`},
-		{verdict{dest: "/d", going: run(history.Running)}, statusNever, `never deployed: "/d"; run 1 is in step "post"`},
-		{verdict{last: run(history.Good)}, statusGood, `good: "app" version "7", run 1 at 2026-11-22 16:00:00`},
-		{verdict{last: run(history.Good), going: run(history.Running)}, statusGood,
-			`good: "app" version "7", run 1 at 2026-11-22 16:00:00; run 1 is in step "post"`},
-		{verdict{last: run(history.Failed)}, statusFailed, "failed: run 1 at 2026-11-22 16:00:00: post: no"},
-		{verdict{last: run(history.Refused)}, statusFailed, "refused: run 1 at 2026-11-22 16:00:00: post: no"},
-		{verdict{last: run(history.Died)}, statusDied, `died: run 1 in step "post" at 2026-11-22 16:00:00`},
+		{nil, 0, statusNever, `never deployed: "/d"`},
+		{nil, day, statusNever, `never deployed: "/d"`},
+		{[]*history.Run{run(history.Running, 0)}, 0, statusNever, `never deployed: "/d"; run 1 is in step "post"`},
+		{[]*history.Run{run(history.Good, 0)}, 0, statusGood,
+			`good: "app" version "7", run 1 at 2026-11-22 16:00:00, deployed 0s ago`},
+		{[]*history.Run{run(history.Running, 0), run(history.Good, 59*time.Second)}, 0, statusGood,
+			`good: "app" version "7", run 1 at 2026-11-22 15:59:01, deployed 59s ago; run 1 is in step "post"`},
+		{[]*history.Run{run(history.Good, 3*time.Hour+5*time.Minute)}, 4 * time.Hour, statusGood,
+			`good: "app" version "7", run 1 at 2026-11-22 12:55:00, deployed 3h ago`},
+		{[]*history.Run{run(history.Good, 3*time.Hour+5*time.Minute)}, 3 * time.Hour, statusOld,
+			`old: "app" version "7", run 1 at 2026-11-22 12:55:00, deployed 3h ago, --max-age is 3h`},
+		{[]*history.Run{run(history.Good, -5*time.Minute)}, time.Hour, statusGood,
+			`good: "app" version "7", run 1 at 2026-11-22 16:05:00, deployed 5m ahead of the clock`},
+		{[]*history.Run{run(history.Good, -50*day)}, 7 * day, statusOld,
+			`old: "app" version "7", run 1 at 2027-01-11 16:00:00, deployed 50d ahead of the clock, --max-age is 7d`},
+		{[]*history.Run{run(history.Failed, time.Minute)}, 0, statusFailed,
+			"failed: run 1 at 2026-11-22 15:59:00, 1m ago: post: no; never good before"},
+		{[]*history.Run{run(history.Refused, 26*time.Hour), run(history.Good, 9*day)}, day, statusFailed,
+			`refused: run 1 at 2026-11-21 14:00:00, 26h ago: post: no; last good: "app" version "7", 9d ago`},
+		{[]*history.Run{run(history.Died, 0), run(history.Failed, time.Hour)}, 0, statusDied,
+			`died: run 1 in step "post" at 2026-11-22 16:00:00, 0s ago; never good before`},
 	} {
-		if tc.v.status() != tc.status || tc.v.String() != tc.want {
-			t.Errorf("status %d, said %q; want %d, %q", tc.v.status(), tc.v, tc.status, tc.want)
+		v := verdict{now: at, maxAge: tc.maxAge, Standing: history.Standing{Dest: "/d"}}
+		for _, r := range tc.runs {
+			v.Judge(r)
+		}
+		if v.status() != tc.status || v.String() != tc.want {
+			t.Errorf("status %d, said\n%q; want %d,\n%q", v.status(), v, tc.status, tc.want)
+		}
+	}
+}
+
+// TestAgeValue: days, hours, or a bare number of seconds, and never nothing.
+func TestAgeValue(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"7d": 7 * day, "36h": 36 * time.Hour, "1.5d": 36 * time.Hour, "90": 90 * time.Second, "1h30m": 90 * time.Minute,
+	} {
+		var got ageValue
+		if err := got.Set(text); err != nil || time.Duration(got) != want {
+			t.Errorf("%q is %s, %v", text, time.Duration(got), err)
+		}
+		var again ageValue
+		if err := again.Set(got.String()); err != nil || again != got {
+			t.Errorf("%q is told as %q, which is %s, %v", text, got.String(), time.Duration(again), err)
+		}
+	}
+	for _, text := range []string{"", "0", "0d", "-1", "-7d", "soon", "7w", "1d12h", "NaN", "Inf", "1e400d", "d", " 7d"} {
+		if err := new(ageValue).Set(text); err == nil {
+			t.Errorf("%q is taken", text)
 		}
 	}
 }

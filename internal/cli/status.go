@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,7 +23,8 @@ import (
 // statusOptions are those of stretcher status.
 type statusOptions struct {
 	*app
-	json bool
+	json   bool
+	maxAge time.Duration // of the last good run; 0 = any
 }
 
 func newStatus(a *app) *cobra.Command {
@@ -28,30 +32,52 @@ func newStatus(a *app) *cobra.Command {
 	c := newCommand(&cobra.Command{
 		Use:   "status DEST",
 		Short: "how the last run on DEST went, for monitoring",
-		Long: `Says in one line how the last run on DEST that has ended went, and how many
-were refused since then before they came to any dest.
+		Long: `Says in one line how the last run on DEST that has ended went, how long ago,
+and how many were refused since then before they came to any dest.
 
 exit status:
-  0  good
-  1  the last run failed or was refused, or the history can't be read
-  2  never deployed, or wrong usage
-  3  the last run died`,
+` + indented(statusText()),
 		Example: `stretcher status /srv/app
+stretcher status --max-age 7d /srv/app
 stretcher status --json /srv/app | jq -r .last.id`,
 		RunE: a.runs(o.run),
 	})
 	c.ValidArgsFunction = a.completeDest
 	declareJSON(c.Flags(), &o.json)
+	c.Flags().Var((*ageValue)(&o.maxAge), "max-age", "how old the last good run may be, as 36h or 7d")
 	return c
 }
 
 // Exit statuses of stretcher status.
 const (
-	statusGood   = 0
-	statusFailed = 1
-	statusNever  = 2
-	statusDied   = 3
+	statusGood    = 0
+	statusFailed  = 1
+	statusNever   = 2
+	statusDied    = 3
+	statusUnknown = 5
+	statusOld     = 6
 )
+
+// StatusTable is the exit statuses of stretcher status as the documents and help
+// list them.
+func StatusTable() [][2]string {
+	return [][2]string{
+		{"0", "good"},
+		{"1", "the last run failed or was refused"},
+		{"2", "never deployed, or wrong usage"},
+		{"3", "the last run died"},
+		{"5", "not known: the history can't be read"},
+		{"6", "good, but longer ago than --max-age"},
+	}
+}
+
+func statusText() string {
+	var lines []string
+	for _, row := range StatusTable() {
+		lines = append(lines, row[0]+"  "+row[1])
+	}
+	return strings.Join(lines, "\n")
+}
 
 func (o *statusOptions) run(ctx context.Context, args []string) (int, error) {
 	if len(args) != 1 {
@@ -62,8 +88,14 @@ func (o *statusOptions) run(ctx context.Context, args []string) (int, error) {
 		return Status(err), err
 	}
 	v, err := o.verdict(ctx, dest)
-	if err != nil {
-		return statusFailed, err // what can't be known must not look good
+	v.maxAge = o.maxAge
+	if err != nil { // what can't be known must not look good
+		err = fmt.Errorf("the history can't be read: %w", err)
+		v.unknown = failure.Text(err)
+		if o.json {
+			err = errors.Join(err, v.printJSON(o.Stdout))
+		}
+		return statusUnknown, err
 	}
 	if o.json {
 		err = v.printJSON(o.Stdout)
@@ -71,47 +103,38 @@ func (o *statusOptions) run(ctx context.Context, args []string) (int, error) {
 		_, err = fmt.Fprintln(o.Stdout, printable.Line(v.String()))
 	}
 	if err != nil {
-		return statusFailed, err
+		return statusUnknown, err
 	}
 	return v.status(), nil
 }
 
 // verdict is how things stand with a dest.
 type verdict struct {
-	dest  string
-	last  *history.Run // that has ended; nil = none
-	going *history.Run // that goes on; nil = none
-	// Those since then that were refused before they came to any dest, as with a
-	// policy that can't be used; the last first.
+	history.Standing
+	// Those since the last run that were refused before they came to any dest, as
+	// with a policy that can't be used; the last first.
 	refused []history.Run
+	now     time.Time
+	maxAge  time.Duration // of the last good run; 0 = any
+	unknown string        // why nothing of this is known; "" = it is
 }
 
 // verdict judges the last run on dest that has ended; one that goes on is
 // mentioned.
 func (a *app) verdict(ctx context.Context, dest string) (v verdict, err error) {
-	v.dest = dest
+	v.Dest, v.now = dest, time.Now()
 	err = a.readHistory(ctx, history.Options{ReadOnly: true}, func(db *history.Store) error {
 		// The lock orders runs by their ends: one that gave up waiting for it
 		// started after the one that it waited for.
 		runs, err := db.List(ctx, history.Filter{Dest: dest, ByEnd: true})
+		if err != nil {
+			return err
+		}
 		history.Judge(runs, process.Alive)
 		for i := range runs {
-			switch r := runs[i]; r.Result {
-			case history.Running:
-				v.going = &runs[i]
-			case history.Failed, history.Refused:
-				if v.last == nil && !r.FoundNothing() {
-					v.last = &runs[i]
-				}
-			case history.Good, history.Died:
-				if v.last == nil {
-					v.last = &runs[i]
-				}
-			}
+			v.Judge(&runs[i])
 		}
-		if err == nil {
-			v.refused, err = refusedSince(ctx, db, v.last)
-		}
+		v.refused, err = refusedSince(ctx, db, v.Last)
 		return err
 	})
 	return v, err
@@ -133,41 +156,87 @@ func refusedSince(ctx context.Context, db *history.Store, last *history.Run) (ru
 // status is what stretcher status exits with.
 func (v verdict) status() int {
 	switch {
-	case v.last == nil:
+	case v.Last == nil:
 		return statusNever
-	case v.last.Result == history.Good:
-		return statusGood
-	case v.last.Result == history.Died:
+	case v.Last.Result == history.Died:
 		return statusDied
-	default:
+	case v.Last.Result != history.Good:
 		return statusFailed
+	case v.isOld():
+		return statusOld
 	}
+	return statusGood
+}
+
+// isOld tells whether the last good run is longer ago than it may be. One that
+// lies further ahead than that counts as well: the clock has been set back, and
+// nobody knows how long ago it was.
+func (v verdict) isOld() bool {
+	return v.maxAge > 0 && v.Good != nil && v.now.Sub(v.Good.Finished).Abs() > v.maxAge
 }
 
 // String is the verdict for people.
 func (v verdict) String() string {
-	going := ""
-	if v.going != nil {
-		going = fmt.Sprintf("; run %s is in step %q", v.going.ID, v.going.Step)
+	more := v.more()
+	switch r := v.Last; v.status() {
+	case statusNever:
+		return fmt.Sprintf("never deployed: %q%s", v.Dest, more)
+	case statusGood:
+		return fmt.Sprintf("good: %s, run %s at %s, deployed %s%s", title(r), r.ID, stamp(r), v.age(r), more)
+	case statusOld:
+		return fmt.Sprintf("old: %s, run %s at %s, deployed %s, --max-age is %s%s",
+			title(r), r.ID, stamp(r), v.age(r), (*ageValue)(&v.maxAge), more)
+	case statusDied:
+		return fmt.Sprintf("died: run %s in step %q at %s, %s%s%s", r.ID, r.Step, stamp(r), v.age(r), v.before(), more)
+	default:
+		return fmt.Sprintf("%s: run %s at %s, %s: %s%s%s", r.Result, r.ID, stamp(r), v.age(r), r.Error, v.before(), more)
+	}
+}
+
+// more is what is said beside the last run.
+func (v verdict) more() (text string) {
+	if v.Going != nil {
+		text = fmt.Sprintf("; run %s is in step %q", v.Going.ID, v.Going.Step)
 	}
 	if n := len(v.refused); n > 0 {
 		last := &v.refused[0]
-		going += fmt.Sprintf("; since then refused: %s, the last, %s, at %s: %s", runsOf(n), last.ID, stamp(last), last.Error)
+		text += fmt.Sprintf("; since then refused: %s, the last, %s, at %s: %s", runsOf(n), last.ID, stamp(last), last.Error)
 	}
-	switch r := v.last; v.status() {
-	case statusNever:
-		return fmt.Sprintf("never deployed: %q%s", v.dest, going)
-	case statusGood:
-		version := ""
-		if r.Version != "" {
-			version = fmt.Sprintf(" version %q", r.Version)
+	return text
+}
+
+// before is the good run before one that was not.
+func (v verdict) before() string {
+	if v.Good == nil {
+		return "; never good before"
+	}
+	return fmt.Sprintf("; last good: %s, %s", title(v.Good), v.age(v.Good))
+}
+
+func title(r *history.Run) string {
+	if r.Version == "" {
+		return strconv.Quote(r.Name)
+	}
+	return fmt.Sprintf("%q version %q", r.Name, r.Version)
+}
+
+// age is how long ago a run has ended.
+func (v verdict) age(r *history.Run) string {
+	d := v.now.Sub(r.Finished)
+	if d < -time.Second { // the clock has been set back
+		return rough(-d) + " ahead of the clock"
+	}
+	return rough(max(d, 0)) + " ago"
+}
+
+// rough is a time span by its largest unit, as people say it.
+func rough(d time.Duration) string {
+	for _, unit := range []time.Duration{day, time.Hour, time.Minute} {
+		if d >= 2*unit || d >= unit && unit < day {
+			return (*ageValue)(new(d.Truncate(unit))).String()
 		}
-		return fmt.Sprintf("good: %q%s, run %s at %s%s", r.Name, version, r.ID, stamp(r), going)
-	case statusDied:
-		return fmt.Sprintf("died: run %s in step %q at %s%s", r.ID, r.Step, stamp(r), going)
-	default:
-		return fmt.Sprintf("%s: run %s at %s: %s%s", r.Result, r.ID, stamp(r), r.Error, going)
 	}
+	return d.Truncate(time.Second).String()
 }
 
 func runsOf(n int) string {
@@ -179,27 +248,42 @@ func runsOf(n int) string {
 
 func stamp(r *history.Run) string { return r.Finished.Local().Format(time.DateTime) }
 
-// printJSON prints one object on one line: dest, status, the runs last, running
-// and last_refused, each as history --json has it, or null, and how many were
-// refused since last, whatever they were to deploy.
+// jsonVerdict is what --json prints.
+type jsonVerdict struct {
+	Dest    string          `json:"dest"`
+	Status  string          `json:"status"`
+	Last    json.RawMessage `json:"last"`
+	Running json.RawMessage `json:"running"`
+	Refused int             `json:"refused_since"`
+	Newest  json.RawMessage `json:"last_refused"`
+	Age     *float64        `json:"age_s"`
+	Good    json.RawMessage `json:"last_good"`
+	GoodAge *float64        `json:"last_good_age_s"`
+	Old     bool            `json:"too_old"`
+	Error   string          `json:"error"`
+}
+
+// printJSON prints one object on one line: dest, status, the runs last, running,
+// last_refused and last_good, each as history --json has it, or null, how many were
+// refused since last, whatever they were to deploy, and how many seconds ago last
+// and last_good have ended.
 func (v verdict) printJSON(w io.Writer) error {
-	out := struct {
-		Dest    string          `json:"dest"`
-		Status  string          `json:"status"`
-		Last    json.RawMessage `json:"last"`
-		Running json.RawMessage `json:"running"`
-		Refused int             `json:"refused_since"`
-		Newest  json.RawMessage `json:"last_refused"`
-	}{Dest: v.dest, Status: "never", Refused: len(v.refused)}
+	out := jsonVerdict{
+		Dest: v.Dest, Status: "never", Refused: len(v.refused), Age: v.seconds(v.Last), GoodAge: v.seconds(v.Good),
+		Old: v.isOld(), Error: v.unknown,
+	}
+	switch {
+	case v.unknown != "":
+		out.Status = "unknown"
+	case v.Last != nil:
+		out.Status = string(v.Last.Result)
+	}
 	var newest *history.Run
 	if len(v.refused) > 0 {
 		newest = &v.refused[0]
 	}
-	if v.last != nil {
-		out.Status = string(v.last.Result)
-	}
 	for to, r := range map[*json.RawMessage]*history.Run{
-		&out.Last: v.last, &out.Running: v.going, &out.Newest: newest,
+		&out.Last: v.Last, &out.Running: v.Going, &out.Newest: newest, &out.Good: v.Good,
 	} {
 		if r == nil {
 			*to = json.RawMessage("null")
@@ -212,4 +296,13 @@ func (v verdict) printJSON(w io.Writer) error {
 		*to = b.Bytes()
 	}
 	return printable.EncodeJSON(w, out)
+}
+
+// seconds is how long ago a run has ended; less than 0 when the clock has been set
+// back.
+func (v verdict) seconds(r *history.Run) *float64 {
+	if r == nil {
+		return nil
+	}
+	return new(v.now.Sub(r.Finished).Round(time.Millisecond).Seconds())
 }

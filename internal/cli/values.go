@@ -11,6 +11,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/pflag"
 
+	"stretcher/internal/policy"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/units"
 )
@@ -69,6 +70,42 @@ func (v *secondsValue) Set(s string) error {
 		return fmt.Errorf("it %w", err)
 	}
 	*v = secondsValue(d)
+	return nil
+}
+
+const day = 24 * time.Hour
+
+// ageValue is a time span that is more than none: days, a Go duration, or a bare
+// number of seconds.
+type ageValue time.Duration
+
+// Type is what the help text calls the value.
+func (v *ageValue) Type() string { return "duration" }
+
+// String is the span, in days if it is a number of them.
+func (v *ageValue) String() string {
+	switch d := time.Duration(*v); {
+	case d == 0:
+		return ""
+	case d%day == 0:
+		return strconv.FormatInt(int64(d/day), 10) + "d"
+	case d%time.Hour == 0:
+		return strconv.FormatInt(int64(d/time.Hour), 10) + "h"
+	default:
+		return (*secondsValue)(&d).String()
+	}
+}
+
+// Set reads a span.
+func (v *ageValue) Set(s string) error {
+	var days policy.Days
+	if d, err := units.ParseSeconds(s); err == nil && d > 0 {
+		*v = ageValue(d)
+	} else if days.UnmarshalText([]byte(s)) == nil {
+		*v = ageValue(days)
+	} else {
+		return errors.New("it is not a time span such as 7d or 36h")
+	}
 	return nil
 }
 

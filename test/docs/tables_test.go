@@ -54,6 +54,16 @@ func TestExitTableIsDocumented(t *testing.T) {
 	}
 }
 
+func TestStatusTableIsDocumented(t *testing.T) {
+	var want [][]string
+	for _, e := range cli.StatusTable() {
+		want = append(want, []string{e[0], e[1]})
+	}
+	if got := tableRows(readDoc(t, "docs/history.md"), "| exit | status |"); !reflect.DeepEqual(got, want) {
+		t.Errorf("docs/history.md lists the exit statuses of stretcher status\n%q, the program has\n%q", got, want)
+	}
+}
+
 func TestFlagsAreDocumented(t *testing.T) {
 	doc := readDoc(t, "docs/operations.md")
 	_, flags, _ := strings.Cut(doc, "\n## Flags\n")
