@@ -25,6 +25,13 @@ func (a *Asking) Open(ctx context.Context, rawURL string, from Position) (*Objec
 	return a.set.Open(context.WithValue(ctx, askKey{}, a.allow), rawURL, from)
 }
 
+// Connect is Set.Connect, if rawURL may be opened.
+func (a *Asking) Connect(ctx context.Context, rawURL string, n int) {
+	if a.allow(rawURL) == nil {
+		a.set.Connect(ctx, rawURL, n)
+	}
+}
+
 // askKey finds the function that is to be asked. It travels in the context of
 // a request because the clients, and the connections that they keep, serve
 // manifests and archives alike.

@@ -65,6 +65,18 @@ func (s *Set) Open(ctx context.Context, rawURL string, from Position) (*Object, 
 	return obj, nil
 }
 
+// Connect begins to make n connections to where rawURL is opened, if its store is a
+// Connector.
+func (s *Set) Connect(ctx context.Context, rawURL string, n int) {
+	u, def, err := s.schemes.parse(rawURL)
+	if err != nil {
+		return // Open says so
+	}
+	if c, ok := s.store(u.Scheme, def).(Connector); ok {
+		c.Connect(ctx, u, n)
+	}
+}
+
 // bounded is a body that ends with its context at once: a transport notices
 // later, and may hand on what it has until then.
 type bounded struct {

@@ -94,3 +94,9 @@ type Object struct {
 type Store interface {
 	Open(ctx context.Context, u *url.URL, from Position) (*Object, error)
 }
+
+// Connector is a store that can make connections before it opens objects over them.
+// Those that it has not needed when ctx ends are closed. Nothing is asked for.
+type Connector interface {
+	Connect(ctx context.Context, u *url.URL, n int)
+}

@@ -1,8 +1,11 @@
 package web
 
 import (
+	"cmp"
+	"context"
 	"crypto/tls"
 	"maps"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -17,9 +20,10 @@ import (
 // made with the certificate that is for another. What a server gets is added
 // here, behind the client: what a redirect takes along does not have it.
 type doors struct {
-	opts store.Options
-	mu   sync.Mutex
-	by   map[door]*http.Transport
+	opts  store.Options
+	mu    sync.Mutex
+	by    map[door]*http.Transport
+	ahead *wire.Ahead // makes connections without TLS
 }
 
 // door is what tells transports from one another.
@@ -29,7 +33,8 @@ type door struct {
 }
 
 func newDoors(opts store.Options) *doors {
-	return &doors{opts: opts, by: map[door]*http.Transport{}}
+	dial := (&net.Dialer{Timeout: opts.ConnectTimeout}).DialContext
+	return &doors{opts: opts, by: map[door]*http.Transport{}, ahead: wire.NewAhead(dial)}
 }
 
 // RoundTrip sends one request, with what its server gets.
@@ -95,12 +100,25 @@ func (d *doors) door(which door) *http.Transport {
 		t = wire.Transport(opts)
 		t.ForceAttemptHTTP2 = true // a dialer of our own turns it off
 		t.ExpectContinueTimeout = continueLimit
+		if which == (door{}) {
+			t.DialContext = d.ahead.DialContext
+		}
 		if which.own {
 			wire.OnlyHTTP1(t)
 		}
 		d.by[which] = t
 	}
 	return t
+}
+
+// connect begins to make connections to the server of a URL, if requests go there
+// straight and without TLS. With it, a server that is asked for many things at a time
+// mostly has all of them over one.
+func (d *doors) connect(ctx context.Context, u *url.URL, n int) {
+	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: u})
+	if u.Scheme == "http" && proxy == nil && err == nil {
+		d.ahead.Make(ctx, net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "80")), n)
+	}
 }
 
 func (d *doors) closeIdle() {

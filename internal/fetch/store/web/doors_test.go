@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -192,5 +193,48 @@ func TestOwnConnections(t *testing.T) {
 	defer mu.Unlock()
 	if len(peers[1]) != 3 || len(peers[2]) != 1 {
 		t.Errorf("%d connections by HTTP/1.1, %d by HTTP/2; want 3, 1", len(peers[1]), len(peers[2]))
+	}
+}
+
+// TestConnect: requests go over connections that were made before, if there is no TLS
+// and no refusal.
+func TestConnect(t *testing.T) {
+	const n = 3
+	met, made := make(chan struct{}, 9), make(chan struct{}, 9)
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		met <- struct{}{}
+		for len(met) < n { // all of them at a time
+			time.Sleep(time.Millisecond)
+		}
+	}))
+	srv.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			made <- struct{}{}
+		}
+	}
+	srv.Start()
+	defer srv.Close()
+	set := newSet(store.Options{})
+	defer set.Close()
+	set.Asking(func(string) error { return errors.New("no") }).Connect(t.Context(), srv.URL, 1)
+	set.Connect(t.Context(), "https"+strings.TrimPrefix(srv.URL, "http"), 1)
+	set.Asking(func(string) error { return nil }).Connect(t.Context(), srv.URL+"/x", n)
+	for range n {
+		<-made
+	}
+	var wait sync.WaitGroup
+	for range n {
+		wait.Go(func() {
+			obj, err := set.Open(t.Context(), srv.URL, store.Position{})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_ = obj.Body.Close()
+		})
+	}
+	wait.Wait()
+	if len(made) != 0 {
+		t.Errorf("%d connections more", len(made))
 	}
 }

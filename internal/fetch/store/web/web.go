@@ -63,6 +63,9 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 // CloseIdle lets go of idle connections.
 func (w *web) CloseIdle() { w.doors.closeIdle() }
 
+// Connect is what store.Connector promises.
+func (w *web) Connect(ctx context.Context, u *url.URL, n int) { w.doors.connect(ctx, u, n) }
+
 // Open sends one GET, with Range and If-Range (RFC 9110 sections 13 and 14) to
 // resume.
 func (w *web) Open(ctx context.Context, u *url.URL, from store.Position) (*store.Object, error) {
