@@ -3,9 +3,11 @@ package delta
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dustin/go-humanize/english"
@@ -19,7 +21,11 @@ import (
 // than the whole archive, the error is ErrDear. Where a server sends the whole
 // archive without being asked, that is given back with the error.
 func Bring(ctx context.Context, s *Server, w Wish) (*Rebuilt, *Whole, error) {
-	b := newRebuilt(w)
+	return newRebuilt(w).orNothing(ctx, s)
+}
+
+// orNothing brings it together, or closes it.
+func (b *Rebuilt) orNothing(ctx context.Context, s *Server) (*Rebuilt, *Whole, error) {
 	whole, err := b.bring(ctx, s)
 	if err != nil {
 		close(b.lost)
@@ -51,11 +57,20 @@ func foresee(ctx context.Context, s *Server, w Wish) (Stats, error) {
 
 func (b *Rebuilt) bring(ctx context.Context, s *Server) (*Whole, error) {
 	need, err := b.look(ctx)
+	if b.early != nil {
+		if err == nil && len(need) > 0 {
+			err = errUnforeseen
+		}
+		if err == nil {
+			b.tell()
+		}
+		return b.early.join(err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	if len(need) == 0 {
-		b.begin(nil)
+		b.tell()
 		return nil, nil
 	}
 	if !b.reuses {
@@ -68,13 +83,16 @@ func (b *Rebuilt) bring(ctx context.Context, s *Server) (*Whole, error) {
 	if b.spool, err = b.w.Unnamed(bytes); err != nil {
 		return nil, err
 	}
-	b.begin(spans)
+	b.place(spans)
+	b.tell()
 	return b.fetch(ctx, s, spans, bytes)
 }
 
-// begin says where the members of spans will lie, and lets the archive be put
-// together while they come.
-func (b *Rebuilt) begin(spans []span) {
+// errUnforeseen: more is missing than the archive before lacks.
+var errUnforeseen = errors.New("more is missing than the archive before lacks")
+
+// place says where the members of spans will lie.
+func (b *Rebuilt) place(spans []span) {
 	for _, s := range spans {
 		at := s.at
 		for i := s.first; i < s.last; i++ {
@@ -82,6 +100,10 @@ func (b *Rebuilt) begin(spans []span) {
 			at += int64(b.w.Index.Members[i].Length)
 		}
 	}
+}
+
+// tell lets the archive be put together while its parts come.
+func (b *Rebuilt) tell() {
 	if b.w.Begun != nil {
 		b.w.Begun(b)
 	}
@@ -104,11 +126,11 @@ func (b *Rebuilt) look(ctx context.Context) (need []int, err error) {
 		delete(wanted, sum)
 	}
 	b.at = startsOf(w.Index, wanted)
-	if w.Kept != nil {
+	if w.Kept != nil && b.early == nil {
 		b.keep(w.Kept)
 	}
 	b.reuses = b.reuses || len(b.held) > 0 || len(b.spots) > 0
-	if err := <-w.agreed; err != nil {
+	if err := w.agreed(); err != nil {
 		return nil, err
 	}
 	before, missing := w.before(), func(i int) bool { _, ok := b.spots[i]; return !ok }
@@ -125,7 +147,7 @@ func (b *Rebuilt) look(ctx context.Context) (need []int, err error) {
 		all := slices.DeleteFunc(slices.Concat(more, need), func(i int) bool { return !missing(i) })
 		slices.Sort(all)
 		all = slices.Compact(all)
-		if w.size(all) <= w.size(need)+max(w.Index.Size/tenth, little) {
+		if w.isLittle(w.size(all) - w.size(need)) {
 			b.complete = w.Complete && w.Kept != nil
 			return all, nil
 		}
@@ -140,13 +162,13 @@ func (w *Wish) compare() {
 	if w.agreed != nil {
 		return
 	}
-	agreed, is, before := make(chan error, 1), w.Index, w.before()
-	w.agreed = agreed
+	is, before := w.Index, w.before()
 	if before == nil {
-		agreed <- nil
+		w.agreed = func() error { return nil }
 		return
 	}
-	go func() { agreed <- agreeKept(is, before) }()
+	w.agreed = sync.OnceValue(func() error { return agreeKept(is, before) })
+	go w.agreed()
 }
 
 // before is the index of the archive before; nil = that is not known.
@@ -194,6 +216,9 @@ const (
 	tenth  = 10
 	little = 256 << 10
 )
+
+// isLittle tells whether bytes are that little.
+func (w *Wish) isLittle(bytes int64) bool { return bytes <= max(w.Index.Size/tenth, little) }
 
 // size is that of members, in bytes.
 func (w *Wish) size(members []int) (n int64) {
@@ -307,10 +332,7 @@ func worth(s *Server, x *index.Index, spans []span, bytes int64) error {
 	if bytes > x.Size-x.Size/10 {
 		return fmt.Errorf("%w: %d of its %d bytes are missing", ErrDear, bytes, x.Size)
 	}
-	l := s.Link.orDefault()
-	if s.Bandwidth > 0 {
-		l.Rate = min(l.Rate, s.Bandwidth)
-	}
+	l := s.link()
 	parts, all := l.cost(bytes, len(spans), max(s.Lines, 1)), l.cost(x.Size, 1, 1)
 	if parts >= doubt*all || bytes > x.Size/doubt && parts+during(bytes, partsRate) > all+during(x.Size, wholeRate) {
 		return fmt.Errorf("%w: %d of its %d bytes are missing, in %s", ErrDear, bytes, x.Size,

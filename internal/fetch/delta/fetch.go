@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"slices"
 	"sync"
@@ -28,7 +29,7 @@ type Server struct {
 	Transfer transfer.Options
 	// Bandwidth bounds all connections together, in bytes per second; 0 = no bound.
 	Bandwidth int64
-	// Lines is how many requests are made at a time.
+	// Lines is how many requests are made at a time, unless round trips take longest.
 	Lines    int
 	Log      *slog.Logger
 	Progress func(done, total int64) // may be nil
@@ -41,10 +42,14 @@ type timing struct {
 	transfer.Opener
 	head time.Duration
 	at   time.Time // of the head
+	kept bool      // the connection was there before
 }
 
 // Open is that of the Opener.
 func (t *timing) Open(ctx context.Context, url string, from store.Position) (*store.Object, error) {
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(c httptrace.GotConnInfo) { t.kept = c.Reused },
+	})
 	began := time.Now()
 	obj, err := t.Opener.Open(ctx, url, from)
 	t.at = time.Now()
@@ -75,7 +80,10 @@ func (s *Server) document(ctx context.Context, mirror, url string, limit int64) 
 		return nil, err
 	}
 	took := max(time.Since(t.at), 100*time.Microsecond)
-	s.Link = Link{RTT: t.head / 2} // the connection was made for it
+	s.Link = Link{RTT: t.head}
+	if !t.kept { // it was made for this, by another round trip
+		s.Link.RTT /= 2
+	}
 	if buf.Len() >= telling {
 		s.Link.Rate = int64(float64(buf.Len()) / took.Seconds())
 	}
@@ -124,11 +132,21 @@ func (w *Whole) Close() {
 	}
 }
 
+// connector makes connections ahead: see store.Connector.
+type connector interface {
+	Connect(ctx context.Context, rawURL string, n int)
+}
+
 // fetch brings spans into the file, and finds that they are what the index
 // says. The first request is made alone: it tells whether the server knows
 // ranges. Where it does not, the error is ErrNoRanges, and the answer is not
 // lost.
 func (r *ranges) fetch(ctx context.Context, spans []span) (*Whole, error) {
+	unneeded, drop := context.WithCancel(ctx)
+	defer drop()
+	if c, ok := r.open.(connector); ok { // they are there when the first answer is
+		c.Connect(unneeded, r.url, r.s.lines(spans)-1)
+	}
 	first, err := r.open.Open(ctx, r.url, store.Position{Offset: spans[0].off, Length: spans[0].size})
 	if err != nil && store.Retryable(err) && r.s.Transfer.Retries > 0 {
 		if err := r.span(ctx, spans[0], nil); err != nil { // which asks again
@@ -151,6 +169,32 @@ func (r *ranges) fetch(ctx context.Context, spans []span) (*Whole, error) {
 	return nil, r.all(ctx, spans, first)
 }
 
+// most is how many requests are made at a time where Lines allows fewer, but their
+// round trips take longer than their bytes.
+const most = 64
+
+// lines is how many of requests for spans are made at a time.
+func (s *Server) lines(spans []span) int {
+	n, bytes := max(s.Lines, 1), int64(0)
+	for i := range spans {
+		bytes += spans[i].size
+	}
+	l := s.link()
+	if whole := l.cost(bytes, 0, n); l.cost(bytes, len(spans), n) > 2*whole {
+		n = max(n, min(2*n, most))
+	}
+	return min(n, len(spans))
+}
+
+// link is the way, as far as it may be used.
+func (s *Server) link() Link {
+	l := s.Link.orDefault()
+	if s.Bandwidth > 0 {
+		l.Rate = min(l.Rate, s.Bandwidth)
+	}
+	return l
+}
+
 // all brings spans, several at a time. begun is the answer for the first one; nil =
 // it is to be asked for.
 func (r *ranges) all(ctx context.Context, spans []span, begun *store.Object) error {
@@ -162,7 +206,7 @@ func (r *ranges) all(ctx context.Context, spans []span, begun *store.Object) err
 	}
 	close(todo)
 	var wait sync.WaitGroup
-	for range min(max(r.s.Lines, 1), len(spans)) {
+	for range r.s.lines(spans) {
 		wait.Go(func() {
 			for i := range todo {
 				var first *store.Object

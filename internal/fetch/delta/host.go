@@ -50,14 +50,18 @@ func (h *Host) Bring(ctx context.Context, s *Server) (*Rebuilt, *Whole, error) {
 	if err == nil {
 		err = h.outlook(s)
 	}
-	if err == nil {
-		err = h.want(ctx)
-	}
 	if err != nil {
 		h.Close()
 		return nil, nil, err
 	}
-	b, whole, err := Bring(ctx, s, h.Wish)
+	h.compare()
+	b := newRebuilt(h.Wish)
+	b.fetchEarly(ctx, s)
+	if err := h.want(ctx); err != nil {
+		return nil, nil, errors.Join(err, b.Close())
+	}
+	b.w.Wanted = h.Wanted
+	b, whole, err := b.orNothing(ctx, s)
 	if err == nil {
 		b.Bytes += size
 	}

@@ -46,7 +46,7 @@ type Wish struct {
 	// Begun is told when all that is missing is going to be fetched: who wants the
 	// archive as it is at the server may Compose it meanwhile. May be nil.
 	Begun  func(*Rebuilt)
-	agreed <-chan error // nil = nobody has begun to compare the indexes
+	agreed func() error // waits until the indexes are compared; nil = nobody has begun
 }
 
 // Rebuilt is an archive that is put together from parts. It is good as long as
@@ -62,6 +62,7 @@ type Rebuilt struct {
 	spool    *os.File            // nil = nothing was fetched
 	fetched  []bool              // which members have been
 	lost     chan struct{}       // closed when parts will not come
+	early    *early              // nil = nothing was fetched early
 	complete bool                // all members are here
 	reuses   bool                // something of the archive is here: else to put it together saves no time
 	composed *composed           // nil = nobody has asked for it
@@ -93,6 +94,7 @@ func (b *Rebuilt) Close() (err error) {
 	if b == nil {
 		return nil
 	}
+	b.early.close()
 	b.composed.close()
 	if b.spool != nil {
 		err = b.spool.Close()

@@ -1,0 +1,68 @@
+package delta
+
+import "context"
+
+// early is what is being fetched before anybody has looked at the live tree.
+type early struct {
+	stop  context.CancelFunc
+	done  chan struct{}
+	whole *Whole
+	err   error
+}
+
+// fetchEarly begins to fetch what the archive before does not have, if that is here,
+// little is missing, and the indexes agree. The live tree makes no difference then:
+// all else is in the archive before, and of what is new all is fetched.
+func (b *Rebuilt) fetchEarly(ctx context.Context, s *Server) {
+	w := &b.w
+	if w.Kept == nil {
+		return
+	}
+	need := w.unlike(w.Kept.Index)
+	spans, bytes := planOf(w.Index, need, s.Link.orDefault())
+	if len(need) == 0 || !w.isLittle(w.size(need)) || worth(s, w.Index, spans, bytes) != nil {
+		return
+	}
+	spool, err := w.Unnamed(bytes)
+	if err != nil {
+		return // what is done later says so
+	}
+	b.spool = spool
+	b.keep(w.Kept)
+	b.place(spans)
+	ctx, stop := context.WithCancel(ctx) // stopped by close
+	e := &early{stop: stop, done: make(chan struct{})}
+	b.early = e
+	go func() {
+		defer close(e.done)
+		if e.err = w.agreed(); e.err == nil {
+			e.whole, e.err = b.fetch(ctx, s, spans, bytes)
+		}
+	}()
+}
+
+// join waits for what is being fetched, or ends that because of an error. An answer
+// that it gives goes on.
+func (e *early) join(why error) (*Whole, error) {
+	if why != nil {
+		e.stop()
+	}
+	<-e.done
+	if why != nil {
+		return nil, why
+	}
+	whole := e.whole
+	if whole != nil {
+		e.whole, e.stop = nil, func() {}
+	}
+	return whole, e.err
+}
+
+// close ends it.
+func (e *early) close() {
+	if e != nil {
+		e.stop()
+		<-e.done
+		e.whole.Close()
+	}
+}

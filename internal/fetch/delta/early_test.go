@@ -1,0 +1,152 @@
+package delta
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"stretcher/internal/archive"
+	"stretcher/internal/archive/index"
+	"stretcher/internal/archive/pack"
+)
+
+// asked serves the directory of a release, and tells of the first request for its
+// archive, by range or not.
+type asked struct {
+	*httptest.Server
+	first  chan struct{}
+	ranges atomic.Int64
+}
+
+func ask(t *testing.T, r *release, whole bool) *asked {
+	t.Helper()
+	a := &asked{first: make(chan struct{}, 1)}
+	files := http.FileServer(http.Dir(filepath.Dir(r.archive)))
+	a.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if filepath.Ext(req.URL.Path) != Suffix {
+			a.ranges.Add(1)
+			select {
+			case a.first <- struct{}{}:
+			default:
+			}
+			if whole {
+				req.Header.Del("Range")
+			}
+		}
+		files.ServeHTTP(w, req)
+	}))
+	t.Cleanup(a.Close)
+	return a
+}
+
+// keeping is a host that has the release before as an archive, too. It finds what it
+// wants when it is asked for a part, and not before.
+func keeping(t *testing.T, before, after *release, a *asked, wants error) *Host {
+	t.Helper()
+	h, _ := hostWith(t, before, after, a.URL+"/a.tar.x")
+	h.Archive = func(string) (*os.File, bool) {
+		f, err := os.Open(before.archive)
+		return f, err == nil
+	}
+	h.Wants = func(context.Context, archive.Input) (func(index.Sum) bool, error) {
+		select {
+		case <-a.first:
+			return nil, wants
+		case <-time.After(time.Minute):
+			return nil, errors.New("no part was asked for")
+		}
+	}
+	return h
+}
+
+// TestEarly: parts come while the live tree is looked at, where the archive before is
+// here. What ends that ends the fetching, and what the server says of ranges is not
+// lost.
+func TestEarly(t *testing.T) {
+	before, after := newRelease(t, files(-1), pack.Gzip), newRelease(t, changedFiles(3, 17, 31), pack.Gzip)
+	refused := errors.New("refused")
+	for name, c := range map[string]struct {
+		whole       bool
+		wants, want error
+	}{
+		"parts":      {},
+		"refused":    {wants: refused, want: refused},
+		"whole":      {whole: true, want: ErrNoRanges},
+		"whole, not": {whole: true, wants: refused, want: refused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := ask(t, after, c.whole)
+			b, whole, err := keeping(t, before, after, a, c.wants).Bring(t.Context(), newServer())
+			if !errors.Is(err, c.want) || (whole != nil) != (c.want == ErrNoRanges) || (b == nil) != (err != nil) {
+				t.Errorf("%v, %v, %v", b, whole, err)
+			}
+			if obj := whole.Take(); obj != nil {
+				n, err := io.Copy(io.Discard, obj.Body)
+				if n != after.index.Size || err != nil {
+					t.Errorf("an answer of %d bytes: %v", n, err)
+				}
+				ok(t, obj.Body.Close())
+			}
+			if b != nil && after.stream(t, b) != plain(t, after) {
+				t.Error("another stream")
+			}
+			if b != nil && (b.Requests != int(a.ranges.Load()) || b.Bytes < b.Whole/50 || b.Bytes > b.Whole/5) {
+				t.Errorf("%d requests of %d, %d bytes of %d", b.Requests, a.ranges.Load(), b.Bytes, b.Whole)
+			}
+			ok(t, b.Close())
+		})
+	}
+}
+
+// TestNotEarly: of an archive whose index says something else than that of the one
+// before, no part is asked for.
+func TestNotEarly(t *testing.T) {
+	before, after := newRelease(t, files(-1), pack.Gzip), newRelease(t, files(7), pack.Gzip)
+	byPath := map[string]*index.File{}
+	for i := range after.index.Files {
+		byPath[after.index.Files[i].Path] = &after.index.Files[i]
+	}
+	one, two := byPath["d1/f1"], byPath["d2/f2"]
+	one.Sum, two.Sum = two.Sum, one.Sum
+	a := ask(t, after, false)
+	a.first <- struct{}{}
+	_, whole, err := keeping(t, before, after, a, nil).Bring(t.Context(), newServer())
+	if !errors.Is(err, ErrIndex) || whole != nil || a.ranges.Load() > 0 {
+		t.Errorf("%v, %v, %d requests", whole, err, a.ranges.Load())
+	}
+}
+
+// TestLines: more requests are made at a time where their round trips take longer
+// than their bytes.
+func TestLines(t *testing.T) {
+	far, near := Link{RTT: 20 * time.Millisecond, Rate: 50_000_000}, Link{RTT: time.Millisecond, Rate: 50_000_000}
+	for name, c := range map[string]struct {
+		link        Link
+		lines, want int
+		spans       int
+		size        int64
+	}{
+		"far, small":   {far, 32, 64, 150, 13_000},
+		"far, large":   {far, 32, 32, 150, 100_000},
+		"near":         {near, 32, 32, 150, 13_000},
+		"few":          {far, 32, 10, 10, 13_000},
+		"one line":     {far, 0, 2, 150, 13_000},
+		"many allowed": {far, 128, 128, 1000, 1000},
+	} {
+		s := &Server{Link: c.link, Lines: c.lines}
+		spans := make([]span, c.spans)
+		for i := range spans {
+			spans[i].size = c.size
+		}
+		if n := s.lines(spans); n != c.want {
+			t.Errorf("%s: %d", name, n)
+		}
+	}
+}
