@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -18,11 +17,11 @@ import (
 	"stretcher/internal/hooks/all"
 	"stretcher/internal/journal/state"
 	"stretcher/internal/manifest"
+	"stretcher/internal/manifest/lint"
 	"stretcher/internal/policy"
 	"stretcher/internal/policy/verdict"
 	"stretcher/internal/strategy/preview"
 	"stretcher/internal/text/failure"
-	"stretcher/internal/text/printable"
 	"stretcher/internal/text/redact"
 	"stretcher/internal/trust"
 )
@@ -30,33 +29,47 @@ import (
 // runCheck parses and validates a manifest and prints what would run, or what
 // the host says of it. An unknown key is an error here, what changes nothing is
 // a warning.
-func runCheck(ctx context.Context, o cli.ManifestOptions) error {
-	stderr := o.Stderr
+func runCheck(ctx context.Context, o cli.CheckOptions) (r lint.Result, err error) {
 	o.Stderr, o.Bar = io.Discard, false // nothing is said but the error and what is doubtful
 	d, done, err := newDeployer(ctx, o.Settings, unnoted, nil)
 	defer done()
-	d.explain(o, err)
+	d.explain(o.ManifestOptions, err)
 	var s Spec
 	if err == nil {
-		s, err = looker{d}.check(ctx, o.URL, func(text string) {
-			fmt.Fprintln(stderr, "stretcher: warning: "+printable.Line(d.log.Masked(text)))
-		})
+		s, err = looker{d}.check(ctx, o, func(text string) { r.Warnings = append(r.Warnings, d.log.Masked(text)) })
 	}
-	if o.Explain {
-		return d.conclude(o, err)
+	if s.Loaded != nil {
+		r.Unset = s.Unset
 	}
-	if err != nil {
-		return d.masked(err)
+	switch {
+	case o.Explain && !o.Silent:
+		return r, d.conclude(o.ManifestOptions, err)
+	case err != nil:
+		return r, lint.Keep(d.masked(err), err, d.log.Masked, d.report.Refusals()...)
 	}
 	title := ""
 	if o.Several {
 		title = s.URL
 	}
-	kinds := manifestRules().Kinds
-	if o.JSON {
-		return s.TellJSON(o.Stdout, title, kinds, d.log.Masked)
+	r.Checked = s.Checked(title, manifestRules().Kinds, d.log.Masked)
+	if o.Silent {
+		return r, nil
 	}
-	return s.Tell(o.Stdout, title, kinds, d.log.Masked)
+	return r, s.Tell(o.Stdout, title, manifestRules().Kinds, d.log.Masked)
+}
+
+// runRender makes of a manifest what it is with the values of its templates.
+func runRender(ctx context.Context, o cli.RenderOptions) (text []byte, unset []string, err error) {
+	o.Stderr, o.Bar = io.Discard, false
+	d, done, err := newDeployer(ctx, o.Settings, unnoted, nil)
+	defer done()
+	if err != nil {
+		return nil, nil, err
+	}
+	load := d.loader(manifestRules())
+	load.Unset = o.Unset
+	text, unset, err = load.Render(ctx, o.URL, o.Show)
+	return text, unset, d.masked(err)
 }
 
 // looker looks at what a deployment would do, and does none of it.
@@ -65,14 +78,14 @@ type looker struct{ *deployer }
 // check finds out whether the host would refuse a manifest, as far as that can
 // be known before anything but the manifest is fetched. warn is told of what is
 // doubtful.
-func (d looker) check(ctx context.Context, url string, warn func(text string)) (Spec, error) {
+func (d looker) check(ctx context.Context, o cli.CheckOptions, warn func(text string)) (Spec, error) {
 	load := d.loader(manifestRules())
-	load.Warn, load.Idle = nil, warn
+	load.Warn, load.Idle, load.Unset = nil, warn, o.Unset
 	var unknown []string
 	if d.report.Wanted() { // what the host says is said of such a manifest, too
 		load.Warn = func(text string) { unknown = append(unknown, text) }
 	}
-	s, set, err := d.examine(ctx, load, url)
+	s, set, err := d.examine(ctx, load, o.URL)
 	if s.Loaded == nil || err != nil && !d.report.Wanted() {
 		return s, err
 	}
@@ -125,7 +138,7 @@ func (d looker) examine(ctx context.Context, load *manifest.Loader, url string) 
 // judgeDest opens dest as a deployment does, and tells whether that would be
 // refused. What else is wrong with it may be mended by then.
 func (d looker) judgeDest(s Spec) error {
-	if !s.hasSrc() || !s.hasDest() {
+	if !s.hasSrc() || !s.hasDest() || s.Guessed("dest", s.Manifest.Dest) {
 		return nil
 	}
 	s, err := d.open(s, false, func() run { return run{} })
@@ -447,13 +460,9 @@ func runVerify(ctx context.Context, o cli.VerifyOptions) ([]trust.Signer, error)
 }
 
 // unfit tells why no host that asks for signatures would take the manifest in a
-// file. A file that is not called one may be something else.
+// file.
 func unfit(raw []byte, file string) error {
-	ext := strings.ToLower(filepath.Ext(file))
-	if ext != ".yml" && ext != ".yaml" && !manifest.Resembles(raw) {
-		return nil
-	}
-	return manifest.Unfit(raw, manifestRules(), time.Now())
+	return manifest.UnfitFile(raw, file, manifestRules(), time.Now())
 }
 
 // runListHooks prints which hooks would run for the manifest; without one,

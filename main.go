@@ -87,7 +87,7 @@ func actions(second <-chan struct{}) cli.Actions {
 			},
 		},
 		Looking: cli.Looking{
-			Plan: runPlan, Check: runCheck, Verify: runVerify,
+			Plan: runPlan, Check: runCheck, Render: runRender, Verify: runVerify,
 			Schema: func() ([]byte, error) { return manifest.Schema(manifestRules()) },
 		},
 		Publishing: cli.Publishing{Pack: runPack, Unfit: unfit, MaxManifest: manifest.MaxSize},

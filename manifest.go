@@ -133,7 +133,7 @@ func (p provider) isFresh(s Spec) (list []verdict.Question) {
 			Ask: func() error { return s.CheckExpiry(p.now) },
 		})
 	}
-	if s.Serial > 0 {
+	if s.Serial > 0 && !s.Guessed("serial", "") {
 		list = append(list, verdict.Question{
 			Rule: "serial", Subject: s.Serial.String(), Why: p.tellFloor(s),
 			Ask: func() error { return p.compareSerial(s) },
@@ -298,6 +298,7 @@ func (p provider) loader(rules manifest.Rules) *manifest.Loader {
 		Signature: p.fetchSignature,
 		Lookup:    os.LookupEnv,
 		Secret:    p.log.Mask,
+		Mask:      p.log.Masked,
 		Warn:      func(text string) { p.log.Warn(text) },
 		Rules:     rules,
 	}
@@ -439,7 +440,7 @@ func ofPolicy(all []policy.Ruling) (list []verdict.Question) {
 // questions are what is asked about every manifest, deployed or not, in order.
 func (p provider) questions(s Spec) (list []verdict.Question) {
 	list = ofPolicy(s.Rulings(p.policy))
-	if s.hasSrc() && s.hasDest() {
+	if s.hasSrc() && s.hasDest() && !s.Guessed("dest", s.Manifest.Dest) {
 		list = append(list, p.apart(s.Manifest.Dest, disk.WayTo(s.Manifest.Dest))...)
 	}
 	return list

@@ -1,34 +1,53 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"stretcher/internal/manifest/lint"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/redact"
 )
 
 // checkOptions are those of stretcher check.
 type checkOptions struct {
 	*app
-	check ManifestOptions
-	by    judging
+	check  CheckOptions
+	by     judging
+	format string
 }
+
+// The formats of stretcher check.
+const (
+	asText   = "text"
+	asJSON   = "json"
+	asGitHub = "github"
+)
 
 func newCheck(a *app) *cobra.Command {
 	o := &checkOptions{app: a}
 	c := newCommand(&cobra.Command{
-		Use:   "check URL|FILE...",
+		Use:   "check URL|FILE|-...",
 		Short: "parse and validate manifests; print what would run",
 		Long: `Parses and validates manifests, asks the host policy, and prints what would
-run. An unknown key is an error here.
+run. An unknown key is an error here. The exit status is that of the worst
+manifest: 4 when one is refused, else 3 when one is malformed, else 1 when one
+can't be read.
 
 With --policy FILE, or --explain, it prints instead, rule by rule, whether a
 host with that policy, or this host, would take each manifest. The exit status
-is 4 when one is refused. What a rule forbids is not requested.`,
+is 4 when one is refused. What a rule forbids is not requested.
+
+With --format github it prints what is wrong as commands of a GitHub Actions
+workflow, which marks the lines, and nothing for a good manifest.`,
 		Example: `stretcher check s3://deploys/app.yml
+stretcher check --format github --allow-missing-env -- deploy/*.yml
 stretcher check --policy web-hosts.yml app.yml api.yml
 stretcher check --explain s3://deploys/app.yml`,
 		RunE: a.runs(o.run),
@@ -36,38 +55,110 @@ stretcher check --explain s3://deploys/app.yml`,
 	o.by.declare(c.Flags())
 	o.check.Fetch.declare(c.Flags())
 	o.check.Log.declare(c.Flags())
+	o.format = asText
+	c.Flags().Var(&choiceValue{&o.format, []string{asText, asJSON, asGitHub}}, "format",
+		"print the results as text, as json, or for github actions")
 	declareJSON(c.Flags(), &o.check.JSON)
+	declareUnset(c.Flags(), &o.check.Unset)
 	return c
 }
 
-// run checks one manifest after the other. The status is that of the worst: an
-// error of another than the last has been said by then.
+// declareUnset declares --allow-missing-env.
+func declareUnset(f *pflag.FlagSet, v *bool) {
+	f.BoolVar(v, "allow-missing-env", false, "placeholders stand in for variables of templates that are not set")
+}
+
+// run checks one manifest after the other. The status is that of the worst.
 func (o *checkOptions) run(ctx context.Context, args []string) (int, error) {
-	if len(args) == 0 {
-		return ExitUsage, failure.Usage("check expects at least one URL or file, got 0 arguments")
-	}
-	if err := o.by.apply(o.app, &o.check); err != nil {
+	if err := o.prepare(args); err != nil {
 		return ExitUsage, err
 	}
-	o.check.Settings = o.settings(o.check.Settings)
-	o.check.Several = len(args) > 1
 	status := ExitGood
 	for i, arg := range args {
-		if i > 0 && !o.check.JSON {
+		if i > 0 && o.format == asText {
 			fmt.Fprintln(o.Stdout)
 		}
-		var err error
-		if o.check.URL, err = fileURL(arg); err == nil {
-			err = o.actions.Check(ctx, o.check)
+		of, err := o.look(ctx, arg)
+		if ctx.Err() != nil {
+			return worse(status, of), err
 		}
-		if i == len(args)-1 || ctx.Err() != nil {
-			return worse(status, Status(err)), err
+		if status = worse(status, of); err == nil {
+			continue
 		}
-		if err != nil {
-			status = worse(status, o.report(err))
+		if i == len(args)-1 {
+			return status, err
 		}
+		o.report(err)
 	}
 	return status, nil
+}
+
+// prepare settles how manifests are looked at.
+func (o *checkOptions) prepare(args []string) error {
+	if len(args) == 0 {
+		return failure.Usage("check expects at least one URL or file, got 0 arguments")
+	}
+	if i := slices.Index(args, "-"); i >= 0 && slices.Contains(args[i+1:], "-") {
+		return failure.Usage("- stands twice: standard input can be read once")
+	}
+	switch {
+	case o.check.JSON && o.format == asGitHub && o.line.has("json") && o.line.has("format"):
+		return failure.Usage("--json and --format github are two formats")
+	case o.check.JSON && !o.line.has("format"):
+		o.format = asJSON
+	}
+	if err := o.by.apply(o.app, &o.check.ManifestOptions); err != nil {
+		return err
+	}
+	o.check.JSON = o.format == asJSON
+	o.check.Settings = o.settings(o.check.Settings)
+	o.check.Several = len(args) > 1
+	o.check.Silent = o.format == asGitHub || o.check.JSON && !o.check.Explain
+	return nil
+}
+
+// look looks at one manifest. The error is yet to be said: of what is printed for
+// GitHub Actions, which would obey what is written to standard error too, none is.
+func (o *checkOptions) look(ctx context.Context, arg string) (status int, err error) {
+	var r lint.Result
+	if o.check.URL, err = fileURL(arg); err == nil {
+		r, err = o.actions.Check(ctx, o.check)
+	}
+	status = Status(err)
+	if !o.check.Silent {
+		for _, text := range r.Warnings {
+			o.warn("%s", text)
+		}
+		for _, name := range r.Unset {
+			o.warn("manifest %q: %s", redact.URL(o.check.URL), lint.StandsIn(name))
+		}
+		return status, err
+	}
+	r.File, r.Status, r.Result = arg, status, resultOf(status)
+	if strings.Contains(arg, "://") {
+		r.File = redact.URL(arg)
+	}
+	r.Problems = lint.Problems(r.File, err)
+	printed := r.PrintGitHub
+	if o.check.JSON {
+		printed = r.PrintJSON
+	} else {
+		err = nil
+	}
+	return status, cmp.Or(err, printed(o.Stdout))
+}
+
+// resultOf is what came of a manifest, in a word.
+func resultOf(status int) string {
+	switch status {
+	case ExitGood:
+		return "good"
+	case ExitMalformed:
+		return "malformed"
+	case ExitRefused:
+		return "refused"
+	}
+	return "failed"
 }
 
 // worse is the status that weighs more: a refusal is what is asked for first,

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"stretcher/internal/journal/history"
+	"stretcher/internal/manifest/lint"
 )
 
 // call is one call of the program in a test: what the actions were told and
@@ -18,7 +19,8 @@ type call struct {
 	deploy   *DeployOptions
 	rollback *RollbackOptions
 	plan     *ManifestOptions
-	check    *ManifestOptions
+	check    *CheckOptions
+	render   *RenderOptions
 	list     *ListHooksOptions
 	run      *RunHooksOptions
 	install  *InstallHooksOptions
@@ -55,9 +57,13 @@ func (c *call) actions() Actions {
 				c.plan = &o
 				return strings.HasSuffix(o.URL, "changes"), nil
 			},
-			Check: func(_ context.Context, o ManifestOptions) error {
+			Check: func(_ context.Context, o CheckOptions) (lint.Result, error) {
 				c.check = &o
-				return nil
+				return lint.Result{}, nil
+			},
+			Render: func(_ context.Context, o RenderOptions) ([]byte, []string, error) {
+				c.render = &o
+				return nil, nil, nil
 			},
 		},
 		Hooking: Hooking{

@@ -66,7 +66,7 @@ func TestComplete(t *testing.T) {
 	dir := newState(t, "/srv/app", "/srv/web", "/srv/app", "", "/srv/a b", "/srv/$(x)")
 	const files, words, ordered, dirs = ":0", ":4", ":36", ":16"
 	commands := []string{"check", "completion", "fetch", "help", "history", "hooks", "keygen", "metrics", "pack", "plan",
-		"rollback", "schema", "sign", "status", "verify", "version"}
+		"render", "rollback", "schema", "sign", "status", "verify", "version"}
 	for _, tc := range []struct {
 		line      string
 		want      []string

@@ -7,6 +7,7 @@ import (
 
 	"stretcher/internal/fetch/publish"
 	"stretcher/internal/journal/history"
+	"stretcher/internal/manifest/lint"
 	"stretcher/internal/trust"
 )
 
@@ -38,8 +39,12 @@ type Deploying struct {
 type Looking struct {
 	// Plan prints what a deployment would change, and whether it would.
 	Plan func(context.Context, ManifestOptions) (changes bool, err error)
-	// Check prints what a deployment would run, or what the host says of it.
-	Check func(context.Context, ManifestOptions) error
+	// Check tells what a deployment would run. It prints that, or what the host
+	// says of it, unless nothing is to be printed.
+	Check func(context.Context, CheckOptions) (lint.Result, error)
+	// Render makes of a manifest what it is with the values of its templates, and
+	// tells for which variables something stands in.
+	Render func(context.Context, RenderOptions) (text []byte, unset []string, err error)
 	// Verify tells who vouches for a manifest.
 	Verify func(context.Context, VerifyOptions) ([]trust.Signer, error)
 	// Schema is the JSON Schema of manifests.
@@ -127,7 +132,22 @@ type ManifestOptions struct {
 	URL     string
 	JSON    bool
 	Explain bool // tell, rule by rule, what the host says
+}
+
+// CheckOptions are those of stretcher check.
+type CheckOptions struct {
+	ManifestOptions
 	Several bool // more than one is looked at: each is told by its name
+	Silent  bool // print nothing: the result is what tells
+	Unset   bool // variables of templates that are not set are no problem
+}
+
+// RenderOptions are those of stretcher render.
+type RenderOptions struct {
+	Settings
+	URL   string
+	Show  bool // with secrets
+	Unset bool // variables that are not set are no problem
 }
 
 // PackOptions are those of stretcher pack.

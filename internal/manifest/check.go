@@ -47,21 +47,21 @@ func parse(doc *yamldoc.Document, rules Rules, alone bool) (m *Manifest, warning
 	m = &Manifest{}
 	doc.Relaxed = true
 	warnings, problems = doc.Decode(m)
-	if len(problems) > 0 {
-		explain(problems, warnings)
+	if !doc.IsMap() {
 		return nil, warnings, problems
 	}
-	lines := doc.Lines()
 	doubts, wrong := m.Hooks.Check("hooks")
 	doubts = append(doubts, m.unused(rules)...)
-	problems = append(m.check(rules), wrong...)
+	wrong = append(m.check(rules), wrong...)
 	if alone {
-		problems = append(problems, m.Hooks.CheckPrograms("hooks", len(m.Src) > 0)...)
+		ofSrc := func(p *yamldoc.Problem) bool { return topOf(p.Key) == "src" }
+		hasSrc := len(m.Src) > 0 || slices.ContainsFunc(problems, ofSrc)
+		wrong = append(wrong, m.Hooks.CheckPrograms("hooks", hasSrc)...)
 	}
-	for _, p := range slices.Concat(doubts, problems) {
-		p.Line = lineOf(lines, p.Key)
-	}
-	warnings = append(warnings, doubts...)
+	known := notBelow(problems)
+	doubts, wrong = slices.DeleteFunc(doubts, known), slices.DeleteFunc(wrong, known)
+	locate(doc, doubts, wrong)
+	warnings, problems = append(warnings, doubts...), append(problems, wrong...)
 	if len(problems) > 0 {
 		explain(problems, warnings)
 		return nil, warnings, problems
@@ -119,16 +119,48 @@ func nonEmpty(list []string) []string {
 	return slices.DeleteFunc(list, func(s string) bool { return s == "" })
 }
 
-// lineOf is the line of a key, or of the nearest one above it that has a line
-// of its own: a list of one may stand without its brackets.
-func lineOf(lines func(key string) int, key string) int {
-	for key != "" {
-		if n := lines(key); n > 0 {
-			return n
-		}
-		key = key[:max(0, strings.LastIndexAny(key, ".["))]
+// notBelow tells of what comes of values that could not be read: it is said of
+// them already.
+func notBelow(unread []*yamldoc.Problem) func(*yamldoc.Problem) bool {
+	return func(p *yamldoc.Problem) bool {
+		return slices.ContainsFunc(unread[:min(len(unread), maxTold)], func(u *yamldoc.Problem) bool {
+			return isBelow(p.Key, u.Key) || isBelow(u.Key, p.Key) || slices.Contains(comesOf[p.Key], topOf(u.Key))
+		})
 	}
-	return 0
+}
+
+// comesOf are the keys that another key is judged by.
+var comesOf = map[string][]string{
+	"checksum": {"src"}, "dest": {"src"}, "index": {"src"}, "serial": {"name", "dest", "src"},
+	"releases": {"sync_strategy"}, "rollback": {"sync_strategy"}, "native": {"sync_strategy"},
+	"hooks.pre_prune": {"sync_strategy"}, "hooks.post_prune": {"sync_strategy"},
+}
+
+// isBelow tells whether a key is another one, or stands below it. "" is above all.
+func isBelow(key, above string) bool {
+	rest, ok := strings.CutPrefix(key, above)
+	return ok && (above == "" || rest == "" || rest[0] == '.' || rest[0] == '[')
+}
+
+// topOf is the key at the top that a key stands below.
+func topOf(key string) string {
+	if i := strings.IndexAny(key, ".["); i > 0 {
+		return key[:i]
+	}
+	return key
+}
+
+// locate says where problems stand: at their key, or at the nearest one above it
+// that has a line of its own, since a list of one may stand without its brackets.
+func locate(doc *yamldoc.Document, lists ...[]*yamldoc.Problem) {
+	places := doc.Places()
+	for _, p := range slices.Concat(lists...) {
+		for key := p.Key; key != "" && p.Line == 0; key = key[:max(0, strings.LastIndexAny(key, ".["))] {
+			var name yamldoc.Place
+			name, p.Spot = places(key)
+			p.Line, p.Column = name.Line, name.Column
+		}
+	}
 }
 
 // check returns what is wrong with a manifest whose values are well-formed.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	neturl "net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"stretcher/internal/policy"
@@ -21,8 +22,8 @@ import (
 // request, about the URL that a server redirects to as well.
 type Fetch func(ctx context.Context, url string, limit int64, allow func(url string) error) ([]byte, error)
 
-// Loader is the one way to a manifest. All its fields but Warn, Idle and those
-// for signatures must be set.
+// Loader is the one way to a manifest. All its fields but Warn, Idle, Mask, Unset
+// and those for signatures must be set.
 type Loader struct {
 	Policy    *policy.Policy
 	Fetch     Fetch
@@ -33,6 +34,8 @@ type Loader struct {
 	Secret    func(name, value string) // told of each value that came from the environment, or from env
 	Warn      func(text string)        // told of keys that nobody reads; nil: such a key is an error
 	Idle      func(text string)        // told of what changes nothing; nil: Warn is
+	Mask      func(string) string      // keeps what Secret was told out of a text; nil = nothing does
+	Unset     bool                     // variables that are not set are no problem: something stands in for them
 	Rules     Rules
 }
 
@@ -43,6 +46,7 @@ type Loaded struct {
 	Signature []byte         // the signature document that came with it; nil = none was asked for
 	Signers   []trust.Signer // who vouches for Raw
 	Text      []byte         // with the values of templates filled in
+	Unset     []string       // variables of templates that are not set; none, unless the loader lets that be
 	URL       string         // redacted
 	Base      string         // what src is relative to: the manifest's URL, without secrets; "" = there is nothing
 	// Repository is the directory that holds a manifest which is in a file of
@@ -120,6 +124,21 @@ func (l *Loader) Parse(raw, signature []byte, url, kept string) (*Loaded, error)
 // accept makes a manifest of bytes: the one way by which bytes become one. Who
 // must vouch for them is asked before anything else looks at them.
 func (l *Loader) accept(raw, signature []byte, url string, at base) (*Loaded, error) {
+	loaded, err := l.admit(raw, signature, url, at)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.read(loaded, at); err != nil {
+		return nil, said(loaded, err)
+	}
+	return loaded, nil
+}
+
+// said is an error of a manifest with its URL.
+func said(of *Loaded, err error) error { return fmt.Errorf("%q: %w", of.URL, err) }
+
+// admit asks who must vouch for bytes.
+func (l *Loader) admit(raw, signature []byte, url string, at base) (*Loaded, error) {
 	loaded := &Loaded{Raw: raw, URL: redact.URL(url), Base: at.bare().String()}
 	if _, _, must := l.Policy.Signed(); must && l.Keys == nil { // a mistake of the caller's must not let it in
 		return nil, failure.Refused("%q: there are no keys to ask", loaded.URL)
@@ -131,9 +150,6 @@ func (l *Loader) accept(raw, signature []byte, url string, at base) (*Loaded, er
 		}
 	} else {
 		loaded.Repository = repository(url)
-	}
-	if err := l.read(loaded, at); err != nil {
-		return nil, fmt.Errorf("%q: %w", loaded.URL, err)
 	}
 	return loaded, nil
 }
@@ -187,59 +203,109 @@ func (l *Loader) allow(first, manifest string) func(string) error {
 // read fills in, parses and checks the bytes of a manifest. What it names by a path
 // is at its base.
 func (l *Loader) read(loaded *Loaded, at base) error {
+	r, err := l.settle(loaded, at)
+	if err != nil {
+		return err
+	}
+	if r.manifest != nil {
+		l.keepSecret(r.manifest)
+	}
+	problems := slices.Concat(r.open, l.warn(loaded.URL, r.warnings), r.problems)
+	if len(problems) == 0 {
+		if loaded.Text, err = r.text(); err != nil {
+			problems = []*yamldoc.Problem{{Message: err.Error()}}
+		}
+	}
+	if len(problems) > 0 {
+		return l.asError(loaded.Raw, problems)
+	}
+	loaded.Manifest, loaded.Unset = r.manifest, r.gaps.names()
+	if l.Keys != nil {
+		if err := loaded.checkSigned(loaded.Raw, r.doc); err != nil {
+			return err
+		}
+	}
+	loaded.nameByDest()
+	return nil
+}
+
+// reading is how far a manifest has been read.
+type reading struct {
+	raw       []byte
+	templates *templates
+	doc       *yamldoc.Document // nil: it is no YAML
+	gaps      *gaps
+	manifest  *Manifest // nil where there are problems
+	warnings  []*yamldoc.Problem
+	problems  []*yamldoc.Problem // with its keys
+	open      []*yamldoc.Problem // with the text itself, and with templates
+}
+
+// settle reads a manifest as far as that can be done. Where a template has no
+// value, the rest is read all the same: who mends a manifest wants to know all.
+func (l *Loader) settle(loaded *Loaded, at base) (*reading, error) {
 	rules := l.Rules
 	rules.base = at
 	var refused error
-	doc, text, problems := filled(loaded.Raw, func(name string) (string, bool) {
+	r := &reading{raw: loaded.Raw, gaps: newGaps()}
+	v := values{gaps: r.gaps, unset: l.Unset, look: func(name string) (string, bool) {
 		if err := l.Policy.Variable(name); err != nil {
 			refused = cmp.Or(refused, err)
 			return "", false
 		}
 		return l.lookup(name)
-	})
-	if refused != nil {
-		return fmt.Errorf("template: %w", refused)
-	}
-	if len(problems) == 0 {
-		var warnings []*yamldoc.Problem
-		loaded.Manifest, warnings, problems = parse(doc, rules, loaded.Repository == "")
-		if loaded.Manifest != nil {
-			l.keepSecret(loaded.Manifest)
+	}}
+	for again := true; again; {
+		r.fill(v)
+		if refused != nil {
+			return r, fmt.Errorf("template: %w", refused)
 		}
-		problems = append(l.warn(loaded.URL, warnings), problems...)
-	}
-	if len(problems) > 0 {
-		return asError(loaded.Raw, problems)
-	}
-	if l.Keys != nil {
-		if err := loaded.checkSigned(loaded.Raw, doc); err != nil {
-			return err
+		if r.doc == nil {
+			return r, nil
 		}
+		r.manifest, r.warnings, r.problems = parse(r.doc, rules, loaded.Repository == "")
+		again = r.gaps.next(r.problems)
 	}
-	loaded.Text = text
-	loaded.nameByDest()
-	return nil
+	r.close()
+	return r, nil
 }
 
-// filled parses a document and puts the values of its templates into it. text
-// is what it is then.
-func filled(raw []byte, look Lookup) (doc *yamldoc.Document, text []byte, problems []*yamldoc.Problem) {
-	t := findTemplates(raw)
-	doc, problem := yamldoc.Parse(t.text)
+// fill parses the document and puts the values of its templates into it.
+func (r *reading) fill(v values) {
+	r.templates, r.gaps.unset, r.open = findTemplates(r.raw), nil, nil
+	doc, problem := yamldoc.Parse(r.templates.text)
 	if problem != nil {
-		problem.Message = t.restored(problem.Message)
-		return nil, nil, append(t.wrong(), problem)
+		problem.Message = r.templates.restored(problem.Message)
+		r.doc, r.open = nil, append(r.templates.wrong(), problem)
+		return
 	}
-	if problems = t.fill(doc, look); len(problems) > 0 {
-		return nil, nil, problems
+	r.doc, r.open = doc, r.templates.fill(doc, v)
+}
+
+// close leaves out the problems that come of those with templates, and says where
+// the others are.
+func (r *reading) close() {
+	unknown := func(p *yamldoc.Problem) bool {
+		return r.gaps.has(p.Spot) || strings.Contains(p.Key+p.Value+p.Message, r.templates.prefix)
 	}
-	if len(t.list) == 0 {
-		return doc, raw, nil
+	r.warnings, r.problems = slices.DeleteFunc(r.warnings, unknown), slices.DeleteFunc(r.problems, unknown)
+	for _, p := range slices.Concat(r.warnings, r.problems) {
+		p.Column = r.templates.column(yamldoc.Place{Line: p.Line, Column: p.Column})
 	}
-	if text, err := doc.Text(); err == nil {
-		return doc, text, nil
+	if r.manifest != nil {
+		r.manifest.guesses = r.gaps.guesses(r.doc, r.manifest)
 	}
-	return nil, nil, []*yamldoc.Problem{{Message: "template: the manifest can't be written with its values"}}
+}
+
+// text is the manifest with the values of its templates.
+func (r *reading) text() ([]byte, error) {
+	if len(r.templates.list) == 0 {
+		return r.raw, nil
+	}
+	if text, err := r.doc.Text(); err == nil {
+		return text, nil
+	}
+	return nil, errors.New("template: the manifest can't be written with its values")
 }
 
 // lookup looks variables up and tells of the values that it finds.
@@ -260,16 +326,12 @@ const maxTold = 50
 func (l *Loader) warn(url string, warnings []*yamldoc.Problem) (problems []*yamldoc.Problem) {
 	told, untold := 0, 0
 	more := l.Warn // tells that there are others
-	for _, w := range warnings {
+	for _, p := range warnings {
 		tell := l.Warn
-		if w.Idle && l.Idle != nil {
+		if p.Idle && l.Idle != nil {
 			tell = l.Idle
 		}
-		text := w.Message
-		if w.Hint != "" {
-			text += ", " + w.Hint
-		}
-		p := &yamldoc.Problem{Line: w.Line, Key: w.Key, Value: w.Value, Message: text}
+		p.Inline = true
 		switch {
 		case tell == nil:
 			problems = append(problems, p)
@@ -289,6 +351,9 @@ func (l *Loader) warn(url string, warnings []*yamldoc.Problem) (problems []*yaml
 // keepSecret tells of the values of env.
 func (l *Loader) keepSecret(m *Manifest) {
 	for name, value := range m.Env {
+		if value != nil && l.Unset && strings.Contains(*value, standIn) {
+			continue // it is no value
+		}
 		if value != nil {
 			l.Secret(name, *value)
 		} else if v, ok := l.Lookup(name); ok {
@@ -297,8 +362,17 @@ func (l *Loader) keepSecret(m *Manifest) {
 	}
 }
 
-// inLine says all problems in one line, and the first hint.
-func inLine(problems []*yamldoc.Problem) (text, hint string) {
+// Wrong is the error of a manifest that says something wrong, with all that is.
+type Wrong struct {
+	Problems []*yamldoc.Problem // as they are told
+	text     string
+}
+
+// Error says all problems in one line, or the first of very many.
+func (w *Wrong) Error() string { return w.text }
+
+// wrongBy is the error that problems make, with the first hint.
+func wrongBy(problems []*yamldoc.Problem) (w *Wrong, hint string) {
 	var parts []string
 	for i, p := range problems {
 		if i == maxTold {
@@ -306,22 +380,37 @@ func inLine(problems []*yamldoc.Problem) (text, hint string) {
 			break
 		}
 		parts = append(parts, p.Error())
-		hint = cmp.Or(hint, p.Hint)
+		if !p.Inline {
+			hint = cmp.Or(hint, p.Hint)
+		}
 	}
-	return strings.Join(parts, "; "), hint
+	return &Wrong{problems, strings.Join(parts, "; ")}, hint
+}
+
+// asError says what is wrong with a manifest, without secrets: an error shows the
+// beginning of a value, which nobody finds in it any more.
+func (l *Loader) asError(data []byte, problems []*yamldoc.Problem) error {
+	if l.Mask != nil {
+		for _, p := range problems {
+			p.Value = l.Mask(p.Value)
+		}
+	}
+	return asError(data, problems)
 }
 
 // asError says all problems in one line, and what they may come from.
 func asError(data []byte, problems []*yamldoc.Problem) error {
-	text, hint := inLine(problems)
-	switch first := problems[0].Error(); {
+	wrong, hint := wrongBy(problems)
+	switch first := problems[0]; {
 	case bytes.HasPrefix(bytes.TrimSpace(data), []byte("<")):
 		hint = "this looks like an HTML page: does the URL lead to the manifest itself?"
+		first.Hint = hint
 	case hint == "" && bytes.Contains(data, []byte("{{")) &&
-		(strings.Contains(first, "mapping") || strings.Contains(first, "not YAML")):
+		(strings.Contains(first.Error(), "mapping") || strings.Contains(first.Error(), "not YAML")):
 		hint = "only env and must_env are templates; a value that begins with {{ must be quoted"
+		first.Hint = hint
 	}
-	return failure.Hinted(hint, failure.Malformed("%s", text))
+	return failure.Hinted(hint, failure.Malformed("%w", wrong))
 }
 
 // repository is the directory that holds the manifest at url, "" unless it is

@@ -55,6 +55,8 @@ type About struct {
 	Name        string            `yaml:"name"`
 	Version     string            `yaml:"version"`
 	Annotations map[string]string `yaml:"annotations"`
+
+	guesses guesses // keys whose value nobody knows here
 }
 
 // Freshness tells an old manifest from a new one.
@@ -98,12 +100,18 @@ type Limits struct {
 // order in which a deployment asks. Whether dest is allowed is asked once more
 // when it has been opened.
 func (m *Manifest) Rulings(host *policy.Policy) []policy.Ruling {
-	all := host.Ask(policy.Name, m.Name)
-	for _, src := range m.Src {
-		all = append(all, host.Ask(policy.Source, src)...)
+	var all []policy.Ruling
+	if !m.Guessed("name", m.Name) {
+		all = host.Ask(policy.Name, m.Name)
+	}
+	for i, src := range m.Src {
+		if !m.Guessed(fmt.Sprintf("src[%d]", i), src) {
+			all = append(all, host.Ask(policy.Source, src)...)
+		}
 	}
 	programs := m.programs()
-	if m.SyncStrategy != "" && (len(m.Src) > 0 || len(programs) == 0) { // commands alone need none
+	needed := len(m.Src) > 0 || len(programs) == 0 // commands alone need none
+	if m.SyncStrategy != "" && needed && !m.Guessed("sync_strategy", "") {
 		all = append(all, host.Ask(policy.Strategy, m.SyncStrategy)...)
 	}
 	if n := len(programs); n > 0 {
@@ -118,6 +126,9 @@ func (m *Manifest) Rulings(host *policy.Policy) []policy.Ruling {
 	}
 	for _, name := range m.passedOn() {
 		all = append(all, host.Ask(policy.Variable, name)...)
+	}
+	if m.Guessed("dest", m.Dest) {
+		return all
 	}
 	return append(all, host.Ask(policy.Dest, m.Dest)...)
 }

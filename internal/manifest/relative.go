@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -123,10 +124,14 @@ func hidesDots(element string) bool {
 // each.
 func (m *Manifest) checkSrc(rules Rules) (problems []*yamldoc.Problem) {
 	for i, src := range m.Src {
+		key := "src"
+		if len(m.Src) > 1 {
+			key = fmt.Sprintf("src[%d]", i)
+		}
 		to, err := rules.base.resolve(src)
 		if err != nil {
 			problems = append(problems, &yamldoc.Problem{
-				Key: "src", Value: redact.URL(src), Message: err.Error(), Hint: failure.Hint(err),
+				Key: key, Value: redact.URL(src), Message: err.Error(), Hint: failure.Hint(err),
 			})
 			continue
 		}
@@ -135,7 +140,7 @@ func (m *Manifest) checkSrc(rules Rules) (problems []*yamldoc.Problem) {
 			continue
 		}
 		if err := rules.Src(to); err != nil {
-			problems = append(problems, &yamldoc.Problem{Key: "src", Message: err.Error(), Hint: failure.Hint(err)})
+			problems = append(problems, &yamldoc.Problem{Key: key, Message: err.Error(), Hint: failure.Hint(err)})
 		}
 	}
 	return problems

@@ -91,7 +91,7 @@ func TestRelativeIsJudged(t *testing.T) {
 	doc = strings.Replace(doc, "../y.tar", "//evil/y", 1)
 	l, _, _, _ = loader(served{"https://h/a/b.yml": doc}, &policy.Policy{}, nil)
 	if _, err := l.Load(t.Context(), "https://h/a/b.yml"); !errors.Is(err, failure.ErrMalformed) ||
-		!strings.Contains(err.Error(), `line 1: src: "//evil/y" names a host`) {
+		!strings.Contains(err.Error(), `line 1: src[1]: "//evil/y" names a host`) {
 		t.Error(err)
 	}
 }

@@ -16,20 +16,22 @@ import (
 // digests and plugins are that it names.
 func (m *Manifest) checkSigned(raw []byte, doc *yamldoc.Document) error {
 	problems := append(m.open(), borrowed(raw)...)
-	lines := doc.Lines()
+	locate(doc, problems)
+	t := findTemplates(raw)
 	for _, p := range problems {
-		p.Line = lineOf(lines, p.Key)
+		p.Column = t.column(yamldoc.Place{Line: p.Line, Column: p.Column})
 	}
 	if line := doc.Second(); line > 0 {
 		problems = append(problems, &yamldoc.Problem{
-			Line: line, Message: "a second document begins here: a signed manifest is one, so that nobody reads the other",
+			Line: line, Column: 1,
+			Message: "a second document begins here: a signed manifest is one, so that nobody reads the other",
 		})
 	}
 	if len(problems) == 0 {
 		return nil
 	}
-	text, hint := inLine(problems)
-	return failure.Hinted(hint, failure.Refused("%s", text))
+	wrong, hint := wrongBy(problems)
+	return failure.Hinted(hint, failure.Refused("%w", wrong))
 }
 
 // weak are the algorithms of checksums by which somebody may make another

@@ -14,8 +14,8 @@ import (
 	"stretcher/internal/text/redact"
 )
 
-// checked is a manifest as check --json tells of it.
-type checked struct {
+// Checked is a manifest as check --json tells of it.
+type Checked struct {
 	URL      string            `json:"url,omitempty"`
 	Name     string            `json:"name"`
 	Version  string            `json:"version"`
@@ -26,29 +26,31 @@ type checked struct {
 	Dest     string            `json:"dest"`
 	Strategy string            `json:"sync_strategy"` // "" = commands only
 	Options  map[string]string `json:"options"`       // of the strategy, as check prints them
-	Commands []checkedCommand  `json:"commands"`
-	Hooks    []checkedHook     `json:"hooks"`
+	Commands []CheckedCommand  `json:"commands"`
+	Hooks    []CheckedHook     `json:"hooks"`
 	Serial   int64             `json:"serial,omitzero"`
 	Expires  time.Time         `json:"expires,omitzero"`
 }
 
-type checkedCommand struct {
+// CheckedCommand is a command of it.
+type CheckedCommand struct {
 	Point   string  `json:"point"`
 	Run     string  `json:"run"`
 	Timeout float64 `json:"timeout_s"` // 0 = none of its own
 	Cwd     string  `json:"cwd"`
 }
 
-type checkedHook struct {
+// CheckedHook is a hook of it.
+type CheckedHook struct {
 	Name string `json:"name"`
 	What string `json:"what"`
 }
 
-// TellJSON is Tell as one object on one line.
-func (m *Manifest) TellJSON(w io.Writer, url string, kinds []Kind, mask func(string) string) error {
-	c := checked{
+// Checked is Tell for programs.
+func (m *Manifest) Checked(url string, kinds []Kind, mask func(string) string) *Checked {
+	c := &Checked{
 		URL: mask(url), Name: mask(m.Name), Version: mask(m.Version), Src: []string{}, Dest: mask(m.Dest),
-		Options: map[string]string{}, Commands: []checkedCommand{}, Hooks: []checkedHook{},
+		Options: map[string]string{}, Commands: []CheckedCommand{}, Hooks: []CheckedHook{},
 		Serial: int64(m.Serial), Expires: m.Expires.Time,
 	}
 	for _, src := range m.Src {
@@ -66,15 +68,15 @@ func (m *Manifest) TellJSON(w io.Writer, url string, kinds []Kind, mask func(str
 	for _, p := range m.Commands.Points() {
 		for _, line := range p.Commands {
 			c.Commands = append(c.Commands,
-				checkedCommand{p.Name, mask(line.Run), time.Duration(line.Timeout).Seconds(), mask(line.Cwd)})
+				CheckedCommand{p.Name, mask(line.Run), time.Duration(line.Timeout).Seconds(), mask(line.Cwd)})
 		}
 	}
 	for _, name := range m.Hooks.Sorted() {
 		for _, e := range m.Hooks[name] {
-			c.Hooks = append(c.Hooks, checkedHook{name, mask(e.What())})
+			c.Hooks = append(c.Hooks, CheckedHook{name, mask(e.What())})
 		}
 	}
-	return printable.EncodeJSON(w, c)
+	return c
 }
 
 // Tell says what a deployment of the manifest would do. It begins with the URL,

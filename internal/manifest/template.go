@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -29,6 +30,7 @@ type Lookup func(name string) (string, bool)
 type template struct {
 	text        string // as it is written
 	line        int
+	column      int // in characters, from 1
 	must        bool
 	args        []string
 	left, right bool   // white space before it, after it, is dropped
@@ -48,7 +50,7 @@ func findTemplates(raw []byte) *templates {
 	text := string(raw)
 	t := &templates{prefix: unusedWord(text), text: raw}
 	var marked strings.Builder
-	line, done := 1, 0
+	line, done, from := 1, 0, 0
 	for at := 0; ; {
 		next := strings.Index(text[at:], "{{")
 		if next < 0 {
@@ -61,7 +63,10 @@ func findTemplates(raw []byte) *templates {
 			continue
 		}
 		line += strings.Count(text[done:at], "\n")
-		found.line, found.text = line, text[at:at+size]
+		if i := strings.LastIndexByte(text[done:at], '\n'); i >= 0 {
+			from = done + i + 1
+		}
+		found.line, found.column, found.text = line, 1+utf8.RuneCountInString(text[from:at]), text[at:at+size]
 		marked.WriteString(text[done:at] + t.mark(len(t.list)))
 		t.list = append(t.list, found)
 		at += size
@@ -97,6 +102,24 @@ func (t *templates) restored(text string) string {
 		}
 		return mark
 	})
+}
+
+// column is where what begins at a place in the text with marks does so in the
+// manifest: on the same line, since no template has an end of one in it.
+func (t *templates) column(at yamldoc.Place) int {
+	first, _ := slices.BinarySearchFunc(t.list, at.Line, func(one template, line int) int { return one.line - line })
+	longer := 0 // how much longer the line is as it was written, so far
+	for i := first; i < len(t.list) && t.list[i].line == at.Line && at.Column > 0; i++ {
+		begin, mark := t.list[i].column-longer, len(t.mark(i))
+		switch {
+		case at.Column < begin:
+			return at.Column + longer
+		case at.Column < begin+mark:
+			return t.list[i].column
+		}
+		longer += utf8.RuneCountInString(t.list[i].text) - mark
+	}
+	return at.Column + longer
 }
 
 // of returns the template of a mark, or nil.
@@ -167,121 +190,4 @@ func readString(text string) (quoted, value string) {
 		return "", ""
 	}
 	return quoted, value
-}
-
-// wrong are the problems of templates that are none. They may be why a document
-// can't be parsed.
-func (t *templates) wrong() (problems []*yamldoc.Problem) {
-	for _, found := range t.list {
-		if found.wrong != "" {
-			problems = append(problems, &yamldoc.Problem{Line: found.line, Message: "template: " + found.wrong})
-		}
-	}
-	return problems
-}
-
-// filling is the way of values into one document.
-type filling struct {
-	*templates
-	look     Lookup
-	marks    *regexp.Regexp
-	size     int // of what has been filled in so far
-	problems []*yamldoc.Problem
-}
-
-// fill puts values into the scalars of doc, which was parsed from t.text. A
-// template in a comment is left alone, whatever it is.
-func (t *templates) fill(doc *yamldoc.Document, look Lookup) []*yamldoc.Problem {
-	if len(t.list) == 0 {
-		return nil
-	}
-	f := &filling{templates: t, look: look, marks: t.marks()}
-	doc.Fill(yamldoc.Filler{Value: f.value, Key: f.key, Comment: t.restored})
-	if f.size > MaxSize {
-		tooMuch := fmt.Sprintf("template: expands to more than %d bytes", MaxSize)
-		f.problems = append(f.problems, &yamldoc.Problem{Message: tooMuch})
-	}
-	return f.problems
-}
-
-func (f *filling) problem(t *template, format string, args ...any) {
-	f.problems = append(f.problems, &yamldoc.Problem{Line: t.line, Message: "template: " + fmt.Sprintf(format, args...)})
-}
-
-// key refuses templates in a key: which keys there are does not depend on the
-// environment.
-func (f *filling) key(text string) string {
-	for _, mark := range f.marks.FindAllString(text, -1) {
-		if t := f.of(mark); t != nil {
-			f.problem(t, "%s stands in a key", t.text)
-		}
-	}
-	return text
-}
-
-// value is text with values in place of the marks.
-func (f *filling) value(text string) string {
-	var out strings.Builder
-	end, trim := 0, false
-	literal := func(s string, left bool) {
-		if trim {
-			s = strings.TrimLeft(s, " \t\r\n")
-		}
-		if left {
-			s = strings.TrimRight(s, " \t\r\n")
-		}
-		out.WriteString(s)
-	}
-	for _, at := range f.marks.FindAllStringIndex(text, -1) {
-		t := f.of(text[at[0]:at[1]])
-		if t == nil {
-			continue
-		}
-		literal(text[end:at[0]], t.left)
-		if f.size <= MaxSize {
-			v := f.eval(t)
-			f.size += len(v)
-			out.WriteString(v)
-		}
-		end, trim = at[1], t.right
-	}
-	if end == 0 {
-		return text
-	}
-	literal(text[end:], false)
-	return out.String()
-}
-
-// eval returns what a template stands for.
-func (f *filling) eval(t *template) string {
-	if t.wrong != "" {
-		f.problem(t, "%s", t.wrong)
-		return ""
-	}
-	if t.must {
-		v, ok := f.variable(t, t.args[0])
-		if !ok {
-			f.problem(t, "environment variable %q is not set", t.args[0])
-		}
-		return v
-	}
-	last := len(t.args) - 1
-	for _, name := range t.args[:max(1, last)] {
-		if v, _ := f.variable(t, name); v != "" {
-			return v
-		}
-	}
-	if last == 0 {
-		return ""
-	}
-	return t.args[last]
-}
-
-func (f *filling) variable(t *template, name string) (string, bool) {
-	v, ok := f.look(name)
-	if !utf8.ValidString(v) {
-		f.problem(t, "environment variable %q is not UTF-8", name)
-		return "", true
-	}
-	return v, ok
 }

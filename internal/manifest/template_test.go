@@ -82,6 +82,19 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
+// filled is a document with the values of its templates, and what it is then.
+func filled(raw []byte, look Lookup) (doc *yamldoc.Document, text []byte, problems []*yamldoc.Problem) {
+	r := &reading{raw: raw, gaps: newGaps()}
+	if r.fill(values{gaps: r.gaps, look: look}); len(r.open) > 0 {
+		return nil, nil, r.open
+	}
+	text, err := r.text()
+	if err != nil {
+		return nil, nil, []*yamldoc.Problem{{Message: err.Error()}}
+	}
+	return r.doc, text, nil
+}
+
 // TestTemplateProblems: all are named, each with its line.
 func TestTemplateProblems(t *testing.T) {
 	const forms = `template: {{ must_env "NAME" }} or {{ env "NAME" "text" }} is expected`

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -24,6 +25,16 @@ func Resembles(raw []byte) bool {
 		}
 	}
 	return false
+}
+
+// UnfitFile is Unfit for what is in a file, which may be something else if it is
+// not called a manifest.
+func UnfitFile(raw []byte, file string, rules Rules, now time.Time) error {
+	ext := strings.ToLower(filepath.Ext(file))
+	if ext != ".yml" && ext != ".yaml" && !Resembles(raw) {
+		return nil
+	}
+	return Unfit(raw, rules, now)
 }
 
 // Unfit is why no host that asks for signatures would take a manifest, whoever

@@ -134,7 +134,7 @@ func TestDoubtfulPolicyIsRefused(t *testing.T) {
 		"allow:\n  manifests:":             "line 2: allow.manifests: is empty",
 		"x: &n null\nlimits: *n":           "x: unknown key",
 		"limits: &n\nhooks: *n":            "line 1: limits: is empty",
-		"trust: {keys: /k}\ntrust: {}":     "trust: stands twice, on lines 1 and 2",
+		"trust: {keys: /k}\ntrust: {}":     "line 2: trust: stands twice, on lines 1 and 2",
 		"extract: strict\n---\na: 1":       "a second document begins here",
 		"allow: {manifests: [null]}":       "allow.manifests[0]: is empty",
 		"allow:\n  dests:\n    -\n":        "allow.dests[0]: is empty",

@@ -135,6 +135,7 @@ func inOneShell() []string { return []string{"docs/hooks.md", "docs/operations.m
 func TestDocumentedCommands(t *testing.T) {
 	testparts.Need(t, "rsync")
 	testparts.Need(t, "tar")
+	testparts.Need(t, "jq")
 	seen := 0
 	for _, name := range documents(t) {
 		if slices.Contains(inOneShell(), name) {

@@ -199,7 +199,7 @@ func TestExamplePolicy(t *testing.T) {
 func yamlKeys(typ reflect.Type) []string {
 	var all []string
 	for _, f := range reflect.VisibleFields(typ) {
-		if !f.Anonymous {
+		if !f.Anonymous && f.IsExported() {
 			all = append(all, f.Tag.Get("yaml"))
 		}
 	}

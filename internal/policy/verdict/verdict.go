@@ -94,6 +94,19 @@ func (r *Report) Judge(rule, subject, why string, err error) {
 	r.Add(one)
 }
 
+// Refusals are the rulings by which a manifest is refused so far.
+func (r *Report) Refusals() (list []Ruling) {
+	if r == nil {
+		return nil
+	}
+	for _, one := range r.rulings {
+		if one.Verdict == Refused {
+			list = append(list, one)
+		}
+	}
+	return list
+}
+
 // Ask asks a host. The first no counts; who wants to know all rulings gets
 // those behind it as well.
 func (r *Report) Ask(list []Question) (refused error) {

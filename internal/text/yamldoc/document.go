@@ -21,6 +21,7 @@ type Document struct {
 
 	node   yaml.Node
 	second int // the line of a second document, which nobody reads; 0 = none
+	filled []change
 }
 
 // Parse parses the first document of data. The problem says that it is no
@@ -52,6 +53,12 @@ func Parse(data []byte) (*Document, *Problem) {
 // Second is the line in which a second document begins, which nobody reads; 0 =
 // there is none.
 func (doc *Document) Second() int { return doc.second }
+
+// IsMap tells whether the document is a mapping, as those that have keys are.
+func (doc *Document) IsMap() bool {
+	root := doc.root()
+	return root != nil && root.Kind == yaml.MappingNode
+}
 
 // root is the node below which all values are, or nil.
 func (doc *Document) root() *yaml.Node {

@@ -10,8 +10,8 @@ import (
 // Filler says what is to stand in a document in place of what stands there.
 // What its functions return unchanged stays as it is written.
 type Filler struct {
-	Value   func(text string) string // of a scalar that is a value or an element of a list
-	Key     func(text string) string // of a scalar in a key; a key stays what it is
+	Value   func(text string, at Place) string // of a scalar that is a value or an element of a list
+	Key     func(text string) string           // of a scalar in a key; a key stays what it is
 	Comment func(text string) string
 }
 
@@ -20,9 +20,9 @@ type Filler struct {
 // is replaced has the type that its new text has as a plain scalar: a number,
 // a boolean, null when it is empty, or else text. A quoted one or a block
 // stays text.
-func (doc *Document) Fill(f Filler) { fill(&doc.node, f, false) }
+func (doc *Document) Fill(f Filler) { doc.fill(&doc.node, f, false) }
 
-func fill(n *yaml.Node, f Filler, key bool) {
+func (doc *Document) fill(n *yaml.Node, f Filler, key bool) {
 	for _, c := range []*string{&n.HeadComment, &n.LineComment, &n.FootComment} {
 		*c = f.Comment(*c)
 	}
@@ -30,10 +30,13 @@ func fill(n *yaml.Node, f Filler, key bool) {
 	case n.Kind == yaml.ScalarNode && key:
 		f.Key(n.Value)
 	case n.Kind == yaml.ScalarNode:
-		fillScalar(n, f.Value(n.Value))
+		was := change{node: n, style: n.Style, text: n.Value}
+		if fillScalar(n, f.Value(n.Value, placeOf(n))); n.Value != was.text {
+			doc.filled = append(doc.filled, was)
+		}
 	}
 	for i, child := range n.Content {
-		fill(child, f, key || n.Kind == yaml.MappingNode && i%2 == 0)
+		doc.fill(child, f, key || n.Kind == yaml.MappingNode && i%2 == 0)
 	}
 }
 

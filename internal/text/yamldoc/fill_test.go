@@ -54,7 +54,7 @@ func filled(t *testing.T, form, value string) *Document {
 	if problem != nil {
 		t.Fatal(problem)
 	}
-	put := func(text string) string { return strings.ReplaceAll(text, "HOLE", value) }
+	put := func(text string, _ Place) string { return strings.ReplaceAll(text, "HOLE", value) }
 	same := func(text string) string { return text }
 	doc.Fill(Filler{Value: put, Key: same, Comment: same})
 	return doc
@@ -139,7 +139,7 @@ func TestFillKeys(t *testing.T) {
 	var keys, values []string
 	doc.Fill(Filler{
 		Key:     func(s string) string { keys = append(keys, s); return "changed" },
-		Value:   func(s string) string { values = append(values, s); return s },
+		Value:   func(s string, _ Place) string { values = append(values, s); return s },
 		Comment: func(s string) string { return s },
 	})
 	if strings.Join(keys, "") != "abdef" || strings.Join(values, "") != "cg" {

@@ -12,11 +12,28 @@ import (
 // dotted path, as in Problem.Key) stands; 0 for a key that does not stand
 // there. It is for checks that span several keys and so come after Decode.
 func (doc *Document) Lines() func(key string) int {
-	var index *index
-	if root := doc.root(); root != nil {
-		index = indexed(root)
+	index := doc.index()
+	return func(key string) int { return index.find(key).key.Line }
+}
+
+// Places is Lines for where keys and their values begin. A list of one value
+// begins where that does.
+func (doc *Document) Places() func(key string) (name, value Place) {
+	index := doc.index()
+	return func(key string) (name, value Place) {
+		e := index.find(key)
+		if e.below != nil && len(e.below.items) == 1 {
+			e.value = e.below.items[0].value
+		}
+		return e.key, e.value
 	}
-	return index.line
+}
+
+func (doc *Document) index() *index {
+	if root := doc.root(); root != nil {
+		return indexed(root)
+	}
+	return nil
 }
 
 // index is where what stands below a node stands. It holds no paths: those of
@@ -27,8 +44,17 @@ type index struct {
 }
 
 type entry struct {
-	line  int
+	key   Place  // of the key, or of the element; the zero value: there is none
+	value Place  // what an alias stands for is where that is
 	below *index // nil = nothing
+}
+
+// entryOf is the entry of a key or element at a place with its value.
+func entryOf(at Place, value *yaml.Node) entry {
+	if value.Kind == yaml.AliasNode {
+		return entry{at, placeOf(value.Alias), nil}
+	}
+	return entry{at, placeOf(value), indexed(value)}
 }
 
 // indexed notes the line of each key below n. Aliases are not followed: what
@@ -38,23 +64,23 @@ func indexed(n *yaml.Node) *index {
 	case yaml.MappingNode:
 		x := &index{keys: make(map[string]entry, len(n.Content)/2)}
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			x.keys[n.Content[i].Value] = entry{n.Content[i].Line, indexed(n.Content[i+1])}
+			x.keys[n.Content[i].Value] = entryOf(placeOf(n.Content[i]), n.Content[i+1])
 		}
 		return x
 	case yaml.SequenceNode:
 		x := &index{items: make([]entry, 0, len(n.Content))}
 		for _, item := range n.Content {
-			x.items = append(x.items, entry{item.Line, indexed(item)})
+			x.items = append(x.items, entryOf(placeOf(item), item))
 		}
 		return x
 	}
 	return nil
 }
 
-// line is the line of a key. A key of a mapping may hold dots itself.
-func (x *index) line(key string) int {
+// find is the entry of a key. A key of a mapping may hold dots itself.
+func (x *index) find(key string) entry {
 	if x == nil {
-		return 0
+		return entry{}
 	}
 	if x.keys == nil {
 		return x.item(key)
@@ -64,30 +90,30 @@ func (x *index) line(key string) int {
 			continue
 		}
 		if e, ok := x.keys[key[:i]]; ok {
-			if line := e.at(key[i:]); line > 0 {
-				return line
+			if e = e.at(key[i:]); e.key.Line > 0 {
+				return e
 			}
 		}
 	}
-	return 0
+	return entry{}
 }
 
-// item is line for a list: of a key such as [2] and what is below it.
-func (x *index) item(key string) int {
+// item is find for a list: of a key such as [2] and what is below it.
+func (x *index) item(key string) entry {
 	number, rest, ok := strings.Cut(strings.TrimPrefix(key, "["), "]")
 	i, err := strconv.Atoi(number)
 	if !ok || err != nil || key[0] != '[' || i < 0 || i >= len(x.items) {
-		return 0
+		return entry{}
 	}
 	return x.items[i].at(rest)
 }
 
-// at is the line of what is at rest below an entry; "" = of the entry itself.
-func (e entry) at(rest string) int {
+// at is the entry of what is at rest below an entry; "" = the entry itself.
+func (e entry) at(rest string) entry {
 	if rest == "" {
-		return e.line
+		return e
 	}
-	return e.below.line(strings.TrimPrefix(rest, "."))
+	return e.below.find(strings.TrimPrefix(rest, "."))
 }
 
 const (
@@ -100,7 +126,7 @@ const (
 // nothing.
 func excess(n *yaml.Node, depth int) *Problem {
 	if depth > maxDepth {
-		return &Problem{Line: n.Line, Message: fmt.Sprintf("is nested deeper than %d levels", maxDepth)}
+		return &Problem{Line: n.Line, Column: n.Column, Message: fmt.Sprintf("is nested deeper than %d levels", maxDepth)}
 	}
 	for i, child := range n.Content {
 		if n.Kind == yaml.MappingNode && i%2 == 0 {
@@ -109,7 +135,8 @@ func excess(n *yaml.Node, depth int) *Problem {
 				name = name.Alias
 			}
 			if len(name.Value) > maxName {
-				return &Problem{Line: child.Line, Message: fmt.Sprintf("a key has more than %d bytes", maxName)}
+				tooLong := fmt.Sprintf("a key has more than %d bytes", maxName)
+				return &Problem{Line: child.Line, Column: child.Column, Message: tooLong}
 			}
 		}
 		if p := excess(child, depth+1); p != nil {

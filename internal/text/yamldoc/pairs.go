@@ -35,7 +35,8 @@ func (d *decoder) pairs(n *yaml.Node, path string) ([]pair, bool) {
 		case k.Kind != yaml.ScalarNode:
 			d.problem(k, path, "has %s for a key", kindName(k))
 		case seen[k.Value] > 0:
-			d.problem(nil, join(path, k.Value), "stands twice, on lines %d and %d", seen[k.Value], k.Line)
+			at := &yaml.Node{Line: k.Line, Column: k.Column} // its value is not shown
+			d.problem(at, join(path, k.Value), "stands twice, on lines %d and %d", seen[k.Value], k.Line)
 		default:
 			seen[k.Value] = k.Line
 			own = append(own, pair{k, v})
@@ -75,7 +76,7 @@ func (d *decoder) merge(own []pair, seen map[string]int, merged []*yaml.Node, pa
 
 // unknown warns of a key nobody reads and names the nearest that exists.
 func unknown(k *yaml.Node, at string, known map[string][]int) *Problem {
-	p := &Problem{Line: k.Line, Key: at, Message: "unknown key"}
+	p := &Problem{Line: k.Line, Column: k.Column, Key: at, Message: "unknown key"}
 	if strings.ContainsAny(k.Value, " \t\n") {
 		p.Hint = quoteColon
 		return p

@@ -24,13 +24,23 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
+// Place is where something begins in a document: both count from 1, in
+// characters; 0 = not known.
+type Place struct{ Line, Column int }
+
+// placeOf is where a node begins.
+func placeOf(n *yaml.Node) Place { return Place{n.Line, n.Column} }
+
 // Problem is one thing wrong with a document.
 type Problem struct {
 	Line    int    // from 1; 0 = the document as a whole
+	Column  int    // from 1; 0 = not known
+	Spot    Place  // where the value begins that it is about; Line = 0: there is none
 	Key     string // dotted path, such as commands.pre[1].timeout; may be ""
 	Value   string // the offending scalar; "" when there is none to show
 	Message string
 	Hint    string // what to do, or ""
+	Inline  bool   // Error says the hint, too
 	Idle    bool   // a warning of what changes nothing
 }
 
@@ -43,11 +53,19 @@ func (p *Problem) Error() string {
 	if p.Key != "" {
 		b.WriteString(clip(printable(p.Key), maxKey) + ": ")
 	}
-	if p.Value != "" {
-		fmt.Fprintf(&b, "%q ", clip(p.Value, maxValue))
+	b.WriteString(p.What())
+	if p.Inline && p.Hint != "" {
+		b.WriteString(", " + p.Hint)
 	}
-	b.WriteString(p.Message)
 	return b.String()
+}
+
+// What is what is wrong, without where, and without the hint.
+func (p *Problem) What() string {
+	if p.Value == "" {
+		return p.Message
+	}
+	return fmt.Sprintf("%q %s", clip(p.Value, maxValue), p.Message)
 }
 
 // printable quotes a key that would break the line it is shown in.
@@ -106,7 +124,8 @@ func Decode(data []byte, into any) (warnings, problems []*Problem) {
 func (doc *Document) Decode(into any) (warnings, problems []*Problem) {
 	d := &decoder{relaxed: doc.Relaxed}
 	if doc.second > 0 {
-		d.warnings = append(d.warnings, &Problem{Line: doc.second, Message: "a second document begins here and is not read"})
+		d.warnings = append(d.warnings, &Problem{Line: doc.second, Column: 1,
+			Message: "a second document begins here and is not read"})
 	}
 	if root := doc.root(); root == nil || isNull(root) {
 		d.problem(nil, "", "the document is empty")
@@ -134,7 +153,7 @@ const maxTold = 10_000
 func (d *decoder) problem(n *yaml.Node, key, format string, args ...any) {
 	p := &Problem{Key: key, Message: fmt.Sprintf(format, args...)}
 	if n != nil {
-		p.Line = n.Line
+		p.Line, p.Column, p.Spot = n.Line, n.Column, placeOf(n)
 		if n.Kind == yaml.ScalarNode && !isNull(n) {
 			p.Value = n.Value
 		}
@@ -298,7 +317,7 @@ func (d *decoder) sequence(n *yaml.Node, v reflect.Value, key string) {
 // something must mean something.
 func (d *decoder) element(n *yaml.Node, v reflect.Value, key string) {
 	if holdsNothing(n) {
-		d.warn(&Problem{Line: n.Line, Key: key, Message: "is empty and is skipped", Idle: true})
+		d.warn(&Problem{Line: n.Line, Column: n.Column, Key: key, Message: "is empty and is skipped", Idle: true})
 		return
 	}
 	before := len(d.problems)

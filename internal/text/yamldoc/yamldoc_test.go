@@ -113,7 +113,7 @@ func TestProblems(t *testing.T) {
 		{"jobs: [ok, {run: x, retries: no}]", `line 1: jobs[1].retries: "no" is not a whole number`},
 		{"env: text", `line 1: env: "text" is a single value where a mapping belongs`},
 		{"env: {[a]: b}", "line 1: env: has a list for a key"},
-		{"name: a\nsize: 1\nname: b", "name: stands twice, on lines 1 and 3"},
+		{"name: a\nsize: 1\nname: b", "line 3: name: stands twice, on lines 1 and 3"},
 		{"size: " + strings.Repeat("x", 100), `line 1: size: "` + strings.Repeat("x", 60) + `…" is not a whole number`},
 	} {
 		var c config
@@ -159,7 +159,7 @@ func TestEmbeddedStructs(t *testing.T) {
 			warnings: "line 2: titel: unknown key", hint: `did you mean "title"?`},
 		{doc: "group: {title: t}", warnings: "line 1: group: unknown key"},
 		{doc: "Below: {deep: d}", warnings: "line 1: Below: unknown key"},
-		{doc: "title: a\nname: n\ntitle: b", problems: "title: stands twice, on lines 1 and 3"},
+		{doc: "title: a\nname: n\ntitle: b", problems: "line 3: title: stands twice, on lines 1 and 3"},
 		{doc: "deep: [a]", problems: "line 1: deep: is a list where a single value belongs"},
 	} {
 		var got document

@@ -1,0 +1,55 @@
+package manifest
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"stretcher/internal/policy"
+	"stretcher/internal/text/yamldoc"
+)
+
+// renderedForms are manifests with templates wherever one may stand.
+var renderedForms = []string{
+	"src: https://user:{{ must_env \"X\" }}@h/a.tar\nchecksum: %\ndest: /srv/a # {{ must_env \"X\" }}\n",
+	"# first\nname:  {{ must_env \"X\" }}   # why\n" +
+		"commands: {pre: [\"a {{ must_env \"X\" }}\", 'it''s {{ env \"X\" \"d\" }}']}\n",
+	"name: &n {{ must_env \"X\" }}\nversion: *n\ncommands:\n  pre:\n" +
+		"    - |\n      one {{- must_env \"X\" }}\n\n      two\n    - >-\n      a\n      {{ must_env \"X\" }}\n",
+	"env:\n  A: {{ must_env \"X\" }}\n  B: |\n    {{ must_env \"X\" }}\n\n  C:\n  D: plain\ncommands: {pre: a}\n",
+	"env: &e\n  A: x\nannotations: {<<: *e, B: {{ must_env \"X\" }}}\ncommands:\n  pre:\n  - {{ must_env \"X\" }}\n",
+	"commands: {pre: {run: b\n  {{ must_env \"X\" }}}}\n---\nname: {{ must_env \"X\" }}\n",
+}
+
+var hiddenValues = []string{
+	"hidden-word", "a: b # hidden", "- hid\n\nden: \"'\n", "123456", "{hidden", " hidden ", "hid\r\n---\nden",
+}
+
+// TestRender: what is shown is what a deployment reads, and what is masked is
+// YAML without the value.
+func TestRender(t *testing.T) {
+	for _, form := range renderedForms {
+		form = strings.ReplaceAll(form, "%", strings.Repeat("ab", 32))
+		for _, value := range hiddenValues {
+			env := map[string]string{"X": value}
+			l, _, _, _ := loader(served{"https://h/m.yml": form}, &policy.Policy{}, env)
+			text, unset, err := l.Render(t.Context(), "https://h/m.yml", true)
+			if err != nil || len(unset) > 0 {
+				t.Errorf("%q with %q: %v, %q", form, value, err, unset)
+				continue
+			}
+			want, errWant := l.Load(t.Context(), "https://h/m.yml")
+			again, _, _, _ := loader(served{"https://h/m.yml": string(text)}, &policy.Policy{}, nil)
+			got, errGot := again.Load(t.Context(), "https://h/m.yml")
+			if (errWant == nil) != (errGot == nil) || errWant == nil && !reflect.DeepEqual(got.Manifest, want.Manifest) {
+				t.Errorf("%q with %q is shown as %q: %v, %v", form, value, text, errWant, errGot)
+			}
+			masked, _, err := l.Render(t.Context(), "https://h/m.yml", false)
+			_, problem := yamldoc.Parse(masked)
+			leaks := strings.Contains(string(masked), "hid") || strings.Contains(string(masked), "123456")
+			if err != nil || problem != nil || leaks {
+				t.Errorf("%q with %q is masked as %q: %v, %v", form, value, masked, err, problem)
+			}
+		}
+	}
+}

@@ -1,0 +1,47 @@
+package yamldoc
+
+import "gopkg.in/yaml.v3"
+
+// ValuesOf are the places of the scalars that are values of mappings below a key,
+// wherever the key stands, each with its own key. What an alias or a merge key
+// brings there is included, and what is null is not.
+func (doc *Document) ValuesOf(key string) map[Place]string {
+	found := map[Place]string{}
+	if root := doc.root(); root != nil {
+		valuesOf(root, key, found)
+	}
+	return found
+}
+
+func valuesOf(n *yaml.Node, key string, found map[Place]string) {
+	for i, child := range n.Content { // an alias has none: what it stands for has its own place
+		if valuesOf(child, key, found); n.Kind == yaml.MappingNode && i%2 == 1 && n.Content[i-1].Value == key {
+			collect(child, "", found, 0)
+		}
+	}
+}
+
+// maxFollowed bounds the aliases that are followed one after the other.
+const maxFollowed = 10
+
+// collect notes the scalars below a node. name is the key that it is the value of.
+func collect(n *yaml.Node, name string, found map[Place]string, followed int) {
+	switch n.Kind {
+	case yaml.AliasNode:
+		if followed < maxFollowed {
+			collect(n.Alias, name, found, followed+1)
+		}
+	case yaml.ScalarNode:
+		if name != "" && !isNull(n) {
+			found[placeOf(n)] = name
+		}
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			collect(n.Content[i+1], n.Content[i].Value, found, followed)
+		}
+	case yaml.SequenceNode:
+		for _, item := range n.Content {
+			collect(item, name, found, followed)
+		}
+	}
+}
