@@ -16,11 +16,14 @@ import (
 
 	"stretcher/internal/disk"
 	"stretcher/internal/journal/history"
+	"stretcher/internal/journal/page"
+	"stretcher/internal/journal/runlog"
 	"stretcher/internal/journal/state"
 	"stretcher/internal/journal/summary"
 	"stretcher/internal/process"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/printable"
+	"stretcher/internal/text/runid"
 )
 
 // historyOptions are those of stretcher history.
@@ -59,21 +62,26 @@ stretcher history --run "$STRETCHER_RUN_ID" --summary`,
 		"with --run: the run in a few lines, also while its success or failure commands run")
 	f.Var(&choiceValue{&o.format, formatNames()}, "format",
 		"of the summary: for people, or what a webhook or sendmail takes")
-	f.Var((*countValue)(&o.limit), "limit", "the newest so many runs (0 = all; without it a table has 50)")
+	f.Var((*countValue)(&o.limit), "limit", "the newest so many runs (0 = all; without it a table has 50, a page 1000)")
 	asFile(f, "html")
 	completeBy(c, "run", a.completeRun)
 	completeBy(c, "log", a.completeRun)
 	return c
 }
 
-// tableLimit is how many runs a table has when nobody says it.
-const tableLimit = 50
+// How many runs a table and a page have when nobody says it.
+const (
+	tableLimit = 50
+	pageLimit  = 1000
+)
 
 // check refuses flags that can't be used together.
 func (o *historyOptions) check(args []string) error {
-	for flag, value := range map[string]string{"run": o.id, "log": o.log} {
-		if value == "" && o.line.has(flag) { // as of "$(something that printed nothing)"
-			return failure.Usage("--%s expects a run id", flag)
+	for _, flag := range []struct{ name, value, wants string }{
+		{"run", o.id, "a run id"}, {"log", o.log, "a run id"}, {"html", o.html, "a file"},
+	} {
+		if flag.value == "" && o.line.has(flag.name) { // as of "$(something that printed nothing)"
+			return failure.Usage("--%s expects %s", flag.name, flag.wants)
 		}
 	}
 	switch {
@@ -130,7 +138,11 @@ func (o *historyOptions) print(ctx context.Context, db *history.Store, dest stri
 		return o.printRun(ctx, db)
 	}
 	limit := o.limit
-	if asTable := !o.json && o.html == ""; asTable && !o.line.command.Flags().Changed("limit") {
+	switch said := o.line.command.Flags().Changed("limit"); {
+	case said || o.json:
+	case o.html != "":
+		limit = pageLimit
+	default:
 		limit = tableLimit
 	}
 	runs, err := db.List(ctx, history.Filter{Dest: dest, Limit: limit})
@@ -141,32 +153,43 @@ func (o *historyOptions) print(ctx context.Context, db *history.Store, dest stri
 		return failure.Hinted("stretcher history tells of all dests", fmt.Errorf("no run on %q is known", dest))
 	}
 	history.Judge(runs, process.Alive)
-	return o.printRuns(ctx, db, runs, dest == "")
+	return o.printRuns(ctx, db, runs, dest)
 }
 
-func (o *historyOptions) printRuns(ctx context.Context, db *history.Store, runs []history.Run, dests bool) error {
+func (o *historyOptions) printRuns(ctx context.Context, db *history.Store, runs []history.Run, dest string) error {
 	switch {
 	case o.html != "":
 		details, err := db.Details(ctx, runs)
 		if err != nil {
 			return err
 		}
-		return o.writePage(details)
+		return o.writePage(ctx, db, dest, details)
 	case o.json:
 		return history.WriteJSON(o.Stdout, runs)
 	default:
-		return history.WriteTable(o.Stdout, runs, dests)
+		return history.WriteTable(o.Stdout, runs, dest == "")
 	}
 }
 
 // writePage writes the page, completely or not at all where it goes to a file.
-func (o *historyOptions) writePage(details []history.Detail) error {
-	host, _ := os.Hostname()
-	if o.html == "-" {
-		return history.WriteHTML(o.Stdout, host, details, time.Now())
+func (o *historyOptions) writePage(
+	ctx context.Context, db *history.Store, dest string, details []history.Detail,
+) error {
+	all, err := db.List(ctx, history.Filter{Dest: dest, ByEnd: true})
+	if err != nil {
+		return err
 	}
-	err := disk.ReplaceRegular(o.html, ".stretcher-page-", 0o644, func(w io.Writer) error {
-		return history.WriteHTML(w, host, details, time.Now())
+	history.Judge(all, process.Alive)
+	content := page.Content{
+		Now: time.Now(), Runs: details, Older: max(len(all)-len(details), 0), Places: history.Places(all),
+		Logs: excerpts(state.At(o.host.StateDir)),
+	}
+	content.Host, _ = os.Hostname()
+	if o.html == "-" {
+		return page.Write(o.Stdout, content)
+	}
+	err = disk.ReplaceRegular(o.html, ".stretcher-page-", 0o644, func(w io.Writer) error {
+		return page.Write(w, content)
 	})
 	if err == nil {
 		return nil
@@ -180,6 +203,28 @@ func (o *historyOptions) writePage(details []history.Detail) error {
 		err = file.Err
 	}
 	return failure.Hinted(hint, fmt.Errorf("--html: write %q: %w", o.html, err))
+}
+
+// excerpts reads the logs of runs.
+func excerpts(dir *state.Dir) page.Excerpter {
+	return func(run string, from, to int64, n int) ([]string, bool, error) {
+		if !runid.Is(run) { // it becomes a file's name
+			return nil, false, errors.New("its run has no log")
+		}
+		f, err := disk.OpenRegular(dir.Log(run), os.O_RDONLY, 0)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, false, errors.New("its log is not there")
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		defer f.Close()
+		info, err := f.Stat()
+		if err != nil {
+			return nil, false, err
+		}
+		return runlog.Tail(f, info.Size(), from, to, n)
+	}
 }
 
 func (o *historyOptions) printRun(ctx context.Context, db *history.Store) error {

@@ -16,7 +16,7 @@
 // so that a run that dies has left where it was. A database that can't be
 // read is moved aside, never removed, and a new one made: an archive of the
 // past must not stop a deploy. The renderers (WriteTable, WriteJSON,
-// WriteHTML, WriteMetrics, ...) work on values and need no store.
+// WriteMetrics, ...) work on values and need no store.
 //
 // The package may import modernc.org/sqlite, golang.org/x/sys/unix, and of this
 // module internal/disk and text/printable. It opens nothing until Open is called.

@@ -12,9 +12,11 @@ import (
 	"stretcher/internal/text/printable"
 )
 
+// TimeFormat is that of times for people, who must know the zone.
+const TimeFormat = "2006-01-02 15:04:05 MST"
+
 const (
-	timeFormat = "2006-01-02 15:04:05 MST"
-	shortID    = 13 // digits of a UUIDv7 that hold its whole time, with the dash
+	shortID = 13 // digits of a UUIDv7 that hold its whole time, with the dash
 )
 
 // WriteTable writes one aligned line per run, in the order given, under a
@@ -34,8 +36,8 @@ func WriteTable(w io.Writer, runs []Run, dests bool) error {
 	}
 	line(heading...)
 	for _, r := range runs {
-		line(r.ID[:min(n, len(r.ID))], r.Started.Format(timeFormat), r.Name, r.Version, r.Dest, string(r.Result),
-			runDuration(r), who(r))
+		line(r.ID[:min(n, len(r.ID))], r.Started.Format(TimeFormat), r.Name, r.Version, r.Dest, string(r.Result),
+			r.Took(), r.Who())
 	}
 	return tw.Flush() // reports the errors of all writes before it
 }
@@ -45,7 +47,7 @@ func WriteTable(w io.Writer, runs []Run, dests bool) error {
 // output in the run's log file, in bytes.
 func WriteDetail(w io.Writer, d Detail) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, f := range fields(d.Run) {
+	for _, f := range Fields(d.Run) {
 		row(tw, f.Name, f.Value)
 	}
 	if len(d.Steps) > 0 {
@@ -53,8 +55,8 @@ func WriteDetail(w io.Writer, d Detail) error {
 		fmt.Fprintln(tw, "\nSTEP\tPOINT\tDIALECT\tAT\tDURATION\tEXIT\tLOG OFFSET\tNAME")
 	}
 	for _, s := range d.Steps {
-		row(tw, strconv.Itoa(s.Seq), s.Point, s.Dialect, "+"+human(max(s.Started.Sub(d.Started), 0)),
-			human(s.Duration), stepEnd(s), strconv.FormatInt(s.Offset, 10), told(s))
+		row(tw, strconv.Itoa(s.Seq), s.Point, s.Dialect, "+"+Human(max(s.Started.Sub(d.Started), 0)),
+			Human(s.Duration), s.End(), strconv.FormatInt(s.Offset, 10), s.Told())
 	}
 	return tw.Flush()
 }
@@ -78,29 +80,29 @@ func serial(r Run) string {
 	return strconv.FormatInt(r.Serial, 10)
 }
 
-// field is a line of a run's description.
-type field struct{ Name, Value string }
+// Field is a line of a run's description.
+type Field struct{ Name, Value string }
 
-// fields describes a run, without what is empty.
-func fields(r Run) []field {
-	all := []field{
+// Fields describes a run, without what is empty.
+func Fields(r Run) []Field {
+	all := []Field{
 		{"run", r.ID},
 		{"name", r.Name},
 		{"version", r.Version},
 		{"dest", r.Dest},
 		{"manifest", r.URL},
-		{"by", who(r)},
+		{"by", r.Who()},
 		{"signed by", r.Signers},
 		{"serial", serial(r)},
 		{"policy", r.Policy},
-		{"started", r.Started.Format(timeFormat)},
+		{"started", r.Started.Format(TimeFormat)},
 		{"finished", finished(r)},
 		{"result", outcome(r)},
 		{"error", r.Error},
 		{"back to", r.Back},
 		{"log", r.Log},
 	}
-	var told []field
+	var told []Field
 	for _, f := range all {
 		if f.Value != "" {
 			told = append(told, f)
@@ -114,9 +116,9 @@ func finished(r Run) string {
 	case r.Finished.IsZero():
 		return ""
 	case r.Result == Died:
-		return "no; last sign of life " + r.Finished.Format(timeFormat)
+		return "no; last sign of life " + r.Finished.Format(TimeFormat)
 	}
-	return r.Finished.Format(timeFormat) + ", after " + human(r.Duration())
+	return r.Finished.Format(TimeFormat) + ", after " + Human(r.Duration())
 }
 
 // outcome is the result in words: "failed in post, exit 1".
@@ -131,8 +133,8 @@ func outcome(r Run) string {
 	return text
 }
 
-// who says what asked for the run, and which user.
-func who(r Run) string {
+// Who says what asked for the run, and which user.
+func (r Run) Who() string {
 	switch {
 	case r.User == "":
 		return r.Event
@@ -142,15 +144,16 @@ func who(r Run) string {
 	return r.Event + " by " + r.User
 }
 
-func runDuration(r Run) string {
+// Took is how long the run took, for people; "" while that is not known.
+func (r Run) Took() string {
 	if r.Finished.IsZero() || r.Result == Skipped {
 		return ""
 	}
-	return human(r.Duration())
+	return Human(r.Duration())
 }
 
-// stepEnd says how a step ended: "0", "1", "SIGKILL (timed out)", "never started".
-func stepEnd(s Step) string {
+// End says how a step ended: "0", "1", "SIGKILL (timed out)", "never started".
+func (s Step) End() string {
 	text := strconv.Itoa(s.Exit)
 	switch {
 	case s.Signal != "":
@@ -164,9 +167,9 @@ func stepEnd(s Step) string {
 	return text
 }
 
-// told is the name of a step, where it was defined unless the name says so, and
+// Told is the name of a step, where it was defined unless the name says so, and
 // why it never started.
-func told(s Step) string {
+func (s Step) Told() string {
 	name := s.Name
 	if s.Source != "" && !strings.HasSuffix(s.Source, "."+s.Name) {
 		name += " from " + s.Source
@@ -177,8 +180,8 @@ func told(s Step) string {
 	return name
 }
 
-// human shows a duration with about three digits.
-func human(d time.Duration) string {
+// Human shows a duration with about three digits.
+func Human(d time.Duration) string {
 	switch {
 	case d <= 0:
 		return "0s"

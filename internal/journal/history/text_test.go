@@ -85,7 +85,7 @@ func TestTold(t *testing.T) {
 		"a.sh from /x/before_launch/a.sh: no":    {Name: "a.sh", Source: "/x/before_launch/a.sh", Why: "no"},
 		`hook definition "/x/a.json": is broken`: {Name: `hook definition "/x/a.json": is broken`},
 	} {
-		if got := told(s); got != want {
+		if got := s.Told(); got != want {
 			t.Errorf("%+v: %q, want %q", s, got, want)
 		}
 	}
@@ -103,7 +103,6 @@ func TestWriteErrors(t *testing.T) {
 		"detail":      WriteDetail(failing{}, d[1]),
 		"json":        WriteJSON(failing{}, runsOf(d)),
 		"detail json": WriteDetailJSON(failing{}, d[1]),
-		"html":        WriteHTML(failing{}, "h", d, sampleNow),
 	} {
 		if err == nil || !strings.Contains(err.Error(), "disk full") {
 			t.Errorf("%s: %v", name, err)
@@ -115,7 +114,7 @@ func TestWho(t *testing.T) {
 	for _, c := range []struct{ event, user, want string }{
 		{"stdin", "deploy", "stdin by deploy"}, {"stdin", "", "stdin"}, {"", "deploy", "by deploy"}, {"", "", ""},
 	} {
-		if got := who(Run{Event: c.event, User: c.user}); got != c.want {
+		if got := (Run{Event: c.event, User: c.user}).Who(); got != c.want {
 			t.Errorf("%+v: %q", c, got)
 		}
 	}
@@ -127,8 +126,8 @@ func TestHuman(t *testing.T) {
 		999 * time.Millisecond: "999ms", time.Second: "1.0s", 59*time.Second + 999*time.Millisecond: "59.9s",
 		time.Minute: "1m00s", time.Hour - 1: "59m59s", time.Hour: "1h00m", 100*time.Hour + 5*time.Minute: "100h05m",
 	} {
-		if got := human(d); got != want {
-			t.Errorf("human(%d) = %q, want %q", d, got, want)
+		if got := Human(d); got != want {
+			t.Errorf("Human(%d) = %q, want %q", d, got, want)
 		}
 	}
 }

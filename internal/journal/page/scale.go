@@ -1,6 +1,10 @@
-package history
+package page
 
-import "time"
+import (
+	"time"
+
+	"stretcher/internal/journal/history"
+)
 
 const (
 	day      = 24 * time.Hour
@@ -18,7 +22,7 @@ type scale struct{ from, to time.Time }
 
 // newScale reaches from the first start to now, or to the last start when a
 // clock was wrong.
-func newScale(runs []Detail, now time.Time) scale {
+func newScale(runs []history.Detail, now time.Time) scale {
 	s := scale{now, now}
 	for _, r := range runs {
 		if r.Started.Before(s.from) {
@@ -34,7 +38,13 @@ func newScale(runs []Detail, now time.Time) scale {
 	return s
 }
 
-func (s scale) percent(t time.Time) string { return percent(t.Sub(s.from), s.to.Sub(s.from)) }
+func (s scale) percent(t time.Time) int { return percent(t.Sub(s.from), s.to.Sub(s.from)) }
+
+// slot is the one of so many equal parts in which t lies, from 0.
+func (s scale) slot(t time.Time, slots int) int {
+	i := int(float64(slots) * float64(t.Sub(s.from)) / float64(s.to.Sub(s.from)))
+	return min(max(i, 0), slots-1)
+}
 
 // ticks marks round local times: full hours, midnights. The right end is left
 // to the word "now".

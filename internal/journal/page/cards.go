@@ -1,0 +1,108 @@
+package page
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"stretcher/internal/journal/history"
+)
+
+// card tells what is live on a dest, and how its last run went.
+type card struct {
+	Dest, Name, Version string
+	Since, Machine, Age string
+	Result              history.Result // of the last run
+	Bad                 bool           // it isn't good, and doesn't go on
+	Doubt               string         // why what is live is not as it should be; "" = it is
+	Note                note           // of the last run, where that is not what is live
+	Last                string         // its id; "" = the page doesn't have it
+	Rollback            bool           // somebody asked for what was there before
+}
+
+// note says in words what a run has to do with what is live.
+type note struct{ What, How, Age string }
+
+// newCards puts what needs somebody first.
+func newCards(c Content) []card {
+	shown := map[string]bool{}
+	for _, d := range c.Runs {
+		shown[d.ID] = true
+	}
+	all := make([]card, 0, len(c.Places))
+	for _, p := range c.Places {
+		v := newCard(p, c.Now)
+		if shown[p.Last.ID] {
+			v.Last = cut(p.Last.ID, maxName)
+		}
+		all = append(all, v)
+	}
+	slices.SortStableFunc(all, func(a, b card) int { return cmp.Compare(rank(a), rank(b)) })
+	return all
+}
+
+func rank(c card) int {
+	if c.Bad {
+		return 0
+	}
+	return 1
+}
+
+func newCard(p history.Place, now time.Time) card {
+	v := card{
+		Dest: cut(p.Dest, maxText), Name: cut(p.Last.Name, maxName), Result: told(p.Last.Result),
+		Bad: p.Last.Result != history.Good && p.Last.Result != history.Running,
+	}
+	if live := p.Live; live != nil {
+		v.Name, v.Version, v.Rollback = cut(live.Name, maxName), cut(live.Version, maxName), live.IsRollback()
+		v.Since, v.Machine, v.Age = p.Since.Format("2006-01-02 15:04 MST"), machineTime(p.Since), age(p.Since, now)
+		v.Doubt = doubt(p)
+	}
+	if p.Live == nil || p.Last.ID != p.Live.ID {
+		what := cut(cmp.Or(p.Last.Version, p.Last.Name, "a run"), maxName)
+		v.Note = note{What: what, How: how(p.Last), Age: age(ended(p.Last), now)}
+	}
+	return v
+}
+
+// doubt says what is wrong with what is live.
+func doubt(p history.Place) string {
+	switch {
+	case p.Mixed != nil:
+		return "files of " + cut(cmp.Or(p.Mixed.Version, "run "+p.Mixed.ID), maxName) + " may be there, too"
+	case p.Live.Result == history.Good:
+		return ""
+	case p.Good == nil:
+		return string(told(p.Live.Result)) + inStep(*p.Live) + ", and was left there; none was good before"
+	}
+	return string(told(p.Live.Result)) + inStep(*p.Live) + ", and was left there; good before: " +
+		cut(cmp.Or(p.Good.Version, "run "+p.Good.ID), maxName)
+}
+
+// how says what a run did that is not what is live.
+func how(r history.Run) string {
+	switch {
+	case r.Result == history.Running:
+		return "is being deployed" + inStep(r)
+	case r.Back != "":
+		return string(told(r.Result)) + inStep(r) + " and went back"
+	case !r.MayHaveSynced():
+		return string(told(r.Result)) + inStep(r) + ", before it changed anything here"
+	}
+	return string(told(r.Result)) + inStep(r)
+}
+
+func inStep(r history.Run) string {
+	if r.Step == "" {
+		return ""
+	}
+	return " in " + cut(r.Step, maxName)
+}
+
+// ended is when a run gave its last sign of life.
+func ended(r history.Run) time.Time {
+	if r.Finished.IsZero() {
+		return r.Started
+	}
+	return r.Finished
+}
