@@ -275,7 +275,7 @@ func (x executor) runEnv(r run, point string) []string {
 		"STRETCHER_POINT=" + point,
 		"STRETCHER_STATUS=" + status,
 		"STRETCHER_ERROR=" + failed,
-		"STRETCHER_SUMMARY=" + x.summary(r, failed),
+		"STRETCHER_RUN_SUMMARY=" + x.summary(r, failed),
 	}
 }
 

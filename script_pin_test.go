@@ -85,7 +85,7 @@ var (
 	pinnedVersion  = regexp.MustCompile(`"ociVersion":"1\.[0-9.]+"`)
 	pinnedStaging  = regexp.MustCompile(`(?m)^STRETCHER_STAGING=(/.+)$`)
 	pinnedManifest = regexp.MustCompile(`(?m)^HOOKED_POD_MANIFEST=(.+)/[^/]*$`)
-	pinnedMark     = regexp.MustCompile(`(?m)^(STRETCHER_COMMAND_ID|STRETCHER_HOOK_ID|STRETCHER_SUMMARY|HOOKED_NODE)=.+$`)
+	pinnedMark     = regexp.MustCompile(`(?m)^(STRETCHER_(?:COMMAND_ID|HOOK_ID|RUN_SUMMARY)|HOOKED_NODE)=.+$`)
 )
 
 // normalised gives what differs each time a name of its own: ids, checksums,

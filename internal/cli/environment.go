@@ -38,12 +38,12 @@ func (a *app) settle(c *cobra.Command) error {
 	return nil
 }
 
-// inEnvironment tells whether a flag can be set by a variable. --name, --version,
-// --dest and --summary can not: commands of a deployment are told those of what is
-// deployed by STRETCHER_NAME, STRETCHER_VERSION, STRETCHER_DEST and
-// STRETCHER_SUMMARY, and may call this program.
+// inEnvironment tells whether a flag can be set by a variable. --name, --version
+// and --dest can not: commands of a deployment are told those of what is deployed
+// by STRETCHER_NAME, STRETCHER_VERSION and STRETCHER_DEST, and may call this
+// program.
 func inEnvironment(f *pflag.Flag) bool {
-	return !slices.Contains([]string{"help", "name", "version", "dest", "summary"}, f.Name)
+	return !slices.Contains([]string{"help", "name", "version", "dest"}, f.Name)
 }
 
 // variable is the name of the variable that sets a flag.

@@ -25,7 +25,7 @@ func formatNames() (names []string) {
 // that asks for it. It needs no history: a user whom run_as names can't read that,
 // and there may be none.
 func (o *historyOptions) toldSummary() (summary.Summary, bool) {
-	text := o.Getenv("STRETCHER_SUMMARY")
+	text := o.Getenv("STRETCHER_RUN_SUMMARY")
 	if !o.summary || text == "" || o.id != o.Getenv("STRETCHER_RUN_ID") {
 		return summary.Summary{}, false
 	}
