@@ -20,8 +20,10 @@ func rerunWords() keys.OneOf  { return keys.OneOf{"post", "verify"} }
 const (
 	noNUL     = `^[^\x00]*$`
 	localPath = `^$|^(?:[^/.\x00]|\.[^/.\x00]|\.\.[^/\x00]|\./|\.$)[^\x00]*$`
-	cleanPath = `^(?:[^/.\x00]|\.[^/.\x00]|\.\.[^/\x00])[^\x00]*$`
-	notRoot   = `^$|^/[^\x00]*(?:[^/.\x00]|\.\.\.)[^\x00]*$`
+	element   = `(?:[^/.\x00]|\.[^/.\x00]|\.\.[^/\x00])[^/\x00]*`
+	cleanPath = `^` + element + `(?:/` + element + `)*/?$`
+	noControl = `^[^\x00-\x1f\x7f]*$`
+	notRoot   = `^/[^\x00]*(?:[^/.\x00]|\.\.\.)[^\x00]*$`
 	noTilde   = `^(?:[^~\x00][^\x00]*)?$`
 	something = `\S`
 )
@@ -38,11 +40,12 @@ func sumPattern(algorithms ...string) string {
 
 // sourcePattern is that of URLs that something is fetched by, and of paths.
 func sourcePattern() string {
+	const host = `//(?:[^/?#]*@)?[^/?#@:][^/?#@]*(?:[/?#]|$)`
 	pattern := "^$"
 	for _, s := range [][2]string{
-		{"http", `//[^/?#]`}, {"https", `//[^/?#]`},
+		{"http", host}, {"https", host},
 		{"s3", `//[^/?#:@]+/+[^/?#]`}, {"gs", `//[^/?#:@]+/+[^/?#]`}, {"az", `//[^/?#:@]+/+[^/?#]+/+[^/?#]`},
-		{"file", `(?://(?:localhost)?)?/[^?#]`}, {"oci", `//[^/?#@]+/[^?#]*[:@][^?#]+$`},
+		{"file", `(?://(?:localhost)?/[^?#]|/[^/?#])`}, {"oci", `//[^/?#@]+/[^?#]*[:@][^?#]+$`},
 	} {
 		pattern += "|^" + keys.Fold(s[0]) + ":" + s[1]
 	}
@@ -53,14 +56,15 @@ func sourcePattern() string {
 func Keys(rules Rules) []keys.Key {
 	list := keys.List{Of: keys.Like(noNUL, "has a NUL in it")}
 	return append([]keys.Key{
-		keys.Row("src", keys.List{Of: keys.Like(sourcePattern(), "is no URL that an archive can be fetched from")},
+		keys.Row("src", keys.List{Of: keys.Like(sourcePattern(), "is no URL that an archive can be fetched from").
+			And(noControl)},
 			"",
 			"URL of the archive, or a list of mirrors that are tried in order").From("1.0"),
 		keys.Row("checksum", digest(sumPattern("md5", "sha1", "sha256", "sha512")), "",
 			"The archive's digest in hexadecimal: `md5`, `sha1`, `sha256` or `sha512`, with the name "+
 				"and a colon before it, or bare").From("1.0"),
 		keys.Row("index", digest(sumPattern("sha256")), "", "The digest of the archive's index, `sha256` alone"),
-		keys.Row("dest", keys.Like(notRoot, "is not an absolute path below /"), "",
+		keys.Row("dest", keys.Text(), "",
 			"Directory that becomes equal to the archive's tree, as an absolute path, not `/`").From("1.0"),
 		keys.Row("dest_mode", keys.Mode(), "",
 			"Mode of `dest`, with `releases` of each release, in octal with a leading zero").From("1.0"),
@@ -166,7 +170,7 @@ func commandKeys() (all []keys.Key) {
 		if p.Name == "verify" {
 			since = "2.0"
 		}
-		of := keys.List{Of: keys.Either{keys.Text(), line}}
+		of := keys.List{Of: keys.Either{keys.Like(noNUL, "has a NUL in it"), line}}
 		all = append(all, keys.Key{Name: p.Name, Value: of, About: when[p.Name], Since: since})
 	}
 	return all
@@ -174,7 +178,7 @@ func commandKeys() (all []keys.Key) {
 
 func lineKeys() []keys.Key {
 	return []keys.Key{
-		keys.Row("run", keys.Like(something, "has nothing to run").Must(), "", "the command line; required"),
+		keys.Row("run", keys.Like(something, "has nothing to run").And(noNUL).Must(), "", "the command line; required"),
 		keys.Row("timeout", keys.Seconds(), "none",
 			"after it the command and all it started get TERM, and KILL 10 s later"),
 		keys.Row("cwd", keys.Like(noTilde, "begins with ~, which only a shell knows"), "where stretcher was started",
@@ -184,29 +188,33 @@ func lineKeys() []keys.Key {
 
 // Schema is the JSON Schema of manifests.
 func Schema(rules Rules) ([]byte, error) {
-	name := keys.Schema{"anyOf": []keys.Schema{keys.IfSet("name"), keys.IfSet("dest")}}
-	set := keys.Schema{"not": keys.Unset()}
-	return keys.Document{
+	d := &keys.Document{
 		ID: "urn:stretcher:schema:manifest", Title: "stretcher manifest",
 		About:   "What to deploy, and which commands to run.",
 		Keys:    Keys(rules),
 		Own:     `^(?:x-|\.)`,
 		Filled:  "\\{\\{(?:-[ \t])?[ \t]*(?:must_)?env[ \t\"`]",
 		Relaxed: true,
-		Rules: []keys.Schema{
-			{"if": hasSource(), "then": keys.Schema{
-				"required": []string{"checksum", "dest"}, "properties": keys.Schema{"checksum": set, "dest": set},
-			}},
-			{"if": keys.IfSet("index"), "then": keys.IfSet("src")},
-			{"if": keys.IfSet("serial"), "then": name},
-		},
-	}.JSON()
+	}
+	absolute := keys.Like(notRoot, "is not an absolute path below /").Must()
+	set := keys.Like(something, "is required with src").From(0).Must()
+	d.Rules = []keys.Schema{
+		{"if": hasSource(`^\s*[^\s{]`), "then": keys.Schema{
+			"required":   []string{"checksum", "dest"},
+			"properties": keys.Schema{"checksum": d.Part(set), "dest": d.Part(absolute)},
+		}},
+		{"if": keys.IfSet("index"), "then": hasSource(something)},
+		{"if": keys.IfSet("serial"), "then": keys.Schema{
+			"anyOf": []keys.Schema{keys.IfSet("name"), keys.IfSet("dest")},
+		}},
+	}
+	return d.JSON()
 }
 
-// hasSource is the schema of a manifest that has a src for sure: a template may
-// be filled by nothing.
-func hasSource() keys.Schema {
-	one := []keys.Schema{{"type": "string", "pattern": `^\s*[^\s{]`}, {"type": []string{"number", "boolean"}}}
+// hasSource is the schema of a manifest that has a src of a pattern. One that
+// begins with a template may be filled by nothing.
+func hasSource(pattern string) keys.Schema {
+	one := []keys.Schema{{"type": "string", "pattern": pattern}, {"type": []string{"number", "boolean"}}}
 	all := append(slices.Clone(one), keys.Schema{"type": "array", "contains": keys.Schema{"anyOf": one}})
 	return keys.Schema{"required": []string{"src"}, "properties": keys.Schema{"src": keys.Schema{"anyOf": all}}}
 }

@@ -23,8 +23,11 @@ func prefixPattern(schemes ...string) string {
 	var all []string
 	for _, scheme := range schemes {
 		host := "//[^/?#@*]+(?:/[^?#*]*)?"
-		if scheme == "file" {
-			host = "(?://(?:localhost)?)?/[^?#*]*"
+		switch scheme {
+		case "file":
+			host = "(?://(?:localhost)?/[^?#*]*|/(?:[^/?#*][^?#*]*)?)"
+		case "oci":
+			host = "//[^/?#@*]+(?:/[^?#*%]*)?"
 		}
 		all = append(all, keys.Fold(scheme)+":"+host)
 	}
@@ -156,9 +159,9 @@ func server() keys.Named {
 
 // Schema is the JSON Schema of a file of the host policy.
 func Schema() ([]byte, error) {
-	return keys.Document{
+	return (&keys.Document{
 		ID: "urn:stretcher:schema:policy", Title: "stretcher host policy",
 		About: "What the owner of a host allows, whoever writes the manifests.",
 		Keys:  Keys(),
-	}.JSON()
+	}).JSON()
 }

@@ -36,7 +36,8 @@ func common() []keys.Key {
 	text := keys.Like(`^[^\x00]*$`, "has a NUL in it")
 	repo := keys.Like("^$|"+byURL+"|"+bySSH,
 		"is not the URL of a git repository: https, ssh, git, http, file or USER@HOST:PATH")
-	ref := keys.Like(`^$|^[^-/.\x00-\x20\x7f~^:?*\[\\][^\x00-\x20\x7f~^:?*\[\\]*$`, "is not a tag, branch or commit")
+	ref := keys.Like(`^$|^[^-/.\x00-\x20\x7f~^:?*\[\\][^\x00-\x20\x7f~^:?*\[\\]*$`, "is not a tag, branch or commit").
+		And(`^(?:[^.]|\.[^.])*\.?$`)
 	return []keys.Key{
 		keys.Row("dockerfile", path, "`Dockerfile`, with `repo`",
 			"a container, built from this file of the archive, or of the plugin"),
@@ -77,7 +78,7 @@ func Value() keys.Value {
 func entryRules() (all []keys.Schema) {
 	var one []keys.Schema
 	for _, key := range []string{"dockerfile", "repo", "run", "path"} {
-		one = append(one, keys.Schema{"required": []string{key}})
+		one = append(one, keys.IfSet(key))
 	}
 	all = append(all, keys.Schema{"if": keys.Schema{"minProperties": 1}, "then": keys.Schema{"anyOf": one}})
 	for _, keyed := range [][]string{{"run", "path", "dockerfile", "repo"}, {"path", "dockerfile", "repo"}} {

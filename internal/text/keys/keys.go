@@ -68,10 +68,13 @@ type Document struct {
 	definitions Schema
 }
 
+// Part is the schema of a value of the document, for its rules.
+func (d *Document) Part(v Value) Schema { return v.schema(d) }
+
 // JSON is the JSON Schema of the document, draft 7: what editors understand.
-func (d Document) JSON() ([]byte, error) {
+func (d *Document) JSON() ([]byte, error) {
 	d.definitions = Schema{}
-	whole := Section(d.Keys).schema(&d)
+	whole := Section(d.Keys).schema(d)
 	whole["$schema"] = "http://json-schema.org/draft-07/schema#"
 	whole["$id"], whole["title"], whole["description"] = d.ID, d.Title, d.About
 	whole["type"] = "object"
@@ -256,18 +259,43 @@ func (l List) schema(d *Document) Schema {
 	one := of.schema(d)
 	types, simple := one["type"].([]string)
 	switch {
-	case l.Only:
-		return Schema{"type": d.or("array"), "items": one}
 	case !simple: // of several kinds
 		all, several := one["anyOf"].([]Schema)
 		if !several {
 			all = []Schema{one}
 		}
-		return Schema{"anyOf": append(slices.Clone(all), Schema{"type": "array", "items": one})}
+		items := Schema{"anyOf": slices.Concat(all, d.nothing(true))}
+		return Schema{"anyOf": slices.Concat(all, d.nothing(false), []Schema{{"type": "array", "items": items}})}
+	case l.Only:
+		return Schema{"type": d.or("array"), "items": d.orEmpty(one)}
 	}
 	s := maps.Clone(one)
-	s["type"], s["items"] = append(slices.Clone(types), "array"), one
+	s["type"], s["items"] = append(slices.Clone(types), "array"), d.orEmpty(one)
 	return s
+}
+
+// nothing are what an element of a list may be that is skipped: blank text, and
+// where it is one of several, an empty mapping.
+func (d *Document) nothing(element bool) (all []Schema) {
+	if d.Relaxed {
+		all = append(all, Schema{"type": "string", "pattern": `^\s*$`})
+	}
+	if d.Relaxed && element {
+		all = append(all, Schema{"type": "object", "maxProperties": 0})
+	}
+	return all
+}
+
+// orEmpty is the schema of an element that is a scalar, or an empty mapping where
+// elements may hold nothing.
+func (d *Document) orEmpty(one Schema) Schema {
+	types, ok := one["type"].([]string)
+	if !d.Relaxed || !ok {
+		return one
+	}
+	item := maps.Clone(one)
+	item["type"], item["maxProperties"] = append(slices.Clone(types), "object"), 0
+	return item
 }
 
 // Map is a mapping from names to values.

@@ -89,7 +89,7 @@ func TestRows(t *testing.T) {
 	if !slices.Equal(paths, []string{"a", "b.c", "b.d", "e.*[].f"}) {
 		t.Error(paths)
 	}
-	text, err := Document{ID: "urn:x", Keys: table}.JSON()
+	text, err := (&Document{ID: "urn:x", Keys: table}).JSON()
 	var schema struct {
 		Properties map[string]struct {
 			Properties map[string]struct {

@@ -40,6 +40,12 @@ func Like(pattern, wrong string) Scalar {
 	return s
 }
 
+// And is such a value that has a further pattern.
+func (s Scalar) And(pattern string) Scalar {
+	s.Also = pattern
+	return s
+}
+
 // From is such a value, of which a number is at least so large.
 func (s Scalar) From(least float64) Scalar {
 	s.number = &number{bounds: Schema{"minimum": least}}
