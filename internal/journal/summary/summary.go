@@ -70,7 +70,7 @@ func Of(d history.Detail, host string, now time.Time, lines []string) Summary {
 		Started: d.Started.UTC().Format("2006-01-02T15:04:05.000Z07:00"), Event: d.Event, User: d.User,
 	}
 	if d.Finished.IsZero() {
-		d.Finished = now
+		d.Finished, d.Elapsed = now, 0 // what was measured by then is over
 	}
 	s.Duration = math.Round(d.Duration().Seconds()*1000) / 1000
 	if d.Ended() && d.Result != history.Skipped {

@@ -44,6 +44,7 @@ func TestOf(t *testing.T) {
 	}
 	good := failed()
 	good.Result, good.Error, good.Step, good.Exit, good.Finished = history.Good, "", "success", 0, time.Time{}
+	good.Elapsed = time.Second // until it entered its step
 	g := Of(good, "h1", good.Started.Add(65*time.Second), []string{"one"})
 	if g.Step != "" || len(g.Lines) != 0 || g.Headline() != "web 1.2 on h1: good, after 1m5s" {
 		t.Errorf("%q, %+v", g.Headline(), g)
