@@ -53,7 +53,7 @@ func TestKeysAreRead(t *testing.T) {
 func readKeys(typ reflect.Type) (all []string) {
 	for _, f := range reflect.VisibleFields(typ) {
 		key := f.Tag.Get("yaml")
-		if f.Anonymous || key == "-" {
+		if f.Anonymous || !f.IsExported() || key == "-" {
 			continue
 		}
 		of := f.Type
