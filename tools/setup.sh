@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sets up what the tests need: programs built from tools/go.mod and
-# tools/consul/go.mod, and the one that tools/azurite/package.json names, go to
+# tools/consul/go.mod, and those that tools/*/package.json name, go to
 # .tools/NAME-VERSION/NAME, with a link .tools/NAME to the version in use;
 # programs of the system are installed with apt-get when this runs as root. What
 # is there already is left alone.
@@ -57,27 +57,27 @@ compile() {
         mv "$3.new" "$3"
 }
 
-# azurite: a program of Node.js, with what its lock file says that it needs. No
-# script of a package runs.
-azurite() {
-    version=v$(sed -n 's/.*"azurite": "\(.*\)".*/\1/p' tools/azurite/package.json)
-    dir=$root/.tools/azurite-$version
-    if [ ! -x "$dir/azurite" ]; then
-        echo "setup: installing azurite $version"
-        if ! { mkdir -p "$dir" && cp tools/azurite/package.json tools/azurite/package-lock.json "$dir" &&
+# node NAME FILE: a program of Node.js, with what its lock file says that it needs;
+# FILE starts it. No script of a package runs.
+node() {
+    version=v$(sed -n 's/.*"'"$1"'": "\(.*\)".*/\1/p' "tools/$1/package.json")
+    dir=$root/.tools/$1-$version
+    if [ ! -x "$dir/$1" ]; then
+        echo "setup: installing $1 $version"
+        if ! { mkdir -p "$dir" && cp "tools/$1/package.json" "tools/$1/package-lock.json" "$dir" &&
             (cd "$dir" && npm ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error) &&
-            launcher "$dir/azurite"; }; then
-            fail "azurite $version can't be installed"
+            launcher "$dir/$1" "$2"; }; then
+            fail "$1 $version can't be installed"
             return
         fi
     fi
-    use azurite "$version"
+    use "$1" "$version"
 }
 
-# launcher FILE: a program that starts the blob service beside it.
+# launcher FILE SCRIPT: a program that runs a script of the packages beside it.
 launcher() {
     printf '%s\n' '#!/bin/sh' \
-        'exec node "$(dirname "$(readlink -f "$0")")/node_modules/azurite/dist/src/blob/main.js" "$@"' >"$1.new" &&
+        'exec node "$(dirname "$(readlink -f "$0")")/node_modules/'"$2"'" "$@"' >"$1.new" &&
         chmod 755 "$1.new" && mv "$1.new" "$1"
 }
 
@@ -89,7 +89,8 @@ build_named() {
     staticcheck) build "$1" tools honnef.co/go/tools honnef.co/go/tools/cmd/staticcheck ;;
     govulncheck) build "$1" tools golang.org/x/vuln golang.org/x/vuln/cmd/govulncheck ;;
     consul) build "$1" tools/consul github.com/hashicorp/consul github.com/hashicorp/consul ;;
-    azurite) azurite ;;
+    azurite) node "$1" azurite/dist/src/blob/main.js ;;
+    yaml-language-server) node "$1" yaml-language-server/bin/yaml-language-server ;;
     *) fail "unknown program $1" ;;
     esac
 }
@@ -161,7 +162,7 @@ if [ $# -gt 0 ]; then
     for name in "$@"; do build_named "$name"; done
 else
     system
-    for name in staticcheck versitygw fake-gcs-server oras consul azurite; do build_named "$name"; done
+    for name in staticcheck versitygw fake-gcs-server oras consul azurite yaml-language-server; do build_named "$name"; done
 fi
 
 if [ "$missing" = 1 ] && [ "${CI:-}" = true ]; then exit 1; fi

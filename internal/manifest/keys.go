@@ -54,7 +54,7 @@ func sourcePattern() string {
 
 // Keys is the table of the keys of a manifest.
 func Keys(rules Rules) []keys.Key {
-	list := keys.List{Of: keys.Like(noNUL, "has a NUL in it")}
+	list := keys.List{Of: keys.Like(noNUL, "is not text without a NUL")}
 	return append([]keys.Key{
 		keys.Row("src", keys.List{Of: keys.Like(sourcePattern(), "is no URL that an archive can be fetched from").
 			And(noControl)},
@@ -86,7 +86,7 @@ func Keys(rules Rules) []keys.Key {
 
 // described are the keys of what runs, and of what people and hooks read.
 func described() []keys.Key {
-	text := keys.Like(noNUL, "has a NUL in it")
+	text := keys.Like(noNUL, "is not text without a NUL")
 	return []keys.Key{
 		keys.Row("commands", keys.Section(commandKeys()), "",
 			"Mapping from a point of the deployment to a list of commands").From("1.0"),
@@ -170,7 +170,7 @@ func commandKeys() (all []keys.Key) {
 		if p.Name == "verify" {
 			since = "2.0"
 		}
-		of := keys.List{Of: keys.Either{keys.Like(noNUL, "has a NUL in it"), line}}
+		of := keys.List{Of: keys.Either{line, keys.Like(noNUL, "is not text without a NUL")}}
 		all = append(all, keys.Key{Name: p.Name, Value: of, About: when[p.Name], Since: since})
 	}
 	return all

@@ -181,7 +181,7 @@ func pathWithout(t *testing.T, program string) string {
 func TestBlocksAreOfAKnownKind(t *testing.T) {
 	known := []string{
 		"yaml manifest", "sh run", "sh podman", "sh root", "text output",
-		"sh", "text", "ini", "hcl", "yaml", "console", "promql",
+		"sh", "text", "ini", "hcl", "yaml", "console", "promql", "json", "lua",
 	}
 	for _, name := range documents(t) {
 		for _, b := range blocks(readDoc(t, name)) {

@@ -33,7 +33,7 @@ func Keys() []keys.Key {
 // common are the keys of every entry.
 func common() []keys.Key {
 	path := keys.Like(belowTree, "is not the path of a file below the tree")
-	text := keys.Like(`^[^\x00]*$`, "has a NUL in it")
+	text := keys.Like(`^[^\x00]*$`, "is not text without a NUL")
 	repo := keys.Like("^$|"+byURL+"|"+bySSH,
 		"is not the URL of a git repository: https, ssh, git, http, file or USER@HOST:PATH")
 	ref := keys.Like(`^$|^[^-/.\x00-\x20\x7f~^:?*\[\\][^\x00-\x20\x7f~^:?*\[\\]*$`, "is not a tag, branch or commit").

@@ -294,6 +294,10 @@ func (d *Document) orEmpty(one Schema) Schema {
 		return one
 	}
 	item := maps.Clone(one)
+	if slices.Contains(types, "object") { // or it is a template
+		delete(item, "minProperties")
+		return item
+	}
 	item["type"], item["maxProperties"] = append(slices.Clone(types), "object"), 0
 	return item
 }
@@ -339,6 +343,15 @@ func (d *Document) or(types ...string) []string {
 		types = append(types, "null")
 	}
 	return types
+}
+
+// orTemplate adds to the schema of a scalar what a template without quotes is to
+// YAML: a mapping whose key is a mapping.
+func (d *Document) orTemplate(s Schema) {
+	if types, ok := s["type"].([]string); ok && d.Filled != "" {
+		s["type"], s["minProperties"] = append(types, "object"), 1
+		s["propertyNames"] = Schema{"type": "object"}
+	}
 }
 
 // orFilled is a pattern, or that of text which is filled in.

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -81,6 +82,8 @@ func (s Scalar) schema(d *Document) Schema {
 		out["type"] = d.or(types...)
 	}
 	s.patterns(d, out)
+	d.orTemplate(out)
+	out["errorMessage"] = "It " + cmp.Or(s.Wrong, "is not a single value") + "."
 	return out
 }
 
@@ -94,11 +97,7 @@ func (s Scalar) patterns(d *Document, out Schema) {
 		if s.blank {
 			pattern += `|^\s*$`
 		}
-		p := Schema{"pattern": d.orFilled(pattern)}
-		if s.Wrong != "" {
-			p["patternErrorMessage"] = "It " + s.Wrong + "."
-		}
-		all = append(all, p)
+		all = append(all, Schema{"pattern": d.orFilled(pattern), "patternErrorMessage": "It " + s.Wrong + "."})
 	}
 	if len(all) == 1 {
 		maps.Copy(out, all[0])
@@ -148,7 +147,9 @@ func (o OneOf) schema(d *Document) Schema {
 		all = append(all, Schema{"type": "null"})
 	}
 	if d.Filled != "" {
-		all = append(all, Schema{"type": "string", "pattern": d.Filled})
+		template := Schema{"type": []string{}}
+		d.orTemplate(template)
+		all = append(all, Schema{"type": "string", "pattern": d.Filled}, template)
 	}
 	return Schema{"anyOf": all}
 }
