@@ -18,7 +18,7 @@ export GORACE := atexit_sleep_ms=0 $(GORACE)
 # tests; CI must not.
 RACE := $(if $(or $(shell command -v gcc 2>/dev/null),$(filter true,$(CI))),-race)
 
-.PHONY: help build man demo test test-tools test-long lint fuzz bench clean distclean
+.PHONY: help build man demo test test-tools test-long lint fuzz bench picture clean distclean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 14
@@ -58,6 +58,10 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 
 bench: build ## measure start-up, memory and deploys
 	bash bench/run.sh
+
+picture: ## take the pictures of the history's page that docs/ has
+	@sh tools/setup.sh playwright
+	STRETCHER_PICTURE=$(CURDIR)/docs/history.png go test -tags $(TAGS) -count 1 -run 'TestPicture$$' ./test/page/
 
 clean: ## remove what was built
 	rm -rf stretcher dist

@@ -57,16 +57,16 @@ compile() {
         mv "$3.new" "$3"
 }
 
-# node NAME FILE: a program of Node.js, with what its lock file says that it needs;
-# FILE starts it. No script of a package runs.
-node() {
-    version=v$(sed -n 's/.*"'"$1"'": "\(.*\)".*/\1/p' "tools/$1/package.json")
+# node_program NAME [FILE]: a program of Node.js, with what its lock file says that it
+# needs: FILE below node_modules, or Node.js itself with the packages at hand. No
+# script of a package runs.
+node_program() {
+    version=v$(sed -n 's/.*": "\([0-9][0-9.]*\)".*/\1/p' "tools/$1/package.json" | paste -s -d - -)
     dir=$root/.tools/$1-$version
     if [ ! -x "$dir/$1" ]; then
         echo "setup: installing $1 $version"
         if ! { mkdir -p "$dir" && cp "tools/$1/package.json" "tools/$1/package-lock.json" "$dir" &&
-            (cd "$dir" && npm ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error) &&
-            launcher "$dir/$1" "$2"; }; then
+            packages_of_node "$dir" && launcher "$dir/$1" "${2:-}"; }; then
             fail "$1 $version can't be installed"
             return
         fi
@@ -74,10 +74,19 @@ node() {
     use "$1" "$version"
 }
 
-# launcher FILE SCRIPT: a program that runs a script of the packages beside it.
+# packages_of_node DIRECTORY: a download that breaks off is tried again.
+packages_of_node() {
+    for try in 1 2 3; do
+        if (cd "$1" && npm ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error); then return 0; fi
+        sleep "$try"
+    done
+    return 1
+}
+
+# launcher NAME [FILE]: a program that starts FILE with the packages beside it.
 launcher() {
-    printf '%s\n' '#!/bin/sh' \
-        'exec node "$(dirname "$(readlink -f "$0")")/node_modules/'"$2"'" "$@"' >"$1.new" &&
+    printf '%s\n' '#!/bin/sh' 'modules=$(dirname "$(readlink -f "$0")")/node_modules' \
+        "NODE_PATH=\$modules exec node ${2:+\"\$modules/$2\"} \"\$@\"" >"$1.new" &&
         chmod 755 "$1.new" && mv "$1.new" "$1"
 }
 
@@ -89,8 +98,9 @@ build_named() {
     staticcheck) build "$1" tools honnef.co/go/tools honnef.co/go/tools/cmd/staticcheck ;;
     govulncheck) build "$1" tools golang.org/x/vuln golang.org/x/vuln/cmd/govulncheck ;;
     consul) build "$1" tools/consul github.com/hashicorp/consul github.com/hashicorp/consul ;;
-    azurite) node "$1" azurite/dist/src/blob/main.js ;;
-    yaml-language-server) node "$1" yaml-language-server/bin/yaml-language-server ;;
+    azurite) node_program "$1" azurite/dist/src/blob/main.js ;;
+    yaml-language-server) node_program "$1" yaml-language-server/bin/yaml-language-server ;;
+    playwright) node_program "$1" ;;
     *) fail "unknown program $1" ;;
     esac
 }
@@ -162,7 +172,9 @@ if [ $# -gt 0 ]; then
     for name in "$@"; do build_named "$name"; done
 else
     system
-    for name in staticcheck versitygw fake-gcs-server oras consul azurite yaml-language-server; do build_named "$name"; done
+    for name in staticcheck versitygw fake-gcs-server oras consul azurite yaml-language-server playwright; do
+        build_named "$name"
+    done
 fi
 
 if [ "$missing" = 1 ] && [ "${CI:-}" = true ]; then exit 1; fi

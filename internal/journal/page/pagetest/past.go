@@ -115,8 +115,10 @@ func id(i int) string {
 	return fmt.Sprintf("%08x-%04x-7a3c-9e1f-%012x", 0x01a20418-i, 0xffff-i, 0x5d2a7c319f00+i)
 }
 
-// rolledBack is the number of the run that somebody wanted to go back.
-const rolledBack = 5
+const (
+	rolledBack = 6 // the number of the run that somebody wanted to go back
+	wasGood    = 5 // that of the run that the newest one went back to
+)
 
 // before is what comes before the sync.
 func (b *builder) before(a *app, random *rand.Rand) {
@@ -137,9 +139,9 @@ func (b *builder) deploy(a *app, random *rand.Rand, back bool) {
 	if back {
 		b.command("verify", verify, 20400, 22, unhealthy()...)
 		b.self(history.WayBack, 40, 0)
-		b.say("step \"verify\" has failed: going back to release %s", id(rolledBack))
+		b.say("step \"verify\" has failed: going back to release %s", id(wasGood))
 		b.command("post", "systemctl restart "+a.name, 1700, 0)
-		b.Back = id(rolledBack)
+		b.Back = id(wasGood)
 		b.command("failure", "/usr/local/bin/tell-chat", 240, 0)
 		b.end(history.Failed, "verify", 1,
 			`verify: verify command 1 "`+verify+`": exit status 22; switched back to release `+b.Back)
