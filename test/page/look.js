@@ -18,6 +18,7 @@ async function open(browser, file, width, scheme, more) {
     viewport: { width, height: width > 600 ? 900 : 844 }, colorScheme: scheme, ...more,
   });
   const tab = await context.newPage();
+  tab.setDefaultTimeout(300000); // a busy machine is no fault of the page
   tab.said = [];
   tab.on('console', message => tab.said.push(message.text()));
   tab.on('pageerror', error => tab.said.push(String(error)));
@@ -164,7 +165,8 @@ async function plain(browser) {
   const hidden = await tab.locator('#filters').isVisible();
   const counts = await tab.locator('.counts').isVisible();
   const runs = await tab.locator('.run').count();
-  await tab.locator('.run').last().locator('summary').click();
+  await tab.locator('.run').last().locator('summary').focus();
+  await tab.keyboard.press('Enter');
   const opened = await tab.locator('.run').last().locator('dl').isVisible();
   await tab.context().close();
   return { filters: hidden, counts, runs, opened };

@@ -176,9 +176,10 @@ func TestPage(t *testing.T) {
 				h.Wide, h.Out, h.Foreign, h.Said)
 		}
 	})
-	t.Logf("ms: %v", f.Took)
-	t.Logf("Chromium %s: %d runs are %d elements, painted after %d ms, loaded after %d ms; frames of %d ms, 95 %% at most %d ms",
-		f.Version, f.Many.Runs, f.Many.Elements, f.Many.Painted, f.Many.Ms, f.Many.Frames.Median, f.Many.Frames.P95)
+	m := f.Many
+	t.Logf("Chromium %s, ms: %v", f.Version, f.Took)
+	t.Logf("%d runs: %d elements, painted after %d ms, loaded after %d ms; a frame takes %d ms, 95 %% at most %d ms",
+		m.Runs, m.Elements, m.Painted, m.Ms, m.Frames.Median, m.Frames.P95)
 }
 
 func checkViews(t *testing.T, views []view) {
