@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,6 +32,25 @@ import (
 
 // executor runs the user's commands and hooks, and records them.
 type executor struct{ *tools }
+
+// choose finds the user whom the commands and hooks of manifests run as. Who
+// only looks runs none.
+func (t *tools) choose(name string, m memory) (err error) {
+	if name == "" || t.settings.Elsewhere {
+		return nil
+	}
+	if t.user, err = process.LookupUser(name); err == nil && m != unnoted {
+		err = t.user.Allowed(os.Geteuid())
+	}
+	if err != nil {
+		return failure.Refused("host policy: run_as: %w", err)
+	}
+	for _, group := range t.user.Powers() {
+		t.log.Warn(fmt.Sprintf("host policy: run_as: user %q is in group %q, by which programs can gain what is root's",
+			t.user.Name, group))
+	}
+	return nil
+}
 
 // runCommands runs the commands of a point in order and stops at the first
 // that fails. What they print becomes log lines.
@@ -263,7 +283,7 @@ func (x executor) runEnv(r run, point string) []string {
 	if s.Checksum.Algorithm != "" {
 		sum = s.Checksum.String()
 	}
-	return []string{
+	return append([]string{
 		journal.Mark(x.id),
 		"STRETCHER_NAME=" + s.Name,
 		"STRETCHER_VERSION=" + s.Version,
@@ -276,7 +296,7 @@ func (x executor) runEnv(r run, point string) []string {
 		"STRETCHER_STATUS=" + status,
 		"STRETCHER_ERROR=" + failed,
 		"STRETCHER_RUN_SUMMARY=" + x.summary(r, failed),
-	}
+	}, x.journal.TraceContext(point)...)
 }
 
 // summary tells of a run that is decided; it is "" before that.

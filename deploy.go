@@ -87,6 +87,7 @@ func newDeployer(ctx context.Context, s cli.Settings, m memory, second <-chan st
 		}
 		d.fetcher.Store.Close()
 		journal.ExportMetrics(d.journal, d.policy.Metrics, version())
+		d.journal.Export(ctx, d.kind(m))
 		d.journal.Close()
 		if d.cached != nil {
 			_ = d.cached.Close()

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -26,6 +24,7 @@ import (
 	strategies "stretcher/internal/strategy/all"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/redact"
+	"stretcher/internal/text/runid"
 )
 
 // finish ends every run, whatever happened: it reverts what has failed, says
@@ -450,42 +449,32 @@ func (t *tools) usesUp(err error) bool {
 	return cli.Status(err) != cli.ExitBusy && !errors.As(err, new(notYet))
 }
 
+// skip notes that events give way to a newer one.
+func (t *tools) skip(older []event.Event) {
+	for _, old := range older {
+		if t.journal.Skip(t.newRow(runid.New(), &old)) {
+			t.log.Info(fmt.Sprintf("skipped %s, which is older: %q", old, redact.URL(old.URL)))
+		}
+	}
+}
+
+// kind is what a run is, to those who watch many of them.
+func (t *tools) kind(m memory) string {
+	switch {
+	case m == fetching:
+		return "fetch"
+	case t.journal.Run().Event == event.Rollback:
+		return event.Rollback
+	}
+	return "deploy"
+}
+
 // newRow is a run's row in the history as far as it is known at the start.
 func (t *tools) newRow(id string, e *event.Event) history.Run {
 	return history.Run{
 		ID: id, Started: t.now, Deployment: history.Deployment{URL: redact.URL(e.URL)},
 		Trust: history.Trust{Policy: t.policy.String()},
-		Event: e.String(), EventKey: e.Key(), User: cmp.Or(loggedIn(), userName(os.Getuid(), os.Getenv)),
+		Event: e.String(), EventKey: e.Key(), User: process.Starter(),
 		Process: history.Process{PID: os.Getpid(), ProcStart: process.Start(os.Getpid())},
 	}
-}
-
-// caller is userName as far as the caller can't say it himself.
-func caller() string {
-	return userName(os.Getuid(), func(name string) string {
-		if name == "SUDO_USER" {
-			return os.Getenv(name)
-		}
-		return ""
-	})
-}
-
-// loggedIn is who has become root and is named by no variable, as behind su or
-// doas; "" = nobody. What root may do is asked of root: see caller.
-func loggedIn() string {
-	if os.Getuid() != 0 || os.Getenv("SUDO_USER") != "" {
-		return ""
-	}
-	return process.LoginUser()
-}
-
-// userName is who started the program: where sudo has made somebody root, the
-// one before it. All others could say that of themselves. Services have no USER,
-// and who has one may have somebody else's: the user database goes first, where
-// it knows the caller.
-func userName(uid int, getenv func(string) string) string {
-	if name := getenv("SUDO_USER"); uid == 0 && name != "" {
-		return name
-	}
-	return cmp.Or(process.UserName(uid), getenv("USER"), getenv("LOGNAME"), "uid "+strconv.Itoa(uid))
 }

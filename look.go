@@ -20,6 +20,7 @@ import (
 	"stretcher/internal/manifest/lint"
 	"stretcher/internal/policy"
 	"stretcher/internal/policy/verdict"
+	"stretcher/internal/process"
 	"stretcher/internal/strategy/preview"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/redact"
@@ -105,7 +106,7 @@ func (d looker) check(ctx context.Context, o cli.CheckOptions, warn func(text st
 // examine asks all that is asked of a manifest before dest is opened. Who wants
 // all rulings gets those behind a refusal as well.
 func (d looker) examine(ctx context.Context, load *manifest.Loader, url string) (s Spec, set *all.Set, err error) {
-	stranger := d.policy.User(caller())
+	stranger := d.policy.User(process.Caller())
 	if d.settings.Elsewhere {
 		stranger = nil // somebody else starts it there
 	}

@@ -31,7 +31,6 @@ import (
 	"stretcher/internal/text/printable"
 	"stretcher/internal/text/progress"
 	"stretcher/internal/text/redact"
-	"stretcher/internal/text/runid"
 )
 
 // versionString is set by the linker.
@@ -401,6 +400,9 @@ func (t *tools) openJournal(ctx context.Context, m memory) (err error) {
 // askHost loads the host policy and the keys that it names, and warns when
 // nothing will be remembered.
 func (t *tools) askHost(stateError error, m memory) error {
+	if m == remembered || m == fetching {
+		t.journal.Traced(t.id, t.now, version())
+	}
 	host, err := policy.Load(t.settings.Config, t.settings.ConfigGiven)
 	if err != nil {
 		t.policy = &policy.Policy{}
@@ -411,7 +413,7 @@ func (t *tools) askHost(stateError error, m memory) error {
 		return err
 	}
 	if m != unnoted && host.Holds() { // who only looks deploys nothing
-		if err := host.User(caller()); err != nil {
+		if err := host.User(process.Caller()); err != nil {
 			return err
 		}
 	}
@@ -432,25 +434,6 @@ func (t *tools) askHost(stateError error, m memory) error {
 	return t.choose(host.RunAs(), m)
 }
 
-// choose finds the user whom the commands and hooks of manifests run as. Who
-// only looks runs none.
-func (t *tools) choose(name string, m memory) (err error) {
-	if name == "" || t.settings.Elsewhere {
-		return nil
-	}
-	if t.user, err = process.LookupUser(name); err == nil && m != unnoted {
-		err = t.user.Allowed(os.Geteuid())
-	}
-	if err != nil {
-		return failure.Refused("host policy: run_as: %w", err)
-	}
-	for _, group := range t.user.Powers() {
-		t.log.Warn(fmt.Sprintf("host policy: run_as: user %q is in group %q, by which programs can gain what is root's",
-			t.user.Name, group))
-	}
-	return nil
-}
-
 // announce says what is going to happen.
 func (t *tools) announce(e *event.Event, back *past) {
 	what := ""
@@ -463,15 +446,6 @@ func (t *tools) announce(e *event.Event, back *past) {
 	t.log.Info(fmt.Sprintf("host policy: %s", t.policy))
 	if t.user != nil {
 		t.log.Info(fmt.Sprintf("commands and hooks of manifests run as %q", t.user.Name))
-	}
-}
-
-// skip notes that events give way to a newer one.
-func (t *tools) skip(older []event.Event) {
-	for _, old := range older {
-		if t.journal.Skip(t.newRow(runid.New(), &old)) {
-			t.log.Info(fmt.Sprintf("skipped %s, which is older: %q", old, redact.URL(old.URL)))
-		}
 	}
 }
 

@@ -13,7 +13,8 @@
 // fails is a warning, and the history is left alone until the run ends.
 //
 // Below it are history (the rows), lock, runlog (the log), serial (how far each
-// name has come) and state (where things are). The package may import these, and internal/text, process and
+// name has come), trace (the run for who collects traces) and state (where things
+// are). The package may import these, and internal/text, process and
 // disk. It knows no hooks: who removes containers is given.
 package journal
 
@@ -279,7 +280,11 @@ func (j *Journal) Enter(step string) {
 func (j *Journal) Aside(step string, do func()) {
 	before := j.run.Step
 	j.Enter(step)
-	defer j.Enter(before) // it may be killed now
+	defer func() {
+		j.run.Step = before
+		j.log.Enter(before)
+		j.write() // the run may be killed now
+	}()
 	do()
 }
 
@@ -288,6 +293,7 @@ func (j *Journal) Aside(step string, do func()) {
 func (j *Journal) Add(s history.Step) {
 	s.Run = j.run.ID
 	j.appendAudit(s)
+	j.way.add(j.run.Step, s)
 	j.steps = append(j.steps, s)
 	if !s.OK() {
 		j.failing.bad = append(j.failing.bad, s)

@@ -12,6 +12,7 @@ type record struct {
 	log     *runlog.Log
 	run     history.Run
 	failing failing
+	way     way
 }
 
 // Run is the row of this run as far as it is known, also where there is no
@@ -24,6 +25,7 @@ func (r *record) Step() string { return r.run.Step }
 // enter has the run, and its log, in a step from here on.
 func (r *record) enter(step string) {
 	r.run.Step = step
+	r.way.enter(step)
 	r.log.Enter(step)
 }
 
