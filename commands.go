@@ -189,8 +189,9 @@ func (x executor) runCommand(ctx context.Context, r run, point string, c manifes
 func (x executor) runChild(ctx context.Context, r run, c process.Command) error {
 	out := x.log.Output("")
 	defer out.Close()
+	all := x.screen.Lines(out)
 	env := slices.Concat(x.environ, x.hostEnv(r.spec.Manifest), x.runEnv(r, "sync"))
-	c.Env, c.Stdout, c.Stderr = x.journal.Starting(env), out, out
+	c.Env, c.Stdout, c.Stderr = x.journal.Starting(env), all, all
 	c.Started = x.journal.Started
 	_, err := process.Run(ctx, c)
 	x.journal.Started(0)

@@ -28,7 +28,7 @@ func TestNotifyIsLimited(t *testing.T) {
 	log := runlog.New(runlog.Options{Writers: []io.Writer{&said}})
 	x := executor{&tools{
 		policy: &policy.Policy{}, log: log, journal: journal.New(log),
-		screen: progress.New(&printed, false), settings: cli.Settings{Stdout: &printed},
+		screen: progress.New(&printed, progress.Terminal{}), settings: cli.Settings{Stdout: &printed},
 	}}
 	own := units.Duration(70 * time.Millisecond)
 	m := &manifest.Manifest{Commands: manifest.Commands{Failure: []manifest.Command{

@@ -70,7 +70,7 @@ const (
 // policy can't be used, or wants what is not there. The deployer is good then
 // for saying so.
 func newDeployer(ctx context.Context, s cli.Settings, m memory, second <-chan struct{}) (*deployer, func(), error) {
-	screen := progress.New(s.Stderr, s.Bar)
+	screen := s.Screen()
 	log, closeLog := s.Open(screen)
 	t := &tools{
 		id: runid.New(), now: time.Now(), settings: s, log: log, screen: screen, second: second,
@@ -464,6 +464,7 @@ func (d *deployer) isStillCurrent(ctx context.Context, r *run) (bool, error) {
 // syncTo makes dest equal to the staged tree, and remembers what it is then.
 func (d *deployer) syncTo(ctx context.Context, r *run) error {
 	r.begun = true
+	defer d.screen.Counting("sync", progress.Paths).Close()
 	if err := r.spec.Strategy.Sync(ctx, &r.staged); err != nil {
 		return err
 	}

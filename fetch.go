@@ -422,7 +422,9 @@ func (p provider) pool(s Spec, archive *os.File) {
 }
 
 // archives are those that are on this machine already.
-func (t *tools) archives() fetch.Kept { return fetch.Kept{Store: t.cached, Log: t.log.Logger} }
+func (t *tools) archives() fetch.Kept {
+	return fetch.Kept{Store: t.cached, Log: t.log.Logger, Screen: t.screen}
+}
 
 // here is the archive where it is on this machine already. File is nil where it is
 // not; an error is that of ctx.

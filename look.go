@@ -420,6 +420,7 @@ func (d looker) plan(ctx context.Context, url string) (*preview.Plan, error) {
 	}
 	defer a.close()
 	source, p.Fetch = a.Source, fetch
+	defer d.screen.Bar("compare").Close()
 	p.Changes, err = s.Strategy.Diff(ctx, a.Input)
 	return p, d.ofArchive(a, err)
 }

@@ -29,7 +29,6 @@ import (
 	"stretcher/internal/process"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/printable"
-	"stretcher/internal/text/progress"
 	"stretcher/internal/text/redact"
 )
 
@@ -113,7 +112,7 @@ func runDeploy(ctx context.Context, second <-chan struct{}, o cli.DeployOptions)
 		return "", bad
 	}
 	if e == nil && bad == nil {
-		log, closeLog := o.Open(progress.New(o.Stderr, o.Bar))
+		log, closeLog := o.Open(o.Screen())
 		defer closeLog()
 		log.Info("nothing to do: no event")
 		log.End(history.Run{Result: history.Skipped}.Attributes()...)

@@ -99,7 +99,7 @@ func (d *deployer) target(s Spec, told func() run) strategy.Target {
 			Archive: d.archiveOptions(s), Origin: func() string { return told().archive.Source }, Checksum: m.Checksum.String(),
 		},
 		Tools: strategy.Tools{
-			Log:   d.log,
+			Log: d.log, Progress: d.screen.Progress(),
 			Child: func(ctx context.Context, c process.Command) error { return d.runChild(ctx, told(), c) },
 		},
 		Options: strategy.Options{
@@ -131,6 +131,8 @@ func (t *tools) archiveOptions(s Spec) archive.Options {
 		Strip:  int(s.Strip),
 		Limits: archive.Limits{Bytes: int64(s.Limits.Unpacked), Entries: s.Limits.Files},
 		Warn:   func(msg string) { t.log.Warn("archive: " + msg) },
+
+		Progress: t.screen.Unpacked(),
 	}
 }
 
@@ -151,6 +153,7 @@ func (d *deployer) stage(ctx context.Context, s Spec, a *Archive) (staged strate
 	if s.Strip > 0 {
 		d.log.Info(fmt.Sprintf("names in the archive lose their first components: strip_components %d", s.Strip))
 	}
+	defer d.screen.Bar("extract").Close()
 	err = sharing{d.provider, s}.orWhole(ctx, a, func(in archive.Input) (err error) {
 		staged, err = s.Strategy.Stage(ctx, in)
 		return err

@@ -56,6 +56,8 @@ type Options struct {
 	// before it is written. What it returns gets the content, in blocks of
 	// BlockSize bytes of which only the last may be shorter.
 	Seen func(path string) (block func([]byte))
+	// Progress, when set, is told how many bytes of content have been read.
+	Progress func(bytes int64)
 }
 
 // BlockSize is the size of the blocks that Options.Seen is given.
@@ -88,7 +90,7 @@ var (
 // directories without write permission.
 func Extract(ctx context.Context, r io.Reader, root *os.Root, opts Options) (Result, error) {
 	rules := newRules(opts.Mode)
-	count := &tally{lim: opts.Limits.withDefaults()}
+	count := &tally{lim: opts.Limits.withDefaults(), progress: opts.Progress}
 	tree, err := newTree(root, rules.implied, count.imply)
 	if err != nil {
 		return Result{}, err

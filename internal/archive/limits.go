@@ -57,6 +57,8 @@ type tally struct {
 	linked  int64 // bytes that hard links have in common with their files
 	text    int64 // bytes of names and link targets
 	turns   int64 // how often content was read, or a hole passed
+
+	progress func(bytes int64) // nil: nobody wants to know
 }
 
 // entry counts one that was read.
@@ -91,7 +93,9 @@ func (t *tally) keep(n int) error {
 // read counts bytes of content.
 func (t *tally) read(n int64) error {
 	t.content = addUp(t.content, n)
-	t.turns++
+	if t.turns++; t.progress != nil {
+		t.progress(t.content)
+	}
 	return t.checkContent()
 }
 

@@ -54,7 +54,7 @@ type Sink interface {
 func Scan(ctx context.Context, r io.Reader, opts Options, sink Sink) ([]Entry, Result, error) {
 	rules := newRules(opts.Mode)
 	rules.umask = processUmask()
-	count := &tally{lim: opts.Limits.withDefaults()}
+	count := &tally{lim: opts.Limits.withDefaults(), progress: opts.Progress}
 	t := newMemory(rules, count, sink, time.Now().UnixNano())
 	res, err := readInto(ctx, r, opts, rules, count, t)
 	if err != nil {

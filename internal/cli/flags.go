@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -78,7 +80,7 @@ func (o *Log) declare(f *pflag.FlagSet) {
 	f.Var(&choiceValue{&o.Format, logFormats()}, "log-format",
 		"log as text, as json or for the journal; auto tells by standard error")
 	f.Var(&choiceValue{&o.Progress, []string{"auto", "never"}}, "progress",
-		"auto shows a bar on a terminal, never does not")
+		"auto shows on a terminal how far a step is, never does not")
 	asFile(f, "log-file")
 }
 
@@ -103,8 +105,23 @@ func (a *app) settings(s Settings) Settings {
 	if s.Format == "" || s.Format == formatAuto {
 		s.Format = a.formatFor()
 	}
-	s.Bar = s.Progress == "auto" && columnsOf(s.Stderr) >= progress.MinColumns
+	s.Bar = s.Progress == "auto" && isTerminal(s.Stderr)
+	s.terminal = progress.Terminal{Columns: func() int { return columnsOf(a.Stderr) }, UTF8: a.isUTF8()}
 	return s
+}
+
+// Screen is what shows the log, and how far a step is.
+func (s Settings) Screen() *progress.Screen {
+	if !s.Bar {
+		return progress.New(s.Stderr, progress.Terminal{})
+	}
+	return progress.New(s.Stderr, s.terminal)
+}
+
+// isUTF8 tells whether the locale has more characters than ASCII.
+func (a *app) isUTF8() bool {
+	locale := strings.ToLower(cmp.Or(a.Getenv("LC_ALL"), a.Getenv("LC_CTYPE"), a.Getenv("LANG")))
+	return strings.Contains(locale, "utf-8") || strings.Contains(locale, "utf8")
 }
 
 // destArg is a DEST as manifests name it.

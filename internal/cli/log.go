@@ -15,6 +15,7 @@ import (
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/outlet"
+	"stretcher/internal/text/progress"
 	"stretcher/internal/text/redact"
 )
 
@@ -23,7 +24,8 @@ type Log struct {
 	File     string // "" = none
 	Format   string // one of runlog's; "" = text
 	Progress string // auto or never
-	Bar      bool   // show a bar on standard error
+	Bar      bool   // show on standard error how far a step is
+	terminal progress.Terminal
 	wait     *outlet.Patience
 }
 

@@ -342,11 +342,15 @@ func (d *download) discard() {
 // the wanted checksum. It ends when ctx does, with its cause, and leaves the
 // file at its beginning.
 func Verify(ctx context.Context, file *os.File, want checksum.Checksum) error {
+	return verify(ctx, file, want, func(int64) {})
+}
+
+func verify(ctx context.Context, file *os.File, want checksum.Checksum, progress func(done int64)) error {
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
 	h := want.New()
-	if _, err := io.Copy(h, &contextReader{ctx, file}); err != nil {
+	if _, err := io.Copy(h, &contextReader{ctx, file, 0, progress}); err != nil {
 		return err
 	}
 	if sum := h.Sum(nil); !bytes.Equal(sum, want.Digest) {
@@ -356,10 +360,12 @@ func Verify(ctx context.Context, file *os.File, want checksum.Checksum) error {
 	return err
 }
 
-// contextReader is a reader that ends with ctx.
+// contextReader is a reader that ends with ctx, and tells how much it has read.
 type contextReader struct {
-	ctx context.Context
-	r   io.Reader
+	ctx      context.Context
+	r        io.Reader
+	done     int64
+	progress func(done int64)
 }
 
 // Read reads unless the context has ended.
@@ -367,5 +373,8 @@ func (c *contextReader) Read(p []byte) (int, error) {
 	if err := context.Cause(c.ctx); err != nil {
 		return 0, err
 	}
-	return c.r.Read(p)
+	n, err := c.r.Read(p)
+	c.done += int64(n)
+	c.progress(c.done)
+	return n, err
 }

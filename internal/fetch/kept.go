@@ -12,12 +12,14 @@ import (
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/fetch/checksum"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/progress"
 )
 
 // Kept is what is on this machine already, in the pool of a cache or kept of a run.
 type Kept struct {
-	Store *cache.Store // nil = nothing
-	Log   *slog.Logger
+	Store  *cache.Store // nil = nothing
+	Log    *slog.Logger
+	Screen *progress.Screen // shows how far a verification is; nil = nobody looks
 }
 
 // Archive opens the archive with the wanted checksum, which the mirrors of src are
@@ -51,7 +53,7 @@ func (k Kept) Archive(ctx context.Context, src []string, want checksum.Checksum,
 // usable returns the open file if it is the right one; else it is closed and
 // dropped.
 func (k Kept) usable(ctx context.Context, src []string, want checksum.Checksum, f *os.File) (*os.File, error) {
-	err := Verify(ctx, f, want)
+	err := k.verify(ctx, f, want)
 	if err == nil {
 		k.Log.Info(fmt.Sprintf("taking the archive from the cache, %s is right", want.Algorithm))
 		return f, nil
@@ -62,6 +64,19 @@ func (k Kept) usable(ctx context.Context, src []string, want checksum.Checksum, 
 	}
 	k.Log.Warn(failure.Sayf("the archive %s in the cache is damaged: %v", want, errors.Join(err, k.Drop(src, want, f))))
 	return nil, nil
+}
+
+// verify is Verify for people who wait for it.
+func (k Kept) verify(ctx context.Context, f *os.File, want checksum.Checksum) error {
+	if k.Screen == nil {
+		return Verify(ctx, f, want)
+	}
+	bar, size := k.Screen.Bar("verify"), int64(-1)
+	defer bar.Close()
+	if info, err := f.Stat(); err == nil {
+		size = info.Size()
+	}
+	return verify(ctx, f, want, func(done int64) { bar.Set(done, size) })
 }
 
 // Put leaves a verified archive in the pool.

@@ -70,6 +70,9 @@ type Source struct {
 type Tools struct {
 	Log   Logger
 	Place Places
+	// Progress is told how much of all that Sync does is done. nil: nobody wants
+	// to know.
+	Progress func(done, total int64)
 	// Child runs a child process with the environment of the run's commands.
 	// It is noted, so that it is ended when this process is killed. What it
 	// prints goes to the log.

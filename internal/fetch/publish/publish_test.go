@@ -83,7 +83,7 @@ func options(t *testing.T, dir, to string) Options {
 	set := store.NewSet(store.Options{}, stores.List())
 	t.Cleanup(set.Close)
 	o := Options{
-		To: to, Store: set, Screen: progress.New(io.Discard, false), Draft: draft{"dest": "/srv/app"},
+		To: to, Store: set, Screen: progress.New(io.Discard, progress.Terminal{}), Draft: draft{"dest": "/srv/app"},
 		About: About{Name: "app", Version: "1", Now: time.Unix(1, 0)},
 		Say:   func(text string) { t.Log(text) },
 	}

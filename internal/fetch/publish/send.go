@@ -286,7 +286,7 @@ func (r *run) put(ctx context.Context, it *item, isNew bool) error {
 	if err := r.place.make(); err != nil {
 		return err
 	}
-	bar := r.Screen.Bar(it.what)
+	bar := r.Screen.Bar("upload " + it.what)
 	defer bar.Close()
 	return r.Store.Put(ctx, r.place.to+it.name, it.body, it.size, store.PutOptions{
 		SHA256: it.sum, ContentType: it.kind, New: isNew,

@@ -114,8 +114,10 @@ func (s *Source) pack(ctx context.Context, r *run, p *product) error {
 // copy copies the archive, so that what was judged is what is sent, and finds out
 // whether it can be unpacked.
 func (s *Source) copy(ctx context.Context, r *run, p *product) error {
+	bar := r.Screen.Bar("copy")
+	defer bar.Close()
 	sum := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(p.file, sum), &reader{ctx, s.archive}); err != nil {
+	if _, err := io.Copy(io.MultiWriter(p.file, sum, bar), &reader{ctx, s.archive}); err != nil {
 		return err
 	}
 	copy(p.sum[:], sum.Sum(nil))
@@ -138,7 +140,8 @@ func (s *Source) judge(ctx context.Context, r *run, p *product, warn func(string
 	if _, err := p.file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	opts := archive.Options{Warn: warn}
+	defer r.Screen.Bar("check").Close()
+	opts := archive.Options{Warn: warn, Progress: r.Screen.Unpacked()}
 	opts.Strip, _ = strconv.Atoi(r.Draft.Value("strip_components")) // a template's value is the host's
 	list, res, err := archive.Scan(ctx, p.file, opts, &counter{})
 	if err != nil {

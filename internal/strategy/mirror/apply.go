@@ -22,6 +22,7 @@ type application struct {
 	from    *confined.Walk
 	to      *confined.Walk // nil: there is no dest
 	changed bool           // something in dest is no longer as it was
+	taken   int            // steps, each counted in each phase
 
 	heir string       // the directory of dest that was asked for its ACL last,
 	acl  confined.ACL // and what it hands on to what is made in it
@@ -98,6 +99,9 @@ func (a *application) close() {
 	a.to.Close()
 }
 
+// phases is how often run takes each step.
+const phases = 6
+
 func (a *application) run() error {
 	if a.fresh {
 		return a.whole()
@@ -121,6 +125,8 @@ func (a *application) step(s *step, phase func(*step) error) error {
 	if err := context.Cause(a.ctx); err != nil {
 		return err
 	}
+	a.taken++
+	a.opts.tell(1, a.taken, phases*len(a.steps))
 	return phase(s)
 }
 

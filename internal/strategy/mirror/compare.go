@@ -21,6 +21,7 @@ type comparison struct {
 	walk *confined.Walk
 	pair pair
 	buf  [confined.MaxTarget]byte
+	seen int // entries that dest may have, too
 }
 
 // later is a directory to go into when the one that holds it is done.
@@ -109,6 +110,8 @@ func (c *comparison) merge(i, fd int, names []string) (todo []later, err error) 
 // child compares an entry with what dest has at its path.
 func (c *comparison) child(k, fd int, dir, name string, found bool, todo *[]later) error {
 	e := &c.table[k]
+	c.seen++
+	c.opts.tell(0, c.seen, len(c.table))
 	switch {
 	case c.opts.excluded(e.Path, e.Mode.IsDir()):
 		if found { // for dest's type the rules may say something else

@@ -96,6 +96,9 @@ type Options struct {
 	// Tree is, without Differs, a tree to compare content with: the one FromDir
 	// has read.
 	Tree *os.Root
+	// Progress, when set, is told how much of its work Compare has done, and how
+	// much Apply has, each half of all.
+	Progress func(done, total int64)
 }
 
 // excluded tells whether a path is left alone. Its parents are not looked at.
@@ -108,6 +111,13 @@ func (o *Options) temp() string {
 		return ".mirror.tmp"
 	}
 	return o.TempName
+}
+
+// tell tells of work that is done in one of the halves.
+func (o *Options) tell(half, done, total int) {
+	if o.Progress != nil {
+		o.Progress(int64(half*total+min(done, total)), int64(2*total))
+	}
 }
 
 func (o *Options) warn(format string, args ...any) {

@@ -231,7 +231,7 @@ func (n *native) Sync(ctx context.Context, s *strategy.Staged) (err error) {
 	}
 	opts.TempName = runid.TempPrefix(n.t.Run) + "0"
 	opts.Warn = func(msg string) { n.t.Log.Warn(msg) }
-	opts.Differs, opts.Tree = n.differs, s.Dir.Root()
+	opts.Differs, opts.Tree, opts.Progress = n.differs, s.Dir.Root(), n.t.Progress
 	plan, err := mirror.Compare(ctx, n.entries, preview.PlaceOf(n.t.Dest), opts)
 	if err != nil {
 		return err
