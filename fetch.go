@@ -274,7 +274,7 @@ func (p sharing) host() *delta.Host {
 			Unnamed: s.unnamed(p.journal, func(int64) []string { return s.tempParents() }),
 		},
 		Expected: delta.Expected{Digest: index.Sum(s.Index.Digest), Limit: int64(s.Limits.Archive)},
-		Shelf:    p.cached.Pool(), Key: fetch.KeyOf(s.Src, s.Checksum), Archive: p.kept, Wants: p.wants,
+		Shelf:    p.cached.Pool(), Key: fetch.KeyOf(s.Src, s.Checksum), Archive: p.kept, Wants: p.wants(),
 		Tree: func() (delta.Live, error) { return s.Strategy.OpenLive() },
 		Unkept: func(err error) {
 			if !errors.Is(err, cache.ErrTooLarge) {
@@ -312,17 +312,19 @@ func (t *tools) needsCopy(s Spec) bool {
 	return s.Hooks != nil && (s.Hooks.Late() || t.user != nil && len(s.hookLists().MakeTree()) > 0)
 }
 
-// wants tells which contents the strategy will read; nil = all, or hooks will.
-func (p sharing) wants(ctx context.Context, in archive.Input) (func(index.Sum) bool, error) {
+// wants finds which contents the strategy will read; nil = all, or hooks will.
+func (p sharing) wants() func(context.Context, archive.Input) (func(index.Sum) bool, error) {
 	c, ok := p.spec.Strategy.(strategy.Chooser)
 	if !ok || p.needsCopy(p.spec) {
-		return nil, nil
+		return nil
 	}
-	wanted, ok, err := c.Wants(ctx, in)
-	if err != nil || !ok {
-		return nil, err
+	return func(ctx context.Context, in archive.Input) (func(index.Sum) bool, error) {
+		wanted, ok, err := c.Wants(ctx, in)
+		if err != nil || !ok {
+			return nil, err
+		}
+		return func(sum index.Sum) bool { return wanted[tree.Digest(sum)] }, nil
 	}
-	return func(sum index.Sum) bool { return wanted[tree.Digest(sum)] }, nil
 }
 
 // homes are the directories that an archive is going to stay in.

@@ -9,7 +9,8 @@ import (
 
 // TestPutTogether: pre commands take away what an archive is put together from.
 // All of the archive is here by then, from the one before and what was fetched:
-// no more than that is fetched.
+// no more than that is fetched. Who takes contents from parts in the first place does
+// not notice.
 func TestPutTogether(t *testing.T) {
 	older, newer := versions(t)
 	dir := t.TempDir()
@@ -31,8 +32,9 @@ func TestPutTogether(t *testing.T) {
 		if sent := o.bytesOf("/newer.tar"); sent == 0 || sent > int64(len(second.archive)/5) {
 			t.Errorf("%s, %s: %d of %d bytes were fetched\n%s", c.strategy, c.command, sent, len(second.archive), log)
 		}
-		if strings.Count(log, "warning: taking the whole archive, which was put together: ") != 1 {
-			t.Errorf("%s, %s: it does not say why:\n%s", c.strategy, c.command, log)
+		again := map[string]int{"releases": 1}[c.strategy]
+		if n := strings.Count(log, "warning: taking the whole archive, which was put together: "); n != again {
+			t.Errorf("%s, %s: it says %d times that it begins again:\n%s", c.strategy, c.command, n, log)
 		}
 	}
 }

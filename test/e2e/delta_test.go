@@ -284,9 +284,13 @@ func TestDeltaFalls(t *testing.T) {
 			}
 			return ranged(r)
 		}, nil, "fetching the whole archive: .*403", 1000},
-		"dest changed in a pre command": {nil, func(_ *testing.T, m *machine) {
-			m.write("pre", "#!/bin/sh\ntouch "+m.dest+"/d2/f2; rm "+m.dest+"/large; echo x > "+m.dest+"/d3/f3\n")
+		"dest changed in a pre command": {nil, func(t *testing.T, m *machine) {
+			changeInPre(m)
+			forgetArchives(t, m)
 		}, "the whole archive.*content is not here", 1 << 30},
+		"dest changed where the archive is kept": {nil, func(_ *testing.T, m *machine) {
+			changeInPre(m)
+		}, `fetched [0-9]+ of [0-9]+ bytes`, -1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			once.Store(false)
@@ -325,4 +329,25 @@ func (b *bent) Write(p []byte) (int, error) {
 	q := bytes.Clone(p)
 	q[len(q)/2] ^= 1
 	return b.ResponseWriter.Write(q)
+}
+
+// changeInPre has the pre command change dest.
+func changeInPre(m *machine) {
+	m.write("pre", "#!/bin/sh\ntouch "+m.dest+"/d2/f2; rm "+m.dest+"/large; echo x > "+m.dest+"/d3/f3\n")
+}
+
+// forgetArchives removes those that are kept, and leaves their indexes.
+func forgetArchives(t *testing.T, m *machine) {
+	t.Helper()
+	for _, pattern := range []string{"state/archives/sha256-*[0-9a-f]", "state/cache/*/archive"} {
+		kept, err := filepath.Glob(m.path(pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range kept {
+			if err := os.Remove(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 }

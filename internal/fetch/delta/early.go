@@ -12,7 +12,8 @@ type early struct {
 
 // fetchEarly begins to fetch what the archive before does not have, if that is here,
 // little is missing, and the indexes agree. The live tree makes no difference then:
-// all else is in the archive before, and of what is new all is fetched.
+// all else is in the archive before, and of what is new all is fetched. So nobody has
+// to find out what will be read.
 func (b *Rebuilt) fetchEarly(ctx context.Context, s *Server) {
 	w := &b.w
 	if w.Kept == nil {

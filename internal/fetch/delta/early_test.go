@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"stretcher/internal/archive"
 	"stretcher/internal/archive/index"
 	"stretcher/internal/archive/pack"
@@ -46,22 +48,24 @@ func ask(t *testing.T, r *release, whole bool) *asked {
 	return a
 }
 
-// keeping is a host that has the release before as an archive, too. It finds what it
-// wants when it is asked for a part, and not before.
-func keeping(t *testing.T, before, after *release, a *asked, wants error) *Host {
+// keeping is a host that has the release before as an archive, too. It looks at the
+// live tree when it is asked for a part, and not before.
+func keeping(t *testing.T, before, after *release, a *asked, stop func()) *Host {
 	t.Helper()
 	h, _ := hostWith(t, before, after, a.URL+"/a.tar.x")
 	h.Archive = func(string) (*os.File, bool) {
 		f, err := os.Open(before.archive)
 		return f, err == nil
 	}
-	h.Wants = func(context.Context, archive.Input) (func(index.Sum) bool, error) {
+	h.Wants = nil
+	h.Record = func(*os.Root) Left {
 		select {
 		case <-a.first:
-			return nil, wants
+			stop()
 		case <-time.After(time.Minute):
-			return nil, errors.New("no part was asked for")
+			t.Error("no part was asked for")
 		}
+		return func(*unix.Stat_t) bool { return true }
 	}
 	return h
 }
@@ -71,19 +75,24 @@ func keeping(t *testing.T, before, after *release, a *asked, wants error) *Host 
 // lost.
 func TestEarly(t *testing.T) {
 	before, after := newRelease(t, files(-1), pack.Gzip), newRelease(t, changedFiles(3, 17, 31), pack.Gzip)
-	refused := errors.New("refused")
 	for name, c := range map[string]struct {
-		whole       bool
-		wants, want error
+		whole, stop bool
+		want        error
 	}{
-		"parts":      {},
-		"refused":    {wants: refused, want: refused},
-		"whole":      {whole: true, want: ErrNoRanges},
-		"whole, not": {whole: true, wants: refused, want: refused},
+		"parts":          {},
+		"stopped":        {stop: true, want: context.Canceled},
+		"whole":          {whole: true, want: ErrNoRanges},
+		"whole, stopped": {whole: true, stop: true, want: context.Canceled},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := ask(t, after, c.whole)
-			b, whole, err := keeping(t, before, after, a, c.wants).Bring(t.Context(), newServer())
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			stop := func() {}
+			if c.stop {
+				stop = cancel
+			}
+			b, whole, err := keeping(t, before, after, a, stop).Bring(ctx, newServer())
 			if !errors.Is(err, c.want) || (whole != nil) != (c.want == ErrNoRanges) || (b == nil) != (err != nil) {
 				t.Errorf("%v, %v, %v", b, whole, err)
 			}
@@ -105,6 +114,24 @@ func TestEarly(t *testing.T) {
 	}
 }
 
+// TestEarlyAsksNobody: where all parts will be here, nobody has to say which contents
+// he will read, and may read all of them.
+func TestEarlyAsksNobody(t *testing.T) {
+	before, after := newRelease(t, files(-1), pack.Gzip), newRelease(t, files(7), pack.Gzip)
+	a := ask(t, after, false)
+	h := keeping(t, before, after, a, func() {})
+	h.Wants = func(context.Context, archive.Input) (func(index.Sum) bool, error) {
+		t.Error("asked")
+		return nil, nil
+	}
+	b, _, err := h.Bring(t.Context(), newServer())
+	ok(t, err)
+	if after.stream(t, b) != plain(t, after) {
+		t.Error("another stream")
+	}
+	ok(t, b.Close())
+}
+
 // TestNotEarly: of an archive whose index says something else than that of the one
 // before, no part is asked for.
 func TestNotEarly(t *testing.T) {
@@ -117,7 +144,7 @@ func TestNotEarly(t *testing.T) {
 	one.Sum, two.Sum = two.Sum, one.Sum
 	a := ask(t, after, false)
 	a.first <- struct{}{}
-	_, whole, err := keeping(t, before, after, a, nil).Bring(t.Context(), newServer())
+	_, whole, err := keeping(t, before, after, a, func() {}).Bring(t.Context(), newServer())
 	if !errors.Is(err, ErrIndex) || whole != nil || a.ranges.Load() > 0 {
 		t.Errorf("%v, %v, %d requests", whole, err, a.ranges.Load())
 	}

@@ -35,7 +35,7 @@ type Host struct {
 	Tree    func() (Live, error)              // what was deployed last
 	// Record gives what is recorded of the files of that tree, for Left; nil = nothing is.
 	Record func(live *os.Root) Left
-	// Wants tells which contents are going to be read; a nil function: all.
+	// Wants tells which contents are going to be read; nil, or a nil function: all.
 	Wants  func(ctx context.Context, in archive.Input) (func(index.Sum) bool, error)
 	Unkept func(error) // is told why an index is not kept
 }
@@ -57,10 +57,16 @@ func (h *Host) Bring(ctx context.Context, s *Server) (*Rebuilt, *Whole, error) {
 	h.compare()
 	b := newRebuilt(h.Wish)
 	b.fetchEarly(ctx, s)
-	if err := h.want(ctx); err != nil {
-		return nil, nil, errors.Join(err, b.Close())
+	switch {
+	case h.Wants == nil:
+	case b.early != nil: // all parts will be here: none has to be looked for
+		b.w.Wanted = func(index.Sum) bool { return false }
+	default:
+		if err := h.want(ctx); err != nil {
+			return nil, nil, errors.Join(err, b.Close())
+		}
+		b.w.Wanted = h.Wanted
 	}
-	b.w.Wanted = h.Wanted
 	b, whole, err := b.orNothing(ctx, s)
 	if err == nil {
 		b.Bytes += size
@@ -119,6 +125,9 @@ func (h *Host) find(ctx context.Context, s *Server) (size int64, err error) {
 // want finds what of the archive is wanted, while indexes are compared.
 func (h *Host) want(ctx context.Context) (err error) {
 	h.compare()
+	if h.Wants == nil {
+		return nil
+	}
 	if h.Wanted, err = h.Wants(ctx, Headers(h.Index)); err != nil {
 		return fmt.Errorf("%w: %w", ErrIndex, err)
 	}

@@ -170,6 +170,10 @@ func (o *opened) content(i int) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("%q has changed meanwhile: %w", p.path, ErrMissing)
 	}
 	at, ok := o.b.at[f.Sum]
+	if !ok { // nobody has said that it would be read
+		first, last := o.b.w.Index.Within(f.Start, f.Size)
+		at, ok = f.Start, o.b.has(first, last)
+	}
 	if !ok {
 		return nil, fmt.Errorf("%q: %w", f.Path, ErrMissing)
 	}
