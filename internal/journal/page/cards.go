@@ -23,6 +23,35 @@ type card struct {
 // note says in words what a run has to do with what is live.
 type note struct{ What, How, Age string }
 
+// lost are runs that ended badly before they came to any dest: no card tells of
+// them. The last one speaks for all.
+type lost struct {
+	heading
+	N int
+}
+
+// newLost returns those since the last good run; nil when there are none.
+func newLost(c Content) (last *lost) {
+	for _, d := range c.Runs {
+		if d.Result == history.Good {
+			break
+		}
+		if d.Dest != "" || !isBad(d.Result) {
+			continue
+		}
+		if last == nil {
+			last = &lost{heading: newHeading(d.Run, c.Now)}
+		}
+		last.N++
+	}
+	return last
+}
+
+// isBad tells whether somebody has to look at a run that ended so.
+func isBad(r history.Result) bool {
+	return r == history.Failed || r == history.Refused || r == history.Died
+}
+
 // newCards puts what needs somebody first.
 func newCards(c Content) []card {
 	shown := map[string]bool{}
@@ -51,7 +80,7 @@ func rank(c card) int {
 func newCard(p history.Place, now time.Time) card {
 	v := card{
 		Dest: cut(p.Dest, maxText), Name: cut(p.Last.Name, maxName), Result: told(p.Last.Result),
-		Bad: p.Last.Result != history.Good && p.Last.Result != history.Running,
+		Bad: isBad(p.Last.Result),
 	}
 	if live := p.Live; live != nil {
 		v.Name, v.Version, v.Rollback = cut(live.Name, maxName), cut(live.Version, maxName), live.IsRollback()

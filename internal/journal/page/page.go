@@ -84,6 +84,7 @@ type page struct {
 	Host, Made, Policy string
 	Style              template.CSS
 	Script             template.JS
+	Lost               *lost
 	Bad                int // of the cards
 	Cards              []card
 	Counts             []count
@@ -112,7 +113,7 @@ func newPage(c Content) page {
 		Style: template.CSS(style), Script: template.JS(pageJS),
 		Policy: "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; " +
 			"style-src " + source(style) + "; script-src " + source(pageJS),
-		Cards: newCards(c), Counts: counts(c.Runs), Shown: len(c.Runs), Older: c.Older,
+		Lost: newLost(c), Cards: newCards(c), Counts: counts(c.Runs), Shown: len(c.Runs), Older: c.Older,
 	}
 	for _, card := range p.Cards {
 		if card.Bad {

@@ -58,7 +58,7 @@ func TestPage(t *testing.T) {
 		`<span class="tag">rollback</span>`, `<span class="tag">went back</span>`,
 		"<small>again, for what is live again</small>",
 		"7 older runs are not in this page.",
-		`aria-label="died, billing-worker, 2026.11.`,
+		`aria-label="died, billing-worker, 2026.11.`, `<span class="error">died in sync</span>`,
 	)
 	if strings.Index(html, "What is live") > strings.Index(html, "Time line") {
 		t.Error("what is live is not first")
@@ -124,6 +124,22 @@ func TestCards(t *testing.T) {
 		if got := v.Version + "|" + v.Doubt + "|" + strings.TrimSpace(v.Note.What+" "+v.Note.How); got != c.want {
 			t.Errorf("%s, want %s", got, c.want)
 		}
+	}
+}
+
+// Runs that came to no dest are told of until there is a good one.
+func TestLost(t *testing.T) {
+	c := sample(3)
+	bad := history.Detail{Run: history.Run{ID: "bad", Started: c.Now, Result: history.Refused, Error: "no policy",
+		Deployment: history.Deployment{URL: "s3://deploys/x.yml"}}}
+	c.Runs = append([]history.Detail{bad, bad}, c.Runs...)
+	wants(t, render(t, c), "2 runs since the last good one came to no dest.",
+		`<a href="#bad">The last refused</a> just now: no policy<`, `<b>s3://deploys/x.yml</b>`,
+		`<p class="name">no dest <small></small></p>`)
+	good := history.Detail{Run: history.Run{ID: "good", Started: c.Now, Result: history.Good}}
+	c.Runs = append([]history.Detail{good}, c.Runs...)
+	if strings.Contains(render(t, c), "came to no dest") {
+		t.Error("an old run is told of")
 	}
 }
 

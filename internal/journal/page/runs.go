@@ -34,10 +34,15 @@ type heading struct {
 }
 
 func newHeading(r history.Run, now time.Time) heading {
+	why := r.Error
+	if r.Result == history.Died && why == "" {
+		why = "died" + inStep(r)
+	}
 	return heading{
-		ID: cut(r.ID, maxName), Name: cut(r.Name, maxName), Version: cut(r.Version, maxName), Dest: cut(r.Dest, maxText),
+		ID: cut(r.ID, maxName), Name: cut(cmp.Or(r.Name, r.URL), maxName), Version: cut(r.Version, maxName),
+		Dest:  cut(r.Dest, maxText),
 		Clock: r.Started.Format("15:04:05 MST"), Machine: machineTime(r.Started), Age: age(r.Started, now),
-		Took: r.Took(), Error: cut(r.Error, maxText), Result: told(r.Result),
+		Took: r.Took(), Error: cut(why, maxText), Result: told(r.Result),
 		Rollback: r.IsRollback(), Back: r.Back != "",
 	}
 }
@@ -70,7 +75,7 @@ func newDays(c Content, lanes map[string]int) (days []dayView) {
 	}
 	open := map[string]bool{}
 	for _, p := range c.Places {
-		if p.Last.Result != history.Good && p.Last.Result != history.Running && len(open) < 3 {
+		if isBad(p.Last.Result) && len(open) < 3 {
 			open[p.Last.ID] = true
 		}
 	}
@@ -123,7 +128,7 @@ func (v *runView) addSteps(d history.Detail, c Content, left *budget) {
 		}
 		v.Steps = append(v.Steps, step)
 	}
-	if bad := d.Result == history.Failed || d.Result == history.Refused || d.Result == history.Died; bad && !told {
+	if isBad(d.Result) && !told {
 		v.Last = excerptOf(c.Logs, d.Run, 0, -1, left)
 	}
 }

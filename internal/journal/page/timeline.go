@@ -56,7 +56,7 @@ func newTimeLine(runs []history.Detail, now time.Time) timeLine {
 		if !ok {
 			i = len(l.Lanes)
 			l.index[d.Dest] = i
-			l.Lanes = append(l.Lanes, lane{Index: i, Name: cut(d.Name, maxName), Dest: cut(d.Dest, maxText)})
+			l.Lanes = append(l.Lanes, newLane(i, d))
 			ofDest = append(ofDest, nil)
 		}
 		ofDest[i] = append(ofDest[i], d.Run)
@@ -65,6 +65,13 @@ func newTimeLine(runs []history.Detail, now time.Time) timeLine {
 		l.Lanes[i].Wide, l.Lanes[i].Narrow = scale.marks(runs, wideSlots), scale.marks(runs, narrowSlots)
 	}
 	return l
+}
+
+func newLane(i int, d history.Detail) lane {
+	if d.Dest == "" {
+		return lane{Index: i, Name: "no dest"}
+	}
+	return lane{Index: i, Name: cut(d.Name, maxName), Dest: cut(d.Dest, maxText)}
 }
 
 // marks cuts the scale into so many slots, and makes a mark of each in which runs
