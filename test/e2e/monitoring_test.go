@@ -1,9 +1,13 @@
 package e2e
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -72,10 +76,23 @@ func newMonitored(t *testing.T) *monitored {
 	exporter := testparts.NodeExporter(t, w.path("text"))
 	config := strings.NewReplacer("30s", "1s", "localhost:9100", exporter, "stretcher.rules.yml",
 		absolute(t, monitoring+"/stretcher.rules.yml")).Replace(readFile(t, monitoring+"/prometheus.yml"))
-	w.write("prometheus.yml", config)
+	w.write("prometheus.yml", config+w.directly())
 	w.write("policy.yml", "metrics: "+w.path("text/stretcher.prom")+"\n")
 	w.prometheus = testparts.Prometheus(t, w.path("prometheus.yml"))
 	return w
+}
+
+// directly is a target that serves the file as OpenMetrics, of which nothing is
+// kept: it must be understood.
+func (w *monitored) directly() (config string) {
+	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
+		out.Header().Set("Content-Type", "application/openmetrics-text; version=1.0.0; charset=utf-8")
+		_, _ = io.WriteString(out, cmp.Or(w.read("text/stretcher.prom"), "# EOF\n"))
+	}))
+	w.t.Cleanup(server.Close)
+	return fmt.Sprintf("  - job_name: directly\n    static_configs: [{targets: [%q]}]\n"+
+		"    metric_relabel_configs: [{source_labels: [__name__], regex: 'stretcher_.*', action: drop}]\n",
+		strings.TrimPrefix(server.URL, "http://"))
 }
 
 func absolute(t *testing.T, name string) string {
@@ -206,6 +223,7 @@ func (w *monitored) metrics() {
 	w.is(fmt.Sprintf("count(stretcher_current_run_start_timestamp_seconds{dest=%q})", w.path("going")), 1, "", "")
 	w.is(fmt.Sprintf("count(stretcher_last_run_timestamp_seconds{dest=%q})", w.path("going")), 0, "", "")
 	w.is(`count(node_textfile_scrape_error == 0)`, 1, "", "")
+	w.waitUntil(`up{job="directly"} == 1 and scrape_samples_scraped{job="directly"} > 50`, 1)
 }
 
 // is wants one sample of an expression with that value, or none of 0, and the

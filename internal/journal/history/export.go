@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"time"
 
@@ -33,9 +32,9 @@ var errSlow = errors.New("the disk has not answered in time")
 // reads it. Who comes later knows more and writes later. With a Limit, a disk that
 // does not answer holds nobody up.
 func (s *Store) Export(ctx context.Context, x Export) error {
-	done, err := s.turn(ctx, x.Turn)
-	if err != nil {
-		return err
+	done := func() {}
+	if x.File != "" {
+		done = s.turn(ctx, x.Turn)
 	}
 	o, err := s.Overview(ctx, x.Alive)
 	if err != nil {
@@ -79,20 +78,13 @@ func within(limit time.Duration, f func() error) error {
 	}
 }
 
-// turn waits until nobody else exports, but no longer than for the database: a
-// file that is a moment old is better than none.
-func (s *Store) turn(ctx context.Context, path string) (done func(), err error) {
+// turn waits until nobody else exports, but no longer than for the database, and
+// not where that can't be told: a file that is a moment old is better than none.
+func (s *Store) turn(ctx context.Context, path string) (done func()) {
 	dir, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return func() {}, nil // nothing has run here
+	if err != nil { // nothing has run here, or it is another user's
+		return func() {}
 	}
-	if err != nil {
-		return nil, err
-	}
-	done = func() { _ = dir.Close() }
-	if err := s.lockDir(ctx, dir); err != nil && !errors.Is(err, ErrBusy) {
-		done()
-		return nil, err
-	}
-	return done, nil
+	_ = s.lockDir(ctx, dir)
+	return func() { _ = dir.Close() }
 }

@@ -230,11 +230,11 @@ func (b *exposition) sample(name string, s sampled) {
 }
 
 // plain is the value of a label. What is not UTF-8, or what a terminal might
-// obey, is quoted as Go quotes: no two values become the same, since no dest
-// begins with a quote.
+// obey, is quoted as Go quotes, and what begins with a quote as well: no two
+// values become the same.
 func plain(s string) string {
 	lines := strings.ReplaceAll(s, "\n", "")
-	if printable.Line(lines) == lines {
+	if printable.Line(lines) == lines && !strings.HasPrefix(s, `"`) {
 		return s
 	}
 	return strconv.QuoteToASCII(s)

@@ -12,9 +12,9 @@ import (
 // others.
 const maxDests = 1000
 
-// maxDestLength bounds the name of a dest, in bytes. No longer one can be
-// opened.
-const maxDestLength = 4096
+// maxDestLength bounds the name of a dest, in bytes: each is in some twenty lines
+// of metrics.
+const maxDestLength = 1024
 
 // Standing is how things stand with a dest.
 type Standing struct {
