@@ -73,8 +73,7 @@ func newDeployer(ctx context.Context, s cli.Settings, m memory, second <-chan st
 	screen := s.Screen()
 	log, closeLog := s.Open(screen)
 	t := &tools{
-		id: runid.New(), now: time.Now(), settings: s, log: log, screen: screen, second: second,
-		environ: os.Environ(),
+		id: runid.New(), now: time.Now(), settings: s, log: log, screen: screen, second: second, environ: os.Environ(),
 	}
 	stateError := t.openJournal(ctx, m)
 	t.private, t.fetcher = journal.NewPrivate(t.journal), newFetcher(t, userAgent())

@@ -67,6 +67,9 @@ func runRender(ctx context.Context, o cli.RenderOptions) (text []byte, unset []s
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := d.policy.User(process.Caller()); err != nil {
+		return nil, nil, err
+	}
 	load := d.loader(manifestRules())
 	load.Unset = o.Unset
 	text, unset, err = load.Render(ctx, o.URL, o.Show)

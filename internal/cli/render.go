@@ -1,12 +1,15 @@
 package cli
 
 import (
+	"bytes"
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"stretcher/internal/manifest/lint"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/printable"
 )
 
 // renderOptions are those of stretcher render.
@@ -35,6 +38,15 @@ stretcher render --show s3://deploys/app.yml | yq .src`,
 	return c
 }
 
+// shown is a text with what a terminal would obey, or hide, as escapes.
+func shown(text []byte) (out []byte) {
+	for line := range bytes.Lines(text) {
+		out = printable.AppendLine(out, strings.TrimRight(string(line), "\r\n"))
+		out = append(out, '\n')
+	}
+	return out
+}
+
 func (o *renderOptions) run(ctx context.Context, args []string) (_ int, err error) {
 	if len(args) != 1 {
 		return ExitUsage, failure.Usage("render expects one URL or file, got %d arguments", len(args))
@@ -46,6 +58,9 @@ func (o *renderOptions) run(ctx context.Context, args []string) (_ int, err erro
 	text, unset, err := o.actions.Render(ctx, o.render)
 	for _, name := range unset {
 		o.warn("%s", lint.StandsIn(name))
+	}
+	if err == nil && isTerminal(o.Stdout) {
+		text = shown(text)
 	}
 	if err == nil {
 		_, err = o.Stdout.Write(text)

@@ -44,11 +44,31 @@ func (r Rules) kind(name string) *Kind {
 // nobody reads. The manifest is nil when there is a problem. alone says that
 // nothing but the archive has files for its hooks.
 func parse(doc *yamldoc.Document, rules Rules, alone bool) (m *Manifest, warnings, problems []*yamldoc.Problem) {
+	m, warnings, problems = sift(doc, rules, alone)
+	return m.settled(warnings, problems), warnings, problems
+}
+
+// settled is the manifest, or nil where there is a problem, which may get a hint
+// then.
+func (m *Manifest) settled(warnings, problems []*yamldoc.Problem) *Manifest {
+	if len(problems) > 0 {
+		explain(problems, warnings)
+		return nil
+	}
+	m.dropEmpty()
+	if filepath.IsAbs(m.Dest) {
+		m.Dest = filepath.Clean(m.Dest) // one name for one dest
+	}
+	return m
+}
+
+// sift is parse without an end: the manifest is there as far as it can be read.
+func sift(doc *yamldoc.Document, rules Rules, alone bool) (m *Manifest, warnings, problems []*yamldoc.Problem) {
 	m = &Manifest{}
 	doc.Relaxed = true
 	warnings, problems = doc.Decode(m)
 	if !doc.IsMap() {
-		return nil, warnings, problems
+		return m, warnings, problems
 	}
 	doubts, wrong := m.Hooks.Check("hooks")
 	doubts = append(doubts, m.unused(rules)...)
@@ -61,16 +81,7 @@ func parse(doc *yamldoc.Document, rules Rules, alone bool) (m *Manifest, warning
 	known := notBelow(problems)
 	doubts, wrong = slices.DeleteFunc(doubts, known), slices.DeleteFunc(wrong, known)
 	locate(doc, doubts, wrong)
-	warnings, problems = append(warnings, doubts...), append(problems, wrong...)
-	if len(problems) > 0 {
-		explain(problems, warnings)
-		return nil, warnings, problems
-	}
-	m.dropEmpty()
-	if filepath.IsAbs(m.Dest) {
-		m.Dest = filepath.Clean(m.Dest) // one name for one dest
-	}
-	return m, warnings, nil
+	return m, append(warnings, doubts...), append(problems, wrong...)
 }
 
 // nameByDest gives a manifest without a name that of its dest.

@@ -263,7 +263,7 @@ func (l *Loader) settle(loaded *Loaded, at base) (*reading, error) {
 		if r.doc == nil {
 			return r, nil
 		}
-		r.manifest, r.warnings, r.problems = parse(r.doc, rules, loaded.Repository == "")
+		r.manifest, r.warnings, r.problems = sift(r.doc, rules, loaded.Repository == "")
 		again = r.gaps.next(r.problems)
 	}
 	r.close()
@@ -292,7 +292,7 @@ func (r *reading) close() {
 	for _, p := range slices.Concat(r.warnings, r.problems) {
 		p.Column = r.templates.column(yamldoc.Place{Line: p.Line, Column: p.Column})
 	}
-	if r.manifest != nil {
+	if r.manifest = r.manifest.settled(r.warnings, r.problems); r.manifest != nil {
 		r.manifest.guesses = r.gaps.guesses(r.doc, r.manifest)
 	}
 }

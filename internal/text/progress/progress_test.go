@@ -14,7 +14,8 @@ import (
 // would obey, nor more than ASCII where that is all it has.
 func TestLineFits(t *testing.T) {
 	labels := []string{
-		"fetch", "extract", "a rather long label of a step", "naïve", "日本語の名前", "x\x1b[2J\r\ny", "\u202eevil", "bad\xff",
+		"fetch", "extract", "a rather long label of a step", "naïve", "日本語の名前", "x\x1b[2J\r\ny",
+		"\u202eevil", "bad\xff",
 	}
 	amounts := [][2]int64{
 		{0, -1}, {0, 0}, {1, 2}, {999, 1000}, {5 << 30, 6 << 30}, {7, 3}, {-1, 5},
