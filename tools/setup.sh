@@ -2,8 +2,8 @@
 # Sets up what the tests need: programs built from tools/go.mod and
 # tools/consul/go.mod, and those that tools/*/package.json name, go to
 # .tools/NAME-VERSION/NAME, with a link .tools/NAME to the version in use;
-# programs of the system are installed with apt-get when this runs as root. What
-# is there already is left alone.
+# programs of the system are installed with apt-get when this runs as root, and a
+# small Debian is made for tests of packages. What is there already is left alone.
 #
 #     tools/setup.sh            everything
 #     tools/setup.sh NAME...    only these built programs
@@ -90,17 +90,56 @@ launcher() {
         chmod 755 "$1.new" && mv "$1.new" "$1"
 }
 
+# debian: a small Debian that packages are installed in, of this month, as an
+# archive .tools/debian-SUITE-MONTH.tar, and the link .tools/debian.tar to it.
+# Only root can make one. What it mounts goes with its name space.
+debian() {
+    [ "$(id -u)" = 0 ] || return 0
+    name=debian-bookworm-$(date -u +%Y%m).tar
+    if [ ! -e "$root/.tools/$name" ]; then
+        echo "setup: making $name"
+        dir=$(mktemp -d)
+        chmod 755 "$dir"
+        if ! { bootstrap "$dir" && mkdir -p "$root/.tools" &&
+            tar --numeric-owner -C "$dir" -cf "$root/.tools/$name.new" . &&
+            mv "$root/.tools/$name.new" "$root/.tools/$name"; }; then
+            fail "$name can't be made"
+        fi
+        rm -rf --one-file-system "$dir"
+        [ -e "$root/.tools/$name" ] || return 0
+    fi
+    ln -sfn "$name" "$root/.tools/debian.tar" || fail ".tools/debian.tar can't be made"
+}
+
+# bootstrap DIRECTORY: what was downloaded is not downloaded again.
+bootstrap() {
+    has debootstrap || return 1
+    for try in 1 2 3; do
+        if unshare --mount debootstrap --variant=minbase --include=ca-certificates bookworm "$1" >"$1.log" 2>&1; then
+            rm -f "$1.log"
+            return 0
+        fi
+        sleep "$try"
+    done
+    tail -n 3 "$1.log" >&2
+    rm -f "$1.log"
+    return 1
+}
+
 build_named() {
     case $1 in
     versitygw) build "$1" tools github.com/versity/versitygw github.com/versity/versitygw/cmd/versitygw ;;
     fake-gcs-server) build "$1" tools github.com/fsouza/fake-gcs-server github.com/fsouza/fake-gcs-server ;;
     oras) build "$1" tools oras.land/oras oras.land/oras/cmd/oras ;;
     staticcheck) build "$1" tools honnef.co/go/tools honnef.co/go/tools/cmd/staticcheck ;;
+    nfpm) build "$1" tools github.com/goreleaser/nfpm/v2 github.com/goreleaser/nfpm/v2/cmd/nfpm ;;
+    cyclonedx-gomod) build "$1" tools github.com/CycloneDX/cyclonedx-gomod github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod ;;
     govulncheck) build "$1" tools golang.org/x/vuln golang.org/x/vuln/cmd/govulncheck ;;
     consul) build "$1" tools/consul github.com/hashicorp/consul github.com/hashicorp/consul ;;
     azurite) node_program "$1" azurite/dist/src/blob/main.js ;;
     yaml-language-server) node_program "$1" yaml-language-server/bin/yaml-language-server ;;
     playwright) node_program "$1" ;;
+    debian) debian ;;
     *) fail "unknown program $1" ;;
     esac
 }
@@ -117,18 +156,22 @@ absent() {
         systemd-analyze:systemd visudo:sudo bsdtar:libarchive-tools busybox:busybox-static \
         docker-registry:docker-registry node:nodejs npm:npm \
         podman:podman runc:runc git:git jq:jq curl:curl minisign:minisign zsh:zsh fish:fish groff:groff-base \
-        promtool:prometheus prometheus-node-exporter:prometheus-node-exporter; do
+        promtool:prometheus prometheus-node-exporter:prometheus-node-exporter \
+        man:man-db rpm:rpm rpm2cpio:rpm2cpio cpio:cpio; do
         has "${pair%%:*}" || printf '%s ' "${pair#*:}"
     done
-    # Only root can mount what these make.
+    # Only root can use what these make.
     if [ "$(id -u)" = 0 ]; then
-        for pair in mkfs.btrfs:btrfs-progs mkfs.xfs:xfsprogs mkfs.ext4:e2fsprogs mount:mount; do
+        for pair in mkfs.btrfs:btrfs-progs mkfs.xfs:xfsprogs mkfs.ext4:e2fsprogs mount:mount \
+            debootstrap:debootstrap; do
             has "${pair%%:*}" || printf '%s ' "${pair#*:}"
         done
     fi
-    # Large, and one test's: people may do without it.
-    if [ "${CI:-}" = true ] && ! has chromium; then
-        printf 'chromium '
+    # Large, and each one test's: people may do without them.
+    if [ "${CI:-}" = true ]; then
+        for program in chromium lintian; do
+            has "$program" || printf '%s ' "$program"
+        done
     fi
     # No program, but what the script for bash completes by.
     if [ ! -e /usr/share/bash-completion/bash_completion ]; then
@@ -172,7 +215,8 @@ if [ $# -gt 0 ]; then
     for name in "$@"; do build_named "$name"; done
 else
     system
-    for name in staticcheck versitygw fake-gcs-server oras consul azurite yaml-language-server playwright; do
+    for name in staticcheck versitygw fake-gcs-server oras consul azurite yaml-language-server playwright \
+        nfpm cyclonedx-gomod debian; do
         build_named "$name"
     done
 fi
