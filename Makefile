@@ -5,6 +5,11 @@ VERSION  ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),devel
 FUZZTIME ?= 10s
 PAIRS    ?= 10000
 SEED     ?= 1
+BIN      ?= stretcher
+
+# What is released, and for what. The tests of these compile too: make lint.
+PLATFORMS ?= linux/amd64 linux/arm64 linux/arm linux/386 darwin/amd64 darwin/arm64
+FORMATS   ?= tar deb rpm apk image
 
 # Version stamping fails in a checkout that belongs to another user; the version
 # is stamped by the linker flags below instead.
@@ -18,16 +23,26 @@ export GORACE := atexit_sleep_ms=0 $(GORACE)
 # tests; CI must not.
 RACE := $(if $(or $(shell command -v gcc 2>/dev/null),$(filter true,$(CI))),-race)
 
-.PHONY: help build man demo test test-tools test-long lint fuzz bench picture clean distclean
+.PHONY: help build man dist release demo test test-tools test-long lint fuzz bench picture clean distclean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 14
 
 build: ## build ./stretcher, a static binary
-	CGO_ENABLED=0 go build -tags $(TAGS) -trimpath -ldflags "-s -w -X main.versionString=$(VERSION)" -o stretcher .
+	CGO_ENABLED=0 go build -tags $(TAGS) -trimpath -ldflags "-s -w -X main.versionString=$(VERSION)" -o $(BIN) .
 
 man: build ## write manual pages to dist/man
 	./stretcher man dist/man
+
+# packaging/dist.sh has what else can be said.
+dist: ## build what is released into dist/: archives, packages, image, sums (VERSION, PLATFORMS, KEY)
+	@CI=true sh tools/setup.sh nfpm cyclonedx-gomod
+	@tools/download.sh tools ./release
+	@for p in $(PLATFORMS); do GOOS=$${p%/*} GOARCH=$${p#*/} tools/download.sh . -tags $(TAGS) . || exit 1; done
+	@VERSION='$(VERSION)' PLATFORMS='$(PLATFORMS)' FORMATS='$(FORMATS)' KEY='$(KEY)' bash packaging/dist.sh
+
+release: ## publish dist/ as release VERSION on GitHub, by its program gh
+	gh release create '$(VERSION)' --verify-tag --title 'stretcher $(VERSION)' --notes 'docs/install.md says how to verify and install it.' $$(find dist -maxdepth 1 -type f | sort)
 
 demo: build ## deploy a sample application, by all that it takes, visibly
 	@bash testdata/demo/run.sh ./stretcher
@@ -49,9 +64,9 @@ test-long: ## deploy 10 000 random trees to where another one is (PAIRS, SEED)
 		-run 'TestAnyOther$$' ./test/delta/
 	STRETCHER_SEGMENTS=$(PAIRS) go test -tags $(TAGS) -timeout 12h -count 1 -run 'TestSegmentsLikePlain$$' ./internal/archive/
 
-lint: ## check format, vet, other platforms, staticcheck, modules, scripts, measures, layers
+lint: ## check format, vet, all platforms, staticcheck, modules, scripts, measures, layers
 	@sh tools/setup.sh staticcheck
-	@bash tools/lint.sh
+	@PLATFORMS='$(PLATFORMS)' bash tools/lint.sh
 
 fuzz: ## run every fuzz target for FUZZTIME (10s)
 	@bash tools/fuzz.sh

@@ -30,6 +30,8 @@ const root = "../.."
 //	```sh run          copied into a shell, the one for the whole document
 //	```sh podman       the same, where podman is
 //	```sh root         the same, as root on a host of the test's own
+//	```sh release      the same, in a directory with a release (test/dist)
+//	```sh debian       the same, as root in a fresh Debian (test/dist)
 //	```text output     what the block before it prints, stderr included;
 //	                   "..." stands for any text within a line, alone on
 //	                   a line for any lines
@@ -180,7 +182,7 @@ func pathWithout(t *testing.T, program string) string {
 
 func TestBlocksAreOfAKnownKind(t *testing.T) {
 	known := []string{
-		"yaml manifest", "sh run", "sh podman", "sh root", "text output",
+		"yaml manifest", "sh run", "sh podman", "sh root", "sh release", "sh debian", "text output",
 		"sh", "text", "ini", "hcl", "yaml", "console", "promql", "json", "lua",
 	}
 	for _, name := range documents(t) {

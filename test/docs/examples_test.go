@@ -45,11 +45,12 @@ func TestExampleUnits(t *testing.T) {
 	}
 }
 
-// TestExampleUnitsAgree: what one service forbids, the other forbids, and what
-// the list of what is left out names is left out.
+// TestExampleUnitsAgree: what one service forbids, the others forbid, those of the
+// packages too, and what the list of what is left out names is left out.
 func TestExampleUnitsAgree(t *testing.T) {
 	var settings [][]string
-	for _, name := range services() {
+	const packaged = "../../packaging/systemd/stretcher-"
+	for _, name := range append(services(), packaged+"watch@.service", packaged+"pull@.service") {
 		unit, _, _ := strings.Cut(exampleUnit(t, name), "\n[Install]\n")
 		_, hardened, found := strings.Cut(unit, "\nTimeoutStopSec=")
 		if !found {
@@ -57,8 +58,10 @@ func TestExampleUnitsAgree(t *testing.T) {
 		}
 		settings = append(settings, regexp.MustCompile(`(?m)^[A-Z]\w+=.*$`).FindAllString(hardened, -1))
 	}
-	if len(settings[0]) < 25 || !slices.Equal(settings[0], settings[1]) {
-		t.Errorf("the services differ:\n%q\n%q", settings[0], settings[1])
+	for i := range settings {
+		if len(settings[0]) < 25 || !slices.Equal(settings[0], settings[i]) {
+			t.Errorf("the services differ:\n%q\n%q", settings[0], settings[i])
+		}
 	}
 	_, list, _ := strings.Cut(exampleUnit(t, services()[0]), "\n# Left out")
 	out := regexp.MustCompile(`(?m)^#   (?:\w+=, )*(\w+)=`).FindAllStringSubmatch(list, -1)
