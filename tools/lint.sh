@@ -74,7 +74,13 @@ sources() { find . -name '*.go' -not -path './.tools/*' -not -path './.git/*' "$
 
 format() { sources -print0 | xargs -0 gofmt -l; }
 
-build_for() { CGO_ENABLED=0 GOOS=$1 GOARCH=$2 go build -tags "$tags" ./...; }
+# builds_for GOOS GOARCH: the compiler takes the program, and all tests. As they
+# are released: what is compiled here `make dist` need not compile again.
+builds_for() {
+    local with=(-trimpath -tags "$tags")
+    CGO_ENABLED=0 GOOS=$1 GOARCH=$2 GOARM=6 go build "${with[@]}" ./... &&
+        CGO_ENABLED=0 GOOS=$1 GOARCH=$2 GOARM=6 go list -test -export "${with[@]}" ./... >/dev/null
+}
 
 shell_syntax() {
     local f
@@ -110,15 +116,19 @@ sizes() {
 # The measures, and tools/layers.txt. They say by themselves how it went.
 measures() { (cd tools && go vet ./measure && go run ./measure) || status=1; }
 
+# What is released, save for this system, for which vet compiles all.
+platforms=()
+for platform in $PLATFORMS; do
+    [ "$platform" = "$(go env GOOS)/$(go env GOARCH)" ] || platforms+=("$platform")
+done
+
 download "$(go env GOOS)" "$(go env GOARCH)"
-download linux arm64
-download linux 386
-download darwin arm64
+for platform in "${platforms[@]}"; do download "${platform%/*}" "${platform#*/}"; done
 check 'gofmt' format
 check 'go vet' go vet -tags "$tags" ./...
-check 'build for linux/arm64' build_for linux arm64
-check 'build for linux/386' build_for linux 386 # ints of 32 bits, as on arm
-check 'build for darwin/arm64' build_for darwin arm64
+for platform in "${platforms[@]}"; do
+    check "build and tests for $platform" builds_for "${platform%/*}" "${platform#*/}"
+done
 check 'staticcheck' .tools/staticcheck -tags "$tags" ./...
 verified
 vulnerabilities
