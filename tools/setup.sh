@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sets up what the tests need: programs built from tools/go.mod and
-# tools/consul/go.mod, and those that tools/*/package.json name, go to
+# tools/*/go.mod, and those that tools/*/package.json name, go to
 # .tools/NAME-VERSION/NAME, with a link .tools/NAME to the version in use;
 # programs of the system are installed with apt-get when this runs as root, and a
 # small Debian is made for tests of packages. What is there already is left alone.
@@ -136,6 +136,7 @@ build_named() {
     cyclonedx-gomod) build "$1" tools github.com/CycloneDX/cyclonedx-gomod github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod ;;
     govulncheck) build "$1" tools golang.org/x/vuln golang.org/x/vuln/cmd/govulncheck ;;
     consul) build "$1" tools/consul github.com/hashicorp/consul github.com/hashicorp/consul ;;
+    otelcol) build "$1" tools/otelcol go.opentelemetry.io/collector/otelcol . ;;
     azurite) node_program "$1" azurite/dist/src/blob/main.js ;;
     yaml-language-server) node_program "$1" yaml-language-server/bin/yaml-language-server ;;
     playwright) node_program "$1" ;;
@@ -215,7 +216,7 @@ if [ $# -gt 0 ]; then
     for name in "$@"; do build_named "$name"; done
 else
     system
-    for name in staticcheck versitygw fake-gcs-server oras consul azurite yaml-language-server playwright \
+    for name in staticcheck versitygw fake-gcs-server oras consul otelcol azurite yaml-language-server playwright \
         nfpm cyclonedx-gomod debian; do
         build_named "$name"
     done
