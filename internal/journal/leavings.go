@@ -66,6 +66,8 @@ func leavings() []leaving {
 			noted: "pods/EVENT/POD below the root", remover: "hooks install of the same pod, called again"},
 		{what: "plugins that are half checked out", of: deployments + ", hooks run",
 			noted: "plugins/trees/REPOSITORY/.new-N", remover: "a run that checks out another commit, after 30 days"},
+		{what: "metrics that are about to be, where a file system has no files without a name", of: deployments + ", metrics",
+			noted: "the name .stretcher-metrics-N, which no collector reads", remover: "nobody"},
 		{what: "logs of runs", of: deployments,
 			noted: "logs/RUN.log", remover: "each run at its end, when they are too old"},
 	}

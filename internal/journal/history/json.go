@@ -33,6 +33,7 @@ type jsonDetail struct {
 	Signers string     `json:"signed_by"`
 	Serial  int64      `json:"serial"`
 	Back    string     `json:"back"`
+	Fetched int64      `json:"fetched_bytes"`
 	Steps   []jsonStep `json:"steps"`
 }
 
@@ -61,8 +62,10 @@ func WriteJSON(w io.Writer, runs []Run) error {
 // started, and why says why then; signal is "" when none did.
 func WriteDetailJSON(w io.Writer, d Detail) error {
 	return writeLines(w, []Detail{d}, func(d Detail) jsonDetail {
-		j := jsonDetail{jsonRun: newJSONRun(d.Run), Policy: d.Policy, Signers: d.Signers, Serial: d.Serial, Back: d.Back}
-		j.Steps = []jsonStep{}
+		j := jsonDetail{
+			jsonRun: newJSONRun(d.Run), Policy: d.Policy, Signers: d.Signers, Serial: d.Serial, Back: d.Back,
+			Fetched: d.Fetched, Steps: []jsonStep{},
+		}
 		for _, s := range d.Steps {
 			j.Steps = append(j.Steps, newJSONStep(s))
 		}
