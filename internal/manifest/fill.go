@@ -31,6 +31,7 @@ type filling struct {
 	marks    *regexp.Regexp
 	size     int  // of what has been filled in so far
 	gap      bool // a template has no value
+	at       yamldoc.Place
 	problems []*yamldoc.Problem
 }
 
@@ -58,12 +59,15 @@ func (t *templates) fill(doc *yamldoc.Document, v values) []*yamldoc.Problem {
 }
 
 func (f *filling) problem(t *template, format string, args ...any) {
-	f.problems = append(f.problems, t.problem(fmt.Sprintf(format, args...)))
+	p := t.problem(fmt.Sprintf(format, args...))
+	p.Spot = f.at
+	f.problems = append(f.problems, p)
 }
 
 // key refuses templates in a key: which keys there are does not depend on the
 // environment.
 func (f *filling) key(text string) string {
+	f.at = yamldoc.Place{} // of no value
 	for _, mark := range f.marks.FindAllString(text, -1) {
 		if t := f.of(mark); t != nil {
 			f.problem(t, "%s stands in a key", t.text)
@@ -75,7 +79,7 @@ func (f *filling) key(text string) string {
 // scalar is the text of a scalar with values in place of the marks. One with a
 // gap is remembered, and gets what stands in for a value there.
 func (f *filling) scalar(text string, at yamldoc.Place) string {
-	f.gap = false
+	f.gap, f.at = false, at
 	out := f.value(text, f.gaps.standIn(at))
 	if f.gap {
 		f.gaps.add(at, strings.HasPrefix(text, f.prefix))

@@ -255,7 +255,7 @@ func (l *Loader) settle(loaded *Loaded, at base) (*reading, error) {
 		}
 		return l.lookup(name)
 	}}
-	for again := true; again; {
+	for again, tries := true, 0; again && tries <= len(standIns()); tries++ {
 		r.fill(v)
 		if refused != nil {
 			return r, fmt.Errorf("template: %w", refused)
@@ -280,6 +280,9 @@ func (r *reading) fill(v values) {
 		return
 	}
 	r.doc, r.open = doc, r.templates.fill(doc, v)
+	for _, p := range r.open[:min(len(r.open), maxTold)] {
+		p.Within = doc.KeyAt(p.Spot)
+	}
 }
 
 // close leaves out the problems that come of those with templates, and says where

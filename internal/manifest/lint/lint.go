@@ -67,7 +67,9 @@ func Keep(said, err error, mask func(string) string, more ...verdict.Ruling) err
 	if errors.As(err, &of) {
 		list = nil
 		for _, p := range of.Problems {
-			list = append(list, Problem{Line: p.Line, Column: p.Column, Key: p.Key, Message: p.What(), Hint: p.Hint})
+			list = append(list, Problem{
+				Line: p.Line, Column: p.Column, Key: cmp.Or(p.Key, p.Within), Message: p.What(), Hint: p.Hint,
+			})
 		}
 		slices.SortStableFunc(list, func(a, b Problem) int {
 			return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))

@@ -1,6 +1,42 @@
 package yamldoc
 
-import "gopkg.in/yaml.v3"
+import (
+	"fmt"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// KeyAt is the key of the scalar that begins at a place; "" = there is none.
+func (doc *Document) KeyAt(at Place) string {
+	root := doc.root()
+	if root == nil {
+		return ""
+	}
+	path, _ := keyAtPlace(root, at)
+	return strings.TrimPrefix(path, ".")
+}
+
+// keyAtPlace is the path from a node to the scalar, if that is below it. It is put
+// together on the way back: paths of all nodes would be long.
+func keyAtPlace(n *yaml.Node, at Place) (path string, found bool) {
+	if n.Kind == yaml.ScalarNode && placeOf(n) == at {
+		return "", true
+	}
+	for i, child := range n.Content {
+		rest, found := keyAtPlace(child, at)
+		switch {
+		case !found:
+			continue
+		case n.Kind == yaml.SequenceNode:
+			return fmt.Sprintf("[%d]", i) + rest, true
+		case i%2 == 0: // in a key
+			return "", true
+		}
+		return "." + n.Content[i-1].Value + rest, true
+	}
+	return "", false
+}
 
 // ValuesOf are the places of the scalars that are values of mappings below a key,
 // wherever the key stands, each with its own key. What an alias or a merge key

@@ -51,6 +51,9 @@ func TestPlaces(t *testing.T) {
 		"a": {{1, 1}, {1, 4}}, "b": {{2, 1}, {2, 4}}, "b[0]": {{2, 5}, {2, 5}}, "b[1].c": {{2, 9}, {2, 12}},
 		"d.f": {{4, 3}, {4, 6}}, "g": {{5, 1}, {3, 4}}, "h": {{6, 1}, {6, 5}}, "none": {},
 	} {
+		if got := doc.KeyAt(want[1]); key == "b[1].c" && got != key || key == "none" && got != "" {
+			t.Errorf("at %v is %q, not %q", want[1], got, key)
+		}
 		if name, value := places(key); name != want[0] || value != want[1] {
 			t.Errorf("%s: %v, %v, want %v", key, name, value, want)
 		}

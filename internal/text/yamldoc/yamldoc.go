@@ -41,6 +41,7 @@ type Problem struct {
 	Message string
 	Hint    string // what to do, or ""
 	Inline  bool   // Error says the hint, too
+	Within  string // key that it is in, where Key is "" since Error is not to say it
 	Idle    bool   // a warning of what changes nothing
 }
 
