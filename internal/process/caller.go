@@ -12,7 +12,7 @@ import (
 // variable tells of, as su and doas are, else the user as the environment and the
 // user database have it.
 func Starter() string {
-	if os.Getuid() == 0 && os.Getenv("SUDO_USER") == "" {
+	if sudo := os.Getenv("SUDO_USER"); os.Getuid() == 0 && (sudo == "" || sudo == "root") {
 		if login := loginUser(); login != "" {
 			return login
 		}
