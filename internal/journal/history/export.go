@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"stretcher/internal/disk"
@@ -42,7 +43,7 @@ func (s *Store) Export(ctx context.Context, x Export) error {
 		return err
 	}
 	var text bytes.Buffer
-	if err := WriteMetrics(&text, Metrics{o, x.Version, time.Now()}); err != nil {
+	if err := WriteMetrics(&text, Metrics{o, filepath.Dir(s.path), x.Version, time.Now()}); err != nil {
 		done()
 		return err
 	}

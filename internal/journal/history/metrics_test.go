@@ -36,7 +36,7 @@ var exposed = regexp.MustCompile(`^(?:# (?:HELP|TYPE|UNIT) (\w+) .+|` +
 func series(t *testing.T, o Overview) map[string]string {
 	t.Helper()
 	var b bytes.Buffer
-	must(t, WriteMetrics(&b, Metrics{o, "2.0.0", at(0)}))
+	must(t, WriteMetrics(&b, Metrics{o, "/state", "2.0.0", at(0)}))
 	text, ok := strings.CutSuffix(b.String(), "\n# EOF\n")
 	if !ok || !utf8.ValidString(text) {
 		t.Fatalf("metrics end with %q", text[max(0, len(text)-100):])
@@ -165,7 +165,7 @@ func TestCountsNeverGoBack(t *testing.T) {
 		o, all := overview(t, s)
 		if len(o.Dests) != 1 || all[`stretcher_runs_total{dest="/d",result="good"}`] != "3" ||
 			all[`stretcher_fetched_bytes_total{dest="/d"}`] != "30" ||
-			all[`stretcher_runs_without_dest_total{result="good"}`] != "1" {
+			all[`stretcher_runs_without_dest_total{state_dir="/state",result="good"}`] != "1" {
 			t.Errorf("%+v\n%v", o, all)
 		}
 	}
@@ -221,7 +221,7 @@ func TestBoundedMetrics(t *testing.T) {
 		Deployment: Deployment{Dest: "/good", Name: long, Version: "x" + long}}, Steps: steps}, false)
 	must(t, inTx(t.Context(), s.db, func(tx *sql.Tx) error { return nothingGood(t.Context(), tx, maxDests+5) }))
 	o, all := overview(t, s)
-	if len(o.Dests) != maxDests || o.Left != 7 || all["stretcher_dests_left_out"] != "7" {
+	if len(o.Dests) != maxDests || o.Left != 7 || all[`stretcher_dests_left_out{state_dir="/state"}`] != "7" {
 		t.Errorf("%d dests, %d left out", len(o.Dests), o.Left)
 	}
 	if all[`stretcher_last_run_result{dest="/good",result="good"}`] != "1" {

@@ -37,6 +37,7 @@ type sampled struct {
 // Metrics are what WriteMetrics writes.
 type Metrics struct {
 	Overview
+	State   string // the directory of the history: a host may have several
 	Version string // of the program
 	Now     time.Time
 }
@@ -49,15 +50,15 @@ type Metrics struct {
 func WriteMetrics(w io.Writer, m Metrics) error {
 	b := &exposition{bufio.NewWriter(w)}
 	b.family("stretcher_build_info", "gauge", "The program that has written this.")
-	b.sample("stretcher_build_info", sampled{[]string{"version", short(m.Version)}, "1"})
+	b.sample("stretcher_build_info", m.sampled("1", "version", short(m.Version)))
 	b.family("stretcher_metrics_timestamp_seconds", "gauge", "When this was written, in seconds since 1970.")
-	b.sample("stretcher_metrics_timestamp_seconds", sampled{nil, stampOf(m.Now)})
+	b.sample("stretcher_metrics_timestamp_seconds", m.sampled(stampOf(m.Now)))
 	b.family("stretcher_dests_left_out", "gauge",
 		fmt.Sprintf("How many directories are not told of: there are %d at most.", maxDests))
-	b.sample("stretcher_dests_left_out", sampled{nil, strconv.Itoa(m.Left)})
+	b.sample("stretcher_dests_left_out", m.sampled(strconv.Itoa(m.Left)))
 	b.family("stretcher_runs_without_dest_total", "", "Runs that ended before it was known where to deploy, by result.")
 	for _, s := range byResult(m.Nowhere) {
-		b.sample("stretcher_runs_without_dest_total", s)
+		b.sample("stretcher_runs_without_dest_total", m.sampled(s.value, s.labels...))
 	}
 	for _, f := range families() {
 		b.all(f, m.Dests)
@@ -67,6 +68,12 @@ func WriteMetrics(w io.Writer, m Metrics) error {
 		return fmt.Errorf("write metrics: %w", err)
 	}
 	return nil
+}
+
+// sampled is a sample of what is of no dest. Two files in the directory of one
+// collector must not have the same.
+func (m Metrics) sampled(value string, labels ...string) sampled {
+	return sampled{append([]string{"state_dir", plain(m.State)}, labels...), value}
 }
 
 // families are the metrics of a dest, in the order of their lines.
