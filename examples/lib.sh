@@ -1,0 +1,93 @@
+# What the scripts run.sh have in common. They try the example beside them on this
+# machine, in a temporary directory that they remove: its hosts are directories, and
+# addresses of the loopback interface. bash reads this by
+#
+#     . "$(dirname "$0")/../lib.sh"
+#
+# STRETCHER names the program, else it is the one in PATH. A script ends with status
+# 77 where a program is missing that it needs, 1 when the example does not do what its
+# page says.
+# shellcheck shell=bash
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+stretcher=${STRETCHER:-stretcher}
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+# missing WHAT: this machine can't try the example.
+missing() {
+    echo "skipped: $*" >&2
+    exit 77
+}
+
+# need PROGRAM...
+need() {
+    local program
+    for program in "$@"; do
+        command -v "$program" >/dev/null || missing "$program is not installed"
+    done
+}
+
+need "$stretcher"
+stretcher=$(realpath "$(command -v "$stretcher")")
+dir=$(realpath "$(mktemp -d)")
+umask 022
+unset CONSUL_INDEX SERF_EVENT
+export STRETCHER_STATE_DIR=$dir/state
+servers=()
+
+# clean ends the servers, the last one first, and removes what there was. Of a
+# script that has failed it shows what the servers said.
+clean() {
+    local status=$? i
+    for ((i = ${#servers[@]} - 1; i >= 0; i--)); do
+        kill "${servers[i]}" 2>/dev/null || true
+        wait "${servers[i]}" 2>/dev/null || true
+    done
+    if [ "$status" != 0 ] && [ "$status" != 77 ]; then
+        tail -n 40 "$dir"/*.log >&2 2>/dev/null || true
+    fi
+    rm -rf "$dir"
+}
+trap clean EXIT
+trap 'exit 143' TERM INT HUP
+
+title() { printf '\n=== %s\n' "$*"; }
+
+die() {
+    echo "example failed: $*" >&2
+    exit 1
+}
+
+# expect STATUS COMMAND...
+expect() {
+    local want=$1 status=0
+    shift
+    "$@" || status=$?
+    [ "$status" = "$want" ] || die "$* ended with status $status, not $want"
+}
+
+# serve NAME COMMAND...: a server until the script ends. What it says is in NAME.log.
+serve() {
+    local name=$1
+    shift
+    "$@" >>"$dir/$name.log" 2>&1 </dev/null &
+    servers+=($!)
+}
+
+# wait_for COMMAND...: waits for it to succeed. The limit is for what never will.
+wait_for() {
+    local i
+    for ((i = 0; i < 3000; i++)); do
+        if "$@" >/dev/null 2>&1; then return; fi
+        sleep 0.1
+    done
+    die "gave up waiting for: $*"
+}
+
+# holds TEXT FILE: the file has the text in it.
+holds() { grep -qF -- "$1" "$2" 2>/dev/null; }
+
+# A network of this script's own, so that two of them don't meet: its hosts are
+# $net.1 to $net.254.
+net=127.$((RANDOM % 200 + 20)).$((RANDOM % 250 + 1))
