@@ -1,0 +1,3 @@
+# What the three servers have besides: /etc/consul.d/server.hcl.
+server           = true
+bootstrap_expect = 3
