@@ -75,6 +75,13 @@ serve() {
     servers+=($!)
 }
 
+# stop: ends the server that was started last.
+stop() {
+    kill "${servers[-1]}"
+    wait "${servers[-1]}" || true
+    unset 'servers[-1]'
+}
+
 # wait_for COMMAND...: waits for it to succeed. The limit is for what never will.
 wait_for() {
     local i

@@ -112,7 +112,6 @@ wait_for live web2 2
 wait_for holds 'deployed "app" version "2"' "$dir/watch-web1.log"
 
 title 'a watch that is started anew is handed the last event again, and does not deploy again'
-kill "${servers[-2]}"
-wait "${servers[-2]}" || true
+stop
 watch web1 'has been handled by run'
 [ "$("$stretcher" history --json --state-dir "$dir/web1/state" | grep -c '"good"')" = 2 ] || die 'there are other runs'
