@@ -1,0 +1,86 @@
+#!/bin/bash
+# Three hosts, each with an sshd of its own, whose key can do nothing but start the one
+# deployment, by the files of this directory. One host that fails is told; a first one that fails
+# keeps the others from it.
+. "$(dirname "$0")/../lib.sh"
+need sshd ssh ssh-keygen
+[ "$(id -u)" = 0 ] || missing 'only the sshd of root lets others in'
+sshd=$(command -v sshd)
+# sshd wants this directory, which the system's service makes at its start.
+mkdir -p /run/sshd
+
+ssh-keygen -q -t ed25519 -N '' -f "$dir/ci" -C ci
+# The key of the example, with that of this script in its place, and what `sudo systemctl
+# start stretcher@web.service` comes to in the end.
+sed "s|sudo -n /usr/bin/systemctl start stretcher@web.service|$stretcher $dir/published/web.yml|; \
+     s|ssh-ed25519 .*|$(cat "$dir/ci.pub")|" "$here/authorized_keys" >"$dir/authorized_keys"
+
+# ROOT stands for the host's /.
+for i in 1 2 3; do
+    host=$net.$i root=$dir/web$i
+    mkdir -p "$root/srv" "$root/tmp"
+    ssh-keygen -q -t ed25519 -N '' -f "$root/key"
+    echo "[$host]:2222 $(cut -d ' ' -f 1,2 "$root/key.pub")" >>"$dir/known_hosts"
+    cat >"$root/sshd_config" <<END
+ListenAddress $host:2222
+HostKey $root/key
+AuthorizedKeysFile $dir/authorized_keys
+StrictModes no
+UsePAM no
+PidFile none
+PermitRootLogin yes
+SetEnv ROOT=$root STRETCHER_STATE_DIR=$root/state TMPDIR=$root/tmp
+END
+    serve "web$i" "$sshd" -D -e -f "$root/sshd_config"
+    echo "$host" >>"$dir/hosts"
+done
+cat >"$dir/ssh" <<END
+#!/bin/sh
+exec ssh -F none -i $dir/ci -p 2222 -o IdentitiesOnly=yes -o UserKnownHostsFile=$dir/known_hosts \
+    -o LogLevel=ERROR "\$@"
+END
+chmod 755 "$dir/ssh"
+export SSH="$dir/ssh"
+
+# publish VERSION REST...: by a name that stays, since the hosts' key says which.
+publish() {
+    mkdir -p "$dir/build" && echo "version $1" >"$dir/build/index.html"
+    printf '%s\n' "dest: '{{ must_env \"ROOT\" }}/srv/web'" 'sync_strategy: releases' "${@:2}" |
+        ROOT=/ "$stretcher" pack "$dir/build" --to "$dir/published/web.yml" --name web --version "$1" --replace \
+            --manifest - >>"$dir/pack.log" 2>&1
+}
+# live VERSION...: what the hosts have, in turn.
+live() {
+    local i=0 version
+    for version; do
+        i=$((i + 1))
+        holds "version $version" "$dir/web$i/srv/web/current/index.html" || die "version $version is not live on web$i"
+    done
+}
+up() { ssh-keyscan -p 2222 "$net.$1" 2>/dev/null | grep .; }
+for i in 1 2 3; do wait_for up "$i"; done
+
+title 'all hosts, two at a time'
+publish 1
+expect 0 "$here/fan-out" "$dir/hosts" 2
+live 1 1 1
+
+title 'what the holder of the key asks for does not count'
+expect 0 "$SSH" "$net.1" touch "$dir/evil"
+if [ -e "$dir/evil" ]; then die 'the key ran a command of its holder'; fi
+
+title 'one host fails: it goes back, and is told'
+publish 2 'commands: {verify: ["case $STRETCHER_DEST in */web3/*) echo no; exit 1; esac"]}'
+expect 1 "$here/fan-out" "$dir/hosts" 2
+live 2 2 1
+
+title 'the first host fails: the others are left alone'
+publish 3 'commands: {verify: ["exit 1"]}'
+expect 1 "$here/fan-out" "$dir/hosts"
+live 2 2 1
+
+title 'one host is down'
+stop
+publish 4
+expect 1 "$here/fan-out" "$dir/hosts" 2
+live 4 4 1
