@@ -156,7 +156,7 @@ absent() {
         bzip2:bzip2 zstd:zstd ps:procps gcc:gcc setpriv:util-linux sshd:openssh-server ssh:openssh-client \
         systemd-analyze:systemd visudo:sudo bsdtar:libarchive-tools busybox:busybox-static \
         docker-registry:docker-registry node:nodejs npm:npm \
-        podman:podman runc:runc git:git jq:jq curl:curl minisign:minisign zsh:zsh fish:fish groff:groff-base \
+        podman:podman runc:runc git:git jq:jq sqlite3:sqlite3 openssl:openssl curl:curl minisign:minisign zsh:zsh fish:fish groff:groff-base \
         promtool:prometheus prometheus-node-exporter:prometheus-node-exporter \
         man:man-db rpm:rpm rpm2cpio:rpm2cpio cpio:cpio; do
         has "${pair%%:*}" || printf '%s ' "${pair#*:}"

@@ -46,10 +46,14 @@ func documents(t *testing.T) []string {
 	if err != nil || len(paths) < 5 {
 		t.Fatalf("documents: %q, %v", paths, err)
 	}
+	examples, err := filepath.Glob(filepath.Join(root, "examples/*/README.md"))
+	if err != nil || len(examples) < 5 {
+		t.Fatalf("examples: %q, %v", examples, err)
+	}
 	names := []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md",
-		"examples/README.md"}
-	for _, path := range paths {
-		names = append(names, filepath.Join("docs", filepath.Base(path)))
+		"examples/README.md", "tools/README.md"}
+	for _, path := range append(paths, examples...) {
+		names = append(names, strings.TrimPrefix(filepath.ToSlash(path), root+"/"))
 	}
 	return names
 }
@@ -216,6 +220,38 @@ var (
 	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
 )
+
+// TestReadmeIsShort: who opens it sees what this is, and how to try it.
+func TestReadmeIsShort(t *testing.T) {
+	text := readDoc(t, "README.md")
+	if n := strings.Count(text, "\n"); n >= 150 {
+		t.Errorf("README.md has %d lines, 149 are enough", n)
+	}
+	const screen = 40
+	first := strings.Join(strings.SplitN(text, "\n", screen+1)[:screen], "\n")
+	for _, want := range []string{"make demo", "make test", "](docs/history.png)", "](docs/performance.md"} {
+		if !strings.Contains(first, want) {
+			t.Errorf("the first %d lines of README.md lack %q", screen, want)
+		}
+	}
+}
+
+// TestReadmeListsAllPages: each page of docs/ and the examples are named in the table of
+// README.md.
+func TestReadmeListsAllPages(t *testing.T) {
+	_, table, _ := strings.Cut(readDoc(t, "README.md"), "\n## Read on\n")
+	pages := []string{"examples/README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "LICENSE"}
+	for _, name := range documents(t) {
+		if strings.HasPrefix(name, "docs/") {
+			pages = append(pages, name)
+		}
+	}
+	for _, name := range pages {
+		if !strings.Contains(table, "]("+name+")") {
+			t.Errorf("README.md does not list %s", name)
+		}
+	}
+}
 
 // TestLinks follows the links between documents, anchors included.
 func TestLinks(t *testing.T) {

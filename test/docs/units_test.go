@@ -5,7 +5,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -13,38 +12,39 @@ import (
 )
 
 // TestDocumentedUnits: the unit of a watch tries for as long as its agent takes
-// to come up, a timer restarts nothing for nothing, and systemd takes them all.
+// to come up, what the timer of the packages starts restarts nothing for nothing, and
+// systemd takes them all. The line for cron is that of examples/pull.
 func TestDocumentedUnits(t *testing.T) {
 	text := readDoc(t, "docs/operations.md")
-	dir, seen := t.TempDir(), []string{}
-	for _, found := range regexp.MustCompile("(?s)```ini\n(.*?)```").FindAllStringSubmatch(text, -1) {
-		unit, name := found[1], "deploys.service"
-		section, rest, _ := strings.Cut(unit, "[Service]")
-		switch {
-		case strings.Contains(unit, "[Timer]"):
-			name = "stretcher-app.timer"
-		case strings.Contains(unit, "consul watch"):
-			if !strings.Contains(section, "\nStartLimitIntervalSec=0\n") ||
-				!strings.Contains(rest, "\nRestart=always\nRestartSec=5\n") {
-				t.Errorf("the unit of a watch gives up:\n%s", unit)
-			}
-		default:
-			name = "stretcher-app.service"
-			if !strings.Contains(rest, "\nType=oneshot\n") || !strings.Contains(rest, " --if-changed ") {
-				t.Errorf("the unit of a timer does what it should not:\n%s", unit)
-			}
-		}
-		unit = anyProgram(unit)
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(unit), 0o644); err != nil {
+	found := regexp.MustCompile("(?s)```ini\n(.*?)```").FindStringSubmatch(text)
+	if found == nil {
+		t.Fatal("docs/operations.md has no unit")
+	}
+	section, rest, _ := strings.Cut(found[1], "[Service]")
+	if !strings.Contains(section, "\nStartLimitIntervalSec=0\n") ||
+		!strings.Contains(rest, "\nRestart=always\nRestartSec=5\n") {
+		t.Errorf("the unit of a watch gives up:\n%s", found[1])
+	}
+	units := map[string]string{"deploys.service": found[1]}
+	for _, name := range []string{"stretcher-pull@.service", "stretcher-pull@.timer"} {
+		units[name] = readDoc(t, "packaging/systemd/"+name)
+	}
+	pull := units["stretcher-pull@.service"]
+	if !strings.Contains(pull, "\nType=oneshot\n") || !strings.Contains(pull, " --if-changed ") {
+		t.Errorf("the unit of a timer does what it should not:\n%s", pull)
+	}
+	_, cron, _ := strings.Cut(readDoc(t, "examples/pull/cron"), "\n")
+	if cron == "" || !strings.Contains(text, cron) {
+		t.Errorf("docs/operations.md has another line for cron than %q", cron)
+	}
+	dir, paths := t.TempDir(), []string{}
+	for name, unit := range units {
+		paths = append(paths, filepath.Join(dir, name))
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(anyProgram(unit)), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		seen = append(seen, filepath.Join(dir, name))
 	}
-	slices.Sort(seen)
-	if len(slices.Compact(seen)) != 3 {
-		t.Fatalf("units: %q", seen)
-	}
-	verifyUnits(t, dir, seen)
+	verifyUnits(t, dir, paths)
 }
 
 // anyProgram is a unit that starts a program that is on every machine: those
