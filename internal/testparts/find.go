@@ -1,7 +1,6 @@
 package testparts
 
 import (
-	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -56,7 +55,7 @@ func executable(path string) bool {
 	return err == nil && fi.Mode().IsRegular() && fi.Mode()&0o111 != 0
 }
 
-// repoRoot is the directory of the module's go.mod, found upwards from this
+// repoRoot is the directory of the module, whatever its name, found upwards from this
 // file, or from the working directory when the test was built with -trimpath.
 func repoRoot() string {
 	_, file, _, _ := runtime.Caller(0)
@@ -66,8 +65,7 @@ func repoRoot() string {
 			continue
 		}
 		for dir := start; ; dir = filepath.Dir(dir) {
-			mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-			if err == nil && bytes.HasPrefix(mod, []byte("module stretcher\n")) {
+			if _, err := os.Stat(filepath.Join(dir, "tools", "layers.txt")); err == nil {
 				return dir
 			}
 			if dir == filepath.Dir(dir) {
