@@ -12,22 +12,21 @@ import (
 	"testing"
 )
 
-func from(vars map[string]string) (*Env, *int) {
+func from(vars map[string]string) (*HookEnv, *int) {
 	code := -1
-	return &Env{
-		lookup: func(name string) (string, bool) { v, ok := vars[name]; return v, ok },
-		exit:   func(c int) { code = c },
+	return &HookEnv{
+		variables: func(name string) (string, bool) { v, ok := vars[name]; return v, ok },
+		end:       func(c int) { code = c },
 	}, &code
 }
 
 func TestStrings(t *testing.T) {
-	for name, get := range map[string]func(*Env) (string, error){
-		"HOOK":                   (*Env).Hook,
-		"HOOKED_NODE":            (*Env).Node,
-		"HOOKED_POD_ID":          (*Env).PodID,
-		"HOOKED_POD_HOME":        (*Env).PodHome,
-		"HOOKED_POD_UNIQUE_KEY":  (*Env).PodUniqueKey,
-		"HOOKED_SYSTEM_POD_ROOT": (*Env).SystemPodRoot,
+	for name, get := range map[string]func(*HookEnv) (string, error){
+		"HOOK":                   (*HookEnv).Hook,
+		"HOOKED_POD_ID":          (*HookEnv).PodID,
+		"HOOKED_POD_HOME":        (*HookEnv).PodHome,
+		"HOOKED_POD_UNIQUE_KEY":  (*HookEnv).PodUniqueKey,
+		"HOOKED_SYSTEM_POD_ROOT": (*HookEnv).SystemPodRoot,
 	} {
 		e, _ := from(map[string]string{name: "value"})
 		if v, err := get(e); v != "value" || err != nil {
@@ -37,6 +36,19 @@ func TestStrings(t *testing.T) {
 		if v, err := get(e); v != "" || err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s unset: %q, %v", name, v, err)
 		}
+	}
+}
+
+// TestNode: the system knows the name of the host, too.
+func TestNode(t *testing.T) {
+	e, _ := from(map[string]string{HookedNodeEnvVar: "web-1"})
+	if node, err := e.Node(); node != "web-1" || err != nil {
+		t.Errorf("%q, %v", node, err)
+	}
+	name, err := os.Hostname()
+	e, _ = from(nil)
+	if node, nodeErr := e.Node(); node != name || nodeErr != nil || err != nil {
+		t.Errorf("%q, %v, the host is %q", node, nodeErr, name)
 	}
 }
 
@@ -71,11 +83,11 @@ func TestUniqueName(t *testing.T) {
 
 func TestHowItGoes(t *testing.T) {
 	e, _ := from(map[string]string{"STRETCHER_STATUS": "failed", "STRETCHER_ERROR": "fetch: no"})
-	if e.Status() != "failed" || e.Failure() != "fetch: no" {
-		t.Errorf("%q, %q", e.Status(), e.Failure())
+	if e.Status() != "failed" || e.Error() != "fetch: no" {
+		t.Errorf("%q, %q", e.Status(), e.Error())
 	}
-	if e, _ = from(nil); e.Status() != "" || e.Failure() != "" {
-		t.Errorf("unset: %q, %q", e.Status(), e.Failure())
+	if e, _ = from(nil); e.Status() != "" || e.Error() != "" {
+		t.Errorf("unset: %q, %q", e.Status(), e.Error())
 	}
 }
 
@@ -107,13 +119,13 @@ func TestExitUnlessEvent(t *testing.T) {
 }
 
 func TestEvents(t *testing.T) {
-	for _, e := range Events() {
-		if got, err := AsEvent(string(e)); got != e || err != nil {
+	for _, e := range HookTypes() {
+		if got, err := AsHookType(string(e)); got != e || err != nil {
 			t.Errorf("%q: %q, %v", e, got, err)
 		}
 	}
-	if len(Events()) != 7 {
-		t.Errorf("%d events", len(Events()))
+	if len(HookTypes()) != 7 {
+		t.Errorf("%d events", len(HookTypes()))
 	}
 }
 

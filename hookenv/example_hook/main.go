@@ -19,7 +19,7 @@ func main() {
 	}
 }
 
-func prepare(env *hookenv.Env) error {
+func prepare(env *hookenv.HookEnv) error {
 	root, err := env.SystemPodRoot()
 	if err != nil {
 		return err
