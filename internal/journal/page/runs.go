@@ -97,7 +97,7 @@ func newRunView(d history.Detail, c Content, left *budget) runView {
 	r := d.Run
 	v := runView{heading: newHeading(r, c.Now)}
 	for _, f := range history.Fields(r) {
-		if !slices.Contains([]string{"name", "version", "error"}, f.Name) { // in the heading
+		if !slices.Contains([]string{"name", "version", "dest", "error"}, f.Name) { // in the heading
 			v.Fields = append(v.Fields, history.Field{Name: f.Name, Value: cut(f.Value, maxText)})
 		}
 	}
