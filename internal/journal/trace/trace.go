@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -98,7 +99,8 @@ func headers() []string {
 
 // check refuses what the SDK would pass over, or take for something else.
 func check(getenv func(string) string) error {
-	if chosen := strings.TrimSpace(getenv(exporters)); chosen != "" && chosen != "otlp" {
+	chosen := strings.TrimSpace(getenv(exporters))
+	if chosen != "" && !slices.Contains(strings.Split(strings.ReplaceAll(chosen, " ", ""), ","), "otlp") {
 		return fmt.Errorf("%s is %q: only otlp is known here, and none", exporters, chosen)
 	}
 	if protocol, variable := setting(getenv, "PROTOCOL"); protocol != "" && protocol != "http/protobuf" {

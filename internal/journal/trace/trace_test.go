@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/pem"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -279,6 +281,48 @@ func TestRefused(t *testing.T) {
 	environment(t, "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1")
 	if _, err := export(t.Context(), t); err == nil || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestTLS: a collector that speaks https is who the certificate says, or nobody.
+func TestTLS(t *testing.T) {
+	s := &server{resource: map[string]string{}}
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(s.take))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	defer s.Close()
+	environment(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+s.URL)
+	if _, err := export(t.Context(), t); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("got %v", err)
+	}
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	if err := os.WriteFile(ca, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	environment(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+s.URL, "OTEL_EXPORTER_OTLP_CERTIFICATE="+ca,
+		"OTEL_TRACES_EXPORTER=console, otlp")
+	if _, err := export(t.Context(), t); err != nil || len(s.spans) != 3 {
+		t.Errorf("%d spans, %v", len(s.spans), err)
+	}
+}
+
+// TestTriedAgain: a collector that has no time just now is asked again.
+func TestTriedAgain(t *testing.T) {
+	s := &server{resource: map[string]string{}}
+	busy := true
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if busy {
+			busy = false
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		s.take(w, r)
+	}))
+	defer s.Close()
+	environment(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+s.URL, "OTEL_EXPORTER_OTLP_TIMEOUT=60000")
+	if _, err := export(t.Context(), t); err != nil || len(s.spans) != 3 {
+		t.Errorf("%d spans, %v", len(s.spans), err)
 	}
 }
 
