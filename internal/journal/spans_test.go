@@ -40,7 +40,8 @@ func TestSpan(t *testing.T) {
 		}
 		got = append(got, line)
 	}
-	want := "fetch 1s false :|auth_fail 1s false : hook false |post 2s true post: no: first false  second true exit status 3|" +
+	want := "fetch 1s false :|auth_fail 1s false : hook false |" +
+		"post 2s true post: no: first false  second true exit status 3|" +
 		"rollback 1s false : first false |failure 1s false : " + strings.Repeat("x", maxTitle) + " false "
 	if strings.Join(got, "|") != want {
 		t.Errorf("got  %s\nwant %s", strings.Join(got, "|"), want)
