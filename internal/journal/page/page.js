@@ -17,7 +17,7 @@
     mark.classList.remove(...order);
     mark.classList.add(order[counts.findIndex(n => n > 0)]);
     const text = mark.querySelector('b');
-    if (text) { text.textContent = sum > 1 ? String(sum) : ''; }
+    if (text) { text.textContent = sum < 2 ? '' : sum < 1000 ? String(sum) : Math.floor(sum / 1000) + 'k'; }
   }
 
   function filter() {

@@ -116,6 +116,17 @@ func newMark(slot int, runs []history.Run) mark {
 	return m
 }
 
+// Label is the number of a mark's runs, as short as a mark is narrow; "" for one.
+func (m mark) Label() string {
+	switch {
+	case m.N < 2:
+		return ""
+	case m.N < 1000:
+		return fmt.Sprint(m.N)
+	}
+	return fmt.Sprintf("%dk", m.N/1000)
+}
+
 // title tells one run.
 func title(r history.Run) string {
 	parts := []string{string(r.Result), r.Name, r.Version, r.Started.Format(history.TimeFormat)}

@@ -82,6 +82,11 @@ func TestMark(t *testing.T) {
 	if got := fmt.Sprint(m); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
+	for n, want := range map[int]string{1: "", 2: "2", 999: "999", 1000: "1k", 12345: "12k"} {
+		if got := (mark{N: n}).Label(); got != want {
+			t.Errorf("%d runs: %q, want %q", n, got, want)
+		}
+	}
 	m = newMark(1, runs[:1])
 	if want := "good, 2026-11-20 16:42:05 CET"; m.Title != want || m.N != 1 {
 		t.Errorf("%+v", m)
