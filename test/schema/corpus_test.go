@@ -2,6 +2,7 @@ package schema
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -98,6 +99,32 @@ func archived(t *testing.T) (all []document) {
 	return all
 }
 
+// exampleFiles are the YAML files of the examples, and what their scripts write as
+// here documents.
+func exampleFiles(t *testing.T) (all []document) {
+	t.Helper()
+	here := regexp.MustCompile(`(?ms)<<-?'?"?([A-Z]+)'?"?[^\n]*\n(.*?)^\s*([A-Z]+)$`)
+	err := fs.WalkDir(os.DirFS(root), "examples", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		text := contents(t, name)
+		if ext := filepath.Ext(name); ext == ".yml" || ext == ".yaml" {
+			all = append(all, document{name, []byte(text)})
+		}
+		for _, m := range here.FindAllStringSubmatch(text, -1) {
+			if m[1] == m[3] && strings.Contains(m[2], ": ") {
+				all = append(all, document{name + ", written by it", []byte(m[2])})
+			}
+		}
+		return nil
+	})
+	if err != nil || len(all) < 3 {
+		t.Fatalf("%d files, %v", len(all), err)
+	}
+	return all
+}
+
 // isPolicy tells whether a document is meant as a file of a host policy: it has a
 // key that no manifest has.
 func isPolicy(raw []byte) bool {
@@ -125,7 +152,7 @@ func TestManifests(t *testing.T) {
 		}
 	}
 	refused := 0
-	for _, d := range archived(t) {
+	for _, d := range append(archived(t), exampleFiles(t)...) {
 		if !manifest.Resembles(d.raw) || isPolicy(d.raw) {
 			continue
 		}
@@ -159,17 +186,13 @@ func TestDocumentedMistakes(t *testing.T) {
 func TestPolicies(t *testing.T) {
 	k := policies(t)
 	all, refused := 0, 0
-	for _, name := range found(t, "examples/policy/*.yml", "examples/policy/config.d/*.yml") {
-		all++
-		k.compare(t, name, []byte(contents(t, name)))
-	}
 	for _, name := range []string{"docs/policy.md", "docs/runas.md"} {
 		for _, d := range blocks(t, name, "yaml") {
 			all++
 			k.compare(t, d.name, d.raw)
 		}
 	}
-	for _, d := range archived(t) {
+	for _, d := range append(archived(t), exampleFiles(t)...) {
 		if !isPolicy(d.raw) {
 			continue
 		}
