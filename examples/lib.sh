@@ -9,6 +9,7 @@
 # page says.
 # shellcheck shell=bash
 set -euo pipefail
+exec 3>&2 # what goes wrong is told there, wherever a command's own errors go
 
 here=$(cd "$(dirname "$0")" && pwd)
 stretcher=${STRETCHER:-stretcher}
@@ -16,7 +17,7 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 # missing WHAT: this machine can't try the example.
 missing() {
-    echo "skipped: $*" >&2
+    echo "skipped: $*" >&3
     exit 77
 }
 
@@ -45,7 +46,7 @@ clean() {
         wait "${servers[i]}" 2>/dev/null || true
     done
     if [ "$status" != 0 ] && [ "$status" != 77 ]; then
-        tail -n 40 "$dir"/*.log >&2 2>/dev/null || true
+        tail -n 40 "$dir"/*.log >&3 2>/dev/null || true
     fi
     rm -rf "$dir"
 }
@@ -55,7 +56,7 @@ trap 'exit 143' TERM INT HUP
 title() { printf '\n=== %s\n' "$*"; }
 
 die() {
-    echo "example failed: $*" >&2
+    echo "example failed: $*" >&3
     exit 1
 }
 
@@ -71,7 +72,7 @@ expect() {
 serve() {
     local name=$1
     shift
-    "$@" >>"$dir/$name.log" 2>&1 </dev/null &
+    "$@" >>"$dir/$name.log" 2>&1 </dev/null 3>&- &
     servers+=($!)
 }
 
