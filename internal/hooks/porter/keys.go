@@ -89,6 +89,6 @@ func entryRules() (all []keys.Schema) {
 		all = append(all, keys.Schema{"if": keys.IfSet(keyed[0]), "then": keys.Schema{"properties": none}})
 	}
 	return append(all,
-		keys.Schema{"if": keys.IfSet("repo"), "then": keys.Schema{"required": []string{"ref"}}},
-		keys.Schema{"if": keys.IfSet("ref"), "then": keys.Schema{"required": []string{"repo"}}})
+		keys.Schema{"if": keys.IfSet("repo"), "then": keys.IfSet("ref")},
+		keys.Schema{"if": keys.IfSet("ref"), "then": keys.IfSet("repo")})
 }
