@@ -4,7 +4,8 @@
 #
 #     . "$(dirname "$0")/../lib.sh"
 #
-# STRETCHER names the program, else it is the one in PATH. A script ends with status
+# STRETCHER names the program; else it is the one that lies above examples/, as after `make
+# build` and in an archive of a release, or the one in PATH. A script ends with status
 # 77 where a program is missing that it needs, 1 when the example does not do what its
 # page says.
 # shellcheck shell=bash
@@ -12,8 +13,10 @@ set -euo pipefail
 exec 3>&2 # what goes wrong is told there, wherever a command's own errors go
 
 here=$(cd "$(dirname "$0")" && pwd)
-stretcher=${STRETCHER:-stretcher}
-PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+PATH=$PATH:$here/../../.tools:/usr/local/sbin:/usr/sbin:/sbin
+stretcher=stretcher
+if [ -x "$here/../../stretcher" ]; then stretcher=$here/../../stretcher; fi
+stretcher=${STRETCHER:-$stretcher}
 
 # missing WHAT: this machine can't try the example.
 missing() {

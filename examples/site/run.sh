@@ -6,7 +6,7 @@ need nginx curl
 load=$(command -v load || true)
 if [ -z "$load" ]; then
     need go
-    (cd "$here/load" && go build -o "$dir/load" .)
+    go build -o "$dir/load" "$here/load/main.go"
     load=$dir/load
 fi
 

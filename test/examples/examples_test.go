@@ -39,7 +39,8 @@ func TestExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := []string{filepath.Dir(stretcher), filepath.Dir(load), tools, os.Getenv("PATH")}
+	t.Setenv("STRETCHER", stretcher)
+	path := []string{filepath.Dir(load), tools, os.Getenv("PATH")}
 	for _, script := range scripts {
 		t.Run(filepath.Base(filepath.Dir(script)), func(t *testing.T) {
 			t.Parallel()
