@@ -5,6 +5,7 @@ package docs
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -232,6 +233,40 @@ func TestReadmeIsShort(t *testing.T) {
 	for _, want := range []string{"make demo", "make test", "](docs/history.png)", "](docs/performance.md"} {
 		if !strings.Contains(first, want) {
 			t.Errorf("the first %d lines of README.md lack %q", screen, want)
+		}
+	}
+}
+
+// TestReadmeFigures: the figures of README.md are those of docs/performance.md, rounded.
+func TestReadmeFigures(t *testing.T) {
+	measured := readDoc(t, "docs/performance.md")
+	figure := func(pattern string) (n float64) {
+		t.Helper()
+		found := regexp.MustCompile(pattern).FindStringSubmatch(measured)
+		if found == nil {
+			t.Fatalf("docs/performance.md has no %s", pattern)
+		}
+		if _, err := fmt.Sscan(found[1], &n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if part := figure(`(?m)^\| .native. \| first .*\| [\d.]+ \| \**([\d.]+)\** \([\d.]+\) \|$`); part > 0.36 {
+		t.Errorf("the first deployment takes %v of the time of v1.x, README.md says a third", part)
+	}
+	want := []string{
+		fmt.Sprintf("take %.1f s by `native`", figure(`(?m)^\| .native. \| first \| ([\d.]+) s`)),
+		fmt.Sprintf("take; %.1f s when", figure(`(?m)^\| .native. \|.*\n.*\n\| \| again \| ([\d.]+) s`)),
+		fmt.Sprintf("[%.0f to %.0f %%](", figure(`Go 1.26.6 → 1.26.7 .* ([\d.]+) % \|`),
+			figure(`Go 1.26.7 → 1.26.8 .* ([\d.]+) % \|`)),
+	}
+	files := regexp.MustCompile(`: ([\d ]+ files), (\d+ MB),`).FindStringSubmatch(measured)
+	if files == nil {
+		t.Fatal("docs/performance.md does not say what is deployed")
+	}
+	for _, text := range append(want, files[2]+" in "+files[1]) {
+		if !strings.Contains(strings.ReplaceAll(readDoc(t, "README.md"), "\n  ", " "), text) {
+			t.Errorf("README.md lacks %q", text)
 		}
 	}
 }
