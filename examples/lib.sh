@@ -36,8 +36,10 @@ need "$stretcher"
 stretcher=$(realpath "$(command -v "$stretcher")")
 dir=$(realpath "$(mktemp -d)")
 umask 022
-unset CONSUL_INDEX SERF_EVENT
-export STRETCHER_STATE_DIR=$dir/state
+# Neither what the caller has set nor a policy of this machine counts.
+unset http_proxy HTTP_PROXY all_proxy ALL_PROXY ${!CONSUL_@} ${!SERF_@} ${!STRETCHER_@}
+echo '{}' >"$dir/policy.yml"
+export STRETCHER_STATE_DIR=$dir/state STRETCHER_CONFIG=$dir/policy.yml
 servers=()
 
 # clean ends the servers, the last one first, and removes what there was. Of a

@@ -81,6 +81,13 @@ done
 host=$(token -policy-name stretcher-host)
 deployer=$(token -policy-name stretcher-deployer)
 
+title 'an agent answers by TLS alone, and who does not know its authority does not trust it'
+if consul members -http-addr "http://$net.1:8501" -token "$management" 2>/dev/null ||
+    consul members -http-addr "https://$net.1:8501" -tls-server-name localhost -token "$management" 2>"$dir/said"; then
+    die 'an agent answers'
+fi
+holds 'certificate' "$dir/said" || die "it says $(cat "$dir/said")"
+
 title 'a watch on each host'
 # watch NODE TEXT: what the unit in ../systemd starts there, until it has said TEXT. ROOT
 # stands for the host's /.

@@ -29,7 +29,7 @@ StrictModes no
 UsePAM no
 PidFile none
 PermitRootLogin yes
-SetEnv ROOT=$root STRETCHER_STATE_DIR=$root/state TMPDIR=$root/tmp
+SetEnv ROOT=$root STRETCHER_STATE_DIR=$root/state STRETCHER_CONFIG=$dir/policy.yml TMPDIR=$root/tmp
 END
     serve "web$i" "$sshd" -D -e -f "$root/sshd_config"
     echo "$host" >>"$dir/hosts"
