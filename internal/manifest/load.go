@@ -8,6 +8,7 @@ import (
 	"fmt"
 	neturl "net/url"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -403,9 +404,14 @@ func (l *Loader) asError(data []byte, problems []*yamldoc.Problem) error {
 
 // asError says all problems in one line, and what they may come from.
 func asError(data []byte, problems []*yamldoc.Problem) error {
+	for _, p := range problems {
+		if p.Key == "env" && p.Value != "" {
+			p.Value = namesOnly(p.Value)
+		}
+	}
 	wrong, hint := wrongBy(problems)
 	switch first := problems[0]; {
-	case bytes.HasPrefix(bytes.TrimSpace(data), []byte("<")):
+	case regexp.MustCompile(`^\s*<[^<]`).Match(data): // and no << of YAML
 		hint = "this looks like an HTML page: does the URL lead to the manifest itself?"
 		first.Hint = hint
 	case hint == "" && bytes.Contains(data, []byte("{{")) &&
@@ -414,6 +420,15 @@ func asError(data []byte, problems []*yamldoc.Problem) error {
 		first.Hint = hint
 	}
 	return failure.Hinted(hint, failure.Malformed("%w", wrong))
+}
+
+// namesOnly is what may be told of a text that stands where env is, or in the place
+// of a name there: NAME=VALUE, which env is not, has a secret in it.
+func namesOnly(text string) string {
+	if name, _, ok := strings.Cut(text, "="); ok {
+		return name + "=…"
+	}
+	return text
 }
 
 // repository is the directory that holds the manifest at url, "" unless it is

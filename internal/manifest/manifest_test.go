@@ -168,7 +168,7 @@ func TestManifestProblems(t *testing.T) {
 		{ok + `env: {A: "a\0b"}`, "line 4: env.A: has a NUL in it"},
 		{ok + `excludes: ["a\0b"]`, `line 4: excludes[0]: "a\x00b" has a NUL in it`},
 		{ok + `commands: {pre: ["a\0b"]}`, `line 4: commands.pre[0]: "a\x00b" has a NUL in it`},
-		{ok + "env: {'A=B': c}", `env: "A=B" is not a variable name`},
+		{ok + "env: {'A=B': c}", `env: "A=…" is not a variable name`},
 		{"src: ftp://u:secret@h/a?k=secret\nchecksum: x\n", `line 2: checksum: "x" is not hexadecimal`},
 	} {
 		m, _, err := parsed(tc.doc)

@@ -82,6 +82,9 @@ func guarded(call func() error) (err error) {
 
 var syntaxLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
 
+// ofAnchor matches what may be a password that begins with a *.
+var ofAnchor = regexp.MustCompile(`unknown anchor '.*'`)
+
 // syntax turns the parser's error into a problem.
 func syntax(err error, data []byte) *Problem {
 	m := syntaxLine.FindStringSubmatch(strings.ReplaceAll(err.Error(), "\n", " "))
@@ -89,7 +92,8 @@ func syntax(err error, data []byte) *Problem {
 		return &Problem{Message: "not YAML: " + err.Error()}
 	}
 	line, _ := strconv.Atoi(m[1])
-	return &Problem{Line: line, Message: "not YAML: " + m[2], Hint: syntaxHint(m[2], data, line)}
+	said := ofAnchor.ReplaceAllString(m[2], "unknown anchor")
+	return &Problem{Line: line, Message: "not YAML: " + said, Hint: syntaxHint(said, data, line)}
 }
 
 // quoteColon is what to do about text that YAML takes for a mapping.
@@ -104,6 +108,8 @@ func syntaxHint(message string, data []byte, line int) string {
 	switch {
 	case strings.Contains(message, "mapping values are not allowed"):
 		return quoteColon
+	case strings.Contains(message, "unknown anchor"):
+		return "a value that begins with * must be quoted"
 	case strings.Contains(message, "tab character"):
 		return noTab
 	case strings.Contains(message, "invalid Unicode character escape"):
