@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
+	"stretcher/internal/text/failure"
 	"stretcher/internal/text/redact"
 	"stretcher/internal/text/yamldoc"
 )
@@ -50,18 +52,12 @@ func (r *reading) rendered(look Lookup, show bool) ([]byte, error) {
 	if problem != nil {
 		return nil, problem // it was none a moment ago
 	}
-	secret := map[yamldoc.Place]string{}
+	secret, clean := map[yamldoc.Place]string{}, func(text string) string { return text }
 	if !show {
 		v.shown = func(name, _ string) string { return "[" + name + "]" }
-		secret = doc.ValuesOf("env")
+		secret, clean = doc.ValuesOf("env"), redact.Text
 	}
 	f := &filling{templates: r.templates, values: v, marks: r.templates.marks()}
-	clean := func(text string) string {
-		if show {
-			return text
-		}
-		return redact.Text(text)
-	}
 	doc.Fill(yamldoc.Filler{
 		Value: func(text string, at yamldoc.Place) string {
 			if name, ok := secret[at]; ok {
@@ -69,28 +65,32 @@ func (r *reading) rendered(look Lookup, show bool) ([]byte, error) {
 			}
 			return clean(f.scalar(text, at))
 		},
-		Key:     func(text string) string { return text },
+		Key:     clean,
 		Comment: func(text string) string { return clean(r.templates.restored(text)) },
 	})
-	made, ok := doc.Rewritten(r.templates.text, func(line string) string {
-		return clean(f.value(line, standIn))
-	})
-	if !ok {
-		var err error
-		if made, err = doc.Text(); err != nil {
-			return nil, errors.New("the manifest can't be written with its values")
+	if show || doc.Second() == 0 { // what is in others nobody has looked at
+		made, ok := doc.Rewritten(r.templates.text, func(line string) string { return clean(f.value(line, standIn)) })
+		if text := r.cleaned(made, clean); ok && (show || doc.Holds(text)) {
+			return text, nil
 		}
 	}
-	text := r.templates.restored(string(made))
-	if show {
-		return []byte(text), nil
+	if slices.ContainsFunc(doc.Names(), func(name string) bool { return clean(name) != name }) {
+		err := errors.New("the manifest can't be written without its secrets")
+		return nil, failure.Hinted("--show prints it with them", err)
 	}
-	var cleaned strings.Builder // of what comments have in them, too
-	for line := range strings.Lines(text) {
-		cleaned.WriteString(clean(line))
+	made, err := doc.Text()
+	if err != nil {
+		return nil, errors.New("the manifest can't be written with its values")
 	}
-	if cleaned.String() == text || doc.Holds([]byte(cleaned.String())) {
-		return []byte(cleaned.String()), nil
+	return []byte(r.templates.restored(string(made))), nil
+}
+
+// cleaned is a text with the templates of its comments, and each line clean: of
+// what comments, anchors and tags have in them, too.
+func (r *reading) cleaned(made []byte, clean func(text string) string) []byte {
+	var text strings.Builder
+	for line := range strings.Lines(r.templates.restored(string(made))) {
+		text.WriteString(clean(line))
 	}
-	return doc.Text()
+	return []byte(text.String())
 }

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -19,6 +20,31 @@ var renderedForms = []string{
 	"env:\n  A: {{ must_env \"X\" }}\n  B: |\n    {{ must_env \"X\" }}\n\n  C:\n  D: plain\ncommands: {pre: a}\n",
 	"env: &e\n  A: x\nannotations: {<<: *e, B: {{ must_env \"X\" }}}\ncommands:\n  pre:\n  - {{ must_env \"X\" }}\n",
 	"commands: {pre: {run: b\n  {{ must_env \"X\" }}}}\n---\nname: {{ must_env \"X\" }}\n",
+}
+
+// TestRenderHides: whatever is secret of a manifest is not there, wherever it
+// stands, nor in what is said of it.
+func TestRenderHides(t *testing.T) {
+	for _, form := range []string{
+		"name: a\n---\nenv: {A: hidden}\n",
+		"name: a\n--- # hidden\n# https://u:hidden@h\nname: https://u:hidden@h\n",
+		"annotations: {\"https://u:hidden@h/?hidden\": a}\n",
+		"https://u:hidden@h/?hidden: 1\n",
+		"? https://u:hidden@h/\n: [a]\n",
+		"? [\"https://u:hidden@h/\"]\n: a\n",
+		"name: &https://u:hidden@h a\n", "name: !https://u:hidden@h a\n",
+		"env: PASSWORD=hidden\n", "env: [PASSWORD=hidden, {A: hidden}]\n", "env: {? [a] : hidden}\n", "env: |\n  A=hidden\n",
+		"env: {A: *hidden}\n", "env: {A: &b hidden}\nname: *b\n",
+	} {
+		l, _, _, _ := loader(served{"https://h/m.yml": form}, &policy.Policy{}, nil)
+		text, _, err := l.Render(t.Context(), "https://h/m.yml", false)
+		_, problem := yamldoc.Parse(text)
+		_, wrong := l.Load(t.Context(), "https://h/m.yml")
+		leaks := strings.Contains(fmt.Sprint(string(text), err, wrong), "hidden")
+		if leaks || problem != nil || (err == nil) != (len(text) > 0) {
+			t.Errorf("%q is %q: %v, %v, %v", form, text, err, problem, wrong)
+		}
+	}
 }
 
 var hiddenValues = []string{

@@ -1,6 +1,7 @@
 package yamldoc
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -38,9 +39,24 @@ func keyAtPlace(n *yaml.Node, at Place) (path string, found bool) {
 	return "", false
 }
 
-// ValuesOf are the places of the scalars that are values of mappings below a key,
-// wherever the key stands, each with its own key. What an alias or a merge key
-// brings there is included, and what is null is not.
+// Names are the anchors and tags of the document, which Fill leaves as they are.
+func (doc *Document) Names() []string { return names(&doc.node) }
+
+func names(n *yaml.Node) (all []string) {
+	for _, name := range []string{n.Anchor, n.Tag} {
+		if name != "" {
+			all = append(all, name)
+		}
+	}
+	for _, child := range n.Content {
+		all = append(all, names(child)...)
+	}
+	return all
+}
+
+// ValuesOf are the places of the scalars below a key, wherever the key stands, each
+// with the nearest key that is a scalar. What an alias or a merge key brings there
+// is included, and what is null is not.
 func (doc *Document) ValuesOf(key string) map[Place]string {
 	found := map[Place]string{}
 	if root := doc.root(); root != nil {
@@ -52,7 +68,7 @@ func (doc *Document) ValuesOf(key string) map[Place]string {
 func valuesOf(n *yaml.Node, key string, found map[Place]string) {
 	for i, child := range n.Content { // an alias has none: what it stands for has its own place
 		if valuesOf(child, key, found); n.Kind == yaml.MappingNode && i%2 == 1 && n.Content[i-1].Value == key {
-			collect(child, "", found, 0)
+			collect(child, key, found, 0)
 		}
 	}
 }
@@ -68,12 +84,12 @@ func collect(n *yaml.Node, name string, found map[Place]string, followed int) {
 			collect(n.Alias, name, found, followed+1)
 		}
 	case yaml.ScalarNode:
-		if name != "" && !isNull(n) {
+		if !isNull(n) {
 			found[placeOf(n)] = name
 		}
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			collect(n.Content[i+1], n.Content[i].Value, found, followed)
+			collect(n.Content[i+1], cmp.Or(n.Content[i].Value, name), found, followed)
 		}
 	case yaml.SequenceNode:
 		for _, item := range n.Content {

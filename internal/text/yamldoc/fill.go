@@ -11,7 +11,7 @@ import (
 // What its functions return unchanged stays as it is written.
 type Filler struct {
 	Value   func(text string, at Place) string // of a scalar that is a value or an element of a list
-	Key     func(text string) string           // of a scalar in a key; a key stays what it is
+	Key     func(text string) string           // of a scalar in a key
 	Comment func(text string) string
 }
 
@@ -28,15 +28,20 @@ func (doc *Document) fill(n *yaml.Node, f Filler, key bool) {
 	}
 	switch {
 	case n.Kind == yaml.ScalarNode && key:
-		f.Key(n.Value)
+		doc.put(n, f.Key(n.Value))
 	case n.Kind == yaml.ScalarNode:
-		was := change{node: n, style: n.Style, text: n.Value}
-		if fillScalar(n, f.Value(n.Value, placeOf(n))); n.Value != was.text {
-			doc.filled = append(doc.filled, was)
-		}
+		doc.put(n, f.Value(n.Value, placeOf(n)))
 	}
 	for i, child := range n.Content {
 		doc.fill(child, f, key || n.Kind == yaml.MappingNode && i%2 == 0)
+	}
+}
+
+// put gives a scalar its new text, and remembers what it was.
+func (doc *Document) put(n *yaml.Node, text string) {
+	was := change{node: n, style: n.Style, text: n.Value}
+	if fillScalar(n, text); n.Value != was.text {
+		doc.filled = append(doc.filled, was)
 	}
 }
 

@@ -17,10 +17,13 @@ func TestRewritten(t *testing.T) {
 		{"ä: {é: HOLE, ü: HOLE} # HOLE\n", "x", "ä: {é: \"x\", ü: \"x\"} # HOLE\n"},
 		{"a: |\n  one HOLE\n  two\nb: HOLE\n", "x\ny", "a: |\n  one x\n  y\n  two\nb: \"x\\ny\"\n"},
 		{"a: >-\n    one HOLE\n\n    two\n# c\nb: 1\n", "x", "a: >-\n    one x\n\n    two\n# c\nb: 1\n"},
+		{"HOLE: 1 # c\n'HOLE': {HOLE : HOLE}\n", "x: y", "\"x: y\": 1 # c\n\"x: y\": {\"x: y\" : \"x: y\"}\n"},
 		{"a: 1\r\nb: HOLE\r\n", "x", "a: 1\r\nb: \"x\"\r\n"},
 	} {
-		doc := filled(t, tc.text, tc.value)
 		put := func(line string) string { return strings.ReplaceAll(line, "HOLE", tc.value) }
+		doc, _ := Parse([]byte(tc.text))
+		same := func(text string) string { return text }
+		doc.Fill(Filler{Value: func(text string, _ Place) string { return put(text) }, Key: put, Comment: same})
 		got, ok := doc.Rewritten([]byte(tc.text), put)
 		if !ok || string(got) != tc.want {
 			t.Errorf("%q: %q, %v, want %q", tc.text, got, ok, tc.want)
