@@ -1,10 +1,13 @@
 package manifest
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"reflect"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"stretcher/internal/policy"
 	"stretcher/internal/text/yamldoc"
@@ -22,6 +25,15 @@ var renderedForms = []string{
 	"commands: {pre: {run: b\n  {{ must_env \"X\" }}}}\n---\nname: {{ must_env \"X\" }}\n",
 }
 
+// inUTF16 is a text as YAML takes it, too.
+func inUTF16(text string, order binary.AppendByteOrder) string {
+	var b []byte
+	for _, unit := range utf16.Encode([]rune("\ufeff" + text)) {
+		b = order.AppendUint16(b, unit)
+	}
+	return string(b)
+}
+
 // TestRenderHides: whatever is secret of a manifest is not there, wherever it
 // stands, nor in what is said of it.
 func TestRenderHides(t *testing.T) {
@@ -35,9 +47,12 @@ func TestRenderHides(t *testing.T) {
 		"name: &https://u:hidden@h a\n", "name: !https://u:hidden@h a\n",
 		"env: PASSWORD=hidden\n", "env: [PASSWORD=hidden, {A: hidden}]\n", "env: {? [a] : hidden}\n", "env: |\n  A=hidden\n",
 		"env: {A: *hidden}\n", "env: {A: &b hidden}\nname: *b\n",
+		inUTF16("# https://u:hidden@h\nname: a\n", binary.LittleEndian),
+		inUTF16("name: a # https://h/?hidden\nenv: {A: hidden}\n", binary.BigEndian),
 	} {
 		l, _, _, _ := loader(served{"https://h/m.yml": form}, &policy.Policy{}, nil)
 		text, _, err := l.Render(t.Context(), "https://h/m.yml", false)
+		text = bytes.ReplaceAll(text, []byte{0}, nil)
 		_, problem := yamldoc.Parse(text)
 		_, wrong := l.Load(t.Context(), "https://h/m.yml")
 		leaks := strings.Contains(fmt.Sprint(string(text), err, wrong), "hidden")

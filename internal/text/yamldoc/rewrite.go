@@ -21,6 +21,9 @@ type change struct {
 // put is what changed a line of a block. ok is false where the changes do not fit
 // into the lines that they are on.
 func (doc *Document) Rewritten(text []byte, put func(line string) string) (made []byte, ok bool) {
+	if !utf8.Valid(text) {
+		return nil, false // YAML may be UTF-16, whose characters nobody here finds
+	}
 	for _, whole := range []bool{false, true} { // blocks by their lines, or as one scalar
 		if made, ok := doc.rewrite(text, put, whole); ok && doc.Holds(made) {
 			return made, true
