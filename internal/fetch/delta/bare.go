@@ -1,11 +1,14 @@
 package delta
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"stretcher/internal/archive/index"
 )
@@ -43,22 +46,28 @@ func isEmpty(root *os.Root) bool {
 
 // FetchBeside has all of the archive fetched, and fetches its index meanwhile, or
 // afterwards where bandwidth is limited: the next archive is compared with it.
-// Where only that fails, Unkept is told.
+// Where only that fails, Unkept is told. Where one request is made at a time, the
+// index comes afterwards as well. It is not waited for long.
 func (h *Host) FetchBeside(ctx context.Context, s *Server, fetch func() error) error {
-	aside, cancel := context.WithCancel(ctx)
-	defer cancel()
+	aside, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	var data []byte
 	var failed error
 	var fetched sync.WaitGroup
 	get := func() { data, failed = h.fetchIndex(aside, s) }
-	if s.Bandwidth == 0 {
+	meanwhile, began := s.Bandwidth == 0 && s.Lines != 1, time.Now()
+	if meanwhile {
 		fetched.Go(get)
 	}
 	err := fetch()
 	if err != nil {
-		cancel()
-	} else if s.Bandwidth > 0 {
-		get()
+		cancel(nil)
+	} else {
+		late := time.AfterFunc(cmp.Or(h.patience, patience(time.Since(began))), func() { cancel(errLate) })
+		defer late.Stop()
+		if !meanwhile {
+			get()
+		}
 	}
 	fetched.Wait()
 	switch {
@@ -70,6 +79,16 @@ func (h *Host) FetchBeside(ctx context.Context, s *Server, fetch func() error) e
 	}
 	return err
 }
+
+// errLate: nothing but an index that helps the next run is missing.
+var errLate = errors.New("the index does not come, and the archive is here")
+
+// leastPatience is how long an index is always waited for.
+const leastPatience = 5 * time.Second
+
+// patience is how long an index is waited for when its archive is here, which has
+// taken some time. It is a hundredth of that in size, or less.
+func patience(took time.Duration) time.Duration { return max(leastPatience, took/10) }
 
 // fetchIndex fetches the archive's index, unless it is here. It is the one that is
 // expected, whatever it says: nobody reads it yet.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"stretcher/internal/archive/index"
 )
@@ -132,6 +133,44 @@ func TestFetchBesideFails(t *testing.T) {
 	}
 	if h.Expected.Archive = nil; h.FetchBeside(t.Context(), &Server{}, func() error { return broken }) != broken {
 		t.Error("no error")
+	}
+}
+
+// TestFetchBesideLate: an index that does not come, or too slowly, is waited for a
+// little while when the archive is here, and is not kept. Nor is it asked for beside
+// the archive where one request is made at a time.
+func TestFetchBesideLate(t *testing.T) {
+	for name, lines := range map[string]int{"silent": 8, "dripping": 8, "one line": 1} {
+		over := make(chan bool)
+		asked := make(chan bool, 9)
+		h, s, unkept := beside(t, func(w http.ResponseWriter, r *http.Request) {
+			asked <- true
+			for name != "silent" && r.Context().Err() == nil {
+				_, _ = io.WriteString(w, "s")
+				_ = http.NewResponseController(w).Flush()
+				time.Sleep(time.Millisecond)
+			}
+			<-r.Context().Done()
+			close(over)
+		})
+		web := newServer()
+		web.Lines = lines
+		h.patience = time.Millisecond
+		ok(t, h.FetchBeside(t.Context(), web, func() error {
+			if lines > 1 {
+				asked <- <-asked
+			} else if len(asked) > 0 {
+				t.Error("asked for both at a time")
+			}
+			return nil
+		}))
+		<-over
+		if s.put > 0 || !errors.Is(*unkept, errLate) {
+			t.Errorf("%s: %q, %v", name, s.data, *unkept)
+		}
+	}
+	if patience(time.Second) != leastPatience || patience(10*time.Minute) != time.Minute {
+		t.Error(patience(time.Second), patience(10*time.Minute))
 	}
 }
 

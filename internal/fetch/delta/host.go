@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -38,6 +39,8 @@ type Host struct {
 	// Wants tells which contents are going to be read; nil, or a nil function: all.
 	Wants  func(ctx context.Context, in archive.Input) (func(index.Sum) bool, error)
 	Unkept func(error) // is told why an index is not kept
+
+	patience time.Duration // instead of patience; 0 = that
 }
 
 // Here is the archive's index, if it is here; nil = it is not.
