@@ -237,10 +237,6 @@ func (p sharing) orWhole(ctx context.Context, a *Archive, read func(archive.Inpu
 	return read(a.Input)
 }
 
-// lines is how many parts of an archive are asked for at a time, for each
-// connection that there may be: they are small.
-const lines = 8
-
 // fetchParts fetches what the host does not have of an archive, by its index.
 // The archive is put together meanwhile, and until run ends.
 func (p sharing) fetchParts(ctx, run context.Context) (*delta.Rebuilt, *delta.Whole, error) {
@@ -261,9 +257,7 @@ func (p sharing) fetchParts(ctx, run context.Context) (*delta.Rebuilt, *delta.Wh
 }
 
 // parts is what fetches parts of the archive.
-func (p sharing) parts() *delta.Server {
-	return p.fetcher.Parts(lines * max(int(p.spec.Fetch.Connections), 1))
-}
+func (p sharing) parts() *delta.Server { return p.fetcher.Parts(int(p.spec.Fetch.Connections)) }
 
 // host is what this machine has of the archive and of the one before.
 func (p sharing) host() *delta.Host {

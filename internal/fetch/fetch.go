@@ -188,9 +188,17 @@ func (f *Fetcher) opener(src string) transfer.Opener {
 	}), f.Fetched}
 }
 
-// Parts is what fetches parts of archives as f fetches archives. lines is how
-// many requests it makes at a time.
-func (f *Fetcher) Parts(lines int) *delta.Server {
+// lines is how many parts of an archive are asked for at a time, for each
+// connection that there may be: they are small.
+const lines = 8
+
+// Parts is what fetches parts of archives as f fetches archives. Where only one
+// connection may be, it makes one request at a time.
+func (f *Fetcher) Parts(connections int) *delta.Server {
+	lines := lines * max(connections, 1)
+	if connections == 1 {
+		lines = 1
+	}
 	return &delta.Server{Opener: f.opener, Transfer: f.Transfer, Bandwidth: f.Bandwidth, Lines: lines, Log: f.Log}
 }
 

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -265,6 +266,21 @@ func TestAllow(t *testing.T) {
 	}
 	if fmt.Sprint(asked) != "[/to?/evil /evil /to?/evil /evil]" {
 		t.Errorf("asked %v", asked)
+	}
+}
+
+// TestParts: what fetches parts makes connections ahead, counted or not, and one
+// request at a time where there may be one connection.
+func TestParts(t *testing.T) {
+	f := &Fetcher{Store: store.NewSet(store.Options{}, nil)}
+	for connections, want := range map[int]int{0: lines, 1: 1, 2: 2 * lines, 16: 16 * lines} {
+		f.Fetched = new(atomic.Int64)
+		s := f.Parts(connections)
+		if _, ok := s.Opener("http://x/a").(interface {
+			Connect(ctx context.Context, url string, n int)
+		}); !ok || s.Lines != want {
+			t.Errorf("%d connections: %d lines, %v", connections, s.Lines, ok)
+		}
 	}
 }
 

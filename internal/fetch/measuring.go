@@ -25,6 +25,15 @@ func (c measuring) Open(ctx context.Context, url string, from store.Position) (*
 	return obj, nil
 }
 
+// Connect makes connections ahead, as the Opener does: nothing comes by that.
+func (c measuring) Connect(ctx context.Context, url string, n int) {
+	if ahead, ok := c.Opener.(interface {
+		Connect(ctx context.Context, url string, n int)
+	}); ok {
+		ahead.Connect(ctx, url, n)
+	}
+}
+
 // counted is a body whose bytes are counted.
 type counted struct {
 	io.ReadCloser

@@ -3,11 +3,15 @@ package delta
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,6 +21,7 @@ import (
 	"stretcher/internal/archive"
 	"stretcher/internal/archive/index"
 	"stretcher/internal/archive/pack"
+	"stretcher/internal/fetch/store"
 )
 
 // asked serves the directory of a release, and tells of the first request for its
@@ -176,4 +181,98 @@ func TestLines(t *testing.T) {
 			t.Errorf("%s: %d", name, n)
 		}
 	}
+}
+
+// dialling is an opener that tells of connections.
+type dialling struct {
+	t      *testing.T
+	object func() *store.Object
+	made   []int
+}
+
+func (d *dialling) Connect(_ context.Context, _ string, n int) { d.made = append(d.made, n) }
+
+// Open has two connections, as after a redirect.
+func (d *dialling) Open(ctx context.Context, _ string, _ store.Position) (*store.Object, error) {
+	if len(d.made) > 0 {
+		d.t.Error("connections were made before the first request had its own")
+	}
+	if trace := httptrace.ContextClientTrace(ctx); trace != nil {
+		trace.GotConn(httptrace.GotConnInfo{})
+		trace.GotConn(httptrace.GotConnInfo{})
+	}
+	return d.object(), nil
+}
+
+// TestConnectsBehind: further connections are made behind that of the first request,
+// once, and none where there is to be one. Round trips take longest here.
+func TestConnectsBehind(t *testing.T) {
+	for lines, want := range map[int]string{1: "[]", 4: "[7]", 32: "[8]"} {
+		d := &dialling{t: t, object: func() *store.Object { return &store.Object{Body: http.NoBody} }}
+		r := &ranges{s: &Server{Lines: lines}, open: d}
+		if _, err := r.fetch(t.Context(), make([]span, 9)); err != ErrNoRanges || fmt.Sprint(d.made) != want {
+			t.Errorf("%d: %v, %v, want %s", lines, err, d.made, want)
+		}
+	}
+}
+
+// TestOneAtATime: a server that serves one connection after the other, and closes each,
+// is asked as any other; where one request is to be made at a time, so it is.
+func TestOneAtATime(t *testing.T) {
+	before, after := newRelease(t, files(-1), pack.Gzip), newRelease(t, changedFiles(3, 17, 31), pack.Gzip)
+	for _, lines := range []int{1, 32} {
+		a := ask(t, after, false)
+		var now, most atomic.Int64
+		serve := a.Config.Handler
+		one := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			most.Store(max(most.Load(), now.Add(1)))
+			defer now.Add(-1)
+			serve.ServeHTTP(w, req)
+		}))
+		one.Config.SetKeepAlivesEnabled(false)
+		if lines > 1 {
+			one.Listener = &turns{Listener: one.Listener, turn: make(chan struct{}, 1)}
+		}
+		one.Start()
+		h := keeping(t, before, after, a, func() {})
+		h.Mirrors = []string{one.URL + "/a.tar.x"}
+		s := newServer()
+		s.Lines = lines
+		b, _, err := h.Bring(t.Context(), s)
+		ok(t, err)
+		if after.stream(t, b) != plain(t, after) || most.Load() != 1 || b.Requests < 3 {
+			t.Errorf("%d lines: another stream, or %d at a time", lines, most.Load())
+		}
+		ok(t, b.Close())
+		one.Close()
+	}
+}
+
+// turns accepts a connection when the one before is closed.
+type turns struct {
+	net.Listener
+	turn chan struct{}
+}
+
+// Accept waits for its turn.
+func (l *turns) Accept() (net.Conn, error) {
+	l.turn <- struct{}{}
+	c, err := l.Listener.Accept()
+	if err != nil {
+		<-l.turn
+		return nil, err
+	}
+	return &turned{Conn: c, over: sync.OnceFunc(func() { <-l.turn })}, nil
+}
+
+// turned is the connection whose turn it is.
+type turned struct {
+	net.Conn
+	over func()
+}
+
+// Close gives the next one its turn.
+func (c *turned) Close() error {
+	defer c.over()
+	return c.Conn.Close()
 }

@@ -29,7 +29,8 @@ type Server struct {
 	Transfer transfer.Options
 	// Bandwidth bounds all connections together, in bytes per second; 0 = no bound.
 	Bandwidth int64
-	// Lines is how many requests are made at a time, unless round trips take longest.
+	// Lines is how many requests are made at a time, unless round trips take longest;
+	// 1 = never more than one.
 	Lines    int
 	Log      *slog.Logger
 	Progress func(done, total int64) // may be nil
@@ -144,10 +145,8 @@ type connector interface {
 func (r *ranges) fetch(ctx context.Context, spans []span) (*Whole, error) {
 	unneeded, drop := context.WithCancel(ctx)
 	defer drop()
-	if c, ok := r.open.(connector); ok { // they are there when the first answer is
-		c.Connect(unneeded, r.url, r.s.lines(spans)-1)
-	}
-	first, err := r.open.Open(ctx, r.url, store.Position{Offset: spans[0].off, Length: spans[0].size})
+	asking := r.connecting(ctx, unneeded, r.s.lines(spans)-1)
+	first, err := r.open.Open(asking, r.url, store.Position{Offset: spans[0].off, Length: spans[0].size})
 	if err != nil && store.Retryable(err) && r.s.Transfer.Retries > 0 {
 		if err := r.span(ctx, spans[0], nil); err != nil { // which asks again
 			return nil, err
@@ -169,12 +168,27 @@ func (r *ranges) fetch(ctx context.Context, spans []span) (*Whole, error) {
 	return nil, r.all(ctx, spans, first)
 }
 
+// connecting has n more connections made as soon as the first request has its own:
+// they are there when the answer is. Before it they must not come: a server that
+// serves one after the other would wait for what they ask.
+func (r *ranges) connecting(ctx, unneeded context.Context, n int) context.Context {
+	c, ok := r.open.(connector)
+	if !ok || n < 1 {
+		return ctx
+	}
+	connect := sync.OnceFunc(func() { c.Connect(unneeded, r.url, n) })
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connect() }})
+}
+
 // most is how many requests are made at a time where Lines allows fewer, but their
 // round trips take longer than their bytes.
 const most = 64
 
 // lines is how many of requests for spans are made at a time.
 func (s *Server) lines(spans []span) int {
+	if s.Lines == 1 {
+		return min(1, len(spans))
+	}
 	n, bytes := max(s.Lines, 1), int64(0)
 	for i := range spans {
 		bytes += spans[i].size

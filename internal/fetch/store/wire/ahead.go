@@ -5,7 +5,10 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // fresh is how long a connection is good that nobody has used. Servers hang up on
@@ -53,7 +56,7 @@ func (a *Ahead) DialContext(ctx context.Context, network, addr string) (net.Conn
 	if c := a.take(addr); c != nil {
 		select {
 		case <-c.done:
-			if c.conn != nil && time.Since(c.at) < fresh {
+			if c.conn != nil && time.Since(c.at) < fresh && isOpen(c.conn) {
 				return c.conn, nil
 			}
 			c.close()
@@ -63,6 +66,25 @@ func (a *Ahead) DialContext(ctx context.Context, network, addr string) (net.Conn
 		}
 	}
 	return a.dial(ctx, network, addr)
+}
+
+// isOpen tells whether the other side has neither hung up nor said anything. It waits
+// for nothing.
+func isOpen(conn net.Conn) (open bool) {
+	s, ok := conn.(syscall.Conn)
+	if !ok {
+		return true
+	}
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return false
+	}
+	err = raw.Read(func(fd uintptr) bool {
+		_, err := unix.Read(int(fd), make([]byte, 1)) // what would be lost is of no use
+		open = err == unix.EAGAIN || err == unix.EINTR
+		return true
+	})
+	return open && err == nil
 }
 
 // take takes the oldest, whether or not it is there yet; nil = there is none.

@@ -102,3 +102,47 @@ func TestAheadFails(t *testing.T) {
 	}
 	close(stuck.done)
 }
+
+// TestAheadNotGood: of a server that hangs up on connections that ask for nothing, or
+// says something on them, none is given that was made ahead.
+func TestAheadNotGood(t *testing.T) {
+	for name, spoil := range map[string]func(net.Conn) error{
+		"hangs up": func(c net.Conn) error { return c.Close() },
+		"resets":   func(c net.Conn) error { return errors.Join(c.(*net.TCPConn).SetLinger(0), c.Close()) },
+		"talks": func(c net.Conn) error {
+			_, err := io.WriteString(c, "HTTP/1.1 408 Request Timeout\r\n\r\n")
+			return err
+		},
+	} {
+		addr, accepted := accepting(t)
+		a := NewAhead(new(net.Dialer).DialContext)
+		a.Make(t.Context(), addr, 1)
+		first, made := <-accepted, waiting(t, a, addr)
+		if err := spoil(first); err != nil {
+			t.Fatal(err)
+		}
+		for isOpen(made) { // until it has arrived
+			time.Sleep(time.Millisecond)
+		}
+		got, err := a.DialContext(t.Context(), "tcp", addr)
+		if err != nil || got.LocalAddr().String() == first.RemoteAddr().String() {
+			t.Errorf("%s: %v, %v", name, got, err)
+			continue
+		}
+		_, _ = io.WriteString(got, "x")
+		if _, err := io.ReadFull(<-accepted, make([]byte, 1)); err != nil || !isOpen(got) {
+			t.Errorf("%s: %v", name, err)
+		}
+		_ = got.Close()
+	}
+}
+
+// waiting is the first connection that was made ahead. It stays there.
+func waiting(t *testing.T, a *Ahead, addr string) net.Conn {
+	t.Helper()
+	a.mu.Lock()
+	c := a.made[addr][0]
+	a.mu.Unlock()
+	<-c.done
+	return c.conn
+}
