@@ -101,6 +101,11 @@ func (o *checkOptions) prepare(args []string) error {
 	if i := slices.Index(args, "-"); i >= 0 && slices.Contains(args[i+1:], "-") {
 		return failure.Usage("- stands twice: standard input can be read once")
 	}
+	for _, arg := range args {
+		if _, err := fileURL(arg); err != nil {
+			return err
+		}
+	}
 	switch {
 	case o.check.JSON && o.format == asGitHub && o.line.has("json") && o.line.has("format"):
 		return failure.Usage("--json and --format github are two formats")
