@@ -12,7 +12,8 @@
 // the template, and are cut where they are too long. What all steps and excerpts
 // may take is bounded, too.
 //
-// It imports history and internal/text: it is given values, and opens nothing.
+// It imports history, runlog, which knows what is in a log, and internal/text: it is
+// given values, and opens nothing.
 package page
 
 import (

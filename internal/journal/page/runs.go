@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"stretcher/internal/journal/history"
-	"stretcher/internal/text/printable"
+	"stretcher/internal/journal/runlog"
 )
 
 // runView is one run.
@@ -124,12 +124,12 @@ func (v *runView) addSteps(d history.Detail, c Content, left *budget) {
 		if step.Bad {
 			told = true
 			from, to := output(d.Steps, i)
-			step.Lines = excerptOf(c.Logs, d.Run, from, to, left)
+			step.Lines = excerptOf(c.Logs, d.Run, s.Point, from, to, left)
 		}
 		v.Steps = append(v.Steps, step)
 	}
 	if isBad(d.Result) && !told {
-		v.Last = excerptOf(c.Logs, d.Run, 0, -1, left)
+		v.Last = excerptOf(c.Logs, d.Run, "", 0, -1, left)
 	}
 }
 
@@ -175,7 +175,9 @@ const after = 8
 
 // excerptOf is what stands last in a part of a run's log, before the run's error:
 // that is in its heading.
-func excerptOf(logs Excerpter, run history.Run, from, to int64, left *budget) (all lines) {
+func excerptOf(
+	logs Excerpter, run history.Run, point string, from, to int64, left *budget,
+) (all lines) {
 	if logs == nil {
 		return lines{Why: "its log is not kept"}
 	}
@@ -183,10 +185,10 @@ func excerptOf(logs Excerpter, run history.Run, from, to int64, left *budget) (a
 	if err != nil {
 		return lines{Why: cut(err.Error(), maxText)}
 	}
+	text = runlog.UntilFailure(text, point, run.Error)
 	for i, s := range text {
 		text[i] = cut(strings.ReplaceAll(s, "\t", "    "), maxLine)
 	}
-	text = beforeError(text, run.Error)
 	if len(text) > excerpt {
 		text, more = text[len(text)-excerpt:], true
 	}
@@ -196,18 +198,6 @@ func excerptOf(logs Excerpter, run history.Run, from, to int64, left *budget) (a
 	}
 	all.Lines = newLines(text)
 	return all
-}
-
-// beforeError are the lines before that of the error.
-func beforeError(text []string, err string) []string {
-	begin := printable.Line(err)
-	begin = begin[:min(len(begin), maxLine/2)]
-	for i := len(text) - 1; i >= max(len(text)-after, 0) && err != ""; i-- {
-		if _, said, ok := strings.Cut(text[i], " error: "); ok && strings.HasPrefix(said, begin) {
-			return text[:i]
-		}
-	}
-	return text
 }
 
 // timed is a line of a log that begins with its time, in whatever zone.

@@ -3,7 +3,6 @@ package page
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -70,12 +69,12 @@ func TestExcerpt(t *testing.T) {
 		}
 	}
 	left := budget(maxWhole)
-	got := fmt.Sprint(excerptOf(logs, history.Run{}, 0, -1, &left).Lines)
+	got := fmt.Sprint(excerptOf(logs, history.Run{}, "", 0, -1, &left).Lines)
 	if want := "[{2026/11/20 16:42:05 said    so} {2026-11-20 16:42:05+01:00 error: no} {  bare}]"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	broken := func(string, int64, int64, int) ([]string, bool, error) { return nil, false, errors.New("no disk") }
-	if l := excerptOf(broken, history.Run{}, 0, -1, &left); l.Why != "no disk" {
+	if l := excerptOf(broken, history.Run{}, "", 0, -1, &left); l.Why != "no disk" {
 		t.Errorf("%+v", l)
 	}
 }
@@ -98,24 +97,6 @@ func TestWayBack(t *testing.T) {
 		want = "post// verify// rollback/" + want + "/ post//again, for what is live again failure//after going back "
 		if got != want || !v.Back {
 			t.Error(got)
-		}
-	}
-}
-
-// The run's error is no line of the step before it; what says the same elsewhere is.
-func TestBeforeError(t *testing.T) {
-	long := strings.Repeat("long ", 200)
-	for _, c := range []struct{ log, err, want string }{
-		{"1|2|16:42 error: post: no|hint: try", "post: no", "1|2"},
-		{"1|16:42 error: post: no\\tno|", "post: no\tno", "1"},
-		{"1|16:42 error: " + long[:400] + "…", long, "1"},
-		{"1|16:42 error: fetch: no", "post: no", "1|16:42 error: fetch: no"},
-		{"16:42 error: post: no|2|3|4|5|6|7|8|9", "post: no", "16:42 error: post: no|2|3|4|5|6|7|8|9"},
-		{"1|16:42 error: ", "", "1|16:42 error: "},
-		{"", "post: no", ""},
-	} {
-		if got := strings.Join(beforeError(strings.Split(c.log, "|"), c.err), "|"); got != c.want {
-			t.Errorf("%.60q: %.60q, want %.60q", c.log, got, c.want)
 		}
 	}
 }

@@ -3,7 +3,11 @@ package runlog
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"regexp"
+	"slices"
+	"strings"
 
 	"stretcher/internal/text/printable"
 )
@@ -42,4 +46,34 @@ func Tail(log io.ReaderAt, size, from, to int64, n int) (lines []string, more bo
 		lines = append(lines, string(printable.AppendLine(nil, string(line))))
 	}
 	return lines, more, nil
+}
+
+// maxSaid is how much of an error is looked for, in bytes: lines of it may have
+// been cut.
+const maxSaid = 60
+
+// UntilFailure are the lines of a log before the one by which the program says that
+// a step has failed, at which point it is "" when nobody knows: that it goes back,
+// or the error that the run ended with. What looks like it may have been printed
+// before: the last one counts.
+func UntilFailure(lines []string, point, err string) []string {
+	said := []string{fmt.Sprintf("warning: step %q has failed", point)}
+	if err != "" {
+		begin := printable.Line(err)
+		said = append(said, "error: "+begin[:min(len(begin), maxSaid)])
+	}
+	for i, line := range slices.Backward(lines) {
+		text := Message(line)
+		if slices.ContainsFunc(said, func(begin string) bool { return strings.HasPrefix(text, begin) }) {
+			return lines[:i]
+		}
+	}
+	return lines
+}
+
+// Message is a line of a log without its time, which older programs wrote in
+// another way.
+func Message(line string) string {
+	stamp := regexp.MustCompile(`^\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d:\d\d(Z|[-+]\d\d:\d\d)? `)
+	return line[len(stamp.FindString(line)):]
 }

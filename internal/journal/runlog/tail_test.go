@@ -46,3 +46,28 @@ func TestTailOfBrokenLog(t *testing.T) {
 		t.Errorf("%q, %v", lines, err)
 	}
 }
+
+// What the program says of a failure is no line of the step before it; what says
+// the same elsewhere is.
+func TestUntilFailure(t *testing.T) {
+	const at, old = "2026-11-26T16:42:05+01:00 ", "2026/11/26 16:42:05 "
+	long := strings.Repeat("long ", 200)
+	back := at + `warning: step "post" has failed: going back to release 1`
+	for _, c := range []struct{ log, err, want string }{
+		{"1|2|" + at + "error: post: no|hint: try", "post: no", "1|2"},
+		{"1|" + old + "error: post: no\\tno|", "post: no\tno", "1"},
+		{"1|" + at + "error: " + long[:400] + "…", long, "1"},
+		{"1|" + at + "error: fetch: no", "post: no", "1|" + at + "error: fetch: no"},
+		{"1|" + at + "error: ", "", "1|" + at + "error: "},
+		{"1|" + back + "|2", "post: no", "1"},
+		{back + "|1|" + back + "|2", "post: no", back + "|1"},
+		{at + "error: post: no|1|" + at + "error: post: no|hint", "post: no", at + "error: post: no|1"},
+		{at + `warning: step "x" is old|1|` + at + "error: post: no", "post: no", at + `warning: step "x" is old|1`},
+		{at + `warning: step "pre" has failed|1`, "post: no", at + `warning: step "pre" has failed|1`},
+		{"", "post: no", ""},
+	} {
+		if got := strings.Join(UntilFailure(strings.Split(c.log, "|"), "post", c.err), "|"); got != c.want {
+			t.Errorf("%.60q: %.60q, want %.60q", c.log, got, c.want)
+		}
+	}
+}

@@ -2,9 +2,6 @@ package summary
 
 import (
 	"io"
-	"regexp"
-	"slices"
-	"strings"
 
 	"stretcher/internal/journal/history"
 	"stretcher/internal/journal/runlog"
@@ -30,31 +27,10 @@ func Lines(d history.Detail, log io.ReaderAt, size, ended int64) ([]string, erro
 	}
 	lines, _, err := runlog.Tail(log, size, step.Offset, ended, MaxLines+after)
 	if found && ok {
-		lines = lines[:endOf(lines, d.Error)]
+		lines = runlog.UntilFailure(lines, step.Point, d.Error)
 	}
 	for i, line := range lines {
-		lines[i] = message(line)
+		lines[i] = runlog.Message(line)
 	}
 	return lines[max(0, len(lines)-MaxLines):], err
-}
-
-// endOf is how many lines there are before those by which the program says that
-// the step has failed. What looks like them may have been printed before: the last
-// ones count.
-func endOf(lines []string, text string) int {
-	for _, said := range []string{`warning: step "`, "error: " + text[:min(len(text), 60)]} {
-		for i, line := range slices.Backward(lines) {
-			if strings.HasPrefix(message(line), said) {
-				return i
-			}
-		}
-	}
-	return len(lines)
-}
-
-// message is a line of a log without its time, which older programs wrote in
-// another way.
-func message(line string) string {
-	stamp := regexp.MustCompile(`^\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d:\d\d(Z|[-+]\d\d:\d\d)? `)
-	return line[len(stamp.FindString(line)):]
 }
