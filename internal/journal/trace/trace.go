@@ -26,6 +26,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"go.opentelemetry.io/otel/propagation"
@@ -119,9 +120,32 @@ func check(getenv func(string) string) error {
 		if file == "" {
 			continue
 		}
-		if _, err := os.ReadFile(file); err != nil {
+		if err := checkFile(file); err != nil {
 			return fmt.Errorf("%s: %w", variable, err)
 		}
+	}
+	return nil
+}
+
+// maxFile bounds the file of a certificate or key, in bytes.
+const maxFile = 1 << 20
+
+// checkFile refuses what the SDK could not read, or would read without end: it takes
+// whole files into memory, and waits for who writes to a FIFO.
+func checkFile(name string) error {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%q is no regular file", name)
+	case info.Size() > maxFile:
+		return fmt.Errorf("%q has more than %d bytes", name, maxFile)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -343,5 +345,28 @@ func TestSecrets(t *testing.T) {
 	got := fmt.Sprint(Secrets(os.Getenv)["OTEL_EXPORTER_OTLP_HEADERS"])
 	if got != "[Bearer%20sesame Bearer sesame y y]" {
 		t.Errorf("got %s", got)
+	}
+}
+
+// TestFiles: what is no file of a certificate is a warning, and neither waited for nor
+// read without end.
+func TestFiles(t *testing.T) {
+	dir := t.TempDir()
+	fifo, large := filepath.Join(dir, "fifo"), filepath.Join(dir, "large")
+	if err := errors.Join(syscall.Mkfifo(fifo, 0o600), os.WriteFile(large, nil, 0o600),
+		os.Truncate(large, 1<<40)); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{
+		"/dev/zero": "is no regular file", fifo: "is no regular file", dir: "is no regular file",
+		large: "more than 1048576 bytes", filepath.Join(dir, "none"): "no such file",
+	} {
+		for _, name := range []string{"CERTIFICATE", "TRACES_CLIENT_CERTIFICATE", "CLIENT_KEY"} {
+			env := map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_" + name: file}
+			_, err := Begin(Run{}, func(key string) string { return env[key] })
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s=%s: %v, want %q", name, file, err, want)
+			}
+		}
 	}
 }
