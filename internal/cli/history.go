@@ -188,7 +188,7 @@ func (o *historyOptions) writePage(
 	if o.html == "-" {
 		return page.Write(o.Stdout, content)
 	}
-	err = disk.ReplaceRegular(o.html, ".stretcher-page-", 0o644, func(w io.Writer) error {
+	err = disk.ReplacePrivate(o.html, ".stretcher-page-", func(w io.Writer) error {
 		return page.Write(w, content)
 	})
 	if err == nil {

@@ -124,3 +124,38 @@ func (r replacement) make(path string, perm fs.FileMode, write func(io.Writer) e
 	}
 	return err
 }
+
+// ReplacePrivate is ReplaceRegular for what not everybody may read. The file is its
+// owner's alone, unless the one that it takes the place of, which must be of the
+// same owner and have no other name, lets others read it: those it lets still.
+func ReplacePrivate(path, temp string, write func(io.Writer) error) error {
+	r, done, err := replacing(path, temp, nil)
+	if err != nil {
+		return err
+	}
+	defer done()
+	perm, group := r.readers()
+	return r.make(path, perm, func(w io.Writer) error {
+		if f, ok := w.(*os.File); ok && group >= 0 {
+			if err := f.Chown(-1, group); err != nil {
+				return err
+			}
+		}
+		return write(w)
+	})
+}
+
+// readers tells who may read the file that is there: by a mode, and by a group, -1
+// where it doesn't count.
+func (r replacement) readers() (perm fs.FileMode, group int) {
+	var st unix.Stat_t
+	if err := confined.Lstat(r.dir, r.base, &st); err != nil ||
+		st.Mode&unix.S_IFMT != unix.S_IFREG || int(st.Uid) != os.Geteuid() || st.Nlink != 1 {
+		return 0o600, -1
+	}
+	perm, group = fs.FileMode(st.Mode)&0o644|0o600, -1
+	if perm&0o040 != 0 {
+		group = int(st.Gid)
+	}
+	return perm, group
+}

@@ -104,3 +104,35 @@ func wantNoTemp(t *testing.T, top string) {
 		}
 	}
 }
+
+// Who may read a file is for its owner to say: nobody else, unless he has let others
+// read the one before it.
+func TestReplacePrivate(t *testing.T) {
+	for name, c := range map[string]struct {
+		mode, want fs.FileMode
+		link       bool
+	}{
+		"none": {0, 0o600, false}, "closed": {0o600, 0o600, false}, "group": {0o640, 0o640, false},
+		"open": {0o777, 0o644, false}, "a second name": {0o644, 0o600, true}, "write only": {0o222, 0o600, false},
+	} {
+		path := filepath.Join(t.TempDir(), "page")
+		var err error
+		if c.mode != 0 {
+			err = errors.Join(os.WriteFile(path, []byte("old"), 0o600), os.Chmod(path, c.mode))
+		}
+		if c.link {
+			err = errors.Join(err, os.Link(path, path+"2"))
+		}
+		err = errors.Join(err, ReplacePrivate(path, ".temp-", func(w io.Writer) error {
+			_, err := io.WriteString(w, "new")
+			return err
+		}))
+		info, statErr := os.Stat(path)
+		if err = errors.Join(err, statErr); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if text, _ := os.ReadFile(path); info.Mode().Perm() != c.want || string(text) != "new" {
+			t.Errorf("%s: %v, %q, want %v", name, info.Mode(), text, c.want)
+		}
+	}
+}
