@@ -250,6 +250,7 @@ func (p sharing) fetchParts(ctx, run context.Context) (*delta.Rebuilt, *delta.Wh
 	if err != nil {
 		return nil, whole, err
 	}
+	p.fetcher.Store.Close() // one for each request: files that unpacking may need
 	took := time.Since(began).Round(time.Millisecond)
 	p.log.Info(fmt.Sprintf("fetched %s of %q, in %s", b.Stats, redact.URL(p.spec.Src[0]), took),
 		"bytes", b.Bytes, "requests", b.Requests, "whole", b.Whole)

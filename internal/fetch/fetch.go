@@ -17,11 +17,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"sync/atomic"
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"golang.org/x/sys/unix"
 
 	"stretcher/internal/fetch/checksum"
 	"stretcher/internal/fetch/delta"
@@ -199,7 +201,17 @@ func (f *Fetcher) Parts(connections int) *delta.Server {
 	if connections == 1 {
 		lines = 1
 	}
-	return &delta.Server{Opener: f.opener, Transfer: f.Transfer, Bandwidth: f.Bandwidth, Lines: lines, Log: f.Log}
+	return &delta.Server{Opener: f.opener, Transfer: f.Transfer, Bandwidth: f.Bandwidth, Lines: lines, Log: f.Log,
+		Files: openFiles()}
+}
+
+// openFiles is how many files this process may have open; 0 = that is not known.
+func openFiles() int {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return 0
+	}
+	return int(min(limit.Cur, math.MaxInt32))
 }
 
 // begun takes the answer that is there already.

@@ -278,7 +278,7 @@ func TestParts(t *testing.T) {
 		s := f.Parts(connections)
 		if _, ok := s.Opener("http://x/a").(interface {
 			Connect(ctx context.Context, url string, n int)
-		}); !ok || s.Lines != want {
+		}); !ok || s.Lines != want || s.Files <= 0 {
 			t.Errorf("%d connections: %d lines, %v", connections, s.Lines, ok)
 		}
 	}

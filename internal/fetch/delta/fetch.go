@@ -31,7 +31,9 @@ type Server struct {
 	Bandwidth int64
 	// Lines is how many requests are made at a time, unless round trips take longest;
 	// 1 = never more than one.
-	Lines    int
+	Lines int
+	// Files is how many files the process may have open; 0 = any number.
+	Files    int
 	Log      *slog.Logger
 	Progress func(done, total int64) // may be nil
 	// Link is what is known of the way, and is learnt on it.
@@ -196,6 +198,9 @@ func (s *Server) lines(spans []span) int {
 	l := s.link()
 	if whole := l.cost(bytes, 0, n); l.cost(bytes, len(spans), n) > 2*whole {
 		n = max(n, min(2*n, most))
+	}
+	if s.Files > 0 { // each request has one, and others have others
+		n = min(n, max(s.Files/4, 1))
 	}
 	return min(n, len(spans))
 }
