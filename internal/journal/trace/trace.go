@@ -85,12 +85,20 @@ func checkHeaders(getenv func(string) string) error {
 		}
 		for pair := range strings.SplitSeq(getenv(variable), ",") {
 			name, value, found := strings.Cut(pair, "=")
-			if _, err := url.PathUnescape(value); err != nil || !found || strings.TrimSpace(name) == "" {
+			if _, err := url.PathUnescape(value); err != nil || !found || !isHeader(strings.TrimSpace(name)) {
 				return fmt.Errorf("%s is no list of NAME=VALUE", variable)
 			}
 		}
 	}
 	return nil
+}
+
+// isHeader tells whether a text is the name of a header. What is none may hold the
+// value, with a password that ends in =: "Authorization: Basic YTpi=".
+func isHeader(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return r <= ' ' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+	})
 }
 
 // headers are the variables that hold what a collector is told to let somebody in.

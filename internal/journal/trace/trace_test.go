@@ -370,3 +370,24 @@ func TestFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestHeaders: nothing of what is no list of headers is repeated, whatever is wrong.
+func TestHeaders(t *testing.T) {
+	for _, headers := range []string{
+		"sesame", "Authorization: Basic sesame=", "authorization:sesame=", "x sesame=1", "a=1,sésame=2", "sesame\x00=1",
+		"=sesame", "a=%sesame", "(sesame)=1", "a=1,sesame",
+	} {
+		for _, variable := range []string{"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"} {
+			env := map[string]string{"OTEL_TRACES_EXPORTER": "otlp", variable: headers}
+			_, err := Begin(Run{}, func(key string) string { return env[key] })
+			if err == nil || err.Error() != variable+" is no list of NAME=VALUE" {
+				t.Errorf("%s=%q: %v", variable, headers, err)
+			}
+		}
+	}
+	for _, name := range []string{"x-api-key", "Authorization", "a.b_c~!#$%&'*+^`|9"} {
+		if !isHeader(name) {
+			t.Errorf("%q is no header", name)
+		}
+	}
+}
