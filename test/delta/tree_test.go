@@ -242,7 +242,7 @@ func (t tree) settle(tb testing.TB, dir string) {
 		if n.isDir {
 			check(tb, os.Chmod(name, n.mode))
 		}
-		at := unix.Timeval{Sec: n.time}
+		at := unix.NsecToTimeval(n.time * 1e9)
 		check(tb, unix.Lutimes(name, []unix.Timeval{at, at}))
 	}
 }

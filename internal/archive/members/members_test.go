@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -31,7 +32,7 @@ func written(t *testing.T, rnd *rand.Rand, format tar.Format) []byte {
 			Uname: []string{"", "daemon"}[rnd.IntN(2)], ModTime: time.Unix(rnd.Int64N(1<<33), 0)}
 		if format == tar.FormatPAX {
 			h.ModTime = time.Unix(rnd.Int64N(1<<40)-1<<39, rnd.Int64N(1e9))
-			h.Uid = rnd.IntN(1 << 31)
+			h.Uid = rnd.IntN(math.MaxInt32)
 		}
 		content := ""
 		switch h.Typeflag {

@@ -265,7 +265,8 @@ func TestOwners(t *testing.T) {
 	}
 	dir := t.TempDir()
 	plant(t, dir, map[string]string{"file": "1"})
-	check(t, os.Chown(filepath.Join(dir, "file"), 12345, 1<<31))
+	group := uint32(1 << 31)
+	check(t, os.Chown(filepath.Join(dir, "file"), 12345, int(group)))
 	for owners, want := range map[bool]string{false: " 0/0 ", true: " 12345/2147483648 "} {
 		b, _, err := pack(t, dir, Options{Owners: owners})
 		check(t, err)

@@ -112,7 +112,7 @@ func (a *app) run(i int, kind string, started time.Time, random *rand.Rand) Run 
 
 // id is that of the run i, which begins before those of smaller numbers.
 func id(i int) string {
-	return fmt.Sprintf("%08x-%04x-7a3c-9e1f-%012x", 0x01a20418-i, 0xffff-i, 0x5d2a7c319f00+i)
+	return fmt.Sprintf("%08x-%04x-7a3c-9e1f-%012x", 0x01a20418-i, 0xffff-i, 0x5d2a7c319f00+int64(i))
 }
 
 const (
