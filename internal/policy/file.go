@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"unicode"
 
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/yamldoc"
@@ -299,7 +300,7 @@ func named(name string) error {
 }
 
 func variable(name string) error {
-	if named(name) != nil || strings.ContainsAny(name, "=*? \x00") {
+	if named(name) != nil || strings.ContainsAny(name, "=*?\x00") || strings.ContainsFunc(name, unicode.IsSpace) {
 		return fmt.Errorf("%q is not the name of a variable", name)
 	}
 	return nil
