@@ -142,8 +142,10 @@ packages() {
         version=$number
         [ $kind != apk ] || version=$(alpine "$number")
         (cd "$work/common" && PACKAGE_ARCH=$arch PACKAGE_VERSION=$version "$root/.tools/nfpm" package \
-            --config "$root/packaging/nfpm.yaml" --packager $kind --target "$root/dist") >"$work/log" ||
+            --config "$root/packaging/nfpm.yaml" --packager $kind --target "$work/new") >"$work/log" ||
             die "no $kind for $1: $(tail -n 1 "$work/log")"
+        [ $kind != rpm ] || "$work/release" rpm "$work"/new/*.rpm
+        mv "$work"/new/* dist
     done
 }
 
@@ -167,7 +169,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 host=$work/stretcher
 rm -rf dist
-mkdir dist
+mkdir dist "$work/new"
 (cd tools && go build -o "$work/release" ./release)
 compile '' '' "$host"
 common "$work/common"

@@ -116,8 +116,18 @@ func TestRpm(t *testing.T) {
 	if out := output(t, rpm, "-qcp", file); out != "/etc/stretcher/config.yml.example\n" {
 		t.Errorf("settings: %q", out)
 	}
+	if out := output(t, rpm, "-K", "--nosignature", file); !strings.HasSuffix(out, ": digests OK\n") {
+		t.Errorf("it is not whole: %s", out)
+	}
+	// By names that begin with a slash cpio would install it on this machine. The
+	// option is there lest a mistake does so.
+	names := strings.Fields(output(t, "sh", "-ec", `"$1" "$2" | "$3" --quiet -t`, "sh", rpm2cpio, file, cpio))
+	for _, name := range names {
+		if !strings.HasPrefix(name, "./") {
+			t.Errorf("%s is not below where the package is unpacked", name)
+		}
+	}
 	dir := t.TempDir()
-	// Its names begin with a slash: without that option cpio would install it here.
 	output(t, "sh", "-ec", `"$1" "$2" | (cd "$3" && "$4" --quiet --no-absolute-filenames -idm)`,
 		"sh", rpm2cpio, file, dir, cpio)
 	if out := output(t, filepath.Join(dir, "usr/bin/stretcher"), "version"); out != "stretcher version "+version+"\n" {

@@ -3,6 +3,7 @@
 //
 //	release tar FILE PREFIX DIR                DIR as a tar archive, PREFIX/ before its names; .gz compresses
 //	release image DIR VERSION PLATFORM=FILE... programs as an OCI image layout, one for each platform
+//	release rpm FILE                           has a package unpack below where one is
 //	release sums DIR                           DIR/SHA256SUMS, of the files in DIR
 //
 // Files belong to root and have the time that SOURCE_DATE_EPOCH says.
@@ -15,7 +16,7 @@ import (
 	"time"
 )
 
-const usage = "usage: release tar FILE PREFIX DIR | image DIR VERSION PLATFORM=FILE... | sums DIR"
+const usage = "usage: release tar FILE PREFIX DIR | image DIR VERSION PLATFORM=FILE... | rpm FILE | sums DIR"
 
 func main() {
 	if err := run(os.Args[1:], os.Getenv("SOURCE_DATE_EPOCH")); err != nil {
@@ -35,6 +36,8 @@ func run(args []string, epoch string) error {
 		return writeTar(args[1], args[2], args[3], when)
 	case len(args) >= 4 && args[0] == "image":
 		return writeImage(args[1], args[2], args[3:], when)
+	case len(args) == 2 && args[0] == "rpm":
+		return relativeNames(args[1])
 	case len(args) == 2 && args[0] == "sums":
 		return writeSums(args[1])
 	}
