@@ -94,11 +94,12 @@ common() {
     cp packaging/{copyright,lintian-overrides,postinst,prerm,postrm} "$1"
     cp examples/policy/config.yml "$1/config.yml.example"
     cp README.md "$1/doc"
-    cp docs/*.md "$1/doc/docs"
+    cp SECURITY.md "$1/doc"
+    cp docs/*.md docs/*.png "$1/doc/docs"
     cp -R examples/. "$1/doc/examples"
     gzip -9nc CHANGELOG.md >"$1/doc/CHANGELOG.md.gz"
     changelog | gzip -9n >"$1/changelog.gz"
-    find "$1/doc" -type d -exec chmod 755 {} + -o -type f -exec chmod 644 {} +
+    find "$1/doc" \( -type d -o -perm -u=x \) -exec chmod 755 {} + -o -type f -exec chmod 644 {} +
 }
 
 # changelog: the one that Debian's tools read.
@@ -121,7 +122,7 @@ archive() {
     dir=$work/archives/$name
     mkdir -p "$dir"
     cp "$3" "$dir/stretcher"
-    cp LICENSE README.md CHANGELOG.md "$dir"
+    cp LICENSE README.md CHANGELOG.md SECURITY.md "$dir"
     cp -R "$work/common"/{man,completions,schemas,doc/docs,doc/examples} "$dir"
     [ "$1" != linux ] || cp -R "$work/common/systemd" "$dir"
     cp "dist/$name.cdx.json" "$dir/sbom.cdx.json"

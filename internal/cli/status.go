@@ -246,7 +246,7 @@ func runsOf(n int) string {
 	return fmt.Sprintf("%d runs", n)
 }
 
-func stamp(r *history.Run) string { return r.Finished.Local().Format(time.DateTime) }
+func stamp(r *history.Run) string { return r.Finished.Local().Format(history.TimeFormat) }
 
 // jsonVerdict is what --json prints.
 type jsonVerdict struct {

@@ -69,6 +69,9 @@ func TestDebContents(t *testing.T) {
 	if !regexp.MustCompile(`(?m)^drwx------ root/root .* \./var/lib/stretcher/$`).MatchString(listing) {
 		t.Errorf("the state directory is not root's alone:\n%s", listing)
 	}
+	if !regexp.MustCompile(`(?m)^-rwxr-xr-x root/root .*/examples/pull/run\.sh$`).MatchString(listing) {
+		t.Errorf("an example can't be started:\n%s", listing)
+	}
 	for field, want := range map[string]string{"Package": "stretcher", "Version": "2.0.0", "Architecture": "amd64"} {
 		if got := strings.TrimSpace(output(t, "dpkg-deb", "--field", deb, field)); got != want {
 			t.Errorf("%s: %q, want %q", field, got, want)
