@@ -150,7 +150,8 @@ func (o *checkOptions) look(ctx context.Context, arg string) (status int, err er
 	} else {
 		err = nil
 	}
-	return status, cmp.Or(err, printed(o.Stdout))
+	unsaid := printed(o.Stdout)
+	return worse(status, Status(unsaid)), cmp.Or(err, unsaid)
 }
 
 // resultOf is what came of a manifest, in a word.

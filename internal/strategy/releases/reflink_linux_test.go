@@ -34,7 +34,8 @@ func mountImage(t *testing.T, mkfs string, args ...string) string {
 		// Containers have no loop devices, and kernels lack file systems.
 		t.Skipf("no image can be mounted here: %v: %s", err, out)
 	}
-	t.Cleanup(func() { must(t, unix.Unmount(mount, 0)) })
+	// What another test has just started may hold it for a moment yet.
+	t.Cleanup(func() { must(t, unix.Unmount(mount, unix.MNT_DETACH)) })
 	return mount
 }
 
