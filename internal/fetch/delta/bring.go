@@ -313,13 +313,16 @@ func stripped(path string, parts int) (string, bool) {
 // answer of a busy server says little, and bytes count for themselves.
 const doubt = 2
 
-// How many bytes of an archive are unpacked in a second, if one processor does
-// it part by part, and if all read it as a whole. It counts where most of an
-// archive is missing.
+// How many bytes of an archive are read in a second, if parts are put together
+// with what is here, and if it comes as a whole, which all processors unpack. They
+// are measured: docs/performance.md, What parts cost.
 const (
-	partsRate = 70_000_000
-	wholeRate = 150_000_000
+	partsRate = 60_000_000
+	wholeRate = 240_000_000
 )
+
+// slack is how much longer parts may take for the sake of the bytes.
+const slack = 50 * time.Millisecond
 
 // during is the time that bytes take at a rate.
 func during(bytes, rate int64) time.Duration {
@@ -334,7 +337,7 @@ func worth(s *Server, x *index.Index, spans []span, bytes int64) error {
 	}
 	l := s.link()
 	parts, all := l.cost(bytes, len(spans), max(s.Lines, 1)), l.cost(x.Size, 1, 1)
-	if parts >= doubt*all || bytes > x.Size/doubt && parts+during(bytes, partsRate) > all+during(x.Size, wholeRate) {
+	if parts >= doubt*all || parts+during(bytes, partsRate) > all+during(x.Size, wholeRate)+slack {
 		return fmt.Errorf("%w: %d of its %d bytes are missing, in %s", ErrDear, bytes, x.Size,
 			english.Plural(len(spans), "range", ""))
 	}

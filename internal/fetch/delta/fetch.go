@@ -72,6 +72,16 @@ func (m *memory) Reset() error {
 // telling is how much must have come for its rate to tell something.
 const telling = 128 << 10
 
+// turn is how long a process waits for its turn while little comes: a fast link would
+// be taken for a slow one.
+const turn = 3 * time.Millisecond
+
+// rateOf is the rate of a link by which so many bytes have come in that time.
+func rateOf(bytes int, took time.Duration) int64 {
+	took = max(took-turn, took/4, 100*time.Microsecond)
+	return int64(float64(bytes) / took.Seconds())
+}
+
 // document fetches what lies at a URL, at most limit bytes, and learns of the
 // link by it.
 func (s *Server) document(ctx context.Context, mirror, url string, limit int64) ([]byte, error) {
@@ -82,13 +92,13 @@ func (s *Server) document(ctx context.Context, mirror, url string, limit int64) 
 	if _, err := transfer.Copy(ctx, t, url, &buf, opts); err != nil {
 		return nil, err
 	}
-	took := max(time.Since(t.at), 100*time.Microsecond)
+	took := time.Since(t.at)
 	s.Link = Link{RTT: t.head}
 	if !t.kept { // it was made for this, by another round trip
 		s.Link.RTT /= 2
 	}
 	if buf.Len() >= telling {
-		s.Link.Rate = int64(float64(buf.Len()) / took.Seconds())
+		s.Link.Rate = rateOf(buf.Len(), took)
 	}
 	return buf.Bytes(), nil
 }
