@@ -30,6 +30,7 @@ import (
 	"stretcher/internal/fetch/store"
 	"stretcher/internal/fetch/transfer"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/hashing"
 	"stretcher/internal/text/progress"
 	"stretcher/internal/text/redact"
 )
@@ -145,7 +146,7 @@ func (f forbidden) Unwrap() error { return f.error }
 
 // from fetches from one mirror.
 func (f *Fetcher) from(ctx context.Context, src string, want checksum.Checksum, limit int64) (*Archive, error) {
-	d := &download{create: f.Unnamed, size: -1, hash: newHashing(want.New())}
+	d := &download{create: f.Unnamed, size: -1, hash: hashing.New(want.New())}
 	defer d.close()
 	began := time.Now()
 	n, err := f.copy(ctx, src, d, limit)
@@ -259,7 +260,7 @@ func (m *memory) Reset() error {
 type download struct {
 	create func(size int64) (*os.File, error)
 	size   int64 // -1 = unknown
-	hash   *hashing
+	hash   *hashing.Hash
 	behind *following // instead of hash, where it comes on several connections
 	file   *os.File
 
@@ -285,7 +286,7 @@ func (d *download) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := d.file.Write(p)
-	d.hash.write(p[:n])
+	d.hash.Write(p[:n])
 	return n, err
 }
 
@@ -295,14 +296,14 @@ func (d *download) WriteAt(p []byte, offset int64) (int, error) { return d.file.
 // Settled has what is before an offset hashed.
 func (d *download) Settled(offset int64) {
 	if d.behind == nil {
-		d.behind = newFollowing(d.hash.settled(), d.file)
+		d.behind = newFollowing(d.hash.Settled(), d.file)
 	}
 	d.behind.reach(offset)
 }
 
 // close ends the hashing.
 func (d *download) close() {
-	d.hash.close()
+	d.hash.Close()
 	if d.behind != nil {
 		d.behind.close()
 	}
@@ -314,7 +315,7 @@ func (d *download) Reset() error {
 		d.behind.close()
 		d.behind = nil
 	}
-	d.hash.settled().Reset()
+	d.hash.Settled().Reset()
 	if d.file == nil {
 		return nil
 	}
@@ -331,7 +332,7 @@ func (d *download) verify(src string, want checksum.Checksum) error {
 			return err
 		}
 	}
-	if sum := d.hash.settled().Sum(nil); !bytes.Equal(sum, want.Digest) {
+	if sum := d.hash.Settled().Sum(nil); !bytes.Equal(sum, want.Digest) {
 		got := checksum.Checksum{Algorithm: want.Algorithm, Digest: sum}
 		note := ""
 		if d.encoding != "" {

@@ -1,4 +1,4 @@
-package fetch
+package hashing
 
 import (
 	"bytes"
@@ -7,26 +7,26 @@ import (
 	"testing"
 )
 
-func TestHashing(t *testing.T) {
+func TestHash(t *testing.T) {
 	before := runtime.NumGoroutine()
 	text := bytes.Repeat([]byte("some text "), 100_000)
-	h := newHashing(sha256.New())
-	h.close() // nothing was written
-	for _, size := range []int{1, 1000, hashBlock, hashBlock + 1, 5 * hashBlock, len(text)} {
+	h := New(sha256.New())
+	h.Close() // nothing was written
+	for _, size := range []int{1, 1000, block, block + 1, 5 * block, len(text)} {
 		p := bytes.Clone(text[:size])
-		h.settled().Reset()
-		h.write(p[:size/3])
-		h.write(nil)
-		h.write(p[size/3:])
+		h.Settled().Reset()
+		h.Write(p[:size/3])
+		h.Write(nil)
+		h.Write(p[size/3:])
 		clear(p) // the caller's, who may write to it
-		if want := sha256.Sum256(text[:size]); !bytes.Equal(h.settled().Sum(nil), want[:]) {
+		if want := sha256.Sum256(text[:size]); !bytes.Equal(h.Settled().Sum(nil), want[:]) {
 			t.Errorf("%d bytes: another digest", size)
 		}
 		if size > 1000 {
-			h.close()
+			h.Close()
 		}
 	}
-	h.close()
+	h.Close()
 	for range 1000 {
 		if runtime.NumGoroutine() <= before {
 			return
