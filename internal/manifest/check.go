@@ -135,16 +135,18 @@ func nonEmpty(list []string) []string {
 func notBelow(unread []*yamldoc.Problem) func(*yamldoc.Problem) bool {
 	return func(p *yamldoc.Problem) bool {
 		return slices.ContainsFunc(unread[:min(len(unread), maxTold)], func(u *yamldoc.Problem) bool {
-			return isBelow(p.Key, u.Key) || isBelow(u.Key, p.Key) || slices.Contains(comesOf[p.Key], topOf(u.Key))
+			return isBelow(p.Key, u.Key) || isBelow(u.Key, p.Key) || slices.Contains(comesOf(p.Key), topOf(u.Key))
 		})
 	}
 }
 
 // comesOf are the keys that another key is judged by.
-var comesOf = map[string][]string{
-	"checksum": {"src"}, "dest": {"src"}, "index": {"src"}, "serial": {"name", "dest", "src"},
-	"releases": {"sync_strategy"}, "rollback": {"sync_strategy"}, "native": {"sync_strategy"},
-	"hooks.pre_prune": {"sync_strategy"}, "hooks.post_prune": {"sync_strategy"},
+func comesOf(key string) []string {
+	return map[string][]string{
+		"checksum": {"src"}, "dest": {"src"}, "index": {"src"}, "serial": {"name", "dest", "src"},
+		"releases": {"sync_strategy"}, "rollback": {"sync_strategy"}, "native": {"sync_strategy"},
+		"hooks.pre_prune": {"sync_strategy"}, "hooks.post_prune": {"sync_strategy"},
+	}[key]
 }
 
 // isBelow tells whether a key is another one, or stands below it. "" is above all.

@@ -85,12 +85,12 @@ const (
 
 // past is the content of a page that a host with four dests would have.
 func past(n int) page.Content {
-	runs := pagetest.Past(pagetest.Now, n)
+	runs := pagetest.Past(pagetest.Now(), n)
 	var all []history.Run
 	for _, r := range runs {
 		all = append(all, r.Run)
 	}
-	return page.Content{Host: "web-3", Now: pagetest.Now, Runs: pagetest.Details(runs), Places: history.Places(all),
+	return page.Content{Host: "web-3", Now: pagetest.Now(), Runs: pagetest.Details(runs), Places: history.Places(all),
 		Logs: pagetest.Lines(runs)}
 }
 

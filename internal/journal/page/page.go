@@ -67,17 +67,22 @@ func Write(w io.Writer, c Content) error {
 	return nil
 }
 
-// results is the order of the filters, with what each means.
-var results = []struct {
+// meaning is what a result means.
+type meaning struct {
 	Result history.Result
 	Means  string
-}{
-	{history.Failed, "a step failed"},
-	{history.Died, "ended without a result"},
-	{history.Refused, "not trusted, or over a limit"},
-	{history.Running, "goes on"},
-	{history.Good, "deployed"},
-	{history.Skipped, "gave way to a newer event"},
+}
+
+// results is the order of the filters, the worst first.
+func results() []meaning {
+	return []meaning{
+		{history.Failed, "a step failed"},
+		{history.Died, "ended without a result"},
+		{history.Refused, "not trusted, or over a limit"},
+		{history.Running, "goes on"},
+		{history.Good, "deployed"},
+		{history.Skipped, "gave way to a newer event"},
+	}
 }
 
 // page is what the template shows.
@@ -150,7 +155,7 @@ func counts(runs []history.Detail) (all []count) {
 	for _, d := range runs {
 		n[d.Result]++
 	}
-	for _, r := range results {
+	for _, r := range results() {
 		if n[r.Result] > 0 {
 			all = append(all, count{r.Result, r.Means, n[r.Result]})
 		}

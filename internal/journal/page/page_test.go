@@ -25,12 +25,12 @@ func render(t *testing.T, c Content) string {
 
 // sample is what a host with four dests tells.
 func sample(n int) Content {
-	runs := pagetest.Past(pagetest.Now, n)
+	runs := pagetest.Past(pagetest.Now(), n)
 	var all []history.Run
 	for _, r := range runs {
 		all = append(all, r.Run)
 	}
-	return Content{Host: "web-3", Now: pagetest.Now, Runs: pagetest.Details(runs), Places: history.Places(all),
+	return Content{Host: "web-3", Now: pagetest.Now(), Runs: pagetest.Details(runs), Places: history.Places(all),
 		Logs: pagetest.Lines(runs)}
 }
 
@@ -81,7 +81,7 @@ func TestPage(t *testing.T) {
 }
 
 func TestEmptyPage(t *testing.T) {
-	html := render(t, Content{Host: "h", Now: pagetest.Now})
+	html := render(t, Content{Host: "h", Now: pagetest.Now()})
 	if !strings.Contains(html, "Nothing has run here yet.") || strings.Contains(html, "<details") {
 		t.Error(html)
 	}
@@ -99,7 +99,7 @@ func TestWriteError(t *testing.T) {
 
 // TestCards: what is told of a dest, by how its last runs went.
 func TestCards(t *testing.T) {
-	now := pagetest.Now
+	now := pagetest.Now()
 	run := func(version string, result history.Result, step string) *history.Run {
 		return &history.Run{ID: "id-" + version, Started: now, Finished: now, Result: result, Step: step,
 			Deployment: history.Deployment{Name: "app", Version: version, Dest: "/srv/app"}}
@@ -146,7 +146,7 @@ func TestLost(t *testing.T) {
 
 // hostile has in every text what would break out of where it stands.
 func hostile(s string) Content {
-	now := pagetest.Now
+	now := pagetest.Now()
 	r := history.Run{
 		ID: s, Started: now.Add(-time.Hour), Finished: now,
 		Deployment: history.Deployment{Name: s, Version: s, Dest: s, URL: s}, Result: history.Result(s),
@@ -259,7 +259,7 @@ func TestCut(t *testing.T) {
 }
 
 func TestAge(t *testing.T) {
-	now := pagetest.Now
+	now := pagetest.Now()
 	for d, want := range map[time.Duration]string{
 		-time.Second: "in the future", 59 * time.Second: "just now", 119 * time.Second: "1 min ago",
 		59 * time.Minute: "59 min ago", 47 * time.Hour: "47 h ago", 48 * time.Hour: "2 days ago", 90 * day: "90 days ago",

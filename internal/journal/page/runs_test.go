@@ -12,7 +12,7 @@ import (
 
 // Clocks jump; a page is made of it anyway.
 func TestWaterfallStaysInside(t *testing.T) {
-	now := pagetest.Now
+	now := pagetest.Now()
 	d := history.Detail{Run: history.Run{ID: "a", Started: now, Finished: now.Add(-time.Hour), Result: history.Good},
 		Steps: []history.Step{
 			{Started: now.Add(-time.Minute), Duration: time.Second},
@@ -40,7 +40,7 @@ func TestOutput(t *testing.T) {
 
 // TestExcerpt: which part of which log is asked for, and what becomes of it.
 func TestExcerpt(t *testing.T) {
-	now := pagetest.Now
+	now := pagetest.Now()
 	asked := ""
 	logs := func(run string, from, to int64, n int) ([]string, bool, error) {
 		asked += fmt.Sprint(run, " ", from, " ", to, " ", n, ";")
@@ -81,7 +81,7 @@ func TestExcerpt(t *testing.T) {
 
 // A step that follows the way back is told apart from the one before it.
 func TestWayBack(t *testing.T) {
-	now := pagetest.Now
+	now := pagetest.Now()
 	d := history.Detail{Run: history.Run{ID: "a", Started: now, Result: history.Failed, Back: "b"}, Steps: []history.Step{
 		{Point: "post"}, {Point: "verify", Exit: 1}, {Point: history.WayBack, Dialect: "stretcher"}, {Point: "post"},
 		{Point: "failure"},

@@ -11,10 +11,12 @@ const (
 	maxTicks = 5
 )
 
-// steps a time line may be marked in.
-var tickSteps = []time.Duration{
-	time.Second, 5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour,
-	3 * time.Hour, 6 * time.Hour, 12 * time.Hour, day, 2 * day, 7 * day, 14 * day, 30 * day, 90 * day, 365 * day,
+// tickSteps are the steps that a time line may be marked in.
+func tickSteps() []time.Duration {
+	return []time.Duration{
+		time.Second, 5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour,
+		3 * time.Hour, 6 * time.Hour, 12 * time.Hour, day, 2 * day, 7 * day, 14 * day, 30 * day, 90 * day, 365 * day,
+	}
 }
 
 // scale maps times to places on the time line.
@@ -71,7 +73,7 @@ func (s scale) ticks() (all []tick) {
 }
 
 func (s scale) step() time.Duration {
-	for _, step := range tickSteps {
+	for _, step := range tickSteps() {
 		if s.to.Sub(s.from) <= maxTicks*step {
 			return step
 		}

@@ -94,7 +94,7 @@ func newMark(slot int, runs []history.Run) mark {
 	worst := slices.MinFunc(runs, func(a, b history.Run) int { return cmp.Compare(severity(a), severity(b)) })
 	m := mark{Slot: slot, Result: told(worst.Result), ID: cut(worst.ID, maxName), N: len(runs)}
 	var numbers, words []string
-	for _, r := range results {
+	for _, r := range results() {
 		n := 0
 		for _, run := range runs {
 			if run.Result == r.Result {
@@ -136,10 +136,9 @@ func title(r history.Run) string {
 
 // severity is the place of a run's result among results, which the worst begin.
 func severity(r history.Run) int {
-	for i, known := range results {
-		if known.Result == r.Result {
-			return i
-		}
+	known := results()
+	if i := slices.IndexFunc(known, func(m meaning) bool { return m.Result == r.Result }); i >= 0 {
+		return i
 	}
-	return len(results)
+	return len(known)
 }

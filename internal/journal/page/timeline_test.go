@@ -71,7 +71,7 @@ func TestMarks(t *testing.T) {
 
 // A mark shows the worst of its runs, and tells how many of each there are.
 func TestMark(t *testing.T) {
-	now := pagetest.Now
+	now := pagetest.Now()
 	runs := []history.Run{
 		{ID: "a", Started: now, Result: history.Good},
 		{ID: "b", Started: now.Add(-time.Minute), Result: history.Failed},
