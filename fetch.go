@@ -120,10 +120,12 @@ func (p provider) fetch(ctx context.Context, s Spec) (Archive, error) {
 	defer cancel()
 	var begun *delta.Whole
 	if s.Index.Algorithm != "" {
-		if h := (sharing{p, s}).host(); h.IsBare() {
-			return sharing{p, s}.fetchFirst(ctx, h)
+		share := sharing{p, s}
+		host := share.host()
+		if host.IsBare() {
+			return share.fetchFirst(ctx, host)
 		}
-		b, whole, err := sharing{p, s}.fetchParts(ctx, run)
+		b, whole, err := share.fetchParts(ctx, run, host)
 		if err == nil {
 			return Archive{Input: b, Parts: b, Source: cmp.Or(b.Mirror, redact.URL(s.Src[0]))}, nil
 		}
@@ -239,12 +241,11 @@ func (p sharing) orWhole(ctx context.Context, a *Archive, read func(archive.Inpu
 
 // fetchParts fetches what the host does not have of an archive, by its index.
 // The archive is put together meanwhile, and until run ends.
-func (p sharing) fetchParts(ctx, run context.Context) (*delta.Rebuilt, *delta.Whole, error) {
+func (p sharing) fetchParts(ctx, run context.Context, host *delta.Host) (*delta.Rebuilt, *delta.Whole, error) {
 	server, began := p.parts(), time.Now()
 	bar := p.screen.Bar("fetch")
 	defer bar.Close()
 	server.Progress = bar.Set
-	host := p.host()
 	host.Begun = func(b *delta.Rebuilt) { p.compose(run, p.spec, b) }
 	b, whole, err := host.Bring(ctx, server)
 	if err != nil {
