@@ -20,7 +20,7 @@ type Publication struct {
 	Exact bool // Perm holds whatever the umask says: others read the file
 }
 
-// PublishRegular is ReplaceRegular for a file that others wait for: it has no
+// PublishRegular is ReplaceIf for a file that others wait for: it has no
 // name before it is whole and on disk, where the file system has files without
 // a name, and what kills the process leaves nothing.
 func PublishRegular(path string, p Publication) error {

@@ -13,18 +13,13 @@ import (
 	"stretcher/internal/disk/confined"
 )
 
-// ReplaceRegular makes a file at a path that somebody named, of what write
-// writes: completely or not at all, in the place of the file that is there.
-// What is there and no file is ErrIrregular, and stays as it is. Symlinks are
-// followed as OpenRegular follows them. The name of the file while it is
-// written begins with temp; errors name the path.
-func ReplaceRegular(path, temp string, perm fs.FileMode, write func(io.Writer) error) error {
-	return ReplaceIf(path, temp, perm, nil, write)
-}
-
-// ReplaceIf is ReplaceRegular which asks may about a file that is there, open
-// for reading: before anything is written, and again before it is replaced. An
-// error of may's leaves the file as it is.
+// ReplaceIf makes a file at a path that somebody named, of what write writes:
+// completely or not at all, in the place of the file that is there. What is there
+// and no file is ErrIrregular, and stays as it is. Symlinks are followed as
+// OpenRegular follows them. The name of the file while it is written begins with
+// temp; errors name the path. It asks may about a file that is there, open for
+// reading: before anything is written, and again before it is replaced. An error of
+// may's leaves the file as it is; nil allows all.
 func ReplaceIf(path, temp string, perm fs.FileMode, may func(io.Reader) error, write func(io.Writer) error) error {
 	r, done, err := replacing(path, temp, may)
 	if err != nil {
@@ -66,7 +61,7 @@ func at(op, path string, err error) error {
 	return &fs.PathError{Op: op, Path: path, Err: err}
 }
 
-// replacement is one call of ReplaceRegular or PublishRegular.
+// replacement is one call of ReplaceIf or PublishRegular.
 type replacement struct {
 	dir        int
 	base, temp string
@@ -125,7 +120,7 @@ func (r replacement) make(path string, perm fs.FileMode, write func(io.Writer) e
 	return err
 }
 
-// ReplacePrivate is ReplaceRegular for what not everybody may read. The file is its
+// ReplacePrivate is ReplaceIf for what not everybody may read. The file is its
 // owner's alone, unless the one that it takes the place of, which must be of the
 // same owner and have no other name, lets others read it: those it lets still.
 func ReplacePrivate(path, temp string, write func(io.Writer) error) error {

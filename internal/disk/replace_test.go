@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestReplaceRegular(t *testing.T) {
+func TestReplaceIf(t *testing.T) {
 	top := tempDir(t)
 	in := func(name string) string { return filepath.Join(top, name) }
 	must(t, os.Mkdir(in("dir"), 0o755))
@@ -36,7 +36,7 @@ func TestReplaceRegular(t *testing.T) {
 			continue
 		}
 		before, _ := os.Lstat(in(c.name))
-		err := ReplaceRegular(in(c.name), ".temp-", 0o644, func(w io.Writer) error {
+		err := ReplaceIf(in(c.name), ".temp-", 0o644, nil, func(w io.Writer) error {
 			_, err := io.WriteString(w, c.name)
 			return err
 		})
@@ -64,11 +64,11 @@ func TestReplaceRegular(t *testing.T) {
 
 // A file that can't be written whole leaves the one that is there; what takes
 // its place meanwhile is looked at too.
-func TestReplaceRegularFails(t *testing.T) {
+func TestReplaceIfFails(t *testing.T) {
 	top := tempDir(t)
 	path := filepath.Join(top, "file")
 	must(t, os.WriteFile(path, []byte("old"), 0o600))
-	err := ReplaceRegular(path, ".temp-", 0o644, func(io.Writer) error { return io.ErrShortWrite })
+	err := ReplaceIf(path, ".temp-", 0o644, nil, func(io.Writer) error { return io.ErrShortWrite })
 	if data, _ := os.ReadFile(path); !errors.Is(err, io.ErrShortWrite) || string(data) != "old" {
 		t.Errorf("%v, file is %q", err, data)
 	}
@@ -85,7 +85,7 @@ func TestReplaceRegularFails(t *testing.T) {
 	if data, _ := os.ReadFile(path); !errors.Is(err, io.ErrUnexpectedEOF) || string(data) != "old" {
 		t.Errorf("%v, file is %q", err, data)
 	}
-	err = ReplaceRegular(path, ".temp-", 0o644, func(io.Writer) error {
+	err = ReplaceIf(path, ".temp-", 0o644, nil, func(io.Writer) error {
 		return errors.Join(os.Remove(path), unix.Mkfifo(path, 0o600))
 	})
 	info, statErr := os.Lstat(path)

@@ -60,6 +60,3 @@ func Time() Scalar {
 		Wrong:   "is not a time such as 2026-12-01T00:00:00Z (RFC 3339)",
 	}
 }
-
-// Path is an absolute name.
-func Path(wrong string) Scalar { return Like("^/", wrong) }
