@@ -1,0 +1,143 @@
+package fleet
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"stretcher/internal/text/failure"
+	"stretcher/internal/text/printable"
+)
+
+// MaxResult is how long a result may be as JSON, in bytes: a reply of Serf's has no
+// more room.
+const MaxResult = 1024
+
+// Result is what a host says of its run, once. It is told in at most MaxResult bytes:
+// Encode cuts what is too long.
+type Result struct {
+	Name     string    // of the manifest
+	Version  string    // of the manifest
+	Rollout  string    // the id of the rollout; "" = there was none
+	Run      string    // the id of the run in the host's history
+	Node     string    // the host
+	Zone     string    // as `zone` of the rollout says; "" = it says nothing
+	Result   string    // as the history has it: good, failed, refused, ...
+	Step     string    // the step that the run ended in
+	Error    string    // one line, redacted; "" = none
+	Started  time.Time // by the host's clock
+	Finished time.Time // by the host's clock; zero while it goes on
+}
+
+// jsonResult has the fields of a result in the order of the contract.
+type jsonResult struct {
+	Name     string  `json:"name"`
+	Version  string  `json:"version"`
+	Rollout  string  `json:"rollout"`
+	Run      string  `json:"run"`
+	Node     string  `json:"node"`
+	Zone     string  `json:"zone"`
+	Result   string  `json:"result"`
+	Step     string  `json:"step"`
+	Error    string  `json:"error"`
+	Started  *string `json:"started"`
+	Finished *string `json:"finished"`
+}
+
+// JSON is the result as an object on one line, without an end of line.
+func (r Result) JSON() ([]byte, error) {
+	var b bytes.Buffer
+	err := printable.EncodeJSON(&b, jsonResult{
+		Name: r.Name, Version: r.Version, Rollout: r.Rollout, Run: r.Run, Node: r.Node, Zone: r.Zone,
+		Result: r.Result, Step: r.Step, Error: r.Error, Started: stamp(r.Started), Finished: stamp(r.Finished),
+	})
+	return bytes.TrimRight(b.Bytes(), "\n"), err
+}
+
+// Encode is the result as an object of at most MaxResult bytes. It loses the end of
+// its error first, then that of other texts.
+func (r Result) Encode() ([]byte, error) {
+	for limit := MaxResult; ; limit /= 2 {
+		for _, text := range []*string{&r.Name, &r.Version, &r.Rollout, &r.Run, &r.Node, &r.Zone, &r.Result, &r.Step} {
+			*text = cut(*text, limit/2)
+		}
+		whole := r.Error
+		for room := MaxResult; ; room -= 32 {
+			r.Error = cut(whole, room)
+			b, err := r.JSON()
+			if err != nil || len(b) <= MaxResult {
+				return b, err
+			}
+			if room <= min(len(whole), minError) {
+				break
+			}
+		}
+		r.Error = whole
+	}
+}
+
+// minError is how much of an error is kept while other texts can be cut.
+const minError = 128
+
+const dots = "..."
+
+// cut cuts a text to at most limit bytes, between runes.
+func cut(text string, limit int) string {
+	if limit <= 0 || text == "" {
+		return ""
+	}
+	if len(text) <= limit {
+		return strings.ToValidUTF8(text, "\uFFFD")
+	}
+	end := max(limit-len(dots), 0)
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return strings.ToValidUTF8(text[:end], "\uFFFD") + dots
+}
+
+// DecodeResult reads a result, whoever wrote it: what it holds may be any text.
+func DecodeResult(data []byte) (Result, error) {
+	if len(data) > MaxResult {
+		return Result{}, failure.Malformed("a result has at most %d bytes, not %d", MaxResult, len(data))
+	}
+	var j jsonResult
+	if err := json.Unmarshal(data, &j); err != nil {
+		return Result{}, failure.Malformed("it is no result: %w", err)
+	}
+	if j.Result == "" || j.Name == "" && j.Run == "" {
+		return Result{}, failure.Malformed("it is no result: it lacks %q, or both %q and %q", "result", "name", "run")
+	}
+	r := Result{
+		Name: j.Name, Version: j.Version, Rollout: j.Rollout, Run: j.Run, Node: j.Node, Zone: j.Zone,
+		Result: j.Result, Step: j.Step, Error: j.Error,
+	}
+	var err error
+	if r.Started, err = parseStamp(j.Started); err == nil {
+		r.Finished, err = parseStamp(j.Finished)
+	}
+	return r, err
+}
+
+const stampFormat = "2006-01-02T15:04:05.000Z07:00"
+
+// stamp is a time for programs; null when there is none.
+func stamp(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	return new(t.UTC().Format(stampFormat))
+}
+
+func parseStamp(text *string) (time.Time, error) {
+	if text == nil {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339, *text)
+	if err != nil {
+		return time.Time{}, failure.Malformed("it is no result: %q is no time", *text)
+	}
+	return t, nil
+}

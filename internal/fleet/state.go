@@ -1,0 +1,145 @@
+package fleet
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Phase is how far a rollout is.
+type Phase string
+
+// The phases of a rollout.
+const (
+	Canary  Phase = "canary"  // the first hosts are at work, and no others
+	Pause   Phase = "pause"   // they are good, and the rest waits
+	Open    Phase = "open"    // slots are handed out
+	Stopped Phase = "stopped" // too many have failed, or somebody stopped it
+	Done    Phase = "done"    // all hosts have ended
+)
+
+// Standing is how it stands with a host.
+type Standing string
+
+// The standings of a host.
+const (
+	HostFailed  Standing = "failed"  // its run failed, or was refused
+	HostDied    Standing = "died"    // it had a slot, and was heard of no more
+	HostMissing Standing = "missing" // it is of the group, and was not heard of
+	HostStopped Standing = "stopped" // it waited when the rollout was stopped: nothing was touched
+	HostWorking Standing = "working" // it has a slot
+	HostWaiting Standing = "waiting" // it waits for a slot
+	HostGood    Standing = "good"
+)
+
+// Standings is the order in which hosts are told: the worst first.
+func Standings() []Standing {
+	return []Standing{HostFailed, HostDied, HostMissing, HostStopped, HostWorking, HostWaiting, HostGood}
+}
+
+// StandingOf is how it stands with a host whose run ended so, by the words of the
+// history.
+func StandingOf(result string) Standing {
+	switch result {
+	case "good", "skipped": // a newer event replaced a skipped one; nothing ran
+		return HostGood
+	case "running":
+		return HostWorking
+	case "died":
+		return HostDied
+	case "stopped":
+		return HostStopped
+	}
+	return HostFailed
+}
+
+// Bad tells whether somebody has to look at the host.
+func (s Standing) Bad() bool { return s == HostFailed || s == HostDied || s == HostMissing }
+
+// Limits are those of a rollout, in hosts.
+type Limits struct {
+	Parallel  int // so many are at work; 0 = no limit
+	MaxFailed int // when more have failed, the rest stop; below 0 = no limit
+	Canary    int // so many go first
+	Pause     time.Duration
+}
+
+// Host is what is known of one host of a rollout.
+type Host struct {
+	Node     string
+	Zone     string // "" = it has none
+	Standing Standing
+	Runs     string // the version that it runs, as far as its results say; "" = not known
+	Result   Result // of its run; zero while there is none
+}
+
+// State is what is known of a rollout and of its hosts.
+type State struct {
+	Name    string
+	Version string
+	ID      string // of the rollout; "" = none is known: results alone tell
+	Phase   Phase  // "" as long as the id is
+	Group   string // of which hosts: "service web", ...; "" = not known
+	Why     string // it was stopped, or by whom; "" = it was not
+	Began   time.Time
+	Limits  Limits
+	Hosts   []Host // see Sort
+}
+
+// Sort puts the hosts into the order in which they are told.
+func (s *State) Sort() {
+	order := map[Standing]int{}
+	for i, standing := range Standings() {
+		order[standing] = i
+	}
+	slices.SortStableFunc(s.Hosts, func(a, b Host) int {
+		return cmp.Or(cmp.Compare(order[a.Standing], order[b.Standing]), cmp.Compare(a.Zone, b.Zone),
+			cmp.Compare(a.Node, b.Node))
+	})
+}
+
+// Count is how many hosts stand so.
+func (s *State) Count(standings ...Standing) (n int) {
+	for _, h := range s.Hosts {
+		if slices.Contains(standings, h.Standing) {
+			n++
+		}
+	}
+	return n
+}
+
+// Ended tells whether no host will go to work any more.
+func (s *State) Ended() bool {
+	switch {
+	case s.Count(HostWorking) > 0:
+		return false
+	case s.Phase == Done, s.Phase == Stopped:
+		return true
+	}
+	return s.Count(HostWaiting) == 0 && (s.ID == "" || s.Count(HostMissing) == 0)
+}
+
+// Verdict is how it stands with all of a rollout.
+type Verdict string
+
+// The verdicts.
+const (
+	VerdictGood    Verdict = "good"    // on all hosts
+	VerdictFailed  Verdict = "failed"  // on a host, or it was stopped
+	VerdictMissing Verdict = "missing" // no host failed, and some were not heard of
+	VerdictGoing   Verdict = "going"   // hosts are at work, or wait
+)
+
+// Verdict judges the rollout as it is now. Hosts that nobody has heard of may still
+// come; they are missing as soon as no other host has anything left to do.
+func (s *State) Verdict() Verdict {
+	switch {
+	case s.Count(HostWorking) > 0, s.Phase != Stopped && s.Count(HostWaiting) > 0:
+		return VerdictGoing
+	case s.Phase == Stopped, s.Count(HostFailed, HostDied, HostStopped) > 0:
+		return VerdictFailed
+	case s.Count(HostMissing) > 0:
+		return VerdictMissing
+	}
+	return VerdictGood
+}
