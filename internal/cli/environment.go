@@ -19,8 +19,8 @@ import (
 func (a *app) settle(c *cobra.Command) error {
 	var err error
 	c.Flags().VisitAll(func(f *pflag.Flag) {
-		if err == nil && !f.Changed && inEnvironment(f) {
-			err = a.setFrom(c.Flags(), f)
+		if err == nil && !f.Changed {
+			err = a.setFrom(c, f)
 		}
 	})
 	if err == nil {
@@ -38,28 +38,45 @@ func (a *app) settle(c *cobra.Command) error {
 	return nil
 }
 
-// inEnvironment tells whether a flag can be set by a variable. --name, --version
-// and --dest can not: commands of a deployment are told those of what is deployed
-// by STRETCHER_NAME, STRETCHER_VERSION and STRETCHER_DEST, and may call this
-// program.
-func inEnvironment(f *pflag.Flag) bool {
-	return !slices.Contains([]string{"help", "name", "version", "dest"}, f.Name)
+// variable is the name of the variable that sets a flag of a command; "" = none
+// does. What a deployment knows is STRETCHER_FLAG wherever it is known. What is a
+// command's own has that command's words as well: two commands must not obey one
+// variable, and none one that commands of a deployment are told, as
+// STRETCHER_VERSION. Those may call this program.
+func variable(c *cobra.Command, f *pflag.Flag) string {
+	root := c.Root()
+	if f == root.PersistentFlags().Lookup("version") || f.Name == "help" {
+		return ""
+	}
+	words := []string{"stretcher"}
+	if !isShared(root, f.Name) {
+		words = append(words, path(c)...)
+	}
+	name := strings.Join(append(words, f.Name), "_")
+	return strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
-// variable is the name of the variable that sets a flag.
-func variable(flag string) string {
-	return "STRETCHER_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+// isShared tells whether a flag is a deployment's, and means the same wherever it
+// is known. --json, --dry-run and --version do not.
+func isShared(root *cobra.Command, flag string) bool {
+	if slices.Contains([]string{"json", "dry-run", "version"}, flag) {
+		return false
+	}
+	return root.Flags().Lookup(flag) != nil || root.PersistentFlags().Lookup(flag) != nil
 }
 
 // setFrom sets a flag by its variable, if that has a value. What the value is
 // stays out of the error: a variable may hold a secret.
-func (a *app) setFrom(flags *pflag.FlagSet, f *pflag.Flag) error {
-	name := variable(f.Name)
+func (a *app) setFrom(c *cobra.Command, f *pflag.Flag) error {
+	name := variable(c, f)
+	if name == "" {
+		return nil
+	}
 	value := a.Getenv(name)
 	if value == "" {
 		return nil
 	}
-	if err := flags.Set(f.Name, value); err != nil {
+	if err := c.Flags().Set(f.Name, value); err != nil {
 		return failure.Usage("invalid %s in the environment: %s", name, reason(err))
 	}
 	return nil

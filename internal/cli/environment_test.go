@@ -1,10 +1,13 @@
 package cli
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/spf13/pflag"
 )
 
 // TestEnvironment: each flag can be set by a variable, the flag wins, and a
@@ -15,7 +18,7 @@ func TestEnvironment(t *testing.T) {
 		"STRETCHER_FORCE=true",
 		"STRETCHER_STATE_DIR=/s", "STRETCHER_CONFIG=c", "STRETCHER_RSYNC_VERBOSE=-vv", "STRETCHER_LOCK_WAIT=",
 		"STRETCHER_PROGRESS=never",
-		"STRETCHER_WATCH=no bool", // of another command
+		"STRETCHER_HOOKS_LIST_WATCH=no bool", // of another command
 	}
 	o := callWith(t, env, "s3://b/k", "--retry", "1", "--force=false").deploy
 	if o == nil || o.Timeout != 30*time.Second || o.Retry != 1 || o.MaxBandwidth != 1024 || o.File != "f" ||
@@ -25,9 +28,12 @@ func TestEnvironment(t *testing.T) {
 		t.Errorf("told %+v", o)
 	}
 	if c := callWith(t, []string{"STRETCHER_JSON=1"}, "s3://b/k"); c.deploy == nil {
-		t.Errorf("STRETCHER_JSON is for those that know it; said %s", c.stderr)
+		t.Errorf("STRETCHER_JSON is for --dry-run; said %s", c.stderr)
 	}
-	if c := callWith(t, []string{"STRETCHER_JSON=1"}, "check", "x"); c.check == nil || !c.check.JSON {
+	if c := callWith(t, []string{"STRETCHER_JSON=1", "STRETCHER_DRY_RUN=1"}, "s3://b/k"); c.plan == nil || !c.plan.JSON {
+		t.Errorf("told %+v, said %s", c.plan, c.stderr)
+	}
+	if c := callWith(t, []string{"STRETCHER_CHECK_JSON=1"}, "check", "x"); c.check == nil || !c.check.JSON {
 		t.Errorf("told %+v, said %s", c.check, c.stderr)
 	}
 	for _, tc := range []struct{ env, args, want string }{
@@ -46,21 +52,93 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
+// valueFor is a value that a flag takes, and not its default.
+func valueFor(f *pflag.Flag) string {
+	switch kind := f.Value.Type(); kind {
+	case "bool":
+		return "true"
+	case "duration":
+		return "7m0.5s"
+	case "N":
+		return "3"
+	case "bytes":
+		return "5 KiB"
+	case "option":
+		return "-vv"
+	default: // the last word of those that can be chosen, or any text
+		words := strings.Split(kind, "|")
+		return words[len(words)-1]
+	}
+}
+
+// changed are the flags of a command that variables set.
+func changed(t *testing.T, env []string, words []string) (names []string) {
+	t.Helper()
+	a := newApp(Process{Environ: env}, Actions{})
+	c := a.root
+	for _, word := range words {
+		c = child(c, word)
+	}
+	if err := c.ParseFlags(nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.settle(c); err != nil {
+		t.Errorf("%q with %q: %v", words, env, err)
+	}
+	c.Flags().Visit(func(f *pflag.Flag) { names = append(names, f.Name) })
+	return names
+}
+
+// TestVariables: each flag of each command is set by its variable, and by no
+// other one. What several commands have by one variable means the same to them.
+func TestVariables(t *testing.T) {
+	a := newApp(Process{}, Actions{})
+	owners, env := map[string]*pflag.Flag{}, map[string]string{}
+	for _, c := range a.commands() {
+		if err := c.ParseFlags(nil); err != nil {
+			t.Fatal(err)
+		}
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			name := variable(c, f)
+			if name == "" {
+				return
+			}
+			if got := changed(t, []string{name + "=" + valueFor(f)}, path(c)); !slices.Equal(got, []string{f.Name}) {
+				t.Errorf("%q: %s sets %q, want --%s", path(c), name, got, f.Name)
+			}
+			if other := owners[name]; other != nil && (other.Name != f.Name || other.Value.Type() != f.Value.Type() ||
+				other.Usage != f.Usage) {
+				t.Errorf("%q: %s sets --%s (%s), and elsewhere --%s (%s)", path(c), name, f.Name, f.Usage, other.Name, other.Usage)
+			}
+			owners[name], env[name] = f, name+"="+valueFor(f)
+		})
+	}
+	if len(owners) < 60 {
+		t.Errorf("only %d variables", len(owners))
+	}
+	for _, c := range a.commands() {
+		others := maps.Clone(env)
+		c.Flags().VisitAll(func(f *pflag.Flag) { delete(others, variable(c, f)) })
+		if got := changed(t, slices.Collect(maps.Values(others)), path(c)); len(got) > 0 {
+			t.Errorf("%q: variables of others set %q", path(c), got)
+		}
+	}
+}
+
 // TestRunVariables: what commands of a deployment are told by the environment
 // is not taken for a flag when they call the program.
 func TestRunVariables(t *testing.T) {
 	told := []string{
 		"RUN_ID", "NAME", "VERSION", "MANIFEST_URL", "SRC", "CHECKSUM", "DEST", "STAGING", "POINT", "STATUS", "ERROR",
-		"COMMAND_ID", "HOOK_ID",
+		"COMMAND_ID", "HOOK_ID", "RUN_SUMMARY",
 	}
 	var env []string
 	for _, name := range told {
 		env = append(env, "STRETCHER_"+name+"=true")
 	}
-	a := newApp(Process{}, Actions{})
-	for name, f := range a.flags() {
-		if slices.Contains(env, variable(name)+"=true") && inEnvironment(f) {
-			t.Errorf("%s sets --%s, and is told to commands", variable(name), name)
+	for _, c := range newApp(Process{}, Actions{}).commands() {
+		if got := changed(t, env, path(c)); len(got) > 0 {
+			t.Errorf("%q: what commands are told sets %q", path(c), got)
 		}
 	}
 	c := callWith(t, env, "s3://b/k")

@@ -31,8 +31,8 @@ func helpText(c *cobra.Command) string {
 		b.WriteString("  stretcher COMMAND [flags] ...\n")
 	}
 	writeCommands(&b, c)
-	writeFlags(&b, "flags (one dash or two)", c.LocalNonPersistentFlags())
-	writeFlags(&b, "flags of all commands", c.Root().PersistentFlags())
+	writeFlags(&b, "flags (one dash or two)", c, c.LocalNonPersistentFlags())
+	writeFlags(&b, "flags of all commands", c, c.Root().PersistentFlags())
 	if c.Example != "" {
 		fmt.Fprintf(&b, "\nexamples:\n%s\n", indented(c.Example))
 	}
@@ -44,8 +44,10 @@ func helpText(c *cobra.Command) string {
 }
 
 const environmentText = `environment:
-  Each flag can be set by a variable: --log-file by STRETCHER_LOG_FILE. The flag
-  wins. --help, --version, --name and --dest have none.`
+  Each flag can be set by the variable that stands behind it: --log-file by
+  STRETCHER_LOG_FILE, also where other commands have it. A flag that deployments
+  do not have has the name of its command, too: STRETCHER_HISTORY_LIMIT. So has
+  --json: STRETCHER_STATUS_JSON. The flag wins.`
 
 // useLine is how a command is called.
 func useLine(c *cobra.Command) string {
@@ -105,7 +107,8 @@ func wrapped(text string, width int) (lines []string) {
 	return append(lines, line)
 }
 
-func writeFlags(b *strings.Builder, title string, f *pflag.FlagSet) {
+// writeFlags writes flags as a command has them.
+func writeFlags(b *strings.Builder, title string, c *cobra.Command, f *pflag.FlagSet) {
 	if f.HasAvailableFlags() {
 		fmt.Fprintf(b, "\n%s:\n", title)
 	}
@@ -114,7 +117,11 @@ func writeFlags(b *strings.Builder, title string, f *pflag.FlagSet) {
 			return
 		}
 		fmt.Fprintf(b, "  %s\n", flagUse(f))
-		for _, text := range wrapped(flagMeaning(f), columns-8) {
+		meaning := flagMeaning(f)
+		if name := variable(c, f); name != "" {
+			meaning += " [$" + name + "]"
+		}
+		for _, text := range wrapped(meaning, columns-8) {
 			fmt.Fprintf(b, "        %s\n", text)
 		}
 	})

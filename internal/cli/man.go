@@ -3,7 +3,6 @@ package cli
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -100,8 +99,8 @@ func manPage(c *cobra.Command, version string) string {
 	r.literal(useLine(c))
 	r.macro("SH", "DESCRIPTION")
 	r.literal(cmp.Or(c.Long, c.Short))
-	r.flags("OPTIONS", c.LocalNonPersistentFlags())
-	r.flags("OPTIONS OF ALL COMMANDS", c.Root().PersistentFlags())
+	r.flags("OPTIONS", c, c.LocalNonPersistentFlags())
+	r.flags("OPTIONS OF ALL COMMANDS", c, c.Root().PersistentFlags())
 	if c.Example != "" {
 		r.macro("SH", "EXAMPLES")
 		r.literal(c.Example)
@@ -129,8 +128,8 @@ func (r *roff) root() {
 	r.text(exitNote)
 }
 
-// flags writes a section of flags.
-func (r *roff) flags(title string, f *pflag.FlagSet) {
+// flags writes a section of flags as a command has them.
+func (r *roff) flags(title string, c *cobra.Command, f *pflag.FlagSet) {
 	if f.HasAvailableFlags() {
 		r.macro("SH", title)
 	}
@@ -141,8 +140,8 @@ func (r *roff) flags(title string, f *pflag.FlagSet) {
 		r.macro("TP")
 		r.macro("B", flagUse(f))
 		r.text(flagMeaning(f))
-		if inEnvironment(f) {
-			r.text(fmt.Sprintf("(%s)", variable(f.Name)))
+		if name := variable(c, f); name != "" {
+			r.text("[$" + name + "]")
 		}
 	})
 }

@@ -82,7 +82,7 @@ func (o *packOptions) declare(f *pflag.FlagSet) {
 	f.BoolVar(&o.json, "json", false, "print one JSON object: what was published, and what of it was sent")
 	o.pack.Progress = "auto"
 	f.Var(&choiceValue{&o.pack.Progress, []string{"auto", "never"}}, "progress",
-		"auto shows a bar on a terminal, never does not")
+		"auto shows on a terminal how far a step is, never does not")
 	for _, name := range []string{"manifest", "sign", "exclude-from", "from"} {
 		asFile(f, name)
 	}

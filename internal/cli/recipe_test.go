@@ -38,7 +38,7 @@ func TestNewCommand(t *testing.T) {
 		"greet --lod you":     "hint: did you mean --loud?",
 		"gret you":            "hint: did you mean stretcher greet?",
 		"history --loud":      "--loud belongs to stretcher greet\n",
-		"help greet":          "  --loud\n        with an exclamation mark\n",
+		"help greet":          "  --loud\n        with an exclamation mark [$STRETCHER_GREET_LOUD]\n",
 		"__complete gre":      "greet\tsay hello\n",
 		"__complete greet --": "--loud\twith an exclamation mark\n",
 	} {
