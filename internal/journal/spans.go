@@ -80,6 +80,10 @@ func (r *record) Traced(run string, began time.Time, version string) {
 	r.way.trace, err = trace.Begin(trace.Run{ID: run, Version: version, Began: began}, os.Getenv)
 	if err != nil {
 		r.log.Warn(failure.Sayf("no trace of this run: %v", err))
+		return
+	}
+	for _, odd := range r.way.trace.Odd {
+		r.log.Warn(failure.Sayf("the trace of this run: %s", odd))
 	}
 }
 

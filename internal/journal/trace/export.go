@@ -6,27 +6,20 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/go-logr/logr/funcr"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 )
 
 // open makes what spans are made with, and who sends them.
-func (t *Trace) open(run Run) (err error) {
+func (t *Trace) open(run Run, s settings) error {
 	ctx := context.Background()
-	t.client, err = otlptracehttp.New(ctx, otlptracehttp.WithRetry(otlptracehttp.RetryConfig{
-		Enabled: true, InitialInterval: time.Second, MaxInterval: 5 * time.Second, MaxElapsedTime: t.limit,
-	}))
-	if err != nil {
-		return err
-	}
 	about, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithHost(), resource.WithAttributes(
 		attribute.String("service.name", "stretcher"), attribute.String("service.version", run.Version),
 	), resource.WithFromEnv())
@@ -35,7 +28,8 @@ func (t *Trace) open(run Run) (err error) {
 	}
 	t.provider = sdk.NewTracerProvider(
 		sdk.WithResource(about), sdk.WithIDGenerator(chosen{}), sdk.WithSpanProcessor(&t.ended))
-	return nil
+	t.client, err = otlptrace.New(ctx, newSender(s, run.Version))
+	return err
 }
 
 // ended are the spans that have ended, in that order.
@@ -62,7 +56,7 @@ func describe(of trace.Span, s Span) {
 		switch v := a.Value.(type) {
 		case string:
 			if v != "" {
-				of.SetAttributes(attribute.String(a.Key, cut(v)))
+				of.SetAttributes(attribute.String(a.Key, cut(v, maxText)))
 			}
 		case int:
 			of.SetAttributes(attribute.Int(a.Key, v))
@@ -71,15 +65,17 @@ func describe(of trace.Span, s Span) {
 		}
 	}
 	if s.Failed {
-		of.SetStatus(codes.Error, cut(s.Why))
+		of.SetStatus(codes.Error, cut(s.Why, maxText))
 	}
 }
 
-func cut(text string) string {
-	if len(text) > maxText {
-		text = text[:maxText]
+// cut is the beginning of a text, as UTF-8.
+func cut(text string, most int) string {
+	text = strings.ToValidUTF8(text[:min(len(text), most)], "\ufffd")
+	if len(text) > most { // what is no UTF-8 has become longer
+		text = strings.ToValidUTF8(text[:most], "")
 	}
-	return strings.ToValidUTF8(text, "\ufffd")
+	return text
 }
 
 // problems are what the SDK has to say, which it would print.

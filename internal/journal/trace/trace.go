@@ -12,21 +12,19 @@
 // there is no clock here. A collector that can't be reached costs Export's time, and
 // nothing else. What is exported the caller has masked.
 //
-// It imports the SDK of OpenTelemetry, and no other package of this module.
+// It imports the SDK of OpenTelemetry, and disk, by which files are opened. Its part
+// that sends spans is our own (send.go): the SDK's opens the files of certificates
+// itself, follows redirects with all headers, and brings gRPC along.
 package trace
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/url"
-	"os"
-	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"go.opentelemetry.io/otel/propagation"
@@ -34,133 +32,10 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// The variables that are read here. The SDK reads these and others.
-const (
-	disabled  = "OTEL_SDK_DISABLED"
-	exporters = "OTEL_TRACES_EXPORTER"
-	parent    = "TRACEPARENT"
-	state     = "TRACESTATE"
-)
-
-// setting is one that has two variables, of which that for traces wins.
-func setting(getenv func(string) string, name string) (value, variable string) {
-	for _, variable = range []string{"OTEL_EXPORTER_OTLP_TRACES_" + name, "OTEL_EXPORTER_OTLP_" + name} {
-		if value = strings.TrimSpace(getenv(variable)); value != "" {
-			return value, variable
-		}
-	}
-	return "", variable
-}
-
-// IsOn tells whether runs are traced.
-func IsOn(getenv func(string) string) bool {
-	chosen := strings.TrimSpace(getenv(exporters))
-	endpoint, _ := setting(getenv, "ENDPOINT")
-	off := chosen == "none" || strings.EqualFold(strings.TrimSpace(getenv(disabled)), "true")
-	return !off && (chosen != "" || endpoint != "")
-}
-
-// Secrets are the values of the environment that no log must have: what
-// collectors are told to let somebody in, by the variables that hold it.
-func Secrets(getenv func(string) string) map[string][]string {
-	found := map[string][]string{}
-	for _, variable := range headers() {
-		for pair := range strings.SplitSeq(getenv(variable), ",") {
-			_, value, _ := strings.Cut(pair, "=")
-			found[variable] = append(found[variable], strings.TrimSpace(value))
-			if decoded, err := url.PathUnescape(value); err == nil {
-				found[variable] = append(found[variable], strings.TrimSpace(decoded))
-			}
-		}
-	}
-	return found
-}
-
-// checkHeaders refuses what is no list of NAME=VALUE. The SDK would repeat it, and
-// it may be a password.
-func checkHeaders(getenv func(string) string) error {
-	for _, variable := range headers() {
-		if getenv(variable) == "" {
-			continue
-		}
-		for pair := range strings.SplitSeq(getenv(variable), ",") {
-			name, value, found := strings.Cut(pair, "=")
-			if _, err := url.PathUnescape(value); err != nil || !found || !isHeader(strings.TrimSpace(name)) {
-				return fmt.Errorf("%s is no list of NAME=VALUE", variable)
-			}
-		}
-	}
-	return nil
-}
-
-// isHeader tells whether a text is the name of a header. What is none may hold the
-// value, with a password that ends in =: "Authorization: Basic YTpi=".
-func isHeader(name string) bool {
-	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
-		return r <= ' ' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
-	})
-}
-
-// headers are the variables that hold what a collector is told to let somebody in.
-func headers() []string {
-	return []string{"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"}
-}
-
-// check refuses what the SDK would pass over, or take for something else.
-func check(getenv func(string) string) error {
-	chosen := strings.TrimSpace(getenv(exporters))
-	if chosen != "" && !slices.Contains(strings.Split(strings.ReplaceAll(chosen, " ", ""), ","), "otlp") {
-		return fmt.Errorf("%s is %q: only otlp is known here, and none", exporters, chosen)
-	}
-	if protocol, variable := setting(getenv, "PROTOCOL"); protocol != "" && protocol != "http/protobuf" {
-		return fmt.Errorf("%s is %q: only http/protobuf is known here", variable, protocol)
-	}
-	endpoint, variable := setting(getenv, "ENDPOINT")
-	if u, err := url.Parse(endpoint); endpoint != "" &&
-		(err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
-		return fmt.Errorf("%s is no http:// or https:// URL", variable) // which may hold a password
-	}
-	if err := checkHeaders(getenv); err != nil {
-		return err
-	}
-	for _, name := range []string{"CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"} {
-		file, variable := setting(getenv, name)
-		if file == "" {
-			continue
-		}
-		if err := checkFile(file); err != nil {
-			return fmt.Errorf("%s: %w", variable, err)
-		}
-	}
-	return nil
-}
-
-// maxFile bounds the file of a certificate or key, in bytes.
-const maxFile = 1 << 20
-
-// checkFile refuses what the SDK could not read, or would read without end: it takes
-// whole files into memory, and waits for who writes to a FIFO.
-func checkFile(name string) error {
-	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return err
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("%q is no regular file", name)
-	case info.Size() > maxFile:
-		return fmt.Errorf("%q has more than %d bytes", name, maxFile)
-	}
-	return nil
-}
-
 // Trace is the trace of one run. A nil one is of a run that is not traced. Its
 // methods are not to be called concurrently.
 type Trace struct {
+	Odd      []string // what the environment says that is passed over
 	limit    time.Duration
 	provider *sdk.TracerProvider
 	client   sdk.SpanExporter
@@ -183,11 +58,12 @@ func Begin(run Run, getenv func(string) string) (*Trace, error) {
 	if !IsOn(getenv) {
 		return nil, nil
 	}
-	if err := check(getenv); err != nil {
+	s, err := variables(getenv).settings()
+	if err != nil {
 		return nil, err
 	}
-	t := &Trace{limit: limit(getenv), problems: listen()}
-	if err := t.open(run); err != nil {
+	t := &Trace{Odd: s.odd, limit: s.limit, problems: listen()}
+	if err := t.open(run, s); err != nil {
 		return nil, err
 	}
 	if err := t.problems.first(); err != nil {
@@ -198,22 +74,6 @@ func Begin(run Run, getenv func(string) string) (*Trace, error) {
 	ctx = context.WithValue(ctx, wanted{}, identity{traceID(run.ID), newSpanID()})
 	t.ctx, t.root = t.provider.Tracer("stretcher").Start(ctx, "stretcher", trace.WithTimestamp(run.Began))
 	return t, nil
-}
-
-// Export times, in all.
-const (
-	defaultLimit = 10 * time.Second // that of OpenTelemetry
-	maxLimit     = time.Minute
-)
-
-// limit is how long an export may take, all attempts together.
-func limit(getenv func(string) string) time.Duration {
-	text, _ := setting(getenv, "TIMEOUT")
-	n, err := strconv.ParseInt(text, 10, 32)
-	if err != nil || n <= 0 {
-		return defaultLimit
-	}
-	return min(time.Duration(n)*time.Millisecond, maxLimit)
 }
 
 // SpanID names a span, before there is one.
@@ -262,16 +122,21 @@ func (t *Trace) Export(ctx context.Context, run Span) error {
 	if t == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, t.limit)
+	limit := t.limit
+	if end, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(end))
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	t.root.SetName(run.Name)
+	t.root.SetName(cut(run.Name, maxText))
 	t.fill(t.ctx, t.root, run)
 	if len(t.ended.spans) == 0 { // a sampler has decided otherwise
 		return nil
 	}
 	err := t.client.ExportSpans(ctx, t.ended.spans)
+	err = cmp.Or(errors.Unwrap(err), err) // without "traces export"
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("no answer in %v", t.limit)
+		err = fmt.Errorf("no answer in %v", limit.Round(10*time.Millisecond))
 	}
 	_ = t.client.Shutdown(ctx)
 	return err
@@ -285,10 +150,13 @@ func (t *Trace) fill(ctx context.Context, of trace.Span, s Span) {
 			next = newSpanID()
 		}
 		c := context.WithValue(ctx, wanted{}, identity{span: next})
-		below, child := t.provider.Tracer("stretcher").Start(c, b.Name, trace.WithTimestamp(b.Began))
+		below, child := t.provider.Tracer("stretcher").Start(c, cut(b.Name, maxText), trace.WithTimestamp(b.Began))
 		t.fill(below, child, b)
 	}
 	describe(of, s)
+	if s.Ended.Before(s.Began) { // somebody has set the clock
+		s.Ended = s.Began
+	}
 	of.End(trace.WithTimestamp(s.Ended))
 }
 
