@@ -426,7 +426,11 @@ func (p provider) settle(s Spec) error {
 		row.Serial = int64(m.Serial)
 	})
 	s.Restrict(p.policy)
-	return p.report.Ask(p.questions(s))
+	list := p.questions(s)
+	if s.Rollout == nil && s.Past == nil { // who goes back here alone needs no group for that
+		list = append(list, ofPolicy(p.policy.Ask(policy.Rollout, ""))...)
+	}
+	return p.report.Ask(list)
 }
 
 // ofPolicy are the questions that the rules of the host policy answer.

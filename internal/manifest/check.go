@@ -71,7 +71,7 @@ func sift(doc *yamldoc.Document, rules Rules, alone bool) (m *Manifest, warnings
 		return m, warnings, problems
 	}
 	doubts, wrong := m.Hooks.Check("hooks")
-	doubts = append(doubts, m.unused(rules)...)
+	doubts = append(append(doubts, m.unused(rules)...), m.idleRollout()...)
 	wrong = append(m.check(rules), wrong...)
 	if alone {
 		ofSrc := func(p *yamldoc.Problem) bool { return topOf(p.Key) == "src" }
@@ -143,7 +143,8 @@ func notBelow(unread []*yamldoc.Problem) func(*yamldoc.Problem) bool {
 // comesOf are the keys that another key is judged by.
 func comesOf(key string) []string {
 	return map[string][]string{
-		"checksum": {"src"}, "dest": {"src"}, "index": {"src"}, "serial": {"name", "dest", "src"},
+		"checksum": {"src"}, "dest": {"src"}, "index": {"src"},
+		"serial": {"name", "dest", "src"}, "rollout": {"name", "dest", "src"},
 		"releases": {"sync_strategy"}, "rollback": {"sync_strategy"}, "native": {"sync_strategy"},
 		"hooks.pre_prune": {"sync_strategy"}, "hooks.post_prune": {"sync_strategy"},
 	}[key]
@@ -209,6 +210,7 @@ func (m *Manifest) check(rules Rules) []*yamldoc.Problem {
 	addNumber(add, "limits.files", m.Limits.Files, filesRange())
 	m.checkCommands(add)
 	m.checkSerial(add)
+	m.checkRollout(add)
 	m.checkIndex(add)
 	m.checkText(add)
 	return problems

@@ -28,7 +28,8 @@ func standIns() []string {
 	digest := strings.Repeat("0", 64)
 	return []string{
 		standIn, "/" + standIn, "1", digest, "https://" + standIn + ".invalid/" + standIn, "0755", "true", "sha256",
-		"sha256:" + digest, "2999-12-31T00:00:00Z", "native", "strict", "none", "post", "1s",
+		"sha256:" + digest, "2999-12-31T00:00:00Z", "native", "strict", "none", "post", "1s", "wait",
+		"node_meta." + standIn,
 	}
 }
 

@@ -3,6 +3,7 @@ package manifest
 import (
 	"slices"
 
+	"stretcher/internal/fleet"
 	"stretcher/internal/hooks/porter"
 	"stretcher/internal/policy"
 	"stretcher/internal/text/keys"
@@ -81,6 +82,8 @@ func Keys(rules Rules) []keys.Key {
 			"How many leading components the names in the archive lose, as by `tar --strip-components`"),
 		keys.Row("limits", keys.Section(limitKeys()), "", "The largest archive that is accepted; more is refused"),
 		keys.Row("fetch", keys.Section(fetchKeys()), "", "How the archive is fetched"),
+		keys.Row("rollout", keys.Named{Name: "rollout", Section: fleet.Keys(), Rules: fleet.Rules()}, "",
+			"How the manifest goes over a group of hosts: a few at a time"),
 	}, described()...)
 }
 
@@ -204,11 +207,15 @@ func Schema(rules Rules) ([]byte, error) {
 			"properties": keys.Schema{"checksum": d.Part(set), "dest": d.Part(absolute)},
 		}},
 		{"if": keys.IfSet("index"), "then": hasSource(something)},
-		{"if": keys.IfSet("serial"), "then": keys.Schema{
-			"anyOf": []keys.Schema{keys.IfSet("name"), keys.IfSet("dest")},
-		}},
+		{"if": keys.IfSet("serial"), "then": named()},
+		{"if": keys.IfSet("rollout"), "then": named()},
 	}
 	return d.JSON()
+}
+
+// named is the schema of a manifest that has a name, or that of its dest.
+func named() keys.Schema {
+	return keys.Schema{"anyOf": []keys.Schema{keys.IfSet("name"), keys.IfSet("dest")}}
 }
 
 // hasSource is the schema of a manifest that has a src of a pattern. One that

@@ -8,8 +8,8 @@
 // anew each time. Loader is the one way from a URL, or from kept bytes, to a
 // manifest that has been checked.
 //
-// It may import hooks/porter (whose lists are a key), policy, fetch/checksum,
-// strategy/filter and the packages below text. It fetches nothing itself and
+// It may import hooks/porter (whose lists are a key), fleet, policy,
+// fetch/checksum, strategy/filter and the packages below text. It fetches nothing itself and
 // knows no strategy by name.
 package manifest
 
@@ -18,6 +18,7 @@ import (
 	"slices"
 
 	"stretcher/internal/fetch/checksum"
+	"stretcher/internal/fleet"
 	"stretcher/internal/hooks/porter"
 	"stretcher/internal/policy"
 	"stretcher/internal/text/units"
@@ -30,18 +31,24 @@ type Manifest struct {
 	Dest         string             `yaml:"dest"`
 	DestMode     *units.Mode        `yaml:"dest_mode"`
 	SyncStrategy string             `yaml:"sync_strategy"`
-	Excludes     []string           `yaml:"excludes"`
-	ExcludeFrom  string             `yaml:"exclude_from"`
 	Env          map[string]*string `yaml:"env"` // nil = passed through from the caller
 	Commands     Commands           `yaml:"commands"`
 	Hooks        porter.Lists       `yaml:"hooks"`
-	Config       yamldoc.Raw        `yaml:"config"` // for hooks alone; a map
+	Config       yamldoc.Raw        `yaml:"config"`  // for hooks alone; a map
+	Rollout      *fleet.Rollout     `yaml:"rollout"` // nil: each host deploys when it is told to
 
+	Excluding
 	Digests
 	About
 	Freshness
 	StrategyKeys
 	Bounds
+}
+
+// Excluding says what of dest is left alone.
+type Excluding struct {
+	Excludes    []string `yaml:"excludes"`
+	ExcludeFrom string   `yaml:"exclude_from"`
 }
 
 // Digests are those of what is fetched.
@@ -167,6 +174,9 @@ func (m *Manifest) Restrict(host *policy.Policy) {
 	m.Fetch.Connections = m.Fetch.Connections.Restricted(host.Fetch.Connections)
 	t := host.Limits.Tightest(policy.Limits{Archive: m.Limits.Archive, Unpacked: m.Limits.Unpacked, Files: m.Limits.Files})
 	m.Limits = Limits{t.Archive, t.Unpacked, t.Files}
+	if m.Rollout != nil {
+		m.Rollout = m.Rollout.Within(host.Rollout)
+	}
 }
 
 // Commands are the user's commands by the point at which they run.

@@ -89,9 +89,9 @@ commands:
 		Digests: Digests{Checksum: checksum.Checksum{Algorithm: "sha256", Digest: sum}},
 		Dest:    "/home/app/current", DestMode: &mode,
 		SyncStrategy: "swap",
-		Excludes:     []string{"*.pid"}, ExcludeFrom: "config/exclude.list",
-		Env:   map[string]*string{"RAILS_ENV": &production, "COUNT": &count, "PATH": nil},
-		About: About{Name: "app", Version: "1.10", Annotations: map[string]string{"team": "web"}},
+		Excluding:    Excluding{Excludes: []string{"*.pid"}, ExcludeFrom: "config/exclude.list"},
+		Env:          map[string]*string{"RAILS_ENV": &production, "COUNT": &count, "PATH": nil},
+		About:        About{Name: "app", Version: "1.10", Annotations: map[string]string{"team": "web"}},
 		Commands: Commands{
 			Pre:     []Command{{Run: "echo start"}},
 			Post:    []Command{{Run: "systemctl restart app"}, {"sleep 1", units.Duration(90 * time.Second), "/tmp"}},

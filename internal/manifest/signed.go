@@ -89,11 +89,16 @@ func borrowed(raw []byte) (problems []*yamldoc.Problem) {
 		Hooks    map[string][]struct {
 			Ref string `yaml:"ref"`
 		} `yaml:"hooks"`
+		Rollout yamldoc.Raw `yaml:"rollout"`
 	}
 	doc.Decode(&unfilled)
 	values := [][2]string{
 		{"name", unfilled.Name}, {"serial", unfilled.Serial}, {"expires", unfilled.Expires}, {"checksum", unfilled.Checksum},
 		{"index", unfilled.Index},
+	}
+	if strings.Contains(unfilled.Rollout.Text(), t.prefix) {
+		problems = append(problems, &yamldoc.Problem{Key: "rollout",
+			Message: "must be written out in a signed manifest: all hosts of a group go by the same"})
 	}
 	for _, name := range slices.Sorted(maps.Keys(unfilled.Hooks)) {
 		for i, e := range unfilled.Hooks[name] {

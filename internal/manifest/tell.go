@@ -30,6 +30,7 @@ type Checked struct {
 	Hooks    []CheckedHook     `json:"hooks"`
 	Serial   int64             `json:"serial,omitzero"`
 	Expires  time.Time         `json:"expires,omitzero"`
+	Rollout  string            `json:"rollout,omitzero"` // in words
 }
 
 // CheckedCommand is a command of it.
@@ -64,6 +65,9 @@ func (m *Manifest) Checked(url string, kinds []Kind, mask func(string) string) *
 		for _, r := range m.kindRows(kinds) {
 			c.Options[r[0]] = mask(r[1])
 		}
+	}
+	if m.Rollout != nil {
+		c.Rollout = mask(m.Rollout.String())
 	}
 	for _, p := range m.Commands.Points() {
 		for _, line := range p.Commands {
@@ -116,6 +120,9 @@ func (m *Manifest) Tell(out io.Writer, url string, kinds []Kind, mask func(strin
 		}
 	} else {
 		row("src", "none: commands only")
+	}
+	if m.Rollout != nil {
+		row("rollout", m.Rollout.String())
 	}
 	for _, p := range m.Commands.Points() {
 		for _, c := range p.Commands {

@@ -10,27 +10,35 @@ import (
 	"strings"
 	"unicode"
 
+	"stretcher/internal/fleet"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/yamldoc"
 )
 
 // File is what one file of the host policy says.
 type File struct {
-	Allow        Allow   `yaml:"allow"`
-	Trust        *Trust  `yaml:"trust"` // nil = it is not written
-	Limits       Limits  `yaml:"limits"`
-	Extract      Extract `yaml:"extract"`
-	Fetch        Fetch   `yaml:"fetch"`
-	Hooks        Hooks   `yaml:"hooks"`
-	History      History `yaml:"history"`
-	Cache        Cache   `yaml:"cache"`
-	Metrics      Text    `yaml:"metrics"` // file that each run leaves metrics in; "" = none
-	RequireState bool    `yaml:"require_state"`
-	Commands     Verdict `yaml:"commands"` // of the manifest, its hooks included
-	Rollback     Verdict `yaml:"rollback"`
-	RunAs        Text    `yaml:"run_as"` // whom the manifest's commands and hooks run as; "" = the caller
-	Env          List    `yaml:"env"`    // what templates may read
-	HTTP         []HTTP  `yaml:"http"`   // what servers of http and https get
+	Allow        Allow        `yaml:"allow"`
+	Trust        *Trust       `yaml:"trust"` // nil = it is not written
+	Limits       Limits       `yaml:"limits"`
+	Extract      Extract      `yaml:"extract"`
+	Fetch        Fetch        `yaml:"fetch"`
+	Hooks        Hooks        `yaml:"hooks"`
+	History      History      `yaml:"history"`
+	Cache        Cache        `yaml:"cache"`
+	Metrics      Text         `yaml:"metrics"` // file that each run leaves metrics in; "" = none
+	RequireState bool         `yaml:"require_state"`
+	Rollback     Verdict      `yaml:"rollback"`
+	Rollout      fleet.Bounds `yaml:"rollout"`
+	HTTP         []HTTP       `yaml:"http"` // what servers of http and https get
+
+	Programs
+}
+
+// Programs says what of a manifest's runs, and how.
+type Programs struct {
+	Commands Verdict `yaml:"commands"` // of the manifest, its hooks included
+	RunAs    Text    `yaml:"run_as"`   // whom the manifest's commands and hooks run as; "" = the caller
+	Env      List    `yaml:"env"`      // what templates may read
 }
 
 // Allow lists what is allowed: prefixes of URLs and paths, or names.
@@ -216,6 +224,9 @@ func (f *File) check() error {
 	}
 	if err := cmp.Or(absoluteAt("history.json", f.History.JSON), absoluteAt("metrics", f.Metrics)); err != nil {
 		return err
+	}
+	if key, err := f.Rollout.Check(); err != nil {
+		return mistake{"rollout." + key, err}
 	}
 	if err := f.checkHTTP(); err != nil {
 		return err

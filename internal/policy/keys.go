@@ -3,6 +3,7 @@ package policy
 import (
 	"strings"
 
+	"stretcher/internal/fleet"
 	"stretcher/internal/text/keys"
 )
 
@@ -52,6 +53,7 @@ func Keys() []keys.Key {
 		keys.Row("metrics", absolutePath(), "none",
 			"file in which each run leaves, at its end, what monitoring needs of all dests"),
 		keys.Row("hooks", keys.Section(hookKeys()), "", "hooks of the host"),
+		keys.Row("rollout", keys.Section(fleet.BoundKeys()), "", "the most that a rollout may have at work or fail"),
 		keys.Row("http", keys.List{Of: server()}, "none",
 			"what servers of http and https get: headers, certificates, passwords"),
 		keys.Row("require_state", keys.Flag{}, "`false`",

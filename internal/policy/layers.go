@@ -172,6 +172,7 @@ func (p *Policy) add(name string, data []byte) error {
 	p.Extract = p.Extract.Tighter(l.Extract)
 	p.Fetch.Connections = smaller(p.Fetch.Connections, l.Fetch.Connections)
 	p.RequireState = p.RequireState || l.RequireState
+	p.Rollout = p.Rollout.Tightest(l.Rollout)
 	p.Hooks.add(l.Hooks)
 	p.History.Keep = cmp.Or(p.History.Keep, l.History.Keep)
 	p.History.JSON = cmp.Or(p.History.JSON, l.History.JSON)

@@ -10,7 +10,8 @@
 // comes later tightens what came before: a drop-in the file, a manifest the
 // policy. Neither loosens it.
 //
-// It may import internal/disk and the packages below internal/text. It
+// It may import internal/disk, internal/fleet for its words, and the packages
+// below internal/text. It
 // decides; it fetches, verifies, unpacks and deploys nothing.
 package policy
 
@@ -18,6 +19,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"stretcher/internal/fleet"
 )
 
 // Default is where the host policy is looked for.
@@ -35,6 +38,7 @@ type Policy struct {
 	Hooks        Hooks
 	History      History
 	Cache        Cache
+	Rollout      fleet.Bounds
 	Metrics      string // file that each run leaves metrics in; "" = none
 	RequireState bool   // no deployment without a usable state directory
 	// Told, if set, is told of all that is asked, and of the answers.
@@ -143,6 +147,8 @@ func (p *Policy) binds(l layer, key string) bool {
 		return l.Extract == Strict || p.Extract != Strict
 	case "require_state":
 		return l.RequireState
+	case "rollout.required":
+		return l.Rollout.Required
 	case "trust.threshold":
 		return l.trust().threshold() == p.trust.threshold()
 	}

@@ -23,6 +23,7 @@ const (
 	Commands  Subject = "a command or hook of the manifest"
 	Container Subject = "a container of the manifest's"
 	Rollback  Subject = "a rollback"
+	Rollout   Subject = "a manifest without rollout"
 )
 
 // Ruling is what one rule says of one thing.
@@ -58,7 +59,7 @@ func (r Ruling) Err() error {
 // hasValue tells whether the rule is about a value, were it an empty one. Others
 // may have one that says more.
 func (r Ruling) hasValue() bool {
-	return r.Subject != Commands && r.Subject != Container && r.Subject != Rollback
+	return r.Subject != Commands && r.Subject != Container && r.Subject != Rollback && r.Subject != Rollout
 }
 
 // Refusal is the error of the first ruling that does not allow, nil when all
@@ -106,6 +107,8 @@ func (p *Policy) ask(s Subject, value string) []Ruling {
 		return p.askRunAs(s)
 	case Rollback:
 		return p.askVerdict(s, value, "rollback", func(f File) Verdict { return f.Rollback })
+	case Rollout:
+		return p.askRollout(s)
 	}
 	return []Ruling{{Subject: s, Value: value, Why: "nobody knows what that is"}}
 }
@@ -180,6 +183,16 @@ func (p *Policy) askRunAs(s Subject) (all []Ruling) {
 	for _, l := range p.layers {
 		if l.RunAs != "" {
 			all = append(all, l.ruling(s, "", "run_as", false, fmt.Sprintf("it would not run as %q", l.RunAs)))
+		}
+	}
+	return all
+}
+
+// askRollout asks about a manifest that has none.
+func (p *Policy) askRollout(s Subject) (all []Ruling) {
+	for _, l := range p.layers {
+		if l.Rollout.Required {
+			all = append(all, l.ruling(s, "", "rollout.required", false, "each manifest needs one"))
 		}
 	}
 	return all
