@@ -1,0 +1,45 @@
+package fleet
+
+import (
+	"errors"
+	"time"
+)
+
+// Why a host that asked for a slot has none, or has one no more.
+var (
+	ErrStopped     = errors.New("the rollout is stopped")
+	ErrSuperseded  = errors.New("a newer rollout has taken its place")
+	ErrNotAsked    = errors.New("the rollout is repeated for other hosts alone")
+	ErrUnreachable = errors.New("consul is out of reach")
+	ErrTimedOut    = errors.New("its turn has not come in time")
+	ErrLost        = errors.New("its slot is lost")
+	ErrUnknown     = errors.New("no such rollout is known")
+)
+
+// Entry is a host that asks for a slot of a rollout.
+type Entry struct {
+	Name    string  // of the manifest
+	Version string  // of the manifest
+	Serial  int64   // of the manifest; 0 = it has none
+	ID      string  // of the rollout: the same on all hosts
+	Run     string  // the id of the run
+	Node    string  // the host as Consul knows it; "" = the agent's own node
+	Zone    string  // "" = as the node's metadata say
+	Rollout Rollout // within what the host allows
+}
+
+// Newer tells whether an entry takes the place of a rollout with this id and serial:
+// that with the higher serial does. Without serials it is who comes later.
+func (e Entry) Newer(id string, serial int64) bool {
+	switch {
+	case e.ID == id:
+		return false
+	case e.Serial > 0 && serial > 0 && e.Serial != serial:
+		return e.Serial > serial
+	}
+	return true
+}
+
+// Margin is what of a lease is left for ending the work: who has not confirmed its
+// slot for the rest of the lease ends it.
+func Margin(lease time.Duration) time.Duration { return lease / 4 }
