@@ -56,7 +56,7 @@ func runCheck(ctx context.Context, o cli.CheckOptions) (r lint.Result, err error
 	if o.Silent {
 		return r, nil
 	}
-	return r, s.Tell(o.Stdout, title, manifestRules().Kinds, d.log.Masked)
+	return r, s.Tell(o.Stdout, o.Title, manifestRules().Kinds, d.log.Masked)
 }
 
 // runRender makes of a manifest what it is with the values of its templates.

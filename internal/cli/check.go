@@ -3,15 +3,19 @@ package cli
 import (
 	"cmp"
 	"context"
-	"fmt"
+	"errors"
+	"io"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"stretcher/internal/manifest/lint"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/printable"
 	"stretcher/internal/text/redact"
 )
 
@@ -73,24 +77,71 @@ func (o *checkOptions) run(ctx context.Context, args []string) (int, error) {
 	if err := o.prepare(args); err != nil {
 		return ExitUsage, err
 	}
-	status := ExitGood
-	for i, arg := range args {
-		if i > 0 && o.format == asText {
-			fmt.Fprintln(o.Stdout)
-		}
+	status, out := ExitGood, &paragraphs{Writer: o.Stdout}
+	if o.format == asText {
+		o.check.Stdout = out
+	}
+	for _, arg := range args {
+		out.next()
 		of, err := o.look(ctx, arg)
+		status = worse(status, of)
 		if ctx.Err() != nil {
-			return worse(status, of), err
-		}
-		if status = worse(status, of); err == nil {
-			continue
-		}
-		if i == len(args)-1 {
 			return status, err
 		}
-		o.report(err)
+		o.complain(arg, err)
 	}
 	return status, nil
+}
+
+// paragraphs sets what is printed of one manifest apart from what was printed
+// before.
+type paragraphs struct {
+	io.Writer
+	some, fresh bool
+}
+
+// next begins another one. One of which nothing is printed is none.
+func (p *paragraphs) next() { p.fresh = p.some }
+
+// Write prints more of it.
+func (p *paragraphs) Write(text []byte) (int, error) {
+	if p.fresh {
+		if _, err := io.WriteString(p.Writer, "\n"); err != nil {
+			return 0, err
+		}
+	}
+	p.some, p.fresh = true, false
+	return p.Writer.Write(text)
+}
+
+// complain says what is wrong with a manifest.
+func (o *checkOptions) complain(arg string, err error) {
+	list := lint.Found(err)
+	switch {
+	case err == nil || errors.Is(err, syscall.EPIPE):
+	case len(list) == 0:
+		o.say(o.Stderr, o.typed(failure.Text(err), arg, Status(err)), Hint(err))
+	default:
+		lint.Say(named(arg), list, func(text string) { o.say(o.Stderr, printable.Line(text), "") },
+			func(hint string) { o.sayHint(o.Stderr, hint) })
+	}
+}
+
+// named is how an argument is told: as it was typed, but without secrets.
+func named(arg string) string {
+	if strings.Contains(arg, "://") {
+		return redact.URL(arg)
+	}
+	return arg
+}
+
+// typed is a text that names a file as it was typed, not by its URL. The host
+// policy, which refuses, knows URLs alone.
+func (o *checkOptions) typed(text, arg string, status int) string {
+	if status == ExitRefused {
+		return text
+	}
+	return strings.ReplaceAll(text, strconv.Quote(redact.URL(o.check.URL)), printable.Line(strconv.Quote(named(arg))))
 }
 
 // prepare settles how manifests are looked at.
@@ -107,9 +158,13 @@ func (o *checkOptions) prepare(args []string) error {
 		}
 	}
 	switch {
-	case o.check.JSON && o.format == asGitHub && o.line.has("json") && o.line.has("format"):
-		return failure.Usage("--json and --format github are two formats")
-	case o.check.JSON && !o.line.has("format"):
+	case o.check.JSON && o.line.has("json") != o.line.has("format"): // the flag wins over a variable
+		if o.line.has("json") {
+			o.format = asJSON
+		}
+	case o.check.JSON && o.format != asJSON && o.line.command.Flags().Changed("format"):
+		return failure.Usage("--json and --format %s are two formats", o.format)
+	case o.check.JSON:
 		o.format = asJSON
 	}
 	if err := o.by.apply(o.app, &o.check.ManifestOptions); err != nil {
@@ -126,24 +181,30 @@ func (o *checkOptions) prepare(args []string) error {
 // GitHub Actions, which would obey what is written to standard error too, none is.
 func (o *checkOptions) look(ctx context.Context, arg string) (status int, err error) {
 	var r lint.Result
+	if o.check.Several {
+		o.check.Title = named(arg)
+	}
 	if o.check.URL, err = fileURL(arg); err == nil {
 		r, err = o.actions.Check(ctx, o.check)
 	}
 	status = Status(err)
 	if !o.check.Silent {
 		for _, text := range r.Warnings {
-			o.warn("%s", text)
+			o.warn("%s", o.typed(text, arg, status))
 		}
 		for _, name := range r.Unset {
-			o.warn("manifest %q: %s", redact.URL(o.check.URL), lint.StandsIn(name))
+			o.warn("manifest %q: %s", named(arg), lint.StandsIn(name))
 		}
 		return status, err
 	}
-	r.File, r.Status, r.Result = arg, status, resultOf(status)
-	if strings.Contains(arg, "://") {
-		r.File = redact.URL(arg)
-	}
+	r.File, r.Status, r.Result = named(arg), status, resultOf(status)
 	r.Problems = lint.Problems(r.File, err)
+	for i := range r.Problems {
+		r.Problems[i].Message = o.typed(r.Problems[i].Message, arg, status)
+	}
+	for i := range r.Warnings {
+		r.Warnings[i] = o.typed(r.Warnings[i], arg, status)
+	}
 	printed := r.PrintGitHub
 	if o.check.JSON {
 		printed = r.PrintJSON

@@ -147,8 +147,18 @@ func (a *app) warn(format string, args ...any) {
 }
 
 func (a *app) reportTo(w io.Writer, err error) {
-	fmt.Fprintf(w, "%sstretcher: %s\n", a.priority(slog.LevelError), failure.Text(err))
-	if hint := Hint(err); hint != "" {
+	a.say(w, failure.Text(err), Hint(err))
+}
+
+// say says in a line what is wrong, and in another, unless hint is "", what can be
+// done.
+func (a *app) say(w io.Writer, text, hint string) {
+	fmt.Fprintf(w, "%sstretcher: %s\n", a.priority(slog.LevelError), text)
+	a.sayHint(w, hint)
+}
+
+func (a *app) sayHint(w io.Writer, hint string) {
+	if hint != "" {
 		fmt.Fprintf(w, "%shint: %s\n", a.priority(slog.LevelInfo), printable.Line(hint))
 	}
 }

@@ -137,9 +137,10 @@ type ManifestOptions struct {
 // CheckOptions are those of stretcher check.
 type CheckOptions struct {
 	ManifestOptions
-	Several bool // more than one is looked at: each is told by its name
-	Silent  bool // print nothing: the result is what tells
-	Unset   bool // variables of templates that are not set are no problem
+	Several bool   // more than one is looked at: the result has its URL
+	Title   string // what is printed begins with this name; "" = with none
+	Silent  bool   // print nothing: the result is what tells
+	Unset   bool   // variables of templates that are not set are no problem
 }
 
 // RenderOptions are those of stretcher render.

@@ -375,8 +375,13 @@ type Wrong struct {
 // Error says all problems in one line, or the first of very many.
 func (w *Wrong) Error() string { return w.text }
 
-// wrongBy is the error that problems make, with the first hint.
+// wrongBy is the error that problems make, with the first hint. They stand as in
+// the document, those of the whole last.
 func wrongBy(problems []*yamldoc.Problem) (w *Wrong, hint string) {
+	problems = slices.Clone(problems)
+	slices.SortStableFunc(problems, func(a, b *yamldoc.Problem) int {
+		return cmp.Or(cmp.Compare(uint(a.Line-1), uint(b.Line-1)), cmp.Compare(a.Column, b.Column)) // a line 0 is the last
+	})
 	var parts []string
 	for i, p := range problems {
 		if i == maxTold {

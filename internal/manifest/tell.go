@@ -83,17 +83,17 @@ func (m *Manifest) Checked(url string, kinds []Kind, mask func(string) string) *
 	return c
 }
 
-// Tell says what a deployment of the manifest would do. It begins with the URL,
+// Tell says what a deployment of the manifest would do. It begins with a title,
 // unless that is "". mask keeps secrets out of it; values of env are not told at
 // all.
-func (m *Manifest) Tell(out io.Writer, url string, kinds []Kind, mask func(string) string) error {
+func (m *Manifest) Tell(out io.Writer, title string, kinds []Kind, mask func(string) string) error {
 	var rows [][2]string
 	row := func(key, value string) {
 		if value != "" {
 			rows = append(rows, [2]string{printable.Text(key), printable.Text(mask(value))})
 		}
 	}
-	row("manifest", url)
+	row("manifest", title)
 	row("name", m.Name)
 	row("version", m.Version)
 	if m.Serial > 0 {

@@ -30,6 +30,26 @@ type Problem struct {
 	Key     string `json:"key"`    // dotted path; "" = none
 	Message string `json:"message"`
 	Hint    string `json:"hint"` // what to do, or ""
+
+	inline bool // String has the hint
+}
+
+// String is the problem in a line, but for the file's name.
+func (p Problem) String() string {
+	text := p.Message
+	if p.Key != "" {
+		text = p.Key + ": " + text
+	}
+	switch {
+	case p.Line > 0 && p.Column > 0:
+		text = fmt.Sprintf("line %d:%d: %s", p.Line, p.Column, text)
+	case p.Line > 0:
+		text = fmt.Sprintf("line %d: %s", p.Line, text)
+	}
+	if p.inline && p.Hint != "" {
+		text += ", " + p.Hint
+	}
+	return text
 }
 
 // Result is what came of looking at one manifest.
@@ -68,12 +88,9 @@ func Keep(said, err error, mask func(string) string, more ...verdict.Ruling) err
 		list = nil
 		for _, p := range of.Problems {
 			list = append(list, Problem{
-				Line: p.Line, Column: p.Column, Key: cmp.Or(p.Key, p.Within), Message: p.What(), Hint: p.Hint,
+				Line: p.Line, Column: p.Column, Key: cmp.Or(p.Key, p.Within), Message: p.What(), Hint: p.Hint, inline: p.Inline,
 			})
 		}
-		slices.SortStableFunc(list, func(a, b Problem) int {
-			return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-		})
 	}
 	for i, p := range list {
 		list[i].Key, list[i].Message, list[i].Hint = mask(p.Key), mask(p.Message), mask(p.Hint)
@@ -86,15 +103,44 @@ func Problems(file string, err error) []Problem {
 	if err == nil {
 		return []Problem{}
 	}
-	var of *wrong
-	if errors.As(err, &of) && len(of.problems) > 0 {
-		list := slices.Clone(of.problems)
-		for i := range list {
-			list[i].File = file
-		}
+	list := Found(err)
+	for i := range list {
+		list[i].File = file
+	}
+	if len(list) > 0 {
 		return list
 	}
 	return []Problem{{File: file, Message: failure.Text(err), Hint: failure.Hint(err)}}
+}
+
+// Found are the problems in a file that an error is made of; none when it is one of
+// another kind.
+func Found(err error) []Problem {
+	var of *wrong
+	if !errors.As(err, &of) {
+		return nil
+	}
+	return slices.Clone(of.problems)
+}
+
+// maxSaid bounds what is said of one file.
+const maxSaid = 50
+
+// Say tells people of the problems of a file, one after the other: each as a line,
+// and its hint unless that has been said. Of very many it tells the first.
+func Say(file string, list []Problem, line, hint func(string)) {
+	said := map[string]bool{}
+	for i, p := range list {
+		if i == maxSaid {
+			line(fmt.Sprintf("manifest: %q: and %d more", file, len(list)-i))
+			return
+		}
+		line(fmt.Sprintf("manifest: %q: %s", file, p))
+		if p.Hint != "" && !p.inline && !said[p.Hint] {
+			said[p.Hint] = true
+			hint(p.Hint)
+		}
+	}
 }
 
 // PrintJSON prints a result as one object on one line.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -77,28 +78,28 @@ func TestGitHub(t *testing.T) {
 	}
 }
 
-// TestProblems: what an error is made of, in the order of the file, without
+// TestProblems: what an error is made of, in its order, without
 // secrets; an error that is made of nothing else is one problem.
 func TestProblems(t *testing.T) {
 	mask := func(s string) string { return strings.ReplaceAll(s, "hidden", "[X]") }
 	of := &manifest.Wrong{Problems: []*yamldoc.Problem{
-		{Line: 7, Column: 3, Key: "b", Message: "is hidden"},
 		{Line: 2, Column: 9, Key: "hidden", Message: "c", Hint: "hidden"},
+		{Line: 7, Column: 3, Key: "b", Message: "is hidden"},
 	}}
 	err := Keep(errors.New("said"), failure.Malformed("%w", of), mask)
 	got := Problems("a.yml", err)
-	if err.Error() != "said" || len(got) != 2 || got[0] != (Problem{"a.yml", 2, 9, "[X]", "c", "[X]"}) ||
-		got[1] != (Problem{"a.yml", 7, 3, "b", "is [X]", ""}) {
+	if err.Error() != "said" || len(got) != 2 || got[0] != (Problem{"a.yml", 2, 9, "[X]", "c", "[X]", false}) ||
+		got[1] != (Problem{"a.yml", 7, 3, "b", "is [X]", "", false}) {
 		t.Errorf("%v: %+v", err, got)
 	}
 	ruled := Keep(errors.New("no"), errors.New("no"), mask,
 		verdict.Ruling{Rule: "allow.dests", Why: "hidden is not", Place: "line 2"})
-	want := Problem{"a.yml", 0, 0, "", "allow.dests: [X] is not", "line 2"}
+	want := Problem{"a.yml", 0, 0, "", "allow.dests: [X] is not", "line 2", false}
 	if got := Problems("a.yml", ruled); len(got) != 1 || got[0] != want {
 		t.Errorf("%+v", got)
 	}
 	plain := failure.Hinted("do", errors.New("x\ny"))
-	if got := Problems("a.yml", plain); len(got) != 1 || got[0] != (Problem{"a.yml", 0, 0, "", "x; y", "do"}) {
+	if got := Problems("a.yml", plain); len(got) != 1 || got[0] != (Problem{"a.yml", 0, 0, "", "x; y", "do", false}) {
 		t.Errorf("%+v", got)
 	}
 	if Keep(nil, nil, mask) != nil || len(Problems("a.yml", nil)) != 0 {
@@ -116,5 +117,24 @@ func TestJSON(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &got); err != nil || strings.Contains(out.String(), "\x1b") || len(got) != 6 ||
 		got["problems"] == nil || got["warnings"] == nil || got["unset_env"] == nil || got["file"] != "a\x1b.yml" {
 		t.Errorf("%v: %s", err, out.String())
+	}
+}
+
+// TestSay: a hint is said once, where it is not in the line, and of very many
+// problems the first.
+func TestSay(t *testing.T) {
+	list := []Problem{
+		{Message: "a", Hint: "h"}, {Line: 1, Message: "b", Hint: "h"},
+		{Line: 1, Column: 2, Key: "k", Message: "c", Hint: "d?", inline: true},
+	}
+	for len(list) < maxSaid+2 {
+		list = append(list, Problem{Message: "x"})
+	}
+	var said []string
+	line := func(text string) { said = append(said, text) }
+	Say("f", list, line, func(hint string) { line("hint " + hint) })
+	want := []string{`manifest: "f": a`, "hint h", `manifest: "f": line 1: b`, `manifest: "f": line 1:2: k: c, d?`}
+	if len(said) != maxSaid+2 || !slices.Equal(said[:4], want) || said[maxSaid+1] != `manifest: "f": and 2 more` {
+		t.Errorf("%d: %q", len(said), said)
 	}
 }
