@@ -18,6 +18,7 @@ import (
 
 	"stretcher/internal/cli"
 	"stretcher/internal/disk"
+	"stretcher/internal/fleet"
 	"stretcher/internal/hooks/all"
 	"stretcher/internal/hooks/p2"
 	"stretcher/internal/journal"
@@ -302,16 +303,23 @@ func (x executor) runEnv(r run, point string) []string {
 
 // summary tells of a run that is decided; it is "" before that.
 func (x executor) summary(r run, failed string) string {
-	exit := cli.Status(r.failed)
-	switch {
-	case exit == cli.ExitRefused:
-		return x.journal.Summary(history.Refused, exit, failed)
-	case r.failed != nil:
-		return x.journal.Summary(history.Failed, exit, failed)
-	case r.done:
-		return x.journal.Summary(history.Good, exit, "")
+	if r.failed == nil && !r.done {
+		return ""
 	}
-	return ""
+	return x.journal.Summary(resultOf(r.done, r.failed), cli.Status(r.failed), failed)
+}
+
+// resultOf is what is remembered of a run that is decided.
+func resultOf(done bool, err error) history.Result {
+	switch {
+	case done:
+		return history.Good
+	case cli.Status(err) == cli.ExitRefused:
+		return history.Refused
+	case errors.Is(err, fleet.ErrStopped), errors.Is(err, fleet.ErrSuperseded):
+		return history.Stopped
+	}
+	return history.Failed
 }
 
 // afterSignal bounds what failure commands may take once the run has been

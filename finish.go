@@ -425,13 +425,7 @@ func outcomeOf(log *runlog.Log, done bool, err error) (result history.Result, ex
 	if err != nil {
 		text = cut(log.Masked(failure.Text(err)), maxErrorRow)
 	}
-	switch exit = cli.Status(err); {
-	case done:
-		return history.Good, exit, text
-	case exit == cli.ExitRefused:
-		return history.Refused, exit, text
-	}
-	return history.Failed, exit, text
+	return resultOf(done, err), cli.Status(err), text
 }
 
 // usesUp tells whether an event is handled by a run that ended with err. One that

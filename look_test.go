@@ -32,14 +32,14 @@ func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	return status, out.String(), errs.String()
 }
 
-// fleet is a directory with manifests and policies for one host.
-type fleet struct{ dir string }
+// fleetDir is a directory with manifests and policies for one host.
+type fleetDir struct{ dir string }
 
 // newFleet makes the host: an archive, a directory to deploy to, a symlink out
 // of it, and a state directory.
-func newFleet(t *testing.T) fleet {
+func newFleet(t *testing.T) fleetDir {
 	t.Helper()
-	f := fleet{t.TempDir()}
+	f := fleetDir{t.TempDir()}
 	for _, dir := range []string{"srv", "elsewhere", "home", "hooks", "keys", "strange"} {
 		if err := os.Mkdir(filepath.Join(f.dir, dir), 0o755); err != nil {
 			t.Fatal(err)
@@ -94,9 +94,9 @@ func packed(t *testing.T) []byte {
 	return b.Bytes()
 }
 
-// write writes a file with the fleet's directory for DIR, and the archive's sum
+// write writes a file with the directory for DIR, and the archive's sum
 // for SUM.
-func (f fleet) write(t *testing.T, name, text string) string {
+func (f fleetDir) write(t *testing.T, name, text string) string {
 	t.Helper()
 	sum := fmt.Sprintf("%x", sha256.Sum256(packed(t)))
 	path := filepath.Join(f.dir, name)
@@ -108,7 +108,7 @@ func (f fleet) write(t *testing.T, name, text string) string {
 }
 
 // sign signs a manifest that says of itself that it is signed.
-func (f fleet) sign(t *testing.T, manifest string) {
+func (f fleetDir) sign(t *testing.T, manifest string) {
 	t.Helper()
 	_ = os.Remove(manifest + ".minisig")
 	if !strings.HasSuffix(readFile(t, manifest), "# signed") {

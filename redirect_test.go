@@ -88,7 +88,7 @@ func leadingAway() map[string]string {
 
 // detour is a fetch by redirects from a server that is allowed.
 type detour struct {
-	fleet
+	fleetDir
 	good, bad *site
 	config    string // the policy, which allows what is below /ok/ on good
 	ran       string // the file that all commands would make
@@ -96,7 +96,7 @@ type detour struct {
 
 func newDetour(t *testing.T) detour {
 	t.Helper()
-	d := detour{fleet: newFleet(t), good: newSite(t), bad: newSite(t)}
+	d := detour{fleetDir: newFleet(t), good: newSite(t), bad: newSite(t)}
 	const list = "allow: {manifests: ['http://GOOD/ok/'], sources: ['http://GOOD/ok/']}\n"
 	d.config = d.write(t, "policy.yml", d.filled(list))
 	d.ran = filepath.Join(d.dir, "ran")

@@ -48,6 +48,7 @@ const (
 	Good    Result = "good"
 	Failed  Result = "failed"
 	Refused Result = "refused" // signature, checksum, policy, limit, unsafe archive
+	Stopped Result = "stopped" // its rollout ended before it had its turn; dest is as it was
 	Died    Result = "died"    // its process ended without a result
 	Skipped Result = "skipped" // an event that a newer one replaced; nothing ran
 )

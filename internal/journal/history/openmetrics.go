@@ -84,7 +84,8 @@ func families() []family {
 			ofRun(last, func(r *Run) string { return stampOf(r.Finished) })},
 		{"stretcher_last_run_duration_seconds", "gauge", "How long the last run took.",
 			ofRun(last, func(r *Run) string { return decimal(r.Duration()) })},
-		{"stretcher_last_run_result", "gauge", "1 for what the last run was: good, failed, refused or died.", resultOf},
+		{"stretcher_last_run_result", "gauge",
+			"1 for what the last run was: good, failed, refused, stopped or died.", resultOf},
 		{"stretcher_last_run_info", "gauge", "What the last run was to deploy, and the step that it ended in.",
 			infoOf(last, true)},
 		{"stretcher_last_run_fetched_bytes", "gauge", "What the last run has fetched of archives and their indexes.",
@@ -95,7 +96,7 @@ func families() []family {
 			"When the last good run ended, in seconds since 1970.",
 			ofRun(good, func(r *Run) string { return stampOf(r.Finished) })},
 		{"stretcher_last_failure_timestamp_seconds", "gauge",
-			"When the last run ended that failed, was refused or died, in seconds since 1970.",
+			"When the last run ended that was not good, in seconds since 1970.",
 			ofRun(bad, func(r *Run) string { return stampOf(r.Finished) })},
 		{"stretcher_deployed_info", "gauge", "What the last good run has deployed.", infoOf(good, false)},
 		{"stretcher_deployed_serial", "gauge", "The serial of what the last good run has deployed, if it has one.",
@@ -152,7 +153,7 @@ func serialOf(r *Run) string {
 }
 
 // endings are the results that a run can have ended with.
-func endings() []Result { return []Result{Good, Failed, Refused, Died} }
+func endings() []Result { return []Result{Good, Failed, Refused, Stopped, Died} }
 
 func resultOf(s Standing) (all []sampled) {
 	if s.Last == nil {

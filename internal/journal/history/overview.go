@@ -110,7 +110,7 @@ func chooseDests(ctx context.Context, db querier, all map[string]*Standing) (lef
 }
 
 func newCounters() Counters {
-	return Counters{Runs: map[Result]int64{Good: 0, Failed: 0, Refused: 0, Died: 0}}
+	return Counters{Runs: map[Result]int64{Good: 0, Failed: 0, Refused: 0, Stopped: 0, Died: 0}}
 }
 
 // countRuns counts the runs that have ended, those that are forgotten too.
@@ -118,7 +118,7 @@ func countRuns(ctx context.Context, db querier, all map[string]*Standing) (nowhe
 	nowhere = newCounters()
 	rows, err := db.QueryContext(ctx, `
 		SELECT dest, result, count(*), sum(fetched) FROM runs
-			WHERE result IN ('good', 'failed', 'refused', 'died') GROUP BY dest, result
+			WHERE result IN ('good', 'failed', 'refused', 'stopped', 'died') GROUP BY dest, result
 		UNION ALL SELECT dest, result, runs, fetched FROM forgotten`)
 	if err != nil {
 		return nowhere, fmt.Errorf("count runs: %w", err)

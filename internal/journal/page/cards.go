@@ -49,7 +49,7 @@ func newLost(c Content) (last *lost) {
 
 // isBad tells whether somebody has to look at a run that ended so.
 func isBad(r history.Result) bool {
-	return r == history.Failed || r == history.Refused || r == history.Died
+	return r == history.Failed || r == history.Refused || r == history.Stopped || r == history.Died
 }
 
 // newCards puts what needs somebody first.

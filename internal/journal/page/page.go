@@ -79,6 +79,7 @@ func results() []meaning {
 		{history.Failed, "a step failed"},
 		{history.Died, "ended without a result"},
 		{history.Refused, "not trusted, or over a limit"},
+		{history.Stopped, "its rollout ended before its turn"},
 		{history.Running, "goes on"},
 		{history.Good, "deployed"},
 		{history.Skipped, "gave way to a newer event"},

@@ -6,7 +6,7 @@
   const days = Array.from(document.querySelectorAll('.day'));
   const lanes = Array.from(document.querySelectorAll('.lane'));
   const marks = Array.from(document.querySelectorAll('.mark'));
-  const order = ['failed', 'died', 'refused', 'running', 'good', 'skipped'];
+  const order = ['failed', 'died', 'refused', 'stopped', 'running', 'good', 'skipped'];
 
   // dim shows in a mark only the runs that are chosen.
   function dim(mark, chosen) {

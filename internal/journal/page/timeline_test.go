@@ -78,7 +78,7 @@ func TestMark(t *testing.T) {
 		{ID: "c", Started: now.Add(-time.Hour), Result: history.Failed},
 	}
 	m := newMark(3, runs)
-	want := `{3 failed b 3 runs, 2026-11-20 15:42 to 2026-11-20 16:42:05 CET: 2 failed, 1 good 2 0 0 0 1 0 3}`
+	want := `{3 failed b 3 runs, 2026-11-20 15:42 to 2026-11-20 16:42:05 CET: 2 failed, 1 good 2 0 0 0 0 1 0 3}`
 	if got := fmt.Sprint(m); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
