@@ -68,7 +68,7 @@ func (d *deployer) finishIdle(r run) (outcome string) {
 	r.done = true
 	d.close(r, func() {
 		if d.journal.Run().EventKey == "" && d.journal.IsGood(r.spec.Manifest.Dest) {
-			d.journal.Withdraw()
+			d.journal.Withdraw(history.Good, 0, "")
 			d.journal.Prune(d.policy.History.KeepFor(), goneWithin(lookLimit))
 			return
 		}
@@ -414,6 +414,10 @@ func (t *tools) record(r run, err error) {
 	}
 	if !r.done {
 		t.journal.DropTree()
+	}
+	if errors.As(err, new(undeployed)) { // a directory that is no dest must not look like one
+		t.journal.Withdraw(result, exit, text)
+		return
 	}
 	t.journal.Finish(result, exit, text, t.usesUp(err))
 	t.journal.Prune(t.policy.History.KeepFor(), goneWithin(lookLimit))

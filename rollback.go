@@ -71,7 +71,7 @@ func (p provider) recall(ctx context.Context, s Spec) (Spec, error) {
 		err = p.chooseKept(&b)
 	}
 	if err != nil {
-		return s, err
+		return s, p.known(b.Dest, there, err)
 	}
 	loaded, err := p.recallManifest(&b)
 	if err != nil {
@@ -107,6 +107,25 @@ func (p provider) deployments(path string) (strategy.Deployments, error) {
 		return strategy.Deployments{}, nil
 	}
 	return there, nil
+}
+
+// undeployed is the error of a rollback where nothing has ever been deployed.
+type undeployed struct{ error }
+
+// Unwrap gives the cause.
+func (u undeployed) Unwrap() error { return u.error }
+
+// known is why there is nothing at dest to go back to, and tells whether anything
+// good has been deployed there, as far as anybody knows.
+func (p provider) known(dest string, there strategy.Deployments, err error) error {
+	var kept []cache.Entry
+	if p.cached != nil {
+		kept, _ = p.cached.List(dest)
+	}
+	if _, good := p.journal.LastGood(dest); good || len(there.All)+len(kept) > 0 {
+		return err
+	}
+	return undeployed{err}
 }
 
 // wasSynced tells whether the last good run on dest made it by a strategy

@@ -317,8 +317,8 @@ func (j *Journal) Finish(result history.Result, exit int, text string, handled b
 }
 
 // Withdraw ends a run that nobody needs to know of: there is no record of it.
-func (j *Journal) Withdraw() {
-	j.Conclude(history.Good, 0, "")
+func (j *Journal) Withdraw(result history.Result, exit int, text string) {
+	j.Conclude(result, exit, text)
 	j.steps = nil
 	j.try(func(ctx context.Context, db *history.Store) error { return db.Withdraw(ctx, j.run.ID) })
 	if j.dir != nil {

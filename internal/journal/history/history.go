@@ -37,6 +37,8 @@ var (
 	ErrBusy = errors.New("the history database is locked")
 	// ErrCorrupt: the database is damaged, or is none.
 	ErrCorrupt = errors.New("the history database is damaged")
+	// ErrEmpty: there is a file, and no history in it.
+	ErrEmpty = errors.New("there is no history in it")
 )
 
 // Result says how a run ended, or that it has not.

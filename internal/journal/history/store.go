@@ -27,6 +27,7 @@ type Options struct {
 	// ReadOnly never makes, changes or moves the database. It works while a run
 	// writes; a database that does not exist reads as an empty one, and one that
 	// an older program wrote as it is at Open: the next run brings it up to date.
+	// A file that holds no history is an error, unless a run is making one of it.
 	ReadOnly bool
 	// Traceless, with ReadOnly, leaves no files of SQLite's beside a database
 	// that nobody has open. A run that begins meanwhile may spoil what is read.
@@ -69,7 +70,7 @@ type querier interface {
 // PATH.corrupt-TIMESTAMP, together with its -wal and -shm, told to opts.Warn,
 // and replaced.
 //
-// An error wraps ErrBusy, ErrCorrupt (ReadOnly only), ctx's error or the
+// An error wraps ErrBusy, ErrCorrupt and ErrEmpty (ReadOnly only), ctx's error or the
 // cause; without a history a deploy goes on, so callers make it a warning.
 func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	path, err := filepath.Abs(path)
@@ -206,34 +207,52 @@ func create(path string) error {
 }
 
 func (s *Store) openRead(ctx context.Context) error {
-	_, err := os.Stat(s.path)
+	info, err := os.Stat(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(s.path); err == nil {
+			return &fs.PathError{Op: "open", Path: s.path, Err: disk.ErrDangling}
+		}
 		return s.openEmpty(ctx)
 	}
 	if err != nil {
 		return err
 	}
+	mode, v, err := s.connectReader(ctx)
+	// Another process may be about to make it, if it is that young.
+	for end := info.ModTime().Add(s.opts.BusyTimeout); err == nil && v == 0; mode, v, err = s.connectReader(ctx) {
+		if err := s.db.Close(); err != nil {
+			return err
+		}
+		if left := time.Until(end); left <= 0 || left > s.opts.BusyTimeout {
+			return ErrEmpty
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	if err == nil && v < len(migrations) {
+		return errors.Join(s.db.Close(), s.readOld(ctx, v, dsn(s.path, s.opts.BusyTimeout, mode, "NORMAL")))
+	}
+	return err
+}
+
+// connectReader opens the database to be read, in the mode that is possible.
+func (s *Store) connectReader(ctx context.Context) (mode string, version int, err error) {
 	const ro, alone = "ro", "ro&immutable=1"
-	mode := ro
+	mode = ro
 	if s.opts.Traceless && !s.hasWAL() {
 		mode = alone
 	}
-	v, err := s.connectRead(ctx, mode)
+	version, err = s.connectRead(ctx, mode)
 	if mode == ro && (hasCode(err, codeCantOpen) || hasCode(err, codeReadOnly)) && !s.hasWAL() {
 		// A reader that can't write beside the database can't make the shared
 		// memory of a WAL. When no WAL is left, the file alone is the truth.
 		mode = alone
-		v, err = s.connectRead(ctx, mode)
+		version, err = s.connectRead(ctx, mode)
 	}
-	switch {
-	case err != nil:
-		return err
-	case v == 0: // another process is about to make it
-		return errors.Join(s.db.Close(), s.openEmpty(ctx))
-	case v < len(migrations):
-		return errors.Join(s.db.Close(), s.readOld(ctx, v, dsn(s.path, s.opts.BusyTimeout, mode, "NORMAL")))
-	}
-	return nil
+	return mode, version, err
 }
 
 func (s *Store) hasWAL() bool {

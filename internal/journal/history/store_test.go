@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stretcher/internal/disk"
 )
 
 // noWarning fails the test for a warning nobody expects.
@@ -144,7 +146,7 @@ func TestMigrations(t *testing.T) {
 		err      string // in the error; "" for none
 	}{
 		{0, false, ""},
-		{0, true, ""}, // reads as empty
+		{0, true, ErrEmpty.Error()},
 		{1, false, ""},
 		{1, true, ""},
 		{len(migrations), false, ""},
@@ -162,7 +164,11 @@ func TestMigrations(t *testing.T) {
 		_, err := db.Exec("PRAGMA user_version = " + string(rune('0'+c.version)))
 		must(t, errors.Join(err, db.Close()))
 
-		s, err := Open(t.Context(), path, Options{ReadOnly: c.readOnly, Warn: noWarning(t)})
+		opts := Options{ReadOnly: c.readOnly, Warn: noWarning(t)}
+		if c.err != "" {
+			opts.BusyTimeout = 50 * time.Millisecond
+		}
+		s, err := Open(t.Context(), path, opts)
 		if c.err != "" {
 			if err == nil || !strings.Contains(err.Error(), c.err) || s != nil {
 				t.Errorf("%+v: error %v", c, err)
@@ -178,6 +184,39 @@ func TestMigrations(t *testing.T) {
 		}
 		must(t, s.Close())
 	}
+}
+
+// TestEmpty: a file that is no history yet is one when a run makes it, and else
+// none, whatever its time is.
+func TestEmpty(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "history.db")
+	for _, age := range []time.Duration{time.Hour, -time.Hour} {
+		must(t, create(path))
+		must(t, os.Chtimes(path, time.Time{}, time.Now().Add(-age)))
+		if s, err := Open(t.Context(), path, Options{ReadOnly: true}); !errors.Is(err, ErrEmpty) || s != nil {
+			t.Errorf("%s: error %v", age, err)
+		}
+		must(t, os.Remove(path))
+	}
+	must(t, os.Symlink("nowhere", path))
+	if _, err := Open(t.Context(), path, Options{ReadOnly: true}); !errors.Is(err, disk.ErrDangling) {
+		t.Errorf("a link to nowhere: error %v", err)
+	}
+	must(t, os.Remove(path))
+	must(t, create(path))
+	read := make(chan error, 1)
+	go func() {
+		s, err := Open(t.Context(), path, Options{ReadOnly: true, BusyTimeout: time.Minute})
+		if err == nil {
+			err = s.Close()
+		}
+		read <- err
+	}()
+	time.Sleep(30 * time.Millisecond) // the reader most probably waits then; it passes in any case
+	w, err := Open(t.Context(), path, Options{Warn: noWarning(t)})
+	must(t, err)
+	must(t, <-read)
+	must(t, w.Close())
 }
 
 func TestReadOnly(t *testing.T) {
