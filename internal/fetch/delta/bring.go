@@ -35,26 +35,6 @@ func (b *Rebuilt) orNothing(ctx context.Context, s *Server) (*Rebuilt, *Whole, e
 	return b, nil, nil
 }
 
-// foresee tells what Bring would fetch, and fetches nothing. Where all of the
-// archive would be, it says so.
-func foresee(ctx context.Context, s *Server, w Wish) (Stats, error) {
-	b := newRebuilt(w)
-	need, err := b.look(ctx)
-	if err != nil || len(need) == 0 {
-		return b.Stats, err
-	}
-	if !b.reuses {
-		b.Bytes, b.Requests = b.Whole, 1
-		return b.Stats, nil
-	}
-	spans, bytes := planOf(w.Index, need, s.Link.orDefault())
-	b.Bytes, b.Requests = bytes, len(spans)
-	if worth(s, w.Index, spans, bytes) != nil {
-		b.Bytes, b.Requests = b.Whole, 1
-	}
-	return b.Stats, nil
-}
-
 func (b *Rebuilt) bring(ctx context.Context, s *Server) (*Whole, error) {
 	need, err := b.look(ctx)
 	if b.early != nil {

@@ -20,12 +20,8 @@ package delta
 import (
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/dustin/go-humanize/english"
-
-	"stretcher/internal/archive"
-	"stretcher/internal/archive/index"
 )
 
 // Errors that those of this package match.
@@ -41,19 +37,6 @@ var (
 	// ErrMissing is of a content that is nowhere, or no more.
 	ErrMissing = errors.New("its content is not here")
 )
-
-// Headers is the archive without its contents, for who only looks at what there
-// is: reading one is ErrMissing.
-func Headers(x *index.Index) archive.Input { return headers{x} }
-
-type headers struct{ x *index.Index }
-
-// Open reads from the beginning.
-func (h headers) Open() (io.ReadCloser, error) {
-	return h.x.Rebuild(func(i int) (io.ReadCloser, error) {
-		return nil, fmt.Errorf("%q: %w", h.x.Files[i].Path, ErrMissing)
-	}), nil
-}
 
 // Stats says what a delta has cost.
 type Stats struct {

@@ -80,28 +80,6 @@ func (h *Host) Bring(ctx context.Context, s *Server) (*Rebuilt, *Whole, error) {
 // errUnnamed: nothing tells whether an index is of the archive.
 var errUnnamed = fmt.Errorf("%w: it names its archive by sha256, and checksum is of another algorithm", ErrIndex)
 
-// errAll: nothing tells which contents are wanted.
-var errAll = errors.New("all contents are wanted")
-
-// Foresee tells what Bring would fetch, and gives the archive without its
-// contents, for who can compare it so.
-func (h *Host) Foresee(ctx context.Context, s *Server) (archive.Input, Stats, error) {
-	defer h.Close()
-	size, err := h.find(ctx, s)
-	if err == nil {
-		err = h.want(ctx)
-	}
-	if err == nil && h.Wanted == nil {
-		err = errAll
-	}
-	if err != nil {
-		return nil, Stats{}, err
-	}
-	stats, err := foresee(ctx, s, h.Wish)
-	stats.Bytes += size
-	return Headers(h.Index), stats, err
-}
-
 // find gets the index, and what the host has beside it. It tells how many bytes that
 // took.
 func (h *Host) find(ctx context.Context, s *Server) (size int64, err error) {
