@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
 	"stretcher/internal/archive"
@@ -132,7 +131,7 @@ func (p provider) fetch(ctx context.Context, s Spec) (Archive, error) {
 		if context.Cause(ctx) != nil {
 			return Archive{}, context.Cause(ctx)
 		}
-		p.sayWhole(err)
+		p.fetcher.SayWhole(err)
 		defer whole.Close()
 		begun = whole
 	}
@@ -150,7 +149,7 @@ func (p provider) bringWhole(ctx context.Context, s Spec) error {
 	file := a.File
 	if a.Parts != nil {
 		if file, err = a.Parts.Composed(); err != nil {
-			p.sayWhole(err)
+			p.fetcher.SayWhole(err)
 			whole, err := sharing{p, s}.fetchWhole(ctx, nil)
 			if err != nil {
 				return err
@@ -182,15 +181,6 @@ func (p provider) compose(ctx context.Context, s Spec, b *delta.Rebuilt) {
 	})
 }
 
-// sayWhole says why the whole archive is fetched, though there is an index.
-func (t *tools) sayWhole(why error) {
-	if errors.Is(why, delta.ErrDear) {
-		t.log.Info(failure.Text(why))
-		return
-	}
-	t.log.Warn(failure.Sayf("fetching the whole archive: %v", why))
-}
-
 // fetchWhole fetches all of an archive, from the answer that a mirror has begun
 // to give, if there is one.
 func (p sharing) fetchWhole(ctx context.Context, begun *delta.Whole) (Archive, error) {
@@ -200,7 +190,7 @@ func (p sharing) fetchWhole(ctx context.Context, begun *delta.Whole) (Archive, e
 
 // fetchFirst fetches all of an archive to where nothing is, and its index beside it.
 func (p sharing) fetchFirst(ctx context.Context, h *delta.Host) (a Archive, err error) {
-	p.sayWhole(delta.ErrBare)
+	p.fetcher.SayWhole(delta.ErrBare)
 	err = h.FetchBeside(ctx, p.parts(), func() (err error) {
 		a, err = p.fetchWhole(ctx, nil)
 		return err
@@ -229,7 +219,7 @@ func (p sharing) orWhole(ctx context.Context, a *Archive, read func(archive.Inpu
 		a.Input = archive.FileInput(f, true)
 		return read(a.Input)
 	}
-	p.sayWhole(err)
+	p.fetcher.SayWhole(err)
 	whole, err := p.fetchWhole(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("fetch: %w", err)
@@ -376,7 +366,7 @@ func (p provider) fetchTo(
 	f.Transfer.Connections = int(s.Fetch.Connections)
 	f.Unnamed, f.Begun = s.unnamed(p.journal, places), begun
 	got, err := f.Archive(ctx, s.Src, s.Checksum, int64(s.Limits.Archive))
-	if isFull(err) && p.cached.Pool().Clear() {
+	if disk.IsFull(err) && p.cached.Pool().Clear() {
 		p.log.Info(failure.Sayf("the cache has made room: %v", err))
 		f.Begun = nil
 		got, err = f.Archive(ctx, s.Src, s.Checksum, int64(s.Limits.Archive))
@@ -404,9 +394,6 @@ func (s Spec) unnamed(j *journal.Journal, places func(size int64) []string) func
 		return f, err
 	}
 }
-
-// isFull tells whether a file system has no room.
-func isFull(err error) bool { return errors.Is(err, disk.ErrNoRoom) || errors.Is(err, syscall.ENOSPC) }
 
 // pool leaves a verified archive in the pool. Failing at that fails nothing.
 func (p provider) pool(s Spec, archive *os.File) {

@@ -29,6 +29,9 @@ var ErrNoRoom = errors.New("not enough room")
 // reserve is left free on every file system, in bytes: others write there too.
 const reserve = 1 << 20
 
+// IsFull tells whether a file system has no room.
+func IsFull(err error) bool { return errors.Is(err, ErrNoRoom) || errors.Is(err, unix.ENOSPC) }
+
 // Room returns ErrNoRoom when the directory's file system has no room for size
 // bytes. A negative size is unknown.
 func (d *Dir) Room(size int64) error {

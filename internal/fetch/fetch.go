@@ -206,6 +206,15 @@ func (f *Fetcher) Parts(connections int) *delta.Server {
 		Files: openFiles()}
 }
 
+// SayWhole says why a whole archive is fetched, though there is an index.
+func (f *Fetcher) SayWhole(why error) {
+	if errors.Is(why, delta.ErrDear) {
+		f.Log.Info(failure.Text(why))
+		return
+	}
+	f.Log.Warn(failure.Sayf("fetching the whole archive: %v", why))
+}
+
 // openFiles is how many files this process may have open; 0 = that is not known.
 func openFiles() int {
 	var limit unix.Rlimit
