@@ -3,6 +3,7 @@ package mirror
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -232,6 +233,36 @@ func (d *digest) matches(at *spot) (bool, error) {
 	}
 	d.tell(&r.st)
 	return true, nil
+}
+
+// weigh tells whether the file at a spot of dest has the content whose digest is
+// known. All of the file is read, and it is known then.
+func (d *digest) weigh(at *spot) (same bool, err error) {
+	d.reset()
+	f, err := confined.OpenFile(at.fd, at.name)
+	if errors.Is(err, unix.EACCES) { // another's, that the caller can't read
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return false, err
+	}
+	tree.Settle(st.Ctim.Nano())
+	h := sha256.New()
+	if err := d.rest(f, func(b []byte) error {
+		_, err := h.Write(b)
+		return err
+	}); err != nil {
+		return false, err
+	}
+	has := tree.Digest(h.Sum(nil))
+	d.contents.Add(&st, d.sums)
+	d.contents.AddDigest(&st, has)
+	return has == *d.sum, nil
 }
 
 // restore writes the first bytes of dest's file to f: those that the sums but

@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -31,9 +32,11 @@ type Stage struct {
 	olds    *confined.Walk // of dest too, for what hard links lead to
 	out     *confined.Walk // nil: nothing is written
 	always  []string
-	differs map[string]bool // has dest's size, but not its content
-	last    string          // the directory asked for last,
-	skipped bool            // and whether it or a parent of it is excluded
+	// differs has what is not in dest, with the digest of its content, where that is
+	// known and nothing is written.
+	differs map[string]*tree.Digest
+	last    string // the directory asked for last,
+	skipped bool   // and whether it or a parent of it is excluded
 	digest  digest
 }
 
@@ -54,7 +57,8 @@ func (s *Stage) Always(path string) { s.always = append(s.always, path) }
 // Differs is Options.Differs for Compare after the scan. A file that was not
 // compared, or has changed since, differs.
 func (s *Stage) Differs(path string, st *unix.Stat_t) bool {
-	return s.differs[path] || !s.opts.Contents.IsSame(st)
+	_, differs := s.differs[path]
+	return differs || !s.opts.Contents.IsSame(st)
 }
 
 // Close gives back what the stage holds open. What it wrote stays.
@@ -101,8 +105,8 @@ func (s *Stage) File(e archive.Entry, content *archive.Content) error {
 	case err != nil || v == isKnown || v == isCompared && s.holds(&e, at):
 	case v == isWritten || s.out != nil && slices.Contains(s.always, e.Path):
 		err = s.fresh(&e, content, at)
-	case s.out == nil && s.differsFrom(at):
-		s.differ(e.Path)
+	case s.out == nil && s.digest.sum != nil:
+		err = s.weigh(&e, at)
 	case content.Sparse():
 		err = s.sparse(&e, content, at)
 	default:
@@ -118,11 +122,18 @@ func (s *Stage) holds(e *archive.Entry, at *spot) bool {
 	return known && same && !slices.Contains(s.always, e.Path)
 }
 
-// differsFrom tells whether it is known that the file at a spot of dest has
-// another content.
-func (s *Stage) differsFrom(at *spot) bool {
+// weigh compares the file at a spot of dest with the digest of e, for who writes
+// nothing: the content of e need not be here.
+func (s *Stage) weigh(e *archive.Entry, at *spot) error {
 	same, known := s.digest.is(at)
-	return known && !same
+	var err error
+	if !known {
+		same, err = s.digest.weigh(at)
+	}
+	if !same {
+		s.differ(e.Path)
+	}
+	return err
 }
 
 // Wants tells whether File would read the content of e, whose digest is known.
@@ -261,9 +272,12 @@ func (s *Stage) compare(e *archive.Entry, content *archive.Content, at *spot) er
 
 func (s *Stage) differ(path string) {
 	if s.differs == nil {
-		s.differs = make(map[string]bool)
+		s.differs = make(map[string]*tree.Digest)
 	}
-	s.differs[path] = true
+	s.differs[path] = nil
+	if s.out == nil {
+		s.differs[path] = s.digest.sum
+	}
 }
 
 // Link writes a copy of old for e unless dest has it.
@@ -281,14 +295,12 @@ func (s *Stage) Link(e archive.Entry, old string) error {
 
 // link writes e, unless dest has a file at that has the content of old.
 func (s *Stage) link(e *archive.Entry, old string, at *spot, v verdict) error {
-	if s.out == nil && (v == isWritten || s.differs[old]) {
-		s.differ(e.Path)
-		return nil
+	if sum, differs := s.differs[old]; s.out == nil && (v == isWritten || differs) {
+		return s.linkNowhere(e, sum, at, v)
 	}
 	src, staged, err := s.source(old)
 	if s.out == nil && confined.IsMissing(err) {
-		s.differ(e.Path)
-		return nil
+		return s.linkNowhere(e, nil, at, v)
 	}
 	if err != nil {
 		return fmt.Errorf("hard link target %q: %w", old, err)
@@ -305,6 +317,19 @@ func (s *Stage) link(e *archive.Entry, old string, at *spot, v verdict) error {
 		s.differ(e.Path)
 	}
 	return s.write(e, func(f *os.File) error { return s.digest.copyAgain(f, src) })
+}
+
+// linkNowhere compares e, whose content has that digest, if it is known, for who
+// writes nothing: dest may have it though it does not have what e is a link to.
+func (s *Stage) linkNowhere(e *archive.Entry, sum *tree.Digest, at *spot, v verdict) error {
+	if s.digest.content, s.digest.sum = nil, sum; e.Size == 0 {
+		s.digest.sum = (*tree.Digest)(new(sha256.Sum256(nil)))
+	}
+	if v == isCompared && s.digest.sum != nil {
+		return s.weigh(e, at)
+	}
+	s.differ(e.Path)
+	return nil
 }
 
 // source opens a file of the archive where its content is: staged, or else in
