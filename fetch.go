@@ -425,22 +425,35 @@ func (p provider) here(ctx context.Context, s Spec) (Archive, error) {
 	return a, nil
 }
 
-// forPlan is an archive to be compared with dest. fetch is what a deployment
-// would fetch by the archive's index; nil = that is not known.
-func (p sharing) forPlan(ctx context.Context) (a Archive, fetch *preview.Fetch, err error) {
+// forPlan has an archive read that is to be compared with dest: by its index alone,
+// if that will do, or all of it. The plan is told what a deployment would fetch, if
+// that is known. The caller closes the archive.
+func (p sharing) forPlan(ctx context.Context, plan *preview.Plan, read func(Archive) error) (a Archive, err error) {
 	s := p.spec
-	if a, err := p.here(ctx, s); a.File != nil || err != nil {
-		return a, nil, err
-	}
-	if s.Index.Algorithm != "" {
-		in, found, err := p.host().Foresee(ctx, p.parts())
-		if err == nil {
-			fetch = &preview.Fetch{Bytes: found.Bytes, Whole: found.Whole, Ranges: found.Requests}
-			return Archive{Input: in, Source: redact.URL(s.Src[0])}, fetch, nil
+	places := func(int64) []string { return append([]string{os.TempDir()}, s.tempParents()...) }
+	if a, err = p.here(ctx, s); a.File == nil && err == nil && s.Index.Algorithm != "" {
+		bounded, cancel := p.fetcher.Bounded(ctx)
+		defer cancel()
+		h := p.host()
+		h.Unnamed, a.Source = s.unnamed(p.journal, places), redact.URL(s.Src[0])
+		done, why := h.Peek(bounded, p.parts(), func(seen *delta.Foreseen) error {
+			a.Input, plan.Fetch = seen, &preview.Fetch{Bytes: seen.Bytes, Whole: seen.Whole, Ranges: seen.Requests}
+			return read(a)
+		})
+		if done {
+			return a, why
+		}
+		if plan.Fetch, err = nil, context.Cause(bounded); err == nil {
+			p.fetcher.SayWhole(why)
 		}
 	}
-	a, err = p.fetchTo(ctx, s, nil, func(int64) []string { return append([]string{os.TempDir()}, s.tempParents()...) })
-	return a, nil, err
+	if a.File == nil && err == nil {
+		a, err = p.fetchTo(ctx, s, nil, places)
+	}
+	if err != nil {
+		return a, fmt.Errorf("fetch: %w", err)
+	}
+	return a, read(a)
 }
 
 // keptOrFetched is the archive that is here, or is fetched to one of places.

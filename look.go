@@ -381,12 +381,11 @@ func runPlan(ctx context.Context, o cli.ManifestOptions) (changes bool, err erro
 	if err != nil {
 		return false, d.masked(err)
 	}
+	printed := p.Print
 	if o.JSON {
-		err = p.PrintJSON(o.Stdout)
-	} else {
-		err = p.Print(o.Stdout)
+		printed = p.PrintJSON
 	}
-	return len(p.Changes.List) > 0, err
+	return len(p.Changes.List) > 0, printed(o.Stdout)
 }
 
 // plan finds out what a deployment would do.
@@ -417,21 +416,24 @@ func (d looker) plan(ctx context.Context, url string) (*preview.Plan, error) {
 		d.report.Judge("archive", s.Checksum.String(), "dest holds it already: nothing is fetched", nil)
 		return p, nil
 	}
-	a, fetch, err := sharing{d.provider, s}.forPlan(ctx)
-	if err != nil {
-		return nil, d.ofArchive(a, fmt.Errorf("fetch: %w", err))
-	}
+	a, err := sharing{d.provider, s}.forPlan(ctx, p, func(a Archive) (err error) {
+		source = a.Source
+		defer d.screen.Bar("compare").Close()
+		p.Changes, err = s.Strategy.Diff(ctx, a.Input)
+		return err
+	})
 	defer a.close()
-	source, p.Fetch = a.Source, fetch
-	defer d.screen.Bar("compare").Close()
-	p.Changes, err = s.Strategy.Diff(ctx, a.Input)
 	return p, d.ofArchive(a, err)
 }
 
-// ofArchive tells the report what came of an archive.
+// ofArchive tells the report what came of an archive, or of its index alone.
 func (t *tools) ofArchive(a Archive, err error) error {
+	why := "it is what the manifest says, within all limits"
+	if a.File == nil {
+		why = "by its index it is within all limits; checksum is compared when it is fetched"
+	}
 	if err == nil || isRefusal(err) {
-		t.report.Judge("archive", a.Source, "it is what the manifest says, within all limits", err)
+		t.report.Judge("archive", a.Source, why, err)
 	}
 	return err
 }

@@ -65,11 +65,15 @@ func chain(t *testing.T, strategy string, seed uint64) (s sums) {
 		now.write(t, dir)
 		r := packed(t, dir, pack.Compression(f.IntN(2)))
 		url := o.publish(name, h.dest(), strategy, r)
+		planned, before := h.plan(o, name, url), h.now()
 		if status, log := h.deploy(url); status != 0 {
 			t.Fatalf("pair %d: exit status %d\n%s", i, status, log)
 		}
 		if got, want := look(t, h.live()), look(t, dir); got != want {
 			t.Fatalf("pair %d: deployed (+), packed (-):\n%s", i, difference(got, want))
+		}
+		if got := changed(before, h.now()); got != planned {
+			t.Fatalf("pair %d: planned (-), changed (+):\n%s", i, difference(got, planned))
 		}
 		if i > 0 {
 			s.count(t, o, name, r)

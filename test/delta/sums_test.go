@@ -35,6 +35,11 @@ func (o *origin) forget() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	clear(o.files)
+	o.recount()
+}
+
+// recount begins to count anew. Who calls it has the lock.
+func (o *origin) recount() {
 	clear(o.sent)
 	o.parts, o.whole = 0, 0
 }

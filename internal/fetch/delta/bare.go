@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -14,7 +13,15 @@ import (
 )
 
 // ErrBare is an ErrDear: there is nothing that an archive could be put together of.
-var ErrBare = fmt.Errorf("%w: nothing of it is here", ErrDear)
+var ErrBare error = bare{}
+
+type bare struct{}
+
+// Error says what comes of it.
+func (bare) Error() string { return "nothing of the archive is here: all of it is fetched" }
+
+// Is tells that nothing costs less.
+func (bare) Is(target error) bool { return target == ErrDear }
 
 // IsBare tells whether nothing was deployed before, neither here nor by others: all
 // of the archive is missing then, whatever its index says.

@@ -16,12 +16,8 @@ type early struct {
 // to find out what will be read.
 func (b *Rebuilt) fetchEarly(ctx context.Context, s *Server) {
 	w := &b.w
-	if w.Kept == nil {
-		return
-	}
-	need := w.unlike(w.Kept.Index)
-	spans, bytes := planOf(w.Index, need, s.Link.orDefault())
-	if len(need) == 0 || !w.isLittle(w.size(need)) || worth(s, w.Index, spans, bytes) != nil {
+	spans, bytes, ok := w.early(s)
+	if !ok {
 		return
 	}
 	spool, err := w.Unnamed(bytes)
@@ -40,6 +36,17 @@ func (b *Rebuilt) fetchEarly(ctx context.Context, s *Server) {
 			e.whole, e.err = b.fetch(ctx, s, spans, bytes)
 		}
 	}()
+}
+
+// early is what can be asked for before anybody has looked at the live tree, if that
+// is worth it.
+func (w *Wish) early(s *Server) (spans []span, bytes int64, ok bool) {
+	if w.Kept == nil {
+		return nil, 0, false
+	}
+	need := w.unlike(w.Kept.Index)
+	spans, bytes = planOf(w.Index, need, s.Link.orDefault())
+	return spans, bytes, len(need) > 0 && w.isLittle(w.size(need)) && worth(s, w.Index, spans, bytes) == nil
 }
 
 // join waits for what is being fetched, or ends that because of an error. An answer

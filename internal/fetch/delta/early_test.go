@@ -30,11 +30,13 @@ type asked struct {
 	*httptest.Server
 	first  chan struct{}
 	ranges atomic.Int64
+	whole  atomic.Bool // ranges are not heard
 }
 
 func ask(t *testing.T, r *release, whole bool) *asked {
 	t.Helper()
 	a := &asked{first: make(chan struct{}, 1)}
+	a.whole.Store(whole)
 	files := http.FileServer(http.Dir(filepath.Dir(r.archive)))
 	a.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if filepath.Ext(req.URL.Path) != Suffix {
@@ -43,7 +45,7 @@ func ask(t *testing.T, r *release, whole bool) *asked {
 			case a.first <- struct{}{}:
 			default:
 			}
-			if whole {
+			if a.whole.Load() {
 				req.Header.Del("Range")
 			}
 		}

@@ -124,8 +124,12 @@ type opened struct {
 // archive may do better. So it may where the rules of archives refuse the stream,
 // which the index has its part in.
 func (b *Rebuilt) IsLost(err error) bool {
-	return b.failed != nil || errors.Is(err, archive.ErrMalformed) || errors.Is(err, archive.ErrUnsafe) ||
-		errors.Is(err, archive.ErrLimit)
+	return b.failed != nil || isDoubtful(err)
+}
+
+// isDoubtful tells whether an error is of the rules of archives.
+func isDoubtful(err error) bool {
+	return errors.Is(err, archive.ErrMalformed) || errors.Is(err, archive.ErrUnsafe) || errors.Is(err, archive.ErrLimit)
 }
 
 // Read reads the stream, and remembers what is wrong with it.

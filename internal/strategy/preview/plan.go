@@ -31,7 +31,13 @@ type Fetch struct {
 }
 
 func (f *Fetch) print(w io.Writer) {
-	if f != nil {
+	switch {
+	case f == nil:
+	case f.Bytes > f.Whole:
+		fmt.Fprintf(w, "would fetch %s: the whole archive, with its index\n", humanize.IBytes(uint64(f.Bytes)))
+	case f.Bytes == f.Whole:
+		fmt.Fprintf(w, "would fetch %s: the whole archive\n", humanize.IBytes(uint64(f.Bytes)))
+	default:
 		fmt.Fprintf(w, "would fetch %s of %s (%.1f %%) in %s\n", humanize.IBytes(uint64(f.Bytes)),
 			humanize.IBytes(uint64(f.Whole)), 100*float64(f.Bytes)/float64(max(f.Whole, 1)),
 			english.Plural(f.Ranges, "range", ""))
