@@ -217,11 +217,6 @@ func TestDocumentedErrors(t *testing.T) {
 	}
 }
 
-var (
-	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
-)
-
 // TestReadmeIsShort: who opens it sees what this is, and how to try it.
 func TestReadmeIsShort(t *testing.T) {
 	text := readDoc(t, "README.md")
@@ -290,31 +285,15 @@ func TestReadmeListsAllPages(t *testing.T) {
 
 // TestLinks follows the links between documents, anchors included.
 func TestLinks(t *testing.T) {
-	for _, name := range documents(t) {
-		for _, m := range link.FindAllStringSubmatch(readDoc(t, name), -1) {
-			target, anchor, _ := strings.Cut(m[1], "#")
-			if strings.Contains(target, "://") {
-				continue
-			}
-			file := filepath.Join(filepath.Dir(name), target)
-			if target == "" {
-				file = name
-			}
-			if _, err := os.Stat(filepath.Join(root, file)); err != nil {
-				t.Errorf("%s: link to %s: %v", name, m[1], err)
-			} else if anchor != "" && !slices.Contains(anchors(readDoc(t, file)), anchor) {
-				t.Errorf("%s: link to %s: no such heading", name, m[1])
-			}
+	pages := testparts.Pages(t, root)
+	for _, name := range pages {
+		for _, dead := range testparts.DeadLinks(t, root, name) {
+			t.Errorf("%s: link to %s", name, dead)
 		}
 	}
-}
-
-// anchors are the headings as links name them.
-func anchors(doc string) []string {
-	var all []string
-	for _, m := range heading.FindAllStringSubmatch(fence.ReplaceAllString(doc, ""), -1) {
-		text := regexp.MustCompile(`[^a-z0-9 _-]`).ReplaceAllString(strings.ToLower(m[1]), "")
-		all = append(all, strings.ReplaceAll(text, " ", "-"))
+	for _, name := range documents(t) {
+		if !slices.Contains(pages, name) {
+			t.Errorf("the links of %s are not followed", name)
+		}
 	}
-	return all
 }
