@@ -4,10 +4,10 @@
 . "$(dirname "$0")/../lib.sh"
 need busybox
 
-# The units lie beside the sources, beside the examples of a release, or where a package has
-# put them.
+# The units lie beside the sources, beside the examples of a release, or where a package that
+# has the examples in /usr/share/doc/stretcher has put them.
 units=
-for place in "$here/../../packaging/systemd" "$here/../../systemd" /usr/lib/systemd/system; do
+for place in "$here/../../packaging/systemd" "$here/../../systemd" "$here/../../../../../lib/systemd/system"; do
     if [ -z "$units" ] && [ -e "$place/stretcher-pull@.timer" ]; then units=$(realpath "$place"); fi
 done
 [ -n "$units" ] || missing 'the units stretcher-pull@ are not installed'

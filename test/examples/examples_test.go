@@ -30,7 +30,7 @@ func TestExamples(t *testing.T) {
 		t.Skip("the scripts' hosts are addresses that Linux alone has")
 	}
 	scripts, err := filepath.Glob(filepath.Join(root, "examples/*/run.sh"))
-	if err != nil || len(scripts) < 7 {
+	if err != nil || len(scripts) < 10 {
 		t.Fatalf("scripts: %q, %v", scripts, err)
 	}
 	stretcher := testparts.Shipped(t)
@@ -72,8 +72,8 @@ func follow(t *testing.T, script, path string) {
 	}
 }
 
-// TestExamplesAreDescribed: each directory of examples has a page of a screen or
-// two, and stands in the list of them.
+// TestExamplesAreDescribed: each directory of examples has a script that tries it,
+// a page of a screen or two, and stands in the list of them.
 func TestExamplesAreDescribed(t *testing.T) {
 	list, err := os.ReadFile(filepath.Join(root, "examples/README.md"))
 	if err != nil {
@@ -86,6 +86,10 @@ func TestExamplesAreDescribed(t *testing.T) {
 	for _, e := range entries {
 		if !e.IsDir() {
 			continue
+		}
+		script, err := os.Stat(filepath.Join(root, "examples", e.Name(), "run.sh"))
+		if err != nil || script.Mode()&0o111 != 0o111 {
+			t.Errorf("examples/%s has no run.sh that can be started: %v", e.Name(), err)
 		}
 		page, err := os.ReadFile(filepath.Join(root, "examples", e.Name(), "README.md"))
 		if lines := bytes.Count(page, []byte("\n")); err != nil || lines < 5 || lines > 80 {
