@@ -18,6 +18,8 @@ set -euo pipefail
 
 cd "$(dirname "$0")/.."
 root=$PWD
+# What lies beside docs/ and examples/, whose pages link to it.
+pages=(LICENSE README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md)
 umask 022
 export LC_ALL=C TZ=UTC0
 
@@ -93,11 +95,9 @@ common() {
     cp packaging/systemd/* "$1/systemd"
     cp packaging/{copyright,lintian-overrides,postinst,prerm,postrm} "$1"
     cp examples/policy/config.yml "$1/config.yml.example"
-    cp README.md "$1/doc"
-    cp SECURITY.md "$1/doc"
+    cp "${pages[@]}" "$1/doc"
     cp docs/*.md docs/*.png "$1/doc/docs"
     cp -R examples/. "$1/doc/examples"
-    gzip -9nc CHANGELOG.md >"$1/doc/CHANGELOG.md.gz"
     changelog | gzip -9n >"$1/changelog.gz"
     find "$1/doc" \( -type d -o -perm -u=x \) -exec chmod 755 {} + -o -type f -exec chmod 644 {} +
 }
@@ -105,7 +105,7 @@ common() {
 # changelog: the one that Debian's tools read.
 changelog() {
     printf 'stretcher (%s) unstable; urgency=medium\n\n' "$number"
-    printf '  * What has changed is in CHANGELOG.md.gz.\n\n'
+    printf '  * What has changed is in CHANGELOG.md.\n\n'
     printf ' -- %s  %s\n' "$MAINTAINER" "$(when '%a, %d %b %Y %H:%M:%S +0000')"
 }
 
@@ -122,7 +122,7 @@ archive() {
     dir=$work/archives/$name
     mkdir -p "$dir"
     cp "$3" "$dir/stretcher"
-    cp LICENSE README.md CHANGELOG.md SECURITY.md "$dir"
+    cp "${pages[@]}" "$dir"
     cp -R "$work/common"/{man,completions,schemas,doc/docs,doc/examples} "$dir"
     [ "$1" != linux ] || cp -R "$work/common/systemd" "$dir"
     cp "dist/$name.cdx.json" "$dir/sbom.cdx.json"

@@ -21,7 +21,8 @@ func wanted() []string {
 		"/usr/share/bash-completion/completions/stretcher", "/usr/share/fish/vendor_completions.d/stretcher.fish",
 		"/usr/share/man/man1/stretcher.1.gz", "/usr/share/man/man1/stretcher-rollback.1.gz",
 		"/usr/share/doc/stretcher/copyright", "/usr/share/doc/stretcher/sbom.cdx.json",
-		"/usr/share/doc/stretcher/docs/install.md", "/usr/share/doc/stretcher/examples/policy/config.yml",
+		"/usr/share/doc/stretcher/README.md", "/usr/share/doc/stretcher/docs/install.md",
+		"/usr/share/doc/stretcher/examples/policy/config.yml",
 		"/usr/share/stretcher/schemas/manifest.schema.json", "/usr/share/stretcher/schemas/policy.schema.json"}
 }
 
@@ -61,11 +62,49 @@ func unpackedDeb(t *testing.T) string {
 	return dir
 }
 
+// debListing is what the Debian package says that it has.
+func debListing(t *testing.T) string {
+	t.Helper()
+	return output(t, testparts.Need(t, "dpkg-deb"), "--contents", glob(t, released(t), "*.deb")[0])
+}
+
+func debFiles(t *testing.T) []string {
+	t.Helper()
+	return files(t, debListing(t), regexp.MustCompile(`(?m)^-\S+ root/root .* \.(/\S+)$`))
+}
+
+// rpmFile is the package for rpm, by its whole name.
+func rpmFile(t *testing.T) string {
+	t.Helper()
+	file, err := filepath.Abs(glob(t, released(t), "*.rpm")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func rpmFiles(t *testing.T) []string {
+	t.Helper()
+	return files(t, output(t, testparts.Need(t, "rpm"), "-qlvp", rpmFile(t)), regexp.MustCompile(`(?m)^-\S+ .* (/\S+)$`))
+}
+
+// apkListing is what the package for Alpine has: those are tar archives one after the
+// other.
+func apkListing(t *testing.T) string {
+	t.Helper()
+	return output(t, testparts.Need(t, "tar"), "--warning=no-unknown-keyword", "-tvzf", glob(t, released(t), "*.apk")[0])
+}
+
+func apkFiles(t *testing.T) []string {
+	t.Helper()
+	return files(t, regexp.MustCompile(`(?m) (\S+)$`).ReplaceAllString(apkListing(t), " /$1"),
+		regexp.MustCompile(`(?m)^-\S+ root/root .* (/\S+)$`))
+}
+
 func TestDebContents(t *testing.T) {
 	deb := glob(t, released(t), "*.deb")[0]
-	listing := output(t, testparts.Need(t, "dpkg-deb"), "--contents", deb)
-	checkFiles(t, files(t, listing, regexp.MustCompile(`(?m)^-\S+ root/root .* \.(/\S+)$`)),
-		"/usr/share/zsh/vendor-completions/_stretcher", "/usr/share/doc/stretcher/changelog.gz")
+	listing := debListing(t)
+	checkFiles(t, debFiles(t), "/usr/share/zsh/vendor-completions/_stretcher", "/usr/share/doc/stretcher/changelog.gz")
 	if !regexp.MustCompile(`(?m)^drwx------ root/root .* \./var/lib/stretcher/$`).MatchString(listing) {
 		t.Errorf("the state directory is not root's alone:\n%s", listing)
 	}
@@ -92,10 +131,7 @@ func TestLintian(t *testing.T) {
 // TestRpm reads the package by rpm, unpacks it and runs what is in it.
 func TestRpm(t *testing.T) {
 	rpm, rpm2cpio, cpio := testparts.Need(t, "rpm"), testparts.Need(t, "rpm2cpio"), testparts.Need(t, "cpio")
-	file, err := filepath.Abs(glob(t, released(t), "*.rpm")[0])
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := rpmFile(t)
 	info := output(t, rpm, "-qip", file)
 	for _, want := range []string{`Name +: stretcher`, `Version +: 2\.0\.0`, `Release +: 1`,
 		`Architecture: x86_64`, `License +: MIT`} {
@@ -103,11 +139,9 @@ func TestRpm(t *testing.T) {
 			t.Errorf("no %s in\n%s", want, info)
 		}
 	}
-	listing := output(t, rpm, "-qlvp", file)
-	checkFiles(t, files(t, listing, regexp.MustCompile(`(?m)^-\S+ .* (/\S+)$`)),
-		"/usr/share/zsh/site-functions/_stretcher")
+	checkFiles(t, rpmFiles(t), "/usr/share/zsh/site-functions/_stretcher")
 	// A directory that is the system's would clash with the package of the system.
-	dirs := regexp.MustCompile(`(?m)^(d\S+) .* (/\S+)$`).FindAllStringSubmatch(listing, -1)
+	dirs := regexp.MustCompile(`(?m)^(d\S+) .* (/\S+)$`).FindAllStringSubmatch(output(t, rpm, "-qlvp", file), -1)
 	for _, m := range dirs {
 		if !strings.Contains(m[2], "/stretcher") {
 			t.Errorf("the package has %s", m[0])
@@ -138,12 +172,9 @@ func TestRpm(t *testing.T) {
 	}
 }
 
-// TestApk lists the package: apk's are tar archives one after the other.
 func TestApk(t *testing.T) {
-	file := glob(t, released(t), "*.apk")[0]
-	list := output(t, testparts.Need(t, "tar"), "--warning=no-unknown-keyword", "-tvzf", file)
-	checkFiles(t, files(t, regexp.MustCompile(`(?m) (\S+)$`).ReplaceAllString(list, " /$1"),
-		regexp.MustCompile(`(?m)^-\S+ root/root .* (/\S+)$`)), "/usr/share/zsh/site-functions/_stretcher")
+	file, list := glob(t, released(t), "*.apk")[0], apkListing(t)
+	checkFiles(t, apkFiles(t), "/usr/share/zsh/site-functions/_stretcher")
 	if !regexp.MustCompile(`(?m)^drwx------ root/root .* var/lib/stretcher/$`).MatchString(list) {
 		t.Errorf("the state directory is not root's alone:\n%s", list)
 	}

@@ -82,6 +82,12 @@ func makeDist(dir string, env []string, variables ...string) error {
 	if err := copySources(dir); err != nil {
 		return err
 	}
+	return runDist(dir, env, variables...)
+}
+
+// runDist runs `make dist` in a copy of the sources, for one platform unless the
+// variables say otherwise.
+func runDist(dir string, env []string, variables ...string) error {
 	args := append([]string{"-c", "umask ${UMASK:-022}; exec make --no-print-directory dist \"$@\"", "sh",
 		"PLATFORMS=linux/amd64"}, variables...)
 	cmd := exec.Command("sh", args...)
