@@ -1,6 +1,7 @@
 package testparts
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"os"
@@ -18,11 +19,11 @@ type ConsulAgent struct {
 	lan      string // host:port of its gossip
 }
 
-// Consul starts an agent in development mode that stops with the test. It has
+// Consul starts an agent in development mode, with further arguments, that stops with the test. It has
 // elected itself when Consul returns, so that events can be fired.
-func Consul(t testing.TB) ConsulAgent {
+func Consul(t testing.TB, more ...string) ConsulAgent {
 	t.Helper()
-	return startConsul(t, ConsulAgent{})
+	return startConsul(t, ConsulAgent{}, more...)
 }
 
 // ConsulWithACL starts one that allows nothing to who has no token for it, with
@@ -167,4 +168,35 @@ func (w *Watch) Stop() {
 	w.Signal(syscall.SIGTERM)
 	poll(w.Exited, nil)
 	w.p.kill()
+}
+
+// Put writes to the HTTP API, as JSON does it.
+func (a ConsulAgent) Put(t testing.TB, path, body string) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodPut, "http://"+a.HTTPAddr+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-Consul-Token", a.Token)
+	resp, err := httpClient().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		text, err := io.ReadAll(resp.Body)
+		t.Fatalf("PUT %s: %s: %s %v", path, resp.Status, text, err)
+	}
+}
+
+// Register makes a node known that has no agent of its own, with metadata and a healthy service.
+func (a ConsulAgent) Register(t testing.TB, node, service string, meta map[string]string) {
+	t.Helper()
+	body, err := json.Marshal(map[string]any{
+		"Node": node, "Address": "127.0.0.1", "NodeMeta": meta, "Service": map[string]string{"Service": service},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Put(t, "/v1/catalog/register", string(body))
 }

@@ -1,0 +1,215 @@
+package consul
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"stretcher/internal/fleet"
+)
+
+// perHost is about how long Consul takes for a host to get its ticket. So long for
+// each host of a shard is the time over which they spread.
+const perHost = 4 * time.Millisecond
+
+// arrive takes a slot when one is free, and a ticket else.
+func (p *Place) arrive(ctx context.Context) error {
+	spread := perHost * time.Duration(p.head.Members/max(p.head.Shards, 1))
+	if p.head.Gen != p.began && !pause(ctx, upTo(spread)) {
+		return ctx.Err()
+	}
+	for tries := 0; ; tries++ {
+		if done, err := p.tryArrive(ctx); err != nil || done {
+			return err
+		}
+		// Who was in the way of whom is at random: a few times what a try takes, and
+		// more each time.
+		if !pause(ctx, upTo(5*perHost<<min(tries, 8))) {
+			return ctx.Err()
+		}
+		h, index, err := p.readHead(ctx)
+		if err != nil {
+			return err
+		}
+		if h == nil || h.Gen != p.head.Gen || h.Phase == fleet.Stopped {
+			return errAgain
+		}
+		p.head, p.headIndex = h, index
+	}
+}
+
+// tryArrive takes a slot or a ticket; false = others were first.
+func (p *Place) tryArrive(ctx context.Context) (bool, error) {
+	if adopted, err := p.adopt(ctx); err != nil || adopted {
+		return adopted, err
+	}
+	name, s, index, err := p.choose(ctx)
+	if err != nil {
+		return false, err
+	}
+	ticket := s.Next
+	s.Next++
+	key := p.turnKeyOf(p.head.Gen, name, ticket)
+	if s.Serving == ticket && len(s.Held) < s.Cap && !s.Check && p.head.hands(name) {
+		s.Serving++
+		s.Held = append(s.Held, held{ticket, cut(p.entry.Node)})
+		return p.takeSlot(ctx, name, ticket, s, index)
+	}
+	ok, err := p.commit(ctx, sameOp(p.headKey(), p.headIndex), casOp(p.shardKey(p.head.Gen, name), encode(s), index),
+		casOp(key, p.own(turnWaiting), 0))
+	if err != nil {
+		p.maybe = append(p.maybe, spot{shard: name, ticket: ticket})
+	}
+	if ok {
+		p.shard, p.ticket = name, ticket
+		return true, nil
+	}
+	return false, err
+}
+
+// takeSlot takes a ticket and goes to work with it at once.
+func (p *Place) takeSlot(ctx context.Context, name string, ticket int, s shard, index uint64) (bool, error) {
+	if err := p.makeSession(ctx); err != nil {
+		return false, err
+	}
+	sent := time.Now()
+	key := p.turnKeyOf(p.head.Gen, name, ticket)
+	ok, err := p.commit(ctx, sameOp(p.headKey(), p.headIndex), casOp(p.shardKey(p.head.Gen, name), encode(s), index),
+		goneOp(key), lockOp(key, p.own(turnWorking), p.session))
+	if err != nil {
+		p.maybe = append(p.maybe, spot{shard: name, ticket: ticket})
+	}
+	if !ok {
+		return false, err
+	}
+	p.shard, p.ticket, p.holds = name, ticket, true
+	p.confirmed = sent
+	return true, nil
+}
+
+// adopt looks, after a broken connection, whether what was sent has been done.
+func (p *Place) adopt(ctx context.Context) (bool, error) {
+	for _, m := range p.maybe {
+		pair, err := p.get(ctx, p.turnKeyOf(p.head.Gen, m.shard, m.ticket))
+		if err != nil {
+			return false, err
+		}
+		var t turn
+		if pair == nil || decode(pair.Value, &t) != nil || !p.mine(t) {
+			continue
+		}
+		p.shard, p.ticket = m.shard, m.ticket
+		if t.State == turnWorking && pair.Session == p.session {
+			alive, err := p.renew(ctx, p.session)
+			p.holds, p.confirmed = err == nil && alive, time.Now()
+		}
+		return true, nil
+	}
+	return false, nil
+}
+
+// choose reads the shard whose line the host joins: that of the canaries as long as
+// there is room, and else the shorter of two.
+func (p *Place) choose(ctx context.Context) (name string, s shard, index uint64, err error) {
+	if p.head.Phase == fleet.Canary {
+		s, index, err = p.readShard(ctx, p.shardKey(p.head.Gen, canaryShard))
+		if err != nil || p.head.room(s) {
+			return canaryShard, s, index, err
+		}
+	}
+	one := rand.IntN(p.head.Shards)
+	name = strconv.Itoa(one)
+	if s, index, err = p.readShard(ctx, p.shardKey(p.head.Gen, name)); err != nil || p.head.Shards == 1 {
+		return name, s, index, err
+	}
+	two := (one + 1 + rand.IntN(p.head.Shards-1)) % p.head.Shards
+	other, otherIndex, err := p.readShard(ctx, p.shardKey(p.head.Gen, strconv.Itoa(two)))
+	if err == nil && other.load()*max(s.Cap, 1) < s.load()*max(other.Cap, 1) {
+		return strconv.Itoa(two), other, otherIndex, nil
+	}
+	return name, s, index, err
+}
+
+// readShard reads a shard. Where there is none, somebody has removed what the rollout
+// had written: nothing is safe then but to stop.
+func (c *Client) readShard(ctx context.Context, key string) (s shard, index uint64, err error) {
+	pair, err := c.get(ctx, key)
+	switch {
+	case err != nil:
+		return s, 0, err
+	case pair == nil:
+		return s, 0, fmt.Errorf("%w: %w: %s", fleet.ErrStopped, errSpoilt, key)
+	}
+	if err := decode(pair.Value, &s); err != nil {
+		return s, 0, fmt.Errorf("%w: %w: %s: %w", fleet.ErrStopped, errSpoilt, key, err)
+	}
+	return s, pair.ModifyIndex, nil
+}
+
+// makeSession makes the session by which the host will hold its turn, when it has none
+// that is alive. It has no health checks: it ends when it is not renewed for a lease,
+// and not before, unless its node leaves.
+func (p *Place) makeSession(ctx context.Context) error {
+	if p.session != "" {
+		alive, err := p.renew(ctx, p.session)
+		if err != nil || alive {
+			return err
+		}
+		p.session = ""
+	}
+	for _, node := range []string{p.entry.Node, ""} {
+		id, err := p.createSession(ctx, p.sessionName(), node, p.lease)
+		if err == nil {
+			p.session = id
+			return nil
+		}
+		var status api.StatusError
+		if node == "" || !errors.As(err, &status) || status.Code != 500 {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Client) createSession(ctx context.Context, name, node string, ttl time.Duration) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	id, _, err := c.api.Session().CreateNoChecks(&api.SessionEntry{
+		Name: name, Node: node, TTL: min(ttl, 24*time.Hour).String(),
+		Behavior: api.SessionBehaviorRelease, LockDelay: time.Millisecond,
+	}, (&api.WriteOptions{}).WithContext(ctx))
+	if err != nil {
+		return "", unreached("make a session", err)
+	}
+	return id, nil
+}
+
+// renew keeps a session; false = it is gone.
+func (c *Client) renew(ctx context.Context, id string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	entry, _, err := c.api.Session().Renew(id, (&api.WriteOptions{}).WithContext(ctx))
+	if err != nil {
+		return false, unreached("renew the session", err)
+	}
+	return entry != nil, nil
+}
+
+// endSession ends the host's session, if there is one.
+func (p *Place) endSession(ctx context.Context) error {
+	if p.session == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	if _, err := p.api.Session().Destroy(p.session, (&api.WriteOptions{}).WithContext(ctx)); err != nil {
+		return unreached("end the session", err)
+	}
+	p.session = ""
+	return nil
+}

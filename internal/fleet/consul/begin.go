@@ -1,0 +1,310 @@
+package consul
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"stretcher/internal/fleet"
+)
+
+// readHead reads the head; nil = there is none.
+func (l *ledger) readHead(ctx context.Context) (*head, uint64, error) {
+	pair, err := l.get(ctx, l.headKey())
+	if err != nil || pair == nil {
+		return nil, 0, err
+	}
+	h, err := decodeHead(pair)
+	return h, pair.ModifyIndex, err
+}
+
+func decodeHead(pair *api.KVPair) (*head, error) {
+	h := new(head)
+	if err := decode(pair.Value, h); err != nil {
+		return nil, fmt.Errorf("%w: %s is spoilt: %w", fleet.ErrStopped, pair.Key, err)
+	}
+	return h, nil
+}
+
+// join finds the rollout that the host is of, and begins it when nobody has.
+func (p *Place) join(ctx context.Context) error {
+	for tries := 0; ; tries++ {
+		h, index, err := p.readHead(ctx)
+		if err != nil {
+			return err
+		}
+		p.reached()
+		switch joins, err := p.belongs(ctx, h); {
+		case err != nil:
+			return err
+		case joins && h.Phase != beginning:
+			p.head, p.headIndex = h, index
+			return p.admitted(ctx)
+		case joins && h.Gen != p.began:
+			if waited, err := p.awaitBegin(ctx, index); err != nil || waited {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			p.log("%s, who began the rollout, is heard of no more: this host begins it", h.By)
+		}
+		if err := p.begin(ctx, h, index); err != nil {
+			return err
+		}
+		pause(ctx, upTo(p.lease/100))
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+// belongs tells whether the host belongs to the current rollout. When it does not, and
+// there is no error, it begins one of its own.
+func (p *Place) belongs(ctx context.Context, h *head) (bool, error) {
+	switch {
+	case h == nil:
+		return false, nil
+	case h.ID == p.entry.ID && h.Phase == fleet.Stopped:
+		return false, fmt.Errorf("%w: %s", fleet.ErrStopped, h.Why)
+	case h.ID == p.entry.ID:
+		return true, nil
+	case !p.entry.Newer(h.ID, h.Serial):
+		return false, fmt.Errorf("%w: version %q", fleet.ErrSuperseded, h.Version)
+	case h.was(p.entry.ID) && !(p.entry.Serial > 0 && p.entry.Serial > h.Serial):
+		// A late host of an older rollout, or somebody goes back to what was.
+		idle, err := p.idle(ctx, h)
+		if err == nil && !idle {
+			err = fmt.Errorf("%w: version %q", fleet.ErrSuperseded, h.Version)
+		}
+		return false, err
+	}
+	return false, nil
+}
+
+// admitted tells whether a rollout that is repeated is for this host.
+func (p *Place) admitted(ctx context.Context) error {
+	if !p.head.Only {
+		return nil
+	}
+	for _, old := range p.head.Past {
+		if old.ID != p.head.ID || old.Gen == "" {
+			continue
+		}
+		pair, err := p.get(ctx, p.resultKey(old.Gen, p.entry.Node))
+		if err != nil {
+			return err
+		}
+		if pair == nil {
+			continue
+		}
+		if r, err := fleet.DecodeResult(pair.Value); err == nil && fleet.StandingOf(r.Result).Bad() {
+			return nil
+		}
+		break
+	}
+	return fleet.ErrNotAsked
+}
+
+// awaitBegin waits while another host begins the rollout; false = it takes too long.
+func (p *Place) awaitBegin(ctx context.Context, index uint64) (bool, error) {
+	until := time.Now().Add(p.lease)
+	for {
+		left := time.Until(until)
+		if left <= 0 {
+			return false, nil
+		}
+		_, next, err := p.block(ctx, p.headKey(), index, left)
+		if err != nil || next != index {
+			return true, err
+		}
+	}
+}
+
+// begin makes a rollout the current one, in the place of h. Who is not the first to
+// do so returns without an error.
+func (p *Place) begin(ctx context.Context, h *head, index uint64) error {
+	if h == nil || h.Gen != p.began {
+		h = p.next(h)
+		won, err := p.commit(ctx, casOp(p.headKey(), encode(h), index))
+		if err != nil || !won {
+			return err
+		}
+		p.began = h.Gen
+		if h, index, err = p.readHead(ctx); err != nil {
+			return err
+		}
+		if h == nil || h.Gen != p.began {
+			return nil
+		}
+	}
+	members, err := p.group(ctx, p.entry.Rollout)
+	if err != nil {
+		return err
+	}
+	h.limit(p.entry.Rollout, len(members))
+	return p.open(ctx, h, index, members, &p.guard)
+}
+
+// next is the head of the rollout that comes after h.
+func (p *Place) next(h *head) *head {
+	n := &head{
+		ID: p.entry.ID, Gen: newGen(), Version: cut(p.entry.Version), Serial: p.entry.Serial, By: cut(p.entry.Node),
+		Began: time.Now().UTC().Truncate(time.Millisecond), Group: cut(p.entry.Rollout.Group()), Phase: beginning,
+	}
+	n.follows(h)
+	return n
+}
+
+func newGen() string { return nonce() + nonce() }
+
+// follows says what came before a head, and whose holders are waited for.
+func (h *head) follows(old *head) {
+	if old == nil { // nothing is known of those who may be at work
+		h.Drain = []past{{}}
+		return
+	}
+	was := old.past()
+	h.Drain, h.Past = old.Drain, append([]past{was}, old.Past...)
+	if old.Phase != beginning {
+		h.Drain = append([]past{was}, h.Drain...)
+	}
+	if len(h.Drain) > maxPast { // so many at once: it is enough that nobody is at work at all
+		h.Drain = []past{{}}
+	}
+	h.Past = h.Past[:min(len(h.Past), maxPast)]
+}
+
+// limit resolves what a rollout says for a group of so many hosts.
+func (h *head) limit(r fleet.Rollout, members int) {
+	h.Members = members
+	h.Limits = limits{
+		Parallel: min(r.AtOnce(members), maxCap), MaxFailed: min(r.Tolerated(members), maxCap),
+		Canary:  min(int(min(r.Canary, maxCap)), max(members, 1)),
+		PauseMS: time.Duration(r.Pause).Milliseconds(), LeaseMS: r.Leased().Milliseconds(),
+	}
+	h.Shards = (h.Limits.Parallel + shardSize - 1) / shardSize
+}
+
+// open writes what a generation needs, and hands out slots as soon as no earlier
+// holder is left.
+func (l *ledger) open(ctx context.Context, h *head, index uint64, members []member, g *guard) error {
+	var ops []*api.KVTxnOp
+	for name, s := range h.split() {
+		ops = append(ops, setOp(l.shardKey(h.Gen, name), encode(s)))
+	}
+	parts := slices.Collect(slices.Chunk(ops, mostOps-1))
+	for _, op := range memberOps(l.keys, h.Gen, members) {
+		parts = append(parts, []*api.KVTxnOp{op}) // each is large
+	}
+	for _, part := range parts {
+		ok, err := l.commit(ctx, append([]*api.KVTxnOp{sameOp(l.headKey(), index)}, part...)...)
+		if err != nil || !ok {
+			return err
+		}
+	}
+	if err := l.clean(ctx, h); err != nil {
+		return err
+	}
+	drained, err := l.drained(ctx, h, g)
+	if err != nil {
+		return err
+	}
+	if h.Phase = draining; drained {
+		h.Phase, h.Drain = h.first(), nil
+	}
+	_, err = l.commit(ctx, casOp(l.headKey(), encode(h), index))
+	return err
+}
+
+// clean removes the generations that are no longer told of.
+func (l *ledger) clean(ctx context.Context, h *head) error {
+	keep := map[string]bool{h.Gen: true}
+	for i, p := range h.Past {
+		keep[p.Gen] = keep[p.Gen] || i < keptGens-1
+	}
+	for _, p := range h.Drain {
+		keep[p.Gen] = true
+	}
+	gens, err := l.generations(ctx)
+	if err != nil {
+		return err
+	}
+	for _, gen := range gens {
+		if keep[gen] {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(ctx, requestTime)
+		_, err := l.api.KV().DeleteTree(l.genKey(gen), (&api.WriteOptions{}).WithContext(ctx))
+		cancel()
+		if err != nil {
+			return unreached("remove "+l.genKey(gen), err)
+		}
+	}
+	return nil
+}
+
+// generations lists what there is of a name.
+func (l *ledger) generations(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	found, _, err := l.api.KV().Keys(l.gensKey(), "/", consistent(ctx))
+	if err != nil {
+		return nil, unreached("list "+l.gensKey(), err)
+	}
+	var gens []string
+	for _, key := range found {
+		if gen := strings.Trim(strings.TrimPrefix(key, l.gensKey()), "/"); isGen(gen) {
+			gens = append(gens, gen)
+		}
+	}
+	return gens, nil
+}
+
+// errSpoilt is a document that is not there, or not what a rollout writes.
+var errSpoilt = errors.New("documents of the rollout are missing or spoilt")
+
+// readShards reads the shards of a generation; errSpoilt where one is missing.
+func (l *ledger) readShards(ctx context.Context, gen string, shards int) (map[string]shard, error) {
+	names := shardNames(shards)
+	var list []string
+	for _, name := range names {
+		list = append(list, l.shardKey(gen, name))
+	}
+	pairs, err := l.getAll(ctx, list)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]shard{}
+	for i, name := range names {
+		var s shard
+		pair := pairs[list[i]]
+		if pair == nil || decode(pair.Value, &s) != nil {
+			return all, errSpoilt
+		}
+		all[name] = s
+	}
+	return all, nil
+}
+
+// idle tells whether no host is at work for the current rollout, or waits.
+func (l *ledger) idle(ctx context.Context, h *head) (bool, error) {
+	if h.Phase == beginning || h.Phase == draining {
+		return false, nil
+	}
+	all, err := l.readShards(ctx, h.Gen, h.Shards)
+	if err != nil && !errors.Is(err, errSpoilt) {
+		return false, err
+	}
+	for _, s := range all {
+		if s.load() > 0 && (h.Phase != fleet.Stopped || len(s.Held) > 0) {
+			return false, nil
+		}
+	}
+	return err == nil, nil
+}

@@ -1,0 +1,255 @@
+package consul
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"stretcher/internal/fleet"
+)
+
+// phases that people do not see: of them fleet.State says that it is open, or a canary.
+const (
+	beginning fleet.Phase = "begin" // somebody asks who is in the group
+	draining  fleet.Phase = "drain" // hosts of an earlier rollout still have slots
+)
+
+// head says which rollout of a name is the current one, and how far it is.
+type head struct {
+	ID      string      `json:"id"`
+	Gen     string      `json:"gen"`
+	Version string      `json:"version"`
+	Serial  int64       `json:"serial,omitempty"`
+	By      string      `json:"by"`    // the node that began it
+	Began   time.Time   `json:"began"` // by its clock; for people
+	Group   string      `json:"group"`
+	Members int         `json:"members"`
+	Limits  limits      `json:"limits"`
+	Shards  int         `json:"shards"`
+	Phase   fleet.Phase `json:"phase"`
+	Why     string      `json:"why,omitempty"`
+	Drain   []past      `json:"drain,omitempty"` // whose holders must have gone before slots are handed out
+	Past    []past      `json:"past,omitempty"`  // the latest first
+	Only    bool        `json:"only,omitempty"`  // it is for hosts alone that have failed before
+}
+
+// limits are fleet.Limits as they are written.
+type limits struct {
+	Parallel  int   `json:"parallel"`
+	MaxFailed int   `json:"max_failed"`
+	Canary    int   `json:"canary,omitempty"`
+	PauseMS   int64 `json:"pause_ms,omitempty"`
+	LeaseMS   int64 `json:"lease_ms"`
+}
+
+// past is an earlier generation.
+type past struct {
+	ID     string `json:"id"`
+	Gen    string `json:"gen"` // "" = one that nothing is known of
+	Shards int    `json:"shards"`
+	Lease  int64  `json:"lease_ms"`
+}
+
+// past is a head as an earlier generation.
+func (h *head) past() past { return past{h.ID, h.Gen, h.Shards, h.Limits.LeaseMS} }
+
+func (p past) lease() time.Duration { return time.Duration(p.Lease) * time.Millisecond }
+
+// shard hands out some of the slots of a generation.
+type shard struct {
+	Cap     int    `json:"cap"`
+	Next    int    `json:"next"`    // the next ticket
+	Serving int    `json:"serving"` // tickets below have had their turn, or left
+	Held    []held `json:"held"`
+	Good    int    `json:"good"`
+	Failed  int    `json:"failed"`
+	Died    int    `json:"died"`
+	Skipped int    `json:"skipped"`         // had no turn, or did not take it
+	Check   bool   `json:"check,omitempty"` // a failure has not been summed yet: no slot is handed out
+	Touched int    `json:"touched,omitempty"`
+}
+
+// held is a slot that a ticket has.
+type held struct {
+	Ticket int    `json:"t"`
+	Node   string `json:"n"`
+}
+
+// turn is what a host waits on.
+type turn struct {
+	Node  string    `json:"node"`
+	Nonce string    `json:"nonce"`
+	State turnState `json:"state"`
+}
+
+type turnState string
+
+const (
+	turnWaiting turnState = "waiting"
+	turnYours   turnState = "yours" // its host may take it
+	turnWorking turnState = "working"
+)
+
+// Bounds of what is read: whoever may write there may write anything.
+const (
+	maxDocument = 256 << 10
+	maxShards   = 100_000
+	maxCap      = 1_000_000
+	maxPast     = 16
+	keptGens    = 5 // whose results are kept
+	shardSize   = 16
+	maxText     = 512
+)
+
+// room is how many slots the canaries, or a shard of others, have.
+const canaryShard = "c"
+
+func encode(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // these types have nothing that can't be written
+	}
+	return b
+}
+
+func decode(data []byte, v interface{ check() error }) error {
+	if len(data) > maxDocument {
+		return fmt.Errorf("it has more than %d bytes", maxDocument)
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("it is not what a rollout writes: %w", err)
+	}
+	return v.check()
+}
+
+func (h *head) check() error {
+	ok := h.ID != "" && len(h.ID) <= maxText && isGen(h.Gen) && len(h.Past) <= maxPast && len(h.Drain) <= maxPast+2 &&
+		h.Shards >= 0 && h.Shards <= maxShards && h.Limits.ok() && len(h.Version) <= maxText
+	for _, p := range append(append([]past{}, h.Past...), h.Drain...) {
+		ok = ok && (p.Gen == "" || isGen(p.Gen)) && p.Shards >= 0 && p.Shards <= maxShards
+	}
+	switch h.Phase {
+	case beginning:
+	case draining, fleet.Canary, fleet.Pause, fleet.Open, fleet.Stopped, fleet.Done:
+		ok = ok && h.Shards > 0
+	default:
+		ok = false
+	}
+	if !ok {
+		return errors.New("it is not what a rollout writes")
+	}
+	return nil
+}
+
+func (l limits) ok() bool {
+	const longest = int64(366 * 24 * time.Hour / time.Millisecond)
+	return l.Parallel >= 0 && l.Parallel <= maxCap && l.Canary >= 0 && l.Canary <= maxCap &&
+		l.PauseMS >= 0 && l.PauseMS <= longest && l.LeaseMS >= 0 && l.LeaseMS <= longest
+}
+
+func isGen(gen string) bool {
+	return gen != "" && len(gen) <= 64 && strings.Trim(gen, "0123456789abcdef") == ""
+}
+
+func (s *shard) check() error {
+	ok := s.Cap >= 0 && s.Cap <= maxCap && s.Serving >= 0 && s.Serving <= s.Next && s.Next < 1<<30
+	for _, n := range []int{s.Good, s.Failed, s.Died, s.Skipped} {
+		ok = ok && n >= 0 && n < 1<<30
+	}
+	seen := map[int]bool{}
+	for _, h := range s.Held {
+		ok = ok && h.Ticket >= 0 && h.Ticket < s.Serving && !seen[h.Ticket] && len(h.Node) <= maxText
+		seen[h.Ticket] = true
+	}
+	if !ok {
+		return errors.New("it is not what a rollout writes")
+	}
+	return nil
+}
+
+func (t *turn) check() error {
+	if len(t.Node) > maxText || len(t.Nonce) > maxText {
+		return errors.New("it is not what a rollout writes")
+	}
+	return nil
+}
+
+// find returns where a ticket stands among the holders; -1 = it does not.
+func (s *shard) find(ticket int) int {
+	for i, h := range s.Held {
+		if h.Ticket == ticket {
+			return i
+		}
+	}
+	return -1
+}
+
+// drop takes the slot of a ticket away.
+func (s *shard) drop(ticket int) {
+	if i := s.find(ticket); i >= 0 {
+		s.Held = append(s.Held[:i:i], s.Held[i+1:]...)
+	}
+}
+
+// free tells whether who comes now may go to work at once.
+func (s *shard) free() bool { return len(s.Held) < s.Cap && s.Serving == s.Next && !s.Check }
+
+// load is how many are in the line or at work.
+func (s *shard) load() int { return s.Next - s.Serving + len(s.Held) }
+
+// hands tells whether a shard hands out slots in this phase.
+func (h *head) hands(shard string) bool {
+	return h.Phase == fleet.Open || h.Phase == fleet.Canary && shard == canaryShard
+}
+
+// first is the phase that a rollout has when nothing is in its way.
+func (h *head) first() fleet.Phase {
+	if h.Limits.Canary > 0 {
+		return fleet.Canary
+	}
+	return fleet.Open
+}
+
+// was tells whether a rollout is among those that had their time.
+func (h *head) was(id string) bool {
+	for _, p := range h.Past {
+		if p.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+// names are the names of the shards of a generation, that of the canaries first.
+func shardNames(shards int) []string {
+	names := []string{canaryShard}
+	for i := range shards {
+		names = append(names, strconv.Itoa(i))
+	}
+	return names
+}
+
+// split makes the shards of a rollout, by their names: their slots are those of the
+// rollout.
+func (h *head) split() map[string]shard {
+	all := map[string]shard{canaryShard: {Cap: min(h.Limits.Canary, h.Limits.Parallel)}}
+	for i := range h.Shards {
+		slots := h.Limits.Parallel / h.Shards
+		if i < h.Limits.Parallel%h.Shards {
+			slots++
+		}
+		all[strconv.Itoa(i)] = shard{Cap: slots}
+	}
+	return all
+}
+
+// canariesEnd tells whether all canaries have ended, and one of them at least was good.
+func (h *head) canariesEnd(s shard) bool {
+	return s.Good > 0 && s.Good+s.Skipped >= h.Limits.Canary && len(s.Held) == 0
+}
+
+// room tells whether a further host can be a canary.
+func (h *head) room(s shard) bool { return s.Next-s.Skipped < h.Limits.Canary }

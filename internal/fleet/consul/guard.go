@@ -1,0 +1,266 @@
+package consul
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"stretcher/internal/fleet"
+)
+
+// guard is what a host has seen of holders that others may have to stand in for. It
+// reckons by the host's own clock, which does not jump.
+type guard struct {
+	seen map[string]sight // by the key of the turn
+}
+
+// sight is a turn that is not held by a session.
+type sight struct {
+	index uint64 // of Consul; when it changes, somebody was there
+	since time.Time
+}
+
+// overdue tells whether a turn has been without its host for too long. One that works
+// may go on for a lease without Consul; one that has not taken its turn does not work.
+func (g *guard) overdue(key string, pair *api.KVPair, lease time.Duration) (over bool, left bool, state turnState) {
+	var t turn
+	var index uint64
+	patience := lease
+	if pair != nil {
+		index = pair.ModifyIndex
+		if decode(pair.Value, &t) == nil && t.State != turnWorking {
+			patience = lease / 2
+		}
+		if pair.Session != "" {
+			delete(g.seen, key)
+			return false, false, t.State
+		}
+	}
+	if s, ok := g.seen[key]; !ok || s.index != index {
+		g.seen[key] = sight{index, time.Now()}
+	}
+	return time.Since(g.seen[key].since) >= patience, true, t.State
+}
+
+// look does what waiting hosts have to do now and then, and tells when to look again.
+func (p *Place) look(ctx context.Context) (time.Duration, error) {
+	if err := p.advance(ctx); err != nil {
+		return 0, err
+	}
+	s, alone, err := p.watchOver(ctx)
+	if err != nil {
+		return 0, err
+	}
+	// Each host behind looks less often: all together they cost little.
+	behind := max(p.ticket-s.Serving, 0)
+	next := about(p.lease/4 + p.lease/8*time.Duration(min(behind, 80)))
+	switch {
+	case p.head.Phase == fleet.Pause:
+		next = p.soon()
+	case p.head.Phase == draining && p.ticket < 2, alone:
+		next = about(p.lease / 8)
+	}
+	return next, errKept
+}
+
+// watchOver looks after the holders of the host's own shard, and hands out slots that
+// nobody has. alone tells whether one of them is missed.
+func (p *Place) watchOver(ctx context.Context) (s shard, alone bool, err error) {
+	alone, err = p.relieve(ctx, p.head.past(), p.shard, &p.guard)
+	if err == nil {
+		err = p.settle(ctx, p.head.Gen, p.shard)
+	}
+	if err == nil && p.head.Phase == fleet.Canary && p.shard != canaryShard {
+		err = p.promote(ctx)
+	}
+	if err == nil {
+		s, _, err = p.readShard(ctx, p.shardKey(p.head.Gen, p.shard))
+	}
+	return s, alone, err
+}
+
+// advance brings the rollout to its next phase, when its time has come.
+func (p *Place) advance(ctx context.Context) error {
+	h, index, err := p.readHead(ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.still(h); err != nil {
+		return err
+	}
+	same := h.Phase == p.head.Phase
+	p.head, p.headIndex = h, index
+	switch {
+	case !same:
+		return nil
+	case h.Phase == fleet.Pause: // this host has waited for as long
+		h.Phase = fleet.Open
+	case h.Phase == draining:
+		drained, err := p.drained(ctx, h, &p.guard)
+		if err != nil || !drained {
+			return err
+		}
+		h.Phase, h.Drain = h.first(), nil
+	default:
+		return nil
+	}
+	if _, err := p.commit(ctx, casOp(p.headKey(), encode(h), index)); err != nil {
+		return err
+	}
+	h, index, err = p.readHead(ctx)
+	if err == nil {
+		err = p.still(h)
+	}
+	if err == nil {
+		p.head, p.headIndex = h, index
+	}
+	return err
+}
+
+// promote makes the host a canary, when there is room for one: others have left.
+func (p *Place) promote(ctx context.Context) error {
+	if err := p.relieveAll(ctx, p.head.past(), canaryShard, &p.guard); err != nil {
+		return err
+	}
+	s, _, err := p.readShard(ctx, p.shardKey(p.head.Gen, canaryShard))
+	if err != nil || !p.head.room(s) {
+		return err
+	}
+	ok, err := p.commit(ctx, deleteOp(p.turnKey()))
+	if err == nil && ok {
+		err = errAgain
+	}
+	return err
+}
+
+// relieveAll is relieve and settle.
+func (l *ledger) relieveAll(ctx context.Context, of past, name string, g *guard) error {
+	_, err := l.relieve(ctx, of, name, g)
+	if err == nil {
+		err = l.settle(ctx, of.Gen, name)
+	}
+	return err
+}
+
+// relieve takes the slots of holders away that have been missed for too long. missed
+// tells whether there are others that may have to go.
+func (l *ledger) relieve(ctx context.Context, of past, name string, g *guard) (missed bool, _ error) {
+	gen := of.Gen
+	s, index, err := l.readShard(ctx, l.shardKey(gen, name))
+	if err != nil {
+		return false, err
+	}
+	var list []string
+	for _, h := range s.Held {
+		list = append(list, l.turnKeyOf(gen, name, h.Ticket))
+	}
+	turns, err := l.getAll(ctx, list)
+	if err != nil {
+		return false, err
+	}
+	for i, h := range slices.Clone(s.Held) {
+		over, gone, state := g.overdue(list[i], turns[list[i]], of.lease())
+		if !over {
+			missed = missed || gone
+			continue
+		}
+		if err := l.dismiss(ctx, gen, name, &s, index, h, turns[list[i]], state); err != nil {
+			return false, err
+		}
+		delete(g.seen, list[i])
+		return true, nil // the shard has changed: the next one next time
+	}
+	return missed, nil
+}
+
+// dismiss takes away the slot of one holder. One that had gone to work has died; it
+// says so itself when it comes back.
+func (l *ledger) dismiss(ctx context.Context, gen, name string, s *shard, index uint64, h held,
+	pair *api.KVPair, state turnState) error {
+	s.drop(h.Ticket)
+	key := l.turnKeyOf(gen, name, h.Ticket)
+	ops := []*api.KVTxnOp{goneOp(key)}
+	if pair != nil {
+		ops = []*api.KVTxnOp{deleteCASOp(key, pair.ModifyIndex)}
+	}
+	if pair != nil && state != turnWorking {
+		s.Skipped++
+	} else {
+		s.Died++
+		s.Check = true
+		result, err := l.obituary(ctx, gen, h.Node)
+		if err != nil {
+			return err
+		}
+		ops = append(ops, setOp(l.resultKey(gen, h.Node), result))
+		l.log("host %q had a slot and is heard of no more: it is counted as failed", h.Node)
+	}
+	ops = append(ops, casOp(l.shardKey(gen, name), encode(s), index))
+	_, err := l.commit(ctx, ops...)
+	return err
+}
+
+// obituary is the result of a host that can't tell its own.
+func (l *ledger) obituary(ctx context.Context, gen, node string) ([]byte, error) {
+	r := fleet.Result{Name: l.name, Node: node, Result: string(fleet.HostDied),
+		Error: "it had a slot, and was heard of no more"}
+	h, _, err := l.readHead(ctx)
+	if err != nil && errors.Is(err, fleet.ErrUnreachable) {
+		return nil, err
+	}
+	if h != nil && h.Gen == gen {
+		r.Version, r.Rollout = h.Version, h.ID
+	}
+	return r.Encode()
+}
+
+// drained tells whether no host of an earlier generation is at work any more.
+func (l *ledger) drained(ctx context.Context, h *head, g *guard) (bool, error) {
+	unknown, left := false, false
+	for _, old := range h.Drain {
+		if old.Gen == "" {
+			unknown = true
+			continue
+		}
+		all, err := l.readShards(ctx, old.Gen, old.Shards)
+		if errors.Is(err, errSpoilt) { // somebody has removed them
+			unknown = true
+		} else if err != nil {
+			return false, err
+		}
+		for _, name := range slices.Sorted(maps.Keys(all)) {
+			if len(all[name].Held) == 0 {
+				continue
+			}
+			left = true
+			if _, err := l.relieve(ctx, old, name, g); err != nil && !errors.Is(err, errSpoilt) {
+				return false, err
+			}
+		}
+	}
+	if left || !unknown {
+		return !left, nil
+	}
+	return l.nobody(ctx)
+}
+
+// nobody tells whether no session of a host at work is left. It asks for all sessions
+// there are: it does so only when what the rollouts had written is gone.
+func (l *ledger) nobody(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*requestTime)
+	defer cancel()
+	sessions, _, err := l.api.Session().List(consistent(ctx))
+	if err != nil {
+		return false, unreached("list sessions", err)
+	}
+	for _, s := range sessions {
+		if s.Name == l.sessionName() {
+			return false, nil
+		}
+	}
+	return true, nil
+}

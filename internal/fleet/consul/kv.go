@@ -1,0 +1,215 @@
+package consul
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"stretcher/internal/fleet"
+)
+
+// unreached is an error of who did not get an answer that is of use: whether Consul
+// is away, has no leader or forbids it.
+func unreached(what string, err error) error {
+	return fmt.Errorf("%s: %w: %w", what, fleet.ErrUnreachable, err)
+}
+
+// consistent are the options of a read that no deposed leader answers.
+func consistent(ctx context.Context) *api.QueryOptions {
+	return (&api.QueryOptions{RequireConsistent: true}).WithContext(ctx)
+}
+
+// get reads a key; nil = it is not there.
+func (c *Client) get(ctx context.Context, key string) (*api.KVPair, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	pair, _, err := c.api.KV().Get(key, consistent(ctx))
+	if err != nil {
+		return nil, unreached("read "+key, err)
+	}
+	return pair, nil
+}
+
+// getAll reads some keys; those that are not there are nil.
+func (c *Client) getAll(ctx context.Context, keys []string) (map[string]*api.KVPair, error) {
+	found := map[string]*api.KVPair{}
+	for len(keys) > 0 {
+		part := keys[:min(len(keys), mostOps)]
+		keys = keys[len(part):]
+		if err := c.getSome(ctx, part, found); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// getSome reads at most mostOps keys at once. A transaction tells of all keys that are
+// not there, and is tried again without them.
+func (c *Client) getSome(ctx context.Context, keys []string, found map[string]*api.KVPair) error {
+	for len(keys) > 0 {
+		var ops []*api.KVTxnOp
+		for _, key := range keys {
+			ops = append(ops, &api.KVTxnOp{Verb: api.KVGet, Key: key})
+		}
+		response, err := c.txn(ctx, ops)
+		if err != nil {
+			return err
+		}
+		if len(response.Errors) == 0 {
+			for _, pair := range response.Results {
+				found[pair.Key] = pair
+			}
+			return nil
+		}
+		gone := map[int]bool{}
+		for _, e := range response.Errors {
+			gone[e.OpIndex] = true
+		}
+		var rest []string
+		for i, key := range keys {
+			if !gone[i] {
+				rest = append(rest, key)
+			}
+		}
+		if len(rest) == len(keys) {
+			return unreached("read", errors.New(response.Errors[0].What))
+		}
+		keys = rest
+	}
+	return nil
+}
+
+// mostOps is how much a transaction holds: Consul 1.13 takes 64.
+const mostOps = 60
+
+// txn sends one transaction. Its response has errors when it did nothing.
+func (c *Client) txn(ctx context.Context, ops []*api.KVTxnOp) (*api.KVTxnResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	ok, response, _, err := c.api.KV().Txn(ops, consistent(ctx))
+	switch {
+	case err != nil:
+		return nil, unreached("write", err)
+	case !ok && len(response.Errors) == 0:
+		return nil, unreached("write", errors.New("consul has done nothing, and does not say why"))
+	}
+	for _, e := range response.Errors {
+		if forbidden(e.What) {
+			return nil, unreached("write", errors.New(e.What))
+		}
+	}
+	return response, nil
+}
+
+// forbidden tells whether a transaction failed because of who sent it.
+func forbidden(what string) bool {
+	what = strings.ToLower(what)
+	return strings.Contains(what, "permission denied") && !strings.Contains(what, "lock") ||
+		strings.Contains(what, "acl not found")
+}
+
+// commit does all of ops or nothing; false = somebody else was first.
+func (c *Client) commit(ctx context.Context, ops ...*api.KVTxnOp) (bool, error) {
+	response, err := c.txn(ctx, ops)
+	return err == nil && len(response.Errors) == 0, err
+}
+
+// follow tells of a key each time it has changed since index, until ctx ends or an
+// error has been told.
+func (c *Client) follow(ctx context.Context, key string, index uint64, wait time.Duration, tell chan<- change) {
+	for {
+		pair, next, err := c.block(ctx, key, index, wait)
+		if err == nil && next == index {
+			continue
+		}
+		select {
+		case tell <- change{pair, err}:
+		case <-ctx.Done():
+			return
+		}
+		if err != nil {
+			return
+		}
+		if next < index {
+			next = 0 // as Consul wants it: its indexes have begun anew
+		}
+		index = next
+	}
+}
+
+// change is what has become of a key; nil = it is gone.
+type change struct {
+	pair *api.KVPair
+	err  error
+}
+
+// block waits until a key has changed since index, or for some time.
+func (c *Client) block(ctx context.Context, key string, index uint64, wait time.Duration) (*api.KVPair, uint64, error) {
+	// Consul adds up to a sixteenth, so that not all come at once.
+	ctx, cancel := context.WithTimeout(ctx, wait+wait/16+requestTime)
+	defer cancel()
+	pair, meta, err := c.api.KV().Get(key, (&api.QueryOptions{WaitIndex: index, WaitTime: wait}).WithContext(ctx))
+	if err != nil {
+		return nil, 0, unreached("watch "+key, err)
+	}
+	if pair != nil {
+		return pair, pair.ModifyIndex, nil
+	}
+	return nil, max(meta.LastIndex, 1), nil
+}
+
+// about is a duration of some random length around d.
+func about(d time.Duration) time.Duration {
+	return d*3/4 + upTo(d/2)
+}
+
+// upTo is a random duration below d.
+func upTo(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return rand.N(d)
+}
+
+// pause waits; false = ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func nonce() string { return fmt.Sprintf("%016x", rand.Uint64()) }
+
+func casOp(key string, value []byte, index uint64) *api.KVTxnOp {
+	return &api.KVTxnOp{Verb: api.KVCAS, Key: key, Value: value, Index: index}
+}
+
+func setOp(key string, value []byte) *api.KVTxnOp {
+	return &api.KVTxnOp{Verb: api.KVSet, Key: key, Value: value}
+}
+
+func lockOp(key string, value []byte, session string) *api.KVTxnOp {
+	return &api.KVTxnOp{Verb: api.KVLock, Key: key, Value: value, Session: session}
+}
+
+func sameOp(key string, index uint64) *api.KVTxnOp {
+	return &api.KVTxnOp{Verb: api.KVCheckIndex, Key: key, Index: index}
+}
+
+func goneOp(key string) *api.KVTxnOp { return &api.KVTxnOp{Verb: api.KVCheckNotExists, Key: key} }
+
+func deleteOp(key string) *api.KVTxnOp { return &api.KVTxnOp{Verb: api.KVDelete, Key: key} }
+
+func deleteCASOp(key string, index uint64) *api.KVTxnOp {
+	return &api.KVTxnOp{Verb: api.KVDeleteCAS, Key: key, Index: index}
+}

@@ -1,0 +1,186 @@
+package consul
+
+import (
+	"context"
+	"errors"
+
+	"github.com/hashicorp/consul/api"
+
+	"stretcher/internal/fleet"
+)
+
+// noGen is the generation of results that belong to no rollout that is known.
+const noGen = "0"
+
+// Leave ends the host's part in the rollout: its slot, if it has one, goes to the next
+// in the line, and its result is written, whether it had one or not. The work has ended
+// when it is called. It tries for a lease, and gives up when ctx ends.
+func (p *Place) Leave(ctx context.Context, r fleet.Result) error {
+	if p.stop != nil {
+		p.stop()
+	}
+	r.Name, r.Version, r.Rollout, r.Run = p.entry.Name, p.entry.Version, p.entry.ID, p.entry.Run
+	r.Node, r.Zone = p.entry.Node, p.entry.Zone
+	if r.Node == "" {
+		return errors.New("the host does not know which node of consul's it is")
+	}
+	data, err := r.Encode()
+	if err != nil {
+		return err
+	}
+	patience := p.lease
+	if p.head == nil { // it has never had an answer
+		patience = min(p.lease, requestTime/2)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for tries := 0; ; tries++ {
+		if err = p.leave(ctx, fleet.StandingOf(r.Result), data); err == nil {
+			return p.endSession(ctx)
+		}
+		if !errors.Is(err, fleet.ErrUnreachable) || !pause(ctx, backOff(p.lease, tries)) {
+			return err
+		}
+	}
+}
+
+func (p *Place) leave(ctx context.Context, standing fleet.Standing, data []byte) error {
+	if p.head == nil {
+		return p.tell(ctx, data)
+	}
+	for len(p.maybe) > 0 {
+		if err := p.abandon(ctx, p.maybe[0]); err != nil {
+			return err
+		}
+		p.maybe = p.maybe[1:]
+	}
+	write := setOp(p.resultKey(p.head.Gen, p.entry.Node), data)
+	if p.shard == "" {
+		_, err := p.commit(ctx, write)
+		return err
+	}
+	if !p.holds {
+		standing = ""
+	}
+	if err := p.giveBack(ctx, p.head.Gen, p.spot, standing, write); err != nil {
+		return err
+	}
+	if p.shard != canaryShard && (standing == "" || standing == fleet.HostGood) {
+		return nil
+	}
+	return p.settleIfThere(ctx, p.head.Gen, p.shard)
+}
+
+// settleIfThere is settle, for who does not mind when all is gone.
+func (l *ledger) settleIfThere(ctx context.Context, gen, name string) error {
+	err := l.settle(ctx, gen, name)
+	if errors.Is(err, fleet.ErrStopped) {
+		return nil
+	}
+	return err
+}
+
+// tell writes the result of a host that has no place in any generation.
+func (p *Place) tell(ctx context.Context, data []byte) error {
+	gen := noGen
+	h, _, err := p.readHead(ctx)
+	if errors.Is(err, fleet.ErrUnreachable) {
+		return err
+	}
+	if h != nil && h.ID == p.entry.ID {
+		gen = h.Gen
+	}
+	_, err = p.commit(ctx, setOp(p.resultKey(gen, p.entry.Node), data))
+	return err
+}
+
+// abandon gives back what the host may have got without knowing.
+func (p *Place) abandon(ctx context.Context, m spot) error {
+	if p.shard == m.shard && p.ticket == m.ticket {
+		return nil
+	}
+	pair, err := p.get(ctx, p.turnKeyOf(p.head.Gen, m.shard, m.ticket))
+	var t turn
+	if err != nil || pair == nil || decode(pair.Value, &t) != nil || !p.mine(t) {
+		return err
+	}
+	if err := p.giveBack(ctx, p.head.Gen, m, "", nil); err != nil {
+		return err
+	}
+	return p.settleIfThere(ctx, p.head.Gen, m.shard)
+}
+
+// giveBack leaves the line, or gives the slot back, and hands it to the next. With
+// it is written what else there is to write.
+func (l *ledger) giveBack(ctx context.Context, gen string, at spot, standing fleet.Standing, write *api.KVTxnOp) error {
+	key := l.turnKeyOf(gen, at.shard, at.ticket)
+	for {
+		ops, err := l.release(ctx, gen, at, standing)
+		if err != nil {
+			return err
+		}
+		ops = append(ops, deleteOp(key))
+		if write != nil {
+			ops = append(ops, write)
+		}
+		if ok, err := l.commit(ctx, ops...); err != nil || ok {
+			return err
+		}
+		if !pause(ctx, upTo(4*perHost)) {
+			return ctx.Err()
+		}
+	}
+}
+
+// release makes what gives a slot back. A failure is counted, and the slot handed out
+// only when it has been summed: see settle.
+func (l *ledger) release(ctx context.Context, gen string, at spot, standing fleet.Standing) ([]*api.KVTxnOp, error) {
+	h, headIndex, err := l.readHead(ctx)
+	if errors.Is(err, fleet.ErrUnreachable) {
+		return nil, err
+	}
+	key := l.shardKey(gen, at.shard)
+	s, index, err := l.readShard(ctx, key)
+	switch {
+	case errors.Is(err, errSpoilt): // there is nothing left to give back
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case s.find(at.ticket) < 0:
+		return l.quit(ctx, gen, at, s)
+	}
+	s.drop(at.ticket)
+	switch standing {
+	case fleet.HostGood:
+		s.Good++
+	case "", fleet.HostStopped:
+		s.Skipped++
+	default:
+		s.Failed++
+		s.Check = true
+	}
+	var ops []*api.KVTxnOp
+	if h != nil && h.Gen == gen {
+		if ops, err = l.handOut(ctx, h, at.shard, &s); err != nil {
+			return nil, err
+		}
+	}
+	if len(ops) > 0 {
+		ops = append(ops, sameOp(l.headKey(), headIndex))
+	}
+	return append(ops, casOp(key, encode(s), index)), nil
+}
+
+// quit makes what lets a host without a slot leave the line. Its turn may come at the
+// same time: then it has a slot to give back.
+func (l *ledger) quit(ctx context.Context, gen string, at spot, s shard) ([]*api.KVTxnOp, error) {
+	if at.ticket < s.Serving {
+		return nil, nil // its slot has been taken from it
+	}
+	key := l.turnKeyOf(gen, at.shard, at.ticket)
+	pair, err := l.get(ctx, key)
+	if err != nil || pair == nil {
+		return nil, err
+	}
+	return []*api.KVTxnOp{sameOp(key, pair.ModifyIndex)}, nil
+}

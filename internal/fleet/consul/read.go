@@ -1,0 +1,218 @@
+package consul
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"stretcher/internal/fleet"
+)
+
+// Read tells how a rollout of a name stands, and what its hosts have said; the latest
+// one. fleet.ErrUnknown when nothing is known of the name.
+func (c *Client) Read(ctx context.Context, name string) (fleet.State, error) {
+	l := c.ledger(name)
+	h, _, err := l.readHead(ctx)
+	if err != nil {
+		return fleet.State{}, err
+	}
+	found := newFindings()
+	if h != nil {
+		if err := l.readGen(ctx, l.genKey(h.Gen), h.Gen, found); err != nil {
+			return fleet.State{}, err
+		}
+		for _, old := range h.Past[:min(len(h.Past), keptGens-1)] {
+			found.ofOthers = found.ofOthers || old.ID != h.ID
+			if err := l.readGen(ctx, l.resultsKey(old.Gen), old.Gen, found); err != nil {
+				return fleet.State{}, err
+			}
+		}
+	}
+	if err := l.readStray(ctx, h, found); err != nil {
+		return fleet.State{}, err
+	}
+	if h == nil && len(found.hosts) == 0 {
+		return fleet.State{}, fmt.Errorf("%w: %q", fleet.ErrUnknown, name)
+	}
+	return found.state(name, h), nil
+}
+
+// readStray reads what hosts have said that no rollout knows of any more.
+func (l *ledger) readStray(ctx context.Context, h *head, found *findings) error {
+	gens, err := l.generations(ctx)
+	if err != nil {
+		return err
+	}
+	found.ofOthers = true
+	for _, gen := range gens {
+		if h != nil && (gen == h.Gen || h.knows(gen)) {
+			continue
+		}
+		if err := l.readGen(ctx, l.resultsKey(gen), gen, found); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// knows tells whether a generation is one of the past.
+func (h *head) knows(gen string) bool {
+	return slices.ContainsFunc(h.Past, func(p past) bool { return p.Gen == gen })
+}
+
+// readGen reads what there is below a prefix.
+func (l *ledger) readGen(ctx context.Context, prefix string, gen string, found *findings) error {
+	pairs, err := l.list(ctx, prefix)
+	if err != nil {
+		return err
+	}
+	for _, pair := range pairs {
+		switch {
+		case strings.HasPrefix(pair.Key, l.membersKey(gen)):
+			found.members(pair)
+		case strings.HasPrefix(pair.Key, l.resultsKey(gen)):
+			found.result(pair)
+		case strings.HasPrefix(pair.Key, l.genKey(gen)+"t/"):
+			found.turn(pair)
+		}
+	}
+	return nil
+}
+
+// list reads all below a prefix.
+func (c *Client) list(ctx context.Context, prefix string) (api.KVPairs, error) {
+	ctx, cancel := context.WithTimeout(ctx, 6*requestTime)
+	defer cancel()
+	pairs, _, err := c.api.KV().List(prefix, consistent(ctx))
+	if err != nil {
+		return nil, unreached("read "+prefix, err)
+	}
+	return pairs, nil
+}
+
+// findings are what is known of hosts, by their nodes. The latest generation comes
+// first: what is known already stays.
+type findings struct {
+	hosts    map[string]*fleet.Host
+	ofOthers bool // what comes now is of other rollouts
+}
+
+func newFindings() *findings { return &findings{hosts: map[string]*fleet.Host{}} }
+
+// host is what is known of a node; it makes it known.
+func (f *findings) host(node string) *fleet.Host {
+	key := strings.ToLower(node)
+	if f.hosts[key] == nil {
+		f.hosts[key] = &fleet.Host{Node: node, Standing: fleet.HostMissing}
+	}
+	return f.hosts[key]
+}
+
+func (f *findings) members(pair *api.KVPair) {
+	var members []member
+	if len(pair.Value) > maxDocument*2 || json.Unmarshal(pair.Value, &members) != nil {
+		return
+	}
+	for _, m := range members {
+		if m.Node != "" {
+			f.host(m.Node).Zone = m.Zone
+		}
+	}
+}
+
+func (f *findings) result(pair *api.KVPair) {
+	r, err := fleet.DecodeResult(pair.Value)
+	if err != nil || r.Node == "" {
+		return
+	}
+	h := f.host(r.Node)
+	if h.Zone == "" {
+		h.Zone = r.Zone
+	}
+	if h.Result.Result == "" && !f.ofOthers {
+		h.Result = r
+		if h.Standing == fleet.HostMissing {
+			h.Standing = fleet.StandingOf(r.Result)
+		}
+	}
+	if h.Runs == "" && r.Result == "good" {
+		h.Runs = r.Version
+	}
+}
+
+// turn says that a host waits or is at work. It comes after the host's result, if
+// that is of an earlier run: keys come in their order.
+func (f *findings) turn(pair *api.KVPair) {
+	var t turn
+	if decode(pair.Value, &t) != nil || t.Node == "" {
+		return
+	}
+	h := f.host(t.Node)
+	h.Result = fleet.Result{}
+	if h.Standing = fleet.HostWorking; t.State == turnWaiting {
+		h.Standing = fleet.HostWaiting
+	}
+}
+
+// state puts together what has been found.
+func (f *findings) state(name string, h *head) fleet.State {
+	s := fleet.State{Name: name}
+	if h != nil {
+		s.Version, s.ID, s.Phase, s.Group, s.Why, s.Began = h.Version, h.ID, h.Phase, h.Group, h.Why, h.Began
+		s.Limits = fleet.Limits{
+			Parallel: h.Limits.Parallel, MaxFailed: h.Limits.MaxFailed, Canary: h.Limits.Canary,
+			Pause: time.Duration(h.Limits.PauseMS) * time.Millisecond,
+		}
+	}
+	for _, host := range f.hosts {
+		s.Hosts = append(s.Hosts, *host)
+	}
+	s.Sort()
+	switch {
+	case s.Phase == beginning, s.Phase == draining:
+		s.Phase = h.first()
+	case s.Phase == fleet.Open && s.Count(fleet.HostWorking, fleet.HostWaiting, fleet.HostMissing) == 0:
+		s.Phase = fleet.Done
+	}
+	return s
+}
+
+// Changes waits until something has changed since index, or for half a minute, and
+// returns the index to go on from. It begins with 0, and returns at once then.
+func (c *Client) Changes(ctx context.Context, name string, index uint64) (uint64, error) {
+	const wait = 30 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, wait+requestTime)
+	defer cancel()
+	options := (&api.QueryOptions{WaitIndex: index, WaitTime: wait}).WithContext(ctx)
+	// With the separator it tells of changes of all keys, and returns the name of two.
+	_, meta, err := c.api.KV().Keys(c.ledger(name).base, "/", options)
+	if err != nil {
+		return index, unreached("watch the rollout", err)
+	}
+	if meta.LastIndex < index {
+		return 0, nil
+	}
+	return max(meta.LastIndex, 1), nil
+}
+
+// Names lists the names of which something is known.
+func (c *Client) Names(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	found, _, err := c.api.KV().Keys(prefix, "/", consistent(ctx))
+	if err != nil {
+		return nil, unreached("list "+prefix, err)
+	}
+	var names []string
+	for _, key := range found {
+		if name, ok := nameOf(strings.TrimSuffix(strings.TrimPrefix(key, prefix), "/")); ok {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}

@@ -1,0 +1,117 @@
+package consul
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/hashicorp/consul/api"
+
+	"stretcher/internal/fleet"
+)
+
+// settle sums what has failed, when a failure in this shard has not been summed yet:
+// the rollout stops, or goes on. It hands out slots that nobody has.
+func (l *ledger) settle(ctx context.Context, gen, name string) error {
+	for range 8 {
+		h, headIndex, err := l.readHead(ctx)
+		if err != nil || h == nil || h.Gen != gen {
+			return err
+		}
+		s, index, err := l.readShard(ctx, l.shardKey(gen, name))
+		if err != nil {
+			return err
+		}
+		was := string(encode(s))
+		if s.Check {
+			why, err := l.tooMany(ctx, h, name, s)
+			if err != nil {
+				return err
+			}
+			if why != "" {
+				return l.stop(ctx, gen, why)
+			}
+			s.Check = false
+		}
+		ops, err := l.handOut(ctx, h, name, &s)
+		if err != nil {
+			return err
+		}
+		ended := h.Phase == fleet.Canary && name == canaryShard && h.canariesEnd(s)
+		if string(encode(s)) == was && !ended {
+			return nil
+		}
+		ops = append(ops, sameOp(l.headKey(), headIndex), casOp(l.shardKey(gen, name), encode(s), index))
+		if ended {
+			if h.Phase = fleet.Pause; h.Limits.PauseMS == 0 {
+				h.Phase = fleet.Open
+			}
+			ops = append(ops, casOp(l.headKey(), encode(h), headIndex))
+		}
+		if ok, err := l.commit(ctx, ops...); err != nil || ok {
+			return err
+		}
+		pause(ctx, upTo(4*perHost))
+	}
+	return nil // who is in the way of all these tries does the same
+}
+
+// tooMany says why a rollout has to stop; "" = it has not.
+func (l *ledger) tooMany(ctx context.Context, h *head, name string, s shard) (string, error) {
+	if name == canaryShard && h.Phase == fleet.Canary && s.Failed+s.Died > 0 {
+		return "a canary failed", nil
+	}
+	all, err := l.readShards(ctx, h.Gen, h.Shards)
+	if errors.Is(err, errSpoilt) {
+		err = fmt.Errorf("%w: %w", fleet.ErrStopped, err)
+	}
+	bad := 0
+	for _, s := range all {
+		bad += s.Failed + s.Died
+	}
+	if err != nil || bad <= h.Limits.MaxFailed {
+		return "", err
+	}
+	return fmt.Sprintf("%d failed, and %d may", bad, h.Limits.MaxFailed), nil
+}
+
+// handOut gives slots that nobody has to those in the line, and returns what tells
+// them so. Who has left the line is passed by.
+func (l *ledger) handOut(ctx context.Context, h *head, name string, s *shard) ([]*api.KVTxnOp, error) {
+	var ops []*api.KVTxnOp
+	for reads := 0; h.hands(name) && !s.Check && len(s.Held) < s.Cap && s.Serving < s.Next && reads < mostOps/2; reads++ {
+		key := l.turnKeyOf(h.Gen, name, s.Serving)
+		pair, err := l.get(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		ticket := s.Serving
+		s.Serving++
+		var t turn
+		if pair == nil || decode(pair.Value, &t) != nil || t.State != turnWaiting {
+			s.Skipped++
+			continue
+		}
+		s.Held = append(s.Held, held{ticket, t.Node})
+		t.State = turnYours
+		ops = append(ops, casOp(key, encode(t), pair.ModifyIndex))
+	}
+	return ops, nil
+}
+
+// stop stops a generation, unless it is stopped.
+func (l *ledger) stop(ctx context.Context, gen, why string) error {
+	for {
+		h, index, err := l.readHead(ctx)
+		if err != nil || h == nil || h.Gen != gen || h.Phase == fleet.Stopped {
+			return err
+		}
+		if h.Phase == beginning {
+			return nil
+		}
+		h.Phase, h.Why = fleet.Stopped, cut(why)
+		if ok, err := l.commit(ctx, casOp(l.headKey(), encode(h), index)); err != nil || ok {
+			return err
+		}
+	}
+}

@@ -1,0 +1,104 @@
+package consul
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"stretcher/internal/fleet"
+)
+
+// nameOf is the name that a part of a key stands for.
+func nameOf(part string) (string, bool) {
+	name, err := url.PathUnescape(part)
+	return name, err == nil && name != ""
+}
+
+// Stop stops the current rollout of a name: hosts that wait go no more, those at work
+// finish. why is for people.
+func (c *Client) Stop(ctx context.Context, name, why string) error {
+	l := c.ledger(name)
+	h, _, err := l.current(ctx)
+	switch {
+	case err != nil:
+		return err
+	case h.Phase == fleet.Stopped:
+		return fmt.Errorf("%w already: %s", fleet.ErrStopped, h.Why)
+	case h.Phase == beginning:
+		return errors.New("the rollout is about to begin: try again")
+	}
+	return l.stop(ctx, h.Gen, why)
+}
+
+// Resume opens a stopped rollout again, with all that is counted at zero: hosts that
+// get its event now take part.
+func (c *Client) Resume(ctx context.Context, name, by string) error {
+	return c.again(ctx, name, by, false)
+}
+
+// Retry opens the current rollout again for those hosts alone that have failed.
+func (c *Client) Retry(ctx context.Context, name, by string) error {
+	return c.again(ctx, name, by, true)
+}
+
+// current reads the head that there must be.
+func (l *ledger) current(ctx context.Context) (*head, uint64, error) {
+	h, index, err := l.readHead(ctx)
+	if err == nil && h == nil {
+		err = fmt.Errorf("%w: %q", fleet.ErrUnknown, l.name)
+	}
+	return h, index, err
+}
+
+// again makes a further generation of the current rollout.
+func (c *Client) again(ctx context.Context, name, by string, only bool) error {
+	l := c.ledger(name)
+	old, index, err := l.current(ctx)
+	switch {
+	case err != nil:
+		return err
+	case old.Phase == beginning, !only && old.Phase != fleet.Stopped:
+		return fmt.Errorf("the rollout is not stopped: it is at %q", old.Phase)
+	}
+	members, err := l.formerMembers(ctx, old.Gen)
+	if err != nil {
+		return err
+	}
+	h := *old
+	h.Gen, h.Phase, h.Why, h.Only, h.By = newGen(), beginning, "", only || old.Only, cut(by)
+	h.Began = time.Now().UTC().Truncate(time.Millisecond)
+	h.follows(old)
+	canaries, _, err := c.readShard(ctx, l.shardKey(old.Gen, canaryShard))
+	if only || err == nil && old.canariesEnd(canaries) {
+		h.Limits.Canary = 0
+	}
+	won, err := c.commit(ctx, casOp(l.headKey(), encode(h), index))
+	if err == nil && !won {
+		err = errors.New("the rollout has changed in the meantime: try again")
+	}
+	if err != nil {
+		return err
+	}
+	now, index, err := l.current(ctx)
+	if err != nil || now.Gen != h.Gen {
+		return err
+	}
+	return l.open(ctx, now, index, members, newGuard())
+}
+
+// formerMembers are the members of a generation as they are written.
+func (l *ledger) formerMembers(ctx context.Context, gen string) (all []member, _ error) {
+	pairs, err := l.list(ctx, l.membersKey(gen))
+	for _, pair := range pairs {
+		var part []member
+		if json.Unmarshal(pair.Value, &part) == nil {
+			all = append(all, part...)
+		}
+	}
+	return all, err
+}
+
+func newGuard() *guard { return &guard{seen: map[string]sight{}} }
