@@ -95,8 +95,8 @@ func newDeployer(ctx context.Context, s cli.Settings, m memory, second <-chan st
 	}, err
 }
 
-// run is how far one execution has come. This file alone changes it: all else
-// gets a copy, which is its own.
+// run is how far one execution has come. This file and recalling change it: all
+// else gets a copy, which is its own.
 type run struct {
 	spec     Spec
 	archive  Archive
@@ -263,20 +263,6 @@ func (d *deployer) hearing(r *run, e *event.Event) part {
 		{"lock", func() bool { return r.spec.hasDest() || d.keys != nil }, d.locking(r)},
 		{"freshness", isDated, freshness},
 		{"compare", func() bool { return d.settings.IfChanged && r.spec.hasSrc() }, compare},
-	}}
-}
-
-// recalling is how a past becomes a spec that the host accepts, with the lock
-// held.
-func (d *deployer) recalling(r *run) part {
-	recall := func(ctx context.Context) (err error) {
-		r.spec, err = d.recall(ctx, r.spec)
-		r.heard = err == nil
-		return err
-	}
-	return part{needed: func() bool { return r.spec.Past != nil }, steps: []step{
-		{"lock", always, d.locking(r)},
-		{"manifest", always, recall},
 	}}
 }
 
@@ -477,14 +463,7 @@ func (d *deployer) syncTo(ctx context.Context, r *run) error {
 // the name is locked as well: it may have another dest there. A rollback knows
 // no name yet.
 func (t *tools) lock(ctx context.Context, dest, name string) (unlock func() error, err error) {
-	switch wait := t.settings.LockWait; {
-	case t.keys == nil:
-		unlock, err = t.journal.Lock(ctx, dest, wait)
-	case name == "":
-		unlock, err = t.journal.LockHere(ctx, dest, wait)
-	default:
-		unlock, err = t.journal.LockBoth(ctx, name, dest, wait)
-	}
+	unlock, err = t.journal.LockFor(ctx, name, dest, t.settings.LockWait, t.keys != nil)
 	if errors.Is(err, failure.ErrRefused) { // the host must be mended, and the event waits for that
 		err = notYet{err}
 	}

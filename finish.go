@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"syscall"
 	"time"
 
 	"stretcher/internal/cli"
+	"stretcher/internal/disk"
 	"stretcher/internal/event"
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/fetch/delta"
@@ -69,7 +68,7 @@ func (d *deployer) finishIdle(r run) (outcome string) {
 	d.close(r, func() {
 		if d.journal.Run().EventKey == "" && d.journal.IsGood(r.spec.Manifest.Dest) {
 			d.journal.Withdraw(history.Good, 0, "")
-			d.journal.Prune(d.policy.History.KeepFor(), goneWithin(lookLimit))
+			d.journal.Prune(d.policy.History.KeepFor(), disk.Gone())
 			return
 		}
 		d.record(r, nil)
@@ -309,7 +308,7 @@ func (t *tools) whole(a Archive) *os.File {
 // trim bounds what is kept of all dests, and then what is kept beside that.
 func (t *tools) trim() {
 	err := t.cached.Trim(cache.Bounds{
-		Gone: goneWithin(lookLimit), Before: t.now.Add(-t.policy.History.KeepFor()), Size: t.policy.Cache.Bound(),
+		Gone: disk.Gone(), Before: t.now.Add(-t.policy.History.KeepFor()), Size: t.policy.Cache.Bound(),
 	})
 	if err := errors.Join(err, t.trimPool()); err != nil {
 		t.log.Warn(failure.Text(err))
@@ -344,34 +343,6 @@ func (t *tools) openPool(m memory) {
 	} else if pool != nil {
 		pool.Warn = t.cached.Warn
 		t.cached.Use(pool)
-	}
-}
-
-// lookLimit is how long all dests together may take to tell whether they are
-// there: a file system of another machine may not answer.
-const lookLimit = 2 * time.Second
-
-// goneWithin tells of each dest whether nothing is there. What can't be looked
-// at, or does not answer in time, is not gone.
-func goneWithin(limit time.Duration) func(dest string) bool {
-	over := time.After(limit)
-	waits := true
-	return func(dest string) bool {
-		if !waits {
-			return false
-		}
-		said := make(chan error, 1)
-		go func() {
-			_, err := os.Lstat(dest)
-			said <- err
-		}()
-		select {
-		case err := <-said:
-			return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
-		case <-over:
-			waits = false
-			return false
-		}
 	}
 }
 
@@ -420,7 +391,7 @@ func (t *tools) record(r run, err error) {
 		return
 	}
 	t.journal.Finish(result, exit, text, t.usesUp(err))
-	t.journal.Prune(t.policy.History.KeepFor(), goneWithin(lookLimit))
+	t.journal.Prune(t.policy.History.KeepFor(), disk.Gone())
 }
 
 // outcomeOf is what is remembered of how a run went: what to call it, its exit status

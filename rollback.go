@@ -52,6 +52,20 @@ func runRollback(ctx context.Context, second <-chan struct{}, o cli.RollbackOpti
 	return d.journal.Run(), err
 }
 
+// recalling is how a past becomes a spec that the host accepts, with the lock
+// held.
+func (d *deployer) recalling(r *run) part {
+	recall := func(ctx context.Context) (err error) {
+		r.spec, err = d.recall(ctx, r.spec)
+		r.heard = err == nil
+		return err
+	}
+	return part{needed: func() bool { return r.spec.Past != nil }, steps: []step{
+		{"lock", always, d.locking(r)},
+		{"manifest", always, recall},
+	}}
+}
+
 // recall finds what to go back to, and the manifest that it was deployed by.
 func (p provider) recall(ctx context.Context, s Spec) (Spec, error) {
 	b := *s.Past
@@ -94,7 +108,7 @@ func (p provider) deployments(path string) (strategy.Deployments, error) {
 	dest, err := disk.OpenDest(path)
 	if err != nil {
 		if errors.Is(err, disk.ErrForeignLink) {
-			return strategy.Deployments{}, explainDest(path, err)
+			return strategy.Deployments{}, disk.ExplainDest(path, err)
 		}
 		return strategy.Deployments{}, nil // the sync will say what is wrong
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -36,7 +35,7 @@ func (d *deployer) open(s Spec, whole bool, told func() run) (Spec, error) {
 	s.close() // a strategy that has been made before, and its dest
 	dest, missing := disk.OpenDest(s.Manifest.Dest)
 	if missing != nil {
-		dest, missing = &disk.Dest{Given: s.Manifest.Dest}, explainDest(s.Manifest.Dest, missing)
+		dest, missing = &disk.Dest{Given: s.Manifest.Dest}, disk.ExplainDest(s.Manifest.Dest, missing)
 	}
 	t := d.target(s, told)
 	t.Dest, t.NoDest, t.Whole = dest, missing, whole
@@ -75,18 +74,6 @@ func (s Spec) close() {
 	if s.Dest != nil && s.Dest.Parent != nil {
 		_ = s.Dest.Close()
 	}
-}
-
-// explainDest adds what to do about a dest that can't be opened.
-func explainDest(dest string, err error) error {
-	switch {
-	case errors.Is(err, disk.ErrNoParent):
-		return failure.Hinted("make it, for example in a pre command: mkdir -p "+filepath.Dir(dest), err)
-	case errors.Is(err, disk.ErrForeignLink):
-		return failure.Hinted("name in dest where it leads, or let it belong to root: chown -h root LINK",
-			failure.Refused("%w", err))
-	}
-	return err
 }
 
 // target is all that a strategy is told of the run, but dest.

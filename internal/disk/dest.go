@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"stretcher/internal/text/failure"
 )
 
 // Dest is the place of a deployment, resolved once.
@@ -103,6 +105,18 @@ func (d *Dest) Close() error {
 	err := d.Parent.Close()
 	if d.Dir != nil {
 		err = errors.Join(err, d.Dir.Close())
+	}
+	return err
+}
+
+// ExplainDest adds what to do about a dest that can't be opened.
+func ExplainDest(dest string, err error) error {
+	switch {
+	case errors.Is(err, ErrNoParent):
+		return failure.Hinted("make it, for example in a pre command: mkdir -p "+filepath.Dir(dest), err)
+	case errors.Is(err, ErrForeignLink):
+		return failure.Hinted("name in dest where it leads, or let it belong to root: chown -h root LINK",
+			failure.Refused("%w", err))
 	}
 	return err
 }

@@ -55,6 +55,20 @@ func (j *Journal) LockHere(ctx context.Context, dest string, wait time.Duration)
 	return unlock, err
 }
 
+// LockFor is LockBoth for a run that must have the lock, LockHere where it knows
+// no name yet, and else Lock.
+func (j *Journal) LockFor(
+	ctx context.Context, name, dest string, wait time.Duration, must bool,
+) (unlock func() error, err error) {
+	switch {
+	case !must:
+		return j.Lock(ctx, dest, wait)
+	case name == "":
+		return j.LockHere(ctx, dest, wait)
+	}
+	return j.LockBoth(ctx, name, dest, wait)
+}
+
 // LockName is LockHere for a deployment that has a name and no dest.
 func (j *Journal) LockName(ctx context.Context, name string, wait time.Duration) (unlock func() error, err error) {
 	what := fmt.Sprintf("the name %q", name)
