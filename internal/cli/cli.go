@@ -101,7 +101,7 @@ func (a *app) main(ctx context.Context) int {
 	case err == nil:
 		return a.status
 	case a.Getenv("SERF_EVENT") == "query": // Serf hands on stderr too
-		fmt.Fprintln(a.Stdout, replyLine("error: "+failure.Text(err)))
+		fmt.Fprintln(a.Stdout, replyLine("error: "+failure.Text(err), a.replyRoom()))
 		return ExitUsage
 	}
 	return a.report(err)

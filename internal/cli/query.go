@@ -13,8 +13,19 @@ import (
 	"stretcher/internal/text/printable"
 )
 
-// maxReply is how much of a reply Serf takes, in bytes.
+// maxReply is how much of a reply Serf takes, in bytes, with what it says itself in
+// it. One that is longer never arrives, and nobody is told.
 const maxReply = 1024
+
+// maxPayload is how much of a query's payload is read.
+const maxPayload = 1024
+
+// replyRoom is how much of a reply is left to this program: Serf adds the node's name,
+// a second time where others pass copies on (-relay-factor), and a frame around each.
+func (p Process) replyRoom() int {
+	const frames, least = 104, 256
+	return max(maxReply-frames-2*len(p.Getenv("SERF_SELF_NAME")), least)
+}
 
 // answer answers a Serf query: one line on stdout and nothing on stderr, since
 // Serf takes both for the reply. "deploy" deploys the manifest that is the
@@ -30,16 +41,16 @@ func (o *rootOptions) answer(ctx context.Context) (int, error) {
 	default:
 		return ExitGood, nil
 	}
-	_, err := fmt.Fprintln(o.Stdout, replyLine(reply))
+	_, err := fmt.Fprintln(o.Stdout, replyLine(reply, o.replyRoom()))
 	return Status(err), err
 }
 
-// replyLine makes one line of at most maxReply bytes, its end included.
-func replyLine(text string) string {
+// replyLine makes one line of at most so many bytes, its end included.
+func replyLine(text string, room int) string {
 	text = printable.Line(strings.Join(strings.Fields(text), " "))
 	const dots = "..."
-	if len(text) > maxReply-1 {
-		text = strings.ToValidUTF8(text[:maxReply-1-len(dots)], "") + dots
+	if len(text) > room-1 {
+		text = strings.ToValidUTF8(text[:room-1-len(dots)], "") + dots
 	}
 	return text
 }
@@ -57,7 +68,7 @@ func (o *rootOptions) answerDeploy(ctx context.Context) string {
 }
 
 func (o *rootOptions) answerStatus(ctx context.Context) string {
-	payload, err := event.Drain(ctx, o.Stdin, maxReply)
+	payload, err := event.Drain(ctx, o.Stdin, maxPayload)
 	if err != nil {
 		return "error: read the query's payload: " + failure.Text(err)
 	}
