@@ -19,7 +19,7 @@ const (
 func (b *Bar) line(width int, now time.Time) (text string, columns int) {
 	share := b.share()
 	label := b.shown(width - len(share))
-	head := columnsOf(label) + len(share)
+	head := Columns(label) + len(share)
 	var tail string
 	for _, part := range b.parts(now) {
 		if part != "" && head+len(tail)+1+len(part) <= width {
@@ -113,7 +113,7 @@ func (b *Bar) shown(width int) string {
 		if !unicode.IsPrint(r) || r >= 0x80 && !b.screen.on.UTF8 || r == unicode.ReplacementChar {
 			r = '?'
 		}
-		if columns += columnsOf(string(r)); columns > width {
+		if columns += Columns(string(r)); columns > width {
 			break
 		}
 		out.WriteRune(r)
@@ -125,8 +125,8 @@ func (b *Bar) shown(width int) string {
 // all are taken for such.
 const firstWide = 0x1100
 
-// columnsOf is how many columns a text takes, at most.
-func columnsOf(text string) (n int) {
+// Columns is how many columns a text takes, at most.
+func Columns(text string) (n int) {
 	for _, r := range text {
 		if n++; r >= firstWide {
 			n++

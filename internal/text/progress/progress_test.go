@@ -41,8 +41,8 @@ func checkFits(t *testing.T, b *Bar, began time.Time) {
 	for width := MinColumns - 1; width < 200; width++ {
 		for _, spent := range []time.Duration{0, time.Second, 100 * time.Hour, math.MaxInt64} {
 			text, columns := b.line(width, began.Add(spent))
-			if columns > width || columnsOf(text) != columns {
-				t.Fatalf("%q on %d columns has %d, %d", text, width, columns, columnsOf(text))
+			if columns > width || Columns(text) != columns {
+				t.Fatalf("%q on %d columns has %d, %d", text, width, columns, Columns(text))
 			}
 			if !utf8.ValidString(text) || strings.ContainsAny(text, "\x1b\r\n\u202e") ||
 				!strings.HasPrefix(text, string([]rune(b.shown(3)))) {
