@@ -17,9 +17,7 @@
 package page
 
 import (
-	"crypto/sha256"
 	_ "embed" // for the parts of the page
-	"encoding/base64"
 	"fmt"
 	"html/template"
 	"io"
@@ -27,7 +25,7 @@ import (
 	"time"
 
 	"stretcher/internal/journal/history"
-	"stretcher/internal/text/printable"
+	"stretcher/internal/text/webpage"
 )
 
 // The parts of the page.
@@ -114,13 +112,12 @@ type dayView struct {
 }
 
 func newPage(c Content) page {
-	style := pageCSS + places()
+	style := webpage.Style() + pageCSS + places()
 	p := page{
 		Host: cut(c.Host, maxName), Made: c.Now.Format(history.TimeFormat),
 		Style: template.CSS(style), Script: template.JS(pageJS),
-		Policy: "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; " +
-			"style-src " + source(style) + "; script-src " + source(pageJS),
-		Lost: newLost(c), Cards: newCards(c), Counts: counts(c.Runs), Shown: len(c.Runs), Older: c.Older,
+		Policy: webpage.Policy(style, pageJS),
+		Lost:   newLost(c), Cards: newCards(c), Counts: counts(c.Runs), Shown: len(c.Runs), Older: c.Older,
 	}
 	for _, card := range p.Cards {
 		if card.Bad {
@@ -143,12 +140,6 @@ func places() string {
 		fmt.Fprintf(&b, ".c%d{grid-column:%d}\n", n+1, n+1)
 	}
 	return b.String()
-}
-
-// source names a script or a style for the page's policy.
-func source(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
 func counts(runs []history.Detail) (all []count) {
@@ -175,20 +166,7 @@ const (
 )
 
 // cut escapes a text for people, and cuts it where it is longer than limit.
-func cut(text string, limit int) string {
-	if len(text) > 4*limit {
-		text = text[:4*limit] // escaping makes nothing shorter
-	}
-	text = printable.Line(text)
-	if len(text) <= limit {
-		return text
-	}
-	end := limit
-	for end > 0 && text[end]&0xc0 == 0x80 { // within a rune
-		end--
-	}
-	return text[:end] + "…"
-}
+func cut(text string, limit int) string { return webpage.Cut(text, limit) }
 
 // told is a result as it is written; one of a newer program may be any text.
 func told(r history.Result) history.Result { return history.Result(cut(string(r), maxName)) }
