@@ -49,7 +49,7 @@ func variable(c *cobra.Command, f *pflag.Flag) string {
 		return ""
 	}
 	words := []string{"stretcher"}
-	if !isShared(root, f.Name) {
+	if !isShared(root, f) {
 		words = append(words, path(c)...)
 	}
 	name := strings.Join(append(words, f.Name), "_")
@@ -57,12 +57,16 @@ func variable(c *cobra.Command, f *pflag.Flag) string {
 }
 
 // isShared tells whether a flag is a deployment's, and means the same wherever it
-// is known. --json, --dry-run and --version do not.
-func isShared(root *cobra.Command, flag string) bool {
-	if slices.Contains([]string{"json", "dry-run", "version"}, flag) {
+// is known. --json, --dry-run and --version do not, nor does --timeout where it is no
+// limit of a fetch.
+func isShared(root *cobra.Command, f *pflag.Flag) bool {
+	if slices.Contains([]string{"json", "dry-run", "version"}, f.Name) {
 		return false
 	}
-	return root.Flags().Lookup(flag) != nil || root.PersistentFlags().Lookup(flag) != nil
+	if own := root.Flags().Lookup(f.Name); own != nil {
+		return f.Name != "timeout" || own.Usage == f.Usage
+	}
+	return root.PersistentFlags().Lookup(f.Name) != nil
 }
 
 // setFrom sets a flag by its variable, if that has a value. What the value is

@@ -185,12 +185,15 @@ func (o *historyOptions) writePage(
 		Logs: excerpts(state.At(o.host.StateDir)),
 	}
 	content.Host, _ = os.Hostname()
-	if o.html == "-" {
-		return page.Write(o.Stdout, content)
+	return o.app.writePage(o.html, func(w io.Writer) error { return page.Write(w, content) })
+}
+
+// writePage writes a page to a file that --html names, completely or not at all.
+func (a *app) writePage(file string, write func(io.Writer) error) error {
+	if file == "-" {
+		return write(a.Stdout)
 	}
-	err = disk.ReplacePrivate(o.html, ".stretcher-page-", func(w io.Writer) error {
-		return page.Write(w, content)
-	})
+	err := disk.ReplacePrivate(file, ".stretcher-page-", write)
 	if err == nil {
 		return nil
 	}
@@ -198,11 +201,11 @@ func (o *historyOptions) writePage(
 	if errors.Is(err, disk.ErrIrregular) || errors.Is(err, disk.ErrDangling) { // /dev/stdout may be either
 		hint = "--html - writes to standard output"
 	}
-	var file *fs.PathError
-	if errors.As(err, &file) { // which names a file that nobody knows
-		err = file.Err
+	var named *fs.PathError
+	if errors.As(err, &named) { // which names a file that nobody knows
+		err = named.Err
 	}
-	return failure.Hinted(hint, fmt.Errorf("--html: write %q: %w", o.html, err))
+	return failure.Hinted(hint, fmt.Errorf("--html: write %q: %w", file, err))
 }
 
 // excerpts reads the logs of runs.

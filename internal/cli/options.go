@@ -20,6 +20,7 @@ type Actions struct {
 	Looking
 	Publishing
 	Hooking
+	Fleeting
 }
 
 // Deploying are the actions that bring what a manifest names.

@@ -29,7 +29,8 @@ func (p Process) replyRoom() int {
 
 // answer answers a Serf query: one line on stdout and nothing on stderr, since
 // Serf takes both for the reply. "deploy" deploys the manifest that is the
-// payload, "status" tells of the dest that is. Other queries are not ours.
+// payload, "status" tells of the dest that is, "fleet" of the name that is, as an
+// object. Other queries are not ours.
 // The exit status is 0: the reply says how it went.
 func (o *rootOptions) answer(ctx context.Context) (int, error) {
 	var reply string
@@ -38,6 +39,12 @@ func (o *rootOptions) answer(ctx context.Context) (int, error) {
 		reply = o.answerDeploy(ctx)
 	case "status":
 		reply = o.answerStatus(ctx)
+	case "fleet":
+		object, err := o.answerFleet(ctx)
+		if err == nil {
+			_, err = o.Stdout.Write(append(object, '\n'))
+		}
+		return Status(err), err
 	default:
 		return ExitGood, nil
 	}

@@ -24,6 +24,8 @@ import (
 type statusOptions struct {
 	*app
 	json   bool
+	result bool          // as fleet status --from reads it
+	node   string        // the name of this host in it
 	maxAge time.Duration // of the last good run; 0 = any
 }
 
@@ -39,11 +41,15 @@ exit status:
 ` + indented(statusText()),
 		Example: `stretcher status /srv/app
 stretcher status --max-age 7d /srv/app
-stretcher status --json /srv/app | jq -r .last.id`,
+stretcher status --json /srv/app | jq -r .last.id
+stretcher status --result /srv/app > results/web-1.json`,
 		RunE: a.runs(o.run),
 	})
 	c.ValidArgsFunction = a.completeDest
 	declareJSON(c.Flags(), &o.json)
+	c.Flags().BoolVar(&o.result, "result", false,
+		"print one JSON object of at most 1 KiB, as stretcher fleet status --from reads it")
+	c.Flags().Var(&textValue{&o.node, "NODE"}, "node", nodeUsage)
 	c.Flags().Var((*ageValue)(&o.maxAge), "max-age", "how old the last good run may be, as 36h or 7d")
 	return c
 }
@@ -63,7 +69,7 @@ const (
 func StatusTable() [][2]string {
 	return [][2]string{
 		{"0", "good"},
-		{"1", "the last run failed or was refused"},
+		{"1", "the last run failed, was refused or stopped"},
 		{"2", "never deployed, or wrong usage"},
 		{"3", "the last run died"},
 		{"5", "not known: the history can't be read"},
@@ -83,6 +89,9 @@ func (o *statusOptions) run(ctx context.Context, args []string) (int, error) {
 	if len(args) != 1 {
 		return ExitUsage, failure.Usage("status expects one DEST, got %d arguments", len(args))
 	}
+	if o.result && o.json {
+		return ExitUsage, failure.Usage("--result and --json can't be used together")
+	}
 	dest, err := destArg(args[0])
 	if err != nil {
 		return Status(err), err
@@ -95,11 +104,17 @@ func (o *statusOptions) run(ctx context.Context, args []string) (int, error) {
 		if o.json {
 			err = errors.Join(err, v.printJSON(o.Stdout))
 		}
+		if o.result {
+			err = errors.Join(err, o.printResult(v, err))
+		}
 		return statusUnknown, err
 	}
-	if o.json {
+	switch {
+	case o.result:
+		err = o.printResult(v, nil)
+	case o.json:
 		err = v.printJSON(o.Stdout)
-	} else {
+	default:
 		_, err = fmt.Fprintln(o.Stdout, printable.Line(v.String()))
 	}
 	if err != nil {
@@ -107,6 +122,8 @@ func (o *statusOptions) run(ctx context.Context, args []string) (int, error) {
 	}
 	return v.status(), nil
 }
+
+const nodeUsage = "the name of this host in its fleet, where that is not its agent's or its hostname"
 
 // verdict is how things stand with a dest.
 type verdict struct {

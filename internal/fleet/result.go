@@ -58,16 +58,19 @@ func (r Result) JSON() ([]byte, error) {
 
 // Encode is the result as an object of at most MaxResult bytes. It loses the end of
 // its error first, then that of other texts.
-func (r Result) Encode() ([]byte, error) {
-	for limit := MaxResult; ; limit /= 2 {
+func (r Result) Encode() ([]byte, error) { return r.EncodeIn(MaxResult) }
+
+// EncodeIn is Encode for who has room for so many bytes, which are 512 or more.
+func (r Result) EncodeIn(most int) ([]byte, error) {
+	for limit := most; ; limit /= 2 {
 		for _, text := range []*string{&r.Name, &r.Version, &r.Rollout, &r.Run, &r.Node, &r.Zone, &r.Result, &r.Step} {
 			*text = cut(*text, limit/2)
 		}
 		whole := r.Error
-		for room := MaxResult; ; room -= 32 {
+		for room := most; ; room -= 32 {
 			r.Error = cut(whole, room)
 			b, err := r.JSON()
-			if err != nil || len(b) <= MaxResult {
+			if err != nil || len(b) <= most {
 				return b, err
 			}
 			if room <= min(len(whole), minError) {
@@ -107,8 +110,8 @@ func DecodeResult(data []byte) (Result, error) {
 	if err := json.Unmarshal(data, &j); err != nil {
 		return Result{}, failure.Malformed("it is no result: %w", err)
 	}
-	if j.Result == "" || j.Name == "" && j.Run == "" {
-		return Result{}, failure.Malformed("it is no result: it lacks %q, or both %q and %q", "result", "name", "run")
+	if j.Result == "" {
+		return Result{}, failure.Malformed("it is no result: it does not say how it went")
 	}
 	r := Result{
 		Name: j.Name, Version: j.Version, Rollout: j.Rollout, Run: j.Run, Node: j.Node, Zone: j.Zone,

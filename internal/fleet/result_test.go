@@ -54,11 +54,14 @@ func TestResultIsBounded(t *testing.T) {
 	if got, err = DecodeResult(b); err != nil || got.Node == "" || got.Error == "" {
 		t.Errorf("%+v, %v", got, err)
 	}
+	if b, err = all.EncodeIn(512); err != nil || len(b) > 512 || !json.Valid(b) {
+		t.Errorf("%d bytes, %v", len(b), err)
+	}
 }
 
 func TestDecodeResultRefuses(t *testing.T) {
 	for _, text := range []string{
-		"", "null", "[]", "{}", `{"result":"good"}`, `{"name":"web"}`, `{"name":"web","result":"good","started":"soon"}`,
+		"", "null", "[]", "{}", `{"name":"web"}`, `{"name":"web","result":"good","started":"soon"}`,
 		`{"name":1,"result":"good"}`, `{"name":"web","result":"good"} x`,
 		`{"name":"web","result":"good","error":"` + strings.Repeat("x", MaxResult) + `"}`,
 	} {
@@ -90,7 +93,7 @@ func TestVerdict(t *testing.T) {
 		{State{ID: "1", Phase: Stopped, Hosts: hosts(HostGood, HostWaiting)}, VerdictFailed, true},
 		{State{ID: "1", Phase: Done, Hosts: hosts(HostDied, HostGood)}, VerdictFailed, true},
 		{State{Hosts: hosts(HostGood, HostGood)}, VerdictGood, true},
-		{State{Hosts: hosts(HostGood, HostMissing)}, VerdictMissing, true},
+		{State{Hosts: hosts(HostGood, HostMissing)}, VerdictMissing, false},
 		{State{Hosts: hosts(HostGood, HostWorking)}, VerdictGoing, false},
 	} {
 		if got, ended := c.s.Verdict(), c.s.Ended(); got != c.want || ended != c.ended {

@@ -49,6 +49,8 @@ func StandingOf(result string) Standing {
 		return HostDied
 	case "stopped":
 		return HostStopped
+	case "never": // the host was asked, and knows nothing of it
+		return HostMissing
 	}
 	return HostFailed
 }
@@ -116,7 +118,7 @@ func (s *State) Ended() bool {
 	case s.Phase == Done, s.Phase == Stopped:
 		return true
 	}
-	return s.Count(HostWaiting) == 0 && (s.ID == "" || s.Count(HostMissing) == 0)
+	return s.Count(HostWaiting, HostMissing) == 0
 }
 
 // Verdict is how it stands with all of a rollout.

@@ -64,6 +64,16 @@ func TestStatusTableIsDocumented(t *testing.T) {
 	}
 }
 
+func TestFleetTableIsDocumented(t *testing.T) {
+	var want [][]string
+	for _, e := range cli.FleetTable() {
+		want = append(want, []string{e[0], e[1]})
+	}
+	if got := tableRows(readDoc(t, "docs/fleet.md"), "| exit | fleet status, wait |"); !reflect.DeepEqual(got, want) {
+		t.Errorf("docs/fleet.md lists the exit statuses of stretcher fleet\n%q, the program has\n%q", got, want)
+	}
+}
+
 func TestFlagsAreDocumented(t *testing.T) {
 	doc := readDoc(t, "docs/operations.md")
 	_, flags, _ := strings.Cut(doc, "\n## Flags\n")
