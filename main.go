@@ -21,6 +21,7 @@ import (
 	"stretcher/internal/event"
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/fetch/publish"
+	"stretcher/internal/fleet/consul"
 	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/journal/runlog"
@@ -98,6 +99,7 @@ func actions(second <-chan struct{}) cli.Actions {
 				return runInstallHooks(ctx, second, o)
 			},
 		},
+		Fleeting: cli.Fleeting{Rollouts: func() (cli.Rollouts, error) { return consul.Open(consul.Config{}) }},
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 
 // Fleeting are the actions that have to do with hosts in common.
 type Fleeting struct {
-	// Rollouts reaches what Consul keeps of rollouts.
-	Rollouts func(context.Context) (Rollouts, error)
+	// Rollouts prepares to ask Consul, as the environment says where it is.
+	Rollouts func() (Rollouts, error)
 }
 
 // Rollouts are the rollouts that a server keeps, by their names. fleet.ErrUnknown is the

@@ -60,7 +60,7 @@ func (o *fleetSource) states(ctx context.Context, name, version string) ([]fleet
 	if o.serf || o.from != "" {
 		return o.heardStates(ctx, name, version)
 	}
-	if err := o.reach(ctx); err != nil {
+	if err := o.reach(); err != nil {
 		return nil, err
 	}
 	all := []string{name}
@@ -82,10 +82,10 @@ func (o *fleetSource) states(ctx context.Context, name, version string) ([]fleet
 	return states, nil
 }
 
-// reach reaches Consul.
-func (o *fleetSource) reach(ctx context.Context) (err error) {
+// reach prepares to ask Consul.
+func (o *fleetSource) reach() (err error) {
 	if o.rollouts == nil {
-		o.rollouts, err = o.actions.Rollouts(ctx)
+		o.rollouts, err = o.actions.Rollouts()
 	}
 	return err
 }
@@ -154,7 +154,7 @@ const lookAgain = 2 * time.Second
 // time it does not wait.
 func (o *fleetSource) changed(ctx context.Context, name string) (err error) {
 	if !o.serf && o.from == "" {
-		if err = o.reach(ctx); err == nil {
+		if err = o.reach(); err == nil {
 			o.index, err = o.rollouts.Changes(ctx, name, o.index)
 		}
 		return err

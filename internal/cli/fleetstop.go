@@ -26,7 +26,7 @@ func (a *app) steer(use, short, long string, do func(Rollouts, context.Context, 
 			return ExitUsage, failure.Usage("fleet %s expects one NAME", use)
 		}
 		o := &fleetSource{app: a}
-		if err := o.reach(ctx); err != nil {
+		if err := o.reach(); err != nil {
 			return fleetError(err), err
 		}
 		if err := do(o.rollouts, ctx, args[0], by()); err != nil {
