@@ -70,8 +70,8 @@ func newApp(p Process, actions Actions) *app {
 	a := &app{Process: p, actions: actions}
 	a.root = newRoot(a)
 	a.root.AddCommand(newCheck(a), newRender(a), newPlan(a), newFetch(a), newPack(a), newRollback(a), newHistory(a),
-		newStatus(a), newFleet(a), newMetrics(a), newHooks(a), newKeygen(a), newSign(a), newVerify(a), newSchema(a), newVersion(a),
-		newCompletion(a), newMan(a), newHelp(a))
+		newStatus(a), newFleet(a), newMetrics(a), newHooks(a), newKeygen(a), newSign(a), newVerify(a), newSchema(a),
+		newVersion(a), newCompletion(a), newMan(a), newHelp(a))
 	return a
 }
 

@@ -65,8 +65,8 @@ func complete(t *testing.T, dir, line string) (words []string, directive string)
 func TestComplete(t *testing.T) {
 	dir := newState(t, "/srv/app", "/srv/web", "/srv/app", "", "/srv/a b", "/srv/$(x)")
 	const files, words, ordered, dirs = ":0", ":4", ":36", ":16"
-	commands := []string{"check", "completion", "fetch", "fleet", "help", "history", "hooks", "keygen", "metrics", "pack", "plan",
-		"render", "rollback", "schema", "sign", "status", "verify", "version"}
+	commands := []string{"check", "completion", "fetch", "fleet", "help", "history", "hooks", "keygen", "metrics", "pack",
+		"plan", "render", "rollback", "schema", "sign", "status", "verify", "version"}
 	for _, tc := range []struct {
 		line      string
 		want      []string

@@ -26,7 +26,9 @@ func TestReplyLine(t *testing.T) {
 }
 
 func TestReplyRoom(t *testing.T) {
-	for name, want := range map[string]int{"": 920, "web-1": 910, strings.Repeat("x", 128): 664, strings.Repeat("x", 900): 256} {
+	for name, want := range map[string]int{
+		"": 920, "web-1": 910, strings.Repeat("x", 128): 664, strings.Repeat("x", 900): 256,
+	} {
 		if got := (Process{Environ: []string{"SERF_SELF_NAME=" + name}}).replyRoom(); got != want {
 			t.Errorf("of %.20q: %d bytes, want %d", name, got, want)
 		}
