@@ -158,9 +158,21 @@ func (a *app) say(w io.Writer, text, hint string) {
 }
 
 func (a *app) sayHint(w io.Writer, hint string) {
+	if before, ok := strings.CutSuffix(hint, failure.SeeHelp); ok && a.line.command != nil {
+		hint = before + a.seeHelp()
+	}
 	if hint != "" {
 		fmt.Fprintf(w, "%shint: %s\n", a.priority(slog.LevelInfo), printable.Line(hint))
 	}
+}
+
+// seeHelp is the hint at the help of the command that was meant.
+func (a *app) seeHelp() string {
+	words := path(a.line.command)
+	if len(words) == 0 || words[0] == "help" {
+		return failure.SeeHelp
+	}
+	return "see stretcher help " + strings.Join(words, " ")
 }
 
 // priority is what a line on standard error begins with, where that is the

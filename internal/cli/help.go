@@ -54,7 +54,11 @@ func useLine(c *cobra.Command) string {
 	if !c.HasParent() {
 		return c.Use
 	}
-	return c.Parent().CommandPath() + " " + c.Use
+	if c.HasSubCommands() {
+		return c.Parent().CommandPath() + " " + c.Use
+	}
+	name, arguments, _ := strings.Cut(c.Use, " ")
+	return strings.TrimSpace(c.Parent().CommandPath() + " " + name + " [flags] " + arguments)
 }
 
 // writeCommands lists the commands below c, each with what stands below it.

@@ -275,7 +275,7 @@ func (a *app) unknownFlag(w word, own map[string]bool) error {
 
 // didYouMean adds a hint at what may have been meant.
 func didYouMean(what string, err error) error {
-	return failure.Hinted("did you mean "+what+"? see stretcher --help", err)
+	return failure.Hinted("did you mean "+what+"? "+failure.SeeHelp, err)
 }
 
 // nearest is the name that word most probably is a mistake for, or "".
@@ -283,7 +283,7 @@ func nearest(word string, names []string) (near string) {
 	slices.Sort(names)
 	best := max(2, len(word)/3) + 1
 	for _, name := range names {
-		if d := levenshtein.Distance(word, name, nil); d < best && d < len(word) {
+		if d := levenshtein.Distance(word, name, nil); d < best && 2*d <= len(word) {
 			best, near = d, name
 		}
 	}

@@ -43,9 +43,13 @@ func (f *failure) Error() string { return f.err.Error() }
 // Unwrap gives errors.Is the class and the cause.
 func (f *failure) Unwrap() []error { return []error{f.class, f.err} }
 
+// SeeHelp is the hint at the help, or the end of one. Who knows which command was
+// meant names the help of that.
+const SeeHelp = "see stretcher --help"
+
 // Usage is fmt.Errorf for wrong usage, with a hint at the help.
 func Usage(format string, args ...any) error {
-	return &failure{class: ErrUsage, err: fmt.Errorf(format, args...), hint: "see stretcher --help"}
+	return &failure{class: ErrUsage, err: fmt.Errorf(format, args...), hint: SeeHelp}
 }
 
 // Malformed is fmt.Errorf for an event, a manifest or an archive that is not
