@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -28,7 +27,6 @@ func (t *template) problem(text string) *yamldoc.Problem {
 type filling struct {
 	*templates
 	values
-	marks    *regexp.Regexp
 	size     int  // of what has been filled in so far
 	gap      bool // a template has no value
 	at       yamldoc.Place
@@ -49,7 +47,7 @@ func (t *templates) fill(doc *yamldoc.Document, v values) []*yamldoc.Problem {
 	if len(t.list) == 0 {
 		return nil
 	}
-	f := &filling{templates: t, values: v, marks: t.marks()}
+	f := &filling{templates: t, values: v}
 	doc.Fill(yamldoc.Filler{Value: f.scalar, Key: f.key, Comment: t.restored})
 	if f.size > MaxSize {
 		tooMuch := fmt.Sprintf("template: expands to more than %d bytes", MaxSize)

@@ -57,7 +57,7 @@ func (r *reading) rendered(look Lookup, show bool) ([]byte, error) {
 		v.shown = func(name, _ string) string { return "[" + name + "]" }
 		secret, clean = doc.ValuesOf("env"), redact.Text
 	}
-	f := &filling{templates: r.templates, values: v, marks: r.templates.marks()}
+	f := &filling{templates: r.templates, values: v}
 	doc.Fill(yamldoc.Filler{
 		Value: func(text string, at yamldoc.Place) string {
 			if name, ok := secret[at]; ok {

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"regexp"
@@ -34,6 +35,7 @@ type template struct {
 	must        bool
 	args        []string
 	left, right bool   // white space before it, after it, is dropped
+	longer      int    // how much longer its line is before it than with marks, in characters
 	wrong       string // why it is none, or ""
 }
 
@@ -42,6 +44,7 @@ type templates struct {
 	list   []template
 	prefix string // of all marks, and nowhere else in the text
 	text   []byte // with the marks
+	marks  *regexp.Regexp
 }
 
 // findTemplates puts a mark in place of each template. A mark is a word, so
@@ -49,8 +52,9 @@ type templates struct {
 func findTemplates(raw []byte) *templates {
 	text := string(raw)
 	t := &templates{prefix: unusedWord(text), text: raw}
+	t.marks = regexp.MustCompile(t.prefix + `([0-9]+)_`)
 	var marked strings.Builder
-	line, done, from := 1, 0, 0
+	line, column, longer, done := 1, 1, 0, 0 // where what is done ends
 	for at := 0; ; {
 		next := strings.Index(text[at:], "{{")
 		if next < 0 {
@@ -62,15 +66,19 @@ func findTemplates(raw []byte) *templates {
 			at++ // text of the user's own
 			continue
 		}
-		line += strings.Count(text[done:at], "\n")
-		if i := strings.LastIndexByte(text[done:at], '\n'); i >= 0 {
-			from = done + i + 1
+		before := text[done:at]
+		marked.WriteString(before)
+		if i := strings.LastIndexByte(before, '\n'); i >= 0 {
+			line += strings.Count(before, "\n")
+			before, column, longer = before[i+1:], 1, 0
 		}
-		found.line, found.column, found.text = line, 1+utf8.RuneCountInString(text[from:at]), text[at:at+size]
-		marked.WriteString(text[done:at] + t.mark(len(t.list)))
+		column += utf8.RuneCountInString(before)
+		done = at + size
+		found.line, found.column, found.longer, found.text = line, column, longer, text[at:done]
+		mark, length := t.mark(len(t.list)), utf8.RuneCountInString(found.text)
+		marked.WriteString(mark)
 		t.list = append(t.list, found)
-		at += size
-		done = at
+		at, column, longer = done, column+length, longer+length-len(mark)
 	}
 	if len(t.list) > 0 {
 		marked.WriteString(text[done:])
@@ -86,17 +94,12 @@ func unusedWord(text string) string {
 
 func (t *templates) mark(i int) string { return t.prefix + strconv.Itoa(i) + "_" }
 
-// marks matches the marks in a text.
-func (t *templates) marks() *regexp.Regexp {
-	return regexp.MustCompile(t.prefix + `([0-9]+)_`)
-}
-
 // restored is text with the templates in place of their marks.
 func (t *templates) restored(text string) string {
 	if !strings.Contains(text, t.prefix) {
 		return text
 	}
-	return t.marks().ReplaceAllStringFunc(text, func(mark string) string {
+	return t.marks.ReplaceAllStringFunc(text, func(mark string) string {
 		if found := t.of(mark); found != nil {
 			return found.text
 		}
@@ -107,19 +110,17 @@ func (t *templates) restored(text string) string {
 // column is where what begins at a place in the text with marks does so in the
 // manifest: on the same line, since no template has an end of one in it.
 func (t *templates) column(at yamldoc.Place) int {
-	first, _ := slices.BinarySearchFunc(t.list, at.Line, func(one template, line int) int { return one.line - line })
-	longer := 0 // how much longer the line is as it was written, so far
-	for i := first; i < len(t.list) && t.list[i].line == at.Line && at.Column > 0; i++ {
-		begin, mark := t.list[i].column-longer, len(t.mark(i))
-		switch {
-		case at.Column < begin:
-			return at.Column + longer
-		case at.Column < begin+mark:
-			return t.list[i].column
-		}
-		longer += utf8.RuneCountInString(t.list[i].text) - mark
+	behind, _ := slices.BinarySearchFunc(t.list, at, func(one template, at yamldoc.Place) int {
+		return cmp.Or(one.line-at.Line, one.column-one.longer-at.Column, -1)
+	})
+	if behind == 0 || t.list[behind-1].line != at.Line {
+		return at.Column
 	}
-	return at.Column + longer
+	last, mark := t.list[behind-1], len(t.mark(behind-1))
+	if at.Column < last.column-last.longer+mark {
+		return last.column
+	}
+	return at.Column + last.longer + utf8.RuneCountInString(last.text) - mark
 }
 
 // of returns the template of a mark, or nil.

@@ -375,3 +375,36 @@ func BenchmarkTemplates(b *testing.B) {
 		})
 	}
 }
+
+// TestColumns: where a template stands, and what is behind it, is told in characters of
+// the manifest, on a line of any length.
+func TestColumns(t *testing.T) {
+	for _, doc := range []string{
+		"é: {{ env \"A\" }}é{{ env \"Ä\" }} x\nb: {{ env \"A\" }}\n\n{{ env \"A\" }}", "{{env}}{{env}}{{ env", "a\n", "",
+		`{"a": [` + strings.Repeat(`"{{env "" ""}}",`, MaxSize/16) + `"x"]}`, // took a minute
+	} {
+		x := findTemplates([]byte(doc))
+		lines, marked := strings.Split(doc, "\n"), strings.Split(string(x.text), "\n")
+		for i, one := range x.list {
+			if i > 4 && i < len(x.list)-2 {
+				continue
+			}
+			if rest := string([]rune(lines[one.line-1])[one.column-1:]); !strings.HasPrefix(rest, one.text) {
+				t.Errorf("template %d of %.40q is not at %d:%d", i, doc, one.line, one.column)
+			}
+			before, _, _ := strings.Cut(marked[one.line-1], x.mark(i))
+			begin := utf8.RuneCountInString(before) + 1
+			end := begin + len(x.mark(i))
+			for column, want := range map[int]int{
+				begin: one.column, end - 1: one.column, end: one.column + utf8.RuneCountInString(one.text),
+			} {
+				if got := x.column(yamldoc.Place{Line: one.line, Column: column}); got != want {
+					t.Errorf("%.40q: %d is %d, want %d", doc, column, got, want)
+				}
+			}
+		}
+		if got := x.column(yamldoc.Place{Line: 9, Column: 7}); got != 7 {
+			t.Errorf("where no template is: %d", got)
+		}
+	}
+}

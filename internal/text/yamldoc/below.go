@@ -58,42 +58,48 @@ func names(n *yaml.Node) (all []string) {
 // with the nearest key that is a scalar. What an alias or a merge key brings there
 // is included, and what is null is not.
 func (doc *Document) ValuesOf(key string) map[Place]string {
-	found := map[Place]string{}
+	c := collector{found: map[Place]string{}, followed: map[*yaml.Node]bool{}}
 	if root := doc.root(); root != nil {
-		valuesOf(root, key, found)
+		c.below(root, key)
 	}
-	return found
+	return c.found
 }
 
-func valuesOf(n *yaml.Node, key string, found map[Place]string) {
+// collector notes scalars. What aliases stand for it visits once: there may be more
+// ways to it than anybody can go.
+type collector struct {
+	found    map[Place]string
+	followed map[*yaml.Node]bool
+}
+
+// below notes the scalars below a key that stands somewhere below a node.
+func (c collector) below(n *yaml.Node, key string) {
 	for i, child := range n.Content { // an alias has none: what it stands for has its own place
-		if valuesOf(child, key, found); n.Kind == yaml.MappingNode && i%2 == 1 && n.Content[i-1].Value == key {
-			collect(child, key, found, 0)
+		if c.below(child, key); n.Kind == yaml.MappingNode && i%2 == 1 && n.Content[i-1].Value == key {
+			c.collect(child, key)
 		}
 	}
 }
 
-// maxFollowed bounds the aliases that are followed one after the other.
-const maxFollowed = 10
-
 // collect notes the scalars below a node. name is the key that it is the value of.
-func collect(n *yaml.Node, name string, found map[Place]string, followed int) {
+func (c collector) collect(n *yaml.Node, name string) {
 	switch n.Kind {
 	case yaml.AliasNode:
-		if followed < maxFollowed {
-			collect(n.Alias, name, found, followed+1)
+		if !c.followed[n.Alias] {
+			c.followed[n.Alias] = true
+			c.collect(n.Alias, name)
 		}
 	case yaml.ScalarNode:
 		if !isNull(n) {
-			found[placeOf(n)] = name
+			c.found[placeOf(n)] = name
 		}
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			collect(n.Content[i+1], cmp.Or(n.Content[i].Value, name), found, followed)
+			c.collect(n.Content[i+1], cmp.Or(n.Content[i].Value, name))
 		}
 	case yaml.SequenceNode:
 		for _, item := range n.Content {
-			collect(item, name, found, followed)
+			c.collect(item, name)
 		}
 	}
 }

@@ -237,6 +237,10 @@ func FuzzFill(f *testing.F) {
 		if got, want := shape(doc), shape(filled(t, form, "value")); got != want {
 			t.Errorf("%q with %q: %q, not %q", form, value, got, want)
 		}
+		doc.Rewritten([]byte(form), func(line string) string { return strings.ReplaceAll(line, "HOLE", value) })
+		for at := range doc.ValuesOf("a") {
+			doc.KeyAt(at)
+		}
 		text, err := doc.Text()
 		if err != nil {
 			return

@@ -2,6 +2,7 @@ package yamldoc
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -114,6 +115,19 @@ func (e entry) at(rest string) entry {
 		return e
 	}
 	return e.below.find(strings.TrimPrefix(rest, "."))
+}
+
+var lineEnd = regexp.MustCompile("\r\n|[\r\n\u0085\u2028\u2029]")
+
+// linesOf are the lines of a text as YAML counts them, with their ends. The last one
+// has none.
+func linesOf(text []byte) (lines [][]byte) {
+	done := 0
+	for _, at := range lineEnd.FindAllIndex(text, -1) {
+		lines = append(lines, text[done:at[1]:at[1]])
+		done = at[1]
+	}
+	return append(lines, text[done:])
 }
 
 const (

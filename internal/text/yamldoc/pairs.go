@@ -88,6 +88,9 @@ func unknown(k *yaml.Node, at string, known map[string][]int) *Problem {
 	sort.Strings(names)
 	best := max(2, len(k.Value)/3) + 1
 	for _, name := range names {
+		if max(len(k.Value)-len(name), len(name)-len(k.Value)) >= best {
+			continue // so many letters more or less
+		}
 		if dist := levenshtein.Distance(k.Value, name, nil); dist < best {
 			best, p.Hint = dist, "did you mean \""+name+"\"?"
 		}

@@ -1,6 +1,8 @@
 package yamldoc
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -39,13 +41,47 @@ func (d *decoder) raw(n *yaml.Node, into *Raw, key string) {
 	if d.visited > maxNodes || d.deep > 0 {
 		return // Decode says so
 	}
-	var v any
-	if err := guarded(func() error { return c.Decode(&v) }); err != nil {
+	if err := guarded(func() error { return sound(c) }); err != nil {
 		text := strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), "\n", " ")
 		d.problem(&yaml.Node{Line: n.Line}, key, "can't be read: %s", text)
 		return
 	}
 	into.Node = c
+}
+
+// sound tells what the library would say of a node when it decodes it, which takes as
+// long as the square of the keys of a mapping.
+func sound(n *yaml.Node) error {
+	if n.Kind == yaml.ScalarNode {
+		var v any
+		return n.Decode(&v)
+	}
+	lines := map[string]int{} // of keys
+	for i, child := range n.Content {
+		if err := sound(child); err != nil {
+			return err
+		}
+		switch isKey := n.Kind == yaml.MappingNode && i%2 == 0; {
+		case !isKey:
+		case child.Kind != yaml.ScalarNode:
+			return fmt.Errorf("line %d: %s stands for a key", child.Line, kindName(child))
+		case lines[child.Value] > 0:
+			return fmt.Errorf("line %d: the key %q stands on line %d as well", child.Line, child.Value, lines[child.Value])
+		case child.Tag == "!!merge" && !merges(n.Content[i+1]):
+			return fmt.Errorf("line %d: %s is no mapping, and no list of them", child.Line, child.Value)
+		default:
+			lines[child.Value] = child.Line
+		}
+	}
+	return nil
+}
+
+// merges tells whether a merge key can have a value.
+func merges(n *yaml.Node) bool {
+	if n.Kind != yaml.SequenceNode {
+		return n.Kind == yaml.MappingNode
+	}
+	return !slices.ContainsFunc(n.Content, func(item *yaml.Node) bool { return item.Kind != yaml.MappingNode })
 }
 
 // expanded copies n with copies of what its aliases stand for. It stops when

@@ -18,6 +18,8 @@ func TestRaw(t *testing.T) {
 		{"list", "config: [a, {b: c}]", "[a, {b: c}]\n"},
 		{"alias", "base: &x\n  a: 1\nconfig:\n  b: *x\n  c: *x\n", "b:\n    a: 1\nc:\n    a: 1\n"},
 		{"anchor", "config:\n  a: &x [1]\n  b: *x\n", "a: [1]\nb: [1]\n"},
+		{"merges", "base: &x {a: 1}\nconfig: {<<: [*x, {b: 1}], c: {<<: *x}}\n",
+			"{!!merge <<: [{a: 1}, {b: 1}], c: {!!merge <<: {a: 1}}}\n"},
 		{"alias as a whole", "base: &x {a: 1}\nconfig: *x\n", "{a: 1}\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -48,11 +50,16 @@ func TestRawThatIsWrong(t *testing.T) {
 		bomb += "- &l" + n + " [" + strings.Repeat("*l"+before+", ", 10) + "]\n"
 	}
 	for name, tc := range map[string]struct{ doc, want string }{
-		"twice":    {"config:\n  a: 1\n  a: 2\n", `line 2: config: can't be read: unmarshal errors: `},
-		"bomb":     {bomb + "config: *l5\n", "more than 100000 values"},
-		"itself":   {"config: &x\n  a: *x\n", "nested deeper than 100 levels when its aliases are expanded"},
-		"panic":    {"config: {1: one, <<: {? [1] : b}}", "config: can't be read: "}, // the library hashes a list
-		"no merge": {"config: {<<: [1]}\n", "config: can't be read: map merge requires map"},
+		"twice":     {"config:\n  a: 1\n  a: 2\n", `config: can't be read: line 3: the key "a" stands on line 2 as well`},
+		"deep":      {"config: [{a: {b: 1, 'b': 2}}]\n", `can't be read: line 1: the key "b" stands on line 1 as well`},
+		"a map":     {"config: {? {a: b} : c}\n", "can't be read: line 1: a mapping stands for a key"},
+		"merged":    {"config: {<<: {a: 1}, <<: {b: 1}}\n", `can't be read: line 1: the key "<<" stands on`},
+		"no type":   {"config: [!!float x]\n", "can't be read: "},
+		"bomb":      {bomb + "config: *l5\n", "more than 100000 values"},
+		"itself":    {"config: &x\n  a: *x\n", "nested deeper than 100 levels when its aliases are expanded"},
+		"panic":     {"config: {1: one, <<: {? [1] : b}}", "config: can't be read: "}, // the library hashes a list
+		"no merge":  {"config: {<<: [1]}\n", "config: can't be read: line 1: << is no mapping, and no list of them"},
+		"no merges": {"config: {<<: x}\n", "config: can't be read: line 1: << is no mapping, and no list of them"},
 	} {
 		var v withRaw
 		_, problems := Decode([]byte(tc.doc), &v)

@@ -3,6 +3,7 @@ package yamldoc
 import (
 	"bytes"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -40,27 +41,35 @@ func (doc *Document) Holds(text []byte) bool {
 }
 
 func (doc *Document) rewrite(text []byte, put func(line string) string, whole bool) (made []byte, ok bool) {
-	lines := bytes.SplitAfter(text, []byte("\n"))
-	for i := len(doc.filled) - 1; i >= 0; i-- { // from the end: what is before keeps its place
-		c := doc.filled[i]
-		at := c.node.Line - 1
-		if at < 0 || at >= len(lines) {
+	lines := linesOf(text)
+	for all := doc.filled; len(all) > 0; {
+		line := all[0].node.Line
+		n := slices.IndexFunc(all, func(c change) bool { return c.node.Line != line })
+		if n < 0 {
+			n = len(all)
+		}
+		var here []change
+		if here, all = all[:n], all[n:]; line < 1 || line > len(lines) {
 			return nil, false
 		}
-		block := c.style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0
-		ended := strings.HasSuffix(c.text, "\n") == strings.HasSuffix(c.node.Value, "\n")
-		if block && ended && !whole {
-			putBlock(lines[at+1:], put)
-			continue
+		if c := here[n-1]; c.isBlock() && c.keepsEnd() && !whole {
+			putBlock(lines[line:], put)
+			here = here[:n-1]
+		} else if c.isBlock() {
+			putBlock(lines[line:], func(string) string { return "" })
 		}
-		if block {
-			putBlock(lines[at+1:], func(string) string { return "" })
-		}
-		if lines[at], ok = c.onLine(lines[at]); !ok {
+		if lines[line-1], ok = onLine(lines[line-1], here); !ok {
 			return nil, false
 		}
 	}
 	return bytes.Join(lines, nil), true
+}
+
+func (c change) isBlock() bool { return c.style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 }
+
+// keepsEnd tells whether the scalar has a line end where it had one.
+func (c change) keepsEnd() bool {
+	return strings.HasSuffix(c.text, "\n") == strings.HasSuffix(c.node.Value, "\n")
 }
 
 // putBlock changes the lines of the block that lines begin with. One of which
@@ -94,25 +103,27 @@ func putBlock(lines [][]byte, put func(line string) string) {
 // properties are an anchor and a tag before a scalar.
 var properties = regexp.MustCompile(`^(?:[&!][^ \t\r\n]*[ \t]+)*`)
 
-// onLine is the line on which a scalar is, with what it has become.
-func (c change) onLine(line []byte) (made []byte, ok bool) {
-	from := 0
-	for range c.node.Column - 1 {
-		_, n := utf8.DecodeRune(line[from:])
-		from += n
+// onLine is a line with what scalars that are on it have become, which are in order.
+func onLine(line []byte, changes []change) (made []byte, ok bool) {
+	from, column, done := 0, 1, 0
+	for _, c := range changes {
+		for ; column < c.node.Column; column++ {
+			_, n := utf8.DecodeRune(line[from:])
+			from += n
+		}
+		begin := from + len(properties.Find(line[from:]))
+		size := c.size(line[begin:])
+		text, err := encode(&yaml.Node{
+			Kind: yaml.ScalarNode, Tag: c.node.Tag, Value: c.node.Value, Style: c.node.Style &^ yaml.TaggedStyle,
+		})
+		text = bytes.TrimSuffix(text, []byte("\n"))
+		if err != nil || size == 0 || begin < done || bytes.Contains(text, []byte("\n")) {
+			return nil, false
+		}
+		made = append(append(made, line[done:begin]...), text...)
+		done = begin + size
 	}
-	from += len(properties.Find(line[from:]))
-	size := c.size(line[from:])
-	text, err := encode(&yaml.Node{
-		Kind: yaml.ScalarNode, Tag: c.node.Tag, Value: c.node.Value, Style: c.node.Style &^ yaml.TaggedStyle,
-	})
-	text = bytes.TrimSuffix(text, []byte("\n"))
-	if err != nil || size == 0 || bytes.Contains(text, []byte("\n")) {
-		return nil, false
-	}
-	made = append(made, line[:from]...)
-	made = append(made, text...)
-	return append(made, line[from+size:]...), true
+	return append(made, line[done:]...), true
 }
 
 var (
@@ -125,7 +136,7 @@ var (
 // its line.
 func (c change) size(text []byte) int {
 	switch {
-	case c.style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
+	case c.isBlock():
 		return len(ofBlock.Find(text))
 	case c.style&yaml.DoubleQuotedStyle != 0:
 		return len(inDouble.Find(text))

@@ -90,7 +90,7 @@ func inStyle(mapping, n *yaml.Node) *yaml.Node {
 
 // edit writes the entries into the text.
 func (doc *Document) edit(text []byte, entries []Entry) ([]byte, error) {
-	e := editor{lines: bytes.SplitAfter(text, []byte("\n"))}
+	e := editor{lines: linesOf(text)}
 	if root := doc.root(); root != nil && !isNull(root) {
 		if root.Style&yaml.FlowStyle != 0 {
 			return nil, errors.New("the keys have no lines of their own")
@@ -161,7 +161,7 @@ func (e *editor) find(key string) (first, last int, comment string) {
 	}
 	next := e.end
 	if at+2 < len(e.root.Content) {
-		next = e.root.Content[at+2].Line - 1
+		next = min(next, e.root.Content[at+2].Line-1)
 	}
 	first = e.root.Content[at].Line - 1
 	for last = next - 1; last > first; last-- {

@@ -60,7 +60,7 @@ func TestScalar(t *testing.T) {
 func FuzzSet(f *testing.F) {
 	for _, text := range []string{"", "src: a\n", "src:\n- a\n# b\ndest: c", "{src: a}", "? src\n: a\n",
 		"src: &a b\nc: *a\n", "--- \nsrc: |+\n a\n\n...\n---\nb", "src: \"a\n  b\"\nd: e",
-		"<<: {src: a}", "src: a\nsrc: b\n"} {
+		"<<: {src: a}", "src: a\nsrc: b\n", "a: 1\rsrc: 2\rb: 3\rc: 4", "a: b\u2028src: c\u0085d: e"} {
 		f.Add(text, "v")
 	}
 	f.Fuzz(func(t *testing.T, text, value string) {

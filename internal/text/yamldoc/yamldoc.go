@@ -361,8 +361,10 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, key string) {
 		if !ok && key == "" && d.relaxed && isHelper(p.key.Value) {
 			continue
 		}
-		if !ok {
+		if !ok && len(d.warnings) < maxTold { // which takes long to make
 			d.warn(unknown(p.key, at, known))
+		}
+		if !ok {
 			continue
 		}
 		d.node(p.value, v.FieldByIndex(i), at)
