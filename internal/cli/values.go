@@ -125,8 +125,8 @@ func (v *bandwidthValue) String() string {
 
 // Set reads a number of bytes.
 func (v *bandwidthValue) Set(s string) error {
-	n, err := humanize.ParseBytes(s)
-	if err != nil || n > 1<<62 {
+	var n units.Size
+	if n.UnmarshalText([]byte(s)) != nil {
 		return errors.New("it is not a size such as 500KB or 10MiB")
 	}
 	*v = bandwidthValue(n)

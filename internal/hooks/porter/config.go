@@ -1,15 +1,14 @@
 package porter
 
 import (
-	"errors"
 	"net/url"
 	"reflect"
-	"strconv"
 	"strings"
 	"time"
 
 	"stretcher/internal/hooks"
 	"stretcher/internal/text/redact"
+	"stretcher/internal/text/units"
 )
 
 // Lists are the hooks of a manifest by name: what stands below its hooks key.
@@ -91,17 +90,9 @@ type Timeout time.Duration
 
 // UnmarshalText parses a duration; negative ones are refused.
 func (t *Timeout) UnmarshalText(b []byte) error {
-	s := string(b)
-	if n, err := strconv.ParseFloat(s, 64); err == nil {
-		if !(n >= 0 && n < 1e9) {
-			return errors.New("is not a number of seconds from 0 to 999999999")
-		}
-		*t = Timeout(n * float64(time.Second))
-		return nil
-	}
-	d, err := time.ParseDuration(s)
-	if err != nil || d < 0 {
-		return errors.New("is not a duration such as 30, 90s or 5m")
+	d, err := units.ParseSeconds(string(b))
+	if err != nil {
+		return err
 	}
 	*t = Timeout(d)
 	return nil

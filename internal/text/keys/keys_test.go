@@ -51,7 +51,8 @@ func TestUnits(t *testing.T) {
 	var size units.Size
 	var span units.Duration
 	var mode units.Mode
-	texts := strings.Fields(`0 00 1 5 5. 1.5 -1 +1 1e3 1e 0x10 1,5 1..5 . 5b 5B 5k 5K 5kb 5KiB 5Ki 5i 5ib 500MB
+	texts := strings.Fields(`0 00 1 5 5. 1.5 1.0 1.5b 1.5k 0.0 .0 .5
+		-1 0x1p4 +1 1e3 1e 0x10 1,5 1..5 . 5b 5B 5k 5K 5kb 5KiB 5Ki 5i 5ib 500MB
 		2GiB 1.5TiB 4EB 4eib 5bb 5mbi 30s 5m 1h30m 1.5h .5s 5.s 1d 90x s m + - 5ms 5us 5µs
 		5ns -5s +5s 1h-5m 999999999 1000000000 1e9 1e8 NaN Inf
 		0755 755 0o755 0o 08 02775 012345 0o12345 0x755 07`)

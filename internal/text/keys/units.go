@@ -3,13 +3,13 @@ package keys
 // decimal is a pattern of a number with or without a point.
 const decimal = `(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)`
 
-// Size is a number of bytes: 5GiB, 500MB, 1000.
+// Size is a number of bytes, a whole one: 5GiB, 1.5MB, 1000.
 func Size() Scalar {
-	unit := `(?:[kKmMgGtTpPeE][iI]?[bB]?|[bB])?`
+	const bytes, unit = `(?:[0-9]+(?:\.0*)?|\.0+)\s*[bB]?`, `\s*[kKmMgGtTpPeE][iI]?[bB]?`
 	return Scalar{
-		Pattern: `^` + decimal + `\s*` + unit + `\s*$`,
+		Pattern: `^(?:` + bytes + `|` + decimal + unit + `)\s*$`,
 		Wrong:   "is not a size such as 500MB or 2GiB",
-		number:  &number{bounds: Schema{"minimum": 0}},
+		number:  &number{true, Schema{"minimum": 0}},
 	}
 }
 

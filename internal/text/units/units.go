@@ -62,7 +62,7 @@ func (d *Duration) UnmarshalText(b []byte) error {
 
 // ParseSeconds reads a bare number as seconds, anything else as a Go duration.
 func ParseSeconds(s string) (time.Duration, error) {
-	if n, err := strconv.ParseFloat(s, 64); err == nil {
+	if n, err := strconv.ParseFloat(s, 64); err == nil && !strings.ContainsAny(s, "xX_") { // as Go writes them
 		if !(n >= 0 && n < 1e9) {
 			return 0, errors.New("is not a number of seconds from 0 to 999999999")
 		}
@@ -82,13 +82,23 @@ func isMore(s string) bool { return strings.ContainsAny(s, "123456789") }
 type Size int64
 
 // UnmarshalText reads a number with or without a unit. A comma is refused, since
-// it may be a point, and less than a byte is, since 0 often is no limit.
+// it may be a point, and so is a part of a byte: 1.5 is no size, and what is less
+// than one must not be 0, which often is no limit.
 func (s *Size) UnmarshalText(b []byte) error {
 	text := string(b)
 	n, err := humanize.ParseBytes(text)
-	if err != nil || n > 1<<62 || strings.Contains(text, ",") || n == 0 && isMore(text) {
+	if err != nil || n > 1<<62 || strings.Contains(text, ",") || isPart(text, n) {
 		return errors.New("is not a size such as 500MB or 2GiB")
 	}
 	*s = Size(n)
 	return nil
+}
+
+// isPart tells whether parts of a byte were lost when a size was read as n. Those of
+// 1.1GiB count for nothing.
+func isPart(text string, n uint64) bool {
+	number := text[:len(text)-len(strings.TrimLeft(text, ".0123456789"))]
+	unit, err := humanize.ParseBytes("1" + text[len(number):])
+	f, wrong := strconv.ParseFloat(number, 64)
+	return err != nil || wrong != nil || f*float64(unit) != float64(n) && (unit == 1 || n < 1000)
 }

@@ -32,7 +32,8 @@ func TestDuration(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"", "1e-10", "0.1ns", "0.0000000001",
-		"-1", "-1s", "soon", "1e9", "1e10", "NaN", "Inf", "5 m", "5d"} {
+		"-1", "-1s", "soon", "0x10", "0x1p4", "0X1P4s", "1_000", "-0.5", "1.5.5", "1,5", "30 s",
+		"1d", "1w", "1e9", "1e10", "NaN", "Inf", "5 m", "5d"} {
 		d := Duration(7)
 		if err := d.UnmarshalText([]byte(text)); err == nil || d != 7 {
 			t.Errorf("%q was accepted: %v", text, d)
@@ -42,13 +43,15 @@ func TestDuration(t *testing.T) {
 
 func TestSize(t *testing.T) {
 	for text, want := range map[string]Size{"0": 0, "1000": 1000, "500MB": 500e6, "2GiB": 2 << 30, "1.5 KiB": 1536,
+		"1.0": 1, "5.b": 5, "0.5KB": 500, "1.1GiB": 1181116006, ".5k": 500, "0.0": 0,
 		"4EiB": 1 << 62} {
 		var s Size
 		if err := s.UnmarshalText([]byte(text)); err != nil || s != want {
 			t.Errorf("%s: %d, %v", text, s, err)
 		}
 	}
-	for _, text := range []string{"", "big", "-1", "5EiB", "1 parsec",
+	for _, text := range []string{"", "big", "-1", "5EiB", "1 parsec", "1.5", "1.5B", "1500.5", "1000000.1 b", "1.9999",
+		"0.0015KB", "0.9995kb", "1e3", "1E3", "0x10", "1_000", "+5", "1.5.5", ".", ".MB", "NaN", "Inf", "-1.5MB", "5 5MB",
 		"0.5", "0.0004KB", "0.9 B", "1,5GB", "1,500", "1,500MB", ",5"} {
 		s := Size(7)
 		if err := s.UnmarshalText([]byte(text)); err == nil || s != 7 {
