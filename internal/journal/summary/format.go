@@ -44,10 +44,14 @@ func (s Summary) Headline() string {
 	if s.Step != "" {
 		text += " in " + s.Step
 	}
-	if s.Duration < 60 {
-		return fmt.Sprintf("%s, after %.1fs", text, s.Duration)
+	took := time.Duration(s.Duration * float64(time.Second)).Round(time.Millisecond)
+	switch {
+	case took <= 0: // so short, or nobody knows
+		return text
+	case took < time.Minute:
+		return text + ", after " + history.Human(took)
 	}
-	return fmt.Sprintf("%s, after %s", text, time.Duration(s.Duration)*time.Second)
+	return text + ", after " + took.Truncate(time.Second).String()
 }
 
 // fact is a field of a summary, for people.

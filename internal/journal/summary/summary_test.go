@@ -49,12 +49,21 @@ func TestOf(t *testing.T) {
 	if g.Step != "" || len(g.Lines) != 0 || g.Headline() != "web 1.2 on h1: good, after 1m5s" {
 		t.Errorf("%q, %+v", g.Headline(), g)
 	}
+	for took, want := range map[float64]string{
+		0.0004: "", 0.042: ", after 42ms", 0.999: ", after 999ms", 1: ", after 1.0s", 59.99: ", after 59.9s",
+		61.9: ", after 1m1s",
+	} {
+		s := Summary{Name: "x", Host: "h", Result: "good", Duration: took}
+		if got := s.Headline(); got != "x on h: good"+want {
+			t.Errorf("%v: %q", took, got)
+		}
+	}
 	for want, r := range map[string]history.Run{
-		"/srv/x on h1: refused in lock, after 0.0s": {Deployment: history.Deployment{Dest: "/srv/x"},
+		"/srv/x on h1: refused in lock": {Deployment: history.Deployment{Dest: "/srv/x"},
 			Result: history.Refused, Step: "lock"},
-		"https://h/m.yml on h1: died in sync, after 0.0s": {Deployment: history.Deployment{URL: "https://h/m.yml"},
+		"https://h/m.yml on h1: died in sync": {Deployment: history.Deployment{URL: "https://h/m.yml"},
 			Result: history.Died, Step: "sync"},
-		`a\nSubject: b \x1b on h1: failed in x, after 0.0s`: {
+		`a\nSubject: b \x1b on h1: failed in x`: {
 			Deployment: history.Deployment{Name: "a\nSubject: b", Version: "\x1b"}, Result: history.Failed, Step: "x"},
 	} {
 		if got := Of(history.Detail{Run: r}, "h1", time.Time{}, nil).Headline(); got != want {
