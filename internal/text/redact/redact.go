@@ -19,7 +19,10 @@ const mask = "xxxxx"
 // https://xxxxx@host/p?xxxxx. It is for messages, not for requests. Input that
 // does not parse as a URL loses everything up to its last @ and everything
 // after its first ? or #, or all but its scheme where these contradict.
-func URL(raw string) string {
+func URL(raw string) string { return without(raw, (*url.URL).EscapedPath) }
+
+// without is raw without its secrets, with the path as it is written.
+func without(raw string, pathOf func(*url.URL) string) string {
 	u, err := url.Parse(raw)
 	if err != nil || misread(u) {
 		return broken(raw)
@@ -34,7 +37,7 @@ func URL(raw string) string {
 	if u.User != nil {
 		b.WriteString(mask + "@")
 	}
-	b.WriteString(u.Host + hideOpaque(u.Opaque) + hideUser(u.EscapedPath()))
+	b.WriteString(u.Host + hideOpaque(u.Opaque) + hideUser(pathOf(u)))
 	if u.RawQuery != "" {
 		b.WriteString("?" + mask)
 	}
@@ -115,7 +118,8 @@ func hideOpaque(s string) string {
 }
 
 // Text returns s with every URL in it redacted: whatever holds "://" up to the
-// next space, or quote that is not escaped.
+// next space, or quote that is not escaped. What is no secret stays as it is, since
+// more may be taken for a URL than is one: https://host/$APP|sh.
 func Text(s string) string {
 	var b strings.Builder
 	for {
@@ -127,16 +131,27 @@ func Text(s string) string {
 		for start > 0 && isSchemeByte(s[start-1]) {
 			start--
 		}
-		end := urlEnd(s, i+3, start > 0 && s[start-1] == '"')
-		b.WriteString(s[:start] + URL(s[start:end]))
-		s = s[end:]
+		raw := s[start:urlEnd(s, start, i+3)]
+		b.WriteString(s[:start] + without(raw, func(*url.URL) string { return rawPath(raw[i+3-start:]) }))
+		s = s[start+len(raw):]
 	}
 }
 
-// urlEnd is the index in s, from i on, where a URL ends. One that is quoted ends
-// at the quote: it may hold spaces, and a password behind them.
-func urlEnd(s string, i int, quoted bool) int {
-	if end := quoteEnd(s, i); quoted && end >= 0 {
+// rawPath is the path as it is written, of what stands behind the scheme of a URL.
+func rawPath(rest string) string {
+	if end := strings.IndexAny(rest, "?#"); end >= 0 {
+		rest = rest[:end]
+	}
+	if at := strings.IndexByte(rest, '/'); at >= 0 {
+		return rest[at:]
+	}
+	return ""
+}
+
+// urlEnd is the index in s, from i on, where a URL ends that begins at start. One
+// that is quoted ends at the quote: it may hold spaces, and a password behind them.
+func urlEnd(s string, start, i int) int {
+	if end := quoteEnd(s, start, i); end >= 0 {
 		return end
 	}
 	for ; i < len(s); i++ {
@@ -150,17 +165,31 @@ func urlEnd(s string, i int, quoted bool) int {
 	return len(s)
 }
 
-// quoteEnd is the index in s, from i on, of a quote that is not escaped, or -1.
-func quoteEnd(s string, i int) int {
+// quoteEnd is the index in s, from i on, of the quote that ends what one before start
+// begins, or -1. A text may be quoted in one that is quoted: "curl \"URL\" and more".
+func quoteEnd(s string, start, i int) int {
+	if start == 0 || !strings.ContainsRune("\"'`", rune(s[start-1])) {
+		return -1
+	}
+	quote, outer := s[start-1], depth(s, start-1)
 	for ; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			i++
-		case '"':
-			return i
+		if s[i] != quote {
+			continue
+		}
+		if d := depth(s, i); quote != '"' || d <= outer {
+			return i - (1<<d - 1)
 		}
 	}
 	return -1
+}
+
+// depth is in how many others the quotes at i are quoted: 1 for \", 2 for \\\".
+func depth(s string, i int) (n int) {
+	escapes := i - len(strings.TrimRight(s[:i], `\`))
+	for ; escapes%2 == 1; escapes /= 2 {
+		n++
+	}
+	return n
 }
 
 // Error returns err with the URLs in its text redacted. It unwraps to err, so

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -61,6 +62,36 @@ func TestTextQuoted(t *testing.T) {
 	} {
 		if got := Text(in); got != want {
 			t.Errorf("%s:\n got %s\nwant %s", in, got, want)
+		}
+	}
+}
+
+// TestTextOfCommands: what surrounds the URLs of a command stays as it is.
+func TestTextOfCommands(t *testing.T) {
+	for in, want := range map[string]string{
+		`curl "https://h/p?SEKRIT" && echo "a b" | sh -c "x"`: `curl "https://h/p?xxxxx" && echo "a b" | sh -c "x"`,
+		`curl 'https://u:SEK RIT@h/p' -H 'a b' && echo $x`:    `curl 'https://xxxxx@h/p' -H 'a b' && echo $x`,
+		`curl 'https://h/p?SEK"RIT' "a b"`:                    `curl 'https://h/p?xxxxx' "a b"`,
+		"x=`https://h/a?SEK RIT` b":                           "x=`https://h/a?xxxxx` b",
+		`for u in https://h/a https://u:SEKRIT@h/b; do curl "$u"; done`: `for u in https://h/a ` +
+			`https://xxxxx@h/b; do curl "$u"; done`,
+		`curl https://h/${APP}/{a,b}|tar x`:            `curl https://h/${APP}/{a,b}|tar x`,
+		`(curl https://h/a^b) & (cd "x y")`:            `(curl https://h/a^b) & (cd "x y")`,
+		`curl https://h/a%zz && b "c d"`:               `curl https://h/a%zz && b "c d"`,
+		`curl https://u:SEKRIT@h/a\ b "c d"`:           `curl https://xxxxx@h/a\ b "c d"`,
+		`see https://h/p.`:                             `see https://h/p.`,
+		`see (https://h/p), https://h/q; and <s3://b>`: `see (https://h/p), https://h/q; and <s3://b>`,
+		`it isn't https://h/p, isn't it`:               `it isn't https://h/p, isn't it`,
+		`"https://h/a b" and "c d"`:                    `"https://h/a b" and "c d"`,
+	} {
+		if got := Text(in); got != want {
+			t.Errorf("%s:\n got %s\nwant %s", in, got, want)
+		}
+		for range 3 { // as an error says it, and the error of that
+			in, want = strconv.Quote(in), strconv.Quote(want)
+			if got := Text("error: " + in + ": end"); got != "error: "+want+": end" {
+				t.Errorf("%s:\n got %s\nwant %s", in, got, want)
+			}
 		}
 	}
 }
