@@ -64,11 +64,11 @@ func sound(n *yaml.Node) error {
 		switch isKey := n.Kind == yaml.MappingNode && i%2 == 0; {
 		case !isKey:
 		case child.Kind != yaml.ScalarNode:
-			return fmt.Errorf("line %d: %s stands for a key", child.Line, kindName(child))
+			return fmt.Errorf("%s stands for a key", kindName(child))
 		case lines[child.Value] > 0:
-			return fmt.Errorf("line %d: the key %q stands on line %d as well", child.Line, child.Value, lines[child.Value])
+			return fmt.Errorf("key %q stands twice, on lines %d and %d", child.Value, lines[child.Value], child.Line)
 		case child.Tag == "!!merge" && !merges(n.Content[i+1]):
-			return fmt.Errorf("line %d: %s is no mapping, and no list of them", child.Line, child.Value)
+			return fmt.Errorf("%s is no mapping, and no list of them", child.Value)
 		default:
 			lines[child.Value] = child.Line
 		}

@@ -50,16 +50,16 @@ func TestRawThatIsWrong(t *testing.T) {
 		bomb += "- &l" + n + " [" + strings.Repeat("*l"+before+", ", 10) + "]\n"
 	}
 	for name, tc := range map[string]struct{ doc, want string }{
-		"twice":     {"config:\n  a: 1\n  a: 2\n", `config: can't be read: line 3: the key "a" stands on line 2 as well`},
-		"deep":      {"config: [{a: {b: 1, 'b': 2}}]\n", `can't be read: line 1: the key "b" stands on line 1 as well`},
-		"a map":     {"config: {? {a: b} : c}\n", "can't be read: line 1: a mapping stands for a key"},
-		"merged":    {"config: {<<: {a: 1}, <<: {b: 1}}\n", `can't be read: line 1: the key "<<" stands on`},
+		"twice":     {"config:\n  a: 1\n  a: 2\n", `config: can't be read: key "a" stands twice, on lines 2 and 3`},
+		"deep":      {"config: [{a: {b: 1, 'b': 2}}]\n", `can't be read: key "b" stands twice, on lines 1 and 1`},
+		"a map":     {"config: {? {a: b} : c}\n", "can't be read: a mapping stands for a key"},
+		"merged":    {"config: {<<: {a: 1}, <<: {b: 1}}\n", `can't be read: key "<<" stands twice`},
 		"no type":   {"config: [!!float x]\n", "can't be read: "},
 		"bomb":      {bomb + "config: *l5\n", "more than 100000 values"},
 		"itself":    {"config: &x\n  a: *x\n", "nested deeper than 100 levels when its aliases are expanded"},
 		"panic":     {"config: {1: one, <<: {? [1] : b}}", "config: can't be read: "}, // the library hashes a list
-		"no merge":  {"config: {<<: [1]}\n", "config: can't be read: line 1: << is no mapping, and no list of them"},
-		"no merges": {"config: {<<: x}\n", "config: can't be read: line 1: << is no mapping, and no list of them"},
+		"no merge":  {"config: {<<: [1]}\n", "config: can't be read: << is no mapping, and no list of them"},
+		"no merges": {"config: {<<: x}\n", "config: can't be read: << is no mapping, and no list of them"},
 	} {
 		var v withRaw
 		_, problems := Decode([]byte(tc.doc), &v)
