@@ -13,14 +13,22 @@ import (
 	"stretcher/internal/fleet"
 )
 
-// perHost is about how long Consul takes for a host to get its ticket. So long for
-// each host of a shard is the time over which they spread.
-const perHost = 4 * time.Millisecond
+// Over how long hosts spread when all of them come at once: so long for each of a
+// shard, and for each of the group. It is a little more than a busy Consul takes for
+// one, so that few are in the way of each other, however many there are.
+const (
+	perHost   = 25 * time.Millisecond
+	perMember = 10 * time.Millisecond
+)
+
+// spread is over how long the hosts of a rollout spread.
+func (h *head) spread() time.Duration {
+	return max(perHost*time.Duration(h.Members/max(h.Shards, 1)), perMember*time.Duration(h.Members))
+}
 
 // arrive takes a slot when one is free, and a ticket else.
 func (p *Place) arrive(ctx context.Context) error {
-	spread := perHost * time.Duration(p.head.Members/max(p.head.Shards, 1))
-	if p.head.Gen != p.began && !pause(ctx, upTo(spread)) {
+	if p.head.Gen != p.began && !pause(ctx, upTo(p.head.spread())) {
 		return ctx.Err()
 	}
 	for tries := 0; ; tries++ {
@@ -29,8 +37,11 @@ func (p *Place) arrive(ctx context.Context) error {
 		}
 		// Who was in the way of whom is at random: a few times what a try takes, and
 		// more each time.
-		if !pause(ctx, upTo(5*perHost<<min(tries, 8))) {
+		if !pause(ctx, upTo(2*perHost<<min(tries, 8))) {
 			return ctx.Err()
+		}
+		if tries%3 != 0 {
+			continue // it is the shard that has changed, as a rule
 		}
 		h, index, err := p.readHead(ctx)
 		if err != nil {
@@ -155,17 +166,25 @@ func (c *Client) readShard(ctx context.Context, key string) (s shard, index uint
 // that is alive. It has no health checks: it ends when it is not renewed for a lease,
 // and not before, unless its node leaves.
 func (p *Place) makeSession(ctx context.Context) error {
+	if p.session != "" && time.Since(p.renewed) < p.lease/5 {
+		return nil
+	}
+	sent := time.Now()
 	if p.session != "" {
 		alive, err := p.renew(ctx, p.session)
-		if err != nil || alive {
+		if err != nil {
 			return err
+		}
+		if alive {
+			p.renewed = sent
+			return nil
 		}
 		p.session = ""
 	}
 	for _, node := range []string{p.entry.Node, ""} {
 		id, err := p.createSession(ctx, p.sessionName(), node, p.lease)
 		if err == nil {
-			p.session = id
+			p.session, p.renewed = id, sent
 			return nil
 		}
 		var status api.StatusError

@@ -26,7 +26,7 @@ func (p *Place) await(ctx context.Context) error {
 	go p.follow(ctx, p.headKey(), p.headIndex, wait, heads)
 	first := about(p.lease / 4)
 	if p.head.Phase == fleet.Pause || p.head.Phase == draining {
-		first = p.soon()
+		first = p.head.soon(p.spot, p.lease)
 	}
 	look := time.NewTimer(first)
 	defer look.Stop()
@@ -56,6 +56,12 @@ func (p *Place) turned(ctx context.Context, c change) error {
 		return c.err
 	}
 	p.reached()
+	if c.pair == nil { // asked again: see headed
+		var err error
+		if c.pair, err = p.get(ctx, p.turnKey()); err != nil {
+			return err
+		}
+	}
 	if c.pair == nil {
 		return errAgain
 	}
@@ -127,46 +133,37 @@ func (p *Place) still(h *head) error {
 	return nil
 }
 
-// headed hears what has become of the rollout.
+// headed hears what has become of the rollout. It asks again: a leader that has just
+// been elected may tell watchers what was before.
 func (p *Place) headed(ctx context.Context, c change, look *time.Timer) error {
 	if c.err != nil {
 		return c.err
 	}
-	p.reached()
-	var h *head
-	var err error
-	if c.pair != nil {
-		if h, err = decodeHead(c.pair); err != nil {
-			return err
-		}
+	h, index, err := p.readHead(ctx)
+	if err != nil {
+		return err
 	}
+	p.reached()
 	if err := p.still(h); err != nil {
 		return err
 	}
-	p.head, p.headIndex = h, c.pair.ModifyIndex
-	look.Reset(p.soon())
-	if h.hands(p.shard) { // it may have its turn already, and could not take it
-		return p.turned(ctx, p.recall(ctx))
+	if p.head.Phase != h.Phase {
+		look.Reset(h.soon(p.spot, p.lease))
 	}
+	p.head, p.headIndex = h, index
 	return errKept
-}
-
-// recall reads the host's turn.
-func (p *Place) recall(ctx context.Context) change {
-	pair, err := p.get(ctx, p.turnKey())
-	return change{pair, err}
 }
 
 // soon is how long a host waits, when the phase has changed, before it does what one
 // host has to do. Those at the head of the lines do it first; the others hear of it.
-func (p *Place) soon() time.Duration {
-	first := time.Duration(p.ticket) * p.lease / 200
-	switch p.head.Phase {
+func (h *head) soon(at spot, lease time.Duration) time.Duration {
+	first := time.Duration(at.ticket) * lease / 200
+	switch h.Phase {
 	case fleet.Pause:
-		n, _ := strconv.Atoi(p.shard)
-		return time.Duration(p.head.Limits.PauseMS)*time.Millisecond + first + time.Duration(n)*p.lease/100
+		n, _ := strconv.Atoi(at.shard)
+		return time.Duration(h.Limits.PauseMS)*time.Millisecond + first + time.Duration(n)*lease/100
 	case fleet.Open, fleet.Canary, draining:
-		return first + upTo(p.lease/200)
+		return first + upTo(lease/200)
 	}
-	return about(p.lease)
+	return about(lease)
 }

@@ -224,7 +224,7 @@ func (l *ledger) open(ctx context.Context, h *head, index uint64, members []memb
 
 // clean removes the generations that are no longer told of.
 func (l *ledger) clean(ctx context.Context, h *head) error {
-	keep := map[string]bool{h.Gen: true}
+	keep := map[string]bool{h.Gen: true, noGen: true}
 	for i, p := range h.Past {
 		keep[p.Gen] = keep[p.Gen] || i < keptGens-1
 	}

@@ -60,7 +60,7 @@ func (p *Place) look(ctx context.Context) (time.Duration, error) {
 	next := about(p.lease/4 + p.lease/8*time.Duration(min(behind, 80)))
 	switch {
 	case p.head.Phase == fleet.Pause:
-		next = p.soon()
+		next = p.head.soon(p.spot, p.lease)
 	case p.head.Phase == draining && p.ticket < 2, alone:
 		next = about(p.lease / 8)
 	}

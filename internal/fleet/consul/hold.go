@@ -87,6 +87,7 @@ func (p *Place) confirm(ctx context.Context) error {
 	case pair.Session != "" && pair.Session != p.session:
 		return fmt.Errorf("%w: another session holds it", fleet.ErrLost)
 	}
+	p.renewed = time.Time{}
 	if err := p.makeSession(ctx); err != nil {
 		return err
 	}
@@ -112,6 +113,7 @@ func (p *Place) restore(ctx context.Context, alive bool) error {
 	case s.find(p.ticket) < 0:
 		return fmt.Errorf("%w: others have it", fleet.ErrLost)
 	}
+	p.renewed = time.Time{}
 	if err := p.makeSession(ctx); err != nil {
 		return err
 	}

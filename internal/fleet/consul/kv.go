@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"time"
 
@@ -16,8 +17,21 @@ import (
 // unreached is an error of who did not get an answer that is of use: whether Consul
 // is away, has no leader or forbids it.
 func unreached(what string, err error) error {
+	var status api.StatusError
+	if errors.As(err, &status) && status.Code == http.StatusForbidden || forbidden(err.Error()) {
+		return fmt.Errorf("%s: %w: %w", what, notAllowed{}, err)
+	}
 	return fmt.Errorf("%s: %w: %w", what, fleet.ErrUnreachable, err)
 }
+
+// notAllowed is an error of who is out of Consul's reach because it forbids it.
+type notAllowed struct{}
+
+// Error says so.
+func (notAllowed) Error() string { return "consul does not allow it" }
+
+// Is says that for the host it is as if Consul were away.
+func (notAllowed) Is(target error) bool { return target == fleet.ErrUnreachable }
 
 // consistent are the options of a read that no deposed leader answers.
 func consistent(ctx context.Context) *api.QueryOptions {

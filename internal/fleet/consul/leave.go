@@ -114,7 +114,7 @@ func (p *Place) abandon(ctx context.Context, m spot) error {
 // it is written what else there is to write.
 func (l *ledger) giveBack(ctx context.Context, gen string, at spot, standing fleet.Standing, write *api.KVTxnOp) error {
 	key := l.turnKeyOf(gen, at.shard, at.ticket)
-	for {
+	for tries := 0; ; tries++ {
 		ops, err := l.release(ctx, gen, at, standing)
 		if err != nil {
 			return err
@@ -126,7 +126,7 @@ func (l *ledger) giveBack(ctx context.Context, gen string, at spot, standing fle
 		if ok, err := l.commit(ctx, ops...); err != nil || ok {
 			return err
 		}
-		if !pause(ctx, upTo(4*perHost)) {
+		if !pause(ctx, upTo(perHost<<min(tries, 6))) {
 			return ctx.Err()
 		}
 	}

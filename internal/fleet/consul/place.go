@@ -42,6 +42,7 @@ type spot struct {
 	shard     string // "" = it is in no line
 	ticket    int
 	session   string
+	renewed   time.Time // when the session was last known to be there
 	holds     bool      // it has a slot, or had one
 	confirmed time.Time // when it last knew that it has it
 }

@@ -51,7 +51,7 @@ func (l *ledger) settle(ctx context.Context, gen, name string) error {
 		if ok, err := l.commit(ctx, ops...); err != nil || ok {
 			return err
 		}
-		pause(ctx, upTo(4*perHost))
+		pause(ctx, upTo(perHost))
 	}
 	return nil // who is in the way of all these tries does the same
 }

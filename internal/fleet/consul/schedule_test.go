@@ -1,0 +1,299 @@
+package consul_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"stretcher/internal/fleet"
+	"stretcher/internal/fleet/consul"
+)
+
+// schedule is one rollout, or two, and what happens to them.
+type schedule struct {
+	t        *testing.T
+	w        *world
+	name     string
+	r        *rand.Rand
+	hosts    []*host
+	floor    floor
+	parallel int
+	faults   []string
+	wiped    time.Time // when KV was last removed
+	mu       sync.Mutex
+}
+
+// host is one of its hosts, with one of the versions.
+type host struct {
+	s      *schedule
+	entry  fleet.Entry
+	wire   *wire
+	client *consul.Client
+	starts time.Duration
+	works  time.Duration
+	fails  bool
+
+	term, kill context.CancelFunc // SIGTERM and SIGKILL
+	live, run  context.Context    // until then
+	end        string
+	left       time.Time
+}
+
+// schedule makes one at random.
+func (w *world) schedule(t *testing.T, name string, r *rand.Rand) *schedule {
+	s := &schedule{t: t, w: w, name: name, r: r, floor: floor{now: map[string]int{}}, parallel: 1 + r.IntN(3)}
+	n := 5 + r.IntN(6)
+	rollout := fleet.Rollout{
+		Hosts: hosts(16)[:n], Parallel: fleet.Hosts(int64(s.parallel)), MaxFailed: fleet.Hosts(int64(n)),
+		Lease: fleet.Span(chaosLease), Timeout: fleet.Span(45 * time.Second),
+		OnUnreachable: []fleet.OnUnreachable{fleet.Wait, fleet.Fail}[r.IntN(2)],
+	}
+	if r.IntN(3) == 0 {
+		rollout.Canary, rollout.Pause = int64(1+r.IntN(2)), fleet.Span(r.IntN(1000))*fleet.Span(time.Millisecond)
+	}
+	if r.IntN(3) == 0 {
+		rollout.MaxFailed = fleet.Hosts(int64(r.IntN(3)))
+	}
+	secrets := map[string]string{}
+	var accessors []string
+	for range 2 {
+		accessor, secret := w.token()
+		secrets[accessor] = secret
+		accessors = append(accessors, accessor)
+	}
+	versions := 1 + r.IntN(2)
+	serials := r.IntN(2) == 0
+	for v := range versions {
+		for i := range n {
+			h := s.host(rollout, v, i, serials, secrets[accessors[r.IntN(2)]])
+			h.starts = time.Duration(v*(500+r.IntN(2500))+r.IntN(1500)) * time.Millisecond
+			if r.IntN(8) == 0 {
+				h.starts += time.Duration(r.IntN(8000)) * time.Millisecond
+			}
+			s.hosts = append(s.hosts, h)
+		}
+	}
+	s.plan(accessors)
+	return s
+}
+
+func (s *schedule) host(rollout fleet.Rollout, v, i int, serials bool, token string) *host {
+	h := &host{s: s, works: time.Duration(20+s.r.IntN(400)) * time.Millisecond, fails: s.r.IntN(10) == 0}
+	if s.r.IntN(12) == 0 { // longer than a lease
+		h.works = chaosLease + time.Duration(s.r.IntN(3000))*time.Millisecond
+	}
+	version := fmt.Sprint("v", v+1)
+	h.entry = fleet.Entry{
+		Name: s.name, Version: version, ID: "id-" + version, Run: fmt.Sprintf("%s-%d", version, i),
+		Node:    fmt.Sprintf("web-%d", i),
+		Rollout: rollout,
+	}
+	if serials {
+		h.entry.Serial = int64(v + 1)
+	}
+	chance := rand.New(rand.NewPCG(s.r.Uint64(), 1))
+	h.wire = &wire{cut: make(chan struct{}), loses: func() bool { return chance.IntN(60) == 0 }}
+	var err error
+	h.client, err = consul.Open(consul.Config{Address: s.w.server.HTTPAddr, Token: token,
+		Wrap: func(next http.RoundTripper) http.RoundTripper { h.wire.next = next; return h.wire }})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	h.live, h.kill = context.WithCancel(context.Background())
+	h.run, h.term = context.WithCancel(h.live)
+	return h
+}
+
+// plan decides which faults there are, and when.
+func (s *schedule) plan(accessors []string) {
+	sabotaged := false
+	for range 1 + s.r.IntN(5) {
+		at := time.Duration(s.r.IntN(6000)) * time.Millisecond
+		h := s.hosts[s.r.IntN(len(s.hosts))]
+		length := time.Duration(200+s.r.IntN(9000)) * time.Millisecond
+		deaf := s.r.IntN(2) == 0
+		kind, part := s.r.IntN(9), s.r.IntN(4)
+		accessor := accessors[s.r.IntN(2)]
+		// Who ends sessions by hand and removes the keys as well has left nothing to tell who is at work.
+		if kind >= 4 && kind <= 6 {
+			if sabotaged {
+				continue
+			}
+			sabotaged = true
+		}
+		s.fault(at, kind, part, h, length, deaf, accessor)
+	}
+}
+
+func (s *schedule) fault(at time.Duration, kind, part int, h *host, length time.Duration, deaf bool, accessor string) {
+	var name string
+	var do func()
+	switch kind {
+	case 0, 1:
+		name, do = "kill -9", h.kill
+	case 2, 3:
+		name, do = "partition", func() { h.wire.sever(length, deaf) }
+	case 4:
+		name, do = "KV removed", func() { s.wipe("") }
+	case 5:
+		name, do = "a part of KV removed", func() { s.wipe([]string{"head", "s/", "t/", "r/"}[part]) }
+	case 6:
+		name, do = "sessions destroyed", s.endSessions
+	case 7:
+		name, do = "token revoked", func() {
+			s.w.must("revoke a token", func() error {
+				_, err := s.w.admin.ACL().TokenDelete(accessor, nil)
+				if err != nil && strings.Contains(err.Error(), "ACL not found") {
+					return nil
+				}
+				return err
+			})
+		}
+	case 8:
+		name, do = "SIGTERM", h.term
+	}
+	s.faults = append(s.faults, name)
+	time.AfterFunc(at, do)
+}
+
+// wipe removes keys: all, or those with a part in their names.
+func (s *schedule) wipe(part string) {
+	base := "stretcher/fleet/" + s.name + "/"
+	s.w.must("remove keys", func() error {
+		if part == "" {
+			_, err := s.w.admin.KV().DeleteTree(base, nil)
+			return err
+		}
+		keys, _, err := s.w.admin.KV().Keys(base, "", nil)
+		for _, key := range keys {
+			if err == nil && strings.Contains(strings.TrimPrefix(key, base), part) {
+				_, err = s.w.admin.KV().Delete(key, nil)
+			}
+		}
+		return err
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wiped = time.Now()
+}
+
+// endSessions is what happens to the sessions of hosts whose agents leave.
+func (s *schedule) endSessions() {
+	s.w.must("end sessions", func() error {
+		all, _, err := s.w.admin.Session().List(nil)
+		for _, session := range all {
+			if err == nil && strings.Contains(session.Name, "/"+s.name+"/") {
+				_, err = s.w.admin.Session().Destroy(session.ID, nil)
+			}
+		}
+		return err
+	})
+}
+
+// run has all hosts deploy, and judges how they ended.
+func (s *schedule) run() {
+	var all sync.WaitGroup
+	for _, h := range s.hosts {
+		all.Go(h.deploy)
+	}
+	all.Wait()
+	s.judge()
+}
+
+// deploy is a host's run.
+func (h *host) deploy() {
+	defer h.kill()
+	time.Sleep(h.starts)
+	place, err := h.client.Enter(h.run, h.entry)
+	if err != nil {
+		h.s.t.Error(err)
+		return
+	}
+	work, err := place.Wait(h.run)
+	result := fleet.Result{Result: "good", Started: time.Now()}
+	if err == nil {
+		err = h.work(work)
+	}
+	if h.end = "good"; err != nil {
+		h.end, result.Result, result.Error = describe(err), "failed", err.Error()
+		if errors.Is(err, fleet.ErrStopped) || errors.Is(err, fleet.ErrSuperseded) {
+			result.Result = "stopped"
+		}
+	}
+	if h.live.Err() != nil { // killed
+		h.end = "killed"
+		return
+	}
+	if err := place.Leave(h.live, result); err != nil && h.live.Err() == nil {
+		h.end += "_untold"
+		known := errors.Is(err, fleet.ErrUnreachable) || errors.Is(err, context.DeadlineExceeded)
+		if !known && !errors.Is(err, fleet.ErrStopped) {
+			h.s.t.Errorf("%s: host %s leaves: %v", h.s.name, h.entry.Run, err)
+		}
+		return
+	}
+	h.left = time.Now()
+}
+
+// work is seen by the observer. It takes its time to end when it has to.
+func (h *host) work(ctx context.Context) error {
+	if err := h.s.floor.enter(h.entry.Version, h.s.parallel); err != nil {
+		h.s.t.Errorf("%s: %s: %v; faults %v", h.s.name, h.entry.Run, err, h.s.faults)
+	}
+	defer h.s.floor.leave(h.entry.Version)
+	select {
+	case <-time.After(h.works):
+		if h.fails {
+			return errors.New("verify failed")
+		}
+		return nil
+	case <-h.live.Done(): // killed: nothing takes its time
+	case <-ctx.Done():
+		select {
+		case <-time.After(chaosGrace):
+		case <-h.live.Done():
+		}
+	}
+	return context.Cause(ctx)
+}
+
+// judge looks whether each host has ended with a result that can be read.
+func (s *schedule) judge() {
+	client := open(s.t, s.w.server.ConsulAgent)
+	told := map[string]bool{}
+	var keys []string
+	s.w.must("read the results", func() error {
+		pairs, _, err := s.w.admin.KV().List("stretcher/fleet/"+s.name+"/r/", &api.QueryOptions{RequireConsistent: true})
+		keys = nil
+		for _, pair := range pairs {
+			keys = append(keys, pair.Key)
+			if strings.Contains(pair.Key, "/res/") {
+				if r, err := fleet.DecodeResult(pair.Value); err == nil {
+					told[r.Run] = true
+				}
+			}
+		}
+		return err
+	})
+	for _, h := range s.hosts {
+		if h.end == "" {
+			s.t.Errorf("%s: host %s has not ended", s.name, h.entry.Run)
+		}
+		if !h.left.IsZero() && h.left.After(s.wiped.Add(time.Second)) && !told[h.entry.Run] {
+			s.t.Errorf("%s: host %s ended as %s, and no result is there; faults %v; keys:\n%s", s.name,
+				h.entry.Run, h.end, s.faults, strings.Join(keys, "\n"))
+		}
+	}
+	if _, err := client.Read(s.t.Context(), s.name); err != nil && !errors.Is(err, fleet.ErrUnknown) &&
+		!errors.Is(err, fleet.ErrUnreachable) {
+		s.t.Errorf("%s: %v", s.name, err)
+	}
+}
