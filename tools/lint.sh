@@ -70,6 +70,15 @@ vulnerabilities() {
     fi
 }
 
+# workflows: the hosted CI will take its file. Scripts in it are make's alone.
+workflows() {
+    if CI=true sh tools/setup.sh actionlint >/dev/null 2>&1; then
+        check 'workflows' .tools/actionlint -shellcheck= -pyflakes= .github/workflows/*.yml
+    else
+        unchecked 'workflows' "actionlint can't be built"
+    fi
+}
+
 sources() { find . -name '*.go' -not -path './.tools/*' -not -path './.git/*' "$@"; }
 
 format() { sources -print0 | xargs -0 gofmt -l; }
@@ -134,6 +143,7 @@ check 'staticcheck' .tools/staticcheck -tags "$tags" ./...
 verified
 vulnerabilities
 check 'shell scripts' shell_syntax
+workflows
 check 'hidden effects' hidden_effects
 check 'sizes' sizes
 measures

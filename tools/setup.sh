@@ -131,6 +131,7 @@ build_named() {
     versitygw) build "$1" tools github.com/versity/versitygw github.com/versity/versitygw/cmd/versitygw ;;
     fake-gcs-server) build "$1" tools github.com/fsouza/fake-gcs-server github.com/fsouza/fake-gcs-server ;;
     oras) build "$1" tools oras.land/oras oras.land/oras/cmd/oras ;;
+    actionlint) build "$1" tools/actionlint github.com/rhysd/actionlint github.com/rhysd/actionlint/cmd/actionlint ;;
     staticcheck) build "$1" tools honnef.co/go/tools honnef.co/go/tools/cmd/staticcheck ;;
     nfpm) build "$1" tools github.com/goreleaser/nfpm/v2 github.com/goreleaser/nfpm/v2/cmd/nfpm ;;
     cyclonedx-gomod) build "$1" tools github.com/CycloneDX/cyclonedx-gomod github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod ;;
