@@ -12,6 +12,8 @@ import (
 	"stretcher/internal/event"
 	"stretcher/internal/fetch"
 	"stretcher/internal/fetch/cache"
+	"stretcher/internal/fleet"
+	"stretcher/internal/fleet/gate"
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/porter"
 	"stretcher/internal/journal"
@@ -95,8 +97,8 @@ func newDeployer(ctx context.Context, s cli.Settings, m memory, second <-chan st
 	}, err
 }
 
-// run is how far one execution has come. This file and recalling change it: all
-// else gets a copy, which is its own.
+// run is how far one execution has come. This file, recalling and takeTurn change
+// it: all else gets a copy, which is its own.
 type run struct {
 	spec     Spec
 	archive  Archive
@@ -110,6 +112,7 @@ type run struct {
 	idle     bool          // dest holds it already, and nothing is to be run then
 	record   string        // the file that says how the sync left dest; "" = none
 	unlock   func() error  // nil: there is no lock
+	turn     *gate.Gate    // where it waits for its turn; nil = it may go on at once
 	failed   error         // why the deployment failed
 	done     bool          // it succeeded
 }
@@ -149,6 +152,8 @@ type part struct {
 // deploy is the whole process, from the event to its result. A rollback has
 // no event: it begins with a past to go back to.
 func (d *deployer) deploy(ctx context.Context, e *event.Event, r *run) (outcome string, err error) {
+	ctx, lose := context.WithCancelCause(ctx)
+	defer lose(nil)
 	closing, cancel := extend(ctx, context.WithoutCancel(ctx), afterSignal, d.second)
 	defer cancel()
 	defer func() {
@@ -158,7 +163,7 @@ func (d *deployer) deploy(ctx context.Context, e *event.Event, r *run) (outcome 
 		outcome, err = d.finish(ctx, closing, *r, err)
 	}()
 	d.announce(e, r.spec.Past)
-	for _, p := range d.parts(r, e) {
+	for _, p := range d.parts(r, e, lose) {
 		if p.needed != nil && !p.needed() {
 			continue
 		}
@@ -173,7 +178,7 @@ func (d *deployer) deploy(ctx context.Context, e *event.Event, r *run) (outcome 
 }
 
 // parts are the process: what happens to an event, or to a past, step by step.
-func (d *deployer) parts(r *run, e *event.Event) []part {
+func (d *deployer) parts(r *run, e *event.Event, lose context.CancelCauseFunc) []part {
 	commands := func(point string) step {
 		return step{point, func() bool { return len(r.spec.Commands.At(point)) > 0 },
 			func(ctx context.Context) error { return d.runCommands(ctx, *r, point) }}
@@ -186,6 +191,7 @@ func (d *deployer) parts(r *run, e *event.Event) []part {
 		r.spec.Hooks, err = d.findHooks(r.spec)
 		return err
 	}
+	turn := func(ctx context.Context) error { return d.takeTurn(ctx, r, lose) }
 	preExtract := func(ctx context.Context) error { return d.runHooks(ctx, *r, hooks.PreExtract, false) }
 	accept := func(ctx context.Context) error {
 		if err := r.isThere(); err != nil {
@@ -203,6 +209,7 @@ func (d *deployer) parts(r *run, e *event.Event) []part {
 		}},
 		{before: hooks.PreFetch, after: hooks.PostExtract, steps: []step{
 			{"fetch", hasSrc, func(ctx context.Context) error { return d.bringArchive(ctx, r) }},
+			{"turn", func() bool { return r.turn != nil }, turn},
 			{string(hooks.PreExtract), func() bool { return r.spec.Hooks != nil }, preExtract},
 			commands("pre"),
 			{"extract", hasSrc, func(ctx context.Context) error { return d.extract(ctx, r) }},
@@ -231,6 +238,7 @@ func always() bool { return true }
 func (d *deployer) hearing(r *run, e *event.Event) part {
 	isDated := func() bool { return r.spec.IsDated() || d.keys != nil }
 	hear := func() {
+		r.turn = d.gate(r.spec)
 		if r.heard = true; d.keys == nil { // else they are looked at
 			d.skip(e.Older)
 		}
@@ -298,7 +306,7 @@ func (d *deployer) pass(ctx, closing context.Context, r *run, p part) error {
 				continue
 			}
 			if err := d.take(ctx, s); err != nil {
-				rejected = run{failed: err, heard: r.heard}.isRejected()
+				rejected = run{failed: err, heard: r.heard}.isRejected() || errors.Is(err, fleet.ErrNotAsked)
 				return err
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"stretcher/internal/event"
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/fetch/delta"
+	"stretcher/internal/fleet"
 	"stretcher/internal/hooks"
 	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
@@ -32,7 +33,10 @@ import (
 // a while when ctx is interrupted. The outcome is one line for people, without secrets.
 func (d *deployer) finish(ctx, closing context.Context, r run, err error) (outcome string, _ error) {
 	if err == nil && r.idle {
-		return d.finishIdle(r), nil
+		return d.finishIdle(closing, r), nil
+	}
+	if errors.Is(err, fleet.ErrNotAsked) {
+		return d.notAsked(r, err), nil
 	}
 	if err != nil {
 		d.journal.Fails()
@@ -42,6 +46,7 @@ func (d *deployer) finish(ctx, closing context.Context, r run, err error) (outco
 			r, err = d.reject(closing, r)
 		}
 		outcome = d.say(err)
+		d.leave(closing, r, err)
 		d.journal.Foretell(cli.Status(err), cut(outcome, maxErrorRow))
 		d.fail(closing, r)
 		if s, ok := failure.Interrupted(ctx); ok && !errors.As(err, new(failure.Signal)) {
@@ -49,6 +54,7 @@ func (d *deployer) finish(ctx, closing context.Context, r run, err error) (outco
 		}
 	} else {
 		r.done = true
+		d.leave(closing, r, nil)
 		outcome, err = d.succeed(ctx, r)
 	}
 	if hook := d.runHooks(closing, r, hooks.Finish, r.failed != nil); hook != nil { // whatever they do, the result stands
@@ -61,10 +67,11 @@ func (d *deployer) finish(ctx, closing context.Context, r run, err error) (outco
 
 // finishIdle ends a run that had nothing to do. It leaves no row, unless that
 // is what an event is known by, or what clears dest of a run that has failed.
-func (d *deployer) finishIdle(r run) (outcome string) {
+func (d *deployer) finishIdle(closing context.Context, r run) (outcome string) {
 	outcome = fmt.Sprintf("nothing to do: %q is deployed already (%s)", r.spec.Manifest.Dest, r.spec.Checksum)
 	d.log.Info(outcome)
 	r.done = true
+	d.leave(closing, r, nil)
 	d.close(r, func() {
 		if d.journal.Run().EventKey == "" && d.journal.IsGood(r.spec.Manifest.Dest) {
 			d.journal.Withdraw(history.Good, 0, "")
@@ -74,6 +81,23 @@ func (d *deployer) finishIdle(r run) (outcome string) {
 		d.record(r, nil)
 	})
 	return outcome
+}
+
+// notAsked ends a run that has no part in a rollout: it is repeated for hosts that
+// had failed.
+func (d *deployer) notAsked(r run, why error) (outcome string) {
+	outcome = failure.Sayf("nothing to do: %v", why)
+	d.log.Info(outcome)
+	d.close(r, func() { d.journal.Finish(history.Skipped, cli.ExitGood, "", true) })
+	return outcome
+}
+
+// leave tells the group of the run how it went, and gives the slot back.
+func (d *deployer) leave(ctx context.Context, r run, err error) {
+	result, _, text := outcomeOf(d.log, r.done, err)
+	r.turn.Leave(ctx, fleet.Result{
+		Result: string(result), Step: d.journal.Step(), Error: text, Started: d.now, Finished: time.Now(),
+	})
 }
 
 // close leaves nothing of a run behind but its record, which is made while
@@ -240,7 +264,9 @@ func (d *deployer) revert(ctx, closing context.Context, r run, why error) error 
 // start from it. After an interruption of ctx they have half of the time left:
 // what hangs again must leave some to the failure commands.
 func (d *deployer) rerun(ctx, closing context.Context, r run, why error) error {
-	half, cancel := extend(ctx, closing, afterSignal/2, nil)
+	working, stop := r.turn.Working(closing)
+	defer stop()
+	half, cancel := extend(ctx, working, afterSignal/2, nil)
 	defer cancel()
 	for _, point := range r.spec.Rollback.Points() {
 		if err := d.runCommands(half, r, point); err != nil {

@@ -100,6 +100,7 @@ type Run struct {
 	RsyncVerbose string        // rsync's verbosity option
 	Force        bool          // deploy in full, replayed or current as it may be
 	IfChanged    bool          // run nothing when dest holds it already
+	Node         string        // of Consul, that the host is in rollouts; "" = that of its agent
 }
 
 // Settings are what all commands that work by a manifest are told.

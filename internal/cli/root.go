@@ -45,6 +45,7 @@ stretcher --if-changed s3://deploys/app.yml    # from cron or a timer`,
 	o.deploy.Fetch.declare(f)
 	o.deploy.Run.declare(f)
 	f.BoolVar(&o.deploy.IfChanged, "if-changed", false, "do nothing, and run no command, when dest holds it already")
+	f.Var(&textValue{&o.deploy.Node, "NODE"}, "node", nodeUsage)
 	f.BoolVar(&o.detach, "detach", false, "deploy in the background, in a session of its own")
 	o.deploy.Log.declare(f)
 	f.BoolVar(&o.strictExit, "strict-exit", false, "under consul watch too, exit with the run's status")

@@ -50,7 +50,7 @@ func Keys() []keys.Key {
 			"what a host does that has no slot and does not reach Consul: `wait`, `proceed` or `fail`"),
 		keys.Row("timeout", keys.Span(), "`1h`",
 			"how long a host waits for its turn, and how long one at work may be silent"),
-		keys.Row("lease", keys.Span(), "`2m`", "how long a host at work goes on without Consul: 10 s or more"),
+		keys.Row("lease", keys.Span(), "`2m`", "how long a host at work goes on without Consul: a minute or more"),
 	}
 }
 

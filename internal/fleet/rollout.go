@@ -30,7 +30,7 @@ type Rollout struct {
 const (
 	defaultTimeout = time.Hour
 	defaultLease   = 2 * time.Minute
-	leastLease     = 10 * time.Second // Consul has no sessions shorter than that
+	leastLease     = time.Minute // a quarter of it must do for ending commands: TERM, then KILL after 10 s
 	longest        = 7 * 24 * time.Hour
 
 	// MaxHosts bounds the hosts that an amount or a list names.

@@ -98,7 +98,7 @@ func TestCheckRollout(t *testing.T) {
 		"canary -1":         {Service: "web", Canary: -1},
 		"zone rack":         {Service: "web", Zone: "rack"},
 		"zone node_meta.":   {Service: "web", Zone: "node_meta."},
-		"lease 9s":          {Service: "web", Lease: Span(9 * time.Second)},
+		"lease 59s":         {Service: "web", Lease: Span(59 * time.Second)},
 		"service a/b":       {Service: "a/b"},
 		"hosts[1] A":        {Hosts: []string{"a", "A"}},
 		"hosts[0] ":         {Hosts: []string{""}},

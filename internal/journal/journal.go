@@ -382,6 +382,34 @@ func (j *Journal) IsGood(dest string) (is bool) {
 	return is
 }
 
+// Overtaken finds the newest run on the dest of j's run that began after it, and has
+// been let change dest, or may have.
+func Overtaken(j *Journal) (by history.Run, is bool) {
+	if j.run.Dest == "" {
+		return by, false
+	}
+	early := []string{"", "delay", "manifest", "lock", "freshness"} // it may still be refused
+	j.look(func(ctx context.Context, db *history.Store) error {
+		runs, err := db.List(ctx, history.Filter{Dest: j.run.Dest, Limit: maxLater})
+		history.Judge(runs, process.Alive)
+		for _, r := range runs {
+			if r.ID == j.run.ID {
+				break
+			}
+			goesOn := r.Result == history.Running && !slices.Contains(early, r.Step)
+			if goesOn || r.Result != history.Running && r.Result != history.Skipped && r.MayHaveSynced() {
+				by, is = r, true
+				break
+			}
+		}
+		return err
+	})
+	return by, is
+}
+
+// maxLater bounds how many later runs are looked at.
+const maxLater = 10_000
+
 // IsLast tells whether no run has touched the good run's dest since: one that
 // failed may have left files there that look like the good run's.
 func (j *Journal) IsLast(good history.Run) bool {
