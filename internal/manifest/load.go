@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"stretcher/internal/policy"
 	"stretcher/internal/text/failure"
@@ -410,7 +412,7 @@ func (l *Loader) asError(data []byte, problems []*yamldoc.Problem) error {
 // asError says all problems in one line, and what they may come from.
 func asError(data []byte, problems []*yamldoc.Problem) error {
 	for _, p := range problems {
-		if p.Key == "env" && p.Value != "" {
+		if p.Key == "env" || strings.HasSuffix(p.Key, ".environment") {
 			p.Value = namesOnly(p.Value)
 		}
 	}
@@ -428,10 +430,12 @@ func asError(data []byte, problems []*yamldoc.Problem) error {
 }
 
 // namesOnly is what may be told of a text that stands where env is, or in the place
-// of a name there: NAME=VALUE, which env is not, has a secret in it.
+// of a name there: NAME=VALUE and NAME:VALUE, which env is not, have a secret in them.
 func namesOnly(text string) string {
-	if name, _, ok := strings.Cut(text, "="); ok {
-		return name + "=…"
+	for i, r := range text {
+		if isName := unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("_-.", r); !isName {
+			return text[:i+utf8.RuneLen(r)] + "…"
+		}
 	}
 	return text
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -52,20 +53,28 @@ func (r *reading) rendered(look Lookup, show bool) ([]byte, error) {
 	if problem != nil {
 		return nil, problem // it was none a moment ago
 	}
-	secret, clean := map[yamldoc.Place]string{}, func(text string) string { return text }
+	secret, clean := yamldoc.Below{}, func(text string) string { return text }
 	if !show {
 		v.shown = func(name, _ string) string { return "[" + name + "]" }
-		secret, clean = doc.ValuesOf("env"), redact.Text
+		secret, clean = doc.Below("env", ""), redact.Text
+		ofHooks := doc.Below("environment", "hooks")
+		maps.Copy(secret.Values, ofHooks.Values)
+		maps.Copy(secret.Keys, ofHooks.Keys)
 	}
 	f := &filling{templates: r.templates, values: v}
 	doc.Fill(yamldoc.Filler{
 		Value: func(text string, at yamldoc.Place) string {
-			if name, ok := secret[at]; ok {
-				return "[" + name + "]"
+			if name, ok := secret.Values[at]; ok {
+				return "[" + namesOnly(name) + "]"
 			}
 			return clean(f.scalar(text, at))
 		},
-		Key:     clean,
+		Key: func(text string) string {
+			if secret.Keys[text] { // NAME=VALUE, which is no name
+				return namesOnly(text)
+			}
+			return clean(text)
+		},
 		Comment: func(text string) string { return clean(r.templates.restored(text)) },
 	})
 	if show || doc.Second() == 0 { // what is in others nobody has looked at

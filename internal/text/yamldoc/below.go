@@ -54,13 +54,28 @@ func names(n *yaml.Node) (all []string) {
 	return all
 }
 
-// ValuesOf are the places of the scalars below a key, wherever the key stands, each
-// with the nearest key that is a scalar. What an alias or a merge key brings there
-// is included, and what is null is not.
-func (doc *Document) ValuesOf(key string) map[Place]string {
-	c := collector{found: map[Place]string{}, followed: map[*yaml.Node]bool{}}
-	if root := doc.root(); root != nil {
+// Below is what stands below a key.
+type Below struct {
+	Values map[Place]string // the places of scalars, each with the nearest key that is one
+	Keys   map[string]bool  // the texts of keys
+}
+
+// Below is what stands below a key, wherever the key stands: below top, a key of the
+// document, if that is not "". What an alias or a merge key brings there is included,
+// and what is null is not.
+func (doc *Document) Below(key, top string) Below {
+	c := collector{found: Below{map[Place]string{}, map[string]bool{}}, followed: map[*yaml.Node]bool{}}
+	root := doc.root()
+	switch {
+	case root == nil:
+	case top == "":
 		c.below(root, key)
+	case root.Kind == yaml.MappingNode:
+		for i := 1; i < len(root.Content); i += 2 {
+			if root.Content[i-1].Value == top {
+				c.below(root.Content[i], key)
+			}
+		}
 	}
 	return c.found
 }
@@ -68,7 +83,7 @@ func (doc *Document) ValuesOf(key string) map[Place]string {
 // collector notes scalars. What aliases stand for it visits once: there may be more
 // ways to it than anybody can go.
 type collector struct {
-	found    map[Place]string
+	found    Below
 	followed map[*yaml.Node]bool
 }
 
@@ -91,15 +106,31 @@ func (c collector) collect(n *yaml.Node, name string) {
 		}
 	case yaml.ScalarNode:
 		if !isNull(n) {
-			c.found[placeOf(n)] = name
+			c.found.Values[placeOf(n)] = name
 		}
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			c.collect(n.Content[i+1], cmp.Or(n.Content[i].Value, name))
+			k := n.Content[i]
+			c.key(k, name)
+			c.collect(n.Content[i+1], cmp.Or(k.Value, name))
 		}
 	case yaml.SequenceNode:
 		for _, item := range n.Content {
 			c.collect(item, name)
+		}
+	}
+}
+
+// key notes the scalars of a key, and what an alias in it stands for.
+func (c collector) key(n *yaml.Node, name string) {
+	switch n.Kind {
+	case yaml.AliasNode:
+		c.collect(n, name)
+	case yaml.ScalarNode:
+		c.found.Keys[n.Value] = true
+	default:
+		for _, child := range n.Content {
+			c.key(child, name)
 		}
 	}
 }

@@ -238,7 +238,7 @@ func FuzzFill(f *testing.F) {
 			t.Errorf("%q with %q: %q, not %q", form, value, got, want)
 		}
 		doc.Rewritten([]byte(form), func(line string) string { return strings.ReplaceAll(line, "HOLE", value) })
-		for at := range doc.ValuesOf("a") {
+		for at := range doc.Below("a", "").Values {
 			doc.KeyAt(at)
 		}
 		text, err := doc.Text()

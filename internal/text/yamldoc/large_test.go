@@ -55,7 +55,7 @@ func TestLarge(t *testing.T) {
 		}, "true true"},
 		"bomb": {func() string {
 			doc, _ := Parse([]byte(bomb(12)))
-			return fmt.Sprint(len(doc.ValuesOf("env")), doc.ValuesOf("env")[Place{1, 10}])
+			return fmt.Sprint(len(doc.Below("env", "").Values), doc.Below("env", "").Values[Place{1, 10}])
 		}, "1A"},
 		"a part with many keys": {func() string {
 			var v withRaw
