@@ -125,6 +125,34 @@ func TestOverviewOfRollbacks(t *testing.T) {
 	}
 }
 
+// TestEachEnding: a run counts, and is the last one, whatever it ended with; and it is
+// counted still when it is forgotten.
+func TestEachEnding(t *testing.T) {
+	for _, result := range endings() {
+		s := newStore(t)
+		addRun(t, s, "first", "/d", Good, 0, 1)
+		addRun(t, s, "last", "/d", result, 2, 3)
+		_, all := overview(t, s)
+		for _, one := range endings() {
+			want := "0"
+			if one == result {
+				want = "1"
+			}
+			if got := all[fmt.Sprintf(`stretcher_last_run_result{dest="/d",result="%s"}`, one)]; got != want {
+				t.Errorf("%s: last run: %s is %s", result, one, got)
+			}
+		}
+		count := fmt.Sprintf(`stretcher_runs_total{dest="/d",result="%s"}`, result)
+		addRun(t, s, "newer", "/d", Good, 4, 5) // of a dest the last runs are kept
+		before := all[count]
+		_, err := s.db.Exec("DELETE FROM runs WHERE id = 'last'")
+		must(t, err)
+		if _, all := overview(t, s); result != Good && all[count] != before || before == "0" {
+			t.Errorf("%s: %s runs, and %s when one is forgotten", result, before, all[count])
+		}
+	}
+}
+
 // TestOverviewOfTheDead: a run whose process is gone has died, before anybody has
 // written that down and after, and is counted once.
 func TestOverviewOfTheDead(t *testing.T) {

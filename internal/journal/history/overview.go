@@ -152,7 +152,7 @@ func judgeRuns(
 ) error {
 	runs, err := queryRuns(ctx, db, `WHERE result = 'running' OR moved IN (
 		SELECT max(moved) FROM runs
-			WHERE dest <> '' AND result IN ('good', 'failed', 'refused', 'died')
+			WHERE dest <> '' AND result IN ('good', 'failed', 'refused', 'stopped', 'died')
 				AND NOT (event = ? AND step IN ('', 'lock', 'manifest') AND result <> 'died')
 			GROUP BY dest, result)
 		ORDER BY moved DESC`, rollback)

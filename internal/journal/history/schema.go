@@ -109,6 +109,13 @@ BEGIN
 	INSERT INTO forgotten VALUES (old.dest, old.result, 1, old.fetched)
 	ON CONFLICT (dest, result) DO UPDATE SET runs = runs + 1, fetched = fetched + excluded.fetched;
 END;
+`, `
+DROP TRIGGER runs_forgotten;
+CREATE TRIGGER runs_forgotten AFTER DELETE ON runs WHEN old.result IN ('good', 'failed', 'refused', 'stopped', 'died')
+BEGIN
+	INSERT INTO forgotten VALUES (old.dest, old.result, 1, old.fetched)
+	ON CONFLICT (dest, result) DO UPDATE SET runs = runs + 1, fetched = fetched + excluded.fetched;
+END;
 `}
 
 // userVersion is 0 for a database that holds nothing yet.

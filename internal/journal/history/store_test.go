@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -129,7 +130,7 @@ func TestPragmas(t *testing.T) {
 	s := newStore(t)
 	write(t, s, sample()[1], true) // Finish changes synchronous for its own commit
 	for pragma, want := range map[string]string{
-		"journal_mode": "wal", "synchronous": "1", "foreign_keys": "1", "busy_timeout": "5000", "user_version": "8",
+		"journal_mode": "wal", "synchronous": "1", "foreign_keys": "1", "busy_timeout": "5000", "user_version": "9",
 	} {
 		var got string
 		must(t, s.db.QueryRow("PRAGMA "+pragma).Scan(&got))
@@ -161,7 +162,7 @@ func TestMigrations(t *testing.T) {
 			_, err := db.Exec(migrations[v])
 			must(t, err)
 		}
-		_, err := db.Exec("PRAGMA user_version = " + string(rune('0'+c.version)))
+		_, err := db.Exec(fmt.Sprint("PRAGMA user_version = ", c.version))
 		must(t, errors.Join(err, db.Close()))
 
 		opts := Options{ReadOnly: c.readOnly, Warn: noWarning(t)}

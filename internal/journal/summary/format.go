@@ -106,7 +106,7 @@ func (s Summary) WriteJSON(w io.Writer) error {
 // a mention or a link: Slack knows those by what is escaped, and others by names
 // that are taken apart.
 func (s Summary) writeSlack(w io.Writer) error {
-	text := mention(s.Headline())
+	text := mention(strings.ReplaceAll(s.Headline(), "```", "'''"))
 	if s.Result != history.Good {
 		var b bytes.Buffer
 		for _, f := range s.facts() {

@@ -175,6 +175,15 @@ func TestSlack(t *testing.T) {
 	if strings.ContainsAny(m["text"], "<>") || strings.Index(code, "```") != len(code)-3 {
 		t.Errorf("what was printed is more than text:\n%s", m["text"])
 	}
+	for _, mark := range []string{"```", "``", "`````"} { // or what follows would be no text as it is
+		d := failed()
+		d.Name, d.Version = "a"+mark, mark+"b"
+		var b bytes.Buffer
+		err := Of(d, mark, time.Now(), []string{mark + "`"}).writeSlack(&b)
+		if got := strings.Count(b.String(), "```"); err != nil || got != 2 {
+			t.Errorf("%s: %d marks, %v: %s", mark, got, err, b.String())
+		}
+	}
 }
 
 func TestTeams(t *testing.T) {
