@@ -111,9 +111,9 @@ func tableText(rows [][2]string) string {
 // noRollout is the error of what is not there.
 func noRollout(name, version string) error {
 	if version != "" {
-		return fmt.Errorf("%q version %q: %w", name, version, fleet.ErrUnknown)
+		return fmt.Errorf("%w: %q version %q", fleet.ErrUnknown, name, version)
 	}
-	return fmt.Errorf("%q: %w", name, fleet.ErrUnknown)
+	return fmt.Errorf("%w: %q", fleet.ErrUnknown, name)
 }
 
 // fleetError is what a fleet command exits with that has failed.

@@ -111,7 +111,7 @@ func (o *fleetSource) heardStates(ctx context.Context, name, version string) (st
 	names := []string{name}
 	if name == "" {
 		names = heard.Names()
-		if len(names) == 0 && len(heard.Results) > 0 {
+		if len(names) == 0 && heard.Knows("") {
 			names = []string{""} // no host came as far as a name
 		}
 	} else if !heard.Knows(name) {

@@ -94,5 +94,6 @@ func (s *State) commonVersion() (version string) {
 // no manifest.
 func (h Heard) Knows(name string) bool {
 	names := h.Names()
-	return slices.Contains(names, name) || len(names) == 0 && len(h.Results) > 0
+	return slices.Contains(names, name) || len(names) == 0 &&
+		slices.ContainsFunc(h.Results, func(r Result) bool { return r.Result != "never" })
 }

@@ -57,6 +57,7 @@ func TestKnows(t *testing.T) {
 		{[]Result{named, named}, true, false, 1},
 		{[]Result{named, {Result: "refused"}}, true, false, 1},
 		{[]Result{{Result: "refused"}}, true, true, 0},
+		{[]Result{{Result: "never"}, {Name: "web", Result: "never"}}, false, false, 0},
 		{[]Result{{Name: "web", Result: "never"}, {Name: "api", Result: "good"}}, false, true, 1},
 	} {
 		h := Heard{Results: c.results}
