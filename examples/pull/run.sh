@@ -65,7 +65,7 @@ state 2 2 2
 
 title 'by cron'
 publish 3
-grep -v '^#' "$here/cron" | sed "s|^.*[*] root ||; s|/usr/local/bin/stretcher|$stretcher|; s|5m|0.1s|; \
+grep -v '^#' "$here/cron" | sed "s|^.*[*] root ||; s|/usr/bin/stretcher|$stretcher|; s|5m|0.1s|; \
     s|https://[^ ]*|$url|; s|logger -t stretcher|cat >> $dir/cron.log|" >"$dir/cron"
 sh "$dir/cron"
 state 3 3 3

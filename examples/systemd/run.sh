@@ -45,7 +45,7 @@ started() {
     local environment
     rights "$1"
     environment=$(value "$1" Environment)
-    read -ra command <<<"$(value "$1" ExecStart | sed "s|%i|$2|g; s|/usr/local/bin/stretcher|$stretcher|; \
+    read -ra command <<<"$(value "$1" ExecStart | sed "s|%i|$2|g; s|/usr/bin/stretcher|$stretcher|; \
         s|/usr/bin/consul|$(command -v consul)|; s|https://deploys.example.com/|http://$net.1:8080/|; \
         s|/etc/stretcher|$dir|")"
     command=("${sandbox[@]}" env -i "$environment" "STRETCHER_STATE_DIR=$STRETCHER_STATE_DIR"

@@ -48,7 +48,7 @@ func TestCheckForNagios(t *testing.T) {
 		ask(fmt.Sprintf("echo 'as it is: 1:'\nexit %s", status), "as it is: 1:", nagios)
 	}
 	ask("echo 'sudo: a password is required' >&2\nexit 1", "sudo: a password is required", 3)
-	ask(`test "$*" = "-n /usr/local/bin/stretcher status --max-age 7d /srv/app"`, "", 0)
+	ask(`test "$*" = "-n /usr/bin/stretcher status --max-age 7d /srv/app"`, "", 0)
 }
 
 func writeScript(t *testing.T, path, text string) {

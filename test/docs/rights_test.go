@@ -52,7 +52,7 @@ func TestDeploysUnderTheExampleUnit(t *testing.T) {
 	testparts.Need(t, "setpriv")
 	unit := exampleUnit(t, services()[0])
 	srv, state := t.TempDir(), t.TempDir()
-	start := regexp.MustCompile(`(?m)^ExecStart=/usr/local/bin/stretcher (.*) https://\S+/%i\.yml$`)
+	start := regexp.MustCompile(`(?m)^ExecStart=/usr/bin/stretcher (.*) https://\S+/%i\.yml$`)
 	flags := start.FindStringSubmatch(exampleUnit(t, "stretcher@.service"))
 	if flags == nil {
 		t.Fatal("the unit of one deployment names no manifest by what stands after the @")

@@ -101,7 +101,7 @@ func unitArgs(t *testing.T, m *machine) []string {
 	_, line, _ := strings.Cut(string(unit), "\nExecStart=/usr/bin/consul watch ")
 	line, _, _ = strings.Cut(strings.ReplaceAll(line, "\\\n", " "), "\n")
 	line = strings.Replace(line, "/etc/stretcher/consul.token", m.path("token"), 1)
-	args := strings.Fields(strings.Replace(line, "/usr/local/bin/stretcher", m.bin, 1))
+	args := strings.Fields(strings.Replace(line, "/usr/bin/stretcher", m.bin, 1))
 	if !slices.Contains(args, m.bin) || !slices.Contains(args, m.path("token")) {
 		t.Fatalf("the unit starts consul watch with %q", args)
 	}
