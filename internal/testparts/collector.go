@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -88,13 +89,9 @@ func (c Collector) Spans(t testing.TB, trace string) (all []Span) {
 		}
 		for _, of := range got.ResourceSpans {
 			for _, scope := range of.ScopeSpans {
-				for _, s := range scope.Spans {
-					if s.TraceID == trace {
-						all = append(all, s)
-					}
-				}
+				all = append(all, scope.Spans...)
 			}
 		}
 	}
-	return all
+	return slices.DeleteFunc(all, func(s Span) bool { return s.TraceID != trace })
 }

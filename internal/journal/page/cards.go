@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"stretcher/internal/journal/history"
+	"stretcher/internal/text/printable"
 )
 
 // card tells what is live on a dest, and how its last run went.
@@ -62,7 +63,7 @@ func newCards(c Content) []card {
 	for _, p := range c.Places {
 		v := newCard(p, c.Now)
 		if shown[p.Last.ID] {
-			v.Last = cut(p.Last.ID, maxName)
+			v.Last = printable.Cut(p.Last.ID, maxName)
 		}
 		all = append(all, v)
 	}
@@ -79,16 +80,16 @@ func rank(c card) int {
 
 func newCard(p history.Place, now time.Time) card {
 	v := card{
-		Dest: cut(p.Dest, maxText), Name: cut(p.Last.Name, maxName), Result: told(p.Last.Result),
+		Dest: printable.Cut(p.Dest, maxText), Name: printable.Cut(p.Last.Name, maxName), Result: told(p.Last.Result),
 		Bad: isBad(p.Last.Result),
 	}
 	if live := p.Live; live != nil {
-		v.Name, v.Version, v.Rollback = cut(live.Name, maxName), cut(live.Version, maxName), live.IsRollback()
+		v.Name, v.Version, v.Rollback = printable.Cut(live.Name, maxName), printable.Cut(live.Version, maxName), live.IsRollback()
 		v.Since, v.Machine, v.Age = p.Since.Format("2006-01-02 15:04 MST"), machineTime(p.Since), age(p.Since, now)
 		v.Doubt = doubt(p)
 	}
 	if p.Live == nil || p.Last.ID != p.Live.ID {
-		what := cut(cmp.Or(p.Last.Version, p.Last.Name, "a run"), maxName)
+		what := printable.Cut(cmp.Or(p.Last.Version, p.Last.Name, "a run"), maxName)
 		v.Note = note{What: what, How: how(p.Last), Age: age(ended(p.Last), now)}
 	}
 	return v
@@ -98,14 +99,14 @@ func newCard(p history.Place, now time.Time) card {
 func doubt(p history.Place) string {
 	switch {
 	case p.Mixed != nil:
-		return "files of " + cut(cmp.Or(p.Mixed.Version, "run "+p.Mixed.ID), maxName) + " may be there, too"
+		return "files of " + printable.Cut(cmp.Or(p.Mixed.Version, "run "+p.Mixed.ID), maxName) + " may be there, too"
 	case p.Live.Result == history.Good:
 		return ""
 	case p.Good == nil:
 		return string(told(p.Live.Result)) + inStep(*p.Live) + ", and was left there; none was good before"
 	}
 	return string(told(p.Live.Result)) + inStep(*p.Live) + ", and was left there; good before: " +
-		cut(cmp.Or(p.Good.Version, "run "+p.Good.ID), maxName)
+		printable.Cut(cmp.Or(p.Good.Version, "run "+p.Good.ID), maxName)
 }
 
 // how says what a run did that is not what is live.
@@ -125,7 +126,7 @@ func inStep(r history.Run) string {
 	if r.Step == "" {
 		return ""
 	}
-	return " in " + cut(r.Step, maxName)
+	return " in " + printable.Cut(r.Step, maxName)
 }
 
 // ended is when a run gave its last sign of life.

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"stretcher/internal/journal/history"
+	"stretcher/internal/text/printable"
 	"stretcher/internal/text/webpage"
 )
 
@@ -114,7 +115,7 @@ type dayView struct {
 func newPage(c Content) page {
 	style := webpage.Style() + pageCSS + places()
 	p := page{
-		Host: cut(c.Host, maxName), Made: c.Now.Format(history.TimeFormat),
+		Host: printable.Cut(c.Host, maxName), Made: c.Now.Format(history.TimeFormat),
 		Style: template.CSS(style), Script: template.JS(pageJS),
 		Policy: webpage.Policy(style, pageJS),
 		Lost:   newLost(c), Cards: newCards(c), Counts: counts(c.Runs), Shown: len(c.Runs), Older: c.Older,
@@ -165,11 +166,8 @@ const (
 	excerpt  = 20       // lines
 )
 
-// cut escapes a text for people, and cuts it where it is longer than limit.
-func cut(text string, limit int) string { return webpage.Cut(text, limit) }
-
 // told is a result as it is written; one of a newer program may be any text.
-func told(r history.Result) history.Result { return history.Result(cut(string(r), maxName)) }
+func told(r history.Result) history.Result { return history.Result(printable.Cut(string(r), maxName)) }
 
 // budget is what steps and excerpts may still take, in bytes.
 type budget int

@@ -247,17 +247,6 @@ func TestBounds(t *testing.T) {
 	wants(t, html, more, "there is no room for them in this page")
 }
 
-func TestCut(t *testing.T) {
-	for _, c := range []struct{ text, want string }{
-		{"", ""}, {"12345", "12345"}, {"123456", "12345…"}, {"1234é", "1234…"}, {"\x00", `\x00`}, {"ab\x00", `ab\x0…`},
-		{strings.Repeat("é", 99), "éé…"},
-	} {
-		if got := cut(c.text, 5); got != c.want {
-			t.Errorf("%.20q: %q, want %q", c.text, got, c.want)
-		}
-	}
-}
-
 func TestAge(t *testing.T) {
 	now := pagetest.Now()
 	for d, want := range map[time.Duration]string{

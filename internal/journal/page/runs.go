@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"stretcher/internal/journal/history"
 	"stretcher/internal/journal/runlog"
+	"stretcher/internal/text/printable"
 )
 
 // runView is one run.
@@ -39,10 +39,10 @@ func newHeading(r history.Run, now time.Time) heading {
 		why = "died" + inStep(r)
 	}
 	return heading{
-		ID: cut(r.ID, maxName), Name: cut(cmp.Or(r.Name, r.URL), maxName), Version: cut(r.Version, maxName),
-		Dest:  cut(r.Dest, maxText),
+		ID: printable.Cut(r.ID, maxName), Name: printable.Cut(cmp.Or(r.Name, r.URL), maxName), Version: printable.Cut(r.Version, maxName),
+		Dest:  printable.Cut(r.Dest, maxText),
 		Clock: r.Started.Format("15:04:05 MST"), Machine: machineTime(r.Started), Age: age(r.Started, now),
-		Took: r.Took(), Error: cut(why, maxText), Result: told(r.Result),
+		Took: r.Took(), Error: printable.Cut(why, maxText), Result: told(r.Result),
 		Rollback: r.IsRollback(), Back: r.Back != "",
 	}
 }
@@ -98,7 +98,7 @@ func newRunView(d history.Detail, c Content, left *budget) runView {
 	v := runView{heading: newHeading(r, c.Now)}
 	for _, f := range history.Fields(r) {
 		if !slices.Contains([]string{"name", "version", "dest", "error"}, f.Name) { // in the heading
-			v.Fields = append(v.Fields, history.Field{Name: f.Name, Value: cut(f.Value, maxText)})
+			v.Fields = append(v.Fields, history.Field{Name: f.Name, Value: printable.Cut(f.Value, maxText)})
 		}
 	}
 	v.addSteps(d, c, left)
@@ -135,7 +135,7 @@ func (v *runView) addSteps(d history.Detail, c Content, left *budget) {
 
 // tellBack says where the run went back to, by its version where it is known.
 func (v *runView) tellBack(to string, versions map[string]string) {
-	what := cut(cmp.Or(versions[to], "release "+to), maxName)
+	what := printable.Cut(cmp.Or(versions[to], "release "+to), maxName)
 	if to == "" {
 		what = "what was live before"
 	}
@@ -183,11 +183,11 @@ func excerptOf(
 	}
 	text, more, err := logs(run.ID, from, to, excerpt+after)
 	if err != nil {
-		return lines{Why: cut(err.Error(), maxText)}
+		return lines{Why: printable.Cut(err.Error(), maxText)}
 	}
 	text = runlog.UntilFailure(text, point, run.Error)
 	for i, s := range text {
-		text[i] = cut(strings.ReplaceAll(s, "\t", "    "), maxLine)
+		text[i] = printable.CutOutput(s, maxLine)
 	}
 	if len(text) > excerpt {
 		text, more = text[len(text)-excerpt:], true
@@ -234,7 +234,7 @@ func runSpan(d history.Detail, now time.Time) time.Duration {
 func newStepView(s history.Step, at, total time.Duration) stepView {
 	at = min(max(at, 0), total)
 	v := stepView{
-		Point: cut(s.Point, maxName), Name: cut(s.Told(), maxText), Took: history.Human(s.Duration), At: history.Human(at),
+		Point: printable.Cut(s.Point, maxName), Name: printable.Cut(s.Told(), maxText), Took: history.Human(s.Duration), At: history.Human(at),
 		Left: percent(at, total), Width: percent(min(max(s.Duration, 0), total-at), total), Bad: !s.OK(),
 	}
 	if s.Dialect == "stretcher" {
@@ -245,7 +245,7 @@ func newStepView(s history.Step, at, total time.Duration) stepView {
 		if s.Signal == "" && s.Exit >= 0 {
 			v.End = fmt.Sprintf("exit %s", v.End)
 		}
-		v.End = cut(v.End, maxName)
+		v.End = printable.Cut(v.End, maxName)
 	}
 	return v
 }

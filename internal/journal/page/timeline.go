@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"stretcher/internal/journal/history"
+	"stretcher/internal/text/printable"
 )
 
 // How many slots a lane has, where the window is wide and where it is narrow.
@@ -71,7 +72,7 @@ func newLane(i int, d history.Detail) lane {
 	if d.Dest == "" {
 		return lane{Index: i, Name: "no dest"}
 	}
-	return lane{Index: i, Name: cut(d.Name, maxName), Dest: cut(d.Dest, maxText)}
+	return lane{Index: i, Name: printable.Cut(d.Name, maxName), Dest: printable.Cut(d.Dest, maxText)}
 }
 
 // marks cuts the scale into so many slots, and makes a mark of each in which runs
@@ -92,7 +93,7 @@ func (s scale) marks(runs []history.Run, slots int) (all []mark) {
 
 func newMark(slot int, runs []history.Run) mark {
 	worst := slices.MinFunc(runs, func(a, b history.Run) int { return cmp.Compare(severity(a), severity(b)) })
-	m := mark{Slot: slot, Result: told(worst.Result), ID: cut(worst.ID, maxName), N: len(runs)}
+	m := mark{Slot: slot, Result: told(worst.Result), ID: printable.Cut(worst.ID, maxName), N: len(runs)}
 	var numbers, words []string
 	for _, r := range results() {
 		n := 0
@@ -131,7 +132,7 @@ func (m mark) Label() string {
 func title(r history.Run) string {
 	parts := []string{string(r.Result), r.Name, r.Version, r.Started.Format(history.TimeFormat)}
 	parts = slices.DeleteFunc(parts, func(s string) bool { return s == "" })
-	return cut(strings.Join(parts, ", "), maxText)
+	return printable.Cut(strings.Join(parts, ", "), maxText)
 }
 
 // severity is the place of a run's result among results, which the worst begin.

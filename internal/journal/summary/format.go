@@ -177,7 +177,7 @@ func (s Summary) writeMail(w io.Writer) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "Subject: %s\nAuto-Submitted: auto-generated\nMIME-Version: 1.0\n"+
 		"Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\n",
-		mime.QEncoding.Encode("utf-8", cut(s.Headline(), maxSubject)))
+		mime.QEncoding.Encode("utf-8", printable.Cut(s.Headline(), maxSubject)))
 	body := quotedprintable.NewWriter(&b)
 	if err := s.writeText(body); err != nil {
 		return err

@@ -21,7 +21,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"stretcher/internal/journal/history"
 	"stretcher/internal/text/printable"
@@ -125,12 +124,12 @@ func (s Summary) bounded() Summary {
 		&s.ID, &s.Host, &s.Name, &s.Version, &s.Dest, &s.URL, (*string)(&s.Result), &s.Started, &s.Event, &s.User,
 		&s.Step, &s.Command, &s.Back,
 	} {
-		*text = cut(printable.Line(*text), maxField)
+		*text = printable.Cut(*text, maxField)
 	}
-	s.Error = cut(printable.Line(s.Error), maxError)
+	s.Error = printable.Cut(s.Error, maxError)
 	lines, room := []string{}, maxText
 	for _, line := range slices.Backward(s.Lines) {
-		line = cut(string(printable.AppendLine(nil, line)), maxLine)
+		line = printable.CutOutput(line, maxLine)
 		if room -= len(line); room < 0 || len(lines) == MaxLines {
 			break
 		}
@@ -139,16 +138,4 @@ func (s Summary) bounded() Summary {
 	slices.Reverse(lines)
 	s.Lines = lines
 	return s
-}
-
-// cut is the beginning of a text that is too long, with a mark.
-func cut(text string, length int) string {
-	if len(text) <= length {
-		return text
-	}
-	end := length - len("…")
-	for end > 0 && !utf8.RuneStart(text[end]) {
-		end--
-	}
-	return text[:end] + "…"
 }

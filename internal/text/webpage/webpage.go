@@ -36,17 +36,4 @@ func source(text string) string {
 }
 
 // Cut escapes a text for people, and cuts it where it is longer than limit.
-func Cut(text string, limit int) string {
-	if len(text) > 4*limit {
-		text = text[:4*limit] // escaping makes nothing shorter
-	}
-	text = printable.Line(text)
-	if len(text) <= limit {
-		return text
-	}
-	end := limit
-	for end > 0 && text[end]&0xc0 == 0x80 { // within a rune
-		end--
-	}
-	return text[:end] + "…"
-}
+func Cut(text string, limit int) string { return printable.Cut(text, limit) }
