@@ -84,7 +84,8 @@ func newCard(p history.Place, now time.Time) card {
 		Bad: isBad(p.Last.Result),
 	}
 	if live := p.Live; live != nil {
-		v.Name, v.Version, v.Rollback = printable.Cut(live.Name, maxName), printable.Cut(live.Version, maxName), live.IsRollback()
+		v.Name, v.Version = printable.Cut(live.Name, maxName), printable.Cut(live.Version, maxName)
+		v.Rollback = live.IsRollback()
 		v.Since, v.Machine, v.Age = p.Since.Format("2006-01-02 15:04 MST"), machineTime(p.Since), age(p.Since, now)
 		v.Doubt = doubt(p)
 	}

@@ -39,9 +39,10 @@ func newHeading(r history.Run, now time.Time) heading {
 		why = "died" + inStep(r)
 	}
 	return heading{
-		ID: printable.Cut(r.ID, maxName), Name: printable.Cut(cmp.Or(r.Name, r.URL), maxName), Version: printable.Cut(r.Version, maxName),
-		Dest:  printable.Cut(r.Dest, maxText),
-		Clock: r.Started.Format("15:04:05 MST"), Machine: machineTime(r.Started), Age: age(r.Started, now),
+		ID: printable.Cut(r.ID, maxName), Name: printable.Cut(cmp.Or(r.Name, r.URL), maxName),
+		Version: printable.Cut(r.Version, maxName),
+		Dest:    printable.Cut(r.Dest, maxText),
+		Clock:   r.Started.Format("15:04:05 MST"), Machine: machineTime(r.Started), Age: age(r.Started, now),
 		Took: r.Took(), Error: printable.Cut(why, maxText), Result: told(r.Result),
 		Rollback: r.IsRollback(), Back: r.Back != "",
 	}
@@ -234,7 +235,8 @@ func runSpan(d history.Detail, now time.Time) time.Duration {
 func newStepView(s history.Step, at, total time.Duration) stepView {
 	at = min(max(at, 0), total)
 	v := stepView{
-		Point: printable.Cut(s.Point, maxName), Name: printable.Cut(s.Told(), maxText), Took: history.Human(s.Duration), At: history.Human(at),
+		Point: printable.Cut(s.Point, maxName), Name: printable.Cut(s.Told(), maxText), Took: history.Human(s.Duration),
+		At:   history.Human(at),
 		Left: percent(at, total), Width: percent(min(max(s.Duration, 0), total-at), total), Bad: !s.OK(),
 	}
 	if s.Dialect == "stretcher" {
