@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,7 +64,7 @@ func (p *Place) turned(ctx context.Context, c change) error {
 		}
 	}
 	if c.pair == nil {
-		return errAgain
+		return p.passedBy(ctx)
 	}
 	var t turn
 	if err := decode(c.pair.Value, &t); err != nil || !p.mine(t) {
@@ -73,6 +74,15 @@ func (p *Place) turned(ctx context.Context, c change) error {
 		return errKept
 	}
 	return p.take(ctx, c.pair.ModifyIndex)
+}
+
+// passedBy is why the host's turn is gone: with all the rollout had written, or alone.
+func (p *Place) passedBy(ctx context.Context) error {
+	h, _, err := p.readHead(ctx)
+	if err == nil {
+		err = p.still(h)
+	}
+	return cmp.Or(err, errAgain)
 }
 
 // take takes the turn that others have given to the host. In one transaction Consul

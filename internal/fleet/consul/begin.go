@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"stretcher/internal/fleet"
+	"stretcher/internal/text/failure"
 )
 
 // readHead reads the head; nil = there is none.
@@ -68,6 +69,8 @@ func (p *Place) join(ctx context.Context) error {
 // there is no error, it begins one of its own.
 func (p *Place) belongs(ctx context.Context, h *head) (bool, error) {
 	switch {
+	case h == nil && p.head != nil:
+		return false, p.still(nil)
 	case h == nil:
 		return false, nil
 	case h.ID == p.entry.ID && h.Phase == fleet.Stopped:
@@ -80,7 +83,9 @@ func (p *Place) belongs(ctx context.Context, h *head) (bool, error) {
 		// A late host of an older rollout, or somebody goes back to what was.
 		idle, err := p.idle(ctx, h)
 		if err == nil && !idle {
-			err = fmt.Errorf("%w: version %q", fleet.ErrSuperseded, h.Version)
+			err = failure.Hinted("serials in the manifests tell which is the newer one; without them an earlier one begins "+
+				"again when all hosts of the group have ended, or after stretcher fleet stop",
+				fmt.Errorf("%w: version %q", fleet.ErrSuperseded, h.Version))
 		}
 		return false, err
 	}
@@ -292,7 +297,8 @@ func (l *ledger) readShards(ctx context.Context, gen string, shards int) (map[st
 	return all, nil
 }
 
-// idle tells whether no host is at work for the current rollout, or waits.
+// idle tells whether the current rollout is over: no host is at work for it, or waits,
+// and so many have ended as there are in the group, or it is stopped.
 func (l *ledger) idle(ctx context.Context, h *head) (bool, error) {
 	if h.Phase == beginning || h.Phase == draining {
 		return false, nil
@@ -301,10 +307,12 @@ func (l *ledger) idle(ctx context.Context, h *head) (bool, error) {
 	if err != nil && !errors.Is(err, errSpoilt) {
 		return false, err
 	}
+	ended := 0
 	for _, s := range all {
-		if s.load() > 0 && (h.Phase != fleet.Stopped || len(s.Held) > 0) {
+		ended += s.Good + s.Failed + s.Died
+		if len(s.Held) > 0 || s.load() > 0 && h.Phase != fleet.Stopped {
 			return false, nil
 		}
 	}
-	return err == nil, nil
+	return err == nil && (h.Phase == fleet.Stopped || ended >= h.Members), nil
 }

@@ -2,7 +2,6 @@ package consul_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -125,30 +124,5 @@ func TestRollout(t *testing.T) {
 				t.Errorf("%d at work, of %d", most, parallel)
 			}
 		})
-	}
-}
-
-// TestStops: when more fail than may, who waits goes no more; it goes on from there
-// when somebody says so, and for those that have failed alone.
-func TestStops(t *testing.T) {
-	a := agent(t)
-	c := open(t, a)
-	const n = 8
-	register(t, a, n)
-	r := fleet.Rollout{Hosts: hosts(n), Parallel: fleet.Hosts(1), MaxFailed: fleet.Hosts(1)}
-	var o observer
-	var all sync.WaitGroup
-	var stopped atomic.Int64
-	for i := range n {
-		all.Go(func() {
-			if err := deploy(t, open(t, a), entry("1", i, r), &o, "failed"); errors.Is(err, fleet.ErrStopped) {
-				stopped.Add(1)
-			}
-		})
-	}
-	all.Wait()
-	s, err := c.Read(t.Context(), "web")
-	if err != nil || s.Phase != fleet.Stopped || s.Count(fleet.HostFailed) != 2 || stopped.Load() != n-2 {
-		t.Fatalf("%+v, %v; %d stopped", s, err, stopped.Load())
 	}
 }

@@ -68,7 +68,7 @@ func (c *Client) again(ctx context.Context, name, by string, only bool) error {
 		return err
 	}
 	h := *old
-	h.Gen, h.Phase, h.Why, h.Only, h.By = newGen(), beginning, "", only || old.Only, cut(by)
+	h.Gen, h.Phase, h.Why, h.Only, h.By = newGen(), beginning, "", only, cut(by)
 	h.Began = time.Now().UTC().Truncate(time.Millisecond)
 	h.follows(old)
 	canaries, _, err := c.readShard(ctx, l.shardKey(old.Gen, canaryShard))

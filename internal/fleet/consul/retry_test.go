@@ -1,0 +1,130 @@
+package consul_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"stretcher/internal/fleet"
+	"stretcher/internal/fleet/consul"
+	"stretcher/internal/testparts"
+)
+
+// request asks Consul for something that hosts do not.
+func request(t testing.TB, a testparts.ConsulAgent, method, path string) []byte {
+	t.Helper()
+	req, err := http.NewRequest(method, "http://"+a.HTTPAddr+strings.ReplaceAll(path, " ", "%2520"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-Consul-Token", a.Token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s %s: %s: %s, %v", method, path, resp.Status, text, err)
+	}
+	return text
+}
+
+// sessions are those of hosts at work.
+func sessions(t testing.TB, a testparts.ConsulAgent, name string) (ids []string) {
+	t.Helper()
+	var all []struct{ ID, Name string }
+	if err := json.Unmarshal(request(t, a, "GET", "/v1/session/list"), &all); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range all {
+		if strings.Contains(s.Name, strings.ReplaceAll(name, " ", "%20")+"/") {
+			ids = append(ids, s.ID)
+		}
+	}
+	if len(ids) == 0 {
+		t.Fatal("nobody has a session")
+	}
+	return ids
+}
+
+// TestAgain: a stopped rollout is for nobody; then for those alone that have failed;
+// then for all.
+func TestAgain(t *testing.T) {
+	a := agent(t)
+	register(t, a, 4)
+	s := newScene(t, a, "web", 4)
+	s.r.MaxFailed = fleet.Hosts(0)
+	if err := s.c.Resume(t.Context(), "web", "me"); !errors.Is(err, fleet.ErrUnknown) {
+		t.Errorf("resumed what nobody knows: %v", err)
+	}
+	good, _ := s.works("1", 0)
+	s.leaves(good, "good")
+	if err := s.c.Resume(t.Context(), "web", "me"); err == nil {
+		t.Error("resumed what goes on")
+	}
+	bad, _ := s.works("1", 1)
+	s.leaves(bad, "failed")
+	if _, err := s.enter(s.entry("1", 2)).Wait(t.Context()); !errors.Is(err, fleet.ErrStopped) {
+		t.Errorf("a host of a stopped one: %v", err)
+	}
+	if err := s.c.Retry(t.Context(), "web", "me"); err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range []int{0, 2} {
+		if _, err := s.enter(s.entry("1", i)).Wait(t.Context()); !errors.Is(err, fleet.ErrNotAsked) {
+			t.Errorf("a host that has not failed: %v", err)
+		}
+	}
+	bad, _ = s.works("1", 1)
+	s.leaves(bad, "failed")
+	if err := s.c.Resume(t.Context(), "web", "me"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4 {
+		place, _ := s.works("1", i)
+		s.leaves(place, "good")
+	}
+	if state := s.read(); state.Phase != fleet.Done || state.Count(fleet.HostGood) != 4 {
+		t.Errorf("%+v", state)
+	}
+}
+
+// TestOutOfReach: a host that does not reach Consul, or may not, does what the rollout
+// says.
+func TestOutOfReach(t *testing.T) {
+	a := testparts.ConsulWithACL(t, "-hcl", `session_ttl_min = "1s"`)
+	for _, what := range []fleet.OnUnreachable{fleet.Wait, fleet.Proceed, fleet.Fail} {
+		for _, c := range []consul.Config{{Address: "127.0.0.1:1"}, {Address: a.HTTPAddr, Token: "no"}} {
+			client, err := consul.Open(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e := entry("1", 0, fleet.Rollout{Hosts: hosts(1), OnUnreachable: what, Timeout: fleet.Span(2 * time.Second)})
+			place, err := client.Enter(t.Context(), e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = place.Wait(t.Context())
+			if what == fleet.Proceed != (err == nil) || err == nil != place.Unlimited() {
+				t.Errorf("%s, %s: %v", what, c.Address, err)
+			}
+			if err != nil && !errors.Is(err, fleet.ErrUnreachable) || errors.Is(err, fleet.ErrTimedOut) != (what == fleet.Wait) {
+				t.Errorf("%s, %s: %v", what, c.Address, err)
+			}
+			if err != nil && c.Token != "" && !strings.Contains(err.Error(), "does not allow it") {
+				t.Errorf("%s: %v", what, err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			if err := place.Leave(ctx, fleet.Result{Result: "failed"}); err == nil {
+				t.Error("it has told nobody, and does not say so")
+			}
+			cancel()
+		}
+	}
+}
