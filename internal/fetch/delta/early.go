@@ -20,6 +20,7 @@ func (b *Rebuilt) fetchEarly(ctx context.Context, s *Server) {
 	if !ok {
 		return
 	}
+	w.compare()
 	spool, err := w.Unnamed(bytes)
 	if err != nil {
 		return // what is done later says so

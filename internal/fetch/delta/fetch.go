@@ -1,7 +1,6 @@
 package delta
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -60,28 +59,6 @@ func (t *timing) Open(ctx context.Context, url string, from store.Position) (*st
 	return obj, err
 }
 
-// memory is a destination.
-type memory struct{ bytes.Buffer }
-
-// Reset forgets what has been written.
-func (m *memory) Reset() error {
-	m.Buffer.Reset()
-	return nil
-}
-
-// telling is how much must have come for its rate to tell something.
-const telling = 128 << 10
-
-// turn is how long a process waits for its turn while little comes: a fast link would
-// be taken for a slow one.
-const turn = 3 * time.Millisecond
-
-// rateOf is the rate of a link by which so many bytes have come in that time.
-func rateOf(bytes int, took time.Duration) int64 {
-	took = max(took-turn, took/4, 100*time.Microsecond)
-	return int64(float64(bytes) / took.Seconds())
-}
-
 // document fetches what lies at a URL, at most limit bytes, and learns of the
 // link by it.
 func (s *Server) document(ctx context.Context, mirror, url string, limit int64) ([]byte, error) {
@@ -92,13 +69,12 @@ func (s *Server) document(ctx context.Context, mirror, url string, limit int64) 
 	if _, err := transfer.Copy(ctx, t, url, &buf, opts); err != nil {
 		return nil, err
 	}
-	took := time.Since(t.at)
 	s.Link = Link{RTT: t.head}
 	if !t.kept { // it was made for this, by another round trip
 		s.Link.RTT /= 2
 	}
 	if buf.Len() >= telling {
-		s.Link.Rate = rateOf(buf.Len(), took)
+		s.Link.Rate = rateOf(buf.pieces, t.at)
 	}
 	return buf.Bytes(), nil
 }

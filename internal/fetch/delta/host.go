@@ -50,21 +50,23 @@ func (h *Host) Here() *index.Index { return h.Expected.Read(h.Shelf.Index(h.Key)
 // bytes of an index that was fetched count.
 func (h *Host) Bring(ctx context.Context, s *Server) (*Rebuilt, *Whole, error) {
 	size, err := h.find(ctx, s)
-	if err == nil {
-		err = h.outlook(s)
-	}
 	if err != nil {
 		h.Close()
 		return nil, nil, err
 	}
-	h.compare()
 	b := newRebuilt(h.Wish)
-	b.fetchEarly(ctx, s)
+	if b.fetchEarly(ctx, s); b.early == nil {
+		err = h.outlook(s)
+	}
 	switch {
+	case err != nil:
+		return nil, nil, errors.Join(err, b.Close())
 	case h.Wants == nil:
 	case b.early != nil: // all parts will be here: none has to be looked for
 		b.w.Wanted = func(index.Sum) bool { return false }
 	default:
+		b.w.compare()
+		h.agreed = b.w.agreed // it is done once
 		if err := h.want(ctx); err != nil {
 			return nil, nil, errors.Join(err, b.Close())
 		}

@@ -40,16 +40,29 @@ func TestWorth(t *testing.T) {
 }
 
 func TestRateOf(t *testing.T) {
-	for _, c := range []struct {
+	const ms = time.Millisecond
+	for name, c := range map[string]struct {
 		bytes int
-		took  time.Duration
+		took  []time.Duration // between pieces of that many bytes
 		want  int64
 	}{
-		{1_000_000, 20 * time.Millisecond, 58_823_529}, {1_000_000, 4 * time.Millisecond, 1_000_000_000},
-		{1_000_000, time.Second, 1_003_009}, {200_000, 0, 2_000_000_000},
+		"evenly":             {100_000, []time.Duration{2 * ms, 2 * ms, 2 * ms, 2 * ms, 2 * ms}, 71_428_571},
+		"slowly":             {1_000_000, []time.Duration{1000 * ms}, 1_003_009},
+		"at once":            {200_000, []time.Duration{0}, 8_000_000_000},
+		"one late":           {100_000, []time.Duration{ms / 4, 8 * ms, ms / 4, ms / 4, ms / 4}, 333_333_333},
+		"half of it late":    {100_000, []time.Duration{5 * ms, 0, 5 * ms, 0}, 57_142_857},
+		"most at once, late": {100_000, []time.Duration{40 * ms, 0, 0, 0, 0}, 54_054_054},
+		"nothing":            {0, nil, 0},
 	} {
-		if got := rateOf(c.bytes, c.took); got != c.want {
-			t.Errorf("%d bytes in %s: %d, want %d", c.bytes, c.took, got, c.want)
+		began := time.Unix(1000, 0)
+		var pieces []piece
+		at := began
+		for _, took := range c.took {
+			at = at.Add(took)
+			pieces = append(pieces, piece{c.bytes, at})
+		}
+		if got := rateOf(pieces, began); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
 		}
 	}
 }
