@@ -3,6 +3,9 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -153,5 +156,36 @@ func (r traced) interrupted(t *testing.T) {
 	root := r.spans(trace, 4)["b7ad6b7169203331 > stretcher deploy"]
 	if root.Attribute("stretcher.exit") != "143" || !strings.Contains(root.Status.Message, "interrupted by signal") {
 		t.Errorf("the root is %+v", root)
+	}
+}
+
+// TestNoCollector: a collector that takes connections and never says anything, or one
+// that sends elsewhere, costs the time that it may and a warning, and no exit status.
+func TestNoCollector(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	elsewhere := httptest.NewServer(http.RedirectHandler("http://"+silent.Addr().String(), http.StatusTemporaryRedirect))
+	defer elsewhere.Close()
+	for url, want := range map[string]string{
+		"http://" + silent.Addr().String(): "no answer in ", elsewhere.URL: "307 Temporary Redirect",
+	} {
+		r := traced{t, testparts.Collector{URL: url}, t.TempDir()}
+		for name, status := range map[string]int{"true": 0, "exit 3": 1} {
+			manifest := filepath.Join(r.dir, "app.yml")
+			if err := os.WriteFile(manifest, []byte("commands: {post: ['"+name+"']}\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cmd := r.command("0af7651916cd43dd8448eb211c80319c", "app.yml")
+			cmd.Env = append(cmd.Env, "OTEL_EXPORTER_OTLP_TIMEOUT=200")
+			out, _ := cmd.CombinedOutput()
+			_, said, _ := strings.Cut(string(out), "the trace of this run is lost: ")
+			if cmd.ProcessState.ExitCode() != status || !strings.Contains(said, want) {
+				t.Errorf("%s, %q: exit %d\n%s", url, name, cmd.ProcessState.ExitCode(), out)
+			}
+		}
 	}
 }

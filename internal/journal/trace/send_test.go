@@ -252,3 +252,28 @@ func TestClientCertificate(t *testing.T) {
 		}
 	}
 }
+
+// FuzzFields: whatever a collector answers, nothing panics, and of what it says no more
+// is told than people read.
+func FuzzFields(f *testing.F) {
+	for _, raw := range []string{
+		"", "\x0a\x04\x08\x02\x12\x00", "\x08\x03\x12\x01a", "\xff\xff", "\x0a\xff\xff\xff\xff\x0f", "\x13\x14",
+	} {
+		f.Add([]byte(raw))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		for _, code := range []int{200, 400} {
+			answer := &http.Response{StatusCode: code, Header: http.Header{"Content-Type": {protobuf}}}
+			if _, text := told(answer, raw); len(text) > 6*maxTold {
+				t.Errorf("%q: %d bytes", raw, len(text))
+			}
+		}
+		first, number, second := fields(raw)
+		made := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), uint64(number))
+		made = protowire.AppendString(protowire.AppendTag(made, 2, protowire.BytesType), second)
+		made = protowire.AppendBytes(protowire.AppendTag(made, 1, protowire.BytesType), first)
+		if a, n, b := fields(made); !bytes.Equal(a, first) || n != number || b != second {
+			t.Errorf("%q: %q, %d, %q", raw, a, n, b)
+		}
+	})
+}
