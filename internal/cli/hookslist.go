@@ -43,6 +43,8 @@ func (o *hooksListOptions) run(ctx context.Context, args []string) (_ int, err e
 			return Status(err), err
 		}
 	}
-	err = o.actions.ListHooks(ctx, o.list)
+	if err = o.actions.ListHooks(ctx, o.list); len(args) == 1 {
+		err = asTyped(args[0], err)
+	}
 	return Status(err), err
 }

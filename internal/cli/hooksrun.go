@@ -42,5 +42,6 @@ func (o *hooksRunOptions) run(ctx context.Context, args []string) (_ int, err er
 	if o.hooks.URL, err = fileURL(args[1]); err != nil {
 		return Status(err), err
 	}
-	return o.actions.RunHooks(ctx, o.hooks)
+	status, err := o.actions.RunHooks(ctx, o.hooks)
+	return status, asTyped(args[1], err)
 }

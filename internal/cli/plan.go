@@ -56,5 +56,5 @@ func (o *planOptions) run(ctx context.Context, args []string) (_ int, err error)
 	if err == nil && changes {
 		return ExitChanges, nil
 	}
-	return Status(err), err
+	return Status(err), asTyped(args[0], err)
 }

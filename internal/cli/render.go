@@ -65,5 +65,5 @@ func (o *renderOptions) run(ctx context.Context, args []string) (_ int, err erro
 	if err == nil {
 		_, err = o.Stdout.Write(text)
 	}
-	return Status(err), err
+	return Status(err), asTyped(args[0], err)
 }

@@ -64,7 +64,7 @@ func (o *verifyOptions) run(ctx context.Context, args []string) (_ int, err erro
 	if err == nil {
 		err = o.print(signers)
 	}
-	return Status(err), err
+	return Status(err), asTyped(args[0], err)
 }
 
 // signerJSON is a signer for programs.

@@ -18,8 +18,18 @@ const mask = "xxxxx"
 // URL returns raw without its secrets, in a form a person recognises:
 // https://xxxxx@host/p?xxxxx. It is for messages, not for requests. Input that
 // does not parse as a URL loses everything up to its last @ and everything
-// after its first ? or #, or all but its scheme where these contradict.
-func URL(raw string) string { return without(raw, (*url.URL).EscapedPath) }
+// after its first ? or #, or all but its scheme where these contradict. What has no
+// scheme, and so is no URL, is otherwise left as somebody has typed it.
+func URL(raw string) string {
+	return without(raw, func(u *url.URL) string {
+		if u.Scheme == "" && u.Host == "" {
+			path, _, _ := strings.Cut(raw, "#")
+			path, _, _ = strings.Cut(path, "?")
+			return path
+		}
+		return u.EscapedPath()
+	})
+}
 
 // without is raw without its secrets, with the path as it is written.
 func without(raw string, pathOf func(*url.URL) string) string {
