@@ -104,3 +104,37 @@ holds() { grep -qF -- "$1" "$2" 2>/dev/null; }
 # A network of this script's own, so that two of them don't meet: its hosts are
 # $net.1 to $net.254.
 net=127.$((RANDOM % 200 + 20)).$((RANDOM % 250 + 1))
+
+# sshd_hosts N: so many hosts, web1 and so on, with an sshd each, at $net.1 and so on, port
+# 2222. ROOT stands for the host's /. $dir/authorized_keys says which keys they let in; what
+# ssh needs to know of the hosts is in $dir/known_hosts, their names are in $dir/names. Hosts
+# have the program, and what else is in $dir/bin, in their PATH.
+sshd_hosts() {
+    local i host root sshd
+    need sshd ssh ssh-keygen ssh-keyscan
+    [ "$(id -u)" = 0 ] || missing 'only the sshd of root lets others in'
+    sshd=$(command -v sshd)
+    # sshd wants this directory, which the system's service makes at its start.
+    mkdir -p /run/sshd "$dir/bin"
+    ln -sf "$stretcher" "$dir/bin/stretcher"
+    for ((i = 1; i <= $1; i++)); do
+        host=$net.$i root=$dir/web$i
+        mkdir -p "$root/srv" "$root/tmp"
+        ssh-keygen -q -t ed25519 -N '' -f "$root/key"
+        echo "[$host]:2222 $(cut -d ' ' -f 1,2 "$root/key.pub")" >>"$dir/known_hosts"
+        cat >"$root/sshd_config" <<END
+ListenAddress $host:2222
+HostKey $root/key
+AuthorizedKeysFile $dir/authorized_keys
+StrictModes no
+UsePAM no
+PidFile none
+PermitRootLogin yes
+SetEnv ROOT=$root STRETCHER_STATE_DIR=$root/state STRETCHER_CONFIG=$dir/policy.yml TMPDIR=$root/tmp PATH=$dir/bin:$PATH
+END
+        serve "web$i" "$sshd" -D -e -f "$root/sshd_config"
+        echo "$host" >>"$dir/names"
+    done
+    for ((i = 1; i <= $1; i++)); do wait_for answers "$net.$i"; done
+}
+answers() { ssh-keyscan -p 2222 "$1" 2>/dev/null | grep .; }

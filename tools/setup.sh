@@ -159,7 +159,7 @@ absent() {
         docker-registry:docker-registry node:nodejs npm:npm \
         podman:podman runc:runc git:git jq:jq sqlite3:sqlite3 openssl:openssl curl:curl minisign:minisign zsh:zsh fish:fish groff:groff-base \
         promtool:prometheus prometheus-node-exporter:prometheus-node-exporter \
-        man:man-db rpm:rpm rpm2cpio:rpm2cpio cpio:cpio; do
+        parallel:parallel ansible-playbook:ansible-core man:man-db rpm:rpm rpm2cpio:rpm2cpio cpio:cpio; do
         has "${pair%%:*}" || printf '%s ' "${pair#*:}"
     done
     # Only root can use what these make.

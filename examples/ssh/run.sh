@@ -3,11 +3,7 @@
 # deployment, by the files of this directory. One host that fails is told; a first one that fails
 # keeps the others from it.
 . "$(dirname "$0")/../lib.sh"
-need sshd ssh ssh-keygen
-[ "$(id -u)" = 0 ] || missing 'only the sshd of root lets others in'
-sshd=$(command -v sshd)
-# sshd wants this directory, which the system's service makes at its start.
-mkdir -p /run/sshd
+need ssh-keygen
 
 ssh-keygen -q -t ed25519 -N '' -f "$dir/ci" -C ci
 # The key of the example, with that of this script in its place, and what `sudo systemctl
@@ -15,25 +11,7 @@ ssh-keygen -q -t ed25519 -N '' -f "$dir/ci" -C ci
 sed "s|sudo -n /usr/bin/systemctl start stretcher@web.service|$stretcher $dir/published/web.yml|; \
      s|ssh-ed25519 .*|$(cat "$dir/ci.pub")|" "$here/authorized_keys" >"$dir/authorized_keys"
 
-# ROOT stands for the host's /.
-for i in 1 2 3; do
-    host=$net.$i root=$dir/web$i
-    mkdir -p "$root/srv" "$root/tmp"
-    ssh-keygen -q -t ed25519 -N '' -f "$root/key"
-    echo "[$host]:2222 $(cut -d ' ' -f 1,2 "$root/key.pub")" >>"$dir/known_hosts"
-    cat >"$root/sshd_config" <<END
-ListenAddress $host:2222
-HostKey $root/key
-AuthorizedKeysFile $dir/authorized_keys
-StrictModes no
-UsePAM no
-PidFile none
-PermitRootLogin yes
-SetEnv ROOT=$root STRETCHER_STATE_DIR=$root/state STRETCHER_CONFIG=$dir/policy.yml TMPDIR=$root/tmp
-END
-    serve "web$i" "$sshd" -D -e -f "$root/sshd_config"
-    echo "$host" >>"$dir/hosts"
-done
+sshd_hosts 3
 cat >"$dir/ssh" <<END
 #!/bin/sh
 exec ssh -F none -i $dir/ci -p 2222 -o IdentitiesOnly=yes -o UserKnownHostsFile=$dir/known_hosts \
@@ -57,12 +35,10 @@ live() {
         holds "version $version" "$dir/web$i/srv/web/current/index.html" || die "version $version is not live on web$i"
     done
 }
-up() { ssh-keyscan -p 2222 "$net.$1" 2>/dev/null | grep .; }
-for i in 1 2 3; do wait_for up "$i"; done
 
 title 'all hosts, two at a time'
 publish 1
-expect 0 "$here/fan-out" "$dir/hosts" 2
+expect 0 "$here/fan-out" "$dir/names" 2
 live 1 1 1
 
 title 'what the holder of the key asks for does not count'
@@ -71,16 +47,16 @@ if [ -e "$dir/evil" ]; then die 'the key ran a command of its holder'; fi
 
 title 'one host fails: it goes back, and is told'
 publish 2 'commands: {verify: ["case $STRETCHER_DEST in */web3/*) echo no; exit 1; esac"]}'
-expect 1 "$here/fan-out" "$dir/hosts" 2
+expect 1 "$here/fan-out" "$dir/names" 2
 live 2 2 1
 
 title 'the first host fails: the others are left alone'
 publish 3 'commands: {verify: ["exit 1"]}'
-expect 1 "$here/fan-out" "$dir/hosts"
+expect 1 "$here/fan-out" "$dir/names"
 live 2 2 1
 
 title 'one host is down'
 stop
 publish 4
-expect 1 "$here/fan-out" "$dir/hosts" 2
+expect 1 "$here/fan-out" "$dir/names" 2
 live 4 4 1
