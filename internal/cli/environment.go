@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -24,7 +25,7 @@ func (a *app) settle(c *cobra.Command) error {
 		}
 	})
 	if err == nil {
-		err = noKeys(c.Flags(), c.Flags().Args())
+		err = cmp.Or(a.noEmpty(c), noKeys(c.Flags(), c.Flags().Args()))
 	}
 	if err != nil {
 		return err
@@ -36,6 +37,19 @@ func (a *app) settle(c *cobra.Command) error {
 	a.host.ConfigGiven = c.Flags().Changed("config")
 	a.host.StateDir, a.host.StateError = a.statePath(a.host.StateDir)
 	return nil
+}
+
+// noEmpty refuses the name of a file or directory that is empty, as that of a shell's
+// variable which is not set: no default is meant.
+func (a *app) noEmpty(c *cobra.Command) (err error) {
+	kinds := map[string]string{"FILE": "a file", "DIR": "a directory"}
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		kind := kinds[f.Value.Type()]
+		if err == nil && kind != "" && a.line.has(f.Name) && f.Value.String() == "" {
+			err = failure.Usage("--%s expects %s", f.Name, kind)
+		}
+	})
+	return err
 }
 
 // variable is the name of the variable that sets a flag of a command; "" = none

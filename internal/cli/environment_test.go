@@ -125,6 +125,25 @@ func TestVariables(t *testing.T) {
 	}
 }
 
+// TestNoName: an empty name is no name, and not the default.
+func TestNoName(t *testing.T) {
+	for _, c := range newApp(Process{}, Actions{}).commands() {
+		if c.HasSubCommands() && c.HasParent() {
+			continue
+		}
+		c.InheritedFlags() // which come with those of its own
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			if kind := f.Value.Type(); kind != "FILE" && kind != "DIR" {
+				return
+			}
+			got := callWith(t, nil, append(path(c), "--"+f.Name, "", "x")...)
+			if got.status != ExitUsage || !strings.Contains(got.stderr, "--"+f.Name+" expects a ") || got.told() {
+				t.Errorf("%q --%s '': status %d, said %q", path(c), f.Name, got.status, got.stderr)
+			}
+		})
+	}
+}
+
 // TestRunVariables: what commands of a deployment are told by the environment
 // is not taken for a flag when they call the program.
 func TestRunVariables(t *testing.T) {
