@@ -4,6 +4,7 @@ TAGS     := disable_grpc_modules
 VERSION  ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),devel)
 FUZZTIME ?= 10s
 PAIRS    ?= 10000
+SCHEDULES ?= 220
 SEED     ?= 1
 BIN      ?= stretcher
 
@@ -63,11 +64,14 @@ test: test-tools ## run all tests with the race detector
 	cd tools && CGO_ENABLED=$(if $(RACE),1,0) go test $(RACE) ./...
 	CGO_ENABLED=$(if $(RACE),1,0) go test $(RACE) -tags $(TAGS) -timeout 2h ./...
 
-# Trees made at random, many of them: for changes to packing and fetching.
-test-long: ## deploy 10 000 random trees to where another one is (PAIRS, SEED)
+# Trees and faults made at random, many of them: for changes to packing, fetching and fleets.
+test-long: ## deploy 10 000 random trees to where another is, roll out 220 times amid faults (PAIRS, SCHEDULES, SEED)
 	STRETCHER_DELTA_PAIRS=$(PAIRS) STRETCHER_DELTA_SEED=$(SEED) go test -tags $(TAGS) -timeout 12h -count 1 -v \
 		-run 'TestAnyOther$$' ./test/delta/
 	STRETCHER_SEGMENTS=$(PAIRS) go test -tags $(TAGS) -timeout 12h -count 1 -run 'TestSegmentsLikePlain$$' ./internal/archive/
+	@sh tools/setup.sh consul
+	STRETCHER_FLEET_SCHEDULES=$(SCHEDULES) STRETCHER_FLEET_SEED=$(SEED) go test -tags $(TAGS) -timeout 12h -count 1 -v \
+		-run 'TestSchedules$$' ./internal/fleet/consul/
 
 lint: ## check format, vet, all platforms, staticcheck, modules, scripts, measures, layers
 	@sh tools/setup.sh staticcheck

@@ -227,7 +227,9 @@ func (l *ledger) open(ctx context.Context, h *head, index uint64, members []memb
 	return err
 }
 
-// clean removes the generations that are no longer told of.
+// clean removes the generations that are no longer told of. Where no rollout is
+// known, somebody may have removed the head: what is there is of hosts that have told
+// since.
 func (l *ledger) clean(ctx context.Context, h *head) error {
 	keep := map[string]bool{h.Gen: true, noGen: true}
 	for i, p := range h.Past {
@@ -235,6 +237,9 @@ func (l *ledger) clean(ctx context.Context, h *head) error {
 	}
 	for _, p := range h.Drain {
 		keep[p.Gen] = true
+	}
+	if len(h.Past) == 0 {
+		return nil
 	}
 	gens, err := l.generations(ctx)
 	if err != nil {

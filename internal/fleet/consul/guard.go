@@ -192,11 +192,11 @@ func (l *ledger) dismiss(ctx context.Context, gen, name string, s *shard, index 
 	} else {
 		s.Died++
 		s.Check = true
-		result, err := l.obituary(ctx, gen, h.Node)
+		tell, err := l.obituary(ctx, gen, h.Node)
 		if err != nil {
 			return err
 		}
-		ops = append(ops, setOp(l.resultKey(gen, h.Node), result))
+		ops = append(ops, tell...)
 		l.log("host %q had a slot and is heard of no more: it is counted as failed", h.Node)
 	}
 	ops = append(ops, casOp(l.shardKey(gen, name), encode(s), index))
@@ -204,8 +204,13 @@ func (l *ledger) dismiss(ctx context.Context, gen, name string, s *shard, index 
 	return err
 }
 
-// obituary is the result of a host that can't tell its own.
-func (l *ledger) obituary(ctx context.Context, gen, node string) ([]byte, error) {
+// obituary writes the result of a host that can't tell its own, unless it has.
+func (l *ledger) obituary(ctx context.Context, gen, node string) ([]*api.KVTxnOp, error) {
+	key := l.resultKey(gen, node)
+	told, err := l.get(ctx, key)
+	if err != nil || told != nil {
+		return nil, err
+	}
 	r := fleet.Result{Name: l.name, Node: node, Result: string(fleet.HostDied),
 		Error: "it had a slot, and was heard of no more"}
 	h, _, err := l.readHead(ctx)
@@ -215,7 +220,8 @@ func (l *ledger) obituary(ctx context.Context, gen, node string) ([]byte, error)
 	if h != nil && h.Gen == gen {
 		r.Version, r.Rollout = h.Version, h.ID
 	}
-	return r.Encode()
+	data, err := r.Encode()
+	return []*api.KVTxnOp{goneOp(key), setOp(key, data)}, err
 }
 
 // drained tells whether no host of an earlier generation is at work any more.

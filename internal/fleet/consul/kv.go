@@ -123,14 +123,22 @@ func (c *Client) txn(ctx context.Context, ops []*api.KVTxnOp) (*api.KVTxnRespons
 // forbidden tells whether a transaction failed because of who sent it.
 func forbidden(what string) bool {
 	what = strings.ToLower(what)
-	return strings.Contains(what, "permission denied") && !strings.Contains(what, "lock") ||
-		strings.Contains(what, "acl not found")
+	return strings.Contains(what, "permission denied") || strings.Contains(what, "acl not found")
 }
 
 // commit does all of ops or nothing; false = somebody else was first.
 func (c *Client) commit(ctx context.Context, ops ...*api.KVTxnOp) (bool, error) {
 	response, err := c.txn(ctx, ops)
 	return err == nil && len(response.Errors) == 0, err
+}
+
+// write does what nobody can be in the way of.
+func (c *Client) write(ctx context.Context, ops ...*api.KVTxnOp) error {
+	response, err := c.txn(ctx, ops)
+	if err == nil && len(response.Errors) > 0 {
+		err = unreached("write", errors.New(response.Errors[0].What))
+	}
+	return err
 }
 
 // follow tells of a key each time it has changed since index, until ctx ends or an

@@ -3,6 +3,7 @@ package consul
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/hashicorp/consul/api"
 
@@ -56,8 +57,7 @@ func (p *Place) leave(ctx context.Context, standing fleet.Standing, data []byte)
 	}
 	write := setOp(p.resultKey(p.head.Gen, p.entry.Node), data)
 	if p.shard == "" {
-		_, err := p.commit(ctx, write)
-		return err
+		return p.tell(ctx, data)
 	}
 	if !p.holds {
 		standing = ""
@@ -87,11 +87,13 @@ func (p *Place) tell(ctx context.Context, data []byte) error {
 	if errors.Is(err, fleet.ErrUnreachable) {
 		return err
 	}
-	if h != nil && h.ID == p.entry.ID {
+	switch {
+	case h != nil && p.head != nil && (h.Gen == p.head.Gen || h.knows(p.head.Gen)):
+		gen = p.head.Gen
+	case h != nil && h.ID == p.entry.ID:
 		gen = h.Gen
 	}
-	_, err = p.commit(ctx, setOp(p.resultKey(gen, p.entry.Node), data))
-	return err
+	return p.write(ctx, setOp(p.resultKey(gen, p.entry.Node), data))
 }
 
 // abandon gives back what the host may have got without knowing.
@@ -115,8 +117,15 @@ func (p *Place) abandon(ctx context.Context, m spot) error {
 func (l *ledger) giveBack(ctx context.Context, gen string, at spot, standing fleet.Standing, write *api.KVTxnOp) error {
 	key := l.turnKeyOf(gen, at.shard, at.ticket)
 	for tries := 0; ; tries++ {
-		ops, err := l.release(ctx, gen, at, standing)
-		if err != nil {
+		h, headIndex, err := l.readHead(ctx)
+		if errors.Is(err, fleet.ErrUnreachable) {
+			return err
+		}
+		if write != nil && (h == nil || h.Gen != gen && !h.knows(gen)) {
+			write = setOp(l.lostKey(write.Key), write.Value)
+		}
+		ops, err := l.release(ctx, h, headIndex, gen, at, standing)
+		if err != nil && !errors.Is(err, errSpoilt) { // where nothing is left, there is nothing to give back
 			return err
 		}
 		ops = append(ops, deleteOp(key))
@@ -132,18 +141,20 @@ func (l *ledger) giveBack(ctx context.Context, gen string, at spot, standing fle
 	}
 }
 
+// lostKey is where the result is that would have this key, in a generation that nobody
+// knows of.
+func (l *ledger) lostKey(key string) string {
+	_, node, _ := strings.Cut(strings.TrimPrefix(key, l.gensKey()), "/res/")
+	return l.resultsKey(noGen) + node
+}
+
 // release makes what gives a slot back. A failure is counted, and the slot handed out
 // only when it has been summed: see settle.
-func (l *ledger) release(ctx context.Context, gen string, at spot, standing fleet.Standing) ([]*api.KVTxnOp, error) {
-	h, headIndex, err := l.readHead(ctx)
-	if errors.Is(err, fleet.ErrUnreachable) {
-		return nil, err
-	}
+func (l *ledger) release(ctx context.Context, h *head, headIndex uint64, gen string, at spot,
+	standing fleet.Standing) ([]*api.KVTxnOp, error) {
 	key := l.shardKey(gen, at.shard)
 	s, index, err := l.readShard(ctx, key)
 	switch {
-	case errors.Is(err, errSpoilt): // there is nothing left to give back
-		return nil, nil
 	case err != nil:
 		return nil, err
 	case s.find(at.ticket) < 0:

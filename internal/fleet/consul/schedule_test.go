@@ -232,7 +232,12 @@ func (h *host) deploy() {
 		h.end = "killed"
 		return
 	}
-	if err := place.Leave(h.live, result); err != nil && h.live.Err() == nil {
+	err = place.Leave(h.live, result)
+	if h.live.Err() != nil { // killed on its way out
+		h.end = "killed"
+		return
+	}
+	if err != nil {
 		h.end += "_untold"
 		known := errors.Is(err, fleet.ErrUnreachable) || errors.Is(err, context.DeadlineExceeded)
 		if !known && !errors.Is(err, fleet.ErrStopped) {
