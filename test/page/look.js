@@ -3,7 +3,8 @@
 // as JSON. The test decides what is right.
 //
 //     playwright look.js REQUEST     REQUEST is JSON: {chromium, plain, many, hostile, picture}, all paths but
-//                                    the first of pages; with picture, it writes that and nothing else
+//                                    the first of pages; with picture, it writes that and nothing else;
+//                                    with rollout, a page of one, it looks at that and at hostile alone
 const fs = require('fs');
 const { chromium } = require('playwright-core');
 const axe = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
@@ -190,9 +191,42 @@ async function picture(browser) {
   }
 }
 
+// rollouts looks at pages of rollouts, each in wide and narrow windows, light and dark.
+async function rollouts(browser) {
+  const all = [];
+  for (const file of [request.rollout, request.hostile]) {
+    for (const width of [1280, 390]) {
+      for (const scheme of ['light', 'dark']) {
+        const tab = await open(browser, file, width, scheme, { javaScriptEnabled: true });
+        const view = await tab.evaluate(() => {
+          const box = e => e.getBoundingClientRect();
+          const texts = query => Array.from(document.querySelectorAll(query), e => e.textContent.trim());
+          return {
+            wide: document.documentElement.scrollWidth > innerWidth,
+            out: Array.from(document.querySelectorAll('main *')).filter(e => box(e).width > 0 && box(e).right > innerWidth + 0.5).length,
+            headings: texts('h2, h3'), counts: texts('.counts li'), first: texts('.host .result').slice(0, 2),
+            zoned: texts('.zone b').length, bar: Math.round(box(document.querySelector('.bar')).width),
+            parts: document.querySelectorAll('.bar rect').length,
+            foreign: document.querySelectorAll('img, iframe, script').length,
+            background: getComputedStyle(document.body).backgroundColor,
+          };
+        });
+        Object.assign(view, { width, scheme, hostile: file === request.hostile, axe: await check(tab), said: tab.said });
+        all.push(view);
+        await tab.context().close();
+      }
+    }
+  }
+  return all;
+}
+
 (async () => {
   const browser = await chromium.launch({ executablePath: request.chromium, args: quiet });
   try {
+    if (request.rollout) {
+      console.log(JSON.stringify(await rollouts(browser)));
+      return;
+    }
     if (request.picture) {
       await picture(browser);
       return;

@@ -1,4 +1,4 @@
-// Package page looks at the page of the history in a browser: in wide and narrow
+// Package page looks at the pages of the history and of a fleet in a browser: in wide and narrow
 // windows, light and dark, with the keyboard alone, without the script, with a
 // long history and with a hostile one.
 package page
