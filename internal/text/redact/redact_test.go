@@ -25,7 +25,8 @@ func TestURL(t *testing.T) {
 		{"file:///srv/app.tar.gz", "file:///srv/app.tar.gz"},
 		{"/srv/app.tar.gz", "/srv/app.tar.gz"},
 		{"", ""},
-		{"{", "{"}, {"a b", "a b"}, {"{\"a|b\": <c>}", "{\"a|b\": <c>}"}, {"a b?SEKRIT", "a b?xxxxx"}, {"é %zz", "é %zz"},
+		{"{", "{"}, {"a b", "a b"}, {"{\"a|b\" <c>}", "{\"a|b\" <c>}"}, {"{\"a\": \"SEKRIT\"}", "xxxxx"},
+		{"a b?SEKRIT", "a b?xxxxx"}, {"é %zz", "é %zz"},
 		{"/srv/a b%20c", "/srv/a b%20c"}, {"x#SEKRIT?y", "x#xxxxx"}, {"x?SEKRIT#y", "x?xxxxx#xxxxx"},
 		{"//u:SEKRIT@h/a b", "//xxxxx@h/a%20b"}, {"a/u:SEKRIT@h", "xxxxx@h"},
 		// Input that net/url refuses, or takes for something else.
