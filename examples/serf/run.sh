@@ -69,3 +69,12 @@ for limit in 2 4 8 16 32 64; do
 done
 cat "$dir/replies"
 holds 'failed: run' "$dir/replies" || die 'web2 does not answer'
+
+title 'one answer of all'
+export SERF_RPC_ADDR=$net.3:7373
+for limit in 2 4 8 16 32 64; do
+    "$stretcher" fleet status --serf --timeout "$limit" app 3 >"$dir/told" || true
+    if holds '2 of 3 hosts good, 1 failed' "$dir/told"; then break; fi
+done
+cat "$dir/told"
+holds '2 of 3 hosts good, 1 failed' "$dir/told" || die 'not all of them answer'

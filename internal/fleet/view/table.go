@@ -3,6 +3,7 @@ package view
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"stretcher/internal/fleet"
@@ -37,6 +38,11 @@ func WriteTable(w io.Writer, s fleet.State, room Room) error {
 	for _, h := range hosts {
 		rows = append(rows, []string{h.Node, h.Zone, string(h.Standing), h.Runs, ended(h), told(h)})
 	}
+	if room.Columns > 0 && room.Columns < wide {
+		for i, row := range rows {
+			rows[i] = slices.Delete(row, 4, 5)
+		}
+	}
 	if len(hosts) > 0 {
 		lines = append(lines, aligned(rows)...)
 	}
@@ -59,6 +65,9 @@ func WriteList(w io.Writer, all []fleet.State, room Room) error {
 	}
 	return write(w, aligned(rows), room)
 }
+
+// wide is how wide a terminal is that shows also when the hosts ended.
+const wide = 100
 
 // widest is how wide a column gets that others stand behind.
 const widest = 60
