@@ -12,7 +12,6 @@ import (
 	"stretcher/internal/event"
 	"stretcher/internal/fetch"
 	"stretcher/internal/fetch/cache"
-	"stretcher/internal/fleet"
 	"stretcher/internal/fleet/gate"
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/porter"
@@ -270,6 +269,7 @@ func (d *deployer) hearing(r *run, e *event.Event) part {
 		{"manifest", always, manifest},
 		{"lock", func() bool { return r.spec.hasDest() || d.keys != nil }, d.locking(r)},
 		{"freshness", isDated, freshness},
+		obeying(d, r),
 		{"compare", func() bool { return d.settings.IfChanged && r.spec.hasSrc() }, compare},
 	}}
 }
@@ -306,7 +306,7 @@ func (d *deployer) pass(ctx, closing context.Context, r *run, p part) error {
 				continue
 			}
 			if err := d.take(ctx, s); err != nil {
-				rejected = run{failed: err, heard: r.heard}.isRejected() || errors.Is(err, fleet.ErrNotAsked)
+				rejected = run{failed: err, heard: r.heard}.isRejected() || isIdle(err)
 				return err
 			}
 		}

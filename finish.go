@@ -35,8 +35,8 @@ func (d *deployer) finish(ctx, closing context.Context, r run, err error) (outco
 	if err == nil && r.idle {
 		return d.finishIdle(closing, r), nil
 	}
-	if errors.Is(err, fleet.ErrNotAsked) {
-		return d.notAsked(r, err), nil
+	if isIdle(err) {
+		return d.finishUnasked(closing, r, err), nil
 	}
 	if err != nil {
 		d.journal.Fails()
@@ -83,11 +83,21 @@ func (d *deployer) finishIdle(closing context.Context, r run) (outcome string) {
 	return outcome
 }
 
-// notAsked ends a run that has no part in a rollout: it is repeated for hosts that
-// had failed.
-func (d *deployer) notAsked(r run, why error) (outcome string) {
-	outcome = failure.Sayf("nothing to do: %v", why)
+// isIdle tells whether a run ended because the manifest asks nothing of this host: a
+// rollout is repeated for those that had failed, or others go back.
+func isIdle(err error) bool { return errors.Is(err, fleet.ErrNotAsked) || errors.As(err, new(atRest)) }
+
+// finishUnasked ends such a run.
+func (d *deployer) finishUnasked(ctx context.Context, r run, why error) (outcome string) {
+	said := why
+	if rest, ok := errors.AsType[atRest](why); ok { // without the step
+		said = rest.error
+	}
+	outcome = d.log.Masked(failure.Sayf("nothing to do: %v", said))
 	d.log.Info(outcome)
+	if r.done = true; !errors.Is(why, fleet.ErrNotAsked) { // it has said how it went already
+		d.leave(ctx, r, nil)
+	}
 	d.close(r, func() { d.journal.Finish(history.Skipped, cli.ExitGood, "", true) })
 	return outcome
 }

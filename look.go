@@ -391,7 +391,7 @@ func runPlan(ctx context.Context, o cli.ManifestOptions) (changes bool, err erro
 // plan finds out what a deployment would do.
 func (d looker) plan(ctx context.Context, url string) (*preview.Plan, error) {
 	s, _, err := d.examine(ctx, d.loader(manifestRules()), url)
-	if err != nil {
+	if err = cmp.Or(err, s.hasPlan()); err != nil {
 		return nil, err
 	}
 	p := &preview.Plan{Dest: s.Manifest.Dest, Strategy: s.SyncStrategy}

@@ -30,7 +30,8 @@ import (
 // past is what a rollback goes back to.
 type past struct {
 	Dest string
-	To   string // a run id or its beginning; "" = the one before
+	To   string           // a run id or its beginning; "" = the one before
+	By   *manifest.Loaded // that says so; nil: somebody here does
 
 	Kept       cache.Entry         // what is kept of the run, if anything is
 	Standing   string              // the run whose deployment stands at dest; "" = none does
@@ -64,10 +65,96 @@ func (d *deployer) recalling(r *run) part {
 		r.heard = err == nil
 		return err
 	}
-	return part{needed: func() bool { return r.spec.Past != nil }, steps: []step{
+	return part{needed: func() bool { return r.spec.Past != nil && r.spec.Past.By == nil }, steps: []step{
 		{"lock", always, d.locking(r)},
 		{"manifest", always, recall},
 	}}
+}
+
+// obeying makes a past of a manifest that says that the host shall go back.
+func obeying(d *deployer, r *run) step {
+	return step{
+		"recall", func() bool { return r.spec.Rollback.GoesBack() },
+		func(ctx context.Context) (err error) {
+			r.spec.Past = &past{Dest: r.spec.Manifest.Dest, By: r.spec.Loaded}
+			r.spec, err = d.recall(ctx, r.spec)
+			return err
+		},
+	}
+}
+
+// hasPlan tells whether it can be told what a deployment would do.
+func (s Spec) hasPlan() error {
+	if s.Loaded == nil || !s.Rollback.GoesBack() {
+		return nil
+	}
+	return failure.Usage("there is no plan: a host that goes back finds out by itself what it has")
+}
+
+// atRest is why a run has nothing to do, without having looked at dest.
+type atRest struct{ error }
+
+// leaves tells whether a host goes back that runs a version; "" = none that is known.
+func (b *past) leaves(version string) error {
+	k := b.By.Rollback
+	switch {
+	case k.From != "" && version != "" && version != k.From:
+		return atRest{fmt.Errorf("%q has version %q, and those with %q go back", b.Dest, version, k.From)}
+	case version != "" && version == k.To:
+		return atRest{fmt.Errorf("%q has version %q already", b.Dest, version)}
+	}
+	return nil
+}
+
+// errNoVersion is the error of a version that the host does not have any more.
+func (b *past) errNoVersion() error {
+	hint := "stretcher history %s lists the runs; a manifest with src and a higher serial brings it"
+	return failure.Hinted(fmt.Sprintf(hint, b.Dest),
+		fmt.Errorf("nothing that %q could go back to is kept: it was to go %s", b.Dest, b.By.Rollback))
+}
+
+// obeyStanding finds the deployment that a manifest says to go back to.
+func (b *past) obeyStanding(there strategy.Deployments) error {
+	live, to := "", ""
+	for _, d := range there.All { // the newest first
+		if d.Run == there.Live {
+			live = d.Version
+		}
+		if d.Good && d.Version == b.By.Rollback.To {
+			to = cmp.Or(to, d.Run)
+		}
+	}
+	if b.By.Rollback.To == manifest.Previous {
+		to = there.Previous
+	}
+	if err := b.leaves(live); err != nil {
+		return err
+	}
+	if to == "" {
+		return b.errNoVersion()
+	}
+	b.Strategy = there.Strategy
+	b.take(there, to)
+	return nil
+}
+
+// obeyKept finds the kept archive that a manifest says to go back to. Where a run has
+// failed since the last good one, nobody knows what dest holds.
+func obeyKept(p provider, b *past, all []cache.Entry) error {
+	k := b.By.Rollback
+	if p.isLive(b.Dest, all) {
+		if err := b.leaves(all[0].Version); err != nil {
+			return err
+		}
+		all = older(all)
+	}
+	for _, e := range all {
+		if k.To == e.Version || k.To == manifest.Previous && (k.From == "" || e.Version != k.From) {
+			b.Kept = e
+			return nil
+		}
+	}
+	return b.errNoVersion()
 }
 
 // recall finds what to go back to, and the manifest that it was deployed by.
@@ -96,6 +183,9 @@ func (p provider) recall(ctx context.Context, s Spec) (Spec, error) {
 		return s, err
 	}
 	s.Loaded = loaded
+	if b.By != nil && s.Name != b.By.Name {
+		return s, failure.Refused("what %q holds is %q, and the manifest is for %q", b.Dest, s.Name, b.By.Name)
+	}
 	if s.Manifest.Dest != b.Dest {
 		return s, fmt.Errorf("the manifest of run %s names another dest by now: %q", b.Kept.Run, s.Manifest.Dest)
 	}
@@ -159,6 +249,9 @@ func (p provider) wasSynced(dest, name string) bool {
 // chooseStanding finds the deployment to go back to.
 func (b *past) chooseStanding(there strategy.Deployments) error {
 	b.Strategy = there.Strategy
+	if b.By != nil {
+		return b.obeyStanding(there)
+	}
 	if b.To == "" {
 		if there.Previous == "" {
 			return failure.Hinted("stretcher rollback DEST --to RUN goes to any that is there",
@@ -216,6 +309,9 @@ func (p provider) chooseKept(b *past) error {
 		return err
 	}
 	all = alike(all)
+	if b.By != nil {
+		return obeyKept(p, b, all)
+	}
 	if b.To != "" {
 		var found []string
 		for _, e := range all {
@@ -390,10 +486,14 @@ func (d *deployer) takeTurn(ctx context.Context, r *run, lose context.CancelCaus
 	if by, is := journal.Overtaken(d.journal); is {
 		return fmt.Errorf("%w: run %s has come to %q", fleet.ErrSuperseded, by.ID, r.spec.Manifest.Dest)
 	}
-	if err := d.compareSerial(r.spec); err != nil {
+	s := r.spec
+	if s.Past != nil {
+		s = Spec{Loaded: s.Past.By}
+	}
+	if err := d.compareSerial(s); err != nil {
 		return fmt.Errorf("%w: %s", fleet.ErrSuperseded, failure.Text(err))
 	}
-	if err := d.raiseSerial(ctx, r.spec, time.Now()); err != nil || !r.archive.isCurrent() {
+	if err := d.raiseSerial(ctx, s, time.Now()); err != nil || !r.archive.isCurrent() {
 		return err
 	}
 	return d.bringArchive(ctx, r) // dest may not be as it was

@@ -211,6 +211,7 @@ func (m *Manifest) check(rules Rules) []*yamldoc.Problem {
 	m.checkCommands(add)
 	m.checkSerial(add)
 	m.checkRollout(add)
+	m.checkGoingBack(add)
 	m.checkIndex(add)
 	m.checkText(add)
 	return problems
@@ -224,10 +225,16 @@ func (m *Manifest) checkTarget(add func(key, value, message string), needsDest b
 	if m.Checksum.Algorithm == "" {
 		add("checksum", "", "is required with src")
 	}
+	if m.Dest != "" || needsDest {
+		m.checkDest(add, "src")
+	}
+}
+
+// checkDest checks the dest that a key needs.
+func (m *Manifest) checkDest(add func(key, value, message string), with string) {
 	switch {
-	case m.Dest == "" && !needsDest:
 	case m.Dest == "":
-		add("dest", "", "is required with src")
+		add("dest", "", "is required with "+with)
 	case !filepath.IsAbs(m.Dest):
 		add("dest", m.Dest, "is not an absolute path")
 	case filepath.Clean(m.Dest) == "/":
@@ -259,6 +266,8 @@ func (m *Manifest) checkText(add func(key, value, message string)) {
 	check("name", m.Name)
 	check("version", m.Version)
 	check("exclude_from", m.ExcludeFrom)
+	check("rollback.to", m.Rollback.To)
+	check("rollback.from", m.Rollback.From)
 	for i, pattern := range m.Excludes {
 		check(fmt.Sprintf("excludes[%d]", i), pattern)
 	}

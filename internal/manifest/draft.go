@@ -131,7 +131,7 @@ func (d *Draft) checkOpen(m *Loaded, l *Loader) error {
 // IsManifest tells whether a text is one: it says what is deployed, or what runs.
 func (d *Draft) IsManifest(raw []byte) bool {
 	m, err := ParseDraft(raw, d.rules)
-	return err == nil && slices.ContainsFunc([]string{"src", "commands", "hooks"}, m.Has)
+	return err == nil && slices.ContainsFunc([]string{"src", "commands", "hooks", "rollback"}, m.Has)
 }
 
 // Renews tells whether one manifest says what another says, with a serial that is

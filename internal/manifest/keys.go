@@ -143,8 +143,13 @@ func rollbackWord() keys.Scalar {
 }
 
 func rollbackKeys() []keys.Key {
-	return []keys.Key{keys.Row("rerun", keys.List{Of: rerunWords()}, "`[post]`",
-		"commands that run again after switching back: `post`, `verify`, both, or none (`[]`)")}
+	text := keys.Like(noNUL, "is not text without a NUL")
+	return []keys.Key{
+		keys.Row("rerun", keys.List{Of: rerunWords()}, "`[post]`",
+			"commands that run again after switching back: `post`, `verify`, both, or none (`[]`)"),
+		keys.Row("to", text, "", "in the place of `src`: the version that hosts go back to, or `previous`"),
+		keys.Row("from", text, "any", "with `to`: only hosts that run this version go back"),
+	}
 }
 
 func limitKeys() []keys.Key {
@@ -209,8 +214,18 @@ func Schema(rules Rules) ([]byte, error) {
 		{"if": keys.IfSet("index"), "then": hasSource(something)},
 		{"if": keys.IfSet("serial"), "then": named()},
 		{"if": keys.IfSet("rollout"), "then": named()},
+		{"if": goesBack(), "then": keys.Schema{
+			"required": []string{"dest"}, "properties": keys.Schema{"dest": d.Part(absolute)}, "not": hasSource(something),
+		}},
 	}
 	return d.JSON()
+}
+
+// goesBack is the schema of a manifest that brings nothing.
+func goesBack() keys.Schema {
+	back := keys.IfSet("to")
+	back["type"] = "object"
+	return keys.Schema{"required": []string{"rollback"}, "properties": keys.Schema{"rollback": back}}
 }
 
 // named is the schema of a manifest that has a name, or that of its dest.

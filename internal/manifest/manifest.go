@@ -117,9 +117,12 @@ func (m *Manifest) Rulings(host *policy.Policy) []policy.Ruling {
 		}
 	}
 	programs := m.programs()
-	needed := len(m.Src) > 0 || len(programs) == 0 // commands alone need none
+	needed := len(m.Src) > 0 || len(programs) == 0 && !m.Rollback.GoesBack() // commands alone need none
 	if m.SyncStrategy != "" && needed && !m.Guessed("sync_strategy", "") {
 		all = append(all, host.Ask(policy.Strategy, m.SyncStrategy)...)
+	}
+	if m.Rollback.GoesBack() {
+		all = append(all, host.Ask(policy.Rollback, "")...)
 	}
 	if n := len(programs); n > 0 {
 		what := programs[0]

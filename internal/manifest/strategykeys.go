@@ -37,10 +37,43 @@ func (k ReleaseKeys) KeepCount() int {
 }
 
 // RollbackKeys say what happens when the release that was switched to fails
-// its post or verify commands.
+// its post or verify commands; or that the host shall go back, in the place of src.
 type RollbackKeys struct {
 	Off   bool      `yaml:"-"`     // it stays
+	To    string    `yaml:"to"`    // the version that the host goes back to, or previous; "" = it does not
+	From  string    `yaml:"from"`  // only where this version is; "" = wherever
 	Rerun *[]string `yaml:"rerun"` // commands to run again for the release that is switched back to; nil = post
+}
+
+// GoesBack tells whether the manifest brings nothing: the host goes back to what it
+// had before.
+func (k RollbackKeys) GoesBack() bool { return k.To != "" }
+
+// Previous stands for the version before, whichever that is on a host.
+const Previous = "previous"
+
+// String says where a host goes back to.
+func (k RollbackKeys) String() string {
+	text := "to the version before"
+	if k.To != Previous {
+		text = fmt.Sprintf("to version %q", k.To)
+	}
+	if k.From != "" {
+		text += fmt.Sprintf(", where version %q is", k.From)
+	}
+	return text
+}
+
+// checkGoingBack checks a manifest that brings nothing.
+func (m *Manifest) checkGoingBack(add func(key, value, message string)) {
+	if !m.Rollback.GoesBack() {
+		return
+	}
+	if len(m.Src) > 0 {
+		add("rollback.to", m.Rollback.To, "goes with no src: a host goes back to what it has")
+		return
+	}
+	m.checkDest(add, "rollback.to")
 }
 
 // FromScalar reads `rollback: false`.

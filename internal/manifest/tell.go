@@ -66,6 +66,9 @@ func (m *Manifest) Checked(url string, kinds []Kind, mask func(string) string) *
 			c.Options[r[0]] = mask(r[1])
 		}
 	}
+	if m.Rollback.GoesBack() {
+		c.Options["rollback"] = mask(m.Rollback.String())
+	}
 	if m.Rollout != nil {
 		c.Rollout = mask(m.Rollout.String())
 	}
@@ -118,6 +121,9 @@ func (m *Manifest) Tell(out io.Writer, title string, kinds []Kind, mask func(str
 		for _, r := range m.kindRows(kinds) {
 			row(r[0], r[1])
 		}
+	} else if m.Rollback.GoesBack() {
+		row("dest", m.Dest)
+		row("rollback", m.Rollback.String())
 	} else {
 		row("src", "none: commands only")
 	}

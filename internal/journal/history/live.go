@@ -91,7 +91,7 @@ func (r Run) FoundNothing() bool {
 func (r Run) MayHaveSynced() bool {
 	return !slices.Contains([]string{
 		"", "delay", "manifest", "lock", "freshness", "compare", "hooks", "init", "pre_fetch", "fetch", "auth_fail",
-		"turn",
+		"turn", "recall",
 		"pre_extract", "pre", "extract", "post_extract", "pre_sync",
 	}, r.Step)
 }
