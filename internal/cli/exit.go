@@ -10,6 +10,7 @@ import (
 	"stretcher/internal/disk"
 	"stretcher/internal/fetch/store"
 	"stretcher/internal/fetch/transfer"
+	"stretcher/internal/fleet"
 	"stretcher/internal/journal/lock"
 	"stretcher/internal/policy"
 	"stretcher/internal/text/failure"
@@ -90,6 +91,9 @@ func Hint(err error) string {
 	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, disk.ErrNoRoom) {
 		return "make room there; temporary files go where TMPDIR names, or beside dest"
+	}
+	if errors.Is(err, fleet.ErrUnreachable) {
+		return "CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN and so on say how Consul is reached"
 	}
 	return store.Hint(err)
 }

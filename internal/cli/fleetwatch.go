@@ -131,8 +131,8 @@ func roomOf(stream any) view.Room {
 // overtime is the error of a rollout that has not ended in time.
 func overtime(limit time.Duration, last *fleet.State, name, version string) error {
 	if last == nil {
-		return fmt.Errorf("--timeout of %s is over: %w", (*secondsValue)(&limit), noRollout(name, version))
+		return fmt.Errorf("--timeout of %s is over: %w", (*ageValue)(&limit), noRollout(name, version))
 	}
 	return failure.Hinted("stretcher fleet status "+name+" tells of each host",
-		fmt.Errorf("--timeout of %s is over: %s", (*secondsValue)(&limit), view.Summary(*last)))
+		fmt.Errorf("--timeout of %s is over: %s", (*ageValue)(&limit), view.Summary(*last)))
 }

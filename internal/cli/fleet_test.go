@@ -1,0 +1,147 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"stretcher/internal/fleet"
+)
+
+// rollouts are those of a server that answers as the test says, one answer for each
+// question.
+type rollouts struct {
+	answers []answer
+	steered string
+	refuses error
+}
+
+// answer is how it stands, or why that is not known.
+type answer struct {
+	state fleet.State
+	err   error
+}
+
+func (r *rollouts) Names(context.Context) ([]string, error) { return []string{"web"}, r.answers[0].err }
+
+func (r *rollouts) Read(context.Context, string) (fleet.State, error) {
+	a := r.answers[0]
+	if len(r.answers) > 1 {
+		r.answers = r.answers[1:]
+	}
+	return a.state, a.err
+}
+
+func (r *rollouts) Changes(_ context.Context, _ string, index uint64) (uint64, error) {
+	return index + 1, nil
+}
+
+func (r *rollouts) Stop(_ context.Context, name, why string) error { return r.steer("stop", name, why) }
+func (r *rollouts) Resume(_ context.Context, name, by string) error {
+	return r.steer("resume", name, by)
+}
+func (r *rollouts) Retry(_ context.Context, name, by string) error { return r.steer("retry", name, by) }
+
+func (r *rollouts) steer(what, name, by string) error {
+	r.steered += fmt.Sprintf("%s %s %s;", what, name, strings.SplitN(by, "@", 2)[0])
+	return r.refuses
+}
+
+// fleetSays calls the program with those rollouts.
+func fleetSays(r *rollouts, args ...string) (status int, stdout, stderr string) {
+	var out, errs strings.Builder
+	p := Process{Args: append([]string{"stretcher", "fleet"}, args...), Stdout: &out, Stderr: &errs}
+	reach := func() (Rollouts, error) { return r, nil }
+	status = newApp(p, Actions{Fleeting: Fleeting{Rollouts: reach}}).main(context.Background())
+	return status, out.String(), errs.String()
+}
+
+func standing(version string, hosts ...fleet.Standing) answer {
+	s := fleet.State{Name: "web", Version: version, ID: version, Phase: fleet.Open}
+	for i, how := range hosts {
+		s.Hosts = append(s.Hosts, fleet.Host{Node: fmt.Sprint("web-", i), Standing: how})
+	}
+	return answer{state: s}
+}
+
+// TestFleetWait: a server may be away in the middle, and a rollout may not have begun.
+func TestFleetWait(t *testing.T) {
+	away := answer{err: fmt.Errorf("%w: no route", fleet.ErrUnreachable)}
+	none := answer{err: fleet.ErrUnknown}
+	good, going := standing("42", fleet.HostGood), standing("42", fleet.HostWorking)
+	lost := standing("42", fleet.HostGood, fleet.HostMissing)
+	for _, c := range []struct {
+		name    string
+		answers []answer
+		status  int
+		says    string
+	}{
+		{"good", []answer{good}, 0, "web 42: web-0 good\n"},
+		{"begins later", []answer{none, standing("41", fleet.HostGood), going, good}, 0, "web 42: web-0 working\n"},
+		{"away at first", []answer{away}, 5, "hint: CONSUL_HTTP_ADDR"},
+		{"away for a while", []answer{going, away, away, good}, 0, "consul is out of reach: no route; trying again\n"},
+		{"away for good", []answer{going, away}, 5, "stretcher: consul is out of reach: no route\n"},
+		{"failed", []answer{going, standing("42", fleet.HostFailed)}, 1, "web 42: web-0 failed\n"},
+		{"replaced", []answer{going, standing("43", fleet.HostGood)}, 1, `another rollout has taken its place: version "43"`},
+		{"removed", []answer{going, none}, 8, "web 42: it was there, and is there no more: no such rollout is known"},
+		{"never", []answer{none}, 8, `--timeout of 1h is over: no such rollout is known: "web" version "42"`},
+		{"goes on", []answer{going}, 7, "--timeout of 1h is over: web 42: going, open, 0 of 1 host good, 1 working"},
+		{"missing", []answer{lost}, 3, "--timeout of 1h is over: web 42: missing, open, 1 of 2 hosts good, 1 missing"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				status, out, errs := fleetSays(&rollouts{answers: c.answers}, "wait", "web", "42")
+				if status != c.status || !strings.Contains(out+errs, c.says) {
+					t.Errorf("exit status %d, want %d and %q:\n%s%s", status, c.status, c.says, out, errs)
+				}
+			})
+		})
+	}
+}
+
+// TestFleetSteer: what is so already is done, and what can't be is told from what is
+// not known.
+func TestFleetSteer(t *testing.T) {
+	for _, c := range []struct {
+		command string
+		refuses error
+		status  int
+	}{
+		{"stop", nil, 0},
+		{"stop", fmt.Errorf("%w already", fleet.ErrStopped), 0},
+		{"stop", fleet.ErrUnknown, 8},
+		{"resume", nil, 0},
+		{"resume", errors.New("the rollout is not stopped"), 1},
+		{"retry", nil, 0},
+		{"retry", fleet.ErrUnreachable, 5},
+	} {
+		r := &rollouts{answers: []answer{standing("42", fleet.HostWaiting)}, refuses: c.refuses}
+		status, out, errs := fleetSays(r, c.command, "web")
+		done := strings.HasPrefix(r.steered, c.command+" web ") && (status == 0) == strings.HasPrefix(out, "web 42: ")
+		if status != c.status || !done {
+			t.Errorf("%s: exit status %d, %q, %q; done: %q", c.command, status, out, errs, r.steered)
+		}
+	}
+}
+
+// TestFleetStatusOfAll: the exit status is that of the worst.
+func TestFleetStatusOfAll(t *testing.T) {
+	for want, a := range map[int]answer{
+		0: standing("42", fleet.HostGood), 1: standing("42", fleet.HostDied), 3: standing("42", fleet.HostMissing),
+		7: standing("42", fleet.HostWaiting, fleet.HostFailed), 5: {err: fleet.ErrUnreachable},
+	} {
+		if status, out, errs := fleetSays(&rollouts{answers: []answer{a}}, "status"); status != want {
+			t.Errorf("exit status %d, want %d:\n%s%s", status, want, out, errs)
+		}
+	}
+	states := []fleet.State{standing("1", fleet.HostWaiting).state, standing("2", fleet.HostMissing).state}
+	if got := worst(states); got != 3 {
+		t.Errorf("exit status %d of one that goes on and one with a missing host", got)
+	}
+	if got := worst(append(states, standing("3", fleet.HostFailed).state)); got != 1 {
+		t.Errorf("exit status %d where one has failed", got)
+	}
+}
