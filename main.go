@@ -99,7 +99,16 @@ func actions(second <-chan struct{}) cli.Actions {
 				return runInstallHooks(ctx, second, o)
 			},
 		},
-		Fleeting: cli.Fleeting{Rollouts: func() (cli.Rollouts, error) { return consul.Open(consul.Config{}) }},
+		Fleeting: cli.Fleeting{
+			Rollouts: func() (cli.Rollouts, error) { return consul.Open(consul.Config{}) },
+			Fire: func(ctx context.Context, event, payload string) (string, error) {
+				client, err := consul.Open(consul.Config{})
+				if err != nil {
+					return "", err
+				}
+				return client.Fire(ctx, event, payload)
+			},
+		},
 	}
 }
 
@@ -463,13 +472,20 @@ func runPack(ctx context.Context, o cli.PackOptions) (*publish.Result, error) {
 	p := o.Publish
 	p.Screen, p.Store = d.screen, d.fetcher.Store
 	p.Say = func(text string) { fmt.Fprintln(p.Screen, "stretcher: "+printable.Line(d.log.Masked(text))) }
+	publishing := publish.Publish
+	if o.Back != nil {
+		publishing = publish.Manifest
+		if o.Template, err = manifest.GoingBack(o.Template, manifest.Back(*o.Back)); err != nil {
+			return nil, err
+		}
+	}
 	draft, err := manifest.ParseDraft(o.Template, manifestRules())
 	if err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
 	}
 	draft.Idle = func(text string) { p.Say("warning: " + text) }
 	p.Draft = draft
-	res, err := publish.Publish(ctx, p)
+	res, err := publishing(ctx, p)
 	if err != nil {
 		return nil, d.masked(err)
 	}

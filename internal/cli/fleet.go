@@ -16,6 +16,8 @@ import (
 type Fleeting struct {
 	// Rollouts prepares to ask Consul, as the environment says where it is.
 	Rollouts func() (Rollouts, error)
+	// Fire fires an event in Consul, and returns its id.
+	Fire func(ctx context.Context, event, payload string) (id string, err error)
 }
 
 // Rollouts are the rollouts that a server keeps, by their names. fleet.ErrUnknown is the
@@ -39,7 +41,7 @@ type Rollouts interface {
 // newFleet is what the fleet commands stand below.
 func newFleet(a *app) *cobra.Command {
 	c := newCommand(&cobra.Command{
-		Use:   "fleet status|wait|stop|resume|retry",
+		Use:   "fleet status|wait|stop|resume|retry|rollback",
 		Short: "how a rollout over many hosts stands; wait for it, stop it, go on",
 		Long: `Tells how rollouts stand, waits for one, stops it and lets it go on. Consul is
 where the variables CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN, ... say.
@@ -50,7 +52,7 @@ exit status:
 stretcher fleet wait web 42 --timeout 30m`,
 	})
 	c.RunE = a.runs(func(_ context.Context, args []string) (int, error) {
-		err := failure.Usage("fleet expects status, wait, stop, resume or retry")
+		err := failure.Usage("fleet expects status, wait, stop, resume, retry or rollback")
 		if len(args) > 0 {
 			if near := nearest(args[0], names(c)); near != "" {
 				err = didYouMean("stretcher fleet "+near, err)
@@ -58,7 +60,8 @@ stretcher fleet wait web 42 --timeout 30m`,
 		}
 		return ExitUsage, err
 	})
-	c.AddCommand(newFleetStatus(a), newFleetWait(a), newFleetStop(a), newFleetResume(a), newFleetRetry(a))
+	c.AddCommand(newFleetStatus(a), newFleetWait(a), newFleetStop(a), newFleetResume(a), newFleetRetry(a),
+		newFleetRollback(a))
 	return c
 }
 

@@ -158,6 +158,7 @@ type PackOptions struct {
 	Settings
 	Publish  publish.Options
 	Template []byte // of the manifest
+	Back     *Back  // what is published is a way back from what Template says; nil: an archive
 }
 
 // VerifyOptions are those of stretcher verify.

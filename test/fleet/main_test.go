@@ -6,6 +6,7 @@ package fleet
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -116,5 +117,20 @@ func (g *group) run(node string, args ...string) string {
 // read reads a file of the group's; "" where there is none.
 func (g *group) read(name string) string {
 	b, _ := os.ReadFile(g.path(name))
+	return string(b)
+}
+
+// get reads from Consul's API.
+func (g *group) get(path string) string {
+	g.t.Helper()
+	resp, err := http.Get("http://" + g.consul + path)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		g.t.Fatal(err)
+	}
 	return string(b)
 }

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"encoding/base64"
 	"strings"
 	"testing"
 )
@@ -26,13 +27,13 @@ func TestRollbackOfAGroup(t *testing.T) {
 			}
 		}
 	}
-	back := g.write("back.yml", `
-name: web
-dest: DIR/live-{{ must_env "HOST" }}
-rollback: {to: previous, from: two}
-rollout: {service: web, parallel: 2}
-`)
-	for _, h := range g.startAll(back) {
+	url := strings.TrimSpace(g.run("operator", "fleet", "rollback", "web", "--manifest", g.path("two.yml"),
+		"--to", g.path("published")+"/"))
+	events := g.get("/v1/event/list?name=deploy")
+	if !strings.Contains(events, base64.StdEncoding.EncodeToString([]byte(url))) {
+		t.Errorf("no event for %s: %s", url, events)
+	}
+	for _, h := range g.startAll(url) {
 		if status := h.wait(); status != 0 {
 			t.Errorf("%s: exit %d\n%s", h.node, status, h.said.String())
 		}

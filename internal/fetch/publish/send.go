@@ -68,7 +68,12 @@ func (r *run) publish(ctx context.Context, p *product) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := document(r.manifestName(name, p), manifestItem, "application/yaml", text)
+	return r.send(ctx, items, r.manifestName(name, p), text)
+}
+
+// send sends a manifest with its signature, after what it names.
+func (r *run) send(ctx context.Context, items []*item, name string, text []byte) (*Result, error) {
+	m := document(name, manifestItem, "application/yaml", text)
 	was, err := r.judgeManifest(ctx, m, text)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,45 @@
+package manifest
+
+import (
+	"strings"
+	"testing"
+
+	"stretcher/internal/policy"
+)
+
+// TestGoingBack: what is made of a manifest is one that hosts take, and goes back from
+// its version.
+func TestGoingBack(t *testing.T) {
+	const now = `name: it's
+version: "2"
+serial: 41
+src: /a.tgz
+checksum: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+dest: /srv/{{ must_env "HOST" }}
+rollout: {service: web, parallel: 10%, zone: node_meta.rack}
+`
+	text, err := GoingBack([]byte(now), Back{Name: "it's", To: Previous})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const url = "file:///m.yml"
+	l, _, _, _ := loader(served{url: string(text)}, &policy.Policy{}, map[string]string{"HOST": "h1"})
+	m, err := l.Load(t.Context(), url)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	if m.Name != "it's" || m.Dest != "/srv/h1" || m.Serial != 42 || m.Rollback.To != Previous || m.Rollback.From != "2" ||
+		m.Rollout == nil || m.Rollout.AtOnce(30) != 3 || m.Version != "before 2" || len(m.Src) > 0 {
+		t.Errorf("%+v of\n%s", m.Manifest, text)
+	}
+	for wrong, manifest := range map[string]string{
+		`is that of "it's", not of`: now,
+		"has no rollout":            "name: web\ndest: /srv/web",
+		"names no dest":             "name: web\nrollout: {service: web}",
+	} {
+		_, err := GoingBack([]byte(manifest), Back{Name: "web", To: "1"})
+		if err == nil || !strings.Contains(err.Error(), wrong) {
+			t.Errorf("%q: %v, want %q", manifest, err, wrong)
+		}
+	}
+}
