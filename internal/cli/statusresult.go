@@ -33,16 +33,21 @@ func heardOf(r *history.Run, node string) fleet.Result {
 
 // result is what a fleet hears of a dest: a run that goes on, else one that was refused
 // since the last one, else the last one.
-func (v verdict) result(node string) fleet.Result {
+func (v verdict) result(node string) (r fleet.Result) {
 	switch {
 	case v.Going != nil:
-		return heardOf(v.Going, node)
+		r = heardOf(v.Going, node)
 	case len(v.refused) > 0:
-		return heardOf(&v.refused[0], node)
+		r = heardOf(&v.refused[0], node)
 	case v.Last != nil:
-		return heardOf(v.Last, node)
+		r = heardOf(v.Last, node)
+	default:
+		return fleet.Result{Node: node, Result: neverDeployed, Error: fmt.Sprintf("never deployed: %q", v.Dest)}
 	}
-	return fleet.Result{Node: node, Result: neverDeployed, Error: fmt.Sprintf("never deployed: %q", v.Dest)}
+	if v.Good != nil {
+		r.Runs = v.Good.Version
+	}
+	return r
 }
 
 // printResult prints what a fleet hears of a dest. That the history can't be read is
@@ -88,8 +93,11 @@ func (a *app) lastOf(ctx context.Context, name, node string) (r fleet.Result, er
 		history.Judge(runs, process.Alive)
 		for i := range runs {
 			own, nameless := runs[i].Name == name, runs[i].Name == "" && runs[i].Result == history.Refused
-			if (own || nameless) && runs[i].Result != history.Skipped && !runs[i].FoundNothing() {
+			if (own || nameless) && r.Run == "" && runs[i].Result != history.Skipped && !runs[i].FoundNothing() {
 				r = heardOf(&runs[i], node)
+			}
+			if own && runs[i].Result == history.Good {
+				r.Runs = runs[i].Version
 				break
 			}
 		}

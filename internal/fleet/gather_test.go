@@ -34,6 +34,7 @@ func TestHeard(t *testing.T) {
 		{Heard{Results: []Result{good("a", "42"), good("b", "41")}}, "42", "42: b=missing(41) a=good(42)"},
 		{Heard{Results: []Result{good("a", "42"), failed}}, "43", "43: a=missing(42) b=missing"},
 		{Heard{Results: []Result{good("b", "42"), failed}}, "", "42: b=failed"},
+		{Heard{Results: []Result{{Name: "web", Node: "a", Version: "42", Runs: "41", Result: "died"}}}, "", "42: a=died(41)"},
 		{Heard{Results: []Result{failed, good("b", "42")}}, "", "42: b=failed"},
 		{Heard{Results: []Result{good("a", "42"), {Node: "c", Result: "refused"}}}, "42", "42: c=failed a=good(42)"},
 		{Heard{Results: []Result{good("a", "42"), {Name: "api", Node: "c", Result: "good"}}}, "", "42: a=good(42)"},

@@ -20,6 +20,7 @@ const MaxResult = 1024
 type Result struct {
 	Name     string    // of the manifest
 	Version  string    // of the manifest
+	Runs     string    // the version that was good last, where only the host knows it; "" = none
 	Rollout  string    // the id of the rollout; "" = there was none
 	Run      string    // the id of the run in the host's history
 	Node     string    // the host
@@ -35,6 +36,7 @@ type Result struct {
 type jsonResult struct {
 	Name     string  `json:"name"`
 	Version  string  `json:"version"`
+	Runs     string  `json:"runs,omitempty"`
 	Rollout  string  `json:"rollout"`
 	Run      string  `json:"run"`
 	Node     string  `json:"node"`
@@ -50,7 +52,7 @@ type jsonResult struct {
 func (r Result) JSON() ([]byte, error) {
 	var b bytes.Buffer
 	err := printable.EncodeJSON(&b, jsonResult{
-		Name: r.Name, Version: r.Version, Rollout: r.Rollout, Run: r.Run, Node: r.Node, Zone: r.Zone,
+		Name: r.Name, Version: r.Version, Runs: r.Runs, Rollout: r.Rollout, Run: r.Run, Node: r.Node, Zone: r.Zone,
 		Result: r.Result, Step: r.Step, Error: r.Error, Started: stamp(r.Started), Finished: stamp(r.Finished),
 	})
 	return bytes.TrimRight(b.Bytes(), "\n"), err
@@ -63,7 +65,9 @@ func (r Result) Encode() ([]byte, error) { return r.EncodeIn(MaxResult) }
 // EncodeIn is Encode for who has room for so many bytes, which are 512 or more.
 func (r Result) EncodeIn(most int) ([]byte, error) {
 	for limit := most; ; limit /= 2 {
-		for _, text := range []*string{&r.Name, &r.Version, &r.Rollout, &r.Run, &r.Node, &r.Zone, &r.Result, &r.Step} {
+		for _, text := range []*string{
+			&r.Name, &r.Version, &r.Runs, &r.Rollout, &r.Run, &r.Node, &r.Zone, &r.Result, &r.Step,
+		} {
 			*text = cut(*text, limit/2)
 		}
 		whole := r.Error
@@ -114,7 +118,7 @@ func DecodeResult(data []byte) (Result, error) {
 		return Result{}, failure.Malformed("it is no result: it does not say how it went")
 	}
 	r := Result{
-		Name: j.Name, Version: j.Version, Rollout: j.Rollout, Run: j.Run, Node: j.Node, Zone: j.Zone,
+		Name: j.Name, Version: j.Version, Runs: j.Runs, Rollout: j.Rollout, Run: j.Run, Node: j.Node, Zone: j.Zone,
 		Result: j.Result, Step: j.Step, Error: j.Error,
 	}
 	var err error
