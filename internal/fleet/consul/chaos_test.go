@@ -45,7 +45,7 @@ func fromEnv(t testing.TB, name string, otherwise int) int {
 // lives ends with a result. What happens when follows from the seed; who is faster does
 // not.
 func TestSchedules(t *testing.T) {
-	rounds, seed := fromEnv(t, "STRETCHER_FLEET_SCHEDULES", 8), fromEnv(t, "STRETCHER_FLEET_SEED", 1)
+	rounds, seed := fromEnv(t, "STRETCHER_FLEET_SCHEDULES", 6), fromEnv(t, "STRETCHER_FLEET_SEED", 1)
 	server := testparts.ConsulDurable(t, "-hcl", `session_ttl_min = "1s"`,
 		"-hcl", "limits { http_max_conns_per_client = 8000 }")
 	world := newWorld(t, server)

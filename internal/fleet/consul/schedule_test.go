@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,6 +41,7 @@ type host struct {
 	starts time.Duration
 	works  time.Duration
 	fails  bool
+	busy   atomic.Bool // it is at work
 
 	term, kill context.CancelFunc // SIGTERM and SIGKILL
 	live, run  context.Context    // until then
@@ -87,7 +89,7 @@ func (w *world) schedule(t *testing.T, name string, r *rand.Rand) *schedule {
 
 func (s *schedule) host(rollout fleet.Rollout, v, i int, serials bool, token string) *host {
 	h := &host{s: s, works: time.Duration(20+s.r.IntN(400)) * time.Millisecond, fails: s.r.IntN(10) == 0}
-	if s.r.IntN(12) == 0 { // longer than a lease
+	if s.r.IntN(6) == 0 { // longer than a lease
 		h.works = chaosLease + time.Duration(s.r.IntN(3000))*time.Millisecond
 	}
 	version := fmt.Sprint("v", v+1)
@@ -139,14 +141,25 @@ func (s *schedule) fault(at time.Duration, kind, part int, h *host, length time.
 	switch kind {
 	case 0, 1:
 		name, do = "kill -9", h.kill
-	case 2, 3:
+	case 2:
 		name, do = "partition", func() { h.wire.sever(length, deaf) }
+	case 3: // of a host at work, longer than others wait for it
+		h.works = 5 * chaosLease
+		name, do = "long partition", func() {
+			for range 100 { // until it is at work
+				if h.busy.Load() {
+					h.wire.sever(5*chaosLease, deaf)
+					return
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+		}
 	case 4:
 		name, do = "KV removed", func() { s.wipe("") }
 	case 5:
 		name, do = "a part of KV removed", func() { s.wipe([]string{"head", "s/", "t/", "r/"}[part]) }
 	case 6:
-		name, do = "sessions destroyed", s.endSessions
+		name, do = "nodes left", func() { s.nodesLeave(length, deaf) }
 	case 7:
 		name, do = "token revoked", func() {
 			s.w.must("revoke a token", func() error {
@@ -185,8 +198,13 @@ func (s *schedule) wipe(part string) {
 	s.wiped = time.Now()
 }
 
-// endSessions is what happens to the sessions of hosts whose agents leave.
-func (s *schedule) endSessions() {
+// nodesLeave ends the sessions of hosts at work, and cuts some of them off.
+func (s *schedule) nodesLeave(length time.Duration, deaf bool) {
+	for i, h := range s.hosts {
+		if h.busy.Load() && (deaf || i%2 == 0) {
+			h.wire.sever(length, deaf)
+		}
+	}
 	s.w.must("end sessions", func() error {
 		all, _, err := s.w.admin.Session().List(nil)
 		for _, session := range all {
@@ -253,6 +271,8 @@ func (h *host) work(ctx context.Context) error {
 	if err := h.s.floor.enter(h.entry.Version, h.s.parallel); err != nil {
 		h.s.t.Errorf("%s: %s: %v; faults %v", h.s.name, h.entry.Run, err, h.s.faults)
 	}
+	h.busy.Store(true)
+	defer h.busy.Store(false)
 	defer h.s.floor.leave(h.entry.Version)
 	select {
 	case <-time.After(h.works):
@@ -283,6 +303,8 @@ func (s *schedule) judge() {
 			if strings.Contains(pair.Key, "/res/") {
 				if r, err := fleet.DecodeResult(pair.Value); err == nil {
 					told[r.Run] = true
+					// Of what no rollout knows, a host has its latest result.
+					told[r.Node] = told[r.Node] || strings.Contains(pair.Key, "/r/0/res/")
 				}
 			}
 		}
@@ -292,7 +314,8 @@ func (s *schedule) judge() {
 		if h.end == "" {
 			s.t.Errorf("%s: host %s has not ended", s.name, h.entry.Run)
 		}
-		if !h.left.IsZero() && h.left.After(s.wiped.Add(time.Second)) && !told[h.entry.Run] {
+		if !h.left.IsZero() && h.left.After(s.wiped.Add(time.Second)) && !told[h.entry.Run] &&
+			!told[h.entry.Node] {
 			s.t.Errorf("%s: host %s ended as %s, and no result is there; faults %v; keys:\n%s", s.name,
 				h.entry.Run, h.end, s.faults, strings.Join(keys, "\n"))
 		}
