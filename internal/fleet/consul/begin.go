@@ -152,6 +152,9 @@ func (p *Place) begin(ctx context.Context, h *head, index uint64) error {
 	if err != nil {
 		return err
 	}
+	if len(members) == 0 {
+		p.log("%s: Consul knows no healthy host of it, or the token may not see them; shares are of none", h.Group)
+	}
 	h.limit(p.entry.Rollout, len(members))
 	return p.open(ctx, h, index, members, &p.guard)
 }

@@ -27,12 +27,16 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/consul/api"
 	"github.com/hashicorp/go-hclog"
 
 	"stretcher/internal/fleet"
+	"stretcher/internal/text/failure"
 )
 
 // Config says how Consul is reached, besides what the variables CONSUL_HTTP_*,
@@ -52,6 +56,13 @@ type Client struct {
 
 // Open makes a client. It asks nobody anything yet.
 func Open(config Config) (*Client, error) {
+	for _, name := range []string{api.HTTPSSLEnvName, api.HTTPSSLVerifyEnvName} {
+		if text := os.Getenv(name); text != "" {
+			if _, err := strconv.ParseBool(text); err != nil {
+				return nil, failure.Malformed("%s=%q is neither true nor false", name, text)
+			}
+		}
+	}
 	conf := api.DefaultConfigWithLogger(hclog.NewNullLogger())
 	if config.Address != "" {
 		conf.Address = config.Address
@@ -114,7 +125,15 @@ type ledger struct {
 }
 
 func (c *Client) ledger(name string) *ledger {
-	return &ledger{c, keys{name, prefix + url.PathEscape(name) + "/"}}
+	return &ledger{c, keys{name, prefix + escape(name) + "/"}}
+}
+
+// escape makes a part of a key of a text, whatever it holds.
+func escape(text string) string {
+	if strings.Trim(text, ".") == "" { // who writes URLs takes these for directories
+		return strings.ReplaceAll(text, ".", "%2E")
+	}
+	return url.PathEscape(text)
 }
 
 // prefix is where all is kept.
@@ -128,7 +147,7 @@ func (k keys) gensKey() string                   { return k.base + "r/" }
 func (k keys) genKey(gen string) string          { return k.gensKey() + gen + "/" }
 func (k keys) shardKey(gen, shard string) string { return k.genKey(gen) + "s/" + shard }
 func (k keys) resultsKey(gen string) string      { return k.genKey(gen) + "res/" }
-func (k keys) resultKey(gen, node string) string { return k.resultsKey(gen) + url.PathEscape(node) }
+func (k keys) resultKey(gen, node string) string { return k.resultsKey(gen) + escape(node) }
 func (k keys) membersKey(gen string) string      { return k.genKey(gen) + "m/" }
 func (k keys) sessionName() string               { return "stretcher at work: " + k.base }
 func (k keys) turnKeyOf(gen, shard string, ticket int) string {

@@ -9,21 +9,24 @@ import (
 	"stretcher/internal/fleet"
 )
 
-// work returns a context for the host's work, and holds the slot as long as it lasts.
+// work returns a context for the host's work, and holds the slot until the host leaves:
+// what has to be undone when the work is interrupted is work, too.
 func (p *Place) work(ctx context.Context) context.Context {
 	work, lose := context.WithCancelCause(ctx)
 	work, end := context.WithTimeoutCause(work, p.entry.Rollout.WaitsFor(), fleet.ErrTimedOut)
+	holding, leave := context.WithCancel(context.WithoutCancel(ctx))
 	p.stop = func() {
+		leave()
 		end()
 		lose(nil)
 		p.holding.Wait()
 	}
-	p.holding.Go(func() { p.hold(work, lose) })
+	p.holding.Go(func() { p.hold(holding, lose) })
 	return work
 }
 
-// hold confirms the slot now and then, until ctx ends. It loses it when it has not
-// been able to for a lease less the margin: until others take it, the work has ended.
+// hold confirms the slot now and then, until ctx ends. The work ends when it has not
+// been able to for a lease less the margin: before others take the slot.
 func (p *Place) hold(ctx context.Context, lose func(error)) {
 	limit := p.lease - fleet.Margin(p.lease)
 	fence := time.AfterFunc(time.Until(p.confirmed.Add(limit)), func() {

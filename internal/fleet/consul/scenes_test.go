@@ -255,11 +255,15 @@ func canaryGood(s *scene) {
 // dies: the slot of a host that dies goes to the next, and it has failed.
 func dies(s *scene) {
 	ctx, kill := context.WithCancel(s.t.Context())
-	if _, err := s.enter(s.entry("1", 0)).Wait(ctx); err != nil {
+	first := s.enter(s.entry("1", 0))
+	if _, err := first.Wait(ctx); err != nil {
 		s.t.Fatal(err)
 	}
 	second, told := s.waits("1", 1)
 	kill()
+	if err := first.Leave(ctx, fleet.Result{Result: "good"}); err == nil {
+		s.t.Error("it has told its result, and is dead")
+	}
 	s.gets(told, nil)
 	s.leaves(second, "good")
 	if state := s.read(); state.Count(fleet.HostDied) != 1 {

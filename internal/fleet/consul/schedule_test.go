@@ -246,7 +246,8 @@ func (h *host) deploy() {
 			result.Result = "stopped"
 		}
 	}
-	if h.live.Err() != nil { // killed
+	if h.live.Err() != nil { // killed: it does nothing more, as a process that is gone
+		_ = place.Leave(h.live, result)
 		h.end = "killed"
 		return
 	}
