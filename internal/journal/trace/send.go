@@ -1,54 +1,54 @@
 package trace
 
 import (
-	"bytes"
-	"compress/gzip"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"mime"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
-	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/encoding/protowire"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/protobuf/proto"
 )
 
-// sender sends spans to a collector.
-type sender struct {
-	settings
-	http  *http.Client
-	agent string // who sends
+// send hands spans over to the collector, within the time that ctx leaves. What comes
+// of it is told in no more words than people read, and without the query of the URL.
+func (s settings) send(ctx context.Context, spans []sdk.ReadOnlySpan, version string) error {
+	way := newRoute(s)
+	defer way.CloseIdleConnections()
+	exporter, err := way.exporter(ctx, s, version)
+	if err != nil {
+		return err
+	}
+	err = exporter.ExportSpans(ctx, spans)
+	_ = exporter.Shutdown(ctx)
+	switch of := (*url.Error)(nil); {
+	case way.said != nil:
+		err = way.said
+	case err == nil, errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.As(err, &of):
+		err = of.Err
+	default:
+		err = cmp.Or(errors.Unwrap(err), err) // without "traces export"
+	}
+	return fmt.Errorf("%s: %s", s.place(), cut(err.Error(), maxError))
 }
 
-var _ otlptrace.Client = (*sender)(nil)
-
-// newSender makes a sender. It goes where the environment says, and nowhere else: who
-// sent it elsewhere would have the headers that let somebody in.
-func newSender(s settings, version string) *sender {
-	return &sender{settings: s, agent: "stretcher/" + version + " OTel OTLP Exporter Go/" + otlptrace.Version(),
-		http: &http.Client{
-			Transport: &http.Transport{
-				Proxy: http.ProxyFromEnvironment, TLSClientConfig: s.tls, ForceAttemptHTTP2: true,
-			},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		}}
-}
-
-// Start does nothing: there is a connection when there is something to send.
-func (s *sender) Start(context.Context) error { return nil }
-
-// Stop gives connections back.
-func (s *sender) Stop(context.Context) error {
-	s.http.CloseIdleConnections()
-	return nil
+// place is where spans go, as far as it can be told: a query may hold a password.
+func (s settings) place() string {
+	return (&url.URL{Scheme: s.to.Scheme, Host: s.to.Host, Path: s.to.Path}).String()
 }
 
 // firstWait and maxWait are how long a collector is left alone that has no time just
@@ -58,114 +58,143 @@ const (
 	maxWait   = 5 * time.Second
 )
 
-// UploadTraces sends spans, again and again while the collector has no time for them
-// and ctx leaves some.
-func (s *sender) UploadTraces(ctx context.Context, spans []*otlp.ResourceSpans) error {
-	body, err := s.pack(spans)
-	if err != nil {
-		return err
+// exporter is that of the SDK. All that the environment says has been judged, and it
+// gets that by options.
+func (r *route) exporter(ctx context.Context, s settings, version string) (*otlptrace.Exporter, error) {
+	headers := map[string]string{
+		"User-Agent": "stretcher/" + version + " OTel OTLP Exporter Go/" + otlptrace.Version(),
 	}
-	for wait := firstWait; ; wait = min(2*wait, maxWait) {
-		after, err := s.send(ctx, body)
-		if err == nil || after < 0 {
-			return err
-		}
-		pause := max(after, wait/2+rand.N(wait))
-		if end, ok := ctx.Deadline(); ok && time.Until(end) <= pause {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(pause):
-		}
+	for name := range s.headers {
+		headers[name] = s.headers.Get(name)
 	}
-}
-
-// pack makes the body of a request.
-func (s *sender) pack(spans []*otlp.ResourceSpans) ([]byte, error) {
-	// On the wire it is a request of the collector, whose package is all of gRPC.
-	body, err := proto.Marshal(&otlp.TracesData{ResourceSpans: spans})
-	if err != nil || !s.zipped {
-		return body, err
+	delete(headers, "Content-Encoding")
+	retry := otlptracehttp.RetryConfig{Enabled: true, InitialInterval: firstWait, MaxInterval: maxWait}
+	if end, ok := ctx.Deadline(); ok {
+		retry.MaxElapsedTime = max(time.Until(end), 1) // 0 = without end
 	}
-	var packed bytes.Buffer
-	z := gzip.NewWriter(&packed)
-	_, _ = z.Write(body) // into memory
-	_ = z.Close()
-	return packed.Bytes(), nil
-}
-
-// send sends a body once. After an error, after tells when it may be tried again; below
-// 0 = never.
-func (s *sender) send(ctx context.Context, body []byte) (after time.Duration, err error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.to.String(), bytes.NewReader(body))
-	if err != nil {
-		return -1, errors.New("the URL of the collector can't be asked for")
-	}
-	r.Header = s.headers.Clone()
-	r.Host = r.Header.Get("Host")
-	if r.Header.Get("User-Agent") == "" {
-		r.Header.Set("User-Agent", s.agent)
-	}
-	r.Header.Set("Content-Type", protobuf)
-	r.Header.Del("Content-Encoding")
+	zipped := otlptracehttp.NoCompression
 	if s.zipped {
-		r.Header.Set("Content-Encoding", "gzip")
+		zipped = otlptracehttp.GzipCompression
 	}
-	answer, err := s.http.Do(r)
-	if err != nil {
-		if of := (*url.Error)(nil); errors.As(err, &of) { // it has the whole URL
-			err = of.Err
+	defer hide("OTEL_EXPORTER_OTLP_")()
+	return otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(s.place()), otlptracehttp.WithHeaders(headers),
+		otlptracehttp.WithCompression(zipped), otlptracehttp.WithRetry(retry), otlptracehttp.WithHTTPClient(&http.Client{
+			Transport:     r,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}))
+}
+
+// hide takes variables out of the environment until they are to be shown again. The
+// exporter reads them whatever options it has: it would open the files of certificates
+// once more, which may be others by now, and complain of what does not count. All that
+// a run starts has ended when its trace is sent.
+func hide(prefix string) (show func()) {
+	hidden := map[string]string{}
+	for _, variable := range os.Environ() {
+		if name, value, _ := strings.Cut(variable, "="); strings.HasPrefix(name, prefix) {
+			hidden[name] = value
+			_ = os.Unsetenv(name)
 		}
-		return -1, fmt.Errorf("%s: %w", s.place(), err)
+	}
+	return func() {
+		for name, value := range hidden {
+			_ = os.Setenv(name, value)
+		}
+	}
+}
+
+// route is the way of the exporter to the collector. It leads where the environment
+// says, and nowhere else: who sent spans elsewhere would have the headers that let
+// somebody in. The exporter does not know the query of the URL, nor what was answered:
+// it would repeat up to 4 MiB of that.
+type route struct {
+	*http.Transport
+	to   *url.URL
+	said error // what is wrong by the last answer
+}
+
+var _ http.RoundTripper = (*route)(nil)
+
+// maxAnswer is how much of an answer is read, maxTold how much of it is told, and
+// maxError how much of an error, in bytes.
+const (
+	maxAnswer = 64 << 10
+	maxTold   = 300
+	maxError  = 1 << 10
+)
+
+func newRoute(s settings) *route {
+	return &route{to: s.to, Transport: &http.Transport{
+		Proxy: http.ProxyFromEnvironment, TLSClientConfig: s.tls, ForceAttemptHTTP2: true,
+		MaxResponseHeaderBytes: maxAnswer,
+	}}
+}
+
+// RoundTrip asks the collector, and keeps what it says.
+func (r *route) RoundTrip(asked *http.Request) (*http.Response, error) {
+	r.said = nil
+	asked = asked.Clone(asked.Context())
+	asked.URL, asked.Host = r.to, asked.Header.Get("Host")
+	answer, err := r.Transport.RoundTrip(asked)
+	if err != nil {
+		return nil, err
 	}
 	defer answer.Body.Close()
-	return s.judge(answer)
+	if answer.StatusCode == http.StatusSwitchingProtocols { // what follows is no answer, and no deadline ends it
+		return nil, errors.New(answer.Status)
+	}
+	raw, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	if err != nil && answer.StatusCode/100 != 2 {
+		return nil, fmt.Errorf("%s: %w", answer.Status, err)
+	}
+	r.said = judge(answer, raw)
+	answer.Body = http.NoBody
+	if after := answer.Header.Get("Retry-After"); isLong(after) {
+		answer.Header.Set("Retry-After", strconv.Itoa(int(long/time.Second)))
+	}
+	return answer, nil
 }
 
-// place is where spans go, as far as it can be told: a query may hold a password.
-func (s *sender) place() string {
-	return (&url.URL{Scheme: s.to.Scheme, Host: s.to.Host, Path: s.to.Path}).String()
+// long is a time that no run has.
+const long = 2 * maxLimit
+
+// isLong tells whether a collector wants to be left alone for that long. The exporter
+// adds to such times, and waits where the sum is more than a number can hold.
+func isLong(after string) bool {
+	n, err := strconv.ParseInt(after, 10, 64)
+	at, wrong := http.ParseTime(after)
+	return err == nil && n > int64(long/time.Second) || wrong == nil && time.Until(at) > long
 }
 
 const protobuf = "application/x-protobuf"
 
-// maxAnswer is how much of an answer is read, maxTold how much of it is told, in bytes.
-const (
-	maxAnswer = 64 << 10
-	maxTold   = 300
-)
-
-// judge tells what a collector has answered.
-func (s *sender) judge(answer *http.Response) (after time.Duration, err error) {
-	raw, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+// judge tells what is wrong by an answer.
+func judge(answer *http.Response, raw []byte) error {
 	rejected, text := told(answer, raw)
-	switch code := answer.StatusCode; {
-	case code/100 == 2 && rejected == 0:
-		return 0, nil
-	case code/100 == 2:
-		return -1, fmt.Errorf("%s: %d spans were rejected%s", s.place(), rejected, text)
-	case code == http.StatusTooManyRequests, code == http.StatusBadGateway, code == http.StatusServiceUnavailable,
-		code == http.StatusGatewayTimeout:
-		return retryAfter(answer.Header.Get("Retry-After")), fmt.Errorf("%s: %s%s", s.place(), answer.Status, text)
-	case code/100 == 3:
-		return -1, fmt.Errorf("%s: %s: another place, where headers are not sent to", s.place(), answer.Status)
-	case err != nil:
-		return -1, fmt.Errorf("%s: %s: %w", s.place(), answer.Status, err)
+	switch answer.StatusCode / 100 {
+	case 2:
+		if rejected == 0 {
+			return nil
+		}
+		return fmt.Errorf("%d spans were rejected%s", rejected, text)
+	case 3:
+		return fmt.Errorf("%s: another place, where headers are not sent to", answer.Status)
 	}
-	return -1, fmt.Errorf("%s: %s%s", s.place(), answer.Status, text)
+	return fmt.Errorf("%s%s", answer.Status, text)
 }
 
 // told is what a collector says of spans that it has taken (rejected is how many of them
-// it has not), or of its error.
+// it has not), or of its error. Of a message that is damaged it is what comes before that.
 func told(answer *http.Response, raw []byte) (rejected int64, text string) {
 	switch kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")); {
 	case kind == protobuf && answer.StatusCode/100 == 2:
-		of, _, _ := fields(raw)
-		_, rejected, text = fields(of)
+		var taken collector.ExportTraceServiceResponse
+		_ = proto.Unmarshal(raw, &taken)
+		rejected, text = taken.GetPartialSuccess().GetRejectedSpans(), taken.GetPartialSuccess().GetErrorMessage()
 	case kind == protobuf:
-		_, _, text = fields(raw)
+		var failed status.Status
+		_ = proto.Unmarshal(raw, &failed)
+		text = failed.GetMessage()
 	case kind == "text/plain", kind == "application/json":
 		text = string(raw)
 	}
@@ -173,43 +202,4 @@ func told(answer *http.Response, raw []byte) (rejected int64, text string) {
 		text = fmt.Sprintf(": %q", text)
 	}
 	return rejected, text
-}
-
-// fields are the fields 1 and 2 of a message: those of an answer, of what it says of
-// spans, and of an error. Their types are in packages that have all of gRPC.
-func fields(raw []byte) (first []byte, number int64, second string) {
-	for len(raw) > 0 {
-		field, kind, size := protowire.ConsumeTag(raw)
-		if size < 0 {
-			break
-		}
-		raw = raw[size:]
-		switch {
-		case field == 1 && kind == protowire.VarintType:
-			v, _ := protowire.ConsumeVarint(raw)
-			number = int64(v)
-		case field == 1 && kind == protowire.BytesType:
-			first, _ = protowire.ConsumeBytes(raw)
-		case field == 2 && kind == protowire.BytesType:
-			v, _ := protowire.ConsumeBytes(raw)
-			second = string(v)
-		}
-		if size = protowire.ConsumeFieldValue(field, kind, raw); size < 0 {
-			break
-		}
-		raw = raw[size:]
-	}
-	return first, number, second
-}
-
-// retryAfter is when a collector wants to be asked again: in seconds, or at a time.
-func retryAfter(text string) time.Duration {
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-		return time.Duration(min(max(n, 0), int64(maxLimit/time.Second))) * time.Second
-	}
-	at, err := http.ParseTime(text)
-	if err != nil {
-		return 0
-	}
-	return min(max(time.Until(at), 0), maxLimit)
 }

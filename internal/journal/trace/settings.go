@@ -27,7 +27,7 @@ const (
 
 // settings are what the environment says of the collector. The exporter of the SDK
 // would open the files of certificates by itself, and follow INSECURE from https:// to
-// http://; it is given nothing to read.
+// http://; it is given all by options, and nothing to read.
 type settings struct {
 	to      *url.URL    // without user and password
 	headers http.Header // what lets somebody in, and others
@@ -120,11 +120,11 @@ func (e variables) where(s *settings) error {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
 		return fmt.Errorf("%s is no http:// or https:// URL", variable) // which may hold a password
 	}
-	switch own := variable == "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"; {
-	case !own:
-		u = u.JoinPath("v1", "traces")
-	case u.Path == "":
+	if u.Path == "" {
 		u.Path = "/"
+	}
+	if variable != "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" {
+		u = u.JoinPath("v1", "traces")
 	}
 	s.headers = http.Header{}
 	if user := u.User; user != nil {

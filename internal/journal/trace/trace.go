@@ -12,13 +12,13 @@
 // there is no clock here. A collector that can't be reached costs Export's time, and
 // nothing else. What is exported the caller has masked.
 //
-// It imports the SDK of OpenTelemetry, and disk, by which files are opened. Its part
-// that sends spans is our own (send.go): the SDK's opens the files of certificates
-// itself, follows redirects with all headers, and brings gRPC along.
+// It imports the SDK of OpenTelemetry, and disk, by which files are opened. The SDK's
+// exporter sends the spans (send.go). What it would read of the environment itself is
+// judged here (settings.go), and it gets there by a way of ours, which follows no
+// redirect, bounds what is answered, and keeps the query of the URL to itself.
 package trace
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -36,9 +36,9 @@ import (
 // methods are not to be called concurrently.
 type Trace struct {
 	Odd      []string // what the environment says that is passed over
-	limit    time.Duration
+	settings settings
+	version  string // of the program
 	provider *sdk.TracerProvider
-	client   sdk.SpanExporter
 	ended    ended
 	ctx      context.Context // of the root
 	root     trace.Span
@@ -62,8 +62,8 @@ func Begin(run Run, getenv func(string) string) (*Trace, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Trace{Odd: s.odd, limit: s.limit, problems: listen()}
-	if err := t.open(run, s); err != nil {
+	t := &Trace{Odd: s.odd, settings: s, version: run.Version, problems: listen()}
+	if err := t.open(run); err != nil {
 		return nil, err
 	}
 	if err := t.problems.first(); err != nil {
@@ -122,7 +122,7 @@ func (t *Trace) Export(ctx context.Context, run Span) error {
 	if t == nil {
 		return nil
 	}
-	limit := t.limit
+	limit := t.settings.limit
 	if end, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(end))
 	}
@@ -133,12 +133,10 @@ func (t *Trace) Export(ctx context.Context, run Span) error {
 	if len(t.ended.spans) == 0 { // a sampler has decided otherwise
 		return nil
 	}
-	err := t.client.ExportSpans(ctx, t.ended.spans)
-	err = cmp.Or(errors.Unwrap(err), err) // without "traces export"
+	err := t.settings.send(ctx, t.ended.spans, t.version)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("no answer in %v", limit.Round(10*time.Millisecond))
 	}
-	_ = t.client.Shutdown(ctx)
 	return err
 }
 
