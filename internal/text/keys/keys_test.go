@@ -2,6 +2,7 @@ package keys
 
 import (
 	"encoding/json"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -26,10 +27,18 @@ func TestOneOf(t *testing.T) {
 
 // TestNumber: the pattern of a range has its numbers and no others.
 func TestNumber(t *testing.T) {
-	for _, r := range [][2]int64{{1, 16}, {1, 100}, {1, 1000}, {1, 10000}, {7, 7}, {98, 1203}} {
+	for _, r := range [][2]int64{
+		{1, 16}, {1, 100}, {1, 1000}, {1, 10000}, {7, 7}, {98, 1203}, {5, math.MaxInt64}, {math.MaxInt64 - 7, math.MaxInt64},
+	} {
 		p := regexp.MustCompile("^(?:" + between(r[0], r[1]) + ")$")
 		for n := range int64(10100) {
 			if got, want := p.MatchString(strconv.FormatInt(n, 10)), r[0] <= n && n <= r[1]; got != want {
+				t.Errorf("%d of %v: %v", n, r, got)
+			}
+		}
+		for n := uint64(math.MaxInt64 - 20); n < math.MaxInt64+20; n++ {
+			want := n <= math.MaxInt64 && r[0] <= int64(n) && int64(n) <= r[1]
+			if got := p.MatchString(strconv.FormatUint(n, 10)); got != want {
 				t.Errorf("%d of %v: %v", n, r, got)
 			}
 		}

@@ -195,19 +195,20 @@ func (n Number) schema(d *Document) Schema {
 // decimal digits.
 func between(least, most int64) string {
 	var all []string
-	for least <= most {
-		tens := int64(1) // so many differ in their last digits alone
-		for least%(tens*10) == 0 && least+tens*10-1 <= most {
+	next, last := uint64(least), uint64(most) // above the greatest of most there is room
+	for next <= last {
+		tens := uint64(1) // so many differ in their last digits alone
+		for next%(tens*10) == 0 && next+tens*10-1 <= last {
 			tens *= 10
 		}
-		head, digit := least/tens/10, least/tens%10
-		last := min(9, digit+(most-least+1)/tens-1)
-		text := fmt.Sprintf("[%d-%d]", digit, last)
+		head, digit := next/tens/10, next/tens%10
+		highest := min(9, digit+(last-next+1)/tens-1)
+		text := fmt.Sprintf("[%d-%d]", digit, highest)
 		if head > 0 {
-			text = strconv.FormatInt(head, 10) + text
+			text = strconv.FormatUint(head, 10) + text
 		}
-		all = append(all, text+strings.Repeat("[0-9]", len(strconv.FormatInt(tens, 10))-1))
-		least += (last - digit + 1) * tens
+		all = append(all, text+strings.Repeat("[0-9]", len(strconv.FormatUint(tens, 10))-1))
+		next += (highest - digit + 1) * tens
 	}
 	return strings.Join(all, "|")
 }
