@@ -101,7 +101,8 @@ async function filters(browser) {
     told: document.getElementById('shown').value,
     lanes: document.querySelectorAll('.lane:not([hidden])').length,
     marks: Array.from(document.querySelectorAll('.wide .mark:not([hidden])'), e =>
-      ['failed', 'died', 'refused', 'running', 'good', 'skipped'].find(result => e.classList.contains(result))),
+      ['failed', 'died', 'refused', 'stopped', 'running', 'good', 'skipped']
+        .find(result => e.classList.contains(result))),
     emptyDays: Array.from(document.querySelectorAll('.day:not([hidden])'))
       .filter(e => !e.querySelector('.run:not([hidden])')).length,
   }));
