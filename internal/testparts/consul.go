@@ -17,6 +17,7 @@ type ConsulAgent struct {
 	Bin      string // the consul program
 	Token    string // may do everything; "" = so may everybody
 	lan      string // host:port of its gossip
+	rpc      string // host:port of a server of a cluster; else ""
 }
 
 // Consul starts an agent in development mode, with further arguments, that stops with the test. It has
@@ -76,7 +77,7 @@ func (a ConsulAgent) NewToken(t testing.TB, name, rules string) (token string) {
 // leads tells whether the agent knows itself as a member of a led cluster.
 func (a ConsulAgent) leads() bool {
 	return strings.Contains(a.get("/v1/status/leader"), ":") &&
-		strings.Contains(a.get("/v1/catalog/nodes"), "127.0.0.1")
+		strings.Contains(a.get("/v1/catalog/nodes"), "127.0.0.")
 }
 
 // get reads from the HTTP API; "" when that does not succeed.

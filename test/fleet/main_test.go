@@ -25,14 +25,17 @@ type group struct {
 	bin    string
 	dir    string
 	consul string // its address
+	name   string // of what they deploy
 	nodes  []string
+	env    func(node string) []string // more of a host's environment; nil = nothing
+	asks   []string                   // more of the environment of who asks how it goes
 }
 
 // newGroup starts Consul, in which n nodes have the service web.
 func newGroup(t *testing.T, n int) *group {
 	t.Helper()
 	agent := testparts.Consul(t)
-	g := &group{t: t, bin: testparts.Program(t), dir: t.TempDir(), consul: agent.HTTPAddr}
+	g := &group{t: t, bin: testparts.Program(t), dir: t.TempDir(), consul: agent.HTTPAddr, name: "web"}
 	for i := range n {
 		node := fmt.Sprintf("h%d", i)
 		g.nodes = append(g.nodes, node)
@@ -81,6 +84,9 @@ func (g *group) start(node string, args ...string) *host {
 	h.Cmd = exec.CommandContext(g.t.Context(), g.bin,
 		append([]string{"--state-dir", g.path("state-" + node)}, args...)...)
 	h.Env = append(os.Environ(), "CONSUL_HTTP_ADDR="+g.consul, "STRETCHER_NODE="+node, "HOST="+node, testparts.NoExitSleep)
+	if g.env != nil {
+		h.Env = append(h.Env, g.env(node)...)
+	}
 	h.Stdout, h.Stderr = &h.said, &h.said
 	if err := h.Start(); err != nil {
 		g.t.Fatal(err)

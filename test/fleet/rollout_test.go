@@ -38,13 +38,13 @@ func (g *group) app(version, rollout, commands string) string {
 	return g.write(version+".yml", fmt.Sprintf(`src: %s
 checksum: sha256:%x
 dest: DIR/live-{{ must_env "HOST" }}
-name: web
+name: %s
 version: %q
 sync_strategy: releases
 rollout: %s
 commands:
 %s
-`, archive, sha256.Sum256(data), version, rollout, commands))
+`, archive, sha256.Sum256(data), g.name, version, rollout, commands))
 }
 
 // atWork are commands by which hosts see how many of them are at work: more than most
@@ -218,7 +218,7 @@ func TestLookingAsksNobody(t *testing.T) {
 		http.Error(w, r.URL.Path, http.StatusInternalServerError)
 	}))
 	t.Cleanup(server.Close)
-	g := &group{t: t, bin: testparts.Program(t), dir: t.TempDir(), consul: server.URL, nodes: []string{"h0"}}
+	g := &group{t: t, bin: testparts.Program(t), dir: t.TempDir(), consul: server.URL, name: "web", nodes: []string{"h0"}}
 	manifest := g.app("one", "{service: web}", "  post: [\"true\"]")
 	for _, args := range [][]string{
 		{"check", manifest}, {"render", manifest}, {"plan", manifest}, {"--dry-run", manifest}, {"hooks", "list", manifest},
