@@ -24,7 +24,7 @@ export GORACE := atexit_sleep_ms=0 $(GORACE)
 # tests; CI must not.
 RACE := $(if $(or $(shell command -v gcc 2>/dev/null),$(filter true,$(CI))),-race)
 
-.PHONY: help build man dist release demo module test test-tools test-long lint fuzz bench picture clean distclean
+.PHONY: help build man dist release demo demo-fleet module test test-tools test-long lint fuzz bench picture clean distclean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 14
@@ -47,6 +47,9 @@ release: ## publish dist/ as release VERSION on GitHub, by its program gh
 
 demo: build ## deploy a sample application, by all that it takes, visibly
 	@bash testdata/demo/run.sh ./stretcher
+
+demo-fleet: build ## a rollout over six hosts: a canary fails and stops it, the next version is good; needs consul
+	@bash testdata/demo/fleet.sh ./stretcher
 
 # Neither make nor a shell looks into the value: it is what somebody has typed.
 unexport MODULE
