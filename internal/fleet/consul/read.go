@@ -154,8 +154,11 @@ func (f *findings) turn(pair *api.KVPair) {
 	}
 	h := f.host(t.Node)
 	h.Result = fleet.Result{}
-	if h.Standing = fleet.HostWorking; t.State == turnWaiting {
+	switch h.Standing = fleet.HostWorking; {
+	case t.State == turnWaiting:
 		h.Standing = fleet.HostWaiting
+	case t.State == turnWorking && pair.Session == "": // when the last ones die, nobody is left to say so
+		h.Standing = fleet.HostDied
 	}
 }
 
