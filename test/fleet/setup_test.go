@@ -11,18 +11,25 @@ import (
 	"stretcher/internal/testparts"
 )
 
-// block is a code block of docs/fleet.md.
-func block(t *testing.T, kind string) string {
+// blocks are the code blocks of the section of docs/fleet.md that tells how to set a
+// fleet up: what hosts may do, what who deploys may do, the manifest, the commands.
+func blocks(t *testing.T) (host, deployer, manifest, commands string) {
 	t.Helper()
 	doc, err := os.ReadFile("../../docs/fleet.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := regexp.MustCompile("(?ms)^```" + kind + "\n(.*?)^```$").FindStringSubmatch(string(doc))
-	if m == nil {
-		t.Fatalf("docs/fleet.md has no block %q", kind)
+	_, section, _ := strings.Cut(string(doc), "\n## Set up\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	m := regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```$").FindAllStringSubmatch(section, -1)
+	var kinds []string
+	for _, block := range m {
+		kinds = append(kinds, block[1])
 	}
-	return m[1]
+	if got := strings.Join(kinds, " "); got != "hcl hcl yaml sh" {
+		t.Fatalf("docs/fleet.md has blocks %q", got)
+	}
+	return m[0][2], m[1][2], m[2][2], m[3][2]
 }
 
 // TestSetUp: the ten commands of docs/fleet.md do what they say, where ACLs allow no
@@ -31,13 +38,13 @@ func TestSetUp(t *testing.T) {
 	t.Parallel()
 	agent := testparts.ConsulWithACL(t)
 	dir := t.TempDir()
-	commands := block(t, "sh setup")
+	hostRules, deployerRules, manifest, commands := blocks(t)
 	if n := strings.Count(commands, "\n"); n > 10 {
 		t.Errorf("there are %d commands", n)
 	}
 	local := strings.NewReplacer("s3://deploys/web/", "file://"+dir+"/published/", "/srv/web", dir+"/live")
 	for name, text := range map[string]string{
-		"host.hcl": block(t, "hcl host"), "deployer.hcl": block(t, "hcl deployer"), "web.yml": block(t, "yaml draft"),
+		"host.hcl": hostRules, "deployer.hcl": deployerRules, "web.yml": manifest,
 		"build/index.html": "hello\n",
 		"setup.sh":         "set -eu\ntrap 'kill $(jobs -p)' EXIT\n" + commands,
 	} {
