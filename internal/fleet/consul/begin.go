@@ -76,7 +76,7 @@ func (p *Place) belongs(ctx context.Context, h *head) (bool, error) {
 	case h.ID == p.entry.ID && h.Phase == fleet.Stopped:
 		return false, fmt.Errorf("%w: %s", fleet.ErrStopped, h.Why)
 	case h.ID == p.entry.ID:
-		return true, nil
+		return h.Phase == beginning || !h.looser(p.entry.Rollout), nil
 	case !p.entry.Newer(h.ID, h.Serial):
 		return false, fmt.Errorf("%w: version %q", fleet.ErrSuperseded, h.Version)
 	case h.was(p.entry.ID) && !(p.entry.Serial > 0 && p.entry.Serial > h.Serial):
@@ -166,6 +166,12 @@ func (p *Place) next(h *head) *head {
 		Began: time.Now().UTC().Truncate(time.Millisecond), Group: cut(p.entry.Rollout.Group()), Phase: beginning,
 	}
 	n.follows(h)
+	if h != nil && h.ID == n.ID {
+		n.Limits, n.Only = h.Limits, h.Only
+		if h.Phase == fleet.Open {
+			n.Limits.Canary = 0 // they have been good
+		}
+	}
 	return n
 }
 
@@ -188,13 +194,26 @@ func (h *head) follows(old *head) {
 	h.Past = h.Past[:min(len(h.Past), maxPast)]
 }
 
-// limit resolves what a rollout says for a group of so many hosts.
+// looser tells whether a rollout allows more than a host: the policies of hosts differ.
+// That host begins it again, with its own limits.
+func (h *head) looser(r fleet.Rollout) bool {
+	return h.Limits.Parallel > r.AtOnce(h.Members) || h.Limits.MaxFailed > r.Tolerated(h.Members)
+}
+
+// limit resolves what a rollout says for a group of so many hosts. What it has been
+// before is not exceeded.
 func (h *head) limit(r fleet.Rollout, members int) {
+	before := h.Limits
 	h.Members = members
 	h.Limits = limits{
 		Parallel: min(r.AtOnce(members), maxCap), MaxFailed: min(r.Tolerated(members), maxCap),
 		Canary:  min(int(min(r.Canary, maxCap)), max(members, 1)),
 		PauseMS: time.Duration(r.Pause).Milliseconds(), LeaseMS: r.Leased().Milliseconds(),
+	}
+	if before.Parallel > 0 {
+		h.Limits.Parallel = min(h.Limits.Parallel, before.Parallel)
+		h.Limits.MaxFailed = min(h.Limits.MaxFailed, before.MaxFailed)
+		h.Limits.Canary = min(h.Limits.Canary, before.Canary)
 	}
 	h.Shards = (h.Limits.Parallel + shardSize - 1) / shardSize
 }

@@ -112,7 +112,7 @@ func TestScenes(t *testing.T) {
 		"handed over": handedOver, "superseded": superseded, "stopped": stopped, "removed": removed,
 		"terminated":   terminated,
 		"canary fails": canaryFails, "canary is good": canaryGood,
-		"dies": dies, "dies last": diesLast, "back": back, "session ends": sessionEnds,
+		"dies": dies, "dies last": diesLast, "tighter": tighter, "back": back, "session ends": sessionEnds,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -285,6 +285,33 @@ func diesLast(s *scene) {
 		s.t.Error("it has told its result, and is dead")
 	}
 	testparts.WaitFor(s.t, "the host to have died", func() bool { return s.read().Count(fleet.HostDied) == 1 })
+}
+
+// tighter: a host whose policy allows less than that of the host which began has its
+// way: nobody goes to work until no more are than it allows.
+func tighter(s *scene) {
+	s.r.Parallel, s.r.MaxFailed = fleet.Hosts(3), fleet.Hosts(2)
+	first, _ := s.works("1", 0)
+	second, _ := s.works("1", 1)
+	s.r.Parallel = fleet.Hosts(1)
+	third, told := s.enter(s.entry("1", 2)), make(chan error, 1)
+	go func() {
+		_, err := third.Wait(s.t.Context())
+		told <- err
+	}()
+	testparts.WaitFor(s.t, "its limit to hold", func() bool { return s.read().Limits.Parallel == 1 })
+	s.leaves(first, "good")
+	select {
+	case err := <-told:
+		s.t.Errorf("it goes to work while another is: %v", err)
+	case <-time.After(300 * time.Millisecond):
+	}
+	s.leaves(second, "good")
+	s.gets(told, nil)
+	if limits := s.read().Limits; limits.Parallel != 1 || limits.MaxFailed != 2 {
+		s.t.Errorf("%+v", limits)
+	}
+	s.leaves(third, "good")
 }
 
 // back: without serials who fires an older version again goes back to it, as soon as

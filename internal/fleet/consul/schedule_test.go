@@ -101,6 +101,9 @@ func (s *schedule) host(rollout fleet.Rollout, v, i int, serials bool, token str
 	if serials {
 		h.entry.Serial = int64(v + 1)
 	}
+	if s.r.IntN(60) == 0 { // its policy allows less
+		h.entry.Rollout.Parallel = fleet.Hosts(1)
+	}
 	chance := rand.New(rand.NewPCG(s.r.Uint64(), 1))
 	h.wire = &wire{cut: make(chan struct{}), loses: func() bool { return chance.IntN(60) == 0 }}
 	var err error
