@@ -202,7 +202,10 @@ func (s *shard) load() int { return s.Next - s.Serving + len(s.Held) }
 
 // hands tells whether a shard hands out slots in this phase.
 func (h *head) hands(shard string) bool {
-	return h.Phase == fleet.Open || h.Phase == fleet.Canary && shard == canaryShard
+	if shard == canaryShard {
+		return h.Phase == fleet.Canary
+	}
+	return h.Phase == fleet.Open
 }
 
 // first is the phase that a rollout has when nothing is in its way.
@@ -248,7 +251,7 @@ func (h *head) split() map[string]shard {
 
 // canariesEnd tells whether all canaries have ended, and one of them at least was good.
 func (h *head) canariesEnd(s shard) bool {
-	return s.Good > 0 && s.Good+s.Skipped >= h.Limits.Canary && len(s.Held) == 0
+	return s.Good > 0 && s.Good+s.Skipped >= h.Limits.Canary && len(s.Held) == 0 && s.Serving == s.Next
 }
 
 // room tells whether a further host can be a canary.

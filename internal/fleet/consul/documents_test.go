@@ -79,6 +79,7 @@ func TestCanariesEnd(t *testing.T) {
 		{shard{Next: 2, Good: 1, Skipped: 1}, true, true},
 		{shard{Next: 2, Skipped: 2}, false, true},
 	} {
+		c.s.Serving = c.s.Next
 		if h.canariesEnd(c.s) != c.ended || h.room(c.s) != c.room {
 			t.Errorf("%+v: ended %v, room %v", c.s, h.canariesEnd(c.s), h.room(c.s))
 		}
