@@ -46,6 +46,11 @@ func (p *Place) Leave(ctx context.Context, r fleet.Result) error {
 }
 
 func (p *Place) leave(ctx context.Context, standing fleet.Standing, data []byte) error {
+	if p.head == nil && standing == fleet.HostFailed {
+		if counted, err := p.count(ctx, data); counted || err != nil {
+			return err
+		}
+	}
 	if p.head == nil {
 		return p.tell(ctx, data)
 	}

@@ -1,0 +1,45 @@
+package consul
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strconv"
+
+	"stretcher/internal/fleet"
+)
+
+// count counts the failure of a host that never asked for a slot, as one whose archive
+// can't be fetched: it is one of those of max_failed. Where the rollout has not begun,
+// it begins. false = there is nothing to count it in, and the result alone is told. A
+// failure whose answer is lost may be counted twice: that stops a rollout early, never
+// late.
+func (p *Place) count(ctx context.Context, data []byte) (counted bool, err error) {
+	if err := p.join(ctx); errors.Is(err, fleet.ErrUnreachable) || ctx.Err() != nil {
+		return false, err
+	} else if err != nil { // it is stopped, or another one has taken its place
+		return false, nil
+	}
+	for ctx.Err() == nil {
+		h, headIndex, err := p.readHead(ctx)
+		if err != nil || h == nil || h.Gen != p.head.Gen || h.Phase == fleet.Stopped {
+			return false, err
+		}
+		name := strconv.Itoa(rand.IntN(h.Shards))
+		s, index, err := p.readShard(ctx, p.shardKey(h.Gen, name))
+		if err != nil {
+			return false, err
+		}
+		s.Failed, s.Check = s.Failed+1, true
+		ok, err := p.commit(ctx, sameOp(p.headKey(), headIndex), casOp(p.shardKey(h.Gen, name), encode(s), index),
+			setOp(p.resultKey(h.Gen, p.entry.Node), data))
+		if err != nil {
+			return false, err
+		}
+		if ok {
+			return true, p.settleIfThere(ctx, h.Gen, name)
+		}
+		pause(ctx, upTo(4*perHost))
+	}
+	return false, ctx.Err()
+}
