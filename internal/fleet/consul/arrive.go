@@ -63,10 +63,11 @@ func (p *Place) tryArrive(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	free := s.free() && p.head.hands(name)
 	ticket := s.Next
 	s.Next++
 	key := p.turnKeyOf(p.head.Gen, name, ticket)
-	if s.Serving == ticket && len(s.Held) < s.Cap && !s.Check && p.head.hands(name) {
+	if free {
 		s.Serving++
 		s.Held = append(s.Held, held{ticket, cut(p.entry.Node)})
 		return p.takeSlot(ctx, name, ticket, s, index)
@@ -116,8 +117,9 @@ func (p *Place) adopt(ctx context.Context) (bool, error) {
 		}
 		p.shard, p.ticket = m.shard, m.ticket
 		if t.State == turnWorking && pair.Session == p.session {
+			sent := time.Now()
 			alive, err := p.renew(ctx, p.session)
-			p.holds, p.confirmed = err == nil && alive, time.Now()
+			p.holds, p.confirmed = err == nil && alive, sent
 		}
 		return true, nil
 	}

@@ -111,7 +111,6 @@ type world struct {
 	t      *testing.T
 	server *testparts.ConsulServer
 	admin  *api.Client
-	up     sync.RWMutex // held by who needs the server
 }
 
 func newWorld(t *testing.T, server *testparts.ConsulServer) *world {
