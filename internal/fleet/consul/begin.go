@@ -341,5 +341,31 @@ func (l *ledger) idle(ctx context.Context, h *head) (bool, error) {
 			return false, nil
 		}
 	}
-	return err == nil && (h.Phase == fleet.Stopped || ended >= h.Members), nil
+	if err != nil || h.Phase == fleet.Stopped || ended >= h.Members {
+		return err == nil, nil
+	}
+	told, err := l.told(ctx, h)
+	return told >= h.Members, err
+}
+
+// told counts the hosts that have told a result of the current rollout. Some of them
+// have had nothing to do, and no slot.
+func (l *ledger) told(ctx context.Context, h *head) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	nodes := map[string]bool{}
+	for _, p := range append([]past{h.past()}, h.Past...) {
+		if p.ID != h.ID || p.Gen == "" {
+			continue
+		}
+		prefix := l.resultsKey(p.Gen)
+		found, _, err := l.api.KV().Keys(prefix, "", consistent(ctx))
+		if err != nil {
+			return 0, unreached("list "+prefix, err)
+		}
+		for _, key := range found {
+			nodes[strings.TrimPrefix(key, prefix)] = true
+		}
+	}
+	return len(nodes), nil
 }

@@ -23,6 +23,7 @@ func (c *Client) Read(ctx context.Context, name string) (fleet.State, error) {
 	}
 	found := newFindings()
 	if h != nil {
+		found.id = h.ID
 		if err := l.readGen(ctx, l.genKey(h.Gen), h.Gen, found); err != nil {
 			return fleet.State{}, err
 		}
@@ -99,7 +100,8 @@ func (c *Client) list(ctx context.Context, prefix string) (api.KVPairs, error) {
 // first: what is known already stays.
 type findings struct {
 	hosts    map[string]*fleet.Host
-	ofOthers bool // what comes now is of other rollouts
+	id       string // of the current rollout
+	ofOthers bool   // what comes now is of other rollouts, unless it says that it is not
 }
 
 func newFindings() *findings { return &findings{hosts: map[string]*fleet.Host{}} }
@@ -134,7 +136,7 @@ func (f *findings) result(pair *api.KVPair) {
 	if h.Zone == "" {
 		h.Zone = r.Zone
 	}
-	if h.Result.Result == "" && !f.ofOthers {
+	if h.Result.Result == "" && (!f.ofOthers || f.id != "" && r.Rollout == f.id) {
 		h.Result = r
 		if h.Standing == fleet.HostMissing {
 			h.Standing = fleet.StandingOf(r.Result)

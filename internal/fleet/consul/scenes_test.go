@@ -112,7 +112,8 @@ func TestScenes(t *testing.T) {
 		"handed over": handedOver, "superseded": superseded, "stopped": stopped, "removed": removed,
 		"terminated":   terminated,
 		"canary fails": canaryFails, "canary is good": canaryGood,
-		"dies": dies, "dies last": diesLast, "tighter": tighter, "back": back, "session ends": sessionEnds,
+		"dies": dies, "dies last": diesLast, "tighter": tighter, "nothing to do": nothingToDo, "back": back,
+		"session ends": sessionEnds,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -330,6 +331,20 @@ func back(s *scene) {
 		}
 	}
 	if state := s.read(); state.Version != "1" || state.Hosts[len(state.Hosts)-1].Runs != "1" {
+		s.t.Errorf("%+v", state)
+	}
+}
+
+// nothingToDo: hosts that have nothing to do tell so before the rollout begins, and
+// without a slot; the rollout is over when all have told.
+func nothingToDo(s *scene) {
+	s.leaves(s.enter(s.entry("1", 3)), "good")
+	for i := range 2 {
+		place, _ := s.works("1", i)
+		s.leaves(place, "good")
+	}
+	s.leaves(s.enter(s.entry("1", 2)), "good")
+	if state := s.read(); state.Count(fleet.HostGood) != 4 || state.Phase != fleet.Done {
 		s.t.Errorf("%+v", state)
 	}
 }
