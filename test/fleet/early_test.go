@@ -24,7 +24,7 @@ func TestFailsBeforeItsTurn(t *testing.T) {
 	first := g.start(g.nodes[0], manifest)
 	testparts.WaitFor(t, "the first host to be at work", g.isIn(g.nodes[0], "pre"))
 	second := g.start(g.nodes[1], manifest)
-	testparts.WaitFor(t, "the second host to wait", g.isIn(g.nodes[1], "turn"))
+	testparts.WaitFor(t, "the second host to wait", g.waits(g.nodes[1]))
 	third := g.start(g.nodes[2], manifest)
 	if status := third.wait(); status != 1 || strings.Contains(third.said.String(), "waiting for the turn") {
 		t.Errorf("who can't fetch: exit %d\n%s", status, third.said.String())

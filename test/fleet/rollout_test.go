@@ -162,12 +162,16 @@ func TestNewerWins(t *testing.T) {
 	first := g.start(g.nodes[0], hold)
 	testparts.WaitFor(t, "the first host to be at work", g.isIn(g.nodes[0], "pre"))
 	older := g.start(g.nodes[1], hold)
-	testparts.WaitFor(t, "the second host to wait", g.isIn(g.nodes[1], "turn"))
+	testparts.WaitFor(t, "the second host to wait", g.waits(g.nodes[1]))
 	newer := g.app("two", "{service: web}", "  post: [\"true\"]")
 	last := g.start(g.nodes[1], newer)
 	why := "error: turn: a newer rollout has taken its place"
 	if status := older.wait(); status != 1 || !strings.Contains(older.said.String(), why) {
 		t.Errorf("the older one: exit %d\n%s", status, older.said.String())
+	}
+	line := "waiting: 1 of 1 at work, 0 before this host in the line; 2 in the group; slots are handed out"
+	if !strings.Contains(older.said.String(), line) {
+		t.Errorf("who waits says\n%s", older.said.String())
 	}
 	g.write("go", "")
 	if status := first.wait(); status != 0 {
@@ -175,6 +179,16 @@ func TestNewerWins(t *testing.T) {
 	}
 	if status := last.wait(); status != 0 || g.read("live-"+g.nodes[1]+"/current/version") != "two\n" {
 		t.Errorf("the newer one: exit %d\n%s", status, last.said.String())
+	}
+}
+
+// waits tells whether a host waits in the line, as Consul knows it.
+func (g *group) waits(node string) func() bool {
+	return func() bool {
+		cmd := exec.Command(g.bin, "--state-dir", g.path("state-operator"), "fleet", "status", "web")
+		cmd.Env = append(os.Environ(), "CONSUL_HTTP_ADDR="+g.consul, testparts.NoExitSleep)
+		out, _ := cmd.Output() // it exits with how the rollout stands
+		return regexp.MustCompile(node + ` .*waiting`).Match(out)
 	}
 }
 
@@ -196,7 +210,7 @@ func TestInterruptedWhileWaiting(t *testing.T) {
 	first := g.start(g.nodes[0], hold)
 	testparts.WaitFor(t, "the first host to be at work", g.isIn(g.nodes[0], "pre"))
 	second := g.start(g.nodes[1], hold)
-	testparts.WaitFor(t, "the second host to wait", g.isIn(g.nodes[1], "turn"))
+	testparts.WaitFor(t, "the second host to wait", g.waits(g.nodes[1]))
 	if err := second.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

@@ -79,6 +79,7 @@ func (p *Place) tryArrive(ctx context.Context) (bool, error) {
 	}
 	if ok {
 		p.shard, p.ticket = name, ticket
+		tellLine(p, s)
 		return true, nil
 	}
 	return false, err

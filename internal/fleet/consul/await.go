@@ -157,10 +157,13 @@ func (p *Place) headed(ctx context.Context, c change, look *time.Timer) error {
 	if err := p.still(h); err != nil {
 		return err
 	}
-	if p.head.Phase != h.Phase {
+	changed := p.head.Phase != h.Phase
+	if changed {
 		look.Reset(h.soon(p.spot, p.lease))
 	}
-	p.head, p.headIndex = h, index
+	if p.head, p.headIndex = h, index; changed {
+		tellPhase(p)
+	}
 	return errKept
 }
 

@@ -46,12 +46,14 @@ type Config struct {
 	Token   string                                    // "" = as the environment says
 	Wrap    func(http.RoundTripper) http.RoundTripper // sees the requests; nil = nobody does
 	Log     func(format string, args ...any)          // tells what is out of the ordinary; nil = nobody hears it
+	Tell    func(format string, args ...any)          // tells what a host waits for; nil = nobody hears it
 }
 
 // Client reaches Consul.
 type Client struct {
-	api *api.Client
-	log func(format string, args ...any)
+	api  *api.Client
+	log  func(format string, args ...any)
+	info func(format string, args ...any)
 }
 
 // Open makes a client. It asks nobody anything yet.
@@ -86,7 +88,11 @@ func Open(config Config) (*Client, error) {
 	if log == nil {
 		log = func(string, ...any) {}
 	}
-	return &Client{client, log}, nil
+	info := config.Tell
+	if info == nil {
+		info = func(string, ...any) {}
+	}
+	return &Client{client, log, info}, nil
 }
 
 // Self is the agent's own node: its name and metadata.

@@ -46,9 +46,10 @@ func ID(raw []byte) string {
 // New makes a gate. The log is told what people have to know.
 func New(entry fleet.Entry, log *slog.Logger) *Gate {
 	g := &Gate{entry: entry, log: log}
-	g.client, g.broken = consul.Open(consul.Config{Log: func(format string, args ...any) {
-		log.Warn(failure.Sayf("rollout: "+format, args...))
-	}})
+	g.client, g.broken = consul.Open(consul.Config{
+		Log:  func(format string, args ...any) { log.Warn(failure.Sayf("rollout: "+format, args...)) },
+		Tell: func(format string, args ...any) { log.Info(failure.Sayf(format, args...)) },
+	})
 	return g
 }
 
