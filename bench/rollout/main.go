@@ -51,6 +51,9 @@ func parse(args []string) (options, error) {
 	var err, wrong error
 	for text := range strings.SplitSeq(values["hosts"], ",") {
 		n, e := strconv.Atoi(text)
+		if e == nil && n < 1 {
+			e = fmt.Errorf("%d hosts are none", n)
+		}
 		o.hosts, err = append(o.hosts, n), errors.Join(err, e)
 	}
 	for text := range strings.SplitSeq(values["parallel"], ",") {

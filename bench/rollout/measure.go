@@ -20,8 +20,8 @@ import (
 
 // counter counts the requests of one host.
 type counter struct {
-	next                              http.RoundTripper
-	requests, writes, refused, readKB atomic.Int64 // readKB in bytes
+	next                            http.RoundTripper
+	requests, writes, refused, read atomic.Int64 // read in bytes
 }
 
 // RoundTrip counts a request. A write is what Consul's servers write to their log: a
@@ -47,7 +47,7 @@ func (c *counter) RoundTrip(req *http.Request) (*http.Response, error) {
 	if writes && resp.StatusCode == http.StatusConflict {
 		c.refused.Add(1)
 	}
-	resp.Body = &body{resp.Body, &c.readKB}
+	resp.Body = &body{resp.Body, &c.read}
 	return resp, nil
 }
 
@@ -78,8 +78,8 @@ func (r result) row(n, slots int, by string) string {
 		requests += c.requests.Load()
 		writes += c.writes.Load()
 		refused += c.refused.Load()
-		read += c.readKB.Load()
-		most, first = max(most, c.requests.Load()), max(first, c.readKB.Load())
+		read += c.read.Load()
+		most, first = max(most, c.requests.Load()), max(first, c.read.Load())
 	}
 	mean := func(sum int64) float64 { return float64(sum) / float64(n) }
 	return fmt.Sprintf("| %d | %d | %s | %.1f | %d | %.1f | %.1f | %.1f | %.0f | %.1f |", n, slots, by, mean(requests),
