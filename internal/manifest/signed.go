@@ -89,12 +89,16 @@ func borrowed(raw []byte) (problems []*yamldoc.Problem) {
 		Hooks    map[string][]struct {
 			Ref string `yaml:"ref"`
 		} `yaml:"hooks"`
-		Rollout yamldoc.Raw `yaml:"rollout"`
+		Rollout  yamldoc.Raw `yaml:"rollout"`
+		Rollback struct {
+			To   string `yaml:"to"`
+			From string `yaml:"from"`
+		} `yaml:"rollback"`
 	}
 	doc.Decode(&unfilled)
 	values := [][2]string{
 		{"name", unfilled.Name}, {"serial", unfilled.Serial}, {"expires", unfilled.Expires}, {"checksum", unfilled.Checksum},
-		{"index", unfilled.Index},
+		{"index", unfilled.Index}, {"rollback.to", unfilled.Rollback.To}, {"rollback.from", unfilled.Rollback.From},
 	}
 	if strings.Contains(unfilled.Rollout.Text(), t.prefix) {
 		problems = append(problems, &yamldoc.Problem{Key: "rollout",

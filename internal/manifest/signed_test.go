@@ -264,6 +264,8 @@ func TestSignedIsWrittenOut(t *testing.T) {
 		strings.Replace(signedDoc, "app", "'a{{ env \"X\" \"pp\" }}'", 1):                           "line 1: name: ",
 		signedDoc + src + "checksum: " + sha256Hex + "\nindex: {{ env \"X\" `" + sha256Hex + "` }}": "line 7: index: ",
 		signedDoc + src + "checksum: {{ env \"X\" `" + sha256Hex + "` }}":                           "line 6: checksum: ",
+		signedDoc + "rollout: {service: web, parallel: '{{ env \"X\" \"1\" }}'}":                    "line 4: rollout: ",
+		signedDoc + "dest: /srv/app\nrollback: {to: '{{ env \"X\" \"1\" }}'}":                       "line 5: rollback.to: ",
 		"x-n: &n {{ env \"X\" \"3\" }}\n" + strings.Replace(signedDoc, "3", "*n", 1):                "serial: ",
 		"x-n: &n {serial: {{ env \"X\" \"3\" }}}\n<<: *n\n" +
 			strings.Replace(signedDoc, "serial: 3\n", "", 1): "serial: ",
