@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -50,6 +51,9 @@ func (p *Place) arrive(ctx context.Context) error {
 		if h == nil || h.Gen != p.head.Gen || h.Phase == fleet.Stopped {
 			return errAgain
 		}
+		if err := p.still(h); err != nil {
+			return err
+		}
 		p.head, p.headIndex = h, index
 	}
 }
@@ -63,7 +67,7 @@ func (p *Place) tryArrive(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	free := s.free() && p.head.hands(name)
+	free := s.Serving == s.Next && p.head.free(name, &s) && p.head.hands(name)
 	ticket := s.Next
 	s.Next++
 	key := p.turnKeyOf(p.head.Gen, name, ticket)
@@ -166,8 +170,8 @@ func (c *Client) readShard(ctx context.Context, key string) (s shard, index uint
 }
 
 // makeSession makes the session by which the host will hold its turn, when it has none
-// that is alive. It has no health checks: it ends when it is not renewed for a lease,
-// and not before, unless its node leaves.
+// that is alive. It ends when it is not renewed for a lease, or when its node leaves,
+// or is found dead by the others where the node is the agent's own.
 func (p *Place) makeSession(ctx context.Context) error {
 	if p.session != "" && time.Since(p.renewed) < p.lease/5 {
 		return nil
@@ -184,27 +188,50 @@ func (p *Place) makeSession(ctx context.Context) error {
 		}
 		p.session = ""
 	}
-	for _, node := range []string{p.entry.Node, ""} {
-		id, err := p.createSession(ctx, p.sessionName(), node, p.lease)
+	for _, way := range sessionWays(p.entry.Node, p.agents) {
+		id, err := p.createSession(ctx, p.sessionName(), way, p.lease)
 		if err == nil {
 			p.session, p.renewed = id, sent
 			return nil
 		}
 		var status api.StatusError
-		if node == "" || !errors.As(err, &status) || status.Code != 500 {
+		if way == (sessionWay{}) || !errors.As(err, &status) || status.Code != http.StatusInternalServerError {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *Client) createSession(ctx context.Context, name, node string, ttl time.Duration) (string, error) {
+// sessionWay is what a session is bound to.
+type sessionWay struct {
+	node  string // "" = the agent's
+	check string // of the node's health; "" = none
+}
+
+// serfHealth is the check by which the agents of a cluster tell of each other.
+const serfHealth = "serfHealth"
+
+// sessionWays are what the host's session may be bound to, the best first. A node that
+// has no agent has no health.
+func sessionWays(node string, isAgents bool) (ways []sessionWay) {
+	if isAgents {
+		ways = append(ways, sessionWay{node, serfHealth})
+	}
+	return append(ways, sessionWay{node: node}, sessionWay{})
+}
+
+func (c *Client) createSession(ctx context.Context, name string, way sessionWay, ttl time.Duration) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
-	id, _, err := c.api.Session().CreateNoChecks(&api.SessionEntry{
-		Name: name, Node: node, TTL: min(ttl, 24*time.Hour).String(),
+	entry := &api.SessionEntry{
+		Name: name, Node: way.node, TTL: min(ttl, longestTTL).String(),
 		Behavior: api.SessionBehaviorRelease, LockDelay: time.Millisecond,
-	}, (&api.WriteOptions{}).WithContext(ctx))
+	}
+	create := c.api.Session().CreateNoChecks
+	if way.check != "" {
+		entry.NodeChecks, create = []string{way.check}, c.api.Session().Create
+	}
+	id, _, err := create(entry, (&api.WriteOptions{}).WithContext(ctx))
 	if err != nil {
 		return "", unreached("make a session", err)
 	}

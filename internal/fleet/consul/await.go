@@ -139,6 +139,8 @@ func (p *Place) still(h *head) error {
 		return fmt.Errorf("%w: %s", fleet.ErrStopped, h.Why)
 	case h.Gen != p.head.Gen:
 		return errAgain
+	case h.looser(p.entry.Rollout):
+		return errAgain
 	}
 	return nil
 }

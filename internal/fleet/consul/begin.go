@@ -136,17 +136,20 @@ func (p *Place) awaitBegin(ctx context.Context, index uint64) (bool, error) {
 func (p *Place) begin(ctx context.Context, h *head, index uint64) error {
 	if h == nil || h.Gen != p.began {
 		h = p.next(h)
+		p.began = h.Gen // before it is sent: the answer may be lost
 		won, err := p.commit(ctx, casOp(p.headKey(), encode(h), index))
 		if err != nil || !won {
 			return err
 		}
-		p.began = h.Gen
 		if h, index, err = p.readHead(ctx); err != nil {
 			return err
 		}
 		if h == nil || h.Gen != p.began {
 			return nil
 		}
+	}
+	if err := p.suspect(ctx, h, p.lease); err != nil {
+		return err
 	}
 	members, err := p.group(ctx, p.entry.Rollout)
 	if err != nil {
@@ -175,6 +178,19 @@ func (p *Place) next(h *head) *head {
 	return n
 }
 
+// suspect has a rollout before which nothing is known wait for a lease, when something
+// was there: hosts may be at work whose sessions have just ended.
+func (l *ledger) suspect(ctx context.Context, h *head, lease time.Duration) error {
+	if !slices.Equal(h.Drain, []past{{}}) {
+		return nil
+	}
+	gens, err := l.generations(ctx)
+	if slices.ContainsFunc(gens, func(gen string) bool { return gen != h.Gen && gen != noGen }) {
+		h.Drain = []past{{Lease: lease.Milliseconds()}}
+	}
+	return err
+}
+
 func newGen() string { return nonce() + nonce() }
 
 // follows says what came before a head, and whose holders are waited for.
@@ -194,10 +210,16 @@ func (h *head) follows(old *head) {
 	h.Past = h.Past[:min(len(h.Past), maxPast)]
 }
 
-// looser tells whether a rollout allows more than a host: the policies of hosts differ.
-// That host begins it again, with its own limits.
+// looser tells whether a rollout allows more than a host: the policies of hosts differ,
+// and what is in KV is signed by nobody. That host begins it again, with its own limits.
 func (h *head) looser(r fleet.Rollout) bool {
-	return h.Limits.Parallel > r.AtOnce(h.Members) || h.Limits.MaxFailed > r.Tolerated(h.Members)
+	own, members := new(head), h.Members
+	if len(r.Hosts) > 0 {
+		members = min(members, len(r.Hosts))
+	}
+	own.limit(r, members)
+	return h.Limits.Parallel > own.Limits.Parallel || h.Limits.MaxFailed > own.Limits.MaxFailed ||
+		h.Limits.LeaseMS < own.Limits.LeaseMS || h.Shards > own.Shards
 }
 
 // limit resolves what a rollout says for a group of so many hosts. What it has been
@@ -235,7 +257,7 @@ func (l *ledger) open(ctx context.Context, h *head, index uint64, members []memb
 			return err
 		}
 	}
-	if err := l.clean(ctx, h); err != nil {
+	if err := l.clean(ctx, h, index); err != nil {
 		return err
 	}
 	drained, err := l.drained(ctx, h, g)
@@ -251,8 +273,9 @@ func (l *ledger) open(ctx context.Context, h *head, index uint64, members []memb
 
 // clean removes the generations that are no longer told of. Where no rollout is
 // known, somebody may have removed the head: what is there is of hosts that have told
-// since.
-func (l *ledger) clean(ctx context.Context, h *head) error {
+// since. Nothing is removed any more once the head has changed: a newer rollout may
+// have written by then.
+func (l *ledger) clean(ctx context.Context, h *head, index uint64) error {
 	keep := map[string]bool{h.Gen: true, noGen: true}
 	for i, p := range h.Past {
 		keep[p.Gen] = keep[p.Gen] || i < keptGens-1
@@ -271,11 +294,9 @@ func (l *ledger) clean(ctx context.Context, h *head) error {
 		if keep[gen] {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(ctx, requestTime)
-		_, err := l.api.KV().DeleteTree(l.genKey(gen), (&api.WriteOptions{}).WithContext(ctx))
-		cancel()
-		if err != nil {
-			return unreached("remove "+l.genKey(gen), err)
+		same, err := l.commit(ctx, sameOp(l.headKey(), index), deleteTreeOp(l.genKey(gen)))
+		if err != nil || !same {
+			return err
 		}
 	}
 	return nil

@@ -119,8 +119,8 @@ func (c *Client) Enter(_ context.Context, entry fleet.Entry) (*Place, error) {
 	}
 	lease := entry.Rollout.Leased()
 	return &Place{
-		ledger: c.ledger(entry.Name), entry: entry, lease: lease, nonce: nonce(),
-		guard: *newGuard(),
+		ledger: c.ledger(entry.Name), entry: entry, nonce: nonce(),
+		guard: *newGuard(lease), holder: holder{lease: lease},
 	}, nil
 }
 
@@ -164,4 +164,5 @@ func (k keys) turnKeyOf(gen, shard string, ticket int) string {
 const (
 	requestTime = 10 * time.Second
 	longestWait = 5 * time.Minute // of a blocking query
+	longestTTL  = 24 * time.Hour  // that Consul takes
 )

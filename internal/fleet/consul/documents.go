@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stretcher/internal/fleet"
+	"stretcher/internal/text/printable"
 )
 
 // phases that people do not see: of them fleet.State says that it is open, or a canary.
@@ -127,7 +128,11 @@ func decode(data []byte, v interface{ check() error }) error {
 
 func (h *head) check() error {
 	ok := h.ID != "" && len(h.ID) <= maxText && isGen(h.Gen) && len(h.Past) <= maxPast && len(h.Drain) <= maxPast+2 &&
-		h.Shards >= 0 && h.Shards <= maxShards && h.Limits.ok() && len(h.Version) <= maxText
+		h.Shards >= 0 && h.Shards <= maxShards && h.Members >= 0 && h.Members <= fleet.MaxHosts && h.Limits.ok()
+	for _, text := range []*string{&h.Version, &h.By, &h.Group, &h.Why} { // anybody may have written them
+		ok = ok && len(*text) <= 4*maxText
+		*text = printable.Line(*text)
+	}
 	for _, p := range append(append([]past{}, h.Past...), h.Drain...) {
 		ok = ok && (p.Gen == "" || isGen(p.Gen)) && p.Shards >= 0 && p.Shards <= maxShards
 	}
@@ -194,9 +199,6 @@ func (s *shard) drop(ticket int) {
 	}
 }
 
-// free tells whether who comes now may go to work at once.
-func (s *shard) free() bool { return len(s.Held) < s.Cap && s.Serving == s.Next && !s.Check }
-
 // load is how many are in the line or at work.
 func (s *shard) load() int { return s.Next - s.Serving + len(s.Held) }
 
@@ -235,21 +237,36 @@ func shardNames(shards int) []string {
 	return names
 }
 
+// slots is how many slots a shard has at most, whatever it says itself.
+func (h *head) slots(name string) int {
+	if name == canaryShard {
+		return min(h.Limits.Canary, h.Limits.Parallel)
+	}
+	slots := h.Limits.Parallel / h.Shards
+	if i, err := strconv.Atoi(name); err == nil && i < h.Limits.Parallel%h.Shards {
+		slots++
+	}
+	return slots
+}
+
+// free tells whether a shard has a slot that nobody has.
+func (h *head) free(name string, s *shard) bool {
+	return !s.Check && len(s.Held) < min(s.Cap, h.slots(name))
+}
+
 // split makes the shards of a rollout, by their names: their slots are those of the
 // rollout.
 func (h *head) split() map[string]shard {
-	all := map[string]shard{canaryShard: {Cap: min(h.Limits.Canary, h.Limits.Parallel)}}
+	all := map[string]shard{canaryShard: {Cap: h.slots(canaryShard)}}
 	for i := range h.Shards {
-		slots := h.Limits.Parallel / h.Shards
-		if i < h.Limits.Parallel%h.Shards {
-			slots++
-		}
-		all[strconv.Itoa(i)] = shard{Cap: slots}
+		name := strconv.Itoa(i)
+		all[name] = shard{Cap: h.slots(name)}
 	}
 	return all
 }
 
-// canariesEnd tells whether all canaries have ended, and one of them at least was good.
+// canariesEnd tells whether all canaries have ended, and one of them at least was good:
+// none has a slot or gets one, since the others have all slots then.
 func (h *head) canariesEnd(s shard) bool {
 	return s.Good > 0 && s.Good+s.Skipped >= h.Limits.Canary && len(s.Held) == 0 && s.Serving == s.Next
 }

@@ -52,7 +52,7 @@ func (c *Client) members(ctx context.Context, r fleet.Rollout) (members []member
 	}
 	left := map[string]bool{}
 	for _, check := range critical {
-		left[check.Node] = left[check.Node] || check.CheckID == "serfHealth"
+		left[check.Node] = left[check.Node] || check.CheckID == serfHealth
 	}
 	listed := map[string]bool{}
 	for _, host := range r.Hosts {

@@ -15,35 +15,41 @@ import (
 // guard is what a host has seen of holders that others may have to stand in for. It
 // reckons by the host's own clock, which does not jump.
 type guard struct {
-	seen map[string]sight // by the key of the turn
+	seen     map[string]sight // by the key of the turn
+	patience time.Duration    // at least, whatever is written
 }
 
 // sight is a turn that is not held by a session.
 type sight struct {
-	index uint64 // of Consul; when it changes, somebody was there
+	index uint64 // of Consul, or for a turn that is gone how often it was restored: somebody was there
 	since time.Time
 }
 
 // overdue tells whether a turn has been without its host for too long. One that works
 // may go on for a lease without Consul; one that has not taken its turn does not work.
-func (g *guard) overdue(key string, pair *api.KVPair, lease time.Duration) (over bool, left bool, state turnState) {
+func (g *guard) overdue(key string, pair *api.KVPair, lease time.Duration, restored int) (over bool, left bool,
+	state turnState) {
 	var t turn
-	var index uint64
-	patience := lease
+	index, patience := uint64(max(restored, 0)), max(lease, g.patience)
 	if pair != nil {
 		index = pair.ModifyIndex
 		if decode(pair.Value, &t) == nil && t.State != turnWorking {
-			patience = lease / 2
+			patience /= 2
 		}
 		if pair.Session != "" {
 			delete(g.seen, key)
 			return false, false, t.State
 		}
 	}
+	return g.missed(key, index) >= patience, true, t.State
+}
+
+// missed notes that nobody is there, and tells for how long that has been so.
+func (g *guard) missed(key string, index uint64) time.Duration {
 	if s, ok := g.seen[key]; !ok || s.index != index {
 		g.seen[key] = sight{index, time.Now()}
 	}
-	return time.Since(g.seen[key].since) >= patience, true, t.State
+	return time.Since(g.seen[key].since)
 }
 
 // look does what waiting hosts have to do now and then, and tells when to look again.
@@ -163,7 +169,7 @@ func (l *ledger) relieve(ctx context.Context, of past, name string, g *guard) (m
 		return false, err
 	}
 	for i, h := range slices.Clone(s.Held) {
-		over, gone, state := g.overdue(list[i], turns[list[i]], of.lease())
+		over, gone, state := g.overdue(list[i], turns[list[i]], of.lease(), s.Touched)
 		if !over {
 			missed = missed || gone
 			continue
@@ -226,15 +232,15 @@ func (l *ledger) obituary(ctx context.Context, gen, node string) ([]*api.KVTxnOp
 
 // drained tells whether no host of an earlier generation is at work any more.
 func (l *ledger) drained(ctx context.Context, h *head, g *guard) (bool, error) {
-	unknown, left := false, false
+	unknown, left, patience := false, false, time.Duration(0)
 	for _, old := range h.Drain {
 		if old.Gen == "" {
-			unknown = true
+			unknown, patience = true, max(patience, old.lease())
 			continue
 		}
 		all, err := l.readShards(ctx, old.Gen, old.Shards)
 		if errors.Is(err, errSpoilt) { // somebody has removed them
-			unknown = true
+			unknown, patience = true, max(patience, old.lease(), g.patience)
 		} else if err != nil {
 			return false, err
 		}
@@ -251,12 +257,13 @@ func (l *ledger) drained(ctx context.Context, h *head, g *guard) (bool, error) {
 	if left || !unknown {
 		return !left, nil
 	}
-	return l.nobody(ctx)
+	return l.nobody(ctx, g, patience)
 }
 
-// nobody tells whether no session of a host at work is left. It asks for all sessions
-// there are: it does so only when what the rollouts had written is gone.
-func (l *ledger) nobody(ctx context.Context) (bool, error) {
+// nobody tells whether no session of a host at work is left, and has been for so long.
+// It asks for all sessions there are: it does so only when what the rollouts had
+// written is gone.
+func (l *ledger) nobody(ctx context.Context, g *guard, patience time.Duration) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*requestTime)
 	defer cancel()
 	sessions, _, err := l.api.Session().List(consistent(ctx))
@@ -265,8 +272,9 @@ func (l *ledger) nobody(ctx context.Context) (bool, error) {
 	}
 	for _, s := range sessions {
 		if s.Name == l.sessionName() {
+			delete(g.seen, l.sessionName())
 			return false, nil
 		}
 	}
-	return true, nil
+	return g.missed(l.sessionName(), 0) >= patience, nil
 }

@@ -12,46 +12,100 @@ import (
 // work returns a context for the host's work, and holds the slot until the host leaves:
 // what has to be undone when the work is interrupted is work, too.
 func (p *Place) work(ctx context.Context) context.Context {
-	work, lose := context.WithCancelCause(ctx)
+	slot, lose := context.WithCancelCause(context.WithoutCancel(ctx))
+	work, cancel := context.WithCancelCause(ctx)
 	work, end := context.WithTimeoutCause(work, p.entry.Rollout.WaitsFor(), fleet.ErrTimedOut)
-	holding, leave := context.WithCancel(context.WithoutCancel(ctx))
-	p.stop = func() {
-		leave()
+	context.AfterFunc(slot, func() { cancel(context.Cause(slot)) })
+	p.slot, p.lose = slot, lose
+	p.finish = func() {
 		end()
 		lose(nil)
 		p.holding.Wait()
 	}
-	p.holding.Go(func() { p.hold(holding, lose) })
+	p.holding.Go(func() { p.hold(slot) })
 	return work
 }
 
-// hold confirms the slot now and then, until ctx ends. The work ends when it has not
-// been able to for a lease less the margin: before others take the slot.
-func (p *Place) hold(ctx context.Context, lose func(error)) {
-	limit := p.lease - fleet.Margin(p.lease)
-	fence := time.AfterFunc(time.Until(p.confirmed.Add(limit)), func() {
-		lose(fmt.Errorf("%w: %w for %s", fleet.ErrLost, fleet.ErrUnreachable, limit))
+// Slot is a context that ends when the host has its slot no more; its cause is
+// fleet.ErrLost when it has not left itself. It does not end with the run. Nil = it
+// has never had one.
+func (h *holder) Slot() context.Context { return h.slot }
+
+// Until is when others may have the slot, unless it is confirmed again.
+func (h *holder) Until() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.confirmed.Add(h.lease)
+}
+
+// Sure makes sure that the host still has its slot, before it begins something. A
+// process or a machine that stood still has not seen how the time went by.
+func (p *Place) Sure(ctx context.Context) error {
+	if p.slot == nil {
+		return nil
+	}
+	if time.Since(p.Until()) < -fleet.Margin(p.lease) && p.stoodStill() {
+		_ = p.reconfirm(ctx, p.confirm) // what it has come to is seen by the clocks
+	}
+	if time.Since(p.Until()) >= -fleet.Margin(p.lease) || p.stoodStill() {
+		p.lose(fmt.Errorf("%w: it was not confirmed in time", fleet.ErrLost))
+	}
+	return context.Cause(p.slot)
+}
+
+// fenced is how long the host goes on without having confirmed its slot.
+func (h *holder) fenced() time.Duration { return h.lease - fleet.Margin(h.lease) }
+
+// stoodStill tells whether more time has gone by since the slot was confirmed than the
+// host's monotonic clock has seen: it does not run while the machine is suspended.
+func (h *holder) stoodStill() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	return now.Sub(h.confirmed) < h.fenced() && now.Round(0).Sub(h.confirmed.Round(0))+h.testOnlyStood >= h.fenced()
+}
+
+// reconfirm is confirm, for one at a time, which notes when it was.
+func (h *holder) reconfirm(ctx context.Context, confirm func(context.Context) error) error {
+	h.confirming.Lock()
+	defer h.confirming.Unlock()
+	sent := time.Now()
+	err := confirm(ctx)
+	if err == nil {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.confirmed, h.testOnlyStood = sent, 0
+	}
+	return err
+}
+
+// hold confirms the slot now and then, until ctx ends. It loses it when it has not
+// been able to for a lease less the margin: before others take it, the work has ended.
+func (p *Place) hold(ctx context.Context) {
+	fence := time.AfterFunc(time.Until(p.Until())-fleet.Margin(p.lease), func() {
+		p.lose(fmt.Errorf("%w: %w for %s", fleet.ErrLost, fleet.ErrUnreachable, p.fenced()))
 	})
 	defer fence.Stop()
-	every, looked := p.lease/5, time.Now()
+	every, looked := min(p.lease, longestTTL)/5, time.Now()
 	for tries := -1; ; {
 		rest := about(every)
 		if tries >= 0 {
 			rest = min(backOff(p.lease, tries), every)
 		}
-		if !pause(ctx, rest) {
+		if !p.rest(ctx, rest) {
 			return
 		}
-		sent := time.Now()
-		switch err := p.confirm(ctx); {
+		switch err := p.reconfirm(ctx, p.confirm); {
 		case err == nil:
-			p.confirmed = sent
-			fence.Reset(time.Until(sent.Add(limit)))
+			fence.Reset(time.Until(p.Until()) - fleet.Margin(p.lease))
 			tries = -1
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, fleet.ErrLost):
-			lose(err)
+			p.lose(err)
+			return
+		case p.stoodStill():
+			p.lose(fmt.Errorf("%w: the machine stood still: %w", fleet.ErrLost, err))
 			return
 		default:
 			tries++
@@ -61,6 +115,16 @@ func (p *Place) hold(ctx context.Context, lose func(error)) {
 			p.oversee(ctx)
 		}
 	}
+}
+
+// rest waits, and no longer when the machine stood still meanwhile; false = ctx ended.
+func (h *holder) rest(ctx context.Context, d time.Duration) bool {
+	for until := time.Now().Add(d); time.Until(until) > 0 && !h.stoodStill(); {
+		if !pause(ctx, min(time.Until(until), time.Second)) {
+			return false
+		}
+	}
+	return ctx.Err() == nil
 }
 
 // oversee looks after the other holders of the shard: when the last in the line is at

@@ -232,6 +232,10 @@ func goneOp(key string) *api.KVTxnOp { return &api.KVTxnOp{Verb: api.KVCheckNotE
 
 func deleteOp(key string) *api.KVTxnOp { return &api.KVTxnOp{Verb: api.KVDelete, Key: key} }
 
+func deleteTreeOp(prefix string) *api.KVTxnOp {
+	return &api.KVTxnOp{Verb: api.KVDeleteTree, Key: prefix}
+}
+
 func deleteCASOp(key string, index uint64) *api.KVTxnOp {
 	return &api.KVTxnOp{Verb: api.KVDeleteCAS, Key: key, Index: index}
 }

@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -17,8 +18,8 @@ const noGen = "0"
 // in the line, and its result is written, whether it had one or not. The work has ended
 // when it is called. It tries for a lease, and gives up when ctx ends.
 func (p *Place) Leave(ctx context.Context, r fleet.Result) error {
-	if p.stop != nil {
-		p.stop()
+	if p.finish != nil {
+		p.finish()
 	}
 	r.Name, r.Version, r.Rollout, r.Run = p.entry.Name, p.entry.Version, p.entry.ID, p.entry.Run
 	r.Node, r.Zone = p.entry.Node, p.entry.Zone
@@ -36,10 +37,11 @@ func (p *Place) Leave(ctx context.Context, r fleet.Result) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for tries := 0; ; tries++ {
-		if err = p.leave(ctx, fleet.StandingOf(r.Result), data); err == nil {
-			return p.endSession(ctx)
+		err = p.leave(ctx, fleet.StandingOf(r.Result), data)
+		if !errors.Is(err, fleet.ErrUnreachable) {
+			return cmp.Or(err, p.endSession(ctx)) // whatever is left without it goes to others
 		}
-		if !errors.Is(err, fleet.ErrUnreachable) || !pause(ctx, backOff(p.lease, tries)) {
+		if !pause(ctx, backOff(p.lease, tries)) {
 			return err
 		}
 	}

@@ -16,19 +16,32 @@ import (
 type Place struct {
 	*ledger
 	entry fleet.Entry
-	lease time.Duration
 	nonce string // who writes what, to know one's own again after a broken connection
 	guard guard
 
 	known
 	spot
 	outage
-	began string // the generation that this host begins; "" = none
-	maybe []spot // what it may have got over a connection that broke
+	agents bool   // its node is the agent's own
+	began  string // the generation that this host begins; "" = none
+	maybe  []spot // what it may have got over a connection that broke
 
-	unlimited bool   // it works without a slot
-	stop      func() // ends the holding; nil = it does not hold
-	holding   sync.WaitGroup
+	unlimited bool // it works without a slot
+	holder
+}
+
+// holder is what holds a slot beside the work.
+type holder struct {
+	lease      time.Duration
+	confirmed  time.Time       // when it last knew that it has its slot
+	slot       context.Context // see Slot
+	lose       context.CancelCauseFunc
+	finish     func() // ends the holding; nil = it does not hold
+	holding    sync.WaitGroup
+	confirming sync.Mutex
+	mu         sync.Mutex // of when it was confirmed
+
+	testOnlyStood time.Duration // how long the machine stood still
 }
 
 // known is what a host knows of its rollout.
@@ -39,12 +52,11 @@ type known struct {
 
 // spot is where a host is in a generation.
 type spot struct {
-	shard     string // "" = it is in no line
-	ticket    int
-	session   string
-	renewed   time.Time // when the session was last known to be there
-	holds     bool      // it has a slot, or had one
-	confirmed time.Time // when it last knew that it has it
+	shard   string // "" = it is in no line
+	ticket  int
+	session string
+	renewed time.Time // when the session was last known to be there
+	holds   bool      // it has a slot, or had one
 }
 
 // outage is how long Consul has been out of reach.
@@ -130,7 +142,8 @@ func (p *Place) identify(ctx context.Context) error {
 	if p.entry.Node == "" {
 		p.entry.Node = node
 	}
-	if !strings.EqualFold(node, p.entry.Node) && zone != "" {
+	p.agents = strings.EqualFold(node, p.entry.Node)
+	if !p.agents && zone != "" {
 		if meta, err = p.nodeMeta(ctx, p.entry.Node); err != nil {
 			return err
 		}

@@ -13,7 +13,7 @@ import (
 // settle sums what has failed, when a failure in this shard has not been summed yet:
 // the rollout stops, or goes on. It hands out slots that nobody has.
 func (l *ledger) settle(ctx context.Context, gen, name string) error {
-	for range 8 {
+	for tries := 0; tries < 8; {
 		h, headIndex, err := l.readHead(ctx)
 		if err != nil || h == nil || h.Gen != gen {
 			return err
@@ -48,10 +48,14 @@ func (l *ledger) settle(ctx context.Context, gen, name string) error {
 			}
 			ops = append(ops, casOp(l.headKey(), encode(h), headIndex))
 		}
-		if ok, err := l.commit(ctx, ops...); err != nil || ok {
+		ok, err := l.commit(ctx, ops...)
+		if err != nil {
 			return err
 		}
-		pause(ctx, upTo(perHost))
+		if !ok {
+			tries++
+			pause(ctx, upTo(perHost))
+		}
 	}
 	return nil // who is in the way of all these tries does the same
 }
@@ -79,7 +83,7 @@ func (l *ledger) tooMany(ctx context.Context, h *head, name string, s shard) (st
 // them so. Who has left the line is passed by.
 func (l *ledger) handOut(ctx context.Context, h *head, name string, s *shard) ([]*api.KVTxnOp, error) {
 	var ops []*api.KVTxnOp
-	for reads := 0; h.hands(name) && !s.Check && len(s.Held) < s.Cap && s.Serving < s.Next && reads < mostOps/2; reads++ {
+	for reads := 0; h.hands(name) && h.free(name, s) && s.Serving < s.Next && reads < mostOps/2; reads++ {
 		key := l.turnKeyOf(h.Gen, name, s.Serving)
 		pair, err := l.get(ctx, key)
 		if err != nil {

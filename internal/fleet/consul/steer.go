@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"stretcher/internal/fleet"
+	"stretcher/internal/text/failure"
 )
 
 // nameOf is the name that a part of a key stands for.
@@ -60,8 +62,12 @@ func (c *Client) again(ctx context.Context, name, by string, only bool) error {
 	switch {
 	case err != nil:
 		return err
-	case old.Phase == beginning, !only && old.Phase != fleet.Stopped:
+	case old.Phase == beginning, !only && old.Phase != fleet.Stopped && !old.Only:
 		return fmt.Errorf("the rollout is not stopped: it is at %q", old.Phase)
+	}
+	if waiting, err := l.waiting(ctx, old); err != nil || waiting {
+		return cmp.Or(err, failure.Hinted("stretcher fleet stop ends their waiting",
+			errors.New("hosts wait for their turn in the rollout: it goes on")))
 	}
 	members, err := l.formerMembers(ctx, old.Gen)
 	if err != nil {
@@ -86,7 +92,25 @@ func (c *Client) again(ctx context.Context, name, by string, only bool) error {
 	if err != nil || now.Gen != h.Gen {
 		return err
 	}
-	return l.open(ctx, now, index, members, newGuard())
+	return l.open(ctx, now, index, members, newGuard(longestWait))
+}
+
+// waiting tells whether hosts wait that could still have their turn: what is repeated
+// is not for them.
+func (l *ledger) waiting(ctx context.Context, h *head) (bool, error) {
+	if h.Phase == fleet.Stopped {
+		return false, nil
+	}
+	all, err := l.readShards(ctx, h.Gen, h.Shards)
+	for _, s := range all {
+		if err == nil && s.Serving < s.Next {
+			return true, nil
+		}
+	}
+	if errors.Is(err, errSpoilt) {
+		return false, nil
+	}
+	return false, err
 }
 
 // formerMembers are the members of a generation as they are written.
@@ -101,4 +125,6 @@ func (l *ledger) formerMembers(ctx context.Context, gen string) (all []member, _
 	return all, err
 }
 
-func newGuard() *guard { return &guard{seen: map[string]sight{}} }
+func newGuard(patience time.Duration) *guard {
+	return &guard{seen: map[string]sight{}, patience: patience}
+}
