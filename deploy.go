@@ -291,10 +291,11 @@ func (d *deployer) pass(ctx, closing context.Context, r *run, p part) error {
 		if rejected {
 			return nil
 		}
-		c := ctx
+		c, stop := ctx, func() {}
 		if stepFailed {
-			c = closing
+			c, stop = r.turn.Working(closing)
 		}
+		defer stop()
 		if err := d.runHooks(c, *r, point, stepFailed); err != nil {
 			return fmt.Errorf("%s: %w", point, err)
 		}
@@ -305,7 +306,11 @@ func (d *deployer) pass(ctx, closing context.Context, r *run, p part) error {
 			if !s.needed() {
 				continue
 			}
-			if err := d.take(ctx, s); err != nil {
+			err := r.turn.Sure(ctx)
+			if err == nil {
+				err = d.take(ctx, s)
+			}
+			if err != nil {
 				rejected = run{failed: err, heard: r.heard}.isRejected() || isIdle(err)
 				return err
 			}

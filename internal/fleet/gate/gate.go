@@ -17,7 +17,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"stretcher/internal/fleet"
@@ -32,8 +31,7 @@ type Gate struct {
 	log    *slog.Logger
 	client *consul.Client
 	place  *consul.Place
-	broken error                     // why there is no client
-	lost   atomic.Pointer[time.Time] // since when the slot can't be held any more; nil = it can
+	broken error // why there is no client
 	left   bool
 }
 
@@ -76,7 +74,6 @@ func (g *Gate) Wait(ctx context.Context, lose context.CancelCauseFunc) error {
 		if ctx.Err() != nil || errors.Is(cause, context.Canceled) { // the run ends by itself
 			return
 		}
-		g.lost.Store(new(time.Now()))
 		lose(cause)
 	})
 	return nil
@@ -93,13 +90,45 @@ func (g *Gate) enter(ctx context.Context) (err error) {
 	return err
 }
 
-// Working bounds what is still done at dest when the slot is lost: others take it
-// after that.
+// Sure makes sure that the run still has its slot, before it begins a step: one that
+// stood still for a time has not seen that others took it.
+func (g *Gate) Sure(ctx context.Context) error {
+	if g == nil || g.place == nil {
+		return nil
+	}
+	return g.place.Sure(ctx)
+}
+
+// ending is what commands take to end, at most: TERM, 10 s, KILL.
+const ending = 12 * time.Second
+
+// Working bounds what is still done at dest when the slot is lost, or as soon as it
+// is: others take it after that. What ends with the context takes its time as well.
 func (g *Gate) Working(ctx context.Context) (context.Context, context.CancelFunc) {
-	if g == nil || g.lost.Load() == nil {
+	if g == nil || g.place == nil || g.place.Slot() == nil {
 		return context.WithCancel(ctx)
 	}
-	return context.WithDeadlineCause(ctx, g.lost.Load().Add(fleet.Margin(g.entry.Rollout.Leased())), fleet.ErrLost)
+	slot := g.place.Slot()
+	working, cancel := context.WithCancelCause(ctx)
+	if errors.Is(context.Cause(slot), fleet.ErrLost) && time.Until(g.place.Until()) <= ending {
+		cancel(fleet.ErrLost) // nothing is begun
+	}
+	stop := context.AfterFunc(slot, func() {
+		if !errors.Is(context.Cause(slot), fleet.ErrLost) {
+			return
+		}
+		timer := time.NewTimer(time.Until(g.place.Until()) - ending)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel(fleet.ErrLost)
+		case <-working.Done():
+		}
+	})
+	return working, func() {
+		stop()
+		cancel(nil)
+	}
 }
 
 // leaving bounds how long a run is held up by telling how it went.
