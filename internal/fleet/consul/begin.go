@@ -134,7 +134,7 @@ func (p *Place) awaitBegin(ctx context.Context, index uint64) (bool, error) {
 // begin makes a rollout the current one, in the place of h. Who is not the first to
 // do so returns without an error.
 func (p *Place) begin(ctx context.Context, h *head, index uint64) error {
-	if h == nil || h.Gen != p.began {
+	if h == nil || h.Gen != p.began || h.Phase != beginning {
 		h = p.next(h)
 		p.began = h.Gen // before it is sent: the answer may be lost
 		won, err := p.commit(ctx, casOp(p.headKey(), encode(h), index))

@@ -154,3 +154,30 @@ func TestSettlePassesMany(t *testing.T) {
 		}
 	}
 }
+
+// TestBeginsAnew: who has begun a rollout that goes on by now writes no shards of it
+// again, when it begins it with narrower limits; who has not come so far does.
+func TestBeginsAnew(t *testing.T) {
+	l := bench(t)
+	for _, phase := range []fleet.Phase{fleet.Open, beginning} {
+		h, _ := l.writeHead(t, "1", nil)
+		h.Phase = phase
+		s := shard{Cap: 1, Next: 1, Serving: 1, Held: []held{{0, "web-1"}}}
+		if err := l.write(t.Context(), setOp(l.headKey(), encode(h)), setOp(l.shardKey(h.Gen, "0"), encode(s))); err != nil {
+			t.Fatal(err)
+		}
+		_, index, err := l.readHead(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &Place{ledger: l, began: h.Gen, guard: *newGuard(time.Minute), holder: holder{lease: time.Minute},
+			entry: fleet.Entry{Name: "web", ID: "1", Node: "web-1", Rollout: fleet.Rollout{Hosts: []string{"web-1"}}}}
+		if err := p.begin(t.Context(), h, index); err != nil {
+			t.Fatal(err)
+		}
+		now, _, err := l.readShard(t.Context(), l.shardKey(h.Gen, "0"))
+		if err != nil || (len(now.Held) == 1) != (phase == fleet.Open) {
+			t.Errorf("%s: %+v, %v", phase, now, err)
+		}
+	}
+}

@@ -69,17 +69,21 @@ func Open(config Config) (*Client, error) {
 	if config.Address != "" {
 		conf.Address = config.Address
 	}
+	if strings.Contains(conf.Address, "@") && !strings.HasPrefix(conf.Address, "unix://") { // errors would tell it
+		return nil, failure.Malformed("CONSUL_HTTP_ADDR names a user; CONSUL_HTTP_AUTH=USER:PASSWORD does that")
+	}
 	if config.Token != "" {
 		conf.Token, conf.TokenFile = config.Token, ""
 	}
-	if config.Wrap != nil {
-		plain, err := api.NewHttpClient(conf.Transport, conf.TLSConfig)
-		if err != nil {
-			return nil, fmt.Errorf("prepare to reach consul: %w", err)
-		}
-		plain.Transport = config.Wrap(plain.Transport)
-		conf.HttpClient = plain
+	plain, err := api.NewHttpClient(conf.Transport, conf.TLSConfig)
+	if err != nil {
+		return nil, fmt.Errorf("prepare to reach consul: %w", err)
 	}
+	if config.Wrap != nil {
+		plain.Transport = config.Wrap(plain.Transport)
+	}
+	plain.Transport, plain.CheckRedirect = discreet{plain.Transport}, stay
+	conf.HttpClient = plain
 	client, err := api.NewClient(conf)
 	if err != nil {
 		return nil, fmt.Errorf("prepare to reach consul: %w", err)

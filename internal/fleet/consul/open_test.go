@@ -22,6 +22,11 @@ func TestOpen(t *testing.T) {
 			}
 		})
 	}
+	for _, address := range []string{"http://u:hunter2@127.0.0.1:1", "u:hunter2@host"} {
+		if _, err := consul.Open(consul.Config{Address: address}); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%v", err)
+		}
+	}
 	c, err := consul.Open(consul.Config{})
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,36 @@
+package consul
+
+import (
+	"io"
+	"net/http"
+	"strings"
+
+	"stretcher/internal/text/printable"
+)
+
+// discreet is a transport that lets answers which are errors say little, and nothing of
+// who asked: they come from any server or proxy, and end up in logs and results.
+type discreet struct{ next http.RoundTripper }
+
+// RoundTrip sends a request.
+func (d discreet) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := d.next.RoundTrip(req)
+	if err != nil || resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusConflict { // of a transaction
+		return resp, err
+	}
+	said, err := io.ReadAll(io.LimitReader(resp.Body, 8*maxText))
+	_ = resp.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	text := strings.TrimSpace(string(said))
+	if token := req.Header.Get("X-Consul-Token"); token != "" {
+		text = strings.ReplaceAll(text, token, "*****")
+	}
+	text = printable.Cut(text, maxText)
+	resp.Body, resp.ContentLength = io.NopCloser(strings.NewReader(text)), int64(len(text))
+	return resp, nil
+}
+
+// stay follows no redirects: the token would go along. Consul has none.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
