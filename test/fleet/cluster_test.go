@@ -14,18 +14,8 @@ import (
 // hostsOfCluster is how many hosts a group of the cluster has.
 const hostsOfCluster = 30
 
-// hostRights are what a host needs of Consul, deployerRights what somebody needs who
-// asks how it goes.
-const (
-	hostRights = `key_prefix "stretcher/fleet/" { policy = "write" }
-		session_prefix "" { policy = "write" }
-		node_prefix "" { policy = "read" }
-		service_prefix "" { policy = "read" }
-		agent_prefix "" { policy = "read" }`
-	deployerRights = `key_prefix "stretcher/fleet/" { policy = "read" }`
-)
-
-// cluster is a Consul cluster of three servers, and who may do what.
+// cluster is a Consul cluster of three servers, in which hosts and deployers may do what
+// docs/fleet.md says.
 type cluster struct {
 	*testparts.ConsulCluster
 	host, deployer string // tokens
@@ -34,7 +24,8 @@ type cluster struct {
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	c := &cluster{ConsulCluster: testparts.ConsulOfThree(t)}
-	c.host, c.deployer = c.NewToken(t, "host", hostRights), c.NewToken(t, "deployer", deployerRights)
+	host, deployer, _, _ := blocks(t)
+	c.host, c.deployer = c.NewToken(t, "host", host), c.NewToken(t, "deployer", deployer)
 	return c
 }
 

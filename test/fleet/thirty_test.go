@@ -21,7 +21,7 @@ func TestThirtyHosts(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	for name, play := range map[string]func(*testing.T, *group){
-		"good": playGood, "canary": playBadCanary, "stops": playStops, "newer": playNewer,
+		"good": playGood, "canary": playBadCanary, "stops": playStops, "newer": playNewer, "back": playBack,
 	} {
 		if !t.Run(name, func(t *testing.T) { play(t, c.group(t, name, hostsOfCluster)) }) {
 			return
@@ -265,4 +265,42 @@ func byNode(all []*host, node string) *host {
 		}
 	}
 	panic(fmt.Sprintf("no host is named %q", node))
+}
+
+// playBack: an operator sends the group back from a version that has come to most of
+// them; to the others nothing happens.
+func playBack(t *testing.T, g *group) {
+	const reached = 20
+	rollout := "{service: back, parallel: 8}"
+	one := g.app("one", rollout, watched("true", "true"))
+	if all := g.startAll(one); ends(all)[0] != len(all) {
+		t.Fatal(says(all, 0))
+	}
+	two := g.app("two", rollout, watched("true", "true"))
+	var all []*host
+	for _, node := range g.nodes[:reached] {
+		all = append(all, g.start(node, two))
+	}
+	if ends(all)[0] != reached {
+		t.Fatal(says(all, 0))
+	}
+	if a := g.status(); a.exit != 3 || a.Counts["good"] != reached || a.Counts["missing"] != hostsOfCluster-reached {
+		t.Errorf("fleet status: %+v", a)
+	}
+	out, exit := g.ask("rollback", g.name, "--manifest", two, "--to", "file://"+g.path("published")+"/", "--event", "none")
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if exit != 0 {
+		t.Fatalf("fleet rollback: exit %d\n%s", exit, out)
+	}
+	back := g.startAll(lines[len(lines)-1])
+	if ends(back)[0] != len(back) {
+		t.Errorf("%s", says(back, 0))
+	}
+	if has := g.has(); has["one"] != len(back) {
+		t.Errorf("hosts have %v", has)
+	}
+	g.observed(8)
+	if a := g.status(); a.exit != 0 || a.Counts["good"] != len(back) {
+		t.Errorf("fleet status: %+v", a)
+	}
 }
