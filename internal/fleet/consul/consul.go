@@ -30,6 +30,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -54,6 +55,9 @@ type Client struct {
 	api  *api.Client
 	log  func(format string, args ...any)
 	info func(format string, args ...any)
+
+	mu    sync.Mutex
+	given map[string]sight // turns that hosts have been given and not taken, as Read saw them
 }
 
 // Open makes a client. It asks nobody anything yet.
@@ -96,7 +100,7 @@ func Open(config Config) (*Client, error) {
 	if info == nil {
 		info = func(string, ...any) {}
 	}
-	return &Client{client, log, info}, nil
+	return &Client{api: client, log: log, info: info, given: map[string]sight{}}, nil
 }
 
 // Self is the agent's own node: its name and metadata.

@@ -218,7 +218,7 @@ func (l *ledger) obituary(ctx context.Context, gen, node string) ([]*api.KVTxnOp
 		return nil, err
 	}
 	r := fleet.Result{Name: l.name, Node: node, Result: string(fleet.HostDied),
-		Error: "it had a slot, and was heard of no more"}
+		Error: unheard}
 	h, _, err := l.readHead(ctx)
 	if err != nil && errors.Is(err, fleet.ErrUnreachable) {
 		return nil, err

@@ -23,7 +23,7 @@ func (c *Client) Read(ctx context.Context, name string) (fleet.State, error) {
 	}
 	found := newFindings()
 	if h != nil {
-		found.id = h.ID
+		found.id, found.missed = h.ID, func(turn *api.KVPair) bool { return c.missed(turn, h.past().lease()) }
 		if err := l.readGen(ctx, l.genKey(h.Gen), h.Gen, found); err != nil {
 			return fleet.State{}, err
 		}
@@ -100,11 +100,15 @@ func (c *Client) list(ctx context.Context, prefix string) (api.KVPairs, error) {
 // first: what is known already stays.
 type findings struct {
 	hosts    map[string]*fleet.Host
-	id       string // of the current rollout
-	ofOthers bool   // what comes now is of other rollouts, unless it says that it is not
+	latest   map[string]uint64           // when what is known of a host was written, as Consul counts
+	missed   func(turn *api.KVPair) bool // its host must have died before it took it
+	id       string                      // of the current rollout
+	ofOthers bool                        // what comes now is of other rollouts, unless it says that it is not
 }
 
-func newFindings() *findings { return &findings{hosts: map[string]*fleet.Host{}} }
+func newFindings() *findings {
+	return &findings{hosts: map[string]*fleet.Host{}, latest: map[string]uint64{}}
+}
 
 // host is what is known of a node; it makes it known.
 func (f *findings) host(node string) *fleet.Host {
@@ -138,6 +142,9 @@ func (f *findings) result(pair *api.KVPair) {
 	}
 	if h.Result.Result == "" && (!f.ofOthers || f.id != "" && r.Rollout == f.id) {
 		h.Result = r
+		if r.Result != string(fleet.HostDied) { // others say so, of a turn that they have removed
+			f.latest[strings.ToLower(r.Node)] = pair.ModifyIndex
+		}
 		if h.Standing == fleet.HostMissing {
 			h.Standing = fleet.StandingOf(r.Result)
 		}
@@ -147,21 +154,48 @@ func (f *findings) result(pair *api.KVPair) {
 	}
 }
 
-// turn says that a host waits or is at work. It comes after the host's result, if
-// that is of an earlier run: keys come in their order.
+// turn says that a host waits or is at work. When the host has come again since it got
+// that turn, or told its result, the turn is left of a run that died.
+//
+// Hosts count others as died after a lease. When no host is left to do so, who asks sees
+// it all the same.
 func (f *findings) turn(pair *api.KVPair) {
 	var t turn
 	if decode(pair.Value, &t) != nil || t.Node == "" {
 		return
 	}
+	node := strings.ToLower(t.Node)
+	if f.latest[node] > pair.CreateIndex {
+		return
+	}
+	f.latest[node] = pair.CreateIndex
 	h := f.host(t.Node)
 	h.Result = fleet.Result{}
-	switch h.Standing = fleet.HostWorking; {
+	switch {
 	case t.State == turnWaiting:
 		h.Standing = fleet.HostWaiting
-	case t.State == turnWorking && pair.Session == "": // when the last ones die, nobody is left to say so
+	case pair.Session == "" && (t.State == turnWorking || f.missed(pair)):
 		h.Standing = fleet.HostDied
+		h.Result = fleet.Result{Node: t.Node, Result: string(fleet.HostDied), Error: unheard}
+	default:
+		h.Standing = fleet.HostWorking
 	}
+}
+
+// unheard is what is told of a host that can't do it itself.
+const unheard = "it had a slot, and was heard of no more"
+
+// missed tells whether a host has not taken a turn that it was given, since Read saw
+// it first, longer ago than a lease.
+func (c *Client) missed(turn *api.KVPair, lease time.Duration) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	seen, ok := c.given[turn.Key]
+	if !ok || seen.index != turn.ModifyIndex {
+		seen = sight{turn.ModifyIndex, time.Now()}
+		c.given[turn.Key] = seen
+	}
+	return time.Since(seen.since) >= lease
 }
 
 // state puts together what has been found.

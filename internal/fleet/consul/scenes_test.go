@@ -112,7 +112,7 @@ func TestScenes(t *testing.T) {
 		"handed over": handedOver, "superseded": superseded, "stopped": stopped, "removed": removed,
 		"terminated":   terminated,
 		"canary fails": canaryFails, "canary is good": canaryGood,
-		"dies": dies, "dies last": diesLast, "tighter": tighter, "nothing to do": nothingToDo, "back": back,
+		"dies": dies, "tighter": tighter, "nothing to do": nothingToDo, "back": back,
 		"session ends": sessionEnds,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -272,20 +272,6 @@ func dies(s *scene) {
 	if state := s.read(); state.Count(fleet.HostDied) != 1 {
 		s.t.Errorf("%+v", state)
 	}
-}
-
-// diesLast: nobody is left who looks after the host, and it has died all the same.
-func diesLast(s *scene) {
-	ctx, kill := context.WithCancel(s.t.Context())
-	place := s.enter(s.entry("1", 0))
-	if _, err := place.Wait(ctx); err != nil {
-		s.t.Fatal(err)
-	}
-	kill()
-	if err := place.Leave(ctx, fleet.Result{Result: "good"}); err == nil {
-		s.t.Error("it has told its result, and is dead")
-	}
-	testparts.WaitFor(s.t, "the host to have died", func() bool { return s.read().Count(fleet.HostDied) == 1 })
 }
 
 // tighter: a host whose policy allows less than that of the host which began has its

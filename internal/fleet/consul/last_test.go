@@ -1,0 +1,82 @@
+package consul_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"stretcher/internal/fleet"
+	"stretcher/internal/testparts"
+)
+
+// TestLastHostDies: who asks hears that a host has died, when no other host is left
+// that could count it; and what it tells when it has come again.
+func TestLastHostDies(t *testing.T) {
+	a := agent(t)
+	register(t, a, 2)
+	for name, play := range map[string]func(*scene){"at work": lastAtWork, "waiting": lastWaiting} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, a, name, 2)
+			play(s)
+			state := s.stands(fleet.HostDied, fleet.HostGood)
+			if !state.Ended() || state.Verdict() != fleet.VerdictFailed || state.Hosts[0].Result.Error == "" {
+				t.Errorf("%+v", state)
+			}
+			s.r.Timeout = fleet.Span(testparts.Limit(20 * lease))
+			again, _ := s.works("1", 1)
+			s.stands(fleet.HostWorking, fleet.HostGood)
+			s.leaves(again, "good")
+			if state := s.stands(fleet.HostGood, fleet.HostGood); state.Verdict() != fleet.VerdictGood {
+				t.Errorf("%+v", state)
+			}
+		})
+	}
+}
+
+// lastAtWork: the last host dies at work.
+func lastAtWork(s *scene) {
+	first, _ := s.works("1", 0)
+	s.leaves(first, "good")
+	ctx, kill := context.WithCancel(s.t.Context())
+	place := s.enter(s.entry("1", 1))
+	if _, err := place.Wait(ctx); err != nil {
+		s.t.Fatal(err)
+	}
+	kill()
+	if err := place.Leave(ctx, fleet.Result{Result: "good"}); err == nil {
+		s.t.Error("it has told its result, and is dead")
+	}
+}
+
+// lastWaiting: the last host dies while it waits, and is given the slot later.
+func lastWaiting(s *scene) {
+	first, _ := s.works("1", 0)
+	ctx, kill := context.WithCancel(s.t.Context())
+	place, told := s.enter(s.entry("1", 1)), make(chan error, 1)
+	go func() {
+		_, err := place.Wait(ctx)
+		told <- err
+	}()
+	testparts.WaitFor(s.t, "a host in the line", func() bool { return s.read().Count(fleet.HostWaiting) > 0 })
+	kill()
+	if err := <-told; !errors.Is(err, context.Canceled) {
+		s.t.Fatal(err)
+	}
+	s.leaves(first, "good")
+}
+
+// stands waits until the two hosts stand so, the worse first.
+func (s *scene) stands(worse, better fleet.Standing) (state *fleet.State) {
+	s.t.Helper()
+	deadline := time.Now().Add(40 * time.Second)
+	testparts.WaitFor(s.t, string(worse+" and "+better), func() bool {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("%+v", s.read())
+		}
+		state = s.read()
+		return len(state.Hosts) == 2 && state.Hosts[0].Standing == worse && state.Hosts[1].Standing == better
+	})
+	return state
+}
