@@ -117,6 +117,8 @@ func (s *State) Ended() bool {
 		return false
 	case s.Phase == Done, s.Phase == Stopped:
 		return true
+	case len(s.Hosts) == 0: // it has only begun: who is in the group is not known yet
+		return false
 	}
 	return s.Count(HostWaiting, HostMissing) == 0
 }
@@ -142,6 +144,8 @@ func (s *State) Verdict() Verdict {
 		return VerdictFailed
 	case s.Count(HostMissing) > 0:
 		return VerdictMissing
+	case len(s.Hosts) == 0:
+		return VerdictGoing
 	}
 	return VerdictGood
 }

@@ -215,7 +215,7 @@ func (f *findings) state(name string, h *head) fleet.State {
 	switch {
 	case s.Phase == beginning, s.Phase == draining:
 		s.Phase = h.first()
-	case s.Phase == fleet.Open && s.Count(fleet.HostWorking, fleet.HostWaiting, fleet.HostMissing) == 0:
+	case s.Phase == fleet.Open && s.Ended():
 		s.Phase = fleet.Done
 	}
 	return s
