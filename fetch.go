@@ -366,7 +366,7 @@ func (p provider) fetchTo(
 	f.Transfer.Connections = int(s.Fetch.Connections)
 	f.Unnamed, f.Begun = s.unnamed(p.journal, places), begun
 	got, err := f.Archive(ctx, s.Src, s.Checksum, int64(s.Limits.Archive))
-	if disk.IsFull(err) && p.cached.Pool().Clear() {
+	if p.cached.Pool().GiveWay(err) {
 		p.log.Info(failure.Sayf("the cache has made room: %v", err))
 		f.Begun = nil
 		got, err = f.Archive(ctx, s.Src, s.Checksum, int64(s.Limits.Archive))

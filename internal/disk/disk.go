@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/dustin/go-humanize"
 	"golang.org/x/sys/unix"
@@ -40,11 +41,53 @@ func (d *Dir) Room(size int64) error {
 		return &fs.PathError{Op: "statfs", Path: d.path, Err: err}
 	}
 	free := int64(st.Bavail) * int64(st.Bsize)
-	if size >= 0 && free < size+reserve {
-		return fmt.Errorf("%q: %w: %s needed, %s free", d.path, ErrNoRoom,
-			humanize.IBytes(uint64(size)), humanize.IBytes(uint64(free)))
+	if size >= 0 && free-reserve < size {
+		return &lack{path: d.path, device: d.Device(), needed: size, free: free}
 	}
 	return nil
+}
+
+// lack is ErrNoRoom of a file system, and how much room is missing there.
+type lack struct {
+	path         string
+	device       uint64
+	needed, free int64
+}
+
+// Error says how much there is.
+func (l *lack) Error() string {
+	return fmt.Sprintf("%q: %v: %s needed, %s free", l.path, ErrNoRoom,
+		humanize.IBytes(uint64(l.needed)), humanize.IBytes(uint64(l.free)))
+}
+
+// Unwrap gives errors.Is the sentinel.
+func (l *lack) Unwrap() error { return ErrNoRoom }
+
+// Helps tells whether more bytes free on the directory's file system can mend an
+// error of a full one. Where the error does not say how much was needed, they may.
+func (d *Dir) Helps(more int64, err error) bool {
+	if !IsFull(err) {
+		return false
+	}
+	lacks := lacksOf(err)
+	return len(lacks) == 0 || slices.ContainsFunc(lacks, func(l *lack) bool {
+		return l.device == d.Device() && l.needed-more <= l.free-reserve
+	})
+}
+
+// lacksOf are all that are in an error.
+func lacksOf(err error) (all []*lack) {
+	switch e := err.(type) {
+	case *lack:
+		return []*lack{e}
+	case interface{ Unwrap() error }:
+		return lacksOf(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			all = append(all, lacksOf(one)...)
+		}
+	}
+	return all
 }
 
 // opened is the directory of a root as a file, whose descriptor the calls of

@@ -89,17 +89,21 @@ func (c *capped) Read(p []byte) (int, error) {
 
 // noting opens archives, and remembers how the last one was encoded: nothing
 // is decoded, the checksum is of what was sent. Ranges, which are asked for by
-// several goroutines at once, are encoded as their object is.
+// several goroutines at once, are encoded as their object is. That there were some
+// is remembered, too.
 type noting struct {
 	transfer.Opener
-	encoding *string
+	of *download
 }
 
 // Open is that of the Opener.
 func (n noting) Open(ctx context.Context, url string, from store.Position) (*store.Object, error) {
 	obj, err := n.Opener.Open(ctx, url, from)
 	if err == nil && from.Length == 0 {
-		*n.encoding = obj.Encoding
+		n.of.encoding = obj.Encoding
+	}
+	if err == nil && (obj.Part || obj.Offset > 0) {
+		n.of.ranged.Store(true)
 	}
 	return obj, err
 }

@@ -149,10 +149,7 @@ func (f *Fetcher) from(ctx context.Context, src string, want checksum.Checksum, 
 	d := &download{create: f.Unnamed, size: -1, hash: hashing.New(want.New())}
 	defer d.close()
 	began := time.Now()
-	n, err := f.copy(ctx, src, d, limit)
-	if err == nil {
-		err = d.verify(src, want)
-	}
+	n, err := f.verified(ctx, src, d, want, limit)
 	if err == nil {
 		err = d.rewind()
 	}
@@ -167,15 +164,42 @@ func (f *Fetcher) from(ctx context.Context, src string, want checksum.Checksum, 
 	return &Archive{File: d.file, Source: redact.URL(src), Size: n}, nil
 }
 
-func (f *Fetcher) copy(ctx context.Context, src string, d *download, limit int64) (int64, error) {
-	opts := f.Transfer
+// verified copies an archive and compares its checksum. One that has come in ranges
+// and is not right is copied once more, in one piece: a server may have the archive,
+// and send wrong ranges of it.
+func (f *Fetcher) verified(
+	ctx context.Context, src string, d *download, want checksum.Checksum, limit int64,
+) (int64, error) {
+	n, err := f.copy(ctx, src, d, limit, f.Transfer)
+	if err != nil {
+		return n, err
+	}
+	err = d.verify(src, want)
+	if err == nil || !d.ranged.Load() {
+		return n, err
+	}
+	f.Log.Warn(failure.Sayf("fetching it once more, in one piece: what came in ranges is not right: %v", err))
+	if err := d.Reset(); err != nil {
+		return n, err
+	}
+	whole := f.Transfer
+	whole.Connections = 1
+	if n, err = f.copy(ctx, src, d, limit, whole); err == nil {
+		err = d.verify(src, want)
+	}
+	return n, err
+}
+
+func (f *Fetcher) copy(
+	ctx context.Context, src string, d *download, limit int64, opts transfer.Options,
+) (int64, error) {
 	opts.Bandwidth, opts.MaxBytes, opts.OnSize = f.Bandwidth, limit, d.setSize
 	if f.Screen != nil {
 		bar := f.Screen.Bar("fetch")
 		defer bar.Close()
 		opts.Progress = bar.Set
 	}
-	return transfer.Copy(ctx, noting{f.begun(src, f.opener(src)), &d.encoding}, src, d, opts)
+	return transfer.Copy(ctx, noting{f.begun(src, f.opener(src)), d}, src, d, opts)
 }
 
 // opener opens what is fetched on behalf of a mirror.
@@ -273,7 +297,8 @@ type download struct {
 	behind *following // instead of hash, where it comes on several connections
 	file   *os.File
 
-	encoding string // that the server says; "" = none
+	encoding string      // that the server says; "" = none
+	ranged   atomic.Bool // some of it came in a range
 }
 
 // setSize makes the file where it has room.

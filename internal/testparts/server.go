@@ -21,6 +21,7 @@ import (
 //	/cutonce/N/NAME        it breaks after N bytes, once
 //	/norange/N/NAME        the same, and Range is ignored
 //	/chunked/NAME          the file, without saying how long it is
+//	/announced/N/NAME      a byte, of N that it is said to have
 //	/encoded/CODING/NAME   the file, said to be encoded so
 //	/slow/NAME             a byte every 50 ms
 //	/stall/NAME            a first byte and then none
@@ -104,6 +105,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		data, _ := os.ReadFile(name)
 		w.(http.Flusher).Flush() // before any length is known
 		_, _ = w.Write(data)
+	case "announced":
+		w.Header().Set("Content-Length", parts[1])
+		_, _ = w.Write([]byte("x"))
 	case "slow", "stall":
 		s.drip(w, r, name, parts[0] == "stall")
 	case "redirect":

@@ -207,13 +207,19 @@ func (p *Pool) Spare(archive *os.File) {
 	_ = p.locked(func() error { return p.spare(info.Size()) })
 }
 
-// Clear gives all room back that the pool takes, and tells whether it took any.
-func (p *Pool) Clear() bool {
+// GiveWay gives all room back that the pool takes, if that can mend an error of a
+// full file system, and tells whether it has done so. What a server announces may
+// be more than there ever was: nothing goes for that.
+func (p *Pool) GiveWay(full error) bool {
 	if p == nil || p.reads {
 		return false
 	}
 	held, _ := p.held()
-	return p.locked(func() error { return p.fit(0) }) == nil && len(held) > 0
+	total := int64(0)
+	for _, h := range held {
+		total += h.size
+	}
+	return len(held) > 0 && p.place.Helps(total, full) && p.locked(func() error { return p.fit(0) }) == nil
 }
 
 // unpacked is how much room an archive is thought to need on its way, in times of

@@ -22,9 +22,10 @@ type connection struct {
 // stream is an open body.
 type stream struct {
 	*flow
-	ctx   context.Context
-	end   int64 // the offset where it ends
-	close func()
+	ctx    context.Context
+	end    int64 // the offset where it ends
+	ranged bool  // a range was asked for
+	close  func()
 }
 
 // unopened marks an error before the first byte of a body.
@@ -80,10 +81,10 @@ func (k *connection) bring(ctx context.Context, r *region) error {
 			err = io.ErrUnexpectedEOF
 		}
 		if err == io.EOF {
-			return nil
+			return k.s.ended(k.in, nil)
 		}
 		if err != nil {
-			return k.s.c.explain(k.in.ctx, r.held, brokenOff{k.s.c.wrapAt(r.held, redact.Error(err))})
+			return k.s.ended(k.in, k.s.c.explain(k.in.ctx, r.held, brokenOff{k.s.c.wrapAt(r.held, redact.Error(err))}))
 		}
 	}
 	return nil
@@ -113,7 +114,7 @@ func (k *connection) open(ctx context.Context, r *region) error {
 	}
 	k.s.asked(c.opts.now().Sub(began))
 	k.in = &stream{
-		flow: &flow{body: obj.Body, guard: guard, haste: c.haste()}, ctx: ctx, end: from.Offset + from.Length,
+		flow: &flow{body: obj.Body, guard: guard, haste: c.haste()}, ctx: ctx, end: from.Offset + from.Length, ranged: true,
 		close: func() {
 			guard.rest()
 			_ = obj.Body.Close()
@@ -168,9 +169,13 @@ func (k *connection) finish(r *region) error {
 		return nil
 	}
 	if n, _ := k.in.read(k.buf[:1]); n > 0 {
-		return permanent{k.s.c.wrapAt(r.held, fmt.Errorf("more than the %d bytes announced", k.s.c.size))}
+		err := k.s.c.wrapAt(r.held, fmt.Errorf("more than the %d bytes announced", k.s.c.size))
+		if k.in.ranged {
+			return fmt.Errorf("%w: %w", errRanges, err)
+		}
+		return permanent{err}
 	}
-	return nil
+	return k.s.ended(k.in, nil)
 }
 
 // goesOn decides after a failure whether this connection makes another attempt,
@@ -209,4 +214,6 @@ func (k *connection) isRefused(err error) bool {
 
 // isElse tells whether there is another object at the URL by now, or no way to
 // get a range of it.
-func isElse(err error) bool { return errors.Is(err, store.ErrChanged) || errors.Is(err, errWhole) }
+func isElse(err error) bool {
+	return errors.Is(err, store.ErrChanged) || errors.Is(err, errWhole) || errors.Is(err, errRanges)
+}

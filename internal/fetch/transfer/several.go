@@ -35,6 +35,9 @@ const (
 // errWhole: a server that is asked for a range sends the whole object.
 var errWhole = errors.New("the server sends the whole object where a range of it is asked for")
 
+// errRanges: a server's ranges can't be used, though it says that it has some.
+var errRanges = errors.New("the server does not send the ranges that are asked for")
+
 // several brings one object on several connections. The first one reads from
 // the start on, as it would alone. The others ask for what is next, piece by
 // piece, so that what is settled stays close to what is there. The first one
@@ -51,6 +54,8 @@ type several struct {
 	regions *regions
 	changed chan struct{} // closed when there is something new to claim
 	live    int           // connections that have not been given up
+	short   int           // ranges in a row that ended before their end
+	most    int           // that may do so
 	err     error         // that the copy ends with
 }
 
@@ -63,10 +68,28 @@ func (c *copier) scatters(obj *store.Object) (Scattered, bool) {
 }
 
 func newSeveral(c *copier, dst Scattered, cost time.Duration) *several {
+	live := min(c.opts.Connections, mostConnections)
 	return &several{
 		c: c, dst: dst, cost: cost, least: cmp.Or(c.opts.large/2, leastPiece), regions: newRegions(c.size),
-		changed: make(chan struct{}), live: min(c.opts.Connections, mostConnections),
+		changed: make(chan struct{}), live: live, most: 2 * live,
 	}
+}
+
+// ended counts a range that came to its end, or ended before by an error. Where too
+// many in a row do that, it is the server: the copy begins again without ranges.
+func (s *several) ended(in *stream, err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case !in.ranged:
+	case err == nil:
+		s.short = 0
+	default:
+		if s.short++; s.short > s.most {
+			return fmt.Errorf("%w: %w", errRanges, err)
+		}
+	}
+	return err
 }
 
 // copy brings the object, of which the first connection has been opened. ctx

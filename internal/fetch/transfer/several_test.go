@@ -142,6 +142,8 @@ func TestSeveral(t *testing.T) {
 			}
 			return step{}
 		}},
+		{name: "ranges are cut", pick: ranges(step{cut: kib}), requests: 9, resets: 1, log: "does not send the ranges"},
+		{name: "ranges are empty", pick: ranges(step{cut: 1}), requests: 9, resets: 1, log: "does not send the ranges"},
 		{name: "replaced meanwhile", want: other, resets: 1, log: "changed", pick: func(n int, _ *http.Request) step {
 			if n == 0 {
 				return step{cut: 100 * kib}
