@@ -119,7 +119,7 @@ func (s *schedule) host(rollout fleet.Rollout, v, i int, serials bool, token str
 
 // plan decides which faults there are, and when.
 func (s *schedule) plan(accessors []string) {
-	sabotaged := false
+	removed, left := false, false
 	for range 1 + s.r.IntN(5) {
 		at := time.Duration(s.r.IntN(6000)) * time.Millisecond
 		h := s.hosts[s.r.IntN(len(s.hosts))]
@@ -127,12 +127,9 @@ func (s *schedule) plan(accessors []string) {
 		deaf := s.r.IntN(2) == 0
 		kind, part := s.r.IntN(9), s.r.IntN(4)
 		accessor := accessors[s.r.IntN(2)]
-		// Who ends sessions by hand and removes the keys as well has left nothing to tell who is at work.
-		if kind >= 4 && kind <= 6 {
-			if sabotaged {
-				continue
-			}
-			sabotaged = true
+		// When sessions end and all keys are removed as well, nothing is left that tells who is at work.
+		if removed, left = removed || kind == 4, left || kind == 6; removed && left {
+			break
 		}
 		s.fault(at, kind, part, h, length, deaf, accessor)
 	}
