@@ -18,12 +18,13 @@ const hostsOfCluster = 30
 // docs/fleet.md says.
 type cluster struct {
 	*testparts.ConsulCluster
-	host, deployer string // tokens
+	t              *testing.T // as long as that lasts, servers run
+	host, deployer string     // tokens
 }
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	c := &cluster{ConsulCluster: testparts.ConsulOfThree(t)}
+	c := &cluster{ConsulCluster: testparts.ConsulOfThree(t), t: t}
 	host, deployer, _, _ := blocks(t)
 	c.host, c.deployer = c.NewToken(t, "host", host), c.NewToken(t, "deployer", deployer)
 	return c

@@ -32,6 +32,7 @@ func TestThirtyHosts(t *testing.T) {
 		g.bin = testparts.Program(t)
 		playFaults(t, c, g)
 	})
+	t.Run("quorum", func(t *testing.T) { playNoQuorum(t, c, c.group(t, "quorum", hostsOfCluster)) })
 }
 
 // playGood: all of them deploy, canaries first, four at once; all who ask agree.
@@ -237,7 +238,7 @@ func playFaults(t *testing.T, c *cluster, g *group) {
 	testparts.WaitFor(t, "another leader", func() bool { l := c.Leader(); return l != nil && l != leader })
 	g.write("go", "")
 	testparts.WaitFor(t, "more hosts to be done", func() bool { return strings.Count(g.read("log"), "-") > 6 })
-	leader.Start(t)
+	leader.Start(c.t)
 	exits := ends(all)
 	if want := map[int]int{0: len(all) - 2, -1: 1, 143: 1}; !maps.Equal(exits, want) {
 		t.Errorf("exits are %v, killed was %s\n%s", exits, killed.node, says(all, 0))
@@ -254,6 +255,44 @@ func playFaults(t *testing.T, c *cluster, g *group) {
 		if got := g.read("live-" + node + "/current/version"); got != "one\n" {
 			t.Errorf("%s has %q", node, got)
 		}
+	}
+}
+
+// playNoQuorum: two of three servers are killed, and hosts at work end while nobody
+// leads. When the servers are there again, the others go on.
+func playNoQuorum(t *testing.T, c *cluster, g *group) {
+	all := g.startAll(g.app("one", "{service: quorum, parallel: 4, timeout: 2h}", watched(held, "true")))
+	testparts.WaitFor(t, "four hosts at work", func() bool { return len(g.atWork()) == 4 })
+	g.until("all others to wait", func(a answer) bool { return a.Counts["waiting"] == len(all)-4 })
+	leader := c.Leader()
+	if leader == nil {
+		t.Fatal("no server leads")
+	}
+	other := c.Servers[0]
+	if other == leader {
+		other = c.Servers[1]
+	}
+	other.Kill()
+	leader.Kill()
+	g.write("go", "")
+	testparts.WaitFor(t, "four hosts to be done", func() bool { return strings.Count(g.read("log"), "-") == 4 })
+	if began := strings.Count(g.read("log"), "+"); began != 4 {
+		t.Errorf("%d hosts have gone to work, of which four had a slot", began)
+	}
+	leader.Start(c.t)
+	other.Start(c.t)
+	if exits := ends(all); exits[0] != len(all) {
+		t.Errorf("exits are %v\n%s", exits, says(all, 0))
+	}
+	g.observed(4)
+	lost := 0 // on a busy machine the servers may come too late for them
+	for _, h := range all {
+		if strings.Contains(h.said.String(), "does not hear how this host fared") {
+			lost++
+		}
+	}
+	if a := g.status(); a.Counts["good"] != len(all)-lost {
+		t.Errorf("%d results are lost: %+v", lost, a)
 	}
 }
 
