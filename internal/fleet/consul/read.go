@@ -107,7 +107,10 @@ type findings struct {
 }
 
 func newFindings() *findings {
-	return &findings{hosts: map[string]*fleet.Host{}, latest: map[string]uint64{}}
+	return &findings{
+		hosts: map[string]*fleet.Host{}, latest: map[string]uint64{},
+		missed: func(*api.KVPair) bool { return false },
+	}
 }
 
 // host is what is known of a node; it makes it known.
