@@ -81,6 +81,7 @@ type State struct {
 	Version string
 	ID      string // of the rollout; "" = none is known: results alone tell
 	Phase   Phase  // "" as long as the id is
+	Begins  bool   // who is of the group is not known yet
 	Group   string // of which hosts: "service web", ...; "" = not known
 	Why     string // it was stopped, or by whom; "" = it was not
 	Began   time.Time
@@ -113,7 +114,7 @@ func (s *State) Count(standings ...Standing) (n int) {
 // Ended tells whether no host will go to work any more.
 func (s *State) Ended() bool {
 	switch {
-	case s.Count(HostWorking) > 0:
+	case s.Count(HostWorking) > 0, s.Begins:
 		return false
 	case s.Phase == Done, s.Phase == Stopped:
 		return true
@@ -138,7 +139,7 @@ const (
 // come; they are missing as soon as no other host has anything left to do.
 func (s *State) Verdict() Verdict {
 	switch {
-	case s.Count(HostWorking) > 0, s.Phase != Stopped && s.Count(HostWaiting) > 0:
+	case s.Count(HostWorking) > 0, s.Phase != Stopped && s.Count(HostWaiting) > 0, s.Begins:
 		return VerdictGoing
 	case s.Phase == Stopped, s.Count(HostFailed, HostDied, HostStopped) > 0:
 		return VerdictFailed

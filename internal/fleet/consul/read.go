@@ -217,6 +217,7 @@ func (f *findings) state(name string, h *head) fleet.State {
 	s.Sort()
 	switch {
 	case s.Phase == beginning, s.Phase == draining:
+		s.Begins = s.Phase == beginning
 		s.Phase = h.first()
 	case s.Phase == fleet.Open && s.Ended():
 		s.Phase = fleet.Done
