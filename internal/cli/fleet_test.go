@@ -15,6 +15,7 @@ import (
 // question.
 type rollouts struct {
 	answers []answer
+	names   []string // nil = web
 	steered string
 	refuses error
 }
@@ -25,7 +26,12 @@ type answer struct {
 	err   error
 }
 
-func (r *rollouts) Names(context.Context) ([]string, error) { return []string{"web"}, r.answers[0].err }
+func (r *rollouts) Names(context.Context) ([]string, error) {
+	if r.names != nil {
+		return r.names, nil
+	}
+	return []string{"web"}, r.answers[0].err
+}
 
 func (r *rollouts) Read(context.Context, string) (fleet.State, error) {
 	a := r.answers[0]
@@ -85,6 +91,8 @@ func TestFleetWait(t *testing.T) {
 		{"away for a while", []answer{going, away, away, good}, 0, "consul is out of reach: no route; trying again\n"},
 		{"away for good", []answer{going, away}, 5, "stretcher: consul is out of reach: no route\n"},
 		{"failed", []answer{going, standing("42", fleet.HostFailed)}, 1, "web 42: web-0 failed\n"},
+		{"begins", []answer{{state: fleet.State{Name: "web", Version: "42", ID: "1", Phase: fleet.Open, Begins: true}}, going,
+			standing("42", fleet.HostFailed)}, 1, "web 42: web-0 failed\n"},
 		{"replaced", []answer{going, standing("43", fleet.HostGood)}, 1, `another rollout has taken its place: version "43"`},
 		{"removed", []answer{going, none}, 8, "web 42: it was there, and is there no more: no such rollout is known"},
 		{"never", []answer{none}, 8, `--timeout of 1h is over: no such rollout is known: "web" version "42"`},
@@ -124,6 +132,29 @@ func TestFleetSteer(t *testing.T) {
 		if status != c.status || !done {
 			t.Errorf("%s: exit status %d, %q, %q; done: %q", c.command, status, out, errs, r.steered)
 		}
+	}
+}
+
+// TestFleetSteerSays: whoever may write there may write anything.
+func TestFleetSteerSays(t *testing.T) {
+	a := standing("42\x1b[31m\n\u202e", fleet.HostWaiting)
+	status, out, _ := fleetSays(&rollouts{answers: []answer{a}}, "stop", "web")
+	if want := `web 42\x1b[31m\n\u202e: going, open, 0 of 1 host good, 1 waiting` + "\n"; status != 0 || out != want {
+		t.Errorf("exit status %d, %q, want %q", status, out, want)
+	}
+}
+
+// TestFleetStatusOfSpoilt: one name of which keys hold something else hides no others.
+func TestFleetStatusOfSpoilt(t *testing.T) {
+	spoilt := answer{err: fmt.Errorf("%w: head is spoilt", fleet.ErrStopped)}
+	all := []answer{standing("1", fleet.HostGood), spoilt, {err: fleet.ErrUnknown}, standing("2", fleet.HostGood)}
+	r := &rollouts{answers: all, names: []string{"api", "web", "gone", "zoo"}}
+	status, out, errs := fleetSays(r, "status", "--json")
+	if status != 1 || strings.Count(out, "\n") != 3 || !strings.Contains(out, `"why":"the rollout is stopped: head is spoilt"`) {
+		t.Errorf("exit status %d\n%s%s", status, out, errs)
+	}
+	if status, _, errs := fleetSays(&rollouts{answers: []answer{spoilt}}, "status", "web"); status != 5 {
+		t.Errorf("exit status %d\n%s", status, errs)
 	}
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -73,7 +74,13 @@ func (o *fleetSource) states(ctx context.Context, name, version string) ([]fleet
 	var states []fleet.State
 	for _, name := range all {
 		s, err := o.rollouts.Read(ctx, name)
-		if err != nil {
+		switch {
+		case err == nil:
+		case len(all) > 1 && errors.Is(err, fleet.ErrUnknown): // it has been removed since
+			continue
+		case len(all) > 1 && errors.Is(err, fleet.ErrStopped): // spoilt: nobody's host goes on by it
+			s = fleet.State{Name: name, Phase: fleet.Stopped, Why: failure.Text(err)}
+		default:
 			return nil, err
 		}
 		s.Sort()

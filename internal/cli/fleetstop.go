@@ -11,6 +11,7 @@ import (
 	"stretcher/internal/fleet/view"
 	"stretcher/internal/process"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/printable"
 )
 
 // steer is a command that changes how a rollout goes on.
@@ -34,7 +35,7 @@ func (a *app) steer(use, short, long string, do func(Rollouts, context.Context, 
 		}
 		s, err := o.one(ctx, args[0], "")
 		if err == nil {
-			_, err = fmt.Fprintln(a.Stdout, view.Summary(s))
+			_, err = fmt.Fprintln(a.Stdout, printable.Line(view.Summary(s)))
 		}
 		if err != nil {
 			return fleetError(err), err
