@@ -182,10 +182,10 @@ func (p provider) recall(ctx context.Context, s Spec) (Spec, error) {
 	if err != nil {
 		return s, err
 	}
-	s.Loaded = loaded
-	if b.By != nil && s.Name != b.By.Name {
-		return s, failure.Refused("what %q holds is %q, and the manifest is for %q", b.Dest, s.Name, b.By.Name)
+	if b.By != nil && loaded.Name != b.By.Name { // nothing of the other one runs
+		return s, failure.Refused("what %q holds is %q, and the manifest is for %q", b.Dest, loaded.Name, b.By.Name)
 	}
+	s.Loaded = loaded
 	if s.Manifest.Dest != b.Dest {
 		return s, fmt.Errorf("the manifest of run %s names another dest by now: %q", b.Kept.Run, s.Manifest.Dest)
 	}
