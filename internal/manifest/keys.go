@@ -214,16 +214,18 @@ func Schema(rules Rules) ([]byte, error) {
 		{"if": keys.IfSet("index"), "then": hasSource(something)},
 		{"if": keys.IfSet("serial"), "then": named()},
 		{"if": keys.IfSet("rollout"), "then": named()},
-		{"if": goesBack(), "then": keys.Schema{
+		{"if": rollbackHas("from"), "then": rollbackHas("to")},
+		{"if": rollbackHas("to"), "then": keys.Schema{
 			"required": []string{"dest"}, "properties": keys.Schema{"dest": d.Part(absolute)}, "not": hasSource(something),
 		}},
 	}
 	return d.JSON()
 }
 
-// goesBack is the schema of a manifest that brings nothing.
-func goesBack() keys.Schema {
-	back := keys.IfSet("to")
+// rollbackHas is the schema of a manifest in whose rollback a key holds something. With
+// to, it brings nothing.
+func rollbackHas(key string) keys.Schema {
+	back := keys.IfSet(key)
 	back["type"] = "object"
 	return keys.Schema{"required": []string{"rollback"}, "properties": keys.Schema{"rollback": back}}
 }

@@ -157,6 +157,8 @@ func TestManifestProblems(t *testing.T) {
 		{ok + "commands: {pre: [{run: a, cwd: ~/b}]}", `line 4: commands.pre[0].cwd: "~/b" begins with ~`},
 		{ok + "hooks: {mine: [{run: ''}]}", "line 4: hooks.mine[0]: sets none of the keys that belong there"},
 		{ok + "hooks: {mine: [null, {run: a, path: b}]}", "line 4: hooks.mine[1]: is a command (run) and"},
+		{ok + "rollback: {from: '3'}", `line 4: rollback.from: "3" goes with rollback.to`},
+		{"dest: /a\nrollback: {to: '', from: '3'}", `line 2: rollback.from: "3" goes with rollback.to`},
 		{ok + "rollback: {rerun: ['', pre]}", `line 4: rollback.rerun[1]: "pre" is not post or verify`},
 		{"src: file:///a\nchecksum: ''\ndest: /a", "checksum: is required with src"},
 		{"src: ['', null]\nchecksum: ab\ndest: /a", `line 2: checksum: "ab" has 2 digits`},

@@ -48,6 +48,8 @@ func (m *Manifest) open() (problems []*yamldoc.Problem) {
 	required("name", m.Name != "", "a serial counts among those of a name")
 	required("serial", m.Serial > 0, "without it an older manifest would be as good as a newer one")
 	required("expires", !m.Expires.IsZero(), "without it an old manifest would be good for ever")
+	required("rollback.from", m.Rollback.To != Previous || m.Rollback.From != "",
+		"whoever hands the manifest over again would send hosts further back")
 	if weak(m.Checksum.Algorithm) {
 		problems = append(problems, &yamldoc.Problem{Key: "checksum", Value: m.Checksum.Algorithm,
 			Message: "is no algorithm for a signed manifest: sha256 and sha512 are"})

@@ -187,6 +187,9 @@ func TestSignedLeavesNothingOpen(t *testing.T) {
 		signedDoc + registry("oci://r/app:v1") + sha256Hex:                `src: "oci://r/app:v1" is a tag`,
 		signedDoc + registry("[s3://b/k, OCI://r/app:v1]") + sha256Hex:    `"oci://r/app:v1" is a tag`,
 		signedDoc + registry("oci://r/app@sha256:"+sha256Hex) + sha256Hex: "",
+		signedDoc + "dest: /a\nrollback: {to: '1'}":                       "",
+		signedDoc + "dest: /a\nrollback: {to: previous, from: '1'}":       "",
+		signedDoc + "dest: /a\nrollback: {to: previous}":                  "line 5: rollback.from: is required",
 		signedDoc + strings.Replace(plugin, "%", "v1.2", 1):               `line 5: hooks.check[0].ref: "v1.2" is no commit`,
 		signedDoc + strings.Replace(plugin, "%", "abcdef0", 1):            `hooks.check[0].ref: "abcdef0" is no commit`,
 

@@ -67,6 +67,9 @@ func (k RollbackKeys) String() string {
 // checkGoingBack checks a manifest that brings nothing.
 func (m *Manifest) checkGoingBack(add func(key, value, message string)) {
 	if !m.Rollback.GoesBack() {
+		if m.Rollback.From != "" {
+			add("rollback.from", m.Rollback.From, "goes with rollback.to")
+		}
 		return
 	}
 	if len(m.Src) > 0 {
