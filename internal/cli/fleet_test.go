@@ -150,7 +150,8 @@ func TestFleetStatusOfSpoilt(t *testing.T) {
 	all := []answer{standing("1", fleet.HostGood), spoilt, {err: fleet.ErrUnknown}, standing("2", fleet.HostGood)}
 	r := &rollouts{answers: all, names: []string{"api", "web", "gone", "zoo"}}
 	status, out, errs := fleetSays(r, "status", "--json")
-	if status != 1 || strings.Count(out, "\n") != 3 || !strings.Contains(out, `"why":"the rollout is stopped: head is spoilt"`) {
+	if status != 1 || strings.Count(out, "\n") != 3 ||
+		!strings.Contains(out, `"why":"the rollout is stopped: head is spoilt"`) {
 		t.Errorf("exit status %d\n%s%s", status, out, errs)
 	}
 	if status, _, errs := fleetSays(&rollouts{answers: []answer{spoilt}}, "status", "web"); status != 5 {

@@ -27,7 +27,8 @@ func (l *ledger) readHead(ctx context.Context) (*head, uint64, error) {
 func decodeHead(pair *api.KVPair) (*head, error) {
 	h := new(head)
 	if err := decode(pair.Value, h); err != nil {
-		return nil, failure.Hinted(fmt.Sprintf("consul kv delete -recurse %q removes all of the rollout", strings.TrimSuffix(pair.Key, "head")),
+		hint := fmt.Sprintf("consul kv delete -recurse %q removes all of the rollout", strings.TrimSuffix(pair.Key, "head"))
+		return nil, failure.Hinted(hint,
 			fmt.Errorf("%w: %s is spoilt: %w", fleet.ErrStopped, pair.Key, err))
 	}
 	return h, nil

@@ -39,7 +39,9 @@ func TestSplit(t *testing.T) {
 
 // TestBegins: before the group is known, nobody may take a rollout for good.
 func TestBegins(t *testing.T) {
-	for phase, ended := range map[fleet.Phase]bool{beginning: false, draining: false, fleet.Open: false, fleet.Stopped: true} {
+	for phase, ended := range map[fleet.Phase]bool{
+		beginning: false, draining: false, fleet.Open: false, fleet.Stopped: true,
+	} {
 		s := newFindings().state("web", &head{ID: "1", Gen: "a", Phase: phase})
 		if s.Ended() != ended || s.Verdict() == fleet.VerdictGood {
 			t.Errorf("%s: ended %v, %s", phase, s.Ended(), s.Verdict())
