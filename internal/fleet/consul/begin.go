@@ -108,6 +108,9 @@ func (p *Place) admitted(ctx context.Context) error {
 			return err
 		}
 		if pair == nil {
+			if held, err := p.heldSlot(ctx, old, p.entry.Node); err != nil || held {
+				return err
+			}
 			continue
 		}
 		if r, err := fleet.DecodeResult(pair.Value); err == nil && fleet.StandingOf(r.Result).Bad() {
@@ -116,6 +119,21 @@ func (p *Place) admitted(ctx context.Context) error {
 		break
 	}
 	return fleet.ErrNotAsked
+}
+
+// heldSlot tells whether a host died with a slot of an earlier generation, and nobody
+// has counted it yet.
+func (l *ledger) heldSlot(ctx context.Context, old past, node string) (bool, error) {
+	all, err := l.readShards(ctx, old.Gen, old.Shards)
+	if err != nil && !errors.Is(err, errSpoilt) {
+		return false, err
+	}
+	for _, s := range all {
+		if slices.ContainsFunc(s.Held, func(h held) bool { return strings.EqualFold(h.Node, cut(node)) }) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // awaitBegin waits while another host begins the rollout; false = it takes too long.

@@ -35,6 +35,25 @@ func TestLastHostDies(t *testing.T) {
 	}
 }
 
+// TestRetryOfTheDead: a rollout that is repeated is also for a host that died at work and
+// was not counted yet.
+func TestRetryOfTheDead(t *testing.T) {
+	a := agent(t)
+	register(t, a, 2)
+	s := newScene(t, a, "web", 2)
+	s.r.Timeout = fleet.Span(testparts.Limit(20 * lease))
+	lastAtWork(s)
+	if err := s.c.Retry(t.Context(), "web", "me"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.enter(s.entry("1", 0)).Wait(t.Context()); !errors.Is(err, fleet.ErrNotAsked) {
+		t.Errorf("who was good: %v", err)
+	}
+	again, _ := s.works("1", 1)
+	s.leaves(again, "good")
+	s.stands(fleet.HostGood, fleet.HostGood)
+}
+
 // lastAtWork: the last host dies at work.
 func lastAtWork(s *scene) {
 	first, _ := s.works("1", 0)
