@@ -177,3 +177,16 @@ func TestFleetStatusOfAll(t *testing.T) {
 		t.Errorf("exit status %d where one has failed", got)
 	}
 }
+
+// TestFleetRollbackRefuses: what can't be meant is refused before anything is read.
+func TestFleetRollbackRefuses(t *testing.T) {
+	for flags, want := range map[string]string{
+		"--from=": "--from expects a version", "--back-to=": "--back-to and --event say something",
+		"--event=../kv/x": `--event "../kv/x" is no name of an event`,
+	} {
+		status, _, errs := fleetSays(&rollouts{}, "rollback", "web", "--manifest", "m.yml", "--to", "s3://b/k/", flags)
+		if status != 2 || !strings.Contains(errs, want) {
+			t.Errorf("%s: exit status %d, %s", flags, status, errs)
+		}
+	}
+}

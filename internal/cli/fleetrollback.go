@@ -92,6 +92,10 @@ func (o *fleetRollbackOptions) check(args []string) (err error) {
 		return failure.Usage("fleet rollback expects --to URL/, where hosts find the manifest")
 	case o.version == "" || o.event == "":
 		return failure.Usage("--back-to and --event say something")
+	case o.from == "" && o.line.has("from"):
+		return failure.Usage("--from expects a version")
+	case strings.ContainsAny(o.event, "/?#%"):
+		return failure.Usage("--event %q is no name of an event", o.event)
 	case strings.ContainsAny(o.key, "\r\n"):
 		return failure.Usage("--sign is the name of a file, and was given several lines")
 	}

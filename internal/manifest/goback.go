@@ -35,6 +35,9 @@ func GoingBack(raw []byte, back Back) ([]byte, error) {
 		Serial  string      `yaml:"serial"`
 		Dest    string      `yaml:"dest"`
 		Rollout yamldoc.Raw `yaml:"rollout"`
+		Back    struct {
+			To string `yaml:"to"`
+		} `yaml:"rollback"`
 	}
 	doc.Decode(&now) // what is wrong with the rest is of no use here
 	if now.Name == "" {
@@ -49,8 +52,15 @@ func GoingBack(raw []byte, back Back) ([]byte, error) {
 		return nil, failure.Hinted("stretcher rollback DEST goes back on one host",
 			failure.Usage("the manifest of %q has no rollout", name))
 	}
+	if now.Back.To != "" {
+		return nil, failure.Hinted("the manifest that brought the version to get away from is wanted",
+			failure.Usage("by the manifest of %q hosts go back themselves: none runs its version", back.Name))
+	}
 	if back.From == "" && !strings.Contains(now.Version, t.prefix) {
 		back.From = now.Version
+	}
+	if back.From == back.To {
+		return nil, failure.Usage("version %q is the one to get away from", back.To)
 	}
 	var out strings.Builder
 	put := func(indent, key, value string) {

@@ -36,6 +36,8 @@ rollout: {service: web, parallel: 10%, zone: node_meta.rack}
 		`is that of "it's", not of`: now,
 		"has no rollout":            "name: web\ndest: /srv/web",
 		"names no dest":             "name: web\nrollout: {service: web}",
+		"is the one to get away":    "name: web\nversion: 1\ndest: /srv/web\nrollout: {service: web}",
+		"hosts go back themselves":  "name: web\ndest: /srv/web\nrollback: {to: previous}\nrollout: {service: web}",
 	} {
 		_, err := GoingBack([]byte(manifest), Back{Name: "web", To: "1"})
 		if err == nil || !strings.Contains(err.Error(), wrong) {
