@@ -170,7 +170,9 @@ func (g *Gate) introduce(ctx context.Context) error {
 
 // hint is what people can do about it.
 func hint(err error) string {
-	switch {
+	switch own := failure.Hint(err); {
+	case own != "": // whoever found it knows better
+		return own
 	case errors.Is(err, fleet.ErrStopped):
 		return "stretcher fleet status tells which hosts failed; fleet resume or fleet retry, and the event again, go on"
 	case errors.Is(err, fleet.ErrUnreachable):
