@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"stretcher/internal/journal/history"
+	"stretcher/internal/journal/state"
 	"stretcher/internal/process"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/printable"
@@ -72,7 +73,7 @@ func StatusTable() [][2]string {
 		{"1", "the last run failed, was refused or stopped"},
 		{"2", "never deployed, or wrong usage"},
 		{"3", "the last run died"},
-		{"5", "not known: the history can't be read"},
+		{"5", "not known: the history can't be read, or could not be written"},
 		{"6", "good, but longer ago than --max-age"},
 	}
 }
@@ -99,7 +100,6 @@ func (o *statusOptions) run(ctx context.Context, args []string) (int, error) {
 	v, err := o.verdict(ctx, dest)
 	v.maxAge = o.maxAge
 	if err != nil { // what can't be known must not look good
-		err = fmt.Errorf("the history can't be read: %w", err)
 		v.unknown = failure.Text(err)
 		if o.json {
 			err = errors.Join(err, v.printJSON(o.Stdout))
@@ -154,7 +154,21 @@ func (a *app) verdict(ctx context.Context, dest string) (v verdict, err error) {
 		v.refused, err = refusedSince(ctx, db, v.Last)
 		return err
 	})
-	return v, err
+	if err != nil {
+		return v, fmt.Errorf("the history can't be read: %w", err)
+	}
+	return v, a.recorded(dest)
+}
+
+// recorded returns an error where the last run on dest is not in the history, which
+// could not be written.
+func (a *app) recorded(dest string) error {
+	is, err := state.At(a.host.StateDir).Unrecorded(dest)
+	if err == nil && is {
+		err = failure.Hinted("the state directory needs room, and to be written; then deploy again",
+			fmt.Errorf("a run on %q could not be recorded: what is there is not known", dest))
+	}
+	return err
 }
 
 // refusedSince are the runs after last, nil for all, that were refused and have no

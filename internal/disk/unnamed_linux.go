@@ -17,7 +17,11 @@ func unnamedIn(d *os.File, root *os.Root) (*os.File, error) {
 		return unlinked(root)
 	}
 	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: root.Name(), Err: err}
+		name := root.Name()
+		if real, unknown := os.Readlink(name); unknown == nil { // where it is the descriptor's
+			name = real
+		}
+		return nil, &os.PathError{Op: "write", Path: name, Err: err}
 	}
 	return os.NewFile(uintptr(fd), "a file without a name"), nil
 }

@@ -242,6 +242,9 @@ func (j *Journal) write() {
 	j.steps, j.dirty = nil, false
 	j.measure(&j.run)
 	j.try(func(ctx context.Context, db *history.Store) error { return db.Update(ctx, j.run, steps...) })
+	if !j.remembers() {
+		mark(j)
+	}
 }
 
 // Skip notes an event that gave way to this run's. It returns false for one
@@ -313,6 +316,7 @@ func (j *Journal) Finish(result history.Result, exit int, text string, handled b
 	j.steps = nil
 	j.measure(&j.run)
 	j.try(func(ctx context.Context, db *history.Store) error { return db.Finish(ctx, j.run, handled, steps...) })
+	mark(j)
 	j.EndCommand()
 }
 

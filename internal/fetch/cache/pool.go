@@ -181,6 +181,13 @@ func (p *Pool) Drop(checksum string, bad *os.File) error {
 	})
 }
 
+// DropIndex drops the index of the archive with this checksum, and warns why.
+func (p *Pool) DropIndex(archive string, why error) {
+	if name, err := fileOf(archive, indexSuffix); err == nil && p != nil && !p.reads {
+		p.refuse(name, why)
+	}
+}
+
 // is tells whether a name is that of an open file.
 func (p *Pool) is(name string, f *os.File) bool {
 	there, err := p.root.Lstat(name)

@@ -39,12 +39,22 @@ type Host struct {
 	// Wants tells which contents are going to be read; nil, or a nil function: all.
 	Wants  func(ctx context.Context, in archive.Input) (func(index.Sum) bool, error)
 	Unkept func(error) // is told why an index is not kept
+	Spoilt func(error) // is told why the index on the shelf is not the expected one; may be nil
 
 	patience time.Duration // instead of patience; 0 = that
 }
 
 // Here is the archive's index, if it is here; nil = it is not.
-func (h *Host) Here() *index.Index { return h.Expected.Read(h.Shelf.Index(h.Key)) }
+func (h *Host) Here() *index.Index {
+	f, ok := h.Shelf.Index(h.Key)
+	return read(f, ok, func(data []byte) (*index.Index, error) {
+		x, err := h.Expected.Decode(data)
+		if err != nil && h.Spoilt != nil {
+			h.Spoilt(err)
+		}
+		return x, err
+	})
+}
 
 // Bring brings together what is wanted of the archive: see the function. The
 // bytes of an index that was fetched count.

@@ -69,10 +69,6 @@ func (e Expected) Decode(data []byte) (*index.Index, error) {
 	return x, nil
 }
 
-// Read reads the expected index from an open file, which is closed, if there is
-// one; nil = it is not.
-func (e Expected) Read(f *os.File, ok bool) *index.Index { return read(f, ok, e.Decode) }
-
 // Read reads an index that is here, whatever archive it is of; nil = it can't be
 // read. Who uses it verifies what it says.
 func Read(f *os.File, ok bool) *index.Index { return read(f, ok, index.Decode) }

@@ -220,11 +220,21 @@ func (c *copier) final(err error) error {
 	return err
 }
 
+// because is the cause of a ctx that has ended, which says enough, and the error of
+// that for errors.Is.
+type because struct{ cause, err error }
+
+// Error is what the cause says.
+func (b because) Error() string { return b.cause.Error() }
+
+// Unwrap gives errors.Is both.
+func (b because) Unwrap() []error { return []error{b.cause, b.err} }
+
 // ended is the error of a done ctx.
 func (c *copier) ended(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	if !errors.Is(cause, err) {
-		err = fmt.Errorf("%w: %w", err, cause)
+		err = because{cause, err}
 	}
 	return fmt.Errorf("fetch %q: %w", redact.URL(c.url), err)
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"modernc.org/sqlite"
 
 	"stretcher/internal/disk"
@@ -21,6 +22,9 @@ import (
 // defaultBusy is how long a statement waits for another process: far longer
 // than any of our transactions, far shorter than a deploy may be delayed.
 const defaultBusy = 5 * time.Second
+
+// youngest is how long a reader waits for who makes a database, at most.
+const youngest = 800 * time.Millisecond
 
 // Options for Open. The zero value is a store to write to.
 type Options struct {
@@ -219,11 +223,12 @@ func (s *Store) openRead(ctx context.Context) error {
 	}
 	mode, v, err := s.connectReader(ctx)
 	// Another process may be about to make it, if it is that young.
-	for end := info.ModTime().Add(s.opts.BusyTimeout); err == nil && v == 0; mode, v, err = s.connectReader(ctx) {
+	young := min(s.opts.BusyTimeout, youngest)
+	for end := info.ModTime().Add(young); err == nil && v == 0; mode, v, err = s.connectReader(ctx) {
 		if err := s.db.Close(); err != nil {
 			return err
 		}
-		if left := time.Until(end); left <= 0 || left > s.opts.BusyTimeout {
+		if left := time.Until(end); left <= 0 || left > young {
 			return ErrEmpty
 		}
 		select {
@@ -251,6 +256,9 @@ func (s *Store) connectReader(ctx context.Context) (mode string, version int, er
 		// memory of a WAL. When no WAL is left, the file alone is the truth.
 		mode = alone
 		version, err = s.connectRead(ctx, mode)
+	}
+	if denied := unix.Access(s.path, unix.R_OK); err != nil && denied != nil { // SQLite does not say why
+		err = &fs.PathError{Op: "open", Path: s.path, Err: denied}
 	}
 	return mode, version, err
 }

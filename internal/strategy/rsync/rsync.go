@@ -105,6 +105,9 @@ func (r *rsync) Sync(ctx context.Context, s *strategy.Staged) (err error) {
 	if start := new(process.StartError); errors.As(err, &start) {
 		return fmt.Errorf("rsync to %q: %w", r.t.Dest.Given, err)
 	}
+	if err != nil && len(child.ExtraFiles) > 0 {
+		r.t.Log.Info(fmt.Sprintf("in rsync's messages %q is %q", fileName(inherited+1), r.t.Dest.Given))
+	}
 	if err != nil {
 		return fmt.Errorf("rsync to %q: %w; it may be a mixture of old and new files now", r.t.Dest.Given, err)
 	}
