@@ -53,6 +53,8 @@ func parseTarget(flag, raw string) (dir, manifest string, err error) {
 		return "", "", failure.Usage("%s %q is no URL", flag, redact.URL(raw))
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return "", "", failure.Usage("%s %q has a query or a fragment: hosts would have to be told it", flag, redact.URL(raw))
+	case u.Scheme != "file" && u.Opaque == "" && u.Host == "" && strings.Trim(u.Path, "/") == "":
+		return "", "", failure.Usage("%s %q names no bucket or host", flag, redact.URL(raw))
 	case u.Opaque != "":
 		return "", "", failure.Usage("%s %q: // is missing behind the scheme", flag, redact.URL(raw))
 	}

@@ -38,6 +38,11 @@ func TestParsePlace(t *testing.T) {
 			t.Errorf("%q: %+v, %v", to, got, err)
 		}
 	}
+	for _, to := range []string{"s3://", "gs:///", "https://"} {
+		if _, err := parsePlace(to, ""); !errors.Is(err, failure.ErrUsage) || !strings.Contains(err.Error(), `"`+to) {
+			t.Errorf("%q: %v", to, err)
+		}
+	}
 }
 
 // TestFileName: a name is one part of a path, and means itself in a URL, whatever
