@@ -18,6 +18,12 @@ func zoneKey() keys.Scalar {
 	return keys.Like(`^node_meta\.[A-Za-z0-9_-]{1,128}$`, "is not node_meta. and a key of node metadata")
 }
 
+// orNone is such a value, or empty text: that says nothing.
+func orNone(s keys.Scalar) keys.Scalar {
+	s.Pattern = "^$|" + s.Pattern
+	return s
+}
+
 const (
 	zonePrefix  = "node_meta."
 	namePattern = `^[^\s/\x00-\x1f\x7f](?:[^/\x00-\x1f\x7f]{0,253}[^\s/\x00-\x1f\x7f])?$`
@@ -37,15 +43,15 @@ func amount(least int64) keys.Scalar {
 // Keys is the table of the keys of a rollout.
 func Keys() []keys.Key {
 	return []keys.Key{
-		keys.Row("service", plainName(), "", "the group: the nodes of a service in Consul"),
-		keys.Row("node_meta", keys.Map{Of: keys.Like(`^[^\x00]{1,512}$`, "is no value of node metadata"), Names: metaPattern},
+		keys.Row("service", orNone(plainName()), "", "the group: the nodes of a service in Consul"),
+		keys.Row("node_meta", keys.Map{Of: keys.Like(`^[^\x00]{1,512}$`, "is no value of node metadata").Must(), Names: metaPattern},
 			"", "the group: the Consul nodes with these metadata"),
-		keys.Row("hosts", keys.List{Of: plainName()}, "", "the group: these Consul nodes"),
+		keys.Row("hosts", keys.List{Of: plainName().Must()}, "", "the group: these Consul nodes"),
 		keys.Row("parallel", amount(1), "1", "how many of the group are at work at once: hosts, or a share such as `10%`"),
 		keys.Row("max_failed", amount(0), "0", "when more have failed, the rest stop: hosts, or a share such as `10%`"),
 		keys.Row("canary", canaryRange(), "0", "how many hosts go first, and alone"),
 		keys.Row("pause", keys.Seconds(), "0", "how long the rest wait after the last good canary"),
-		keys.Row("zone", zoneKey(), "none", "`node_meta.KEY`: what `stretcher fleet status` tells hosts by"),
+		keys.Row("zone", orNone(zoneKey()), "none", "`node_meta.KEY`: what `stretcher fleet status` tells hosts by"),
 		keys.Row("on_unreachable", UnreachableWords(), "`wait`",
 			"what a host does that has no slot and does not reach Consul: `wait`, `proceed` or `fail`"),
 		keys.Row("timeout", keys.Span(), "`1h`",

@@ -214,7 +214,7 @@ type Named struct {
 	Section Section
 	// Needs is the key that there must be where there is any; "" = none.
 	Needs string
-	// Rules are schemas of what spans several keys.
+	// Rules are schemas of what spans several keys, where there is a mapping.
 	Rules []Schema
 }
 
@@ -225,8 +225,9 @@ func (n Named) schema(d *Document) Schema {
 			s["if"] = Schema{"minProperties": 1}
 			s["then"] = Schema{"required": []string{n.Needs}}
 		}
-		if len(n.Rules) > 0 {
-			s["allOf"] = n.Rules
+		for _, rule := range n.Rules { // what holds nothing has no keys to be ruled
+			all, _ := s["allOf"].([]Schema)
+			s["allOf"] = append(all, Schema{"if": Schema{"type": "object"}, "then": rule})
 		}
 		d.definitions[n.Name] = s
 	}
@@ -251,10 +252,13 @@ type List struct {
 }
 
 func (l List) schema(d *Document) Schema {
-	of := l.Of
+	of, orEmpty := l.Of, d.orEmpty
 	if s, ok := of.(Scalar); ok {
-		s.blank = s.blank || d.Relaxed
+		s.blank = s.blank || d.Relaxed && !s.must
 		of = s
+		if s.must {
+			orEmpty = func(one Schema) Schema { return one }
+		}
 	}
 	one := of.schema(d)
 	types, simple := one["type"].([]string)
@@ -267,10 +271,10 @@ func (l List) schema(d *Document) Schema {
 		items := Schema{"anyOf": slices.Concat(all, d.nothing(true))}
 		return Schema{"anyOf": slices.Concat(all, d.nothing(false), []Schema{{"type": "array", "items": items}})}
 	case l.Only:
-		return Schema{"type": d.or("array"), "items": d.orEmpty(one)}
+		return Schema{"type": d.or("array"), "items": orEmpty(one)}
 	}
 	s := maps.Clone(one)
-	s["type"], s["items"] = append(slices.Clone(types), "array"), d.orEmpty(one)
+	s["type"], s["items"] = append(slices.Clone(types), "array"), orEmpty(one)
 	return s
 }
 
@@ -335,7 +339,7 @@ func IfSet(key string) Schema {
 }
 
 // Unset is the schema of a value that holds nothing.
-func Unset() Schema { return Schema{"enum": []any{nil, ""}} }
+func Unset() Schema { return Schema{"enum": []any{nil, "", Schema{}, []any{}}} }
 
 // or are the types of a value: those, and nothing where a key may hold nothing.
 func (d *Document) or(types ...string) []string {
