@@ -26,7 +26,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"stretcher/internal/journal/runlog"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/outlet"
 	"stretcher/internal/text/printable"
@@ -143,7 +142,7 @@ func (a *app) report(err error) int {
 
 // warn says what is doubtful.
 func (a *app) warn(format string, args ...any) {
-	fmt.Fprintln(a.Stderr, a.priority(slog.LevelWarn)+"stretcher: warning: "+failure.Sayf(format, args...))
+	a.tell(a.Stderr, slog.LevelWarn, failure.Sayf(format, args...))
 }
 
 func (a *app) reportTo(w io.Writer, err error) {
@@ -153,7 +152,7 @@ func (a *app) reportTo(w io.Writer, err error) {
 // say says in a line what is wrong, and in another, unless hint is "", what can be
 // done.
 func (a *app) say(w io.Writer, text, hint string) {
-	fmt.Fprintf(w, "%sstretcher: %s\n", a.priority(slog.LevelError), text)
+	a.tell(w, slog.LevelError, text)
 	a.sayHint(w, hint)
 }
 
@@ -162,7 +161,7 @@ func (a *app) sayHint(w io.Writer, hint string) {
 		hint = before + a.seeHelp()
 	}
 	if hint != "" {
-		fmt.Fprintf(w, "%shint: %s\n", a.priority(slog.LevelInfo), printable.Line(hint))
+		a.tell(w, slog.LevelInfo, "hint: "+printable.Line(hint))
 	}
 }
 
@@ -173,15 +172,6 @@ func (a *app) seeHelp() string {
 		return failure.SeeHelp
 	}
 	return "see stretcher help " + strings.Join(words, " ")
-}
-
-// priority is what a line on standard error begins with, where that is the
-// journal.
-func (a *app) priority(level slog.Level) string {
-	if !a.isJournal() {
-		return ""
-	}
-	return runlog.Priority(level)
 }
 
 // columnsOf is how wide the terminal is that a stream is; 0 = it is none. One

@@ -14,9 +14,7 @@ import (
 
 	"stretcher/internal/disk"
 	"stretcher/internal/event"
-	"stretcher/internal/journal/runlog"
 	"stretcher/internal/process"
-	"stretcher/internal/text/redact"
 )
 
 // detached starts this program again with the same event, in a session of its
@@ -45,19 +43,8 @@ func (o *rootOptions) detached(ctx context.Context, urls []string, stderr io.Wri
 		return "", fmt.Errorf("--detach: %w", err)
 	}
 	outcome = fmt.Sprintf("deploying in the background, process %d", cmd.Process.Pid)
-	if o.deploy.Format == runlog.FormatJSON {
-		o.logJSON(stderr, func(l *runlog.Log) { l.Info(outcome, "process", cmd.Process.Pid) })
-	} else {
-		fmt.Fprintf(stderr, "%sstretcher: %s\n", o.priority(slog.LevelInfo), outcome)
-	}
+	o.tell(stderr, slog.LevelInfo, outcome, "process", cmd.Process.Pid)
 	return outcome, cmd.Process.Release()
-}
-
-// logJSON has lines said as the log has them, for a call that has no log of its own.
-func (o *rootOptions) logJSON(stderr io.Writer, say func(*runlog.Log)) {
-	log := runlog.New(runlog.Options{Writers: []io.Writer{stderr}, Format: runlog.FormatJSON, Clean: redact.Text})
-	say(log)
-	_ = log.Close()
 }
 
 // handedOn is the event of the process that deploys. A URL goes by its

@@ -1,10 +1,14 @@
 package cli
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -71,6 +75,46 @@ func (a *app) formatFor() string {
 		return runlog.FormatJournal
 	}
 	return runlog.FormatText
+}
+
+// logFormat is the format of a line that no log has: that of the log, as far as the
+// command line could be read.
+func (a *app) logFormat() string {
+	asked := ""
+	for _, w := range a.line.words {
+		if w.flag == "log-format" {
+			_, asked, _ = strings.Cut(w.text, "=")
+			asked = strings.Join(append(w.value, asked), "")
+		}
+	}
+	if c := a.line.command; asked == "" && c != nil && c.Flags().Lookup("log-format") != nil {
+		asked = a.Getenv("STRETCHER_LOG_FORMAT")
+	}
+	if asked == formatAuto || !slices.Contains(logFormats(), asked) {
+		return a.formatFor()
+	}
+	return asked
+}
+
+// tell writes a line that no log has, as one would have it but for the time.
+// Attributes are for JSON.
+func (a *app) tell(w io.Writer, level slog.Level, text string, attributes ...any) {
+	begin := "stretcher: "
+	switch format := a.logFormat(); {
+	case format == runlog.FormatJSON:
+		log := runlog.New(runlog.Options{Writers: []io.Writer{w}, Format: format, Clean: redact.Text})
+		log.Log(context.Background(), level, text, attributes...)
+		_ = log.Close()
+		return
+	case strings.HasPrefix(text, "hint: "):
+		begin = ""
+	case level == slog.LevelWarn:
+		begin += "warning: "
+	}
+	if a.logFormat() == runlog.FormatJournal {
+		begin = runlog.Priority(level) + begin
+	}
+	fmt.Fprintln(w, begin+text)
 }
 
 // isJournal tells whether standard error leads to the system's journal: it is

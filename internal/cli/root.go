@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"stretcher/internal/journal/runlog"
 	"stretcher/internal/text/failure"
 )
 
@@ -94,17 +93,7 @@ func (o *rootOptions) start(ctx context.Context, d DeployOptions) (outcome strin
 	} else {
 		outcome, err = o.actions.Deploy(ctx, d)
 	}
-	switch {
-	case outcome != "" || err == nil:
-	case d.Format == runlog.FormatJSON && Status(err) != ExitUsage:
-		outcome = failure.Text(err)
-		o.logJSON(d.Stderr, func(l *runlog.Log) {
-			l.Error(outcome)
-			if hint := Hint(err); hint != "" {
-				l.Info("hint: " + hint)
-			}
-		})
-	default:
+	if outcome == "" && err != nil {
 		outcome = failure.Text(err)
 		o.reportTo(d.Stderr, err)
 	}

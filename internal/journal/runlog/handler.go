@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"stretcher/internal/text/printable"
 )
@@ -47,7 +48,9 @@ func (h *maskHandler) Handle(ctx context.Context, r slog.Record) error {
 	if step != "" {
 		clean.AddAttrs(slog.String(stepKey, step))
 	}
-	h.next.handle(ctx, clean)
+	if lost := h.next.handle(ctx, clean); lost != nil {
+		return h.Handle(context.Background(), slog.NewRecord(time.Now(), slog.LevelWarn, "--log-file: "+lost.Error(), 0))
+	}
 	return nil
 }
 

@@ -53,7 +53,8 @@ type Log struct {
 // print, in bytes.
 const DefaultLimit = 64 << 20
 
-// New returns a log. A writer that fails loses lines, never the run.
+// New returns a log. A writer that fails loses lines, never the run; of the file
+// one is told.
 func New(opts Options) *Log {
 	l := &Log{masks: &masks{clean: opts.Clean}, spool: opts.Spool}
 	if l.spool == nil {
@@ -67,9 +68,9 @@ func New(opts Options) *Log {
 		out.add(newHandler(w, opts.Format))
 	}
 	if opts.File != nil && opts.Format == FormatJSON {
-		out.add(newJSONHandler(opts.File))
+		out.file = newJSONHandler(opts.File)
 	} else if opts.File != nil {
-		out.add(newTextHandler(opts.File))
+		out.file = newTextHandler(opts.File)
 	}
 	l.Logger = slog.New(&maskHandler{next: out, masks: l.masks, step: &l.step})
 	return l
@@ -138,14 +139,24 @@ func (l *Log) Output(prefix string) *LineWriter {
 type fanout struct {
 	mu   sync.Mutex
 	next []slog.Handler
+	file slog.Handler // that of the file that operators asked for; nil = none
+	lost bool         // that it does not take all has been told
 }
 
 func (f *fanout) add(h slog.Handler) { f.next = append(f.next, h) }
 
-func (f *fanout) handle(ctx context.Context, r slog.Record) {
+// handle returns the first error of the file, to be told once: it was asked for.
+func (f *fanout) handle(ctx context.Context, r slog.Record) (first error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, h := range f.next {
 		_ = h.Handle(ctx, r) // a log that can't be written must not stop a deploy
 	}
+	if f.file == nil {
+		return nil
+	}
+	if err := f.file.Handle(ctx, r); err != nil && !f.lost {
+		f.lost, first = true, err
+	}
+	return first
 }
