@@ -1,6 +1,8 @@
 package publish
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/url"
@@ -178,18 +180,31 @@ func fileName(text string) string {
 	return strings.TrimRight(name[:min(len(name), maxTitle)], ".-")
 }
 
+// fileWord is a text as such a part of no other text: one that can't stand there as
+// it is has a digest at its end.
+func fileWord(text string) string {
+	name := fileName(text)
+	if name == text {
+		return name
+	}
+	sum := sha256.Sum256([]byte(text))
+	digest := hex.EncodeToString(sum[:4])
+	name = strings.TrimRight(name[:min(len(name), maxTitle-1-len(digest))], ".-")
+	return strings.TrimLeft(name+"-"+digest, "-")
+}
+
 // fileTitle is what the archive's name begins with.
 func fileTitle(manifest, name, version string) (string, error) {
 	if manifest != "" {
 		return strings.TrimSuffix(strings.TrimSuffix(manifest, ".yaml"), ".yml"), nil
 	}
-	title := fileName(name)
-	if title == "" {
+	if fileName(name) == "" {
 		return "", failure.Hinted("give one by --name NAME, or the manifest's own by --to URL/NAME.yml",
-			failure.Usage("no file can be named after %q", name))
+			failure.Usage("no file can be named after %q, which has none of a-z, A-Z, 0-9 and _", name))
 	}
+	title := fileWord(name)
 	if version != "" {
-		title += "-" + fileName(version)
+		title += "-" + fileWord(version)
 	}
-	return strings.TrimRight(title, "-"), nil
+	return title, nil
 }

@@ -71,6 +71,32 @@ func TestFileName(t *testing.T) {
 	}
 }
 
+// TestFileWord: two texts are two parts of a path, and one that can be a part of one
+// as it is stays so.
+func TestFileWord(t *testing.T) {
+	long := strings.Repeat("a", maxTitle)
+	texts := []string{
+		"é", "ö", "日本", "../..", "x", "../../x", "1.-", "1.", "1", ".1", "a-b-", "a-b", "a--b", "-a b-", "A-b", long,
+		long + "1", long + "2", long[1:], "\xff", "\xfe", " ", "",
+	}
+	seen := map[string]string{}
+	for _, text := range texts {
+		word := fileWord(text)
+		if of, ok := seen[word]; ok {
+			t.Errorf("%q and %q are both %q", of, text, word)
+		}
+		seen[word] = text
+		if text != "" && (fileName(word) != word || word == "" || len(word) > maxTitle) {
+			t.Errorf("%q became %q", text, word)
+		}
+	}
+	for _, plain := range []string{"x", "1", "a-b", "1.2.3", "v1_2", "A-b", long} {
+		if word := fileWord(plain); word != plain {
+			t.Errorf("%q became %q", plain, word)
+		}
+	}
+}
+
 // TestBelow: where a target lies, through symlinks and before it is there.
 func TestBelow(t *testing.T) {
 	dir := t.TempDir()

@@ -155,7 +155,11 @@ const signedFor = 90 * 24 * time.Hour
 // settle chooses what a manifest must say and nobody has said.
 func (r *run) settle(name string) {
 	if r.About.Dest == "" && !r.Draft.Has("dest") {
-		r.About.Dest = "/srv/" + cmp.Or(fileName(name), r.title)
+		last := r.title
+		if fileName(name) != "" {
+			last = fileWord(name)
+		}
+		r.About.Dest = "/srv/" + last
 		r.Say(fmt.Sprintf("warning: nobody says where hosts deploy it: dest is %q", r.About.Dest))
 	}
 	if r.Signer == nil {

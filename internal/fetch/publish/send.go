@@ -165,7 +165,7 @@ func (r *run) manifestName(archive string, p *product) string {
 	case r.About.Serial > 0:
 		return fmt.Sprintf("%s-%d.yml", r.title, r.About.Serial)
 	case fileName(r.Draft.Value("serial")) != "":
-		return fmt.Sprintf("%s-%s.yml", r.title, fileName(r.Draft.Value("serial")))
+		return fmt.Sprintf("%s-%s.yml", r.title, fileWord(r.Draft.Value("serial")))
 	}
 	return archive[:len(archive)-len(p.ending)] + ".yml"
 }
