@@ -57,7 +57,7 @@ stretcher check --explain s3://deploys/app.yml`,
 		RunE: a.runs(o.run),
 	})
 	o.by.declare(c.Flags())
-	o.check.Fetch.declare(c.Flags())
+	o.check.Fetch.declareManifest(c.Flags())
 	o.check.Log.declare(c.Flags())
 	o.format = asText
 	c.Flags().Var(&choiceValue{&o.format, []string{asText, asJSON, asGitHub}}, "format",

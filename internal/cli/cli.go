@@ -135,7 +135,7 @@ func (a *app) runs(run runFunc) func(*cobra.Command, []string) error {
 // has gone away, as head does, knows.
 func (a *app) report(err error) int {
 	if !errors.Is(err, syscall.EPIPE) {
-		a.reportTo(a.Stderr, err)
+		a.say(a.Stderr, failure.Text(err), Hint(err))
 	}
 	return Status(err)
 }
@@ -143,10 +143,6 @@ func (a *app) report(err error) int {
 // warn says what is doubtful.
 func (a *app) warn(format string, args ...any) {
 	a.tell(a.Stderr, slog.LevelWarn, failure.Sayf(format, args...))
-}
-
-func (a *app) reportTo(w io.Writer, err error) {
-	a.say(w, failure.Text(err), Hint(err))
 }
 
 // say says in a line what is wrong, and in another, unless hint is "", what can be

@@ -37,13 +37,18 @@ func (h *Host) declare(f *pflag.FlagSet) {
 	asDirectory(f, "state-dir")
 }
 
-// declare declares the flags of commands that fetch.
+// declare declares the flags of commands that fetch archives.
 func (o *Fetch) declare(f *pflag.FlagSet) {
+	o.declareManifest(f)
+	f.Var((*bandwidthValue)(&o.MaxBandwidth), "max-bandwidth", "limit for downloading archives, per second (10MB, 512KiB)")
+}
+
+// declareManifest declares those of commands that fetch manifests alone.
+func (o *Fetch) declareManifest(f *pflag.FlagSet) {
 	o.RetryWait = 3 * time.Second
 	f.Var((*secondsValue)(&o.Timeout), "timeout", "limit for each fetch, retries included (30 = 30s; 0 = none)")
 	f.Var((*countValue)(&o.Retry), "retry", "how often a failed fetch is tried again")
 	f.Var((*secondsValue)(&o.RetryWait), "retry-wait", "time before the first retry; grows with each (3 = 3s)")
-	f.Var((*bandwidthValue)(&o.MaxBandwidth), "max-bandwidth", "limit for downloading archives, per second (10MB, 512KiB)")
 }
 
 // declare declares the flags of commands that deploy.

@@ -89,6 +89,8 @@ func (o *historyOptions) check(args []string) error {
 		return failure.Usage("history expects at most one DEST, got %d arguments", len(args))
 	case o.html != "" && (o.json || o.id != ""), o.log != "" && (o.json || o.html != "" || o.id != "" || o.limit > 0):
 		return failure.Usage("--html, --log and --json or --run can't be used together")
+	case (o.id != "" || o.log != "") && !o.summary && (len(args) > 0 || o.line.has("limit")):
+		return failure.Usage("--run and --log are of one run: neither DEST nor --limit goes with them")
 	case o.summary && (o.id == "" || len(args) > 0 || o.limit > 0):
 		return failure.Usage("--summary is of one run, and expects --run RUN alone")
 	case o.line.has("format") && !o.summary, o.line.has("format") && o.json:

@@ -28,7 +28,7 @@ stretcher hooks list --watch s3://deploys/app.yml`,
 	f := c.Flags()
 	declareJSON(f, &o.list.JSON)
 	f.BoolVar(&o.list.Watch, "watch", false, "print the list again when it has changed")
-	o.list.Fetch.declare(f)
+	o.list.Fetch.declareManifest(f)
 	o.list.Log.declare(f)
 	return c
 }

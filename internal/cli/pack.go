@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -113,6 +114,10 @@ func (o *packOptions) check(args []string) (err error) {
 		return failure.Usage("--exclude leaves out of a directory, and --from is an archive")
 	case o.from != "" && (o.line.has("owners") || o.line.has("compress")):
 		return failure.Usage("--owners and --compress say how a directory is packed, and --from is an archive")
+	case slices.Contains(o.exclude, ""):
+		return failure.Usage("--exclude expects a pattern")
+	case o.key == "" && o.line.has("password-file"):
+		return failure.Usage("--password-file expects --sign, whose key has a password")
 	case strings.ContainsAny(o.key, "\r\n"):
 		return failure.Usage("--sign is the name of a file, and was given several lines")
 	}

@@ -31,7 +31,7 @@ right is what check tells.`,
 stretcher render --show s3://deploys/app.yml | yq .src`,
 		RunE: a.runs(o.run),
 	})
-	o.render.Fetch.declare(c.Flags())
+	o.render.Fetch.declareManifest(c.Flags())
 	o.render.Log.declare(c.Flags())
 	c.Flags().BoolVar(&o.render.Show, "show", false, "print secrets, too")
 	declareUnset(c.Flags(), &o.render.Unset)

@@ -68,7 +68,7 @@ func (o *rootOptions) run(ctx context.Context, args []string) (int, error) {
 		return ExitUsage, o.belongs("json")
 	}
 	urls, err := o.urls(args)
-	if err = cmp.Or(err, o.deploy.checkDelay()); err != nil {
+	if err = cmp.Or(err, o.deploy.checkDelay(), o.checkPairs()); err != nil {
 		return ExitUsage, err
 	}
 	o.deploy.Settings, o.deploy.URLs = o.settings(o.deploy.Settings), urls
@@ -85,6 +85,22 @@ func (o *rootOptions) run(ctx context.Context, args []string) (int, error) {
 	return Status(err), nil
 }
 
+// checkPairs refuses flags of which one has the other mean nothing. Of a variable and
+// a flag the flag wins.
+func (o *rootOptions) checkPairs() error {
+	for _, pair := range []struct {
+		one, other string
+		both       bool
+	}{
+		{"force", "if-changed", o.deploy.Force && o.deploy.IfChanged}, {"dry-run", "detach", o.dryRun && o.detach},
+	} {
+		if pair.both && o.line.has(pair.one) && o.line.has(pair.other) {
+			return failure.Usage("--%s and --%s can't be used together", pair.one, pair.other)
+		}
+	}
+	return nil
+}
+
 // start deploys, or lets a process of its own do it. Its error has been said.
 func (o *rootOptions) start(ctx context.Context, d DeployOptions) (outcome string, err error) {
 	d.Stdin, d.Terminal = o.Stdin, isTerminal(o.Stdin)
@@ -95,7 +111,7 @@ func (o *rootOptions) start(ctx context.Context, d DeployOptions) (outcome strin
 	}
 	if outcome == "" && err != nil {
 		outcome = failure.Text(err)
-		o.reportTo(d.Stderr, err)
+		o.say(d.Stderr, outcome, Hint(err))
 	}
 	return outcome, err
 }

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -92,6 +93,9 @@ func (o *statusOptions) run(ctx context.Context, args []string) (int, error) {
 	}
 	if o.result && o.json {
 		return ExitUsage, failure.Usage("--result and --json can't be used together")
+	}
+	if o.result && o.line.has("result") && o.line.has("max-age") {
+		return ExitUsage, failure.Usage("--max-age judges this host, and --result only tells of it")
 	}
 	dest, err := destArg(args[0])
 	if err != nil {
@@ -282,6 +286,7 @@ func stamp(r *history.Run) string { return r.Finished.Local().Format(history.Tim
 // jsonVerdict is what --json prints.
 type jsonVerdict struct {
 	Dest    string          `json:"dest"`
+	Raw     []byte          `json:"raw,omitempty"` // base64 of a dest that is not UTF-8
 	Status  string          `json:"status"`
 	Last    json.RawMessage `json:"last"`
 	Running json.RawMessage `json:"running"`
@@ -294,7 +299,8 @@ type jsonVerdict struct {
 	Error   string          `json:"error"`
 }
 
-// printJSON prints one object on one line: dest, status, the runs last, running,
+// printJSON prints one object on one line: dest, its bytes in raw where they are no
+// text, status, the runs last, running,
 // last_refused and last_good, each as history --json has it, or null, how many were
 // refused since last, whatever they were to deploy, and how many seconds ago last
 // and last_good have ended.
@@ -302,6 +308,9 @@ func (v verdict) printJSON(w io.Writer) error {
 	out := jsonVerdict{
 		Dest: v.Dest, Status: "never", Refused: len(v.refused), Age: v.seconds(v.Last), GoodAge: v.seconds(v.Good),
 		Old: v.isOld(), Error: v.unknown,
+	}
+	if !utf8.ValidString(v.Dest) {
+		out.Raw = []byte(v.Dest)
 	}
 	switch {
 	case v.unknown != "":

@@ -41,7 +41,7 @@ stretcher verify --keys keys --threshold 2 app.yml`,
 		"how many keys must have signed (default: as the host policy says, 1 with --keys)")
 	asDirectory(f, "keys")
 	declareJSON(f, &o.json)
-	o.verify.Fetch.declare(f)
+	o.verify.Fetch.declareManifest(f)
 	return c
 }
 

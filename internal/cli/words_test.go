@@ -99,13 +99,13 @@ func TestVersion(t *testing.T) {
 // TestDryRun: the same as plan.
 func TestDryRun(t *testing.T) {
 	for args, status := range map[string]int{
-		"--dry-run s3://b/k":                     ExitGood,
-		"--dry-run --force --json s3://b/k":      ExitGood,
-		"plan s3://b/changes":                    ExitChanges,
-		"-dry-run s3://b/changes -retry 2":       ExitChanges,
-		"plan --dry-run s3://b/changes --json":   ExitChanges,
-		"plan -progress never ./not-there.yml":   ExitGood,
-		"--dry-run --detach --strict-exit ./a/b": ExitGood,
+		"--dry-run s3://b/k":                   ExitGood,
+		"--dry-run --force --json s3://b/k":    ExitGood,
+		"plan s3://b/changes":                  ExitChanges,
+		"-dry-run s3://b/changes -retry 2":     ExitChanges,
+		"plan --dry-run s3://b/changes --json": ExitChanges,
+		"plan -progress never ./not-there.yml": ExitGood,
+		"--dry-run --strict-exit ./a/b":        ExitGood,
 	} {
 		c := callWith(t, nil, strings.Fields(args)...)
 		if c.status != status || c.plan == nil || c.deploy != nil || c.plan.JSON != strings.Contains(args, "--json") {

@@ -18,6 +18,10 @@ func zoneKey() keys.Scalar {
 	return keys.Like(`^node_meta\.[A-Za-z0-9_-]{1,128}$`, "is not node_meta. and a key of node metadata")
 }
 
+func metaValue() keys.Scalar {
+	return keys.Like(`^[^\x00]{1,512}$`, "is no value of node metadata").Must()
+}
+
 // orNone is such a value, or empty text: that says nothing.
 func orNone(s keys.Scalar) keys.Scalar {
 	s.Pattern = "^$|" + s.Pattern
@@ -44,7 +48,7 @@ func amount(least int64) keys.Scalar {
 func Keys() []keys.Key {
 	return []keys.Key{
 		keys.Row("service", orNone(plainName()), "", "the group: the nodes of a service in Consul"),
-		keys.Row("node_meta", keys.Map{Of: keys.Like(`^[^\x00]{1,512}$`, "is no value of node metadata").Must(), Names: metaPattern},
+		keys.Row("node_meta", keys.Map{Names: metaPattern, Of: metaValue()},
 			"", "the group: the Consul nodes with these metadata"),
 		keys.Row("hosts", keys.List{Of: plainName().Must()}, "", "the group: these Consul nodes"),
 		keys.Row("parallel", amount(1), "1", "how many of the group are at work at once: hosts, or a share such as `10%`"),

@@ -157,13 +157,13 @@ func (n *notified) slack(t *testing.T) {
 	n.run(n.manifestWith("--format slack"), hostilePre)
 	n.got("/slack", &m)
 	head, rest, _ := strings.Cut(m.Text, "\n```\n")
-	if !regexp.MustCompile(`^web 1\.2\.3 on \S+: failed in pre, after [0-9.]+m?s$`).MatchString(head) ||
+	if !regexp.MustCompile("^`web 1\\.2\\.3` on \\S+: failed in pre, after [0-9.]+m?s$").MatchString(head) ||
 		!strings.Contains(rest, "\n| say \"hi\" &lt;!channel&gt; &amp; \\ $(id) ~x\n| ~! touch harm\n") ||
 		strings.Count(m.Text, "```") != 2 || strings.ContainsAny(m.Text, "<>\x1b") {
 		t.Errorf("%s", m.Text)
 	}
 	n.run(n.manifestWith("--format slack"), "true")
-	if n.got("/slack", &m); !regexp.MustCompile(`^web 1\.2\.3 on \S+: good, after [0-9.]+m?s$`).MatchString(m.Text) {
+	if n.got("/slack", &m); !regexp.MustCompile("^`web 1\\.2\\.3` on \\S+: good, after [0-9.]+m?s$").MatchString(m.Text) {
 		t.Errorf("%s", m.Text)
 	}
 }

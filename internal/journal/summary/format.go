@@ -29,7 +29,10 @@ func Formats() []Format {
 }
 
 // Headline is the summary in one line.
-func (s Summary) Headline() string {
+func (s Summary) Headline() string { return s.what() + s.how() }
+
+// what is what was deployed.
+func (s Summary) what() string {
 	what := s.Name
 	switch {
 	case what == "" && s.Dest != "":
@@ -40,7 +43,12 @@ func (s Summary) Headline() string {
 	if s.Version != "" {
 		what += " " + s.Version
 	}
-	text := fmt.Sprintf("%s on %s: %s", strings.TrimSpace(what), s.Host, s.Result)
+	return strings.TrimSpace(what)
+}
+
+// how is how that went, and where.
+func (s Summary) how() string {
+	text := fmt.Sprintf(" on %s: %s", s.Host, s.Result)
 	if s.Step != "" {
 		text += " in " + s.Step
 	}
@@ -101,12 +109,15 @@ func (s Summary) WriteJSON(w io.Writer) error {
 	}{s, s.Headline()})
 }
 
-// writeSlack writes what Slack and those who took over its webhooks want. What has
-// failed and what it said stand between marks for text as it is. Nothing there is
+// writeSlack writes what Slack and those who took over its webhooks want. What was
+// deployed, what has failed and what it said stand between marks for text as it is. Nothing there is
 // a mention or a link: Slack knows those by what is escaped, and others by names
 // that are taken apart.
 func (s Summary) writeSlack(w io.Writer) error {
-	text := mention(strings.ReplaceAll(s.Headline(), "```", "'''"))
+	text := mention(strings.ReplaceAll(s.how(), "`", "'"))
+	if what := strings.ReplaceAll(printable.Line(s.what()), "`", "'"); what != "" {
+		text = "`" + mention(what) + "`" + text
+	}
 	if s.Result != history.Good {
 		var b bytes.Buffer
 		for _, f := range s.facts() {

@@ -169,11 +169,21 @@ func TestSlack(t *testing.T) {
 		t.Fatal(err)
 	}
 	head, code, _ := strings.Cut(m["text"], "\n```\n")
-	if len(m) != 1 || head != "web @ channel &lt;!here&gt; 1.2 on h1: failed in post, after 12.3s" {
+	if len(m) != 1 || head != "`web @ channel &lt;!here&gt; 1.2` on h1: failed in post, after 12.3s" {
 		t.Errorf("%d fields, headline %q", len(m), head)
 	}
 	if strings.ContainsAny(m["text"], "<>") || strings.Index(code, "```") != len(code)-3 {
 		t.Errorf("what was printed is more than text:\n%s", m["text"])
+	}
+	for _, markup := range []string{"*x*", "_x_", "[a](http://x)", "a`*b*`", "~~x~~", "# x"} {
+		d := failed()
+		d.Name, d.Version = markup, markup
+		var b bytes.Buffer
+		err := Of(d, "h1", time.Now(), nil).writeSlack(&b)
+		want := "`" + strings.ReplaceAll(markup+" "+markup, "`", "'") + "` on h1: "
+		if err != nil || !strings.Contains(b.String(), `{"text":"`+want) {
+			t.Errorf("%s, %v: %s", markup, err, b.String())
+		}
 	}
 	for _, mark := range []string{"```", "``", "`````"} { // or what follows would be no text as it is
 		d := failed()

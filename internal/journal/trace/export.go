@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/go-logr/logr/funcr"
 	"go.opentelemetry.io/otel"
@@ -24,6 +26,16 @@ func (t *Trace) open(run Run) error {
 	), resource.WithFromEnv())
 	if err != nil {
 		return fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
+	}
+	for _, a := range about.Attributes() { // the collector would get none
+		if utf8.ValidString(string(a.Key)) && utf8.ValidString(a.Value.Emit()) {
+			continue
+		}
+		variable := "OTEL_RESOURCE_ATTRIBUTES"
+		if name := os.Getenv("OTEL_SERVICE_NAME"); !utf8.ValidString(name) && a.Key == "service.name" {
+			variable = "OTEL_SERVICE_NAME"
+		}
+		return fmt.Errorf("%s is no UTF-8", variable)
 	}
 	t.provider = sdk.NewTracerProvider(
 		sdk.WithResource(about), sdk.WithIDGenerator(chosen{}), sdk.WithSpanProcessor(&t.ended))

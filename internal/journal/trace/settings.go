@@ -22,6 +22,8 @@ const (
 	disabled  = "OTEL_SDK_DISABLED"
 	exporters = "OTEL_TRACES_EXPORTER"
 	parent    = "TRACEPARENT"
+	sampler   = "OTEL_TRACES_SAMPLER"
+	share     = "OTEL_TRACES_SAMPLER_ARG"
 	state     = "TRACESTATE"
 )
 
@@ -74,7 +76,7 @@ func IsOn(getenv func(string) string) bool {
 // passed over, and told of.
 func (e variables) settings() (s settings, err error) {
 	for _, read := range []func(*settings) error{
-		e.whether, e.where, e.whoAsks, e.howPacked, e.howLong, e.whomToTrust,
+		e.whether, e.howMany, e.where, e.whoAsks, e.howPacked, e.howLong, e.whomToTrust,
 	} {
 		if err := read(&s); err != nil {
 			return s, err
@@ -100,6 +102,24 @@ func (e variables) whether(s *settings) error {
 	value, variable := e.setting("PROTOCOL")
 	if value != "" && !strings.EqualFold(value, "http/protobuf") {
 		return fmt.Errorf("%s is %q: only http/protobuf is known here", variable, value)
+	}
+	return nil
+}
+
+// howMany judges what tells which runs are traced. The SDK reads it, and names no
+// variable.
+func (e variables) howMany(*settings) error {
+	name := strings.ToLower(strings.TrimSpace(e(sampler)))
+	switch name {
+	case "", "always_on", "always_off", "parentbased_always_on", "parentbased_always_off":
+		return nil
+	case "traceidratio", "parentbased_traceidratio":
+	default:
+		return fmt.Errorf("%s is %q, a sampler that is not known", sampler, name)
+	}
+	text := strings.TrimSpace(e(share))
+	if n, err := strconv.ParseFloat(text, 64); text != "" && (err != nil || !(n >= 0 && n <= 1)) { // nor NaN
+		return fmt.Errorf("%s is %q: it must be a number from 0 to 1", share, text)
 	}
 	return nil
 }

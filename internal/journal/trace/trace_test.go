@@ -235,7 +235,14 @@ func TestWrong(t *testing.T) {
 		{[]string{on, "OTEL_EXPORTER_OTLP_CERTIFICATE=" + text}, "certificate"},
 		{[]string{on, "OTEL_EXPORTER_OTLP_HEADERS=s3cret"}, "OTEL_EXPORTER_OTLP_HEADERS is no list of NAME=VALUE"},
 		{[]string{on, "OTEL_EXPORTER_OTLP_TRACES_HEADERS=a=b,c=%zzs3cret"}, "OTEL_EXPORTER_OTLP_TRACES_HEADERS is no list"},
-		{[]string{on, "OTEL_TRACES_SAMPLER=s3cret"}, "sampler"},
+		{[]string{on, "OTEL_TRACES_SAMPLER=s3cret"}, `OTEL_TRACES_SAMPLER is "s3cret", a sampler`},
+		{[]string{on, "OTEL_TRACES_SAMPLER=traceidratio", share + "=NaN"}, share + ` is "NaN": it must be a number`},
+		{[]string{on, "OTEL_TRACES_SAMPLER=TraceIDRatio", share + "=1.1"}, share + ` is "1.1"`},
+		{[]string{on, "OTEL_TRACES_SAMPLER=parentbased_traceidratio", share + "=-Inf"}, share + ` is "-Inf"`},
+		{[]string{on, "OTEL_TRACES_SAMPLER=traceidratio", share + "=half"}, share + ` is "half"`},
+		{[]string{on, "OTEL_SERVICE_NAME=a\xff"}, "OTEL_SERVICE_NAME is no UTF-8"},
+		{[]string{on, "OTEL_RESOURCE_ATTRIBUTES=a=%ff"}, "OTEL_RESOURCE_ATTRIBUTES is no UTF-8"},
+		{[]string{on, "OTEL_RESOURCE_ATTRIBUTES=a\xff=b"}, "OTEL_RESOURCE_ATTRIBUTES is no UTF-8"},
 		{[]string{on, "OTEL_RESOURCE_ATTRIBUTES=a"}, "OTEL_RESOURCE_ATTRIBUTES: "},
 	} {
 		environment(t, tc.env...)
