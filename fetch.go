@@ -262,7 +262,7 @@ func (p sharing) host() *delta.Host {
 		Expected: delta.Expected{Digest: index.Sum(s.Index.Digest), Limit: int64(s.Limits.Archive)},
 		Shelf:    p.cached.Pool(), Key: fetch.KeyOf(s.Src, s.Checksum), Archive: p.kept, Wants: p.wants(),
 		Tree:   func() (delta.Live, error) { return s.Strategy.OpenLive() },
-		Spoilt: func(why error) { p.cached.Pool().DropIndex(fetch.KeyOf(s.Src, s.Checksum), why) },
+		Spoilt: p.cached.Pool().DropIndex,
 		Unkept: func(err error) {
 			if !errors.Is(err, cache.ErrTooLarge) {
 				p.log.Warn(failure.Sayf("the index is not kept: %v", err))

@@ -39,18 +39,23 @@ type Host struct {
 	// Wants tells which contents are going to be read; nil, or a nil function: all.
 	Wants  func(ctx context.Context, in archive.Input) (func(index.Sum) bool, error)
 	Unkept func(error) // is told why an index is not kept
-	Spoilt func(error) // is told why the index on the shelf is not the expected one; may be nil
+	// Spoilt is told the key of an index on the shelf that is not what it should be, and
+	// why; it may be nil.
+	Spoilt func(key string, why error)
 
 	patience time.Duration // instead of patience; 0 = that
 }
 
 // Here is the archive's index, if it is here; nil = it is not.
-func (h *Host) Here() *index.Index {
-	f, ok := h.Shelf.Index(h.Key)
+func (h *Host) Here() *index.Index { return h.onShelf(h.Key, h.Expected.Decode) }
+
+// onShelf is an index from the shelf, if it is there and can be decoded.
+func (h *Host) onShelf(key string, decode func([]byte) (*index.Index, error)) *index.Index {
+	f, ok := h.Shelf.Index(key)
 	return read(f, ok, func(data []byte) (*index.Index, error) {
-		x, err := h.Expected.Decode(data)
+		x, err := decode(data)
 		if err != nil && h.Spoilt != nil {
-			h.Spoilt(err)
+			h.Spoilt(key, err)
 		}
 		return x, err
 	})
@@ -139,7 +144,7 @@ func (h *Host) remember() {
 	if h.Last == "" {
 		return
 	}
-	if h.Before = Read(h.Shelf.Index(h.Last)); h.Before == nil {
+	if h.Before = h.onShelf(h.Last, index.Decode); h.Before == nil {
 		return
 	}
 	if f, ok := h.Archive(h.Last); ok {

@@ -69,10 +69,8 @@ func (e Expected) Decode(data []byte) (*index.Index, error) {
 	return x, nil
 }
 
-// Read reads an index that is here, whatever archive it is of; nil = it can't be
-// read. Who uses it verifies what it says.
-func Read(f *os.File, ok bool) *index.Index { return read(f, ok, index.Decode) }
-
+// read reads an index that is here, whose file is closed; nil = it can't be read. Who
+// uses it verifies what it says.
 func read(f *os.File, ok bool, decode func([]byte) (*index.Index, error)) *index.Index {
 	if !ok {
 		return nil
