@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -266,6 +268,9 @@ func (j *judging) declare(f *pflag.FlagSet) {
 func (j *judging) apply(a *app, o *ManifestOptions) error {
 	if j.policy == "" && a.line.has("policy") {
 		return failure.Usage("--policy expects a file")
+	}
+	if _, err := os.Stat(j.policy); j.policy != "" && a.line.has("policy") && errors.Is(err, fs.ErrNotExist) {
+		return failure.Usage("--policy %q: no such file or directory", j.policy)
 	}
 	if j.policy != "" && a.line.has("policy") && a.line.has("config") {
 		return failure.Usage("--policy and --config both name the host policy")

@@ -24,6 +24,9 @@ func newMan(a *app) *cobra.Command {
 			if len(args) != 1 {
 				return ExitUsage, failure.Usage("man expects one DIR, got %d arguments", len(args))
 			}
+			if args[0] == "-" {
+				return ExitUsage, failure.Usage("man expects a DIR, not standard output: it writes many pages")
+			}
 			err := a.writePages(args[0])
 			return Status(err), err
 		}),

@@ -67,6 +67,10 @@ func parseExpiry(text string, now time.Time) (time.Time, error) {
 	return now.Add(span).Truncate(time.Second), nil
 }
 
+// maxSourceDate bounds the time of entries: what is greater, tar has no octal field
+// for.
+const maxSourceDate = 1 << 33
+
 // sourceDate is the time that all entries of an archive get; "" is none
 // (https://reproducible-builds.org/specs/source-date-epoch/).
 func sourceDate(text string) (*time.Time, error) {
@@ -74,8 +78,9 @@ func sourceDate(text string) (*time.Time, error) {
 		return nil, nil
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n < 0 || n > 1<<33 {
-		return nil, failure.Usage("invalid SOURCE_DATE_EPOCH in the environment: it is not a number of seconds since 1970")
+	if err != nil || n < 0 || n > maxSourceDate {
+		return nil, failure.Usage("invalid SOURCE_DATE_EPOCH in the environment: "+
+			"it is not a number of seconds since 1970, from 0 to %d", int64(maxSourceDate))
 	}
 	t := time.Unix(n, 0)
 	return &t, nil

@@ -131,7 +131,14 @@ func irregular(info fs.FileInfo) error {
 	if info.IsDir() {
 		return errors.New("is a directory")
 	}
-	return fmt.Errorf("not a regular file (%s)", info.Mode().Type())
+	kind := "a socket or the like"
+	switch info.Mode().Type() {
+	case fs.ModeDevice, fs.ModeDevice | fs.ModeCharDevice:
+		kind = "a device"
+	case fs.ModeNamedPipe:
+		kind = "a named pipe"
+	}
+	return fmt.Errorf("not a regular file, but %s", kind)
 }
 
 func fileVersion(info fs.FileInfo) string {

@@ -28,8 +28,8 @@ func TestFileRefuses(t *testing.T) {
 		kind       error
 	}{
 		{dir, "is a directory", nil},
-		{dir + "/fifo", "not a regular file (p", nil},
-		{"/dev/zero", "not a regular file (D", nil},
+		{dir + "/fifo", "not a regular file, but a named pipe", nil},
+		{"/dev/zero", "not a regular file, but a device", nil},
 		{dir + "/loop", "too many levels", nil},
 		{dir + "/none", "no such file or directory", store.ErrNotFound},
 		{dir + "/none", "no such file or directory", os.ErrNotExist},
