@@ -16,11 +16,13 @@ import (
 type cutter struct {
 	line  *line
 	made  *index.Builder
-	most  int64 // of a group
+	most  int64 // of a group, and half of it behind early
+	total int64 // of the stream, without what part has
 	least int   // of a piece
 	part  []byte
 	isOf  kind // what comes next
 	gears *gears
+	trial *trial // of the large file that is written; nil = none
 	hash  uint64 // of the content's last bytes
 	err   error  // the first stays
 }
@@ -40,10 +42,14 @@ const (
 // soon after a file that has become longer: by their lengths alone, all groups
 // behind it would be other ones.
 func (c *cutter) group(path string, size int64) {
-	if size > c.most { // only its header comes to them
+	if size > c.most/2 { // only its header comes to them
 		size = 0
 	}
-	if n := int64(len(c.part)); n > 0 && n+size > c.most || n >= c.most/2 && isSeam(path, size) {
+	most := c.most
+	if c.total >= early {
+		most /= 2
+	}
+	if n := int64(len(c.part)); n > 0 && n+size > most || n >= most/2 && isSeam(path, size) {
 		_ = c.cut() // which keeps its error
 	}
 }
@@ -60,15 +66,18 @@ func isSeam(path string, size int64) bool {
 
 // begin says that what comes next is a content.
 func (c *cutter) begin(size int64) error {
-	if c.isOf = ofSmall; size > c.most {
-		c.isOf = ofLarge
-		return c.cut()
+	if c.isOf = ofSmall; size <= c.most/2 {
+		return nil
 	}
-	return nil
+	err := c.cut()
+	if c.isOf = ofLarge; size >= tried {
+		c.trial = &trial{done: make(chan struct{})}
+	}
+	return err
 }
 
 // end says that the content is over.
-func (c *cutter) end() { c.isOf = ofFrame }
+func (c *cutter) end() { c.isOf, c.trial = ofFrame, nil }
 
 // Write takes what comes next of the stream.
 func (c *cutter) Write(p []byte) (int, error) {
@@ -120,7 +129,8 @@ func (c *cutter) chop(p []byte) (n int, whole bool) {
 // cut ends the member.
 func (c *cutter) cut() error {
 	if len(c.part) > 0 && c.err == nil {
-		c.err = c.line.add(c.part)
+		c.total += int64(len(c.part))
+		c.err = c.line.add(c.part, c.trial)
 		c.part, c.hash = nil, 0
 	}
 	return c.err

@@ -16,9 +16,17 @@ import (
 	"stretcher/internal/archive/index"
 )
 
-// gzipLevel makes up for what members lose by themselves. A higher level takes
-// ten times as long for binaries.
-const gzipLevel = 8
+// gzipLevel makes up for what members lose by themselves. The hard one takes up to
+// ten times as long, for binaries without any gain.
+const gzipLevel, hardGzipLevel = 8, 9
+
+// trial tells whether the pieces of a large file are worth being compressed hard:
+// the first of them is compressed both ways. Many logs and dumps are, binaries not.
+type trial struct {
+	begun bool
+	hard  bool          // known when done is closed
+	done  chan struct{} // the first piece comes before the others, so none waits forever
+}
 
 // line compresses members on several cores and writes them in their order.
 // Which core a member comes to makes no difference to it: each begins anew.
@@ -40,6 +48,8 @@ type job struct {
 	sum         index.Sum
 	err         error
 	ready       chan struct{}
+	trial       *trial // nil = none
+	tries       bool   // it is the first of its trial
 }
 
 // compressor appends a member to b.
@@ -58,9 +68,12 @@ func newLine(opts Options, out io.Writer) *line {
 	return l
 }
 
-// add takes a member, and the memory that it is in.
-func (l *line) add(raw []byte) error {
-	j := &job{raw: raw, ready: make(chan struct{})}
+// add takes a member, and the memory that it is in, and the trial of its file.
+func (l *line) add(raw []byte, t *trial) error {
+	j := &job{raw: raw, ready: make(chan struct{}), trial: t}
+	if t != nil && !t.begun {
+		t.begun, j.tries = true, true
+	}
 	l.order <- j
 	l.todo <- j
 	return l.failed()
@@ -90,11 +103,9 @@ func (l *line) close() ([]index.Member, error) {
 }
 
 func (l *line) work(c Compression) {
-	compress, err := newCompressor(c)
+	p := press{how: c}
 	for j := range l.todo {
-		if j.err = err; err == nil {
-			j.packed, j.err = compress(nil, j.raw)
-		}
+		j.packed, j.err = p.member(j)
 		j.sum = sha256.Sum256(j.packed)
 		close(j.ready)
 	}
@@ -122,16 +133,69 @@ func (l *line) write() {
 	}
 }
 
-func newCompressor(c Compression) (compressor, error) {
+// press compresses the members of one core, easily or hard.
+type press struct {
+	how   Compression
+	tools [2]compressor // made when they are needed: they take much memory
+}
+
+// member compresses a member.
+func (p *press) member(j *job) ([]byte, error) {
+	switch {
+	case j.trial == nil:
+		return p.compress(j.raw, false)
+	case j.tries:
+		defer close(j.trial.done)
+		return p.try(j)
+	}
+	<-j.trial.done
+	return p.compress(j.raw, j.trial.hard)
+}
+
+// try compresses a member both ways, if it is text by what becomes of it. The rest
+// is compressed hard where that has made it smaller by a 32nd.
+func (p *press) try(j *job) ([]byte, error) {
+	easy, err := p.compress(j.raw, false)
+	if err != nil || len(easy) > len(j.raw)/3 {
+		return easy, err
+	}
+	hard, err := p.compress(j.raw, true)
+	if err != nil {
+		return nil, err
+	}
+	if j.trial.hard = len(hard) < len(easy)-len(easy)/32; j.trial.hard {
+		return hard, nil
+	}
+	return easy, nil
+}
+
+func (p *press) compress(raw []byte, hard bool) (packed []byte, err error) {
+	tool := &p.tools[0]
+	if hard {
+		tool = &p.tools[1]
+	}
+	if *tool == nil {
+		if *tool, err = newCompressor(p.how, hard); err != nil {
+			return nil, err
+		}
+	}
+	return (*tool)(nil, raw)
+}
+
+func newCompressor(c Compression, hard bool) (compressor, error) {
+	level, speed := gzipLevel, zstd.SpeedBetterCompression
+	if hard {
+		level, speed = hardGzipLevel, zstd.SpeedBestCompression
+	}
 	if c == Zstd {
-		z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedBetterCompression),
+		z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(speed),
 			zstd.WithWindowSize(index.MaxMember), zstd.WithSingleSegment(true))
 		if err != nil {
 			return nil, err
 		}
 		return func(b, raw []byte) ([]byte, error) { return z.EncodeAll(raw, b), nil }, nil
 	}
-	z, err := flate.NewWriter(nil, gzipLevel)
+	z, err := flate.NewWriter(nil, level)
 	if err != nil {
 		return nil, err
 	}

@@ -167,10 +167,10 @@ func text(rnd *rand.Rand, size int) string {
 func TestGolden(t *testing.T) {
 	dir := golden(t)
 	for name, want := range map[string]string{
-		"gzip": "801a3321e3d062f6d8f620e3ff744e350f5094b87db14b0ac499a1140b08646c " +
-			"56864b909f9651a92742bcd8f4ca30f5c960eb9069fbf3fe42ce335ded1fcd41",
-		"zstd": "ee766a1ba59124bfd1a9f52aa1a1b9d00f27ba3c6182c17c0caf9e4309bcaf61 " +
-			"99a3498c3f37cf99f6aec377fb83faf4880b96aaca92b8467f5c6f035a1dff5a",
+		"gzip": "347205a64f694942cdb520e16f7d294b5fb6eb70ab30b7b1050440ffba31b562 " +
+			"9c938a6eceef9c809b5ad19f0f729116f63f73066bc0c97c5df6cfc6cec92c1b",
+		"zstd": "4800c8e861822555eda78436b1108b6903964f49fa5c75020584d24828fd3e39 " +
+			"e4f81599ef81ed6d8f292d0ab1b45d0c8184ffdf139f0968a06264756e44859b",
 	} {
 		b, res, err := pack(t, dir, Options{Compression: compressions[name]})
 		check(t, err)
@@ -216,25 +216,48 @@ func TestTools(t *testing.T) {
 }
 
 // TestSize holds the size of an archive against gzip, also where there is little
-// in a file but its header.
+// in a file but its header, and where all is in one file.
 func TestSize(t *testing.T) {
 	gz := testparts.Need(t, "gzip")
 	goroot := strings.TrimSpace(run(t, nil, "go", "env", "GOROOT"))
-	tiny, rnd, files := t.TempDir(), rand.New(rand.NewPCG(7, 8)), map[string]string{}
-	for i := range 2000 {
-		files[fmt.Sprintf("d%d/f%d", i%17, i)] = text(rnd, 100+rnd.IntN(300))
+	dirs := map[string]string{"net": filepath.Join(goroot, "src", "net"), "sources": filepath.Join("..", "..")}
+	for name, files := range sized() {
+		dirs[name] = t.TempDir()
+		plant(t, dirs[name], files)
 	}
-	plant(t, tiny, files)
-	for _, dir := range []string{filepath.Join(goroot, "src", "net", "http"), tiny} {
+	for what, dir := range dirs {
 		for name, c := range compressions {
 			b, _, err := pack(t, dir, Options{Compression: c})
 			check(t, err)
 			plain := len(run(t, stream(t, b, c), gz, "-6", "-n", "-c"))
 			if ratio := float64(len(b)) / float64(plain); ratio > 1.05 {
-				t.Errorf("%s of %s: %d bytes, %.3f x what gzip -6 makes", name, dir, len(b), ratio)
+				t.Errorf("%s of %s: %d bytes, %.3f x what gzip -6 makes", name, what, len(b), ratio)
 			}
 		}
 	}
+}
+
+// sized are trees by their names.
+func sized() map[string]map[string]string {
+	rnd, words := rand.New(rand.NewPCG(7, 8)), strings.Fields(text(rand.New(rand.NewPCG(9, 9)), 300))
+	tiny, empty, docs := map[string]string{}, map[string]string{}, map[string]string{}
+	for i := range 2000 {
+		tiny[fmt.Sprintf("d%d/f%d", i%17, i)] = text(rnd, 100+rnd.IntN(300))
+		empty[fmt.Sprintf("d%d/%d", i%50, i)], empty[fmt.Sprintf("d%d/%d.x", i%50, i)] = "", ""
+	}
+	for i := range 3000 {
+		docs[fmt.Sprintf("%d.json", i)] = fmt.Sprintf(`{"id": %d, "value": %d}`, i, rnd.IntN(1_000_000))
+	}
+	var b strings.Builder
+	for i := range 40_000 {
+		fmt.Fprintf(&b, "2026-11-26T12:%02d:%02d", i/60%60, i%60)
+		for range 8 {
+			b.WriteString(" " + words[rnd.IntN(len(words))])
+		}
+		b.WriteString("\n")
+	}
+	return map[string]map[string]string{"tiny files": tiny, "empty files": empty, "JSON": docs,
+		"a log": {"log": b.String()}}
 }
 
 func TestOptions(t *testing.T) {

@@ -87,7 +87,7 @@ func randomTree(t testing.TB, rnd *rand.Rand, dir string) {
 }
 
 func randomContent(rnd *rand.Rand) []byte {
-	size := []int{0, 1, 511, 512, 513, 5000, 70_000, gzipGroup, 2*maxPiece + 1}[rnd.IntN(9)]
+	size := []int{0, 1, 511, 512, 513, 5000, 70_000, gzipGroup / 2, gzipGroup, 2*maxPiece + 1}[rnd.IntN(10)]
 	b := bytes.Repeat([]byte(fmt.Sprint(rnd.Uint64())), size/15+1)[:size]
 	for range size / 20 {
 		b[rnd.IntN(size)] = byte(rnd.Uint32())

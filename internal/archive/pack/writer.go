@@ -17,8 +17,13 @@ const (
 	// gzipGroup and zstdGroup are how many bytes of the stream small files have in
 	// common: a changed file costs so much when it is fetched, and what is
 	// compressed by itself has nothing before it to refer to. zstd suffers more.
-	gzipGroup = 64 << 10
-	zstdGroup = 128 << 10
+	// A small tree would lose too much: until early the groups are twice as large.
+	gzipGroup = 128 << 10
+	zstdGroup = 256 << 10
+	early     = 16 << 20
+	// tried is the length of files of which it is tried whether they are worth more
+	// work: a trial costs less than half of what they cost then.
+	tried = 2 << 20
 	// gzipPiece and zstdPiece are the least that a piece of a large file has, save
 	// for the last: for the same reasons.
 	gzipPiece = 64 << 10

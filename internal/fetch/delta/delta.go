@@ -46,8 +46,13 @@ type Stats struct {
 	Whole    int64 // what all of it would have been: the archive
 }
 
-// String is "fetched X of Y" in words.
+// String is "fetched X of Y" in words. No share is told of what was not less than
+// the archive, as it is of a small one with its index.
 func (s Stats) String() string {
+	if s.Bytes >= s.Whole {
+		return fmt.Sprintf("%d bytes with the index, of an archive of %d bytes, in %s", s.Bytes, s.Whole,
+			english.Plural(s.Requests, "range", ""))
+	}
 	return fmt.Sprintf("%d of %d bytes (%.1f %%) in %s", s.Bytes, s.Whole,
 		100*float64(s.Bytes)/float64(max(s.Whole, 1)), english.Plural(s.Requests, "range", ""))
 }

@@ -239,7 +239,7 @@ func TestOneAtATime(t *testing.T) {
 		s.Lines = lines
 		b, _, err := h.Bring(t.Context(), s)
 		ok(t, err)
-		if after.stream(t, b) != plain(t, after) || b.Requests < 3 {
+		if after.stream(t, b) != plain(t, after) || b.Requests < 2 {
 			t.Errorf("%d lines: another stream, or %d requests", lines, b.Requests)
 		}
 		ok(t, b.Close())

@@ -89,7 +89,7 @@ type Object struct {
 	URL  string `json:"url"` // that hosts ask for
 	Size int64  `json:"size"`
 	Sum  string `json:"sha256"`
-	Sent bool   `json:"sent"` // by this call: it was not there, or DryRun would send it
+	Sent bool   `json:"sent"` // by this call: it was not there
 }
 
 // Result is what was published.

@@ -356,7 +356,7 @@ func TestNothingSent(t *testing.T) {
 	o = options(t, tree(t, "one"), "file://"+target)
 	o.DryRun = true
 	res, err := Publish(t.Context(), o)
-	if err != nil || !res.Manifest.Sent {
+	if err != nil || res.Manifest.Sent || res.Archive.Sent || res.Index.Sent {
 		t.Errorf("%+v, %v", res, err)
 	}
 	if names := checkWhole(t, target); len(names) > 0 {

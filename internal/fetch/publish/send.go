@@ -112,7 +112,7 @@ func (r *run) bringAll(ctx context.Context, items []*item, text []byte) (res *Re
 			res.Manifest = obj
 		}
 	}
-	if vouching != nil && res.Manifest.Sent && !r.DryRun {
+	if vouching != nil && res.Manifest.Sent {
 		err = r.arrived(ctx, vouching)
 	}
 	return res, err
@@ -253,7 +253,7 @@ func (r *run) bring(ctx context.Context, it *item) (sent bool, err error) {
 		return false, nil
 	case r.DryRun:
 		r.Say(fmt.Sprintf("%s would be sent: %q, %s", it.what, shown, size))
-		return true, nil
+		return false, nil
 	case found == other && it.what == archiveItem:
 		r.Say(fmt.Sprintf("warning: what is at %q is not what it is called after, and is replaced", shown))
 	}
