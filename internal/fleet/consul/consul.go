@@ -27,17 +27,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/consul/api"
-	"github.com/hashicorp/go-hclog"
 
 	"stretcher/internal/fleet"
-	"stretcher/internal/text/failure"
+	"stretcher/internal/fleet/consul/reach"
 )
 
 // Config says how Consul is reached, besides what the variables CONSUL_HTTP_*,
@@ -62,35 +59,9 @@ type Client struct {
 
 // Open makes a client. It asks nobody anything yet.
 func Open(config Config) (*Client, error) {
-	for _, name := range []string{api.HTTPSSLEnvName, api.HTTPSSLVerifyEnvName} {
-		if text := os.Getenv(name); text != "" {
-			if _, err := strconv.ParseBool(text); err != nil {
-				return nil, failure.Malformed("%s=%q is neither true nor false", name, text)
-			}
-		}
-	}
-	conf := api.DefaultConfigWithLogger(hclog.NewNullLogger())
-	if config.Address != "" {
-		conf.Address = config.Address
-	}
-	if strings.Contains(conf.Address, "@") && !strings.HasPrefix(conf.Address, "unix://") { // errors would tell it
-		return nil, failure.Malformed("CONSUL_HTTP_ADDR names a user; CONSUL_HTTP_AUTH=USER:PASSWORD does that")
-	}
-	if config.Token != "" {
-		conf.Token, conf.TokenFile = config.Token, ""
-	}
-	plain, err := api.NewHttpClient(conf.Transport, conf.TLSConfig)
+	client, err := reach.Client(reach.Config{Address: config.Address, Token: config.Token, Wrap: config.Wrap})
 	if err != nil {
-		return nil, fmt.Errorf("prepare to reach consul: %w", err)
-	}
-	if config.Wrap != nil {
-		plain.Transport = config.Wrap(plain.Transport)
-	}
-	plain.Transport, plain.CheckRedirect = discreet{plain.Transport}, stay
-	conf.HttpClient = plain
-	client, err := api.NewClient(conf)
-	if err != nil {
-		return nil, fmt.Errorf("prepare to reach consul: %w", err)
+		return nil, err
 	}
 	log := config.Log
 	if log == nil {

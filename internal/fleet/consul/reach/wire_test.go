@@ -1,4 +1,4 @@
-package consul_test
+package reach_test
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package consul
+package reach
 
 import (
 	"io"
@@ -7,6 +7,9 @@ import (
 
 	"stretcher/internal/text/printable"
 )
+
+// maxSaid is how much of an answer that is an error is told.
+const maxSaid = 512
 
 // discreet is a transport that lets answers which are errors say little, and nothing of
 // who asked: they come from any server or proxy, and end up in logs and results.
@@ -18,7 +21,7 @@ func (d discreet) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil || resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusConflict { // of a transaction
 		return resp, err
 	}
-	said, err := io.ReadAll(io.LimitReader(resp.Body, 8*maxText))
+	said, err := io.ReadAll(io.LimitReader(resp.Body, 8*maxSaid))
 	_ = resp.Body.Close()
 	if err != nil {
 		return nil, err
@@ -27,7 +30,7 @@ func (d discreet) RoundTrip(req *http.Request) (*http.Response, error) {
 	if token := req.Header.Get("X-Consul-Token"); token != "" {
 		text = strings.ReplaceAll(text, token, "*****")
 	}
-	text = printable.Cut(text, maxText)
+	text = printable.Cut(text, maxSaid)
 	resp.Body, resp.ContentLength = io.NopCloser(strings.NewReader(text)), int64(len(text))
 	return resp, nil
 }
