@@ -139,7 +139,11 @@ func (m *Manifest) checkSrc(rules Rules) (problems []*yamldoc.Problem) {
 		if _, open := relative(to); open {
 			continue
 		}
-		if err := rules.Src(to); err != nil {
+		err = rules.Src(to)
+		if u, bad := url.Parse(to); bad == nil && err == nil && u.Scheme == "consul" {
+			err = fmt.Errorf("%q: Consul holds manifests, and no archives", redact.URL(to))
+		}
+		if err != nil {
 			problems = append(problems, &yamldoc.Problem{Key: key, Message: err.Error(), Hint: failure.Hint(err)})
 		}
 	}

@@ -59,7 +59,12 @@ func isHTTP(u *url.URL) bool { return u.Scheme == "http" || u.Scheme == "https" 
 
 // isBucket tells whether a URL names an object in a bucket: its path is a key,
 // of which only slashes at its head do not count.
-func isBucket(u *url.URL) bool { return u.Scheme == "s3" || u.Scheme == "gs" || u.Scheme == "az" }
+func isBucket(u *url.URL) bool {
+	return u.Scheme == "s3" || u.Scheme == "gs" || u.Scheme == "az" || isConsul(u)
+}
+
+// isConsul tells whether a URL names a key of Consul's: its host is the first part.
+func isConsul(u *url.URL) bool { return u.Scheme == "consul" }
 
 // isRegistry tells whether a URL names what a registry holds, by
 // REPOSITORY@DIGEST or REPOSITORY:TAG.
@@ -273,7 +278,7 @@ func checkPrefix(entry string) error {
 }
 
 // Schemes are those that something can be fetched by.
-func Schemes() []string { return []string{"az", "file", "gs", "http", "https", "oci", "s3"} }
+func Schemes() []string { return []string{"az", "consul", "file", "gs", "http", "https", "oci", "s3"} }
 
 // isPort tells whether the port of a URL can be asked, and is written as it is
 // in others. A bucket has none.

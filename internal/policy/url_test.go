@@ -268,7 +268,7 @@ func TestBadPrefixes(t *testing.T) {
 		"file:///srv/../etc":    "is never allowed: a path with dot segments",
 		"file://srv/x/":         `is never allowed: a file has no host; write file:///srv/x/`,
 		"file://h:80/x":         "is never allowed: a file has no host",
-		"htps://h/":             "is never allowed: nothing is fetched by htps, but by az, file, gs, http, https, oci, s3",
+		"htps://h/":             "is never allowed: nothing is fetched by htps, but by az, consul, file, gs, http, https, oci, s3",
 		"gcs://b/x":             "is never allowed: nothing is fetched by gcs",
 		"oci:r/x":               "is not the beginning of a URL",
 		"oci://r/x?ns=a":        "has more than scheme, host and path",

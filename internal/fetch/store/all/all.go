@@ -7,6 +7,7 @@ package all
 import (
 	"stretcher/internal/fetch/store"
 	"stretcher/internal/fetch/store/az"
+	"stretcher/internal/fetch/store/consul"
 	"stretcher/internal/fetch/store/file"
 	"stretcher/internal/fetch/store/gs"
 	"stretcher/internal/fetch/store/oci"
@@ -23,5 +24,6 @@ func List() store.Schemes {
 		gs.Definition(),
 		az.Definition(),
 		oci.Definition(),
+		consul.Definition(),
 	}
 }

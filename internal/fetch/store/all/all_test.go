@@ -114,7 +114,7 @@ func TestCheck(t *testing.T) {
 
 func TestSchemeHints(t *testing.T) {
 	for _, c := range []struct{ url, hint string }{
-		{"ftp://host/x", "known schemes: az, file, gs, http, https, oci, s3"},
+		{"ftp://host/x", "known schemes: az, consul, file, gs, http, https, oci, s3"},
 		{"/srv/app.tar", "write file:///srv/app.tar"},
 		{"app.tar", "file:///absolute/path"},
 	} {

@@ -18,7 +18,7 @@ import (
 func RunSink(t *testing.T, w World, sums bool) {
 	w.Put(t, "first", []byte("x")) // makes the bucket
 	for name, data := range map[string][]byte{
-		"put": Noise(1, 10_000), "put nothing": nil, "put large": Noise(2, 20<<20), "put sp ace+plus%41é": Noise(3, 100),
+		"put": Noise(1, 10_000), "put nothing": nil, "put large": Noise(2, w.most(20<<20)), "put sp ace+plus%41é": Noise(3, 100),
 	} {
 		t.Run(name, func(t *testing.T) { conformPut(t, w, name, data, sums) })
 	}
@@ -113,7 +113,7 @@ func (f failing) ReadAt(p []byte, at int64) (int, error) {
 }
 
 func conformInterrupted(t *testing.T, w World) {
-	old, data := Noise(4, 1000), Noise(5, 20<<20)
+	old, data := Noise(4, 1000), Noise(5, w.most(20<<20))
 	u := target(t, w, "old")
 	if err := put(t.Context(), w, u, old, false); err != nil {
 		t.Fatal(err)

@@ -26,6 +26,16 @@ type World struct {
 	// Keeps: a version that was replaced can still be read, so that a read goes on
 	// in it.
 	Keeps bool
+	// Most is how many bytes an object has at most; 0 = as many as one likes.
+	Most int
+}
+
+// most is so many bytes, or what an object has at most.
+func (w World) most(n int) int {
+	if w.Most > 0 {
+		n = min(n, w.Most)
+	}
+	return n
 }
 
 // Replace puts a new file in the place of an old one, as a deploy would.
@@ -48,7 +58,7 @@ func Noise(seed byte, n int) []byte {
 
 // Run is the contract of Store, for one scheme.
 func Run(t *testing.T, w World) {
-	small, large := Noise(1, 10_000), Noise(2, 8<<20)
+	small, large := Noise(1, 10_000), Noise(2, w.most(8<<20))
 	for name, data := range map[string][]byte{
 		"whole": small, "empty": nil, "large": large, "sp ace+plus%41é": small,
 	} {
