@@ -462,8 +462,8 @@ func (t *tools) gate(s Spec) *gate.Gate {
 		return nil
 	}
 	return gate.New(fleet.Entry{
-		Name: t.log.Masked(s.Name), Version: t.log.Masked(s.Version), Serial: int64(s.Serial),
-		ID: gate.ID(s.Raw), Run: t.id, Node: t.settings.Node, Rollout: *s.Rollout,
+		Name: t.log.Masked(s.Name), Version: t.log.Masked(s.Version), Serial: int64(s.Serial), ID: gate.ID(s.Raw),
+		Run: t.id, Node: t.settings.Node, Rollout: *s.Rollout, Outline: manifest.Outline(s.Raw, t.log.Masked),
 	}, t.log.Logger)
 }
 

@@ -27,6 +27,8 @@ type Rollouts interface {
 	Names(context.Context) ([]string, error)
 	// Read tells how the newest rollout of a name stands.
 	Read(ctx context.Context, name string) (fleet.State, error)
+	// Outline is what the newest rollout of a name has recorded of its manifest; "" = nothing.
+	Outline(ctx context.Context, name string) (string, error)
 	// Changes waits until a rollout may stand otherwise than at index, or for a while,
 	// and returns the index to go on from. Of index 0 it returns at once.
 	Changes(ctx context.Context, name string, index uint64) (uint64, error)

@@ -18,6 +18,7 @@ type rollouts struct {
 	names   []string // nil = web
 	steered string
 	refuses error
+	outline string
 }
 
 // answer is how it stands, or why that is not known.
@@ -40,6 +41,8 @@ func (r *rollouts) Read(context.Context, string) (fleet.State, error) {
 	}
 	return a.state, a.err
 }
+
+func (r *rollouts) Outline(context.Context, string) (string, error) { return r.outline, r.refuses }
 
 func (r *rollouts) Changes(_ context.Context, _ string, index uint64) (uint64, error) {
 	return index + 1, nil

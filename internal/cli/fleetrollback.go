@@ -2,12 +2,15 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"stretcher/internal/fleet"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/printable"
 )
@@ -36,29 +39,40 @@ type fleetRollbackOptions struct {
 // noEvent is the event of who fires it otherwise.
 const noEvent = "none"
 
+// inConsul is where the manifests lie that no other place is named for; hosts may read
+// there, and write elsewhere.
+const inConsul = "consul://stretcher/manifests/"
+
+// longestURL bounds a URL in an event: Consul takes little more.
+const longestURL = 256
+
 func newFleetRollback(a *app) *cobra.Command {
 	o := &fleetRollbackOptions{app: a, passwords: passwords{app: a}, version: "previous", expires: "1d", event: "deploy"}
 	c := newCommand(&cobra.Command{
-		Use:   "rollback NAME --manifest FILE --to URL/",
+		Use:   "rollback NAME",
 		Short: "let a group of hosts go back to what they have kept",
 		Long: `Makes a manifest by which hosts go back, publishes it, and fires an event in
-Consul with its URL. FILE is the manifest that hosts have now: the dest, the
-group and the limits are its, and the serial is the next one. Each host goes
-back to what it has kept; who does not run the version of FILE stays as it is.
+Consul with its URL. The dest, the group, the limits and the version to get away
+from are those of the manifest that hosts have now, and the serial is the next
+one: as the host has recorded them that began the newest rollout, or as FILE
+has them. Without --to the manifest lies in Consul. Each host goes back to what
+it has kept; who does not run that version stays as it is.
 Standard output gets the URL and nothing else.`,
-		Example: `stretcher fleet rollback web --manifest web.yml --to s3://deploys/web/
+		Example: `stretcher fleet rollback web
 stretcher fleet rollback web --manifest web.yml --to s3://deploys/web/ \
   --back-to 41 --sign ops.key`,
 		RunE: a.runs(o.run),
 	})
 	f := c.Flags()
 	p := &o.pack.Publish
-	f.Var(&textValue{&o.manifest, "FILE"}, "manifest", "the manifest that hosts have now")
-	f.Var(&textValue{&p.To, "URL"}, "to", "where the manifest is published")
+	f.Var(&textValue{&o.manifest, "FILE"}, "manifest",
+		"the manifest that hosts have now (default: as they have recorded it)")
+	f.Var(&textValue{&p.To, "URL"}, "to", "where the manifest is published (default: in Consul)")
 	f.Var(&textValue{&p.Base, "URL"}, "public-url", "where hosts find that, if not by the URL of --to")
 	f.Var(&textValue{&o.version, "VERSION"}, "back-to", "the version to go back to; previous is what was good before")
-	f.Var(&textValue{&o.from, "VERSION"}, "from", "the version to get away from (default: that of FILE)")
-	f.Var(&textValue{&o.serial, "N|now"}, "serial", "the manifest's serial (default: the next one after FILE's)")
+	f.Var(&textValue{&o.from, "VERSION"}, "from",
+		"the version to get away from (default: that which hosts have now)")
+	f.Var(&textValue{&o.serial, "N|now"}, "serial", "the manifest's serial (default: the next one)")
 	f.Var(&textValue{&o.expires, "TIME"}, "expires", "when the manifest ends: a time, or a time from now, as 1d or 12h")
 	f.Var(&textValue{&o.key, "FILE"}, "sign", "secret key to sign the manifest with, as keygen makes it")
 	o.passwords.declare(f)
@@ -76,6 +90,9 @@ func (o *fleetRollbackOptions) run(ctx context.Context, args []string) (int, err
 	if err == nil {
 		err = o.goBack(ctx, args[0])
 	}
+	if errors.Is(err, fleet.ErrUnknown) {
+		return fleetNone, err
+	}
 	return Status(err), err
 }
 
@@ -86,9 +103,7 @@ func (o *fleetRollbackOptions) check(args []string) (err error) {
 	switch {
 	case len(args) != 1 || args[0] == "":
 		return failure.Usage("fleet rollback expects one NAME")
-	case o.manifest == "":
-		return failure.Usage("fleet rollback expects --manifest FILE, the manifest that hosts have now")
-	case p.To == "":
+	case p.To == "" && (o.line.has("to") || o.line.has("public-url")):
 		return failure.Usage("fleet rollback expects --to URL/, where hosts find the manifest")
 	case o.version == "" || o.event == "":
 		return failure.Usage("--back-to and --event say something")
@@ -104,8 +119,13 @@ func (o *fleetRollbackOptions) check(args []string) (err error) {
 			return failure.Usage("%q has what can't be printed", text)
 		}
 	}
-	if p.To, err = dirURL(p.To); err != nil {
+	if p.To == "" {
+		p.To, p.Replace = inConsul+url.PathEscape(args[0])+"/rollback.yml", true
+	} else if p.To, err = dirURL(p.To); err != nil {
 		return err
+	}
+	if len(p.To) > longestURL {
+		return failure.Usage("the URL %q has more than %d bytes: no event brings it", p.To, longestURL)
 	}
 	if p.About.Serial, err = parseSerial(o.serial, p.About.Now); err == nil {
 		p.About.Expires, err = parseExpiry(o.expires, p.About.Now)
@@ -115,7 +135,7 @@ func (o *fleetRollbackOptions) check(args []string) (err error) {
 
 // goBack publishes the manifest, and tells the hosts.
 func (o *fleetRollbackOptions) goBack(ctx context.Context, name string) error {
-	raw, _, err := readAtMost(ctx, o.manifest, o.actions.MaxManifest)
+	raw, err := o.template(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -136,10 +156,43 @@ func (o *fleetRollbackOptions) goBack(ctx context.Context, name string) error {
 		_, err = o.Stdout.Write(res.Text)
 		return err
 	}
+	o.show(res.Text)
 	if _, err := fmt.Fprintln(o.Stdout, res.Manifest.URL); err != nil || o.event == noEvent {
 		return err
 	}
 	return o.fire(ctx, res.Manifest.URL)
+}
+
+// template is the manifest that hosts have now, or what they have recorded of it.
+func (o *fleetRollbackOptions) template(ctx context.Context, name string) ([]byte, error) {
+	if o.manifest != "" {
+		raw, _, err := readAtMost(ctx, o.manifest, o.actions.MaxManifest)
+		return raw, err
+	}
+	rollouts, err := o.actions.Rollouts()
+	if err != nil {
+		return nil, err
+	}
+	text, err := rollouts.Outline(ctx, name)
+	if err == nil && text == "" {
+		err = fmt.Errorf("the rollout of %q has recorded no manifest", name)
+	}
+	if err != nil {
+		return nil, failure.Hinted("--manifest FILE names the manifest that hosts have now", err)
+	}
+	return []byte(text), nil
+}
+
+// show shows people what was made of what hosts have recorded: any of them can have
+// written it.
+func (o *fleetRollbackOptions) show(text []byte) {
+	if o.manifest != "" {
+		return
+	}
+	fmt.Fprintln(o.Stderr, "stretcher: made of what hosts have recorded:")
+	for line := range strings.Lines(string(text)) {
+		fmt.Fprintln(o.Stderr, "  "+printable.Line(strings.TrimSuffix(line, "\n")))
+	}
 }
 
 // fire fires the event. Without it the manifest is there all the same.

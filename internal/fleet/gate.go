@@ -26,6 +26,7 @@ type Entry struct {
 	Node    string  // the host as Consul knows it; "" = the agent's own node
 	Zone    string  // "" = as the node's metadata say
 	Rollout Rollout // within what the host allows
+	Outline string  // of the manifest: what a way back is made of; "" = it can't be told
 }
 
 // Newer tells whether an entry takes the place of a rollout with this id and serial:

@@ -24,24 +24,10 @@ type Back struct {
 // serial.
 func GoingBack(raw []byte, back Back) ([]byte, error) {
 	t := findTemplates(raw)
-	doc, problem := yamldoc.Parse(t.text)
+	now, problem := t.outline()
 	if problem != nil {
 		problem.Message = t.restored(problem.Message)
 		return nil, asError(raw, append(t.wrong(), problem))
-	}
-	var now struct {
-		Name    string      `yaml:"name"`
-		Version string      `yaml:"version"`
-		Serial  string      `yaml:"serial"`
-		Dest    string      `yaml:"dest"`
-		Rollout yamldoc.Raw `yaml:"rollout"`
-		Back    struct {
-			To string `yaml:"to"`
-		} `yaml:"rollback"`
-	}
-	doc.Decode(&now) // what is wrong with the rest is of no use here
-	if now.Name == "" {
-		now.Name = filepath.Base(now.Dest)
 	}
 	switch name := t.restored(now.Name); {
 	case name != back.Name:
@@ -52,36 +38,96 @@ func GoingBack(raw []byte, back Back) ([]byte, error) {
 		return nil, failure.Hinted("stretcher rollback DEST goes back on one host",
 			failure.Usage("the manifest of %q has no rollout", name))
 	}
-	if now.Back.To != "" {
+	if now.Rollback.To != "" && now.Rollback.From == "" {
 		return nil, failure.Hinted("the manifest that brought the version to get away from is wanted",
 			failure.Usage("by the manifest of %q hosts go back themselves: none runs its version", back.Name))
 	}
-	if back.From == "" && !strings.Contains(now.Version, t.prefix) {
+	switch {
+	case back.From != "":
+	case now.Rollback.From != "":
+		back.From = now.Rollback.From // who has not gone back yet does so now
+	case !strings.Contains(now.Version, t.prefix):
 		back.From = now.Version
 	}
 	if back.From == back.To {
 		return nil, failure.Usage("version %q is the one to get away from", back.To)
 	}
+	now.Version, now.Rollback.To, now.Rollback.From = back.title(), back.To, back.From
+	if n, err := strconv.ParseInt(now.Serial, 10, 64); err == nil && n > 0 && n+1 > 0 {
+		now.Serial = strconv.FormatInt(n+1, 10)
+	} else {
+		now.Serial = ""
+	}
+	return []byte(now.text(t)), nil
+}
+
+// maxOutline bounds what is recorded of a manifest.
+const maxOutline = 2 << 10
+
+// Outline is what of a manifest GoingBack needs, as a manifest that has no more; ""
+// of one that is for one host alone, or says too much, or a secret.
+func Outline(raw []byte, masked func(string) string) string {
+	t := findTemplates(raw)
+	now, problem := t.outline()
+	if problem != nil || now.Dest == "" || now.Rollout.Node == nil {
+		return ""
+	}
+	if text := now.text(t); len(text) <= maxOutline && masked(text) == text {
+		return text
+	}
+	return ""
+}
+
+// outline is what of a manifest a way back is made of.
+type outline struct {
+	Name     string `yaml:"name"`
+	Version  string `yaml:"version"`
+	Serial   string `yaml:"serial"`
+	Dest     string `yaml:"dest"`
+	Rollback struct {
+		To   string `yaml:"to"`
+		From string `yaml:"from"`
+	} `yaml:"rollback"`
+	Rollout yamldoc.Raw `yaml:"rollout"`
+}
+
+// outline reads it. What is wrong with the rest is of no use.
+func (t *templates) outline() (now outline, problem *yamldoc.Problem) {
+	doc, problem := yamldoc.Parse(t.text)
+	if problem != nil {
+		return now, problem
+	}
+	doc.Decode(&now)
+	if now.Name == "" {
+		now.Name = filepath.Base(now.Dest)
+	}
+	return now, nil
+}
+
+// text is the outline as YAML.
+func (o *outline) text(t *templates) string {
 	var out strings.Builder
 	put := func(indent, key, value string) {
 		if value != "" {
 			fmt.Fprintf(&out, "%s%s: %s\n", indent, key, quoted(t.restored(value)))
 		}
 	}
-	put("", "name", now.Name)
-	put("", "version", back.title())
-	put("", "dest", now.Dest)
-	if n, err := strconv.ParseInt(now.Serial, 10, 64); err == nil && n > 0 && n+1 > 0 {
-		fmt.Fprintf(&out, "serial: %d\n", n+1)
+	put("", "name", o.Name)
+	put("", "version", o.Version)
+	put("", "dest", o.Dest)
+	if n, err := strconv.ParseInt(o.Serial, 10, 64); err == nil {
+		fmt.Fprintf(&out, "serial: %d\n", n)
 	}
-	out.WriteString("rollback:\n")
-	put("  ", "to", back.To)
-	put("  ", "from", back.From)
+	if o.Rollback.To != "" {
+		out.WriteString("rollback:\n")
+		put("  ", "to", o.Rollback.To)
+		put("  ", "from", o.Rollback.From)
+	}
 	out.WriteString("rollout:\n")
-	for line := range strings.Lines(t.restored(now.Rollout.Text())) {
+	for line := range strings.Lines(t.restored(o.Rollout.Text())) {
 		out.WriteString("  " + line)
 	}
-	return []byte(out.String()), nil
+	return out.String()
 }
 
 // title is what people know the way back by.

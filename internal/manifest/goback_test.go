@@ -32,6 +32,27 @@ rollout: {service: web, parallel: 10%, zone: node_meta.rack}
 		m.Rollout == nil || m.Rollout.AtOnce(30) != 3 || m.Version != "before 2" || len(m.Src) > 0 {
 		t.Errorf("%+v of\n%s", m.Manifest, text)
 	}
+	outline := Outline([]byte(now), strings.TrimSpace)
+	if outline != "" {
+		t.Errorf("what is masked is recorded: %s", outline)
+	}
+	outline = Outline([]byte(now), strings.Clone)
+	if again, err := GoingBack([]byte(outline), Back{Name: "it's", To: Previous}); string(again) != string(text) {
+		t.Errorf("of the outline\n%s\ncomes\n%s\n%v", outline, again, err)
+	}
+	twice, err := GoingBack([]byte(Outline(text, strings.Clone)), Back{Name: "it's", To: Previous})
+	if want := strings.Replace(string(text), "serial: 42", "serial: 43", 1); string(twice) != want {
+		t.Errorf("a second time it is\n%s\n%v", twice, err)
+	}
+	for why, text := range map[string]string{
+		"alone":    "name: web\ndest: /srv/web\nversion: 1",
+		"too long": "name: web\ndest: /srv/web\nrollout: {hosts: [" + strings.Repeat("h, ", 1000) + "]}",
+		"no YAML":  "a: [",
+	} {
+		if got := Outline([]byte(text), strings.Clone); got != "" {
+			t.Errorf("%s: %s", why, got)
+		}
+	}
 	for wrong, manifest := range map[string]string{
 		`is that of "it's", not of`: now,
 		"has no rollout":            "name: web\ndest: /srv/web",

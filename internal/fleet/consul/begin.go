@@ -188,6 +188,9 @@ func (p *Place) next(h *head) *head {
 		ID: p.entry.ID, Gen: newGen(), Version: cut(p.entry.Version), Serial: p.entry.Serial, By: cut(p.entry.Node),
 		Began: time.Now().UTC().Truncate(time.Millisecond), Group: cut(p.entry.Rollout.Group()), Phase: beginning,
 	}
+	if len(p.entry.Outline) <= maxOutline {
+		n.Outline = p.entry.Outline
+	}
 	n.follows(h)
 	if h != nil && h.ID == n.ID {
 		n.Limits, n.Only = h.Limits, h.Only

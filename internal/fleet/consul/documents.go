@@ -31,10 +31,16 @@ type head struct {
 	Limits  limits      `json:"limits"`
 	Shards  int         `json:"shards"`
 	Phase   fleet.Phase `json:"phase"`
-	Why     string      `json:"why,omitempty"`
 	Drain   []past      `json:"drain,omitempty"` // whose holders must have gone before slots are handed out
 	Past    []past      `json:"past,omitempty"`  // the latest first
 	Only    bool        `json:"only,omitempty"`  // it is for hosts alone that have failed before
+	remarks
+}
+
+// remarks are what a head has that no host goes by.
+type remarks struct {
+	Why     string `json:"why,omitempty"`     // it is stopped
+	Outline string `json:"outline,omitempty"` // of the manifest, for who makes a way back
 }
 
 // limits are fleet.Limits as they are written.
@@ -103,6 +109,7 @@ const (
 	keptGens    = 5 // whose results are kept
 	shardSize   = 16
 	maxText     = 512
+	maxOutline  = 2 << 10
 )
 
 // room is how many slots the canaries, or a shard of others, have.
@@ -133,6 +140,7 @@ func (h *head) check() error {
 		ok = ok && len(*text) <= 4*maxText
 		*text = printable.Line(*text)
 	}
+	ok = ok && len(h.Outline) <= maxOutline
 	for _, p := range append(append([]past{}, h.Past...), h.Drain...) {
 		ok = ok && (p.Gen == "" || isGen(p.Gen)) && p.Shards >= 0 && p.Shards <= maxShards
 	}

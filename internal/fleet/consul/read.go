@@ -13,6 +13,16 @@ import (
 	"stretcher/internal/fleet"
 )
 
+// Outline is what the current rollout of a name has recorded of its manifest, as the
+// host wrote it that began it; "" = nothing.
+func (c *Client) Outline(ctx context.Context, name string) (string, error) {
+	h, _, err := c.ledger(name).current(ctx)
+	if err != nil {
+		return "", err
+	}
+	return h.Outline, nil
+}
+
 // Read tells how a rollout of a name stands, and what its hosts have said; the latest
 // one. fleet.ErrUnknown when nothing is known of the name.
 func (c *Client) Read(ctx context.Context, name string) (fleet.State, error) {

@@ -53,7 +53,8 @@ func open(opts store.Options) store.Store {
 }
 
 func (v *values) connect() (*api.Client, error) {
-	client, err := reach.Client(reach.Config{Wrap: func(next http.RoundTripper) http.RoundTripper { return bounded{next} }})
+	wrap := func(next http.RoundTripper) http.RoundTripper { return bounded{next} }
+	client, err := reach.Client(reach.Config{Wrap: wrap})
 	if err == nil && v.opts.UserAgent != "" {
 		client.AddHeader("User-Agent", v.opts.UserAgent)
 	}

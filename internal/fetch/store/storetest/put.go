@@ -18,7 +18,8 @@ import (
 func RunSink(t *testing.T, w World, sums bool) {
 	w.Put(t, "first", []byte("x")) // makes the bucket
 	for name, data := range map[string][]byte{
-		"put": Noise(1, 10_000), "put nothing": nil, "put large": Noise(2, w.most(20<<20)), "put sp ace+plus%41é": Noise(3, 100),
+		"put": Noise(1, 10_000), "put nothing": nil,
+		"put large": Noise(2, w.most(20<<20)), "put sp ace+plus%41é": Noise(3, 100),
 	} {
 		t.Run(name, func(t *testing.T) { conformPut(t, w, name, data, sums) })
 	}
