@@ -39,6 +39,7 @@ import (
 type Journal struct {
 	record
 	dir   *state.Dir     // nil without a usable state directory
+	keeps bool           // the run is one for the history
 	db    *history.Store // nil without a usable history
 	old   *history.Store // to look at alone, instead of db; mostly nil
 	lost  bool           // a call to the history has failed
@@ -82,6 +83,7 @@ func Open(ctx context.Context, path string, log *runlog.Log) (*Journal, error) {
 	if err != nil {
 		return j, err
 	}
+	j.keeps = true
 	j.db, err = history.Open(ctx, j.dir.History(), history.Options{Warn: func(err error) {
 		log.Warn(failure.Sayf("history: %v", err))
 	}})

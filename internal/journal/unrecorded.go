@@ -5,7 +5,7 @@ import "stretcher/internal/text/failure"
 // mark tells those who ask for the run's dest that the history does not know of it,
 // as long as that is so.
 func mark(j *Journal) {
-	if j.dir == nil || j.run.Dest == "" {
+	if !j.keeps || j.run.Dest == "" {
 		return
 	}
 	err := j.dir.SetUnrecorded(j.run.Dest, !j.remembers())

@@ -28,7 +28,7 @@ func (t *Trace) open(run Run) error {
 		return fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
 	for _, a := range about.Attributes() { // the collector would get none
-		if utf8.ValidString(string(a.Key)) && utf8.ValidString(a.Value.Emit()) {
+		if utf8.ValidString(string(a.Key)) && utf8.ValidString(a.Value.String()) {
 			continue
 		}
 		variable := "OTEL_RESOURCE_ATTRIBUTES"
