@@ -52,11 +52,10 @@ func runCheck(ctx context.Context, o cli.CheckOptions) (r lint.Result, err error
 	if o.Several {
 		title = s.URL
 	}
-	r.Checked = s.Checked(title, manifestRules().Kinds, d.log.Masked)
-	if o.Silent {
-		return r, nil
+	if r.Checked = s.Checked(title, manifestRules().Kinds, d.log.Masked); !o.Silent {
+		err = s.Tell(o.Stdout, o.Title, manifestRules().Kinds, d.log.Masked)
 	}
-	return r, s.Tell(o.Stdout, o.Title, manifestRules().Kinds, d.log.Masked)
+	return r, err
 }
 
 // runRender makes of a manifest what it is with the values of its templates.

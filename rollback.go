@@ -226,10 +226,7 @@ func (u undeployed) Unwrap() error { return u.error }
 // known is why there is nothing at dest to go back to, and tells whether anything
 // good has been deployed there, as far as anybody knows.
 func (p provider) known(dest string, there strategy.Deployments, err error) error {
-	var kept []cache.Entry
-	if p.cached != nil {
-		kept, _ = p.cached.List(dest)
-	}
+	kept, _ := p.cached.List(dest)
 	if _, good := p.journal.LastGood(dest); good || len(there.All)+len(kept) > 0 {
 		return err
 	}
@@ -239,9 +236,6 @@ func (p provider) known(dest string, there strategy.Deployments, err error) erro
 // wasSynced tells whether the last good run on dest made it by a strategy
 // that lays it out otherwise than the one named.
 func (p provider) wasSynced(dest, name string) bool {
-	if p.cached == nil {
-		return false
-	}
 	kept, err := p.cached.List(dest)
 	return err == nil && len(kept) > 0 && !strategies.List().Alike(kept[0].Strategy, name)
 }

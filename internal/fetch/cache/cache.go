@@ -157,8 +157,11 @@ func (s *Store) Pool() *Pool {
 func (s *Store) Close() error { return errors.Join(s.place.Close(), s.pool.Close()) }
 
 // List returns dest's entries, the newest first; those of all dests when dest
-// is "". Entries that can't be read are left out and told to Warn.
+// is "". Entries that can't be read are left out and told to Warn. A nil store has none.
 func (s *Store) List(dest string) ([]Entry, error) {
+	if s == nil {
+		return nil, nil
+	}
 	names, err := s.names()
 	if err != nil {
 		return nil, fmt.Errorf("read cache: %w", err)
