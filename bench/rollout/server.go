@@ -86,7 +86,7 @@ func (s *server) ask(ctx context.Context, method, path, body string) (string, er
 	if err != nil {
 		return "", err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := (&http.Client{Timeout: time.Minute}).Do(req)
 	if err != nil {
 		return "", err
 	}

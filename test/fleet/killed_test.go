@@ -42,7 +42,7 @@ func TestKilledAtWork(t *testing.T) {
 	}
 	testparts.WaitFor(t, "another leader", func() bool { l := c.Leader(); return l != nil && l != leader })
 	leader.Start(c.t)
-	a = g.until("three to have died", func(a answer) bool { return a.Counts["died"] == 3 })
+	g.until("three to have died", func(a answer) bool { return a.Counts["died"] == 3 })
 	testparts.WaitFor(t, "others to have the slots", func() bool { return len(g.observed(4)) == 4 })
 
 	// One of those that have died comes again, and is good.

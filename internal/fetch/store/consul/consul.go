@@ -86,7 +86,7 @@ func check(u *url.URL) error {
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return errors.New("a key has no query and no fragment")
 	case path.Join("/", key) != "/"+key:
-		return errors.New("a key with an empty name in it, or with . or ..")
+		return errors.New("a key with . or .. or an empty name in it")
 	}
 	return nil
 }
