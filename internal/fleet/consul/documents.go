@@ -112,7 +112,7 @@ const (
 	maxOutline  = 2 << 10
 )
 
-// room is how many slots the canaries, or a shard of others, have.
+// canaryShard is the name of the canaries' shard.
 const canaryShard = "c"
 
 func encode(v any) []byte {
@@ -236,7 +236,7 @@ func (h *head) was(id string) bool {
 	return false
 }
 
-// names are the names of the shards of a generation, that of the canaries first.
+// shardNames are the names of the shards of a generation, that of the canaries first.
 func shardNames(shards int) []string {
 	names := []string{canaryShard}
 	for i := range shards {

@@ -19,6 +19,10 @@ type guard struct {
 	patience time.Duration    // at least, whatever is written
 }
 
+func newGuard(patience time.Duration) *guard {
+	return &guard{seen: map[string]sight{}, patience: patience}
+}
+
 // sight is a turn that is not held by a session.
 type sight struct {
 	index uint64 // of Consul, or for a turn that is gone how often it was restored: somebody was there

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -268,4 +269,10 @@ func (c *Client) Names(ctx context.Context) ([]string, error) {
 		}
 	}
 	return names, nil
+}
+
+// nameOf is the name that a part of a key stands for.
+func nameOf(part string) (string, bool) {
+	name, err := url.PathUnescape(part)
+	return name, err == nil && name != ""
 }

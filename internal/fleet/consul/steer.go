@@ -6,18 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"time"
 
 	"stretcher/internal/fleet"
 	"stretcher/internal/text/failure"
 )
-
-// nameOf is the name that a part of a key stands for.
-func nameOf(part string) (string, bool) {
-	name, err := url.PathUnescape(part)
-	return name, err == nil && name != ""
-}
 
 // Stop stops the current rollout of a name: hosts that wait go no more, those at work
 // finish. why is for people.
@@ -123,8 +116,4 @@ func (l *ledger) formerMembers(ctx context.Context, gen string) (all []member, _
 		}
 	}
 	return all, err
-}
-
-func newGuard(patience time.Duration) *guard {
-	return &guard{seen: map[string]sight{}, patience: patience}
 }
