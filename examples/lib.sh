@@ -138,3 +138,32 @@ END
     for ((i = 1; i <= $1; i++)); do wait_for answers "$net.$i"; done
 }
 answers() { ssh-keyscan -p 2222 "$1" 2>/dev/null | grep .; }
+
+# ssh_key: makes the key $dir/ci. ssh_client: makes the program $SSH, which reaches them by it.
+ssh_key() { ssh-keygen -q -t ed25519 -N '' -f "$dir/ci" -C ci; }
+ssh_client() {
+    cat >"$dir/ssh" <<END
+#!/bin/sh
+exec ssh -F none -i $dir/ci -p 2222 -o IdentitiesOnly=yes -o UserKnownHostsFile=$dir/known_hosts \
+    -o LogLevel=ERROR "\$@"
+END
+    chmod 755 "$dir/ssh"
+    export SSH="$dir/ssh"
+}
+
+# publish VERSION REST...: what these hosts deploy to /srv/web, with more lines of the manifest.
+# It gives the manifest's URL.
+publish() {
+    mkdir -p "$dir/build" && echo "version $1" >"$dir/build/index.html"
+    printf '%s\n' "dest: '{{ must_env \"ROOT\" }}/srv/web'" 'sync_strategy: releases' "${@:2}" |
+        ROOT=/ "$stretcher" pack "$dir/build" --to "$dir/published/" --name web --version "$1" --manifest - 2>>"$dir/pack.log"
+}
+
+# live VERSION...: what they have of it, in turn.
+live() {
+    local i=0 version
+    for version; do
+        i=$((i + 1))
+        holds "version $version" "$dir/web$i/srv/web/current/index.html" || die "version $version is not live on web$i"
+    done
+}

@@ -4,7 +4,7 @@
 . "$(dirname "$0")/../lib.sh"
 need ansible-playbook ssh-keygen python3
 
-ssh-keygen -q -t ed25519 -N '' -f "$dir/ci" -C ci
+ssh_key
 cp "$dir/ci.pub" "$dir/authorized_keys"
 sshd_hosts 4
 echo '[web]' >"$dir/hosts.ini"
@@ -26,22 +26,8 @@ export ANSIBLE_SSH_ARGS="-F none -o ControlMaster=no -o IdentitiesOnly=yes -o Us
 cp "$here/rollout.yml" "$dir/"
 : >"$dir/ansible.cfg"
 
-# publish VERSION REST...: gives the manifest's URL.
-publish() {
-    mkdir -p "$dir/build" && echo "version $1" >"$dir/build/index.html"
-    printf '%s\n' "dest: '{{ must_env \"ROOT\" }}/srv/web'" 'sync_strategy: releases' "${@:2}" |
-        ROOT=/ "$stretcher" pack "$dir/build" --to "$dir/published/" --name web --version "$1" --manifest - 2>>"$dir/pack.log"
-}
 rollout() { ansible-playbook -i "$dir/hosts.ini" "$dir/rollout.yml" -e "url=$1" >>"$dir/ansible.log" 2>&1; }
 told() { "$stretcher" fleet status --from "$dir/results" --hosts "$dir/hosts" web "$@"; }
-# live VERSION...: what the hosts have, in turn.
-live() {
-    local i=0 version
-    for version; do
-        i=$((i + 1))
-        holds "version $version" "$dir/web$i/srv/web/current/index.html" || die "version $version is not live on web$i"
-    done
-}
 
 title 'all hosts, in batches'
 expect 0 rollout "$(publish 1)"

@@ -4,36 +4,16 @@
 . "$(dirname "$0")/../lib.sh"
 need parallel ssh-keygen
 
-ssh-keygen -q -t ed25519 -N '' -f "$dir/ci" -C ci
+ssh_key
 cp "$dir/ci.pub" "$dir/authorized_keys"
 sshd_hosts 4
 cp "$here/deploy-and-tell" "$dir/bin/"
 sed 's/^/root@/' "$dir/names" >"$dir/hosts"
-cat >"$dir/ssh" <<END
-#!/bin/sh
-exec ssh -F none -i $dir/ci -p 2222 -o IdentitiesOnly=yes -o UserKnownHostsFile=$dir/known_hosts \
-    -o LogLevel=ERROR "\$@"
-END
-chmod 755 "$dir/ssh"
-export SSH="$dir/ssh"
+ssh_client
 
-# publish VERSION REST...: gives the manifest's URL.
-publish() {
-    mkdir -p "$dir/build" && echo "version $1" >"$dir/build/index.html"
-    printf '%s\n' "dest: '{{ must_env \"ROOT\" }}/srv/web'" 'sync_strategy: releases' "${@:2}" |
-        ROOT=/ "$stretcher" pack "$dir/build" --to "$dir/published/" --name web --version "$1" --manifest - 2>>"$dir/pack.log"
-}
 # rollout JOBS FAILURES URL
 rollout() { "$here/rollout" "$dir/hosts" "$dir/results" "$1" "$2" deploy-and-tell "$3" '"$ROOT/srv/web"'; }
 told() { "$stretcher" fleet status --from "$dir/results" --hosts "$dir/hosts" web "$@"; }
-# live VERSION...: what the hosts have, in turn.
-live() {
-    local i=0 version
-    for version; do
-        i=$((i + 1))
-        holds "version $version" "$dir/web$i/srv/web/current/index.html" || die "version $version is not live on web$i"
-    done
-}
 
 title 'all hosts, two at a time'
 expect 0 rollout 2 0 "$(publish 1)"

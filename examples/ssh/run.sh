@@ -5,20 +5,14 @@
 . "$(dirname "$0")/../lib.sh"
 need ssh-keygen
 
-ssh-keygen -q -t ed25519 -N '' -f "$dir/ci" -C ci
+ssh_key
 # The key of the example, with that of this script in its place, and what `sudo systemctl
 # start stretcher@web.service` comes to in the end.
 sed "s|sudo -n /usr/bin/systemctl start stretcher@web.service|$stretcher $dir/published/web.yml|; \
      s|ssh-ed25519 .*|$(cat "$dir/ci.pub")|" "$here/authorized_keys" >"$dir/authorized_keys"
 
 sshd_hosts 3
-cat >"$dir/ssh" <<END
-#!/bin/sh
-exec ssh -F none -i $dir/ci -p 2222 -o IdentitiesOnly=yes -o UserKnownHostsFile=$dir/known_hosts \
-    -o LogLevel=ERROR "\$@"
-END
-chmod 755 "$dir/ssh"
-export SSH="$dir/ssh"
+ssh_client
 
 # publish VERSION REST...: by a name that stays, since the hosts' key says which.
 publish() {
@@ -26,14 +20,6 @@ publish() {
     printf '%s\n' "dest: '{{ must_env \"ROOT\" }}/srv/web'" 'sync_strategy: releases' "${@:2}" |
         ROOT=/ "$stretcher" pack "$dir/build" --to "$dir/published/web.yml" --name web --version "$1" --replace \
             --manifest - >>"$dir/pack.log" 2>&1
-}
-# live VERSION...: what the hosts have, in turn.
-live() {
-    local i=0 version
-    for version; do
-        i=$((i + 1))
-        holds "version $version" "$dir/web$i/srv/web/current/index.html" || die "version $version is not live on web$i"
-    done
 }
 
 title 'all hosts, two at a time'
