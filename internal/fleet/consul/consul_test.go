@@ -123,6 +123,30 @@ func TestRollout(t *testing.T) {
 			if most := o.most.Load(); most > parallel {
 				t.Errorf("%d at work, of %d", most, parallel)
 			}
+			if err := open(t, a).Stop(t.Context(), "web", "by hand"); err == nil {
+				t.Error("it is stopped after its end")
+			}
+			if s, err = open(t, a).Read(t.Context(), "web"); err != nil || s.Phase != fleet.Done {
+				t.Errorf("then it is %v, %v", s.Phase, err)
+			}
 		})
+	}
+}
+
+// TestCanariesAlone: a rollout ends whose hosts are all canaries; nobody is left to
+// wait for the pause after them.
+func TestCanariesAlone(t *testing.T) {
+	a := agent(t)
+	register(t, a, 2)
+	var o observer
+	for i := range 2 {
+		e := entry("v1", i, fleet.Rollout{Hosts: hosts(2), Canary: 2, Pause: fleet.Span(time.Hour)})
+		if err := deploy(t, open(t, a), e, &o, "good"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := open(t, a).Read(t.Context(), "web")
+	if err != nil || s.Phase != fleet.Done || s.Verdict() != fleet.VerdictGood {
+		t.Errorf("%+v, %v", s, err)
 	}
 }

@@ -25,6 +25,13 @@ func (c *Client) Stop(ctx context.Context, name, why string) error {
 	case h.Phase == beginning:
 		return errors.New("the rollout is about to begin: try again")
 	}
+	s, err := c.Read(ctx, name)
+	switch {
+	case err != nil:
+		return err
+	case s.Phase == fleet.Done:
+		return errors.New("the rollout has ended: nobody waits for a turn")
+	}
 	return l.stop(ctx, h.Gen, why)
 }
 
