@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -271,7 +270,7 @@ func runHooksByName(ctx context.Context, second <-chan struct{}, o cli.RunHooksO
 }
 
 func (d *deployer) runNamed(ctx context.Context, o cli.RunHooksOptions) (code int, err error) {
-	file, err := readEnvFile(o.EnvFile)
+	file, err := porter.ReadEnvFile(o.EnvFile)
 	if err != nil {
 		return cli.ExitUsage, failure.Usage("--env-file: %w", err)
 	}
@@ -319,29 +318,6 @@ func (d *deployer) runNamed(ctx context.Context, o cli.RunHooksOptions) (code in
 		code = cli.Status(err)
 	}
 	return code, err
-}
-
-// maxEnvFile bounds an environment file, in bytes.
-const maxEnvFile = 1 << 20
-
-// readEnvFile reads the file of --env-file; "" is none.
-func readEnvFile(name string) (porter.Environment, error) {
-	if name == "" {
-		return nil, nil
-	}
-	f, err := disk.OpenRegular(name, os.O_RDONLY, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxEnvFile+1))
-	if err == nil && len(data) > maxEnvFile {
-		err = fmt.Errorf("larger than %d bytes", maxEnvFile)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return porter.ParseEnvFile(data)
 }
 
 // runInstallHooks lays a hook pod out below the root and prints the links by

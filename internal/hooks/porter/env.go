@@ -3,10 +3,13 @@ package porter
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"os"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"stretcher/internal/disk"
 	"stretcher/internal/hooks"
 	"stretcher/internal/process"
 )
@@ -148,4 +151,27 @@ func split(env, engine []string) (file []byte, inherited []string, err error) {
 		}
 	}
 	return file, inherited, nil
+}
+
+// maxEnvFile bounds an environment file, in bytes.
+const maxEnvFile = 1 << 20
+
+// ReadEnvFile reads an environment file; "" is none.
+func ReadEnvFile(name string) (Environment, error) {
+	if name == "" {
+		return nil, nil
+	}
+	f, err := disk.OpenRegular(name, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxEnvFile+1))
+	if err == nil && len(data) > maxEnvFile {
+		err = fmt.Errorf("larger than %d bytes", maxEnvFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ParseEnvFile(data)
 }
