@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -23,7 +22,6 @@ import (
 	"stretcher/internal/hooks/porter"
 	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
-	"stretcher/internal/manifest"
 	"stretcher/internal/strategy"
 	"stretcher/internal/strategy/staging"
 	"stretcher/internal/text/failure"
@@ -348,17 +346,16 @@ func (d *deployer) installPod(ctx context.Context, o cli.InstallHooksOptions) er
 	rules := manifestRules()
 	rules.Pod = true
 	s, err := d.loadAllowed(ctx, o.URL, rules)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case !s.hasSrc():
-		return failure.Hinted(s.likeP2(), failure.Malformed("manifest: src: a hook pod has one"))
-	case s.Name == "":
-		return failure.Malformed("manifest: name: a hook pod has one")
 	}
-	if keys := s.unusedByPod(); len(keys) > 0 {
+	unused, err := s.CheckPod()
+	if err != nil {
+		return err
+	}
+	if len(unused) > 0 {
 		d.log.Warn(fmt.Sprintf("manifest: hooks install does not use %s: hooks are told of what is deployed",
-			strings.Join(keys, ", ")))
+			strings.Join(unused, ", ")))
 	}
 	place, err := d.openHooksRoot(root)
 	if err != nil {
@@ -393,34 +390,6 @@ func (d *deployer) installPod(ctx context.Context, o cli.InstallHooksOptions) er
 		d.log.Warn(fmt.Sprintf("these hooks are not run: %q is not among the host policy's hooks.dirs", exec))
 	}
 	return nil
-}
-
-// likeP2 is what to do about a hook pod's manifest that p2 would read.
-func (s Spec) likeP2() string {
-	if !bytes.Contains(s.Raw, []byte("launchables:")) {
-		return ""
-	}
-	return "this looks like a manifest of p2's: write name for its id, and src and checksum for its launchable's location"
-}
-
-// unusedByPod are the keys of a hook pod's manifest that mean nothing there.
-func (s Spec) unusedByPod() (keys []string) {
-	m := s.Manifest
-	for _, key := range []struct {
-		name string
-		set  bool
-	}{
-		{"dest", m.Dest != ""},
-		{"commands", slices.ContainsFunc(m.Commands.Points(), func(p manifest.Point) bool { return len(p.Commands) > 0 })},
-		{"env", len(m.Env) > 0},
-		{"config", m.Config.Node != nil},
-		{"hooks", len(m.Hooks) > 0},
-	} {
-		if key.set {
-			keys = append(keys, key.name)
-		}
-	}
-	return keys
 }
 
 // besideHooks are the places where a hook pod is unpacked. It is renamed from
