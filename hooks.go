@@ -241,13 +241,13 @@ func conditionOf(h hooks.Hook) hooks.Condition {
 
 // fetchTree fetches the archive, verifies it and unpacks it in one of places.
 // source is where the archive came from.
-func (d *deployer) fetchTree(ctx context.Context, s Spec, p places) (tree *staging.Tree, source string, err error) {
+func (d *deployer) fetchTree(ctx context.Context, s Spec, p staging.Places) (tree *staging.Tree, source string, err error) {
 	a, err := d.fetch(ctx, s)
 	if err != nil {
 		return nil, "", fmt.Errorf("fetch: %w", err)
 	}
 	defer a.close()
-	if tree, err = staging.Unpack(ctx, d.unpacking(s, a, p), a.Input, p.dest != nil); err != nil {
+	if tree, err = staging.Unpack(ctx, d.unpacking(s, a, p), a.Input, p.Dest != nil); err != nil {
 		return nil, "", fmt.Errorf("extract: %w", err)
 	}
 	return tree, a.Source, nil
@@ -282,7 +282,7 @@ func (d *deployer) runNamed(ctx context.Context, o cli.RunHooksOptions) (code in
 	}
 	r := run{spec: s}
 	if s.hasSrc() {
-		tree, source, err := d.fetchTree(ctx, s, places{d.private, []string{os.TempDir()}, nil})
+		tree, source, err := d.fetchTree(ctx, s, staging.Places{Maker: d.private, Candidates: []string{os.TempDir()}})
 		if err != nil {
 			return cli.Status(err), err
 		}
@@ -395,8 +395,10 @@ func (d *deployer) installPod(ctx context.Context, o cli.InstallHooksOptions) er
 // besideHooks are the places where a hook pod is unpacked. It is renamed from
 // there, so that they are on the file system of the pods: the root itself if
 // it can be. root plays the part of a dest that is there.
-func (d *deployer) besideHooks(root *disk.Dir) places {
-	return places{d.private, nil, &disk.Dest{Parent: root, Name: ".", Dir: root, Given: root.Path()}}
+func (d *deployer) besideHooks(root *disk.Dir) staging.Places {
+	return staging.Places{
+		Maker: d.private, Dest: &disk.Dest{Parent: root, Name: ".", Dir: root, Given: root.Path()},
+	}
 }
 
 // openHooksRoot opens the directory below which hook pods are laid out, if
@@ -405,7 +407,7 @@ func (d *deployer) besideHooks(root *disk.Dir) places {
 func (d *deployer) openHooksRoot(path string) (*disk.Dir, error) {
 	dir, missing, err := disk.OpenNearestTrusted(path)
 	if err == nil {
-		if err = d.besideHooks(dir).check("staging directory", strategy.Where{SameDevice: true}); err != nil {
+		if err = d.besideHooks(dir).Check("staging directory", strategy.Where{SameDevice: true}); err != nil {
 			_ = dir.Close()
 		}
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +13,6 @@ import (
 	"stretcher/internal/disk"
 	"stretcher/internal/disk/tree"
 	"stretcher/internal/hooks"
-	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/policy"
 	"stretcher/internal/process"
@@ -40,7 +38,7 @@ func (d *deployer) open(s Spec, whole bool, told func() run) (Spec, error) {
 	t := d.target(s, told)
 	t.Dest, t.NoDest, t.Whole = dest, missing, whole
 	if missing == nil {
-		t.Place = places{d.private, s.tempParents(), dest}
+		t.Place = staging.Places{Maker: d.private, Candidates: s.tempParents(), Dest: dest}
 	}
 	var err error
 	s.Dest = dest
@@ -359,43 +357,12 @@ func describeDrift(drifts tree.Drifts) string {
 	return text
 }
 
-// places makes the private directories of a strategy.
-type places struct {
-	private    *journal.Private
-	candidates []string   // the best first
-	dest       *disk.Dest // nil where there is none
-}
-
-// Private makes a directory.
-func (p places) Private(what string, w strategy.Where) (*disk.Dir, error) {
-	return p.private.Make(p.wanted(what, w))
-}
-
-// Above opens the directory that Private would make one in.
-func (p places) Above(w strategy.Where) (*disk.Dir, error) { return p.private.Above(p.wanted("", w)) }
-
-// check tells whether there is a place for a directory.
-func (p places) check(what string, w strategy.Where) error { return p.private.Check(p.wanted(what, w)) }
-
-func (p places) wanted(what string, w strategy.Where) disk.Wanted {
-	wanted := disk.Wanted{
-		What: what, Size: -1, Dest: cmp.Or(w.Dest, p.dest), SameDevice: w.SameDevice, Full: w.Full, Candidates: p.candidates,
-	}
-	if w.SameDevice && p.dest != nil {
-		wanted.Candidates = []string{p.dest.Parent.Path()}
-	}
-	return wanted
-}
-
-// Drop removes a directory.
-func (p places) Drop(dir *disk.Dir) error { return p.private.Drop(dir) }
-
 // errNoDest: what is unpacked is not deployed.
 var errNoDest = errors.New("there is no dest")
 
 // unpacking is what unpacking an archive that is not deployed is told: it goes
 // to one of places, on the file system of their dest, where they have one.
-func (d *deployer) unpacking(s Spec, a Archive, p places) *strategy.Target {
+func (d *deployer) unpacking(s Spec, a Archive, p staging.Places) *strategy.Target {
 	t := d.target(s, func() run { return run{spec: s, archive: a} })
 	t.NoDest, t.Place = errNoDest, p
 	return &t
@@ -441,7 +408,7 @@ func (d *deployer) copyForHooks(ctx context.Context, r *run) error {
 		}
 		defer a.close()
 	}
-	t := d.unpacking(s, a, places{d.private, s.tempParents(), nil})
+	t := d.unpacking(s, a, staging.Places{Maker: d.private, Candidates: s.tempParents()})
 	t.Archive.Warn = nil // all has been said
 	var tree *staging.Tree
 	err := sharing{d.provider, s}.orWhole(ctx, &a, func(in archive.Input) (err error) {
