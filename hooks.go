@@ -173,13 +173,7 @@ func (x executor) toldTo(r run, p hooks.Point) hooks.Deployment {
 		Run: x.id, Name: s.Name, Version: s.Version, Dest: s.Manifest.Dest, Tree: r.tree(p), Annotations: s.Annotations,
 		Programs: r.programs(), Repository: r.repository(p),
 		Environ: x.environ, ManifestEnv: x.manifestEnv(s.Manifest), Own: x.runEnv(r, string(p)),
-	}
-	for _, point := range s.Commands.Points() {
-		for _, c := range point.Commands {
-			if words := strings.Fields(c.Run); len(words) > 0 {
-				t.Commands = append(t.Commands, words[0])
-			}
-		}
+		Commands: s.Commands.Programs(),
 	}
 	return t
 }
@@ -211,7 +205,7 @@ func (x executor) recordHook(o hooks.Outcome) {
 	if o.Skipped {
 		if o.Hook.Dialect == hooks.Porter {
 			x.log.Info(fmt.Sprintf("%s: %s hook %q does not run: its run_condition is %s",
-				o.Hook.Point, o.Hook.Dialect, o.Hook.Name, conditionOf(o.Hook)))
+				o.Hook.Point, o.Hook.Dialect, o.Hook.Name, o.Hook.Condition))
 		}
 		return
 	}
@@ -232,16 +226,11 @@ func (x executor) recordHook(o hooks.Outcome) {
 	x.journal.Add(row)
 }
 
-func conditionOf(h hooks.Hook) hooks.Condition {
-	if h.Condition == "" {
-		return hooks.Pass
-	}
-	return h.Condition
-}
-
 // fetchTree fetches the archive, verifies it and unpacks it in one of places.
 // source is where the archive came from.
-func (d *deployer) fetchTree(ctx context.Context, s Spec, p staging.Places) (tree *staging.Tree, source string, err error) {
+func (d *deployer) fetchTree(
+	ctx context.Context, s Spec, p staging.Places,
+) (tree *staging.Tree, source string, err error) {
 	a, err := d.fetch(ctx, s)
 	if err != nil {
 		return nil, "", fmt.Errorf("fetch: %w", err)

@@ -286,7 +286,7 @@ func (p provider) current(ctx context.Context, s Spec) Archive {
 	case err != nil:
 		p.log.Info(failure.Sayf("dest is not as run %s left it: %v", good.ID, err))
 	case drifts.Total > 0:
-		p.log.Info(fmt.Sprintf("dest is not as run %s left it: %s", good.ID, describeDrift(drifts)))
+		p.log.Info(fmt.Sprintf("dest is not as run %s left it: %s", good.ID, drifts))
 	default:
 		return Archive{Record: p.journal.TreeOf(good.ID)}
 	}
@@ -342,19 +342,6 @@ func (p provider) drifts(ctx context.Context, s Spec, good history.Run) (drifts 
 		return err
 	})
 	return drifts, err
-}
-
-// describeDrift names the first differences and counts the rest.
-func describeDrift(drifts tree.Drifts) string {
-	var parts []string
-	for _, d := range drifts.First {
-		parts = append(parts, fmt.Sprintf("%q (%s)", d.Path, d.What))
-	}
-	text := strings.Join(parts, ", ")
-	if more := drifts.Total - len(drifts.First); more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
 }
 
 // errNoDest: what is unpacked is not deployed.

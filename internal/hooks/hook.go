@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"time"
@@ -36,6 +37,9 @@ func (c Condition) Met(stepFailed bool) bool {
 		return !stepFailed
 	}
 }
+
+// String is the condition's word.
+func (c Condition) String() string { return cmp.Or(string(c), string(Pass)) }
 
 // NoGrace, as a Hook's Grace, means KILL without TERM.
 const NoGrace = process.NoGrace

@@ -16,6 +16,7 @@ package manifest
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"stretcher/internal/fetch/checksum"
 	"stretcher/internal/fleet"
@@ -225,6 +226,18 @@ func (c *Commands) At(point string) []Command {
 		}
 	}
 	return nil
+}
+
+// Programs are the first words of all commands.
+func (c *Commands) Programs() (names []string) {
+	for _, point := range c.Points() {
+		for _, one := range point.Commands {
+			if words := strings.Fields(one.Run); len(words) > 0 {
+				names = append(names, words[0])
+			}
+		}
+	}
+	return names
 }
 
 // IsPoint reports whether a step is made of commands.

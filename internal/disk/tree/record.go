@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -137,6 +138,19 @@ func (d *Drifts) add(path, what string) {
 	if d.Total++; d.Total <= maxShown {
 		d.First = append(d.First, Drift{path, what})
 	}
+}
+
+// String names the first differences and counts the rest.
+func (d Drifts) String() string {
+	var parts []string
+	for _, one := range d.First {
+		parts = append(parts, fmt.Sprintf("%q (%s)", one.Path, one.What))
+	}
+	text := strings.Join(parts, ", ")
+	if more := d.Total - len(d.First); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // Check compares the tree below an open directory with what was recorded in
