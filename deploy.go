@@ -256,7 +256,7 @@ func (d *deployer) hearing(r *run, e *event.Event) part {
 		if err == nil {
 			hear()
 		}
-		r.admitted = !errors.Is(err, failure.ErrRefused) || errors.As(err, new(notYet)) // it has its turn later
+		r.admitted = !errors.Is(err, failure.ErrRefused) || failure.IsNotYet(err) // it has its turn later
 		return err
 	}
 	compare := func(ctx context.Context) error {
@@ -478,13 +478,13 @@ func (d *deployer) syncTo(ctx context.Context, r *run) error {
 func (t *tools) lock(ctx context.Context, dest, name string) (unlock func() error, err error) {
 	unlock, err = t.journal.LockFor(ctx, name, dest, t.settings.LockWait, t.keys != nil)
 	if errors.Is(err, failure.ErrRefused) { // the host must be mended, and the event waits for that
-		err = notYet{err}
+		err = failure.NotYet(err)
 	}
 	if err != nil {
 		return nil, err
 	}
 	if err := t.readKeys(); err != nil {
-		return nil, errors.Join(notYet{err}, unlock())
+		return nil, errors.Join(failure.NotYet(err), unlock())
 	}
 	t.journal.ClearDied(t.leftHooks(ctx)) // the one that was waited for may have been killed
 	return unlock, nil

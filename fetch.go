@@ -349,7 +349,7 @@ func (t *tools) delay(ctx context.Context) error {
 	select {
 	case <-time.After(wait):
 		if err := t.readKeys(); err != nil { // who counts may have changed
-			return notYet{err}
+			return failure.NotYet(err)
 		}
 		return nil
 	case <-ctx.Done():

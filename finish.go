@@ -451,7 +451,7 @@ func (t *tools) usesUp(err error) bool {
 	if t.keys != nil && (errors.As(err, new(*manifest.Unfetched)) || errors.As(err, new(*manifest.Unvouched))) {
 		return false
 	}
-	return cli.Status(err) != cli.ExitBusy && !errors.As(err, new(notYet))
+	return cli.Status(err) != cli.ExitBusy && !failure.IsNotYet(err)
 }
 
 // skip notes that events give way to a newer one.

@@ -26,7 +26,7 @@ func TestUsesUp(t *testing.T) {
 		{"an old serial", failure.Refused("serial 1 is lower than 2"), true, true},
 		{"malformed", failure.Malformed("line 1"), true, true},
 		{"busy", lock.ErrHeld, false, false},
-		{"not there yet", notYet{failure.Refused("not signed")}, false, false},
+		{"not there yet", failure.NotYet(failure.Refused("not signed")), false, false},
 		{"not fetched", &manifest.Unfetched{}, true, false},
 		{"not vouched for", &manifest.Unvouched{}, true, false}, // which only keys can say
 		{"interrupted", errors.Join(failure.Signal{Signal: syscall.SIGTERM}, &manifest.Unfetched{}), true, true},

@@ -221,7 +221,7 @@ func (t *tools) ofKeys(s Spec, err error) {
 	}
 	enough := t.rule(rule, "signatures", "")
 	if s.Loaded == nil {
-		if errors.As(err, new(*manifest.Unvouched)) || isRefusal(err) && errors.As(err, new(notYet)) {
+		if errors.As(err, new(*manifest.Unvouched)) || isRefusal(err) && failure.IsNotYet(err) {
 			t.report.Add(enough.Ruling(err))
 		}
 		return
@@ -459,7 +459,7 @@ func runVerify(ctx context.Context, o cli.VerifyOptions) ([]trust.Signer, error)
 	}
 	load.Threshold = cmp.Or(o.Threshold, load.Threshold)
 	signers, err := load.Signers(ctx, o.URL)
-	if errors.As(err, new(notYet)) && isRefusal(err) {
+	if failure.IsNotYet(err) && isRefusal(err) {
 		err = failure.Hinted("stretcher sign makes a signature", err) // there is no event here
 	}
 	return signers, d.masked(err)

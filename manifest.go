@@ -220,7 +220,7 @@ func (p provider) isNews(ctx context.Context, url string) (bool, error) {
 	}
 	floor, err := p.serials().Floor(loaded.Name, p.trusted())
 	if err != nil {
-		return false, notYet{err}
+		return false, failure.NotYet(err)
 	}
 	return int64(loaded.Serial) > floor, nil
 }
@@ -248,7 +248,7 @@ func (p provider) raiseSerial(ctx context.Context, s Spec, now time.Time) error 
 // stale takes the dest out of the row of a run whose manifest is too old: whoever
 // may send events could make a dest look bad by what was signed for it once.
 func (p provider) stale(err error) error {
-	if errors.Is(err, failure.ErrRefused) && !errors.As(err, new(notYet)) {
+	if errors.Is(err, failure.ErrRefused) && !failure.IsNotYet(err) {
 		p.journal.Describe(func(row *history.Run) { row.Dest = "" })
 	}
 	return err
@@ -272,7 +272,7 @@ func (p provider) judgeSerial(s Spec, floor int64, err error) error {
 			hint = "bring it back from a backup, or take it away: docs/signing.md says what that costs"
 		}
 		err = failure.Refused("serial %s of %q can't be compared: %w", s.Serial, s.Name, err)
-		return failure.Hinted(hint, notYet{err})
+		return failure.Hinted(hint, failure.NotYet(err))
 	case err != nil:
 		p.log.Warn(failure.Sayf("serial %s of %q is not compared: %v", s.Serial, s.Name, err))
 	case int64(s.Serial) < floor:
@@ -353,13 +353,6 @@ func saidBy(host *policy.Policy, err error, rules ...string) error {
 	return failure.Hinted("the host policy says so: "+strings.Join(said, "; "), err)
 }
 
-// notYet is the error of what could not be fetched and may be there later: the
-// event is not used up.
-type notYet struct{ error }
-
-// Unwrap gives the cause.
-func (n notYet) Unwrap() error { return n.error }
-
 // fetchSignature fetches a signature document. That there is none refuses the
 // manifest, and the event may be handed over again.
 func (p provider) fetchSignature(
@@ -375,7 +368,7 @@ func (p provider) fetchSignature(
 	default:
 		err = fmt.Errorf("signature: %w", err)
 	}
-	return nil, notYet{err}
+	return nil, failure.NotYet(err)
 }
 
 // vouch says who vouches for a manifest.

@@ -69,6 +69,19 @@ func Hinted(hint string, err error) error {
 	return &failure{class: Class(err), err: err, hint: hint}
 }
 
+// notYet is an error of what may be otherwise later.
+type notYet struct{ error }
+
+// Unwrap gives the cause.
+func (n notYet) Unwrap() error { return n.error }
+
+// NotYet makes err one of what may be otherwise later: something was not there, or
+// the host must be mended. Who asked may ask again.
+func NotYet(err error) error { return notYet{err} }
+
+// IsNotYet tells whether err is such a one.
+func IsNotYet(err error) bool { return errors.As(err, new(notYet)) }
+
 // Retold is err said in other words: what it is for errors.Is, and its hint,
 // stay.
 func Retold(text string, err error) error {
