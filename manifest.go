@@ -135,45 +135,24 @@ func (p provider) isFresh(s Spec) (list []verdict.Question) {
 	}
 	if s.Serial > 0 && !s.Guessed("serial", "") {
 		list = append(list, verdict.Question{
-			Rule: "serial", Subject: s.Serial.String(), Why: p.tellFloor(s),
+			Rule: "serial", Subject: s.Serial.String(), Why: p.tellFloor(s.Name),
 			Ask: func() error { return p.compareSerial(s) },
 		})
 	}
 	return list
 }
 
-// tellFloor says what a report is to be told that a serial is compared with; ""
-// where that is not known. A host has its own floors: on a machine that makes
-// manifests there are none.
-func (p provider) tellFloor(s Spec) string {
-	if !p.report.Wanted() || p.settings.StateError != nil {
+// tellFloor says what a report is to be told that a serial is compared with.
+func (p provider) tellFloor(name string) string {
+	if !p.report.Wanted() {
 		return ""
 	}
-	switch floor, err := p.serials().Floor(s.Name, p.trusted()); {
-	case err != nil:
-		return ""
-	case floor == 0:
-		return fmt.Sprintf("there is none of %q in %q to compare it with: a host has its own", s.Name, p.settings.StateDir)
-	default:
-		return fmt.Sprintf("the highest of %q is %d, in %q", s.Name, floor, p.serials().Path(s.Name))
-	}
+	return p.serials().Tell(name)
 }
 
 // compareSerial refuses what is older than what the host has had. It raises
 // nothing.
-func (p provider) compareSerial(s Spec) error {
-	if s.Serial == 0 {
-		return nil
-	}
-	floor, err := int64(0), p.settings.StateError
-	if err == nil {
-		floor, err = p.serials().Floor(s.Name, p.trusted())
-	}
-	if err != nil && p.keys == nil {
-		return nil // a deployment will say so
-	}
-	return p.judgeSerial(s, floor, err)
-}
+func (p provider) compareSerial(s Spec) error { return p.serials().Compare(s.Name, int64(s.Serial)) }
 
 // readKeys reads the keys that must vouch for manifests, if the policy names any.
 // A run that has waited reads them again: one may have been taken away.
@@ -218,11 +197,7 @@ func (p provider) isNews(ctx context.Context, url string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	floor, err := p.serials().Floor(loaded.Name, p.trusted())
-	if err != nil {
-		return false, failure.NotYet(err)
-	}
-	return int64(loaded.Serial) > floor, nil
+	return p.serials().IsNews(loaded.Name, int64(loaded.Serial))
 }
 
 // raiseSerial is compareNow for a deployment, which has the lock, and the keys that
@@ -235,14 +210,19 @@ func (p provider) raiseSerial(ctx context.Context, s Spec, now time.Time) error 
 	for _, signer := range s.Signers {
 		claim.Keys = append(claim.Keys, signer.ID)
 	}
-	floor, err := int64(0), p.settings.StateError
-	if err == nil {
-		floor, err = p.serials().Raise(ctx, claim, p.trusted())
+	return p.stale(p.serials().Raise(ctx, claim))
+}
+
+// serials are what the host has had.
+func (p provider) serials() *serial.Judge {
+	j := &serial.Judge{
+		Store: serial.At(p.settings.StateDir), Broken: p.settings.StateError,
+		Warn: func(text string) { p.log.Warn(text) },
 	}
-	if cause := context.Cause(ctx); err != nil && cause != nil {
-		return cause
+	if p.keys != nil {
+		j.Trusted = p.keys.Has
 	}
-	return p.stale(p.judgeSerial(s, floor, err))
+	return j
 }
 
 // stale takes the dest out of the row of a run whose manifest is too old: whoever
@@ -253,39 +233,6 @@ func (p provider) stale(err error) error {
 	}
 	return err
 }
-
-// trusted are the keys whose serials count.
-func (p provider) trusted() serial.Trusted {
-	if p.keys == nil {
-		return nil
-	}
-	return p.keys.Has
-}
-
-// judgeSerial refuses a serial that is lower than the floor. Where keys must vouch
-// for manifests, err does so too: nobody can tell what the floor is.
-func (p provider) judgeSerial(s Spec, floor int64, err error) error {
-	switch {
-	case err != nil && p.keys != nil:
-		hint := ""
-		if errors.Is(err, serial.ErrDamaged) {
-			hint = "bring it back from a backup, or take it away: docs/signing.md says what that costs"
-		}
-		err = failure.Refused("serial %s of %q can't be compared: %w", s.Serial, s.Name, err)
-		return failure.Hinted(hint, failure.NotYet(err))
-	case err != nil:
-		p.log.Warn(failure.Sayf("serial %s of %q is not compared: %v", s.Serial, s.Name, err))
-	case int64(s.Serial) < floor:
-		hint := fmt.Sprintf("to go back, stretcher rollback DEST; else the manifest needs a higher serial. "+
-			"If %d was a mistake: docs/signing.md. It is in %q", floor, p.serials().Path(s.Name))
-		return failure.Hinted(hint,
-			failure.Refused("serial %s of %q is lower than %d, which this host has had", s.Serial, s.Name, floor))
-	}
-	return nil
-}
-
-// serials are what the host has had.
-func (p provider) serials() *serial.Store { return serial.At(p.settings.StateDir) }
 
 // loader is the way to a manifest.
 func (p provider) loader(rules manifest.Rules) *manifest.Loader {

@@ -14,7 +14,9 @@
 // is worth. Those who raise wait for each other (flock on the directory); who
 // only reads need not.
 //
-// The package may import internal/disk.
+// A Judge is what says it to a run.
+//
+// The package may import internal/disk and internal/text/failure.
 package serial
 
 import (
