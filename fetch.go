@@ -492,5 +492,5 @@ func (s Spec) tempParents() []string {
 	}
 	// Not inside dest, which the sync would clear of it.
 	dest := policy.Real(s.Manifest.Dest)
-	return slices.DeleteFunc(places, func(dir string) bool { return below(policy.Real(dir), dest) })
+	return slices.DeleteFunc(places, func(dir string) bool { return disk.Below(policy.Real(dir), dest) })
 }

@@ -356,7 +356,7 @@ func (x executor) requiredState() error {
 	}
 	if err != nil {
 		err = failure.Refused("%w: the host policy requires it", err)
-		err = saidBy(x.policy, err, "require_state", "trust.keys")
+		err = x.policy.Said(err, "require_state", "trust.keys")
 	}
 	x.report.Add(x.rule("require_state", x.settings.StateDir, "").Ruling(err))
 	return err

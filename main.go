@@ -432,7 +432,7 @@ func (t *tools) askHost(stateError error, m memory) error {
 	case stateError == nil || m == unnoted:
 	case host.RequireState:
 		err := failure.Refused("%w: the host policy requires it", stateError)
-		return saidBy(host, err, "require_state", "trust.keys")
+		return host.Said(err, "require_state", "trust.keys")
 	case m == remembered:
 		t.log.Warn(failure.Sayf("no history of this run: %v", stateError))
 	default:

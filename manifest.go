@@ -257,7 +257,7 @@ func (p provider) fetchManifest(
 ) ([]byte, error) {
 	raw, err := p.fetcher.Document(ctx, url, limit, allow)
 	if errors.Is(err, transfer.ErrTooLarge) && limit == int64(p.policy.Limits.Manifest) {
-		err = saidBy(p.policy, err, "limits.manifest")
+		err = p.policy.Said(err, "limits.manifest")
 	}
 	return raw, err
 }
@@ -283,21 +283,7 @@ func (s Spec) byLimit(host *policy.Policy, err error) error {
 			rules = append(rules, l.rule)
 		}
 	}
-	return saidBy(host, err, rules...)
-}
-
-// saidBy adds to an error where the rules are written that it is for.
-func saidBy(host *policy.Policy, err error, rules ...string) error {
-	var said []string
-	for _, rule := range rules {
-		if at := host.Places(rule); at != "" {
-			said = append(said, rule+", "+at)
-		}
-	}
-	if len(said) == 0 {
-		return err
-	}
-	return failure.Hinted("the host policy says so: "+strings.Join(said, "; "), err)
+	return host.Said(err, rules...)
 }
 
 // fetchSignature fetches a signature document. That there is none refuses the
@@ -388,12 +374,6 @@ func (p provider) questions(s Spec) (list []verdict.Question) {
 		list = append(list, p.apart(s.Manifest.Dest, disk.WayTo(s.Manifest.Dest))...)
 	}
 	return list
-}
-
-// below reports whether name is dir or lies in it.
-func below(name, dir string) bool {
-	rel, err := filepath.Rel(dir, name)
-	return err == nil && filepath.IsLocal(rel)
 }
 
 // loadAllowed is load for a manifest that is not deployed.

@@ -120,3 +120,9 @@ func ExplainDest(dest string, err error) error {
 	}
 	return err
 }
+
+// Below reports whether name is dir or lies in it.
+func Below(name, dir string) bool {
+	rel, err := filepath.Rel(dir, name)
+	return err == nil && filepath.IsLocal(rel)
+}

@@ -21,6 +21,7 @@ import (
 	"strings"
 
 	"stretcher/internal/fleet"
+	"stretcher/internal/text/failure"
 )
 
 // Default is where the host policy is looked for.
@@ -130,6 +131,20 @@ func (p *Policy) Places(key string) string {
 		}
 	}
 	return strings.Join(places, ", ")
+}
+
+// Said adds to an error where the keys are written that it is for.
+func (p *Policy) Said(err error, keys ...string) error {
+	var said []string
+	for _, key := range keys {
+		if at := p.Places(key); at != "" {
+			said = append(said, key+", "+at)
+		}
+	}
+	if len(said) == 0 {
+		return err
+	}
+	return failure.Hinted("the host policy says so: "+strings.Join(said, "; "), err)
 }
 
 // binds tells whether what holds is what a layer says.
