@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 	"stretcher/internal/manifest"
 	"stretcher/internal/manifest/lint"
 	"stretcher/internal/policy"
+	"stretcher/internal/policy/explain"
 	"stretcher/internal/policy/verdict"
 	"stretcher/internal/process"
 	"stretcher/internal/strategy/preview"
@@ -98,7 +98,11 @@ func (d looker) check(ctx context.Context, o cli.CheckOptions, warn func(text st
 		}
 	}
 	err = cmp.Or(err, d.judgeDest(s))
-	d.foretell(s)
+	if s.hasSrc() {
+		d.host().Archive(explain.Archive{Checksum: s.Checksum.String(), Extract: s.Extract, Limits: policy.Limits{
+			Archive: s.Limits.Archive, Unpacked: s.Limits.Unpacked, Files: s.Limits.Files,
+		}})
+	}
 	if err == nil && len(unknown) > 0 {
 		err = failure.Malformed("%s", strings.Join(unknown, "; "))
 	}
@@ -118,16 +122,20 @@ func (d looker) examine(ctx context.Context, load *manifest.Loader, url string) 
 	if s, err = d.loadBy(ctx, load, url); err != nil {
 		err = fmt.Errorf("manifest: %w", err)
 	}
-	d.ofKeys(s, err)
+	if s.Loaded != nil {
+		d.host().Signed(s.Signers)
+	} else if errors.As(err, new(*manifest.Unvouched)) || isRefusal(err) && failure.IsNotYet(err) {
+		d.host().Unsigned(err)
+	}
 	if errors.Is(err, transfer.ErrTooLarge) {
-		d.report.Add(d.rule("limits.manifest", redact.URL(url), "").Ruling(err))
+		d.report.Add(d.host().Rule("limits.manifest", redact.URL(url), "").Ruling(err))
 	}
 	if err = cmp.Or(stranger, err); s.Loaded == nil || err != nil && !d.report.Wanted() {
 		return s, nil, err
 	}
-	d.ofUser()
+	d.host().RunAs(d.mayBecome())
 	if d.settings.Elsewhere {
-		d.ofHost()
+		d.host().Elsewhere()
 		return s, nil, err
 	}
 	set, refused := d.allowed(s)
@@ -177,64 +185,6 @@ func (d looker) refusedHook(ctx context.Context, s Spec, set *all.Set) error {
 	return nil
 }
 
-// ofUser tells the report whom the manifest's programs run as. Who deploys may
-// be somebody else than who asks.
-func (t *tools) ofUser() {
-	if t.policy.RunAs() == "" {
-		return
-	}
-	as := t.rule("run_as", t.policy.RunAs(), "commands and hooks of the manifest run as this user").Ruling(nil)
-	if t.user == nil {
-		as.Verdict, as.Why = verdict.Later, "the host must know this user"
-	} else if err := t.user.Allowed(os.Geteuid()); err != nil {
-		as.Verdict, as.Why = verdict.Later, failure.Sayf("who deploys is asked: %v", err)
-	}
-	t.report.Add(as)
-}
-
-// ofHost tells the report what the host itself is asked, where its policy is
-// read on another machine.
-func (t *tools) ofHost() {
-	later := func(rule, subject, why string) {
-		one := t.rule(rule, subject, why).Ruling(nil)
-		one.Verdict = verdict.Later
-		t.report.Add(one)
-	}
-	if h := t.policy.Hooks; len(h.Dirs)+len(h.OCIDirs)+len(h.Required) > 0 {
-		later("hooks.required", strings.Join(h.Required, " "), "the hooks are looked at on the host")
-	}
-	if t.policy.RequireState {
-		later("require_state", "the state directory", "it is looked at on the host")
-	}
-}
-
-// ofKeys tells the report which keys vouch for a manifest, and whether these are
-// enough.
-func (t *tools) ofKeys(s Spec, err error) {
-	dir, threshold, signed := t.policy.Signed()
-	if !signed {
-		return
-	}
-	rule := "trust.threshold"
-	if t.policy.Places(rule) == "" {
-		rule = "trust.keys"
-	}
-	enough := t.rule(rule, "signatures", "")
-	if s.Loaded == nil {
-		if errors.As(err, new(*manifest.Unvouched)) || isRefusal(err) && failure.IsNotYet(err) {
-			t.report.Add(enough.Ruling(err))
-		}
-		return
-	}
-	for _, signer := range s.Signers {
-		why := fmt.Sprintf("it vouches for the manifest: %q", signer.TrustedComment)
-		t.report.Add(t.rule("trust.keys", signer.File, why).Ruling(nil))
-	}
-	enough.Why = fmt.Sprintf("%d of the keys in %q vouch for the manifest, of at least %d", len(s.Signers),
-		cmp.Or(t.settings.Keys, dir), threshold)
-	t.report.Add(enough.Ruling(nil))
-}
-
 // ofDest tells the report why a dest is refused; what the policy says it has
 // been told.
 func (t *tools) ofDest(s Spec, err error) error {
@@ -244,8 +194,19 @@ func (t *tools) ofDest(s Spec, err error) error {
 	return err
 }
 
-// isRefusal tells whether a deployment that ends by err has been refused.
-func isRefusal(err error) bool { return cli.Status(err) == cli.ExitRefused }
+// mayBecome tells whether the caller may start programs as the user whom the policy
+// names; nil: there is none.
+func (t *tools) mayBecome() func() error {
+	if t.user == nil {
+		return nil
+	}
+	return func() error { return t.user.Allowed(os.Geteuid()) }
+}
+
+// host is what says what the host's policy says, to the report.
+func (t *tools) host() explain.Host {
+	return explain.Host{Policy: t.policy, Report: t.report, Keys: t.settings.Keys}
+}
 
 // explain begins a report of what the host says, where one is wanted. err says
 // why the policy can't be asked.
@@ -254,60 +215,12 @@ func (t *tools) explain(o cli.ManifestOptions, err error) {
 		return
 	}
 	t.report = &verdict.Report{URL: redact.URL(o.URL), Policy: t.policy.String(), Mask: t.log.Masked}
-	t.policy.Told = func(all []policy.Ruling) {
-		for i, q := range ofPolicy(all) {
-			one := q.Ruling(q.Ask())
-			if o.Elsewhere && all[i].Subject == policy.User {
-				one.Subject, one.Verdict, one.Why = "who starts it", verdict.Later, "who starts it on the host is asked"
-			}
-			t.report.Add(one)
-		}
-	}
-	if dir, _, signed := t.policy.Signed(); err != nil && signed && t.keys == nil {
-		t.report.Add(t.rule("trust.keys", cmp.Or(o.Keys, dir), "").Ruling(err))
-	} else if as := t.policy.RunAs(); err != nil && as != "" {
-		t.report.Add(t.rule("run_as", as, "").Ruling(err))
-	} else if err != nil {
-		t.report.Policy = strconv.Quote(o.Config)
-		t.report.Judge("config", o.Config, "", err)
-	}
+	t.host().Begin(o.Elsewhere)
+	t.host().Broken(o.Config, t.keys != nil, err)
 }
 
-// rule is a question that a key of the policy has answered.
-func (t *tools) rule(key, subject, why string) verdict.Question {
-	return verdict.Question{Rule: key, Place: t.policy.Places(key), Subject: subject, Why: why}
-}
-
-// foretell names what holds for the archive, which has not been fetched.
-func (t *tools) foretell(s Spec) {
-	if !s.hasSrc() {
-		return
-	}
-	t.report.Add(verdict.Ruling{Rule: "checksum", Subject: s.Checksum.String(), Verdict: verdict.Later,
-		Why: "it is compared when the archive has been fetched"})
-	if s.Extract == policy.Strict {
-		t.report.Add(verdict.Ruling{Rule: "extract", Place: t.policy.Places("extract"), Subject: "archive",
-			Verdict: verdict.Later, Why: "strict: what that refuses shows when the archive is read"})
-	}
-	host := t.policy.Limits
-	for _, limit := range []struct {
-		rule, why  string
-		most, host int64
-	}{
-		{"limits.archive", "at most %d bytes, as they arrive", int64(s.Limits.Archive), int64(host.Archive)},
-		{"limits.unpacked", "at most %d bytes, as they are written", int64(s.Limits.Unpacked), int64(host.Unpacked)},
-		{"limits.files", "at most %d entries", s.Limits.Files, host.Files},
-	} {
-		place := ""
-		if limit.most == limit.host {
-			place = t.policy.Places(limit.rule)
-		}
-		if limit.most > 0 {
-			t.report.Add(verdict.Ruling{Rule: limit.rule, Place: place, Subject: "archive",
-				Verdict: verdict.Later, Why: fmt.Sprintf(limit.why, limit.most)})
-		}
-	}
-}
+// isRefusal tells whether a deployment that ends by err has been refused.
+func isRefusal(err error) bool { return cli.Status(err) == cli.ExitRefused }
 
 // conclude prints the report. err is what the look at the manifest has ended
 // by; it is returned without secrets.
@@ -336,7 +249,7 @@ func (x executor) allowed(s Spec) (*all.Set, error) {
 		err = fmt.Errorf("hooks: %w", err)
 	}
 	if all.May(x.policy.Hooks, s.Manifest.Hooks) {
-		x.report.Add(x.rule("hooks.required", strings.Join(x.policy.Hooks.Required, " "), "").Ruling(err))
+		x.report.Add(x.host().Rule("hooks.required", strings.Join(x.policy.Hooks.Required, " "), "").Ruling(err))
 	}
 	return set, cmp.Or(missing, err)
 }
@@ -358,7 +271,7 @@ func (x executor) requiredState() error {
 		err = failure.Refused("%w: the host policy requires it", err)
 		err = x.policy.Said(err, "require_state", "trust.keys")
 	}
-	x.report.Add(x.rule("require_state", x.settings.StateDir, "").Ruling(err))
+	x.report.Add(x.host().Rule("require_state", x.settings.StateDir, "").Ruling(err))
 	return err
 }
 

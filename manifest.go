@@ -24,6 +24,7 @@ import (
 	"stretcher/internal/journal/serial"
 	"stretcher/internal/manifest"
 	"stretcher/internal/policy"
+	"stretcher/internal/policy/explain"
 	"stretcher/internal/policy/verdict"
 	"stretcher/internal/strategy"
 	strategies "stretcher/internal/strategy/all"
@@ -354,22 +355,14 @@ func (p provider) settle(s Spec) error {
 	s.Restrict(p.policy)
 	list := p.questions(s)
 	if s.Rollout == nil && s.Past == nil { // who goes back here alone needs no group for that
-		list = append(list, ofPolicy(p.policy.Ask(policy.Rollout, ""))...)
+		list = append(list, explain.Questions(p.policy.Ask(policy.Rollout, ""))...)
 	}
 	return p.report.Ask(list)
 }
 
-// ofPolicy are the questions that the rules of the host policy answer.
-func ofPolicy(all []policy.Ruling) (list []verdict.Question) {
-	for _, r := range all {
-		list = append(list, verdict.Question{Rule: r.Rule, Place: r.Place(), Subject: r.Value, Why: r.Why, Ask: r.Err})
-	}
-	return list
-}
-
 // questions are what is asked about every manifest, deployed or not, in order.
 func (p provider) questions(s Spec) (list []verdict.Question) {
-	list = ofPolicy(s.Rulings(p.policy))
+	list = explain.Questions(s.Rulings(p.policy))
 	if s.hasSrc() && s.hasDest() && !s.Guessed("dest", s.Manifest.Dest) {
 		list = append(list, p.apart(s.Manifest.Dest, disk.WayTo(s.Manifest.Dest))...)
 	}
