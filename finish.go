@@ -18,6 +18,7 @@ import (
 	"stretcher/internal/journal/history"
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/manifest"
+	"stretcher/internal/manifest/past"
 	"stretcher/internal/policy"
 	"stretcher/internal/process"
 	"stretcher/internal/strategy"
@@ -85,13 +86,15 @@ func (d *deployer) finishIdle(closing context.Context, r run) (outcome string) {
 
 // isIdle tells whether a run ended because the manifest asks nothing of this host: a
 // rollout is repeated for those that had failed, or others go back.
-func isIdle(err error) bool { return errors.Is(err, fleet.ErrNotAsked) || errors.As(err, new(atRest)) }
+func isIdle(err error) bool {
+	return errors.Is(err, fleet.ErrNotAsked) || errors.As(err, new(past.AtRest))
+}
 
 // finishUnasked ends such a run.
 func (d *deployer) finishUnasked(ctx context.Context, r run, why error) (outcome string) {
 	said := why
-	if rest, ok := errors.AsType[atRest](why); ok { // without the step
-		said = rest.error
+	if rest, ok := errors.AsType[past.AtRest](why); ok { // without the step
+		said = rest
 	}
 	outcome = d.log.Masked(failure.Sayf("nothing to do: %v", said))
 	d.log.Info(outcome)

@@ -26,6 +26,7 @@ import (
 	"stretcher/internal/journal/history"
 	"stretcher/internal/journal/runlog"
 	"stretcher/internal/manifest"
+	"stretcher/internal/manifest/past"
 	"stretcher/internal/policy"
 	"stretcher/internal/process"
 	"stretcher/internal/text/failure"
@@ -445,7 +446,7 @@ func (t *tools) askHost(stateError error, m memory) error {
 }
 
 // announce says what is going to happen.
-func (t *tools) announce(e *event.Event, back *past) {
+func (t *tools) announce(e *event.Event, back *past.Past) {
 	what := ""
 	if back != nil {
 		what = fmt.Sprintf("rollback of %q", back.Dest)

@@ -23,6 +23,7 @@ import (
 	"stretcher/internal/journal/history"
 	"stretcher/internal/journal/serial"
 	"stretcher/internal/manifest"
+	"stretcher/internal/manifest/past"
 	"stretcher/internal/policy"
 	"stretcher/internal/policy/explain"
 	"stretcher/internal/policy/verdict"
@@ -35,14 +36,14 @@ import (
 // Spec is what a run deploys: a manifest, and what has been settled by it.
 type Spec struct {
 	*manifest.Loaded                   // nil before it is known
-	Past             *past             // what a rollback goes back to; nil for a deployment
+	Past             *past.Past        // what a rollback goes back to; nil for a deployment
 	Dest             *disk.Dest        // as it was opened; nil before
 	Strategy         strategy.Strategy // nil before dest was opened
 	Hooks            *all.Set          // nil = none, or none yet
 }
 
 // specOf is what is known of a rollback at its start: dest.
-func specOf(back *past) Spec {
+func specOf(back *past.Past) Spec {
 	return Spec{Past: back, Loaded: &manifest.Loaded{Manifest: &manifest.Manifest{Dest: back.Dest}}}
 }
 

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"stretcher/internal/cli"
@@ -21,23 +19,12 @@ import (
 	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/manifest"
+	"stretcher/internal/manifest/past"
 	"stretcher/internal/policy"
 	"stretcher/internal/strategy"
 	strategies "stretcher/internal/strategy/all"
 	"stretcher/internal/text/failure"
 )
-
-// past is what a rollback goes back to.
-type past struct {
-	Dest string
-	To   string           // a run id or its beginning; "" = the one before
-	By   *manifest.Loaded // that says so; nil: somebody here does
-
-	Kept       cache.Entry         // what is kept of the run, if anything is
-	Standing   string              // the run whose deployment stands at dest; "" = none does
-	Strategy   string              // that made it
-	Deployment strategy.Deployment // it
-}
 
 // runRollback deploys to DEST what was good there before: the release, or
 // the archive that has been kept.
@@ -53,7 +40,7 @@ func runRollback(ctx context.Context, second <-chan struct{}, o cli.RollbackOpti
 	row.Dest = o.Dest
 	d.journal.Begin(row, o.Force)
 	d.journal.ClearDied(d.leftHooks(ctx))
-	_, err = d.deploy(ctx, e, &run{spec: specOf(&past{Dest: o.Dest, To: o.To})})
+	_, err = d.deploy(ctx, e, &run{spec: specOf(&past.Past{Dest: o.Dest, To: o.To})})
 	return d.journal.Run(), err
 }
 
@@ -76,7 +63,7 @@ func obeying(d *deployer, r *run) step {
 	return step{
 		"recall", func() bool { return r.spec.Rollback.GoesBack() },
 		func(ctx context.Context) (err error) {
-			r.spec.Past = &past{Dest: r.spec.Manifest.Dest, By: r.spec.Loaded}
+			r.spec.Past = &past.Past{Dest: r.spec.Manifest.Dest, By: r.spec.Loaded}
 			r.spec, err = d.recall(ctx, r.spec)
 			return err
 		},
@@ -91,72 +78,6 @@ func (s Spec) hasPlan() error {
 	return failure.Usage("there is no plan: a host that goes back finds out by itself what it has")
 }
 
-// atRest is why a run has nothing to do, without having looked at dest.
-type atRest struct{ error }
-
-// leaves tells whether a host goes back that runs a version; "" = none that is known.
-func (b *past) leaves(version string) error {
-	k := b.By.Rollback
-	switch {
-	case k.From != "" && version != "" && version != k.From:
-		return atRest{fmt.Errorf("%q has version %q, and those with %q go back", b.Dest, version, k.From)}
-	case version != "" && version == k.To:
-		return atRest{fmt.Errorf("%q has version %q already", b.Dest, version)}
-	}
-	return nil
-}
-
-// errNoVersion is the error of a version that the host does not have any more.
-func (b *past) errNoVersion() error {
-	hint := "stretcher history %s lists the runs; a manifest with src and a higher serial brings it"
-	return failure.Hinted(fmt.Sprintf(hint, b.Dest),
-		fmt.Errorf("nothing that %q could go back to is kept: it was to go %s", b.Dest, b.By.Rollback))
-}
-
-// obeyStanding finds the deployment that a manifest says to go back to.
-func (b *past) obeyStanding(there strategy.Deployments) error {
-	live, to := "", ""
-	for _, d := range there.All { // the newest first
-		if d.Run == there.Live {
-			live = d.Version
-		}
-		if d.Good && d.Version == b.By.Rollback.To {
-			to = cmp.Or(to, d.Run)
-		}
-	}
-	if b.By.Rollback.To == manifest.Previous {
-		to = there.Previous
-	}
-	if err := b.leaves(live); err != nil {
-		return err
-	}
-	if to == "" {
-		return b.errNoVersion()
-	}
-	b.Strategy = there.Strategy
-	b.take(there, to)
-	return nil
-}
-
-// obeyKept finds the kept archive that a manifest says to go back to. Where a run has
-// failed since the last good one, nobody knows what dest holds.
-func obeyKept(p provider, b *past, all []cache.Entry) error {
-	k := b.By.Rollback
-	if p.isLive(b.Dest, all) {
-		if err := b.leaves(all[0].Version); err != nil {
-			return err
-		}
-		all = older(all)
-	}
-	for _, e := range all {
-		if k.To == e.Version || k.To == manifest.Previous && (k.From == "" || e.Version != k.From) {
-			b.Kept = e
-			return nil
-		}
-	}
-	return b.errNoVersion()
-}
-
 // recall finds what to go back to, and the manifest that it was deployed by.
 func (p provider) recall(ctx context.Context, s Spec) (Spec, error) {
 	b := *s.Past
@@ -169,12 +90,10 @@ func (p provider) recall(ctx context.Context, s Spec) (Spec, error) {
 	if err != nil {
 		return s, err
 	}
-	// A tree of its own may have directories that look like releases, too.
-	if len(there.All) > 0 && !p.wasSynced(b.Dest, there.Strategy) {
-		err = b.chooseStanding(there)
-	} else {
-		err = p.chooseKept(&b)
-	}
+	err = b.Choose(past.Host{
+		There: there, Cache: p.cached, Alike: strategies.List().Alike,
+		Live: func(run string) bool { return p.isLive(b.Dest, run) },
+	})
 	if err != nil {
 		return s, p.known(b.Dest, there, err)
 	}
@@ -233,139 +152,18 @@ func (p provider) known(dest string, there strategy.Deployments, err error) erro
 	return undeployed{err}
 }
 
-// wasSynced tells whether the last good run on dest made it by a strategy
-// that lays it out otherwise than the one named.
-func (p provider) wasSynced(dest, name string) bool {
-	kept, err := p.cached.List(dest)
-	return err == nil && len(kept) > 0 && !strategies.List().Alike(kept[0].Strategy, name)
-}
-
-// chooseStanding finds the deployment to go back to.
-func (b *past) chooseStanding(there strategy.Deployments) error {
-	b.Strategy = there.Strategy
-	if b.By != nil {
-		return b.obeyStanding(there)
-	}
-	if b.To == "" {
-		if there.Previous == "" {
-			return failure.Hinted("stretcher rollback DEST --to RUN goes to any that is there",
-				fmt.Errorf("%q has no good release older than %s", b.Dest, cmp.Or(there.Live, "the current one")))
-		}
-		b.take(there, there.Previous)
-		return nil
-	}
-	var found []string
-	for _, d := range there.All {
-		if !strings.HasPrefix(d.Run, b.To) {
-			continue
-		}
-		if !d.Good {
-			return fmt.Errorf("release %s is not good, but %s", d.Run, d.State)
-		}
-		found = append(found, d.Run)
-	}
-	id, err := theOne(found, b.To, b.Dest)
-	b.take(there, id)
-	return err
-}
-
-// take makes the deployment of a run the one to go back to.
-func (b *past) take(there strategy.Deployments, run string) {
-	b.Standing = run
-	for _, d := range there.All {
-		if d.Run == run {
-			b.Deployment = d
-		}
-	}
-}
-
-// theOne is the only element of found.
-func theOne(found []string, to, dest string) (string, error) {
-	switch len(found) {
-	case 0:
-		return "", failure.Hinted(fmt.Sprintf("stretcher history %s lists the runs", dest),
-			fmt.Errorf("nothing of run %q is kept for %q", to, dest))
-	case 1:
-		return found[0], nil
-	}
-	return "", failure.Hinted("give more of the id",
-		failure.Usage("%q is the beginning of %d runs on %q", to, len(found), dest))
-}
-
-// chooseKept finds the kept archive to go back to: that of the last good run,
-// or, when it is what dest holds, of the one before.
-func (p provider) chooseKept(b *past) error {
-	if p.cached == nil {
-		return fmt.Errorf("nothing is kept: no usable state directory")
-	}
-	all, err := p.cached.List(b.Dest)
-	if err != nil {
-		return err
-	}
-	all = alike(all)
-	if b.By != nil {
-		return obeyKept(p, b, all)
-	}
-	if b.To != "" {
-		var found []string
-		for _, e := range all {
-			if strings.HasPrefix(e.Run, b.To) {
-				found = append(found, e.Run)
-			}
-		}
-		id, err := theOne(found, b.To, b.Dest)
-		if err != nil {
-			return err
-		}
-		b.Kept, err = p.cached.Get(id)
-		return err
-	}
-	if p.isLive(b.Dest, all) {
-		all = older(all)
-	}
-	if len(all) == 0 {
-		return failure.Hinted("a rollback needs an earlier good run by sync_strategy rsync, native or releases",
-			fmt.Errorf("nothing earlier is kept for %q", b.Dest))
-	}
-	b.Kept = all[0]
-	return nil
-}
-
-// alike are the entries of the newest one's layout: a tree of its own must not
-// get releases in it, nor the other way round.
-func alike(all []cache.Entry) []cache.Entry {
-	if len(all) == 0 {
-		return all
-	}
-	newest := all[0].Strategy
-	return slices.DeleteFunc(all, func(e cache.Entry) bool { return !strategies.List().Alike(e.Strategy, newest) })
-}
-
-// isLive tells whether dest holds what the newest of entries deployed: the
-// last good run was that one, and none has failed since in a sync or later.
-// Without a history it is taken for granted.
-func (p provider) isLive(dest string, entries []cache.Entry) bool {
-	if len(entries) == 0 {
-		return false
-	}
+// isLive tells whether dest holds what a run deployed: the last good run was that
+// one, and none has failed since in a sync or later. Without a history it is taken for
+// granted.
+func (p provider) isLive(dest, run string) bool {
 	good, ok := p.journal.LastGood(dest)
-	return !ok || good.ID == entries[0].Run && p.journal.IsLast(good)
-}
-
-// older are the entries before the newest that deployed something else. When
-// that was a rollback, those before the run that it went back to: a second
-// rollback goes further back.
-func older(all []cache.Entry) []cache.Entry {
-	live := all[0]
-	return slices.DeleteFunc(all, func(e cache.Entry) bool {
-		return e.Fingerprint == live.Fingerprint || live.Origin > 0 && e.Seq >= live.Origin
-	})
+	return !ok || good.ID == run && p.journal.IsLast(good)
 }
 
 // recallManifest reads the manifest that the chosen run deployed by. That of a
 // deployment that stands at dest may be known no more: better live without its
 // commands than not live, unless somebody must have vouched for it.
-func (p provider) recallManifest(b *past) (*manifest.Loaded, error) {
+func (p provider) recallManifest(b *past.Past) (*manifest.Loaded, error) {
 	known := p.cached != nil
 	if b.Standing != "" && known {
 		var err error
