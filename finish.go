@@ -308,25 +308,18 @@ func (d *deployer) keep(ctx context.Context, r run) {
 	if s.keeps() == strategy.Itself && (!r.synced || s.isSwitch()) {
 		return // a deployment that was there has its own
 	}
-	archives := 0
-	var archive *os.File
+	kept := cache.Kept{Entry: d.entryOf(s), Manifest: s.Raw, Manifests: keepsManifest(s)}
 	if d.keepsArchive(s) {
-		archives, archive = d.policy.Cache.KeepArchives(), d.whole(r.archive)
+		kept.Archives, kept.File = d.policy.Cache.KeepArchives(), d.whole(r.archive)
 	}
-	e := d.entryOf(s)
-	err := d.cached.Put(ctx, e, s.Raw, archive)
-	if err != nil && archive != nil {
-		if without := d.cached.Put(ctx, e, s.Raw, nil); without == nil {
-			d.log.Warn(failure.Sayf("a rollback to this run will have to fetch: %v", err))
-			err = nil
-		}
-	}
-	if err != nil {
-		d.log.Warn(failure.Sayf("a rollback to this run is not possible: %v", err))
-	}
-	if err := d.cached.Prune(s.Manifest.Dest, archives, keepsManifest(s)); err != nil {
-		d.log.Warn(failure.Text(err))
-	}
+	d.cached.Keep(ctx, kept)
+}
+
+// trim bounds what is kept of all dests, and then what is kept beside that.
+func (t *tools) trim() {
+	t.cached.TrimAll(cache.Bounds{
+		Gone: disk.Gone(), Before: t.now.Add(-t.policy.History.KeepFor()), Size: t.policy.Cache.Bound(),
+	})
 }
 
 // whole is all of an archive, for who keeps it; nil where it is not here.
@@ -342,47 +335,6 @@ func (t *tools) whole(a Archive) *os.File {
 		t.log.Warn(failure.Sayf("a rollback to this run will have to fetch: %v", err))
 	}
 	return f
-}
-
-// trim bounds what is kept of all dests, and then what is kept beside that.
-func (t *tools) trim() {
-	err := t.cached.Trim(cache.Bounds{
-		Gone: disk.Gone(), Before: t.now.Add(-t.policy.History.KeepFor()), Size: t.policy.Cache.Bound(),
-	})
-	if err := errors.Join(err, t.trimPool()); err != nil {
-		t.log.Warn(failure.Text(err))
-	}
-}
-
-// trimPool bounds the pool. A size that the policy says is for all that is kept.
-func (t *tools) trimPool() error {
-	others := int64(0)
-	if t.policy.Cache.Bound() >= 0 {
-		others = t.cached.Size()
-	}
-	return t.cached.Pool().Trim(others)
-}
-
-// openPool opens the archives that are kept by their checksums, as the host
-// policy lets it.
-func (t *tools) openPool(m memory) {
-	if t.cached == nil {
-		return
-	}
-	dir := t.journal.State().Archives()
-	if m == unnoted {
-		if pool, err := cache.OpenPoolReading(dir); err == nil {
-			t.cached.Use(pool)
-		}
-		return
-	}
-	pool, err := cache.OpenPool(dir, t.policy.Cache.Pool())
-	if err != nil {
-		t.log.Warn(failure.Sayf("what is fetched is not kept: %v", err))
-	} else if pool != nil {
-		pool.Warn = t.cached.Warn
-		t.cached.Use(pool)
-	}
 }
 
 // entryOf is what the cache is told of a deployment.

@@ -210,7 +210,7 @@ func (d *deployer) prefetch(ctx context.Context, url string) error {
 		d.log.Info(fmt.Sprintf("%q has no src: nothing is to be fetched", s.URL))
 		return nil
 	}
-	if err := d.trimPool(); err != nil {
+	if err := d.cached.TrimPool(d.policy.Cache.Bound() >= 0); err != nil {
 		return err
 	}
 	if !d.archives().Has(s.Src, s.Checksum) {
@@ -441,7 +441,9 @@ func (t *tools) askHost(stateError error, m memory) error {
 	}
 	t.journal.AuditTo(string(host.History.JSON))
 	t.log.Limit(cmp.Or(int64(host.History.Log), runlog.DefaultLimit))
-	t.openPool(m)
+	if t.cached != nil {
+		t.cached.UsePool(t.journal.State().Archives(), t.policy.Cache.Pool())
+	}
 	return t.choose(host.RunAs(), m)
 }
 
