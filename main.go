@@ -234,7 +234,7 @@ func (d *deployer) toPool(ctx context.Context, s Spec) error {
 // turn is an event that is to be deployed.
 type turn struct {
 	event *event.Event // nil = none is
-	looks *looks       // of a newer one that was accepted; nil = none was
+	looks *event.Looks // of a newer one that was accepted; nil = none was
 }
 
 // deployEvent is a run for the newest event that nobody has handled. Next is the
@@ -251,7 +251,7 @@ func deployEvent(ctx context.Context, second <-chan struct{}, o cli.DeployOption
 	}
 	e, c := d.claim(of)
 	if c.Taken != "" {
-		return d.unseen(ctx, e, cmp.Or(of.looks, newLooks("")), c.Heard || of.looks != nil), c.Taken, nil
+		return d.unseen(ctx, e, cmp.Or(of.looks, event.NewLooks("")), c.Heard || of.looks != nil), c.Taken, nil
 	}
 	r := &run{}
 	if e.Problem != nil {
@@ -265,7 +265,7 @@ func deployEvent(ctx context.Context, second <-chan struct{}, o cli.DeployOption
 		return turn{}, outcome, err
 	}
 	if of.looks != nil || r.admitted {
-		return d.unseen(ctx, e, cmp.Or(of.looks, newLooks(e.URL)), r.heard || of.looks != nil), outcome, err
+		return d.unseen(ctx, e, cmp.Or(of.looks, event.NewLooks(e.URL)), r.heard || of.looks != nil), outcome, err
 	}
 	if next.event = e.Previous(); next.event == nil || context.Cause(ctx) != nil {
 		return turn{}, outcome, err
@@ -294,73 +294,24 @@ func (t *tools) claim(of turn) (e *event.Event, first journal.Claim) {
 	return e, first
 }
 
-// Where keys must vouch for manifests, an event does not give way to a newer one
-// for that alone: who can send events and sign nothing could otherwise keep a new
-// manifest from a host, by an event with the one that the host has. So the older
-// ones are looked at, the newest first. That must not take for ever.
-const (
-	maxLooks  = 256 // as many events as a Consul agent keeps
-	looksTime = 5 * time.Minute
-)
-
-// looks are those at the events of one array.
-type looks struct {
-	old   map[string]bool // URLs of manifests that are no newer than what the host has had
-	count int
-	spent time.Duration
-}
-
-// newLooks begins them; url is that of a manifest that has been deployed.
-func newLooks(url string) *looks { return &looks{old: map[string]bool{url: url != ""}} }
-
-// unseen is the turn of the newest of the events before e whose manifest is newer
-// than what the host has had. The others are skipped; those of which that can't be
-// told wait until they are handed over again. Nobody is asked unless the manifest
-// of e, or of an event after it, was heard.
-func (d *deployer) unseen(ctx context.Context, e *event.Event, l *looks, heard bool) turn {
+// unseen is the turn of the newest of the events before e that must not give way to
+// it, see event.Looks. Nobody is asked unless the manifest of e, or of an event after
+// it, was heard.
+func (d *deployer) unseen(ctx context.Context, e *event.Event, l *event.Looks, heard bool) turn {
 	if d.keys == nil || !heard || e == nil {
 		return turn{}
 	}
-	for e = e.Previous(); e != nil && context.Cause(ctx) == nil; e = e.Previous() {
-		if d.journal.IsTaken(e.Key()) {
-			continue
-		}
-		if l.count >= maxLooks || l.spent >= looksTime {
-			d.log.Warn(fmt.Sprintf("%s waits, and all before it: enough older events were looked at", e))
-			return turn{}
-		}
-		newer, err := d.isNewer(ctx, e, l)
-		switch {
-		case context.Cause(ctx) != nil:
-			return turn{}
-		case newer:
-			d.log.Info(fmt.Sprintf("%s is older, and its manifest is newer than what this host has had", e))
-			return turn{e, l}
-		case err != nil && !d.usesUp(err):
-			d.log.Warn(failure.Sayf("%s waits, which is older: %v", e, err))
-		default:
-			d.skip([]event.Event{*e})
-		}
+	next := l.Next(ctx, e, event.Host{
+		Taken: d.journal.IsTaken, News: d.isNews,
+		Spent: func(err error) (usesUp, tells bool) { return d.usesUp(err), !errors.Is(err, policy.ErrRefused) },
+		Skip:  func(e event.Event) { d.skip([]event.Event{e}) },
+		Info:  func(text string) { d.log.Info(text) },
+		Warn:  func(text string) { d.log.Warn(text) },
+	})
+	if next == nil {
+		return turn{}
 	}
-	return turn{}
-}
-
-// isNewer looks at the manifest of an event. One that was accepted by the keys, and
-// is wrong, counts as newer: its run says what is wrong. What could not be deployed
-// whatever it says does not.
-func (d *deployer) isNewer(ctx context.Context, e *event.Event, l *looks) (newer bool, err error) {
-	if e.Problem != nil || l.old[e.URL] {
-		return false, nil
-	}
-	began := time.Now()
-	within, cancel := context.WithTimeout(ctx, looksTime-l.spent)
-	defer cancel()
-	newer, err = d.isNews(within, e.URL)
-	l.count, l.spent = l.count+1, l.spent+time.Since(began)
-	if err == nil {
-		l.old[e.URL] = !newer
-	}
-	return newer || err != nil && d.usesUp(err) && !errors.Is(err, policy.ErrRefused), err
+	return turn{next, l}
 }
 
 // firstStep is the first step of a deployment.
