@@ -79,7 +79,7 @@ func newDeployer(ctx context.Context, s cli.Settings, m memory, second <-chan st
 	stateError := t.openJournal(ctx, m)
 	t.private, t.fetcher = journal.NewPrivate(t.journal), newFetcher(t, userAgent())
 	err := t.askHost(stateError, m)
-	d := &deployer{t, provider{tools: t}, executor{t}}
+	d := &deployer{t, provider{t}, executor{t}}
 	return d, func() {
 		d.removePrivate()
 		if m == noted {
@@ -183,7 +183,7 @@ func (d *deployer) parts(r *run, e *event.Event, lose context.CancelCauseFunc) [
 			func(ctx context.Context) error { return d.runCommands(ctx, *r, point) }}
 	}
 	hasSrc := func() bool { return r.spec.hasSrc() }
-	isStaged := func() bool { return r.staged.Dir != nil && !r.archive.isCurrent() }
+	isStaged := func() bool { return r.staged.Dir != nil && !r.archive.IsCurrent() }
 	hasHooks := func() bool { return d.mayHaveHooks(r.spec) }
 
 	findHooks := func(context.Context) (err error) {
@@ -261,7 +261,7 @@ func (d *deployer) hearing(r *run, e *event.Event) part {
 	}
 	compare := func(ctx context.Context) error {
 		err := d.look(ctx, r)
-		r.idle = r.archive.isCurrent()
+		r.idle = r.archive.IsCurrent()
 		return err
 	}
 	return part{needed: func() bool { return r.spec.Past == nil }, steps: []step{
@@ -366,7 +366,7 @@ func (d *deployer) bringArchive(ctx context.Context, r *run) error {
 	if err := d.look(ctx, r); err != nil {
 		return err
 	}
-	if r.archive.isCurrent() {
+	if r.archive.IsCurrent() {
 		d.log.Info(fmt.Sprintf("%q is deployed already: nothing is fetched or synced (%s)",
 			r.spec.Manifest.Dest, r.spec.Checksum))
 		return nil
@@ -392,7 +392,7 @@ func (d *deployer) bring(ctx context.Context, r *run) (err error) {
 		if r.spec.Past != nil {
 			return d.fetchKept(ctx, r.spec)
 		}
-		return d.fetch(ctx, r.spec)
+		return d.ways().Archive(ctx, d.wanted(r.spec))
 	})
 	return err
 }
@@ -413,7 +413,7 @@ func (x executor) verified(ctx context.Context, r run, get func() (Archive, erro
 // looked at again if commands have run since. In any case dest is opened
 // again: commands may have made it, or moved it away.
 func (d *deployer) extract(ctx context.Context, r *run) (err error) {
-	if r.archive.isCurrent() {
+	if r.archive.IsCurrent() {
 		is, err := d.isStillCurrent(ctx, r)
 		if (is || err != nil) && r.whole(d) {
 			r.staged = d.stageNothing(r.spec)
@@ -439,7 +439,7 @@ func (d *deployer) extract(ctx context.Context, r *run) (err error) {
 		return err
 	}
 	if !d.keepsArchive(r.spec) { // its room may be needed for the sync
-		r.archive.close()
+		r.archive.Close()
 	}
 	return nil
 }
@@ -456,7 +456,7 @@ func (d *deployer) isStillCurrent(ctx context.Context, r *run) (bool, error) {
 	if err := r.spec.Strategy.CheckLayout(); err != nil {
 		return false, err
 	}
-	return d.current(ctx, r.spec).isCurrent(), nil
+	return d.current(ctx, r.spec).IsCurrent(), nil
 }
 
 // syncTo makes dest equal to the staged tree, and remembers what it is then.

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,8 +14,8 @@ import (
 	"stretcher/internal/disk/tree"
 	"stretcher/internal/fetch"
 	"stretcher/internal/fetch/access"
-	"stretcher/internal/fetch/cache"
 	"stretcher/internal/fetch/delta"
+	"stretcher/internal/fetch/obtain"
 	"stretcher/internal/fetch/store"
 	stores "stretcher/internal/fetch/store/all"
 	"stretcher/internal/fetch/transfer"
@@ -25,37 +23,11 @@ import (
 	"stretcher/internal/journal/history"
 	"stretcher/internal/policy"
 	"stretcher/internal/strategy"
-	"stretcher/internal/strategy/preview"
 	"stretcher/internal/text/failure"
-	"stretcher/internal/text/redact"
 )
 
 // Archive is what there is to unpack.
-type Archive struct {
-	Input  archive.Input  // what is unpacked; nil = it is not here
-	File   *os.File       // all of it, verified; nil = not all of it is here
-	Parts  *delta.Rebuilt // that it is put together from; nil = it is in the file
-	Source string         // where it is from, without secrets
-	Record string         // dest is what the archive makes of it, as this record says: nothing is to be unpacked
-}
-
-func (a Archive) isCurrent() bool { return a.Record != "" }
-
-// with is the archive in a file that has been verified. Where archives have an
-// index, the next one is compared with what this one holds.
-func (a Archive) with(f *os.File, s Spec) Archive {
-	a.Input, a.File = archive.FileInput(f, s.Index.Algorithm != ""), f
-	return a
-}
-
-// close gives the archive's room back.
-func (a *Archive) close() {
-	if a.File != nil {
-		_ = a.File.Close()
-	}
-	_ = a.Parts.Close()
-	a.File, a.Input, a.Parts = nil, nil, nil
-}
+type Archive = obtain.Archive
 
 // stallLimit is how long a server may send nothing.
 const stallLimit = 30 * time.Second
@@ -107,202 +79,48 @@ func (t *tools) allowSource(first, next string) error {
 	return err
 }
 
-// fetch brings the archive here, unless it is already: what the host does not
-// have of it, if there is an index, or all of it, to the file that is unpacked. It
-// arrives where it is going to stay, else where a run may keep files.
-func (p provider) fetch(ctx context.Context, s Spec) (Archive, error) {
-	if a, err := p.here(ctx, s); a.File != nil || err != nil {
-		return a, err
-	}
-	run := ctx
-	ctx, cancel := p.fetcher.Bounded(ctx)
-	defer cancel()
-	var begun *delta.Whole
-	if s.Index.Algorithm != "" {
-		share := sharing{p, s}
-		host := share.host()
-		if host.IsBare() {
-			return share.fetchFirst(ctx, host)
-		}
-		b, whole, err := share.fetchParts(ctx, run, host)
-		if err == nil {
-			return Archive{Input: b, Parts: b, Source: cmp.Or(b.Mirror, redact.URL(s.Src[0]))}, nil
-		}
-		if context.Cause(ctx) != nil {
-			return Archive{}, context.Cause(ctx)
-		}
-		p.fetcher.SayWhole(err)
-		defer whole.Close()
-		begun = whole
-	}
-	return sharing{p, s}.fetchWhole(ctx, begun)
+// ways are the ways to archives.
+func (t *tools) ways() obtain.Ways {
+	return obtain.Ways{Fetcher: t.fetcher, Cache: t.cached, Log: t.log.Logger, Screen: t.screen}
 }
 
-// bringWhole brings all of an archive into the pool.
-func (p provider) bringWhole(ctx context.Context, s Spec) error {
-	p.entire = true
-	a, err := p.fetch(ctx, s)
-	if err != nil {
-		return err
-	}
-	defer a.close()
-	file := a.File
-	if a.Parts != nil {
-		if file, err = a.Parts.Composed(); err != nil {
-			p.fetcher.SayWhole(err)
-			whole, err := sharing{p, s}.fetchWhole(ctx, nil)
-			if err != nil {
-				return err
-			}
-			defer whole.close()
-			file = whole.File
-		}
-	}
-	if err := p.archives().Put(s.Src, s.Checksum, file); err != nil {
-		hint := fmt.Sprintf("cache.size in the host policy, and the room in %q, bound it", p.cached.Pool().Path())
-		return failure.Hinted(hint, err)
-	}
-	return nil
-}
-
-// compose has an archive put together as it is at the server, for the pool and
-// for a rollback, if all of it is here.
-func (p provider) compose(ctx context.Context, s Spec, b *delta.Rebuilt) {
-	b.Compose(ctx, delta.Whereto{
-		Create: func(size int64) (*os.File, error) {
-			return s.unnamed(p.journal, func(int64) []string { return append(p.homes(s), s.tempParents()...) })(size)
+// wanted is the archive that a manifest names, and what is known of the one before.
+func (p provider) wanted(s Spec) obtain.Wanted {
+	passing := func(int64) []string { return s.tempParents() }
+	return obtain.Wanted{
+		Src: s.Src, Checksum: s.Checksum, Index: s.Index, Limit: int64(s.Limits.Archive),
+		Connections: int(s.Fetch.Connections), Pools: p.pools(),
+		Complete: p.keepsArchive(s) || p.cached != nil && p.pools(),
+		Places: obtain.Places{
+			Staying:   s.unnamed(p.journal, func(size int64) []string { return s.placesFor(size, p.homes(s)) }),
+			Composing: s.unnamed(p.journal, func(int64) []string { return append(p.homes(s), s.tempParents()...) }),
+			Passing:   s.unnamed(p.journal, passing),
 		},
-		Sum: s.Checksum.New(), Want: s.Checksum.Digest,
-		Done: func(f *os.File) {
-			if p.pools() {
-				p.pool(s, f)
-			}
-		},
-	})
+		Deployed: p.deployed(s),
+	}
 }
 
-// fetchWhole fetches all of an archive, from the answer that a mirror has begun
-// to give, if there is one.
-func (p sharing) fetchWhole(ctx context.Context, begun *delta.Whole) (Archive, error) {
-	s := p.spec
-	return p.fetchTo(ctx, s, begun, func(size int64) []string { return s.placesFor(size, p.homes(s)) })
-}
-
-// fetchFirst fetches all of an archive to where nothing is, and its index beside it.
-func (p sharing) fetchFirst(ctx context.Context, h *delta.Host) (a Archive, err error) {
-	p.fetcher.SayWhole(delta.ErrBare)
-	err = h.FetchBeside(ctx, p.parts(), func() (err error) {
-		a, err = p.fetchWhole(ctx, nil)
-		return err
-	})
-	return a, err
-}
-
-// sharing brings an archive together of what the host has and of parts that it
-// fetches, as far as the archive has an index.
-type sharing struct {
-	provider
-	spec Spec
-}
-
-// orWhole hands an archive over to be read. If it turns out that what it is put
-// together from is not there any more, or is not what the index says, it is the
-// whole archive then, and is handed over once more. That need not be fetched if
-// all of it has been put together.
-func (p sharing) orWhole(ctx context.Context, a *Archive, read func(archive.Input) error) error {
-	err := read(a.Input)
-	if err == nil || a.Parts == nil || context.Cause(ctx) != nil || !a.Parts.IsLost(err) {
-		return err
-	}
-	if f, missing := a.Parts.Composed(); missing == nil {
-		p.log.Warn(failure.Sayf("taking the whole archive, which was put together: %v", err))
-		a.Input = archive.FileInput(f, true)
-		return read(a.Input)
-	}
-	p.fetcher.SayWhole(err)
-	whole, err := p.fetchWhole(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("fetch: %w", err)
-	}
-	a.close()
-	*a = whole
-	return read(a.Input)
-}
-
-// fetchParts fetches what the host does not have of an archive, by its index.
-// The archive is put together meanwhile, and until run ends.
-func (p sharing) fetchParts(ctx, run context.Context, host *delta.Host) (*delta.Rebuilt, *delta.Whole, error) {
-	server, began := p.parts(), time.Now()
-	bar := p.screen.Bar("fetch")
-	defer bar.Close()
-	server.Progress = bar.Set
-	host.Begun = func(b *delta.Rebuilt) { p.compose(run, p.spec, b) }
-	b, whole, err := host.Bring(ctx, server)
-	if err != nil {
-		return nil, whole, err
-	}
-	p.fetcher.Store.Close() // one for each request: files that unpacking may need
-	took := time.Since(began).Round(time.Millisecond)
-	p.log.Info(fmt.Sprintf("fetched %s of %q, in %s", b.Stats, redact.URL(p.spec.Src[0]), took),
-		"bytes", b.Bytes, "requests", b.Requests, "whole", b.Whole)
-	return b, nil, nil
-}
-
-// parts is what fetches parts of the archive.
-func (p sharing) parts() *delta.Server { return p.fetcher.Parts(int(p.spec.Fetch.Connections)) }
-
-// host is what this machine has of the archive and of the one before.
-func (p sharing) host() *delta.Host {
-	s := p.spec
-	h := &delta.Host{
-		Wish: delta.Wish{
-			Mirrors: s.Src, Strip: int(s.Strip), Complete: p.keepsArchive(s) || p.cached != nil && p.pools(), All: p.entire,
-			Unnamed: s.unnamed(p.journal, func(int64) []string { return s.tempParents() }),
-		},
-		Expected: delta.Expected{Digest: index.Sum(s.Index.Digest), Limit: int64(s.Limits.Archive)},
-		Shelf:    p.cached.Pool(), Key: fetch.KeyOf(s.Src, s.Checksum), Archive: p.kept, Wants: p.wants(),
-		Tree:   func() (delta.Live, error) { return s.Strategy.OpenLive() },
-		Spoilt: p.cached.Pool().DropIndex,
-		Unkept: func(err error) {
-			if !errors.Is(err, cache.ErrTooLarge) {
-				p.log.Warn(failure.Sayf("the index is not kept: %v", err))
-			}
-		},
-	}
-	if s.Checksum.Algorithm == s.Index.Algorithm {
-		h.Expected.Archive = (*index.Sum)(s.Checksum.Digest)
-	}
+// deployed is what is known of the tree that dest has.
+func (p provider) deployed(s Spec) obtain.Deployed {
 	if s.Strategy == nil {
-		h.Tree = func() (delta.Live, error) { return nil, errNoDest }
-	} else if good, ok := p.recorded(s); ok {
-		h.Last = tree.Checksum(p.journal.TreeOf(good.ID))
+		return obtain.Deployed{Strip: int(s.Strip), Tree: func() (delta.Live, error) { return nil, errNoDest }}
+	}
+	known := obtain.Deployed{
+		Strip: int(s.Strip), Wants: p.wants(s), Tree: func() (delta.Live, error) { return s.Strategy.OpenLive() },
+	}
+	if good, ok := p.recorded(s); ok {
+		known.Last = tree.Checksum(p.journal.TreeOf(good.ID))
 		if len(s.hookLists().MakeTree()) == 0 { // hooks put into the tree what they like
-			h.Record = func(live *os.Root) delta.Left { return tree.LeftBy(p.journal.TreeOf(good.ID), live) }
+			known.Record = func(live *os.Root) delta.Left { return tree.LeftBy(p.journal.TreeOf(good.ID), live) }
 		}
 	}
-	return h
-}
-
-// kept is an archive that is here, by its checksum.
-func (p sharing) kept(sum string) (*os.File, bool) {
-	if f, ok := p.cached.Pool().Archive(sum); ok || p.cached == nil {
-		return f, ok
-	}
-	return p.cached.Find(sum)
-}
-
-// needsCopy tells whether hooks of the manifest need the archive once more: they
-// name files of it after the sync, or run as another user and find a staged
-// tree. That user must not come near what is deployed before it is: he may own
-// files of it, and change them while they are read.
-func (t *tools) needsCopy(s Spec) bool {
-	return s.Hooks != nil && (s.Hooks.Late() || t.user != nil && len(s.hookLists().MakeTree()) > 0)
+	return known
 }
 
 // wants finds which contents the strategy will read; nil = all, or hooks will.
-func (p sharing) wants() func(context.Context, archive.Input) (func(index.Sum) bool, error) {
-	c, ok := p.spec.Strategy.(strategy.Chooser)
-	if !ok || p.needsCopy(p.spec) {
+func (p provider) wants(s Spec) func(context.Context, archive.Input) (func(index.Sum) bool, error) {
+	c, ok := s.Strategy.(strategy.Chooser)
+	if !ok || p.needsCopy(s) {
 		return nil
 	}
 	return func(ctx context.Context, in archive.Input) (func(index.Sum) bool, error) {
@@ -312,6 +130,14 @@ func (p sharing) wants() func(context.Context, archive.Input) (func(index.Sum) b
 		}
 		return func(sum index.Sum) bool { return wanted[tree.Digest(sum)] }, nil
 	}
+}
+
+// needsCopy tells whether hooks of the manifest need the archive once more: they
+// name files of it after the sync, or run as another user and find a staged
+// tree. That user must not come near what is deployed before it is: he may own
+// files of it, and change them while they are read.
+func (t *tools) needsCopy(s Spec) bool {
+	return s.Hooks != nil && (s.Hooks.Late() || t.user != nil && len(s.hookLists().MakeTree()) > 0)
 }
 
 // homes are the directories that an archive is going to stay in.
@@ -357,30 +183,6 @@ func (t *tools) delay(ctx context.Context) error {
 	}
 }
 
-// fetchTo brings the archive to the best of places, and leaves it in the pool.
-// With an error, the source is the one that was tried last.
-func (p provider) fetchTo(
-	ctx context.Context, s Spec, begun *delta.Whole, places func(size int64) []string,
-) (a Archive, err error) {
-	f := *p.fetcher
-	f.Trying = func(source string) { a.Source = source }
-	f.Transfer.Connections = int(s.Fetch.Connections)
-	f.Unnamed, f.Begun = s.unnamed(p.journal, places), begun
-	got, err := f.Archive(ctx, s.Src, s.Checksum, int64(s.Limits.Archive))
-	if p.cached.Pool().GiveWay(err) {
-		p.log.Info(failure.Sayf("the cache has made room: %v", err))
-		f.Begun = nil
-		got, err = f.Archive(ctx, s.Src, s.Checksum, int64(s.Limits.Archive))
-	}
-	if err != nil {
-		return a, err
-	}
-	if p.pools() {
-		p.pool(s, got.File)
-	}
-	return a.with(got.File, s), nil
-}
-
 // unnamed makes files without a name in the best of places.
 func (s Spec) unnamed(j *journal.Journal, places func(size int64) []string) func(size int64) (*os.File, error) {
 	return func(size int64) (*os.File, error) {
@@ -394,75 +196,6 @@ func (s Spec) unnamed(j *journal.Journal, places func(size int64) []string) func
 		f, _, err := disk.UnnamedFor(w)
 		return f, err
 	}
-}
-
-// pool leaves a verified archive in the pool. Failing at that fails nothing.
-func (p provider) pool(s Spec, archive *os.File) {
-	err := p.archives().Put(s.Src, s.Checksum, archive)
-	switch {
-	case errors.Is(err, cache.ErrTooLarge):
-		p.log.Info(failure.Text(err))
-	case err != nil:
-		p.log.Warn(failure.Sayf("the next run will have to fetch: %v", err))
-	}
-}
-
-// archives are those that are on this machine already.
-func (t *tools) archives() fetch.Kept {
-	return fetch.Kept{Store: t.cached, Log: t.log.Logger, Screen: t.screen}
-}
-
-// here is the archive where it is on this machine already. File is nil where it is
-// not; an error is that of ctx.
-func (p provider) here(ctx context.Context, s Spec) (Archive, error) {
-	f, err := p.archives().Archive(ctx, s.Src, s.Checksum, int64(s.Limits.Archive))
-	if f == nil || err != nil {
-		return Archive{}, err
-	}
-	a := Archive{}.with(f, s)
-	if len(s.Src) > 0 {
-		a.Source = redact.URL(s.Src[0])
-	}
-	return a, nil
-}
-
-// forPlan has an archive read that is to be compared with dest: by its index alone,
-// if that will do, or all of it. The plan is told what a deployment would fetch, if
-// that is known. The caller closes the archive.
-func (p sharing) forPlan(ctx context.Context, plan *preview.Plan, read func(Archive) error) (a Archive, err error) {
-	s := p.spec
-	places := func(int64) []string { return append([]string{os.TempDir()}, s.tempParents()...) }
-	if a, err = p.here(ctx, s); a.File == nil && err == nil && s.Index.Algorithm != "" {
-		bounded, cancel := p.fetcher.Bounded(ctx)
-		defer cancel()
-		h := p.host()
-		h.Unnamed, a.Source = s.unnamed(p.journal, places), redact.URL(s.Src[0])
-		done, why := h.Peek(bounded, p.parts(), func(seen *delta.Foreseen) error {
-			a.Input, plan.Fetch = seen, &preview.Fetch{Bytes: seen.Bytes, Whole: seen.Whole, Ranges: seen.Requests}
-			return read(a)
-		})
-		if done {
-			return a, why
-		}
-		if plan.Fetch, err = nil, context.Cause(bounded); err == nil {
-			p.fetcher.SayWhole(why)
-		}
-	}
-	if a.File == nil && err == nil {
-		a, err = p.fetchTo(ctx, s, nil, places)
-	}
-	if err != nil {
-		return a, fmt.Errorf("fetch: %w", err)
-	}
-	return a, read(a)
-}
-
-// keptOrFetched is the archive that is here, or is fetched to one of places.
-func (p provider) keptOrFetched(ctx context.Context, s Spec, places func(size int64) []string) (Archive, error) {
-	if a, err := p.here(ctx, s); a.File != nil || err != nil {
-		return a, err
-	}
-	return p.fetchTo(ctx, s, nil, places)
 }
 
 // keepsArchive tells whether the archive shall stay for a rollback. Releases

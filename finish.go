@@ -122,7 +122,7 @@ func (d *deployer) close(r run, record func()) {
 	}
 	d.removePrivate() // before dest is closed, which is removed where nothing was deployed
 	r.spec.close()
-	r.archive.close()
+	r.archive.Close()
 	record()
 	if r.unlock == nil {
 		return
@@ -300,7 +300,7 @@ func (d *deployer) keep(ctx context.Context, r run) {
 	s := r.spec
 	good := r.done || r.accepted
 	if good && s.hasSrc() && !d.pools() { // it has served
-		_ = d.archives().Drop(s.Src, s.Checksum, nil)
+		_ = d.ways().Archives().Drop(s.Src, s.Checksum, nil)
 	}
 	if !good || len(s.Raw) == 0 || !s.hasSrc() || s.keeps() == strategy.Nothing || context.Cause(ctx) != nil {
 		return

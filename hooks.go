@@ -187,7 +187,7 @@ const nothingStaged = "/dev/null/nothing-is-staged"
 // it is synced, then dest; "" before there is one.
 func (r run) tree(p hooks.Point) string {
 	switch {
-	case r.synced || r.archive.isCurrent() && !p.BeforeSync():
+	case r.synced || r.archive.IsCurrent() && !p.BeforeSync():
 		return r.spec.live()
 	case r.staged.Dir != nil:
 		return r.stagedPath()
@@ -231,11 +231,11 @@ func (x executor) recordHook(o hooks.Outcome) {
 func (d *deployer) fetchTree(
 	ctx context.Context, s Spec, p staging.Places,
 ) (tree *staging.Tree, source string, err error) {
-	a, err := d.fetch(ctx, s)
+	a, err := d.ways().Archive(ctx, d.wanted(s))
 	if err != nil {
 		return nil, "", fmt.Errorf("fetch: %w", err)
 	}
-	defer a.close()
+	defer a.Close()
 	if tree, err = staging.Unpack(ctx, d.unpacking(s, a, p), a.Input, p.Dest != nil); err != nil {
 		return nil, "", fmt.Errorf("extract: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"stretcher/internal/cli"
+	"stretcher/internal/fetch/delta"
 	"stretcher/internal/fetch/transfer"
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/all"
@@ -324,17 +325,24 @@ func (d looker) plan(ctx context.Context, url string) (*preview.Plan, error) {
 	if err != nil {
 		return nil, d.ofDest(s, err)
 	}
-	if a := d.current(ctx, s); a.isCurrent() {
+	if a := d.current(ctx, s); a.IsCurrent() {
 		d.report.Judge("archive", s.Checksum.String(), "dest holds it already: nothing is fetched", nil)
 		return p, nil
 	}
-	a, err := sharing{d.provider, s}.forPlan(ctx, p, func(a Archive) (err error) {
+	w := d.wanted(s)
+	w.Passing = s.unnamed(d.journal, func(int64) []string { return append([]string{os.TempDir()}, s.tempParents()...) })
+	fetched := func(seen *delta.Foreseen) {
+		if p.Fetch = nil; seen != nil {
+			p.Fetch = &preview.Fetch{Bytes: seen.Bytes, Whole: seen.Whole, Ranges: seen.Requests}
+		}
+	}
+	a, err := d.ways().Foresee(ctx, w, fetched, func(a Archive) (err error) {
 		source = a.Source
 		defer d.screen.Bar("compare").Close()
 		p.Changes, err = s.Strategy.Diff(ctx, a.Input)
 		return err
 	})
-	defer a.close()
+	defer a.Close()
 	return p, d.ofArchive(a, err)
 }
 

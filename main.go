@@ -213,7 +213,7 @@ func (d *deployer) prefetch(ctx context.Context, url string) error {
 	if err := d.cached.TrimPool(d.policy.Cache.Bound() >= 0); err != nil {
 		return err
 	}
-	if !d.archives().Has(s.Src, s.Checksum) {
+	if !d.ways().Archives().Has(s.Src, s.Checksum) {
 		return failure.Hinted("what is kept for rollbacks counts as well: cache.archives in the host policy",
 			fmt.Errorf("keep archive %s: cache.size has no room for it", s.Checksum))
 	}
@@ -228,7 +228,7 @@ func (d *deployer) toPool(ctx context.Context, s Spec) error {
 	if err == nil { // what dest holds need not be fetched
 		s = opened
 	}
-	return d.bringWhole(ctx, s)
+	return d.ways().Pooled(ctx, d.wanted(s))
 }
 
 // turn is an event that is to be deployed.

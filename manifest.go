@@ -101,10 +101,7 @@ func (s Spec) hookLists() porter.Lists {
 
 // provider gets what is deployed: manifests and archives, from where an event
 // says or from what has been kept.
-type provider struct {
-	*tools
-	entire bool // the archive is to be here as it is at the server, not its contents alone
-}
+type provider struct{ *tools }
 
 // load makes what an event names a spec, if the host policy lets it.
 func (p provider) load(ctx context.Context, url string) (Spec, error) {
@@ -193,7 +190,7 @@ func (p provider) vouchAgain(s Spec) error {
 func (p provider) isNews(ctx context.Context, url string) (bool, error) {
 	t, f := *p.tools, *p.fetcher
 	f.Transfer.Retries, t.fetcher = 0, &f
-	load := provider{tools: &t}.loader(manifestRules())
+	load := provider{&t}.loader(manifestRules())
 	load.Warn = func(string) {}
 	loaded, err := load.Load(ctx, url)
 	if err != nil {

@@ -222,11 +222,11 @@ func (p provider) fetchKept(ctx context.Context, s Spec) (Archive, error) {
 		file, ok = p.cached.Find(from.Checksum)
 	}
 	if !ok {
-		if a, err := p.here(ctx, s); a.File != nil || err != nil {
+		if a, err := p.ways().Here(ctx, p.wanted(s)); a.File != nil || err != nil {
 			return a, err
 		}
 		p.log.Info(fmt.Sprintf("the archive of run %s is not kept: fetching it again", from.Run))
-		return p.fetch(ctx, s)
+		return p.ways().Archive(ctx, p.wanted(s))
 	}
 	if !fetch.Fits(file, int64(s.Limits.Archive)) {
 		_ = file.Close()
@@ -238,11 +238,11 @@ func (p provider) fetchKept(ctx context.Context, s Spec) (Archive, error) {
 		if cause := context.Cause(ctx); cause != nil {
 			return Archive{}, cause
 		}
-		err = errors.Join(err, p.archives().Drop(s.Src, s.Checksum, file))
+		err = errors.Join(err, p.ways().Archives().Drop(s.Src, s.Checksum, file))
 		p.log.Warn(failure.Sayf("the archive kept of run %s is damaged, fetching it again: %v", from.Run, err))
-		return p.fetch(ctx, s)
+		return p.ways().Archive(ctx, p.wanted(s))
 	}
-	a := Archive{Source: "the archive kept of run " + from.Run}.with(file, s)
+	a := Archive{Source: "the archive kept of run " + from.Run}.With(file, p.wanted(s))
 	p.log.Info(fmt.Sprintf("taking %s, %s is right", a.Source, s.Checksum.Algorithm))
 	return a, nil
 }
@@ -285,7 +285,7 @@ func (d *deployer) takeTurn(ctx context.Context, r *run, lose context.CancelCaus
 	if err := d.compareSerial(s); err != nil {
 		return fmt.Errorf("%w: %s", fleet.ErrSuperseded, failure.Text(err))
 	}
-	if err := d.raiseSerial(ctx, s, time.Now()); err != nil || !r.archive.isCurrent() {
+	if err := d.raiseSerial(ctx, s, time.Now()); err != nil || !r.archive.IsCurrent() {
 		return err
 	}
 	return d.bringArchive(ctx, r) // dest may not be as it was

@@ -139,7 +139,7 @@ func (d *deployer) stage(ctx context.Context, s Spec, a *Archive) (staged strate
 		d.log.Info(fmt.Sprintf("names in the archive lose their first components: strip_components %d", s.Strip))
 	}
 	defer d.screen.Bar("extract").Close()
-	err = sharing{d.provider, s}.orWhole(ctx, a, func(in archive.Input) (err error) {
+	err = d.ways().Read(ctx, d.wanted(s), a, func(in archive.Input) (err error) {
 		staged, err = s.Strategy.Stage(ctx, in)
 		return err
 	})
@@ -185,7 +185,7 @@ func (t *tools) stageNothing(s Spec) strategy.Staged {
 // has removed it, and what is not there is not good. Nor is what can't be looked
 // at.
 func (r *run) isThere() error {
-	if !r.synced && !r.archive.isCurrent() {
+	if !r.synced && !r.archive.IsCurrent() {
 		return nil
 	}
 	info, err := os.Stat(r.spec.live())
@@ -206,7 +206,7 @@ func (r *run) isThere() error {
 // it; else nil.
 func (r run) reverter() strategy.Reverter {
 	s, ok := r.spec.Strategy.(strategy.Reverter)
-	if ok && (r.synced || r.archive.isCurrent()) {
+	if ok && (r.synced || r.archive.IsCurrent()) {
 		return s
 	}
 	return nil
@@ -359,7 +359,7 @@ func (d *deployer) unpacking(s Spec, a Archive, p staging.Places) *strategy.Targ
 // name: the staged tree until it is synced, where nobody else can change it,
 // then the copy that was made of the archive. What is at dest is never run.
 func (r run) programs() string {
-	if r.copied != nil && (r.begun || r.archive.isCurrent() || r.spec.isSwitch()) {
+	if r.copied != nil && (r.begun || r.archive.IsCurrent() || r.spec.isSwitch()) {
 		return r.copied.Dir.Path()
 	}
 	if r.begun || r.spec.isSwitch() {
@@ -388,17 +388,16 @@ func (d *deployer) copyForHooks(ctx context.Context, r *run) error {
 	a, s := r.archive, r.spec
 	if a.Input == nil {
 		var err error
-		places := func(int64) []string { return s.tempParents() }
-		a, err = d.verified(ctx, *r, func() (Archive, error) { return d.keptOrFetched(ctx, s, places) })
+		a, err = d.verified(ctx, *r, func() (Archive, error) { return d.ways().Passing(ctx, d.wanted(s)) })
 		if err != nil {
 			return fmt.Errorf("archive for hooks: %w", err)
 		}
-		defer a.close()
+		defer a.Close()
 	}
 	t := d.unpacking(s, a, staging.Places{Maker: d.private, Candidates: s.tempParents()})
 	t.Archive.Warn = nil // all has been said
 	var tree *staging.Tree
-	err := sharing{d.provider, s}.orWhole(ctx, &a, func(in archive.Input) (err error) {
+	err := d.ways().Read(ctx, d.wanted(s), &a, func(in archive.Input) (err error) {
 		tree, err = staging.Unpack(ctx, t, in, false)
 		return err
 	})
