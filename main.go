@@ -102,13 +102,6 @@ func actions(second <-chan struct{}) cli.Actions {
 		},
 		Fleeting: cli.Fleeting{
 			Rollouts: func() (cli.Rollouts, error) { return consul.Open(consul.Config{}) },
-			Fire: func(ctx context.Context, event, payload string) (string, error) {
-				client, err := consul.Open(consul.Config{})
-				if err != nil {
-					return "", err
-				}
-				return client.Fire(ctx, event, payload)
-			},
 		},
 	}
 }

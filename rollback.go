@@ -256,6 +256,7 @@ func (t *tools) gate(s Spec) *gate.Gate {
 	return gate.New(fleet.Entry{
 		Name: t.log.Masked(s.Name), Version: t.log.Masked(s.Version), Serial: int64(s.Serial), ID: gate.ID(s.Raw),
 		Run: t.id, Node: t.settings.Node, Rollout: *s.Rollout, Outline: manifest.Outline(s.Raw, t.log.Masked),
+		URL: manifest.Told(s.URL, t.log.Masked), Touched: journal.Touched(t.journal, s.Manifest.Dest),
 	}, t.log.Logger)
 }
 

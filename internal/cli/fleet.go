@@ -16,8 +16,6 @@ import (
 type Fleeting struct {
 	// Rollouts prepares to ask Consul, as the environment says where it is.
 	Rollouts func() (Rollouts, error)
-	// Fire fires an event in Consul, and returns its id.
-	Fire func(ctx context.Context, event, payload string) (id string, err error)
 }
 
 // Rollouts are the rollouts that a server keeps, by their names. fleet.ErrUnknown is the
@@ -27,17 +25,22 @@ type Rollouts interface {
 	Names(context.Context) ([]string, error)
 	// Read tells how the newest rollout of a name stands.
 	Read(ctx context.Context, name string) (fleet.State, error)
-	// Outline is what the newest rollout of a name has recorded of its manifest; "" = nothing.
-	Outline(ctx context.Context, name string) (string, error)
+	// Recorded is what the newest rollout of a name has recorded of its manifest.
+	Recorded(ctx context.Context, name string) (fleet.Record, error)
 	// Changes waits until a rollout may stand otherwise than at index, or for a while,
 	// and returns the index to go on from. Of index 0 it returns at once.
 	Changes(ctx context.Context, name string, index uint64) (uint64, error)
-	// Stop keeps hosts that wait from going to work; fleet.ErrStopped when it is so already.
+	// Stop keeps hosts that wait from going to work; fleet.ErrAlready when it is so already,
+	// fleet.ErrEnded when none waits any more.
 	Stop(ctx context.Context, name, why string) error
-	// Resume lets hosts go to work again.
+	// Resume lets hosts go to work again that are not good yet; fleet.ErrAlready as of Stop.
 	Resume(ctx context.Context, name, by string) error
-	// Retry lets those that have failed do it again.
+	// Retry lets those that have failed do it again; fleet.ErrAlready as of Stop.
 	Retry(ctx context.Context, name, by string) error
+	// Fire fires an event, and returns its id.
+	Fire(ctx context.Context, event, payload string) (id string, err error)
+	// Fired tells whether such an event is remembered.
+	Fired(ctx context.Context, event, payload string) (bool, error)
 }
 
 // newFleet is what the fleet commands stand below.

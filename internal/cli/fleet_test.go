@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 
 	"stretcher/internal/fleet"
+	"stretcher/internal/process"
 )
 
 // rollouts are those of a server that answers as the test says, one answer for each
@@ -18,7 +19,10 @@ type rollouts struct {
 	names   []string // nil = web
 	steered string
 	refuses error
-	outline string
+	record  fleet.Record
+	unknown error
+	fired   string // an event and its payload that is remembered
+	burns   error  // why no event can be fired
 }
 
 // answer is how it stands, or why that is not known.
@@ -42,7 +46,17 @@ func (r *rollouts) Read(context.Context, string) (fleet.State, error) {
 	return a.state, a.err
 }
 
-func (r *rollouts) Outline(context.Context, string) (string, error) { return r.outline, r.refuses }
+func (r *rollouts) Recorded(context.Context, string) (fleet.Record, error) {
+	return r.record, r.unknown
+}
+func (r *rollouts) Fired(_ context.Context, event, payload string) (bool, error) {
+	return event+" "+payload == r.fired, nil
+}
+
+func (r *rollouts) Fire(_ context.Context, event, payload string) (string, error) {
+	r.steered += "fire " + event + " " + payload + ";"
+	return "id-1", r.burns
+}
 
 func (r *rollouts) Changes(_ context.Context, _ string, index uint64) (uint64, error) {
 	return index + 1, nil
@@ -114,27 +128,48 @@ func TestFleetWait(t *testing.T) {
 }
 
 // TestFleetSteer: what is so already is done, and what can't be is told from what is
-// not known.
+// not known. Who wants the event gets it, when hosts can't have made it up.
 func TestFleetSteer(t *testing.T) {
+	const url = "s3://b/it's.yml"
 	for _, c := range []struct {
-		command string
+		args    string
 		refuses error
 		status  int
+		steered string // but for the name of who does it
+		says    string
 	}{
-		{"stop", nil, 0},
-		{"stop", fmt.Errorf("%w already", fleet.ErrStopped), 0},
-		{"stop", fleet.ErrUnknown, 8},
-		{"resume", nil, 0},
-		{"resume", errors.New("the rollout is not stopped"), 1},
-		{"retry", nil, 0},
-		{"retry", fleet.ErrUnreachable, 5},
+		{"stop", nil, 0, "stop web", ""},
+		{"stop", fmt.Errorf("%w: by me", fleet.ErrAlready), 0, "stop web", "stretcher: it is so already: by me\n"},
+		{"stop", fleet.ErrUnknown, 8, "stop web", "no such rollout"},
+		{"stop", fleet.ErrEnded, 1, "stop web", "the rollout has ended"},
+		{"resume", nil, 0, "resume web", `come again by its event: consul event -name deploy 's3://b/it'\''s.yml'`},
+		{"resume", errors.New("the rollout is not stopped"), 1, "resume web", "is not stopped"},
+		{"resume --event go", nil, 0, "resume web;fire go " + url, `event "go" fired: id-1`},
+		{"resume --event other", nil, 1, "", "remembers no event \"other\" with it\n" +
+			"hint: --url URL says where the manifest of the rollout is"},
+		{"retry --event other --url s3://c/k", nil, 0, "retry web;fire other s3://c/k", "fired"},
+		{"retry --event=", nil, 2, "", "--event says something"},
+		{"retry --event a/b", nil, 2, "", "is no name of an event"},
+		{"retry --url=", nil, 2, "", "--url expects the URL of the manifest"},
+		{"retry --url " + strings.Repeat("x", 257), nil, 2, "", "has more than 256 bytes"},
+		{"retry --url \u202e", nil, 2, "", "has what can't be printed"},
+		{"retry", fleet.ErrUnreachable, 5, "retry web", "out of reach"},
 	} {
-		r := &rollouts{answers: []answer{standing("42", fleet.HostWaiting)}, refuses: c.refuses}
-		status, out, errs := fleetSays(r, c.command, "web")
-		done := strings.HasPrefix(r.steered, c.command+" web ") && (status == 0) == strings.HasPrefix(out, "web 42: ")
-		if status != c.status || !done {
-			t.Errorf("%s: exit status %d, %q, %q; done: %q", c.command, status, out, errs, r.steered)
+		r := &rollouts{answers: []answer{standing("42", fleet.HostWaiting)}, refuses: c.refuses,
+			record: fleet.Record{URL: url}, fired: "go " + url}
+		status, out, errs := fleetSays(r, append(strings.Fields(c.args), "web")...)
+		done := strings.TrimSuffix(strings.ReplaceAll(r.steered, " "+process.Caller(), ""), ";")
+		done = strings.ReplaceAll(done, " by", "")
+		if status != c.status || done != c.steered || (status == 0) != strings.HasPrefix(out, "web 42: ") ||
+			!strings.Contains(errs, c.says) {
+			t.Errorf("%s: exit status %d, %q, %q; done: %q", c.args, status, out, errs, r.steered)
 		}
+	}
+	r := &rollouts{answers: []answer{standing("42", fleet.HostWaiting)}, burns: fleet.ErrUnreachable}
+	status, _, errs := fleetSays(r, "resume", "web", "--event", "deploy", "--url", url)
+	want := `hint: that is done: consul event -name deploy 's3://b/it'\''s.yml'`
+	if status != 5 || !strings.Contains(errs, want) {
+		t.Errorf("exit status %d, %q, want %q", status, errs, want)
 	}
 }
 

@@ -20,6 +20,9 @@ type Back struct {
 	Name string
 	To   string // a version, or previous
 	From string // "" = the version of the manifest
+
+	Serial int64 // of the way back; 0 = the next one
+	Known  int64 // the highest one that hosts are known to have; 0 = not known
 }
 
 // fleetRollbackOptions are those of stretcher fleet rollback.
@@ -34,6 +37,8 @@ type fleetRollbackOptions struct {
 	expires  string
 	key      string
 	event    string
+
+	rollouts Rollouts // nil where nothing of them is asked
 }
 
 // noEvent is the event of who fires it otherwise.
@@ -109,17 +114,20 @@ func (o *fleetRollbackOptions) check(args []string) (err error) {
 		return failure.Usage("--back-to and --event say something")
 	case o.from == "" && o.line.has("from"):
 		return failure.Usage("--from expects a version")
-	case strings.ContainsAny(o.event, "/?#%"):
-		return failure.Usage("--event %q is no name of an event", o.event)
 	case strings.ContainsAny(o.key, "\r\n"):
 		return failure.Usage("--sign is the name of a file, and was given several lines")
 	}
-	for _, text := range []string{args[0], o.version, o.from, o.event, p.To} {
+	if err := checkEvent(o.event); err != nil {
+		return err
+	}
+	for _, text := range []string{args[0], o.version, o.from, p.To} {
 		if printable.Line(text) != text {
 			return failure.Usage("%q has what can't be printed", text)
 		}
 	}
-	if p.To == "" {
+	if p.To == "" && strings.Trim(args[0], ".") == "" {
+		return failure.Usage("no key in Consul can have the name %q: --to says where the manifest goes", args[0])
+	} else if p.To == "" {
 		p.To, p.Replace = inConsul+url.PathEscape(args[0])+"/rollback.yml", true
 	} else if p.To, err = dirURL(p.To); err != nil {
 		return err
@@ -135,9 +143,15 @@ func (o *fleetRollbackOptions) check(args []string) (err error) {
 
 // goBack publishes the manifest, and tells the hosts.
 func (o *fleetRollbackOptions) goBack(ctx context.Context, name string) error {
-	raw, err := o.template(ctx, name)
+	known, err := o.recorded(ctx, name)
 	if err != nil {
 		return err
+	}
+	raw := []byte(known.Outline)
+	if o.manifest != "" {
+		if raw, _, err = readAtMost(ctx, o.manifest, o.actions.MaxManifest); err != nil {
+			return err
+		}
 	}
 	if o.key != "" {
 		key, err := o.passwords.secret(ctx, o.key)
@@ -147,7 +161,10 @@ func (o *fleetRollbackOptions) goBack(ctx context.Context, name string) error {
 		o.pack.Publish.Signer = key
 	}
 	o.pack.Settings = o.settings(o.pack.Settings)
-	o.pack.Template, o.pack.Back = raw, &Back{Name: name, To: o.version, From: o.from}
+	o.pack.Template = raw
+	o.pack.Back = &Back{
+		Name: name, To: o.version, From: o.from, Serial: o.pack.Publish.About.Serial, Known: known.Serial,
+	}
 	res, err := o.actions.Pack(ctx, o.pack)
 	switch {
 	case err != nil:
@@ -160,27 +177,47 @@ func (o *fleetRollbackOptions) goBack(ctx context.Context, name string) error {
 	if _, err := fmt.Fprintln(o.Stdout, res.Manifest.URL); err != nil || o.event == noEvent {
 		return err
 	}
+	o.stop(ctx, name)
 	return o.fire(ctx, res.Manifest.URL)
 }
 
-// template is the manifest that hosts have now, or what they have recorded of it.
-func (o *fleetRollbackOptions) template(ctx context.Context, name string) ([]byte, error) {
-	if o.manifest != "" {
-		raw, _, err := readAtMost(ctx, o.manifest, o.actions.MaxManifest)
-		return raw, err
+// recorded is what hosts have recorded of the manifest that they have now. With FILE,
+// nobody is asked who is not needed: its serial is all that is known then.
+func (o *fleetRollbackOptions) recorded(ctx context.Context, name string) (known fleet.Record, err error) {
+	p := &o.pack.Publish
+	if o.manifest != "" && o.event == noEvent && !strings.HasPrefix(p.To, inConsul) {
+		return known, nil
 	}
-	rollouts, err := o.actions.Rollouts()
-	if err != nil {
-		return nil, err
+	if o.rollouts, err = o.actions.Rollouts(); err == nil {
+		known, err = o.rollouts.Recorded(ctx, name)
 	}
-	text, err := rollouts.Outline(ctx, name)
-	if err == nil && text == "" {
+	switch {
+	case o.manifest != "" && errors.Is(err, fleet.ErrUnknown): // they may have it without a rollout
+		return known, nil
+	case o.manifest != "" && err != nil && p.DryRun:
+		note(o.app, "warning: the serial that hosts have is not known: "+failure.Text(err))
+		return known, nil
+	case o.manifest != "":
+		return known, err
+	case err == nil && known.Outline == "":
 		err = fmt.Errorf("the rollout of %q has recorded no manifest", name)
 	}
 	if err != nil {
-		return nil, failure.Hinted("--manifest FILE names the manifest that hosts have now", err)
+		err = failure.Hinted("--manifest FILE names the manifest that hosts have now", err)
 	}
-	return []byte(text), nil
+	return known, err
+}
+
+// stop stops what goes on: hosts that wait hear of nothing newer as long as they do.
+func (o *fleetRollbackOptions) stop(ctx context.Context, name string) {
+	err := o.rollouts.Stop(ctx, name, "by "+by()+", for a rollback")
+	switch {
+	case err == nil:
+		note(o.app, "the rollout that went on is stopped")
+	case errors.Is(err, fleet.ErrUnknown), errors.Is(err, fleet.ErrAlready), errors.Is(err, fleet.ErrEnded):
+	default:
+		note(o.app, "warning: a rollout that goes on is not stopped: "+failure.Text(err))
+	}
 }
 
 // show shows people what was made of what hosts have recorded: any of them can have
@@ -189,7 +226,7 @@ func (o *fleetRollbackOptions) show(text []byte) {
 	if o.manifest != "" {
 		return
 	}
-	fmt.Fprintln(o.Stderr, "stretcher: made of what hosts have recorded:")
+	note(o.app, "made of what hosts have recorded:")
 	for line := range strings.Lines(string(text)) {
 		fmt.Fprintln(o.Stderr, "  "+printable.Line(strings.TrimSuffix(line, "\n")))
 	}
@@ -197,10 +234,11 @@ func (o *fleetRollbackOptions) show(text []byte) {
 
 // fire fires the event. Without it the manifest is there all the same.
 func (o *fleetRollbackOptions) fire(ctx context.Context, url string) error {
-	id, err := o.actions.Fire(ctx, o.event, url)
+	id, err := o.rollouts.Fire(ctx, o.event, url)
 	if err != nil {
-		return failure.Hinted(fmt.Sprintf("the manifest is there: consul event -name %s %s", o.event, url), err)
+		hint := fmt.Sprintf("the manifest is there: consul event -name %s %s", asWord(o.event), asWord(url))
+		return failure.Hinted(hint, err)
 	}
-	_, err = fmt.Fprintln(o.Stderr, printable.Line(fmt.Sprintf("stretcher: event %q fired: %s", o.event, id)))
-	return err
+	note(o.app, fmt.Sprintf("event %q fired: %s", o.event, id))
+	return nil
 }

@@ -151,7 +151,7 @@ func TestWrongUsage(t *testing.T) {
 		"history --log-file x":  "--log-file belongs to stretcher [URL], check, ",
 		"--to x s3://b/k":       "--to belongs to stretcher pack, rollback and fleet rollback\n",
 		"plan --force x":        "--force belongs to stretcher [URL] and rollback\n",
-		"hooks list --event x":  "--event belongs to stretcher fleet rollback and hooks install\n",
+		"hooks list --event x":  "--event belongs to stretcher fleet resume, fleet retry, fleet rollback and hooks install\n",
 		"-v5":                   "unknown flag: -v5",
 		"nowhere.yml":           `"nowhere.yml" is no command, no URL and no file that is there`,
 		"s3:/b/k.yml histroy":   `"histroy" is no command, no URL and no file that is there`,

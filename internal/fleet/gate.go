@@ -9,12 +9,26 @@ import (
 var (
 	ErrStopped     = errors.New("the rollout is stopped")
 	ErrSuperseded  = errors.New("a newer rollout has taken its place")
-	ErrNotAsked    = errors.New("the rollout is repeated for other hosts alone")
+	ErrNotAsked    = errors.New("the rollout goes on for other hosts alone")
 	ErrUnreachable = errors.New("consul is out of reach")
 	ErrTimedOut    = errors.New("its turn has not come in time")
 	ErrLost        = errors.New("its slot is lost")
 	ErrUnknown     = errors.New("no such rollout is known")
 )
+
+// Answers to who steers a rollout.
+var (
+	ErrAlready = errors.New("it is so already") // somebody has done it before
+	ErrEnded   = errors.New("the rollout has ended")
+)
+
+// Record is what a rollout has recorded of its manifest, as the host wrote it that
+// began it. No host goes by it.
+type Record struct {
+	Outline string // what a way back is made of; "" = nothing
+	URL     string // "" = it can't be told
+	Serial  int64  // 0 = it has none
+}
 
 // Entry is a host that asks for a slot of a rollout.
 type Entry struct {
@@ -27,6 +41,8 @@ type Entry struct {
 	Zone    string  // "" = as the node's metadata say
 	Rollout Rollout // within what the host allows
 	Outline string  // of the manifest: what a way back is made of; "" = it can't be told
+	URL     string  // of the manifest; "" = it can't be told
+	Touched string  // the last run that has changed dest, or may have; "" = none that is known
 }
 
 // Newer tells whether an entry takes the place of a rollout with this id and serial:

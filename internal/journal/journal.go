@@ -413,6 +413,21 @@ func Overtaken(j *Journal) (by history.Run, is bool) {
 	return by, is
 }
 
+// Touched is the last run that has changed a dest, or may have; "" where none is known.
+func Touched(j *Journal, dest string) (run string) {
+	j.look(func(ctx context.Context, db *history.Store) error {
+		runs, err := db.List(ctx, history.Filter{Dest: dest, Limit: maxLater})
+		for _, r := range runs {
+			ended := r.Result != history.Running && r.Result != history.Skipped
+			if ended && (r.MayHaveSynced() || r.Result == history.Good) && r.ID != j.run.ID {
+				run = max(run, r.ID)
+			}
+		}
+		return err
+	})
+	return run
+}
+
 // maxLater bounds how many later runs are looked at.
 const maxLater = 10_000
 

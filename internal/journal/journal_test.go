@@ -118,6 +118,14 @@ func TestIsLast(t *testing.T) {
 		if got := j.IsLast(found); !ok || found.ID != good.ID || got != tc.want {
 			t.Errorf("%s in %q: last is %v, want %v", tc.result, tc.step, got, tc.want)
 		}
+		third, want := aRun(true), good.ID
+		j.Begin(third, false)
+		if !tc.want {
+			want = later.ID
+		}
+		if got := Touched(j, good.Dest); got != want {
+			t.Errorf("%s in %q: touched by %s, want %s", tc.result, tc.step, got, want)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/printable"
+	"stretcher/internal/text/redact"
 	"stretcher/internal/text/yamldoc"
 )
 
@@ -17,6 +18,9 @@ type Back struct {
 	Name string
 	To   string // a version, or Previous
 	From string // "" = the manifest's version
+
+	Serial int64 // of the way back; 0 = the next one
+	Known  int64 // the highest one that hosts are known to have; 0 = not known
 }
 
 // GoingBack makes of the manifest that hosts have a draft of one by which they go
@@ -52,13 +56,39 @@ func GoingBack(raw []byte, back Back) ([]byte, error) {
 	if back.From == back.To {
 		return nil, failure.Usage("version %q is the one to get away from", back.To)
 	}
+	if back.From == "" && back.To == Previous {
+		return nil, failure.Hinted("--from VERSION says it; with --back-to VERSION, too, none goes further",
+			failure.Usage("the manifest of %q has no version to get away from: each host would go back wherever it is",
+				back.Name))
+	}
 	now.Version, now.Rollback.To, now.Rollback.From = back.title(), back.To, back.From
-	if n, err := strconv.ParseInt(now.Serial, 10, 64); err == nil && n > 0 && n+1 > 0 {
-		now.Serial = strconv.FormatInt(n+1, 10)
-	} else {
-		now.Serial = ""
+	if err := now.raise(back); err != nil {
+		return nil, err
 	}
 	return []byte(now.text(t)), nil
+}
+
+// raise gives a way back a serial above those that hosts have.
+func (o *outline) raise(back Back) error {
+	n, err := strconv.ParseInt(o.Serial, 10, 64)
+	if o.Serial = ""; err != nil || n < back.Known {
+		n = back.Known
+	}
+	switch {
+	case back.Serial > 0 && back.Serial <= n:
+		return failure.Usage("serial %d is not above %d, which hosts have: they would refuse it", back.Serial, n)
+	case n > 0 && n+1 > 0:
+		o.Serial = strconv.FormatInt(n+1, 10)
+	}
+	return nil
+}
+
+// Told is a URL as others may read it; "" of one that holds a secret.
+func Told(url string, masked func(string) string) string {
+	if redact.URL(url) != url || masked(url) != url {
+		return ""
+	}
+	return url
 }
 
 // maxOutline bounds what is recorded of a manifest.

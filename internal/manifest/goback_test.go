@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -44,6 +45,18 @@ rollout: {service: web, parallel: 10%, zone: node_meta.rack}
 	if want := strings.Replace(string(text), "serial: 42", "serial: 43", 1); string(twice) != want {
 		t.Errorf("a second time it is\n%s\n%v", twice, err)
 	}
+	for serial, want := range map[Back]string{
+		{Serial: 42}: "serial: 42\n", {Known: 50}: "serial: 51\n", {Known: 41}: "serial: 42\n",
+		{Serial: 51, Known: 50}: "serial: 51\n",
+		{Serial: 41}:            "serial 41 is not above 41", {Serial: 50, Known: 50}: "serial 50 is not above 50",
+	} {
+		serial.Name, serial.To = "it's", Previous
+		text, err := GoingBack([]byte(now), serial)
+		said := string(text) + fmt.Sprint(err)
+		if !strings.Contains(said, want) || (err == nil) != strings.HasPrefix(want, "serial:") {
+			t.Errorf("%+v: %s", serial, said)
+		}
+	}
 	for why, text := range map[string]string{
 		"alone":    "name: web\ndest: /srv/web\nversion: 1",
 		"too long": "name: web\ndest: /srv/web\nrollout: {hosts: [" + strings.Repeat("h, ", 1000) + "]}",
@@ -63,6 +76,15 @@ rollout: {service: web, parallel: 10%, zone: node_meta.rack}
 		_, err := GoingBack([]byte(manifest), Back{Name: "web", To: "1"})
 		if err == nil || !strings.Contains(err.Error(), wrong) {
 			t.Errorf("%q: %v, want %q", manifest, err, wrong)
+		}
+	}
+	for _, version := range []string{"", "version: ''\n", "version: '{{ must_env \"V\" }}'\n"} {
+		text := []byte("name: web\n" + version + "dest: /srv/web\nrollout: {service: web}\n")
+		if text, err := GoingBack(text, Back{Name: "web", To: Previous}); err == nil || text != nil {
+			t.Errorf("%s: %s", version, text)
+		}
+		if text, err := GoingBack(text, Back{Name: "web", To: "1"}); err != nil || strings.Contains(string(text), "from") {
+			t.Errorf("%s: %s, %v", version, text, err)
 		}
 	}
 }

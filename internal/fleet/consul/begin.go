@@ -94,48 +94,6 @@ func (p *Place) belongs(ctx context.Context, h *head) (bool, error) {
 	return false, nil
 }
 
-// admitted tells whether a rollout that is repeated is for this host.
-func (p *Place) admitted(ctx context.Context) error {
-	if !p.head.Only {
-		return nil
-	}
-	for _, old := range p.head.Past {
-		if old.ID != p.head.ID || old.Gen == "" {
-			continue
-		}
-		pair, err := p.get(ctx, p.resultKey(old.Gen, p.entry.Node))
-		if err != nil {
-			return err
-		}
-		if pair == nil {
-			if held, err := p.heldSlot(ctx, old, p.entry.Node); err != nil || held {
-				return err
-			}
-			continue
-		}
-		if r, err := fleet.DecodeResult(pair.Value); err == nil && fleet.StandingOf(r.Result).Bad() {
-			return nil
-		}
-		break
-	}
-	return fleet.ErrNotAsked
-}
-
-// heldSlot tells whether a host died with a slot of an earlier generation, and nobody
-// has counted it yet.
-func (l *ledger) heldSlot(ctx context.Context, old past, node string) (bool, error) {
-	all, err := l.readShards(ctx, old.Gen, old.Shards)
-	if err != nil && !errors.Is(err, errSpoilt) {
-		return false, err
-	}
-	for _, s := range all {
-		if slices.ContainsFunc(s.Held, func(h held) bool { return strings.EqualFold(h.Node, cut(node)) }) {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
 // awaitBegin waits while another host begins the rollout; false = it takes too long.
 func (p *Place) awaitBegin(ctx context.Context, index uint64) (bool, error) {
 	until := time.Now().Add(p.lease)
@@ -191,9 +149,12 @@ func (p *Place) next(h *head) *head {
 	if len(p.entry.Outline) <= maxOutline {
 		n.Outline = p.entry.Outline
 	}
+	if len(p.entry.URL) <= maxText {
+		n.URL = p.entry.URL
+	}
 	n.follows(h)
 	if h != nil && h.ID == n.ID {
-		n.Limits, n.Only = h.Limits, h.Only
+		n.Limits, n.again = h.Limits, h.again
 		if h.Phase == fleet.Open {
 			n.Limits.Canary = 0 // they have been good
 		}
@@ -300,10 +261,7 @@ func (l *ledger) open(ctx context.Context, h *head, index uint64, members []memb
 // have written by then.
 func (l *ledger) clean(ctx context.Context, h *head, index uint64) error {
 	keep := map[string]bool{h.Gen: true, noGen: true}
-	for i, p := range h.Past {
-		keep[p.Gen] = keep[p.Gen] || i < keptGens-1
-	}
-	for _, p := range h.Drain {
+	for _, p := range append(h.kept(), h.Drain...) {
 		keep[p.Gen] = true
 	}
 	if len(h.Past) == 0 {

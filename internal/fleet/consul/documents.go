@@ -33,14 +33,24 @@ type head struct {
 	Phase   fleet.Phase `json:"phase"`
 	Drain   []past      `json:"drain,omitempty"` // whose holders must have gone before slots are handed out
 	Past    []past      `json:"past,omitempty"`  // the latest first
-	Only    bool        `json:"only,omitempty"`  // it is for hosts alone that have failed before
+	again
 	remarks
 }
+
+// again says for whom a generation repeats an earlier one of its rollout.
+type again struct {
+	Only  bool   `json:"only,omitempty"`  // for hosts alone that have failed before
+	Since string `json:"since,omitempty"` // the generation that it repeats, or goes on from; "" = none
+}
+
+// goesOn tells whether it is for all hosts that are not good yet.
+func (a again) goesOn() bool { return a.Since != "" && !a.Only }
 
 // remarks are what a head has that no host goes by.
 type remarks struct {
 	Why     string `json:"why,omitempty"`     // it is stopped
 	Outline string `json:"outline,omitempty"` // of the manifest, for who makes a way back
+	URL     string `json:"url,omitempty"`     // of the manifest, for who fires its event again
 }
 
 // limits are fleet.Limits as they are written.
@@ -106,7 +116,7 @@ const (
 	maxShards   = 100_000
 	maxCap      = 1_000_000
 	maxPast     = 16
-	keptGens    = 5 // whose results are kept
+	keptIDs     = 5 // rollouts whose results are kept
 	shardSize   = 16
 	maxText     = 512
 	maxOutline  = 2 << 10
@@ -140,7 +150,10 @@ func (h *head) check() error {
 		ok = ok && len(*text) <= 4*maxText
 		*text = printable.Line(*text)
 	}
-	ok = ok && len(h.Outline) <= maxOutline
+	ok = ok && len(h.Outline) <= maxOutline && (h.Since == "" || isGen(h.Since))
+	if len(h.URL) > maxText || printable.Line(h.URL) != h.URL {
+		h.URL = ""
+	}
 	for _, p := range append(append([]past{}, h.Past...), h.Drain...) {
 		ok = ok && (p.Gen == "" || isGen(p.Gen)) && p.Shards >= 0 && p.Shards <= maxShards
 	}
@@ -216,6 +229,19 @@ func (h *head) hands(shard string) bool {
 		return h.Phase == fleet.Canary
 	}
 	return h.Phase == fleet.Open
+}
+
+// kept are the earlier generations whose results are kept: those of the last rollouts,
+// and all of each that are known.
+func (h *head) kept() (kept []past) {
+	ids := map[string]bool{h.ID: true}
+	for _, p := range h.Past {
+		if ids[p.ID] = true; len(ids) > keptIDs {
+			break
+		}
+		kept = append(kept, p)
+	}
+	return kept
 }
 
 // first is the phase that a rollout has when nothing is in its way.

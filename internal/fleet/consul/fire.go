@@ -2,6 +2,7 @@ package consul
 
 import (
 	"context"
+	"slices"
 
 	"github.com/hashicorp/consul/api"
 )
@@ -16,4 +17,18 @@ func (c *Client) Fire(ctx context.Context, name, payload string) (id string, err
 		return "", unreached("fire the event", err)
 	}
 	return id, nil
+}
+
+// Fired tells whether the agent remembers such an event: hosts can't make anybody
+// believe in one, since they may fire none.
+func (c *Client) Fired(ctx context.Context, name, payload string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	events, _, err := c.api.Event().List(name, (&api.QueryOptions{}).WithContext(ctx))
+	if err != nil {
+		return false, unreached("list the events", err)
+	}
+	return slices.ContainsFunc(events, func(e *api.UserEvent) bool {
+		return e.Name == name && string(e.Payload) == payload
+	}), nil
 }

@@ -3,6 +3,7 @@ package consul_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,6 +44,10 @@ func TestRetryOfTheDead(t *testing.T) {
 	s := newScene(t, a, "web", 2)
 	s.r.Timeout = fleet.Span(testparts.Limit(20 * lease))
 	lastAtWork(s)
+	if err := s.c.Retry(t.Context(), "web", "me"); err == nil || !strings.Contains(err.Error(), "hosts at work: 1") {
+		t.Errorf("while it may be alive: %v", err)
+	}
+	s.stands(fleet.HostDied, fleet.HostGood)
 	if err := s.c.Retry(t.Context(), "web", "me"); err != nil {
 		t.Fatal(err)
 	}

@@ -14,14 +14,13 @@ import (
 	"stretcher/internal/fleet"
 )
 
-// Outline is what the current rollout of a name has recorded of its manifest, as the
-// host wrote it that began it; "" = nothing.
-func (c *Client) Outline(ctx context.Context, name string) (string, error) {
+// Recorded is what the current rollout of a name has recorded of its manifest.
+func (c *Client) Recorded(ctx context.Context, name string) (fleet.Record, error) {
 	h, _, err := c.ledger(name).current(ctx)
 	if err != nil {
-		return "", err
+		return fleet.Record{}, err
 	}
-	return h.Outline, nil
+	return fleet.Record{Outline: h.Outline, URL: h.URL, Serial: h.Serial}, nil
 }
 
 // Read tells how a rollout of a name stands, and what its hosts have said; the latest
@@ -34,12 +33,14 @@ func (c *Client) Read(ctx context.Context, name string) (fleet.State, error) {
 	}
 	found := newFindings()
 	if h != nil {
-		found.id, found.missed = h.ID, func(turn *api.KVPair) bool { return c.missed(turn, h.past().lease()) }
+		found.id, found.again = h.ID, h.again
+		found.missed = func(turn *api.KVPair) bool { return c.missed(turn, h.past().lease()) }
 		if err := l.readGen(ctx, l.genKey(h.Gen), h.Gen, found); err != nil {
 			return fleet.State{}, err
 		}
-		for _, old := range h.Past[:min(len(h.Past), keptGens-1)] {
+		for _, old := range h.kept() {
 			found.ofOthers = found.ofOthers || old.ID != h.ID
+			found.before = found.before || old.Gen == h.Since && h.Phase != fleet.Stopped
 			if err := l.readGen(ctx, l.resultsKey(old.Gen), old.Gen, found); err != nil {
 				return fleet.State{}, err
 			}
@@ -115,6 +116,8 @@ type findings struct {
 	missed   func(turn *api.KVPair) bool // its host must have died before it took it
 	id       string                      // of the current rollout
 	ofOthers bool                        // what comes now is of other rollouts, unless it says that it is not
+	again    again                       // for whom the current generation is
+	before   bool                        // what comes now was told before that, and not all of it holds
 }
 
 func newFindings() *findings {
@@ -159,13 +162,21 @@ func (f *findings) result(pair *api.KVPair) {
 		if r.Result != string(fleet.HostDied) { // others say so, of a turn that they have removed
 			f.latest[strings.ToLower(r.Node)] = pair.ModifyIndex
 		}
-		if h.Standing == fleet.HostMissing {
-			h.Standing = fleet.StandingOf(r.Result)
+		if standing := fleet.StandingOf(r.Result); h.Standing == fleet.HostMissing && !f.asksAgain(standing) {
+			h.Standing = standing
 		}
 	}
 	if h.Runs == "" && r.Result == "good" {
 		h.Runs = r.Version
 	}
+}
+
+// asksAgain tells whether a host that stood so before is asked again, and has to come.
+func (f *findings) asksAgain(before fleet.Standing) bool {
+	if !f.before || f.again.Only {
+		return f.before && before.Bad()
+	}
+	return before != fleet.HostGood
 }
 
 // turn says that a host waits or is at work. When the host has come again since it got

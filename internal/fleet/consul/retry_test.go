@@ -53,48 +53,6 @@ func sessions(t testing.TB, a testparts.ConsulAgent, name string) (ids []string)
 	return ids
 }
 
-// TestAgain: a stopped rollout is for nobody; then for those alone that have failed;
-// then for all.
-func TestAgain(t *testing.T) {
-	a := agent(t)
-	register(t, a, 4)
-	s := newScene(t, a, "web", 4)
-	s.r.MaxFailed = fleet.Hosts(0)
-	if err := s.c.Resume(t.Context(), "web", "me"); !errors.Is(err, fleet.ErrUnknown) {
-		t.Errorf("resumed what nobody knows: %v", err)
-	}
-	good, _ := s.works("1", 0)
-	s.leaves(good, "good")
-	if err := s.c.Resume(t.Context(), "web", "me"); err == nil {
-		t.Error("resumed what goes on")
-	}
-	bad, _ := s.works("1", 1)
-	s.leaves(bad, "failed")
-	if _, err := s.enter(s.entry("1", 2)).Wait(t.Context()); !errors.Is(err, fleet.ErrStopped) {
-		t.Errorf("a host of a stopped one: %v", err)
-	}
-	if err := s.c.Retry(t.Context(), "web", "me"); err != nil {
-		t.Fatal(err)
-	}
-	for _, i := range []int{0, 2} {
-		if _, err := s.enter(s.entry("1", i)).Wait(t.Context()); !errors.Is(err, fleet.ErrNotAsked) {
-			t.Errorf("a host that has not failed: %v", err)
-		}
-	}
-	bad, _ = s.works("1", 1)
-	s.leaves(bad, "failed")
-	if err := s.c.Resume(t.Context(), "web", "me"); err != nil {
-		t.Fatal(err)
-	}
-	for i := range 4 {
-		place, _ := s.works("1", i)
-		s.leaves(place, "good")
-	}
-	if state := s.read(); state.Phase != fleet.Done || state.Count(fleet.HostGood) != 4 {
-		t.Errorf("%+v", state)
-	}
-}
-
 // TestOutOfReach: a host that does not reach Consul, or may not, does what the rollout
 // says.
 func TestOutOfReach(t *testing.T) {

@@ -169,7 +169,7 @@ func stopped(s *scene) {
 	if state := s.read(); state.Phase != fleet.Stopped || state.Why != "2 failed, and 1 may" {
 		s.t.Errorf("%+v", state)
 	}
-	if err := s.c.Stop(s.t.Context(), s.name, "by hand"); !errors.Is(err, fleet.ErrStopped) {
+	if err := s.c.Stop(s.t.Context(), s.name, "by hand"); !errors.Is(err, fleet.ErrAlready) {
 		s.t.Errorf("stopped twice: %v", err)
 	}
 	newer, _ := s.works("2", 0)

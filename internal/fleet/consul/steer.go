@@ -1,7 +1,6 @@
 package consul
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,37 +12,47 @@ import (
 )
 
 // Stop stops the current rollout of a name: hosts that wait go no more, those at work
-// finish. why is for people.
+// finish. why is for people. fleet.ErrAlready when it is stopped, fleet.ErrEnded when
+// none waits any more.
 func (c *Client) Stop(ctx context.Context, name, why string) error {
 	l := c.ledger(name)
-	h, _, err := l.current(ctx)
-	switch {
-	case err != nil:
-		return err
-	case h.Phase == fleet.Stopped:
-		return fmt.Errorf("%w already: %s", fleet.ErrStopped, h.Why)
-	case h.Phase == beginning:
-		return errors.New("the rollout is about to begin: try again")
+	for range manyTries {
+		h, index, err := l.begun(ctx)
+		if err != nil {
+			return err
+		}
+		s, err := c.Read(ctx, name)
+		switch {
+		case err != nil:
+			return err
+		case h.Phase == fleet.Stopped:
+			return fmt.Errorf("%w: the rollout is stopped: %s", fleet.ErrAlready, h.Why)
+		case s.Phase == fleet.Done:
+			return fmt.Errorf("%w: nobody waits for a turn", fleet.ErrEnded)
+		}
+		h.Phase, h.Why = fleet.Stopped, cut(why)
+		if ok, err := c.commit(ctx, casOp(l.headKey(), encode(h), index)); err != nil || ok {
+			return err
+		}
 	}
-	s, err := c.Read(ctx, name)
-	switch {
-	case err != nil:
-		return err
-	case s.Phase == fleet.Done:
-		return errors.New("the rollout has ended: nobody waits for a turn")
-	}
-	return l.stop(ctx, h.Gen, why)
+	return errRestless
 }
 
-// Resume opens a stopped rollout again, with all that is counted at zero: hosts that
-// get its event now take part.
+// manyTries is how often somebody who steers begins anew because others were first.
+const manyTries = 8
+
+var errRestless = errors.New("the rollout changes all the time: try again")
+
+// Resume opens a stopped rollout again, with no host counted as failed: those that are
+// not good yet and get its event now take part. fleet.ErrAlready when that is done.
 func (c *Client) Resume(ctx context.Context, name, by string) error {
-	return c.again(ctx, name, by, false)
+	return c.repeat(ctx, name, by, false)
 }
 
 // Retry opens the current rollout again for those hosts alone that have failed.
+// fleet.ErrAlready when that is done.
 func (c *Client) Retry(ctx context.Context, name, by string) error {
-	return c.again(ctx, name, by, true)
+	return c.repeat(ctx, name, by, true)
 }
 
 // current reads the head that there must be.
@@ -55,62 +64,108 @@ func (l *ledger) current(ctx context.Context) (*head, uint64, error) {
 	return h, index, err
 }
 
-// again makes a further generation of the current rollout.
-func (c *Client) again(ctx context.Context, name, by string, only bool) error {
-	l := c.ledger(name)
-	old, index, err := l.current(ctx)
-	switch {
-	case err != nil:
-		return err
-	case old.Phase == beginning, !only && old.Phase != fleet.Stopped && !old.Only:
-		return fmt.Errorf("the rollout is not stopped: it is at %q", old.Phase)
-	}
-	if waiting, err := l.waiting(ctx, old); err != nil || waiting {
-		return cmp.Or(err, failure.Hinted("stretcher fleet stop ends their waiting",
-			errors.New("hosts wait for their turn in the rollout: it goes on")))
-	}
-	members, err := l.formerMembers(ctx, old.Gen)
-	if err != nil {
-		return err
-	}
-	h := *old
-	h.Gen, h.Phase, h.Why, h.Only, h.By = newGen(), beginning, "", only, cut(by)
-	h.Began = time.Now().UTC().Truncate(time.Millisecond)
-	h.follows(old)
-	canaries, _, err := c.readShard(ctx, l.shardKey(old.Gen, canaryShard))
-	if only || err == nil && old.canariesEnd(canaries) {
-		h.Limits.Canary = 0
-	}
-	won, err := c.commit(ctx, casOp(l.headKey(), encode(h), index))
-	if err == nil && !won {
-		err = errors.New("the rollout has changed in the meantime: try again")
-	}
-	if err != nil {
-		return err
-	}
-	now, index, err := l.current(ctx)
-	if err != nil || now.Gen != h.Gen {
-		return err
-	}
-	return l.open(ctx, now, index, members, newGuard(longestWait))
-}
-
-// waiting tells whether hosts wait that could still have their turn: what is repeated
-// is not for them.
-func (l *ledger) waiting(ctx context.Context, h *head) (bool, error) {
-	if h.Phase == fleet.Stopped {
-		return false, nil
-	}
-	all, err := l.readShards(ctx, h.Gen, h.Shards)
-	for _, s := range all {
-		if err == nil && s.Serving < s.Next {
-			return true, nil
+// begun is current, for who can't do anything yet while a rollout is about to begin.
+func (l *ledger) begun(ctx context.Context) (*head, uint64, error) {
+	for range 50 {
+		h, index, err := l.current(ctx)
+		if err != nil || h.Phase != beginning {
+			return h, index, err
+		}
+		if !pause(ctx, requestTime/100) {
+			return nil, 0, context.Cause(ctx)
 		}
 	}
-	if errors.Is(err, errSpoilt) {
-		return false, nil
+	return nil, 0, failure.Hinted("a host that its event reaches goes on where who began it has not",
+		errors.New("the rollout is about to begin: try again"))
+}
+
+// repeat makes a further generation of the current rollout. Of several who do so at
+// the same time one does, and the others are told.
+func (c *Client) repeat(ctx context.Context, name, by string, only bool) error {
+	l := c.ledger(name)
+	for range manyTries {
+		old, index, err := l.begun(ctx)
+		if err != nil {
+			return err
+		}
+		s, err := c.Read(ctx, name)
+		if err == nil {
+			err = old.mayRepeat(&s, only)
+		}
+		if err != nil {
+			return err
+		}
+		members, err := l.formerMembers(ctx, old.Gen)
+		if err != nil {
+			return err
+		}
+		h, err := l.repeated(ctx, old, by, only)
+		if err != nil {
+			return err
+		}
+		won, err := c.commit(ctx, casOp(l.headKey(), encode(h), index))
+		if err != nil {
+			return err
+		}
+		if won {
+			return l.openAgain(ctx, h.Gen, members)
+		}
 	}
-	return false, err
+	return errRestless
+}
+
+// mayRepeat tells why a rollout that stands so is not to be repeated.
+func (h *head) mayRepeat(s *fleet.State, only bool) error {
+	working, waiting := s.Count(fleet.HostWorking), s.Count(fleet.HostWaiting)
+	stopped := h.Phase == fleet.Stopped
+	switch {
+	case !stopped && h.Since != "" && h.Only == only && !s.Ended():
+		return fmt.Errorf("%w: by %s", fleet.ErrAlready, h.By)
+	case !stopped && working+waiting > 0:
+		return failure.Hinted("stretcher fleet stop ends their waiting",
+			fmt.Errorf("the rollout goes on: hosts at work: %d, hosts that wait for their turn: %d", working, waiting))
+	case only && s.Count(fleet.HostFailed, fleet.HostDied) == 0:
+		return errors.New("no host has failed: there is nothing to retry")
+	case only, stopped, h.Only && s.Verdict() != fleet.VerdictGood:
+		return nil
+	case s.Ended():
+		return failure.Hinted("stretcher fleet retry is for hosts that have failed",
+			fmt.Errorf("%w: it was not stopped", fleet.ErrEnded))
+	}
+	return fmt.Errorf("the rollout is not stopped: it is at %q", s.Phase)
+}
+
+// repeated is the head of the generation by which old is repeated. Canaries that are
+// good are not looked for again.
+func (l *ledger) repeated(ctx context.Context, old *head, by string, only bool) (*head, error) {
+	h := *old
+	h.Gen, h.Phase, h.Why, h.By = newGen(), beginning, "", cut(by)
+	h.again = again{only, old.Gen}
+	h.Began = time.Now().UTC().Truncate(time.Millisecond)
+	h.follows(old)
+	canaries, _, err := l.readShard(ctx, l.shardKey(old.Gen, canaryShard))
+	switch {
+	case errors.Is(err, errSpoilt): // all of them go first again
+	case err != nil:
+		return nil, err
+	case old.canariesEnd(canaries):
+		h.Limits.Canary = 0
+	default:
+		h.Limits.Canary = max(0, h.Limits.Canary-canaries.Good)
+	}
+	if only {
+		h.Limits.Canary = 0
+	}
+	return &h, nil
+}
+
+// openAgain opens a generation that somebody has begun, unless hosts were first.
+func (l *ledger) openAgain(ctx context.Context, gen string, members []member) error {
+	h, index, err := l.current(ctx)
+	if err != nil || h.Gen != gen || h.Phase != beginning {
+		return err
+	}
+	return l.open(ctx, h, index, members, newGuard(longestWait))
 }
 
 // formerMembers are the members of a generation as they are written.
