@@ -14,6 +14,7 @@ import (
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/fleet/gate"
 	"stretcher/internal/hooks"
+	"stretcher/internal/hooks/all"
 	"stretcher/internal/hooks/porter"
 	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
@@ -274,14 +275,6 @@ func (d *deployer) hearing(r *run, e *event.Event) part {
 	}}
 }
 
-// locking takes the lock for a run.
-func (t *tools) locking(r *run) func(context.Context) error {
-	return func(ctx context.Context) (err error) {
-		r.unlock, err = t.lock(ctx, r.spec.Manifest.Dest, r.spec.Name)
-		return err
-	}
-}
-
 // pass takes the steps of a part, with the hooks around them. Those after a
 // part that was interrupted have the time that failure commands have. None run
 // after one that has shown that the host does not accept the manifest.
@@ -471,21 +464,9 @@ func (d *deployer) syncTo(ctx context.Context, r *run) error {
 	return nil
 }
 
-// lock takes the lock on dest; finish gives it back. Where keys must vouch for
-// manifests, nothing goes on without, since an older one may be on its way, and
-// the name is locked as well: it may have another dest there. A rollback knows
-// no name yet.
-func (t *tools) lock(ctx context.Context, dest, name string) (unlock func() error, err error) {
-	unlock, err = t.journal.LockFor(ctx, name, dest, t.settings.LockWait, t.keys != nil)
-	if errors.Is(err, failure.ErrRefused) { // the host must be mended, and the event waits for that
-		err = failure.NotYet(err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := t.readKeys(); err != nil {
-		return nil, errors.Join(failure.NotYet(err), unlock())
-	}
-	t.journal.ClearDied(t.leftHooks(ctx)) // the one that was waited for may have been killed
-	return unlock, nil
+// clearDied removes what runs that died have left.
+func (t *tools) clearDied(ctx context.Context) {
+	t.journal.ClearDied(journal.Hooks{
+		Mark: hooks.MarkName, RemoveContainers: all.Remover(ctx, t.policy.Hooks, t.environ),
+	})
 }

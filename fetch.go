@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"stretcher/internal/archive"
@@ -226,4 +228,53 @@ func (s Spec) tempParents() []string {
 	// Not inside dest, which the sync would clear of it.
 	dest := policy.Real(s.Manifest.Dest)
 	return slices.DeleteFunc(places, func(dir string) bool { return disk.Below(policy.Real(dir), dest) })
+}
+
+// current tells whether dest already is what this deployment would make of
+// it: the last good run put the same archive there in the same way, and
+// nothing but excluded paths has changed since. What the manifest's own hooks
+// make of an archive is not known before they have run. If it is not, the
+// archive is an empty one. A rollback to what stands at dest has to switch only.
+func (p provider) current(ctx context.Context, s Spec) Archive {
+	if p.settings.Force || s.isSwitch() {
+		return Archive{}
+	}
+	good, ok := p.journal.LastGood(s.Manifest.Dest)
+	if !ok || good.Tree == "" || good.Fingerprint != s.Fingerprint() {
+		return Archive{}
+	}
+	if lists := s.Manifest.Hooks.MakeTree(); len(lists) > 0 {
+		p.log.Info(fmt.Sprintf("hooks %s make what is deployed: it is staged anew", strings.Join(lists, ", ")))
+		return Archive{}
+	}
+	if reverter, ok := s.Strategy.(strategy.Reverter); ok {
+		if !reverter.Holds() {
+			return Archive{}
+		}
+	} else if !p.journal.IsLast(good) {
+		p.log.Info(fmt.Sprintf("a run has failed on dest since run %s was good", good.ID))
+		return Archive{}
+	}
+	drifts, err := p.drifts(ctx, s, good)
+	switch {
+	case errors.Is(err, tree.ErrRecord):
+		p.log.Warn(failure.Sayf("what run %s left at dest is not known any more: %v", good.ID, err))
+	case err != nil:
+		p.log.Info(failure.Sayf("dest is not as run %s left it: %v", good.ID, err))
+	case drifts.Total > 0:
+		p.log.Info(fmt.Sprintf("dest is not as run %s left it: %s", good.ID, drifts))
+	default:
+		return Archive{Record: p.journal.TreeOf(good.ID)}
+	}
+	return Archive{}
+}
+
+// drifts compares what is live with the record of a good run.
+func (p provider) drifts(ctx context.Context, s Spec, good history.Run) (drifts tree.Drifts, err error) {
+	err = s.withLive(func(live *os.Root) (err error) {
+		drifts, err = tree.Check(ctx, p.journal.TreeOf(good.ID), live,
+			func(list []byte) (tree.Skip, error) { return s.Strategy.Skip(list) })
+		return err
+	})
+	return drifts, err
 }

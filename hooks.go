@@ -99,19 +99,6 @@ func (x executor) hookDir(s Spec) func(what string) (string, error) {
 	}
 }
 
-// engineTime bounds the removal of what runs that died have left.
-const engineTime = time.Minute
-
-// leftHooks says how what hooks of runs that died have left is found, and
-// removes their containers.
-func (t *tools) leftHooks(ctx context.Context) journal.Hooks {
-	return journal.Hooks{Mark: hooks.MarkName, RemoveContainers: func(id string) error {
-		ctx, cancel := context.WithTimeout(ctx, engineTime)
-		defer cancel()
-		return all.Engine(t.policy.Hooks, t.environ).RemoveRun(ctx, id)
-	}}
-}
-
 // runHooks runs the hooks of a point: those of directories, those of JSON
 // definitions, those of the manifest.
 //
@@ -251,7 +238,7 @@ func runHooksByName(ctx context.Context, second <-chan struct{}, o cli.RunHooksO
 		return cli.Status(err), err
 	}
 	d.journal.BeginCommand(d.id, "hooks run")
-	d.journal.ClearDied(d.leftHooks(ctx))
+	d.clearDied(ctx)
 	code, err = d.runNamed(ctx, o)
 	return code, d.masked(err)
 }
@@ -316,7 +303,7 @@ func runInstallHooks(ctx context.Context, second <-chan struct{}, o cli.InstallH
 		return err
 	}
 	d.journal.BeginCommand(d.id, "hooks install")
-	d.journal.ClearDied(d.leftHooks(ctx))
+	d.clearDied(ctx)
 	return d.masked(d.installPod(ctx, o))
 }
 

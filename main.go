@@ -251,7 +251,7 @@ func deployEvent(ctx context.Context, second <-chan struct{}, o cli.DeployOption
 		outcome, err = d.say(e.Problem), e.Problem
 		d.record(run{failed: err}, err)
 	} else {
-		d.journal.ClearDied(d.leftHooks(ctx))
+		d.clearDied(ctx)
 		outcome, err = d.deploy(ctx, e, r)
 	}
 	if of.looks != nil && cli.Status(err) == cli.ExitBusy { // as others of its name would be

@@ -39,7 +39,7 @@ func runRollback(ctx context.Context, second <-chan struct{}, o cli.RollbackOpti
 	row := d.newRow(d.id, e)
 	row.Dest = o.Dest
 	d.journal.Begin(row, o.Force)
-	d.journal.ClearDied(d.leftHooks(ctx))
+	d.clearDied(ctx)
 	_, err = d.deploy(ctx, e, &run{spec: specOf(&past.Past{Dest: o.Dest, To: o.To})})
 	return d.journal.Run(), err
 }

@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
 	"syscall"
 
 	"stretcher/internal/archive"
 	"stretcher/internal/disk"
 	"stretcher/internal/disk/tree"
 	"stretcher/internal/hooks"
-	"stretcher/internal/journal/history"
 	"stretcher/internal/policy"
 	"stretcher/internal/process"
 	"stretcher/internal/strategy"
@@ -254,45 +252,6 @@ func (t *tools) sayRemoved(ids []string) {
 	}
 }
 
-// current tells whether dest already is what this deployment would make of
-// it: the last good run put the same archive there in the same way, and
-// nothing but excluded paths has changed since. What the manifest's own hooks
-// make of an archive is not known before they have run. If it is not, the
-// archive is an empty one. A rollback to what stands at dest has to switch only.
-func (p provider) current(ctx context.Context, s Spec) Archive {
-	if p.settings.Force || s.isSwitch() {
-		return Archive{}
-	}
-	good, ok := p.journal.LastGood(s.Manifest.Dest)
-	if !ok || good.Tree == "" || good.Fingerprint != s.Fingerprint() {
-		return Archive{}
-	}
-	if lists := s.Manifest.Hooks.MakeTree(); len(lists) > 0 {
-		p.log.Info(fmt.Sprintf("hooks %s make what is deployed: it is staged anew", strings.Join(lists, ", ")))
-		return Archive{}
-	}
-	if reverter, ok := s.Strategy.(strategy.Reverter); ok {
-		if !reverter.Holds() {
-			return Archive{}
-		}
-	} else if !p.journal.IsLast(good) {
-		p.log.Info(fmt.Sprintf("a run has failed on dest since run %s was good", good.ID))
-		return Archive{}
-	}
-	drifts, err := p.drifts(ctx, s, good)
-	switch {
-	case errors.Is(err, tree.ErrRecord):
-		p.log.Warn(failure.Sayf("what run %s left at dest is not known any more: %v", good.ID, err))
-	case err != nil:
-		p.log.Info(failure.Sayf("dest is not as run %s left it: %v", good.ID, err))
-	case drifts.Total > 0:
-		p.log.Info(fmt.Sprintf("dest is not as run %s left it: %s", good.ID, drifts))
-	default:
-		return Archive{Record: p.journal.TreeOf(good.ID)}
-	}
-	return Archive{}
-}
-
 // last is what is known of the deployment that dest holds, found out when it
 // is asked for: s is settled by then.
 func (p provider) last(s *Spec) strategy.Last {
@@ -332,16 +291,6 @@ func (p provider) isTouched(ctx context.Context, s Spec) bool {
 	}
 	drifts, err := p.drifts(ctx, s, good)
 	return err == nil && drifts.Hidden
-}
-
-// drifts compares what is live with the record of a good run.
-func (p provider) drifts(ctx context.Context, s Spec, good history.Run) (drifts tree.Drifts, err error) {
-	err = s.withLive(func(live *os.Root) (err error) {
-		drifts, err = tree.Check(ctx, p.journal.TreeOf(good.ID), live,
-			func(list []byte) (tree.Skip, error) { return s.Strategy.Skip(list) })
-		return err
-	})
-	return drifts, err
 }
 
 // errNoDest: what is unpacked is not deployed.
@@ -423,5 +372,32 @@ func (t *tools) letIn(tree *staging.Tree) error {
 func (t *tools) removePrivate() {
 	if err := t.private.Remove(); err != nil {
 		t.log.Warn(failure.Sayf("clean-up: %v", err))
+	}
+}
+
+// lock takes the lock on dest; finish gives it back. Where keys must vouch for
+// manifests, nothing goes on without, since an older one may be on its way, and
+// the name is locked as well: it may have another dest there. A rollback knows
+// no name yet.
+func (t *tools) lock(ctx context.Context, dest, name string) (unlock func() error, err error) {
+	unlock, err = t.journal.LockFor(ctx, name, dest, t.settings.LockWait, t.keys != nil)
+	if errors.Is(err, failure.ErrRefused) { // the host must be mended, and the event waits for that
+		err = failure.NotYet(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := t.readKeys(); err != nil {
+		return nil, errors.Join(failure.NotYet(err), unlock())
+	}
+	t.clearDied(ctx) // the one that was waited for may have been killed
+	return unlock, nil
+}
+
+// locking takes the lock for a run.
+func (t *tools) locking(r *run) func(context.Context) error {
+	return func(ctx context.Context) (err error) {
+		r.unlock, err = t.lock(ctx, r.spec.Manifest.Dest, r.spec.Name)
+		return err
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"time"
 
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/oci"
@@ -78,6 +79,18 @@ func New(o Options) (*Set, []error) {
 func Engine(h policy.Hooks, environ []string) *porter.Engine {
 	cfg := porter.Config{Engine: string(h.Engine), EngineArgs: h.EngineArgs, BuildArgs: h.BuildArgs, RunArgs: h.RunArgs}
 	return porter.NewEngine(cfg, environ, 0)
+}
+
+// engineTime bounds the removal of what runs that died have left.
+const engineTime = time.Minute
+
+// Remover removes the containers of runs that died, by their ids.
+func Remover(ctx context.Context, h policy.Hooks, environ []string) func(run string) error {
+	return func(run string) error {
+		ctx, cancel := context.WithTimeout(ctx, engineTime)
+		defer cancel()
+		return Engine(h, environ).RemoveRun(ctx, run)
+	}
 }
 
 // Dirs are a host's directories of executables: those of its policy, and p2's
