@@ -36,11 +36,11 @@ type executor struct{ *tools }
 
 // choose finds the user whom the commands and hooks of manifests run as. Who
 // only looks runs none.
-func (t *tools) choose(name string, m memory) (err error) {
+func (t *tools) choose(name string, m journal.Mode) (err error) {
 	if name == "" || t.settings.Elsewhere {
 		return nil
 	}
-	if t.user, err = process.LookupUser(name); err == nil && m != unnoted {
+	if t.user, err = process.LookupUser(name); err == nil && m != journal.Unnoted {
 		err = t.user.Allowed(os.Geteuid())
 	}
 	if err != nil {

@@ -58,20 +58,12 @@ type deployer struct {
 	executor // runs the commands and hooks around it
 }
 
-// memory says what a run leaves of itself on this machine.
-type memory int
-
-const (
-	remembered memory = iota // a row in the history: deployments, rollbacks
-	noted                    // notes while it runs, for who cleans up after it
-	fetching                 // nothing but what it fetches
-	unnoted                  // nothing: it only looks
-)
-
 // newDeployer puts together what a run works with. An error is the host's: the
 // policy can't be used, or wants what is not there. The deployer is good then
 // for saying so.
-func newDeployer(ctx context.Context, s cli.Settings, m memory, second <-chan struct{}) (*deployer, func(), error) {
+func newDeployer(
+	ctx context.Context, s cli.Settings, m journal.Mode, second <-chan struct{},
+) (*deployer, func(), error) {
 	screen := s.Screen()
 	log, closeLog := s.Open(screen)
 	t := &tools{
@@ -83,7 +75,7 @@ func newDeployer(ctx context.Context, s cli.Settings, m memory, second <-chan st
 	d := &deployer{t, provider{t}, executor{t}}
 	return d, func() {
 		d.removePrivate()
-		if m == noted {
+		if m == journal.Noted {
 			d.journal.EndCommand()
 		}
 		d.fetcher.Store.Close()

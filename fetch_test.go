@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"stretcher/internal/cli"
+	"stretcher/internal/journal"
 )
 
 // TestLeastRate: what fetches holds servers to the rate of the host policy.
@@ -19,7 +20,7 @@ func TestLeastRate(t *testing.T) {
 		}
 		s := cli.Settings{Stdout: io.Discard, Stderr: io.Discard}
 		s.Config, s.ConfigGiven, s.StateDir = name, true, filepath.Join(dir, "state")
-		d, closeAll, err := newDeployer(t.Context(), s, unnoted, nil)
+		d, closeAll, err := newDeployer(t.Context(), s, journal.Unnoted, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

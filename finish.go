@@ -419,9 +419,9 @@ func (t *tools) skip(older []event.Event) {
 }
 
 // kind is what a run is, to those who watch many of them.
-func (t *tools) kind(m memory) string {
+func (t *tools) kind(m journal.Mode) string {
 	switch {
-	case m == fetching:
+	case m == journal.Fetching:
 		return "fetch"
 	case t.journal.Run().Event == event.Rollback:
 		return event.Rollback

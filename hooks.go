@@ -232,7 +232,7 @@ func (d *deployer) fetchTree(
 // runHooksByName runs the hooks that the manifest has under a name, in the
 // tree of its src, and returns the exit status of the first that failed.
 func runHooksByName(ctx context.Context, second <-chan struct{}, o cli.RunHooksOptions) (code int, err error) {
-	d, done, err := newDeployer(ctx, o.Settings, noted, second)
+	d, done, err := newDeployer(ctx, o.Settings, journal.Noted, second)
 	defer done()
 	if err != nil {
 		return cli.Status(err), err
@@ -297,7 +297,7 @@ func (d *deployer) runNamed(ctx context.Context, o cli.RunHooksOptions) (code in
 // runInstallHooks lays a hook pod out below the root and prints the links by
 // which its hooks are run.
 func runInstallHooks(ctx context.Context, second <-chan struct{}, o cli.InstallHooksOptions) error {
-	d, done, err := newDeployer(ctx, o.Settings, noted, second)
+	d, done, err := newDeployer(ctx, o.Settings, journal.Noted, second)
 	defer done()
 	if err != nil {
 		return err

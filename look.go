@@ -15,6 +15,7 @@ import (
 	"stretcher/internal/fetch/transfer"
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/all"
+	"stretcher/internal/journal"
 	"stretcher/internal/journal/state"
 	"stretcher/internal/manifest"
 	"stretcher/internal/manifest/lint"
@@ -33,7 +34,7 @@ import (
 // a warning.
 func runCheck(ctx context.Context, o cli.CheckOptions) (r lint.Result, err error) {
 	o.Stderr, o.Bar = io.Discard, false // nothing is said but the error and what is doubtful
-	d, done, err := newDeployer(ctx, o.Settings, unnoted, nil)
+	d, done, err := newDeployer(ctx, o.Settings, journal.Unnoted, nil)
 	defer done()
 	d.explain(o.ManifestOptions, err)
 	var s Spec
@@ -62,7 +63,7 @@ func runCheck(ctx context.Context, o cli.CheckOptions) (r lint.Result, err error
 // runRender makes of a manifest what it is with the values of its templates.
 func runRender(ctx context.Context, o cli.RenderOptions) (text []byte, unset []string, err error) {
 	o.Stderr, o.Bar = io.Discard, false
-	d, done, err := newDeployer(ctx, o.Settings, unnoted, nil)
+	d, done, err := newDeployer(ctx, o.Settings, journal.Unnoted, nil)
 	defer done()
 	if err != nil {
 		return nil, nil, err
@@ -279,7 +280,7 @@ func (x executor) requiredState() error {
 // runPlan compares what a manifest describes with dest and prints what a
 // deployment would change. It runs nothing and writes nothing.
 func runPlan(ctx context.Context, o cli.ManifestOptions) (changes bool, err error) {
-	d, done, err := newDeployer(ctx, o.Settings, unnoted, nil)
+	d, done, err := newDeployer(ctx, o.Settings, journal.Unnoted, nil)
 	defer done()
 	d.explain(o, err)
 	var p *preview.Plan
@@ -362,7 +363,7 @@ func (t *tools) ofArchive(a Archive, err error) error {
 // those of the host policy.
 func runVerify(ctx context.Context, o cli.VerifyOptions) ([]trust.Signer, error) {
 	o.Stderr, o.Bar = io.Discard, false // nothing is said but the error
-	d, done, err := newDeployer(ctx, o.Settings, unnoted, nil)
+	d, done, err := newDeployer(ctx, o.Settings, journal.Unnoted, nil)
 	defer done()
 	if err != nil {
 		return nil, err
@@ -395,7 +396,7 @@ func unfit(raw []byte, file string) error {
 // runListHooks prints which hooks would run for the manifest; without one,
 // those of the host.
 func runListHooks(ctx context.Context, o cli.ListHooksOptions) error {
-	d, done, err := newDeployer(ctx, o.Settings, unnoted, nil)
+	d, done, err := newDeployer(ctx, o.Settings, journal.Unnoted, nil)
 	defer done()
 	if err != nil {
 		return err

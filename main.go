@@ -150,7 +150,7 @@ func runFetch(ctx context.Context, second <-chan struct{}, o cli.DeployOptions) 
 	if errors.Is(err, failure.ErrUsage) {
 		return err
 	}
-	d, done, unfit := newDeployer(ctx, o.Settings, fetching, second)
+	d, done, unfit := newDeployer(ctx, o.Settings, journal.Fetching, second)
 	defer done()
 	if err = cmp.Or(unfit, err); err == nil && e == nil {
 		d.log.Info("nothing to do: no event")
@@ -236,7 +236,7 @@ type turn struct {
 func deployEvent(ctx context.Context, second <-chan struct{}, o cli.DeployOptions, of turn) (
 	next turn, outcome string, err error,
 ) {
-	d, done, err := newDeployer(ctx, o.Settings, remembered, second)
+	d, done, err := newDeployer(ctx, o.Settings, journal.Remembered, second)
 	defer done()
 	if err != nil {
 		outcome, err = d.refuse(ctx, of.event, err)
@@ -317,30 +317,20 @@ func (t *tools) firstStep() string {
 
 // openJournal opens what the machine remembers. The error says why it will
 // remember nothing.
-func (t *tools) openJournal(ctx context.Context, m memory) (err error) {
-	if m == remembered || m == fetching {
+func (t *tools) openJournal(ctx context.Context, m journal.Mode) (err error) {
+	if m.IsRun() {
 		t.log.Logger = t.log.With("run", t.id)
 	}
-	t.journal = journal.New(t.log)
-	path := t.settings.StateDir
-	switch err = t.settings.StateError; {
-	case err != nil:
+	if err = t.settings.StateError; err != nil {
+		t.journal = journal.New(t.log)
 		return err
-	case m == unnoted:
-		t.journal = journal.OpenReading(ctx, path, t.log)
+	}
+	if t.journal, err = journal.OpenAs(ctx, m, t.settings.StateDir, t.log); err != nil || m == journal.Noted {
+		return err
+	}
+	if m == journal.Unnoted {
 		t.cached, _ = cache.OpenReading(t.journal.State().Cache()) // what is not there helps nobody
 		return nil
-	case m == noted:
-		t.journal, err = journal.OpenNotes(path, t.log)
-	case m == fetching:
-		if _, err = journal.OpenNotes(path, t.log); err == nil { // it is made where it is missing
-			t.journal = journal.OpenReading(ctx, path, t.log)
-		}
-	default:
-		t.journal, err = journal.Open(ctx, path, t.log)
-	}
-	if err != nil || m == noted {
-		return err
 	}
 	kept, err := cache.Open(t.journal.State().Cache())
 	if err != nil {
@@ -354,8 +344,8 @@ func (t *tools) openJournal(ctx context.Context, m memory) (err error) {
 
 // askHost loads the host policy and the keys that it names, and warns when
 // nothing will be remembered.
-func (t *tools) askHost(stateError error, m memory) error {
-	if m == remembered || m == fetching {
+func (t *tools) askHost(stateError error, m journal.Mode) error {
+	if m.IsRun() {
 		t.journal.Traced(t.id, t.now, version())
 	}
 	host, err := policy.Load(t.settings.Config, t.settings.ConfigGiven)
@@ -367,18 +357,18 @@ func (t *tools) askHost(stateError error, m memory) error {
 	if err := t.readKeys(); err != nil {
 		return err
 	}
-	if m != unnoted && host.Holds() { // who only looks deploys nothing
+	if m != journal.Unnoted && host.Holds() { // who only looks deploys nothing
 		if err := host.User(process.Caller()); err != nil {
 			return err
 		}
 	}
 	t.fetcher.Transfer.LeastRate = host.Limits.LeastRate()
 	switch {
-	case stateError == nil || m == unnoted:
+	case stateError == nil || m == journal.Unnoted:
 	case host.RequireState:
 		err := failure.Refused("%w: the host policy requires it", stateError)
 		return host.Said(err, "require_state", "trust.keys")
-	case m == remembered:
+	case m == journal.Remembered:
 		t.log.Warn(failure.Sayf("no history of this run: %v", stateError))
 	default:
 		t.log.Warn(failure.Text(stateError))
@@ -411,7 +401,7 @@ func userAgent() string { return "Stretcher/" + version() }
 
 // runPack publishes an archive. Servers get what the host policy has for them.
 func runPack(ctx context.Context, o cli.PackOptions) (*publish.Result, error) {
-	d, done, err := newDeployer(ctx, o.Settings, unnoted, nil)
+	d, done, err := newDeployer(ctx, o.Settings, journal.Unnoted, nil)
 	defer done()
 	if err != nil {
 		return nil, err

@@ -29,7 +29,7 @@ import (
 // runRollback deploys to DEST what was good there before: the release, or
 // the archive that has been kept.
 func runRollback(ctx context.Context, second <-chan struct{}, o cli.RollbackOptions) (history.Run, error) {
-	d, done, err := newDeployer(ctx, o.Settings, remembered, second)
+	d, done, err := newDeployer(ctx, o.Settings, journal.Remembered, second)
 	defer done()
 	e := &event.Event{Source: event.Rollback}
 	if err != nil {
