@@ -301,6 +301,23 @@ func (x executor) runEnv(r run, point string) []string {
 	}, x.journal.TraceContext(point)...)
 }
 
+// stagedPath is the directory of the staged tree, for messages and for
+// programs; "" before there is one.
+func (r run) stagedPath() string {
+	if r.staged.Dir == nil {
+		return ""
+	}
+	return r.staged.Dir.Path()
+}
+
+// copiedPath is the directory of the archive's copy; "" where there is none.
+func (r run) copiedPath() string {
+	if r.copied == nil {
+		return ""
+	}
+	return r.copied.Dir.Path()
+}
+
 // summary tells of a run that is decided; it is "" before that.
 func (x executor) summary(r run, failed string) string {
 	if r.failed == nil && !r.done {

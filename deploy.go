@@ -12,6 +12,7 @@ import (
 	"stretcher/internal/event"
 	"stretcher/internal/fetch"
 	"stretcher/internal/fetch/cache"
+	"stretcher/internal/fleet"
 	"stretcher/internal/fleet/gate"
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/all"
@@ -89,7 +90,7 @@ func newDeployer(
 	}, err
 }
 
-// run is how far one execution has come. This file, recalling and takeTurn change
+// run is how far one execution has come. This file, recalling and bringArchive change
 // it: all else gets a copy, which is its own.
 type run struct {
 	spec     Spec
@@ -107,23 +108,6 @@ type run struct {
 	turn     *gate.Gate    // where it waits for its turn; nil = it may go on at once
 	failed   error         // why the deployment failed
 	done     bool          // it succeeded
-}
-
-// stagedPath is the directory of the staged tree, for messages and for
-// programs; "" before there is one.
-func (r run) stagedPath() string {
-	if r.staged.Dir == nil {
-		return ""
-	}
-	return r.staged.Dir.Path()
-}
-
-// copiedPath is the directory of the archive's copy; "" where there is none.
-func (r run) copiedPath() string {
-	if r.copied == nil {
-		return ""
-	}
-	return r.copied.Dir.Path()
 }
 
 // step is one step of the process. It is taken when it is needed.
@@ -333,30 +317,49 @@ func (d *deployer) take(ctx context.Context, s step) error {
 	return fmt.Errorf("%s: %w", s.name, err)
 }
 
-// look opens dest, and tells by the archive whether it has its content already.
-func (d *deployer) look(ctx context.Context, r *run) error {
-	if err := d.openDest(r); err != nil {
-		return err
-	}
-	if err := r.spec.Strategy.CheckLayout(); err != nil {
-		return err
-	}
-	r.archive = d.current(ctx, r.spec)
-	r.record = r.archive.Record
-	return nil
-}
-
-// bringArchive brings the archive here, unless dest has its content already.
-func (d *deployer) bringArchive(ctx context.Context, r *run) error {
-	if err := d.look(ctx, r); err != nil {
-		return err
-	}
-	if r.archive.IsCurrent() {
-		d.log.Info(fmt.Sprintf("%q is deployed already: nothing is fetched or synced (%s)",
-			r.spec.Manifest.Dest, r.spec.Checksum))
+// gate is where a run waits for its turn; nil where the manifest is for this host
+// alone, or somebody goes back here alone.
+func (t *tools) gate(s Spec) *gate.Gate {
+	if s.Rollout == nil || s.Past != nil {
 		return nil
 	}
-	return d.bring(ctx, r)
+	return gate.New(fleet.Entry{
+		Name: t.log.Masked(s.Name), Version: t.log.Masked(s.Version), Serial: int64(s.Serial), ID: gate.ID(s.Raw),
+		Run: t.id, Node: t.settings.Node, Rollout: *s.Rollout, Outline: manifest.Outline(s.Raw, t.log.Masked),
+		URL: manifest.Told(s.URL, t.log.Masked), Touched: journal.Touched(t.journal, s.Manifest.Dest),
+	}, t.log.Logger)
+}
+
+// takeTurn waits until the rollout lets this host go to work. Meanwhile nobody holds
+// dest: a newer event has its way there, and then this run ends.
+func (d *deployer) takeTurn(ctx context.Context, r *run, lose context.CancelCauseFunc) error {
+	locked := r.unlock != nil
+	if locked {
+		if err := r.unlock(); err != nil {
+			d.log.Warn(failure.Text(err))
+		}
+		r.unlock = nil
+	}
+	if err := r.turn.Wait(ctx, lose); err != nil || !locked {
+		return err
+	}
+	if err := d.locking(r)(ctx); err != nil {
+		return err
+	}
+	if by, is := journal.Overtaken(d.journal); is {
+		return fmt.Errorf("%w: run %s has come to %q", fleet.ErrSuperseded, by.ID, r.spec.Manifest.Dest)
+	}
+	s := r.spec
+	if s.Past != nil {
+		s = Spec{Loaded: s.Past.By}
+	}
+	if err := d.compareSerial(s); err != nil {
+		return fmt.Errorf("%w: %s", fleet.ErrSuperseded, failure.Text(err))
+	}
+	if err := d.raiseSerial(ctx, s, time.Now()); err != nil || !r.archive.IsCurrent() {
+		return err
+	}
+	return d.bringArchive(ctx, r) // dest may not be as it was
 }
 
 // openDest opens dest and makes the strategy for it. What the strategy starts

@@ -31,6 +31,32 @@ import (
 // Archive is what there is to unpack.
 type Archive = obtain.Archive
 
+// look opens dest, and tells by the archive whether it has its content already.
+func (d *deployer) look(ctx context.Context, r *run) error {
+	if err := d.openDest(r); err != nil {
+		return err
+	}
+	if err := r.spec.Strategy.CheckLayout(); err != nil {
+		return err
+	}
+	r.archive = d.current(ctx, r.spec)
+	r.record = r.archive.Record
+	return nil
+}
+
+// bringArchive brings the archive here, unless dest has its content already.
+func (d *deployer) bringArchive(ctx context.Context, r *run) error {
+	if err := d.look(ctx, r); err != nil {
+		return err
+	}
+	if r.archive.IsCurrent() {
+		d.log.Info(fmt.Sprintf("%q is deployed already: nothing is fetched or synced (%s)",
+			r.spec.Manifest.Dest, r.spec.Checksum))
+		return nil
+	}
+	return d.bring(ctx, r)
+}
+
 // stallLimit is how long a server may send nothing.
 const stallLimit = 30 * time.Second
 

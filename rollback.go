@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"time"
 
 	"stretcher/internal/cli"
 	"stretcher/internal/disk"
@@ -14,8 +13,6 @@ import (
 	"stretcher/internal/fetch"
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/fetch/transfer"
-	"stretcher/internal/fleet"
-	"stretcher/internal/fleet/gate"
 	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/manifest"
@@ -245,49 +242,4 @@ func (p provider) fetchKept(ctx context.Context, s Spec) (Archive, error) {
 	a := Archive{Source: "the archive kept of run " + from.Run}.With(file, p.wanted(s))
 	p.log.Info(fmt.Sprintf("taking %s, %s is right", a.Source, s.Checksum.Algorithm))
 	return a, nil
-}
-
-// gate is where a run waits for its turn; nil where the manifest is for this host
-// alone, or somebody goes back here alone.
-func (t *tools) gate(s Spec) *gate.Gate {
-	if s.Rollout == nil || s.Past != nil {
-		return nil
-	}
-	return gate.New(fleet.Entry{
-		Name: t.log.Masked(s.Name), Version: t.log.Masked(s.Version), Serial: int64(s.Serial), ID: gate.ID(s.Raw),
-		Run: t.id, Node: t.settings.Node, Rollout: *s.Rollout, Outline: manifest.Outline(s.Raw, t.log.Masked),
-		URL: manifest.Told(s.URL, t.log.Masked), Touched: journal.Touched(t.journal, s.Manifest.Dest),
-	}, t.log.Logger)
-}
-
-// takeTurn waits until the rollout lets this host go to work. Meanwhile nobody holds
-// dest: a newer event has its way there, and then this run ends.
-func (d *deployer) takeTurn(ctx context.Context, r *run, lose context.CancelCauseFunc) error {
-	locked := r.unlock != nil
-	if locked {
-		if err := r.unlock(); err != nil {
-			d.log.Warn(failure.Text(err))
-		}
-		r.unlock = nil
-	}
-	if err := r.turn.Wait(ctx, lose); err != nil || !locked {
-		return err
-	}
-	if err := d.locking(r)(ctx); err != nil {
-		return err
-	}
-	if by, is := journal.Overtaken(d.journal); is {
-		return fmt.Errorf("%w: run %s has come to %q", fleet.ErrSuperseded, by.ID, r.spec.Manifest.Dest)
-	}
-	s := r.spec
-	if s.Past != nil {
-		s = Spec{Loaded: s.Past.By}
-	}
-	if err := d.compareSerial(s); err != nil {
-		return fmt.Errorf("%w: %s", fleet.ErrSuperseded, failure.Text(err))
-	}
-	if err := d.raiseSerial(ctx, s, time.Now()); err != nil || !r.archive.IsCurrent() {
-		return err
-	}
-	return d.bringArchive(ctx, r) // dest may not be as it was
 }
