@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	"stretcher/internal/policy/explain"
 	"stretcher/internal/policy/verdict"
 	"stretcher/internal/process"
+	"stretcher/internal/strategy"
 	"stretcher/internal/strategy/preview"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/redact"
@@ -305,30 +307,45 @@ func runPlan(ctx context.Context, o cli.ManifestOptions) (changes bool, err erro
 // plan finds out what a deployment would do.
 func (d looker) plan(ctx context.Context, url string) (*preview.Plan, error) {
 	s, _, err := d.examine(ctx, d.loader(manifestRules()), url)
-	if err = cmp.Or(err, s.hasPlan()); err != nil {
+	if err != nil {
 		return nil, err
 	}
-	p := &preview.Plan{Dest: s.Manifest.Dest, Strategy: s.SyncStrategy}
+	p := &preview.Plan{Dest: s.Manifest.Dest}
+	if s.Rollback.GoesBack() {
+		if s, err = d.planBack(ctx, s, p); err != nil || p.Back == nil {
+			return p, err
+		}
+	}
+	return p, d.planOf(ctx, s, p)
+}
+
+// planOf makes the plan of what a deployment would do.
+func (d looker) planOf(ctx context.Context, s Spec, p *preview.Plan) error {
+	p.Strategy = s.SyncStrategy
 	for _, point := range s.Commands.Points() {
 		if point.Name != "failure" {
 			p.Commands = append(p.Commands, preview.Count{Point: point.Name, Commands: len(point.Commands)})
 		}
 	}
 	if !s.hasSrc() {
-		return p, nil
+		return nil
 	}
 	source := ""
-	s, err = d.open(s, false, func() run { return run{archive: Archive{Source: source}} })
+	s, err := d.open(s, false, func() run { return run{archive: Archive{Source: source}} })
 	defer s.close()
 	if err == nil {
 		err = s.check()
 	}
 	if err != nil {
-		return nil, d.ofDest(s, err)
+		return d.ofDest(s, err)
+	}
+	if s.isSwitch() {
+		p.Changes.List = []strategy.Change{{Path: filepath.Base(s.live()), Kind: strategy.Modify, What: []string{"link"}}}
+		return nil
 	}
 	if a := d.current(ctx, s); a.IsCurrent() {
 		d.report.Judge("archive", s.Checksum.String(), "dest holds it already: nothing is fetched", nil)
-		return p, nil
+		return nil
 	}
 	w := d.wanted(s)
 	w.Passing = s.unnamed(d.journal, func(int64) []string { return append([]string{os.TempDir()}, s.tempParents()...) })
@@ -344,7 +361,7 @@ func (d looker) plan(ctx context.Context, url string) (*preview.Plan, error) {
 		return err
 	})
 	defer a.Close()
-	return p, d.ofArchive(a, err)
+	return d.ofArchive(a, err)
 }
 
 // ofArchive tells the report what came of an archive, or of its index alone.

@@ -20,6 +20,7 @@ import (
 	"stretcher/internal/policy"
 	"stretcher/internal/strategy"
 	strategies "stretcher/internal/strategy/all"
+	"stretcher/internal/strategy/preview"
 	"stretcher/internal/text/failure"
 )
 
@@ -45,7 +46,7 @@ func runRollback(ctx context.Context, second <-chan struct{}, o cli.RollbackOpti
 // held.
 func (d *deployer) recalling(r *run) part {
 	recall := func(ctx context.Context) (err error) {
-		r.spec, err = d.recall(ctx, r.spec)
+		err = d.goBack(ctx, r)
 		r.heard = err == nil
 		return err
 	}
@@ -59,20 +60,52 @@ func (d *deployer) recalling(r *run) part {
 func obeying(d *deployer, r *run) step {
 	return step{
 		"recall", func() bool { return r.spec.Rollback.GoesBack() },
-		func(ctx context.Context) (err error) {
+		func(ctx context.Context) error {
 			r.spec.Past = &past.Past{Dest: r.spec.Manifest.Dest, By: r.spec.Loaded}
-			r.spec, err = d.recall(ctx, r.spec)
-			return err
+			return d.goBack(ctx, r)
 		},
 	}
 }
 
-// hasPlan tells whether it can be told what a deployment would do.
-func (s Spec) hasPlan() error {
-	if s.Loaded == nil || !s.Rollback.GoesBack() {
-		return nil
+// goBack finds what the run goes back to.
+func (d *deployer) goBack(ctx context.Context, r *run) (err error) {
+	if r.spec, err = d.recall(ctx, r.spec); err == nil {
+		run := cmp.Or(r.spec.Past.Standing, r.spec.Past.Kept.Run)
+		d.log.Info(fmt.Sprintf("going back to what run %s deployed: %s", run, r.spec.Title()))
 	}
-	return failure.Usage("there is no plan: a host that goes back finds out by itself what it has")
+	return err
+}
+
+// planBack finds out what a host would go back to that hears such a manifest, and tells
+// the plan.
+func (p provider) planBack(ctx context.Context, s Spec, plan *preview.Plan) (Spec, error) {
+	s.Past = &past.Past{Dest: plan.Dest, By: s.Loaded}
+	s, err := p.recall(ctx, s)
+	if rest, ok := errors.AsType[past.AtRest](err); ok {
+		plan.Changes.Notes = []string{rest.Error()}
+		return s, nil
+	}
+	if err != nil {
+		return s, fmt.Errorf("recall: %w", err)
+	}
+	plan.Back = &preview.Back{Version: s.Version, Run: cmp.Or(s.Past.Standing, s.Past.Kept.Run), From: p.keptWhere(s)}
+	return s, nil
+}
+
+// keptWhere tells where a host takes from what it goes back to.
+func (p provider) keptWhere(s Spec) preview.From {
+	if s.isSwitch() {
+		return preview.Release
+	}
+	file, ok := p.cached.Archive(s.Past.Kept.Run)
+	if !ok {
+		file, ok = p.cached.Find(s.Past.Kept.Checksum)
+	}
+	if !ok {
+		return preview.Server
+	}
+	_ = file.Close()
+	return preview.Cache
 }
 
 // recall finds what to go back to, and the manifest that it was deployed by.
@@ -108,7 +141,6 @@ func (p provider) recall(ctx context.Context, s Spec) (Spec, error) {
 	if err := p.settle(s); err != nil {
 		return s, err
 	}
-	p.log.Info(fmt.Sprintf("going back to what run %s deployed: %s", cmp.Or(b.Standing, b.Kept.Run), s.Title()))
 	return s, nil
 }
 

@@ -21,6 +21,38 @@ type Plan struct {
 	Changes  strategy.Changes
 	Commands []Count // in the order in which they would run
 	Fetch    *Fetch  // nil = it is not known
+	Back     *Back   // what it would go back to; nil = it brings something
+}
+
+// Back is what a host would go back to.
+type Back struct {
+	Version string `json:"version"`
+	Run     string `json:"run"` // that deployed it
+	From    From   `json:"from"`
+}
+
+// From is where a host takes from what it goes back to.
+type From string
+
+// Where it is.
+const (
+	Release From = "release" // it stands at dest, beside others
+	Cache   From = "cache"   // its archive has been kept
+	Server  From = "server"  // its archive has to be fetched again
+)
+
+func (b *Back) print(w io.Writer) {
+	if b == nil {
+		return
+	}
+	where := map[From]string{
+		Release: "its release is there", Cache: "its archive has been kept", Server: "its archive has to be fetched again",
+	}[b.From]
+	version := "a deployment without a version"
+	if b.Version != "" {
+		version = fmt.Sprintf("version %q", b.Version)
+	}
+	fmt.Fprintf(w, "would go back to %s, of run %s: %s\n", printable.Line(version), b.Run, where)
 }
 
 // Fetch is what would be fetched of an archive.
@@ -65,6 +97,7 @@ func (p *Plan) Print(out io.Writer) error {
 	} else if p.Dest != "" {
 		fmt.Fprintf(w, "%s: %s (%s)\n", printable.Text(p.Dest), p.Changes.Tally(), p.Strategy)
 	}
+	p.Back.print(w)
 	p.Fetch.print(w)
 	for _, note := range p.Changes.Notes {
 		fmt.Fprintf(w, "note: %s\n", printable.Line(note))
@@ -105,7 +138,8 @@ func (p *Plan) PrintJSON(w io.Writer) error {
 		Commands map[string]int `json:"commands"`
 		Notes    []string       `json:"notes,omitempty"`
 		Fetch    *Fetch         `json:"fetch,omitempty"`
-	}{p.Dest, p.Strategy, []planChange{}, p.Changes.Bytes, commands, p.Changes.Notes, p.Fetch}
+		Back     *Back          `json:"back,omitempty"`
+	}{p.Dest, p.Strategy, []planChange{}, p.Changes.Bytes, commands, p.Changes.Notes, p.Fetch, p.Back}
 	for _, c := range p.Changes.List {
 		row := planChange{Kind: c.Kind.String(), Path: c.Path, Dir: c.Dir, What: c.What, Bytes: c.Bytes}
 		if !utf8.ValidString(c.Path) {
