@@ -66,10 +66,8 @@ func later(a, b Result) bool {
 
 // hostOf is a host by its last result.
 func hostOf(node string, r Result, version string) Host {
-	h := Host{Node: node, Zone: r.Zone, Standing: StandingOf(r.Result), Runs: r.Runs, Result: r}
-	if h.Runs == "" && r.Result == "good" {
-		h.Runs = r.Version
-	}
+	h := Host{Node: node, Zone: r.Zone, Standing: StandingOf(r.Result), Result: r}
+	h.Runs, h.Mixed, _ = r.Has()
 	if version != "" && r.Version != version && (r.Version != "" || h.Standing == HostGood) {
 		h.Standing = HostMissing
 	}

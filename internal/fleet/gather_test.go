@@ -14,6 +14,9 @@ func told(s State) string {
 		if h.Runs != "" {
 			text += "(" + h.Runs + ")"
 		}
+		if h.Mixed {
+			text += "(mixed)"
+		}
 	}
 	return text
 }
@@ -36,6 +39,9 @@ func TestHeard(t *testing.T) {
 		{Heard{Results: []Result{good("b", "42"), failed}}, "", "42: b=failed"},
 		{Heard{Results: []Result{{Name: "web", Node: "a", Version: "42", Runs: "41", Result: "died"}}}, "", "42: a=died(41)"},
 		{Heard{Results: []Result{failed, good("b", "42")}}, "", "42: b=failed"},
+		{Heard{Results: []Result{{Name: "web", Node: "a", Version: "42", Mixed: true, Result: "failed"}}}, "",
+			"42: a=failed(mixed)"},
+		{Heard{Results: []Result{{Name: "web", Node: "a", Version: "42", Runs: "41", Result: "good"}}}, "", "42: a=good(41)"},
 		{Heard{Results: []Result{good("a", "42"), {Node: "c", Result: "refused"}}}, "42", "42: c=failed a=good(42)"},
 		{Heard{Results: []Result{good("a", "42"), {Name: "api", Node: "c", Result: "good"}}}, "", "42: a=good(42)"},
 		{Heard{Results: []Result{good("a", "42")}, Members: []string{"a", "d", "d"}}, "", "42: d=missing a=good(42)"},

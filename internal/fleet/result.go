@@ -20,7 +20,8 @@ const MaxResult = 1024
 type Result struct {
 	Name     string    // of the manifest
 	Version  string    // of the manifest
-	Runs     string    // the version that was good last, where only the host knows it; "" = none
+	Runs     string    // the version that dest holds after the run; "" = none that is known
+	Mixed    bool      // dest holds parts of several: a run failed that was changing it
 	Rollout  string    // the id of the rollout; "" = there was none
 	Run      string    // the id of the run in the host's history
 	Node     string    // the host
@@ -37,6 +38,7 @@ type jsonResult struct {
 	Name     string  `json:"name"`
 	Version  string  `json:"version"`
 	Runs     string  `json:"runs,omitempty"`
+	Mixed    bool    `json:"mixed,omitempty"`
 	Rollout  string  `json:"rollout"`
 	Run      string  `json:"run"`
 	Node     string  `json:"node"`
@@ -52,23 +54,24 @@ type jsonResult struct {
 func (r Result) JSON() ([]byte, error) {
 	var b bytes.Buffer
 	err := printable.EncodeJSON(&b, jsonResult{
-		Name: r.Name, Version: r.Version, Runs: r.Runs, Rollout: r.Rollout, Run: r.Run, Node: r.Node, Zone: r.Zone,
-		Result: r.Result, Step: r.Step, Error: r.Error, Started: stamp(r.Started), Finished: stamp(r.Finished),
+		Name: r.Name, Version: r.Version, Runs: r.Runs, Mixed: r.Mixed, Rollout: r.Rollout, Run: r.Run, Node: r.Node,
+		Zone: r.Zone, Result: r.Result, Step: r.Step, Error: r.Error, Started: stamp(r.Started), Finished: stamp(r.Finished),
 	})
 	return bytes.TrimRight(b.Bytes(), "\n"), err
 }
 
 // Encode is the result as an object of at most MaxResult bytes. It loses the end of
-// its error first, then that of other texts.
+// its error first, then that of other texts, and last of what others know it by.
 func (r Result) Encode() ([]byte, error) { return r.EncodeIn(MaxResult) }
 
 // EncodeIn is Encode for who has room for so many bytes, which are 512 or more.
 func (r Result) EncodeIn(most int) ([]byte, error) {
 	for limit := most; ; limit /= 2 {
-		for _, text := range []*string{
-			&r.Name, &r.Version, &r.Runs, &r.Rollout, &r.Run, &r.Node, &r.Zone, &r.Result, &r.Step,
-		} {
+		for _, text := range []*string{&r.Name, &r.Version, &r.Runs, &r.Zone, &r.Step} {
 			*text = cut(*text, limit/2)
+		}
+		for _, text := range []*string{&r.Rollout, &r.Run, &r.Node, &r.Result} {
+			*text = cut(*text, 8*limit)
 		}
 		whole := r.Error
 		for room := most; ; room -= 32 {
@@ -87,6 +90,40 @@ func (r Result) EncodeIn(most int) ([]byte, error) {
 
 // minError is how much of an error is kept while other texts can be cut.
 const minError = 128
+
+// Has is the version that the host has, as far as the result says; mixed as Mixed. told
+// is false where it says nothing of that: what the host had before is what is known.
+func (r Result) Has() (version string, mixed, told bool) {
+	switch {
+	case r.Runs != "" || r.Mixed:
+		return r.Runs, r.Mixed, true
+	case StandingOf(r.Result) == HostGood:
+		return r.Version, false, true
+	}
+	return "", false, false
+}
+
+// After is what is to be kept of what a node says of a rollout, where it has said
+// something of one before. Several runs of it may end at once: one that was stopped
+// takes nothing back that another one did, and what an older run says does not count
+// when a newer one has spoken. What the host has is told by who speaks last in any
+// case.
+func (r Result) After(before Result) Result {
+	same, stopped := before.Rollout == r.Rollout, string(HostStopped)
+	older := before.Run > r.Run // ids of runs are in the order of time
+	switch {
+	case before.Result == "" || before.Run == r.Run:
+		return r
+	case same && before.Result == stopped:
+		return r
+	case same && r.Result == stopped, older:
+		if runs, mixed, told := r.Has(); told {
+			before.Runs, before.Mixed = runs, mixed
+		}
+		return before
+	}
+	return r
+}
 
 const dots = "..."
 
@@ -118,8 +155,8 @@ func DecodeResult(data []byte) (Result, error) {
 		return Result{}, failure.Malformed("it is no result: it does not say how it went")
 	}
 	r := Result{
-		Name: j.Name, Version: j.Version, Runs: j.Runs, Rollout: j.Rollout, Run: j.Run, Node: j.Node, Zone: j.Zone,
-		Result: j.Result, Step: j.Step, Error: j.Error,
+		Name: j.Name, Version: j.Version, Runs: j.Runs, Mixed: j.Mixed, Rollout: j.Rollout, Run: j.Run, Node: j.Node,
+		Zone: j.Zone, Result: j.Result, Step: j.Step, Error: j.Error,
 	}
 	var err error
 	if r.Started, err = parseStamp(j.Started); err == nil {

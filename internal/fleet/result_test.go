@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -56,6 +57,78 @@ func TestResultIsBounded(t *testing.T) {
 	}
 	if b, err = all.EncodeIn(512); err != nil || len(b) > 512 || !json.Valid(b) {
 		t.Errorf("%d bytes, %v", len(b), err)
+	}
+}
+
+// TestResultIsKnown: what a result is known by stays whole, however long the rest is.
+func TestResultIsKnown(t *testing.T) {
+	long := strings.Repeat("v\n\x1b[2J\"", 300)
+	want := sample()
+	want.Rollout, want.Node = strings.Repeat("0a", 16), "web-1."+strings.Repeat("n", 240)
+	r := want
+	r.Name, r.Version, r.Runs, r.Error, r.Step, r.Zone = long, long, long, long, long, long
+	b, err := r.Encode()
+	if err != nil || len(b) > MaxResult || strings.ContainsAny(string(b), "\n\x1b") {
+		t.Fatalf("%d bytes, %v: %q", len(b), err, b)
+	}
+	got, err := DecodeResult(b)
+	same := got.Rollout == want.Rollout && got.Run == want.Run && got.Node == want.Node && got.Result == want.Result
+	if err != nil || !same || !strings.HasPrefix(got.Runs, "v\n") || !strings.HasSuffix(got.Runs, "...") {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// TestAfter: what stays of what a node has said of a rollout.
+func TestAfter(t *testing.T) {
+	say := func(rollout, run, result, runs string) Result {
+		return Result{Rollout: rollout, Run: run, Result: result, Runs: runs}
+	}
+	good := say("a", "2", "good", "42")
+	for what, c := range map[string]struct{ r, before, want Result }{
+		"the first":                 {good, Result{}, good},
+		"the same run, told again":  {say("a", "2", "failed", "41"), good, say("a", "2", "failed", "41")},
+		"stopped, once it was good": {say("a", "3", "stopped", "42"), good, good},
+		"stopped, and older":        {say("a", "1", "stopped", "42"), good, good},
+		"it has gone back since":    {say("a", "3", "stopped", "40"), good, say("a", "2", "good", "40")},
+		"it says nothing of that":   {say("a", "3", "stopped", ""), good, good},
+		"stopped, once it failed": {say("a", "3", "stopped", "4"), say("a", "2", "failed", "4"),
+			say("a", "2", "failed", "4")},
+		"stopped, once it died": {say("a", "3", "stopped", "4"), say("a", "", "died", ""), say("a", "", "died", "4")},
+		"stopped twice": {say("a", "3", "stopped", "4"), say("a", "2", "stopped", "3"),
+			say("a", "3", "stopped", "4")},
+		"good after it was stopped": {say("a", "1", "good", "4"), say("a", "2", "stopped", "3"),
+			say("a", "1", "good", "4")},
+		"failed since":             {say("a", "3", "failed", "42"), good, say("a", "3", "failed", "42")},
+		"an older one fails late":  {say("a", "1", "failed", "42"), good, good},
+		"stopped, of another one":  {say("b", "3", "stopped", "42"), good, say("b", "3", "stopped", "42")},
+		"an older one, of another": {say("b", "1", "failed", "42"), good, good},
+	} {
+		if got := c.r.After(c.before); got != c.want {
+			t.Errorf("%s: %+v, want %+v", what, got, c.want)
+		}
+	}
+	mixed := Result{Rollout: "a", Run: "3", Result: "stopped", Mixed: true}
+	if got := mixed.After(good); got.Result != "good" || !got.Mixed || got.Runs != "" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestHas: which version a host has by what it says.
+func TestHas(t *testing.T) {
+	for want, r := range map[string]Result{
+		"42 false true": {Version: "42", Result: "good"},
+		"41 false true": {Version: "before 42", Runs: "41", Result: "good"},
+		" false true":   {Result: "good"},
+		"40 false true": {Version: "42", Runs: "40", Result: "failed"},
+		" true true":    {Version: "42", Mixed: true, Result: "failed"},
+		" false false":  {Version: "42", Result: "died"},
+		"39 false true": {Version: "42", Runs: "39", Result: "stopped"},
+		"38 false true": {Version: "38", Result: "skipped"},
+	} {
+		version, mixed, told := r.Has()
+		if got := fmt.Sprint(version, " ", mixed, " ", told); got != want {
+			t.Errorf("%+v: %q, want %q", r, got, want)
+		}
 	}
 }
 

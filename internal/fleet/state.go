@@ -71,7 +71,8 @@ type Host struct {
 	Node     string
 	Zone     string // "" = it has none
 	Standing Standing
-	Runs     string // the version that it runs, as far as its results say; "" = not known
+	Runs     string // the version that it has, as it has told last; "" = none that is known
+	Mixed    bool   // it has parts of several
 	Result   Result // of its run; zero while there is none
 }
 

@@ -16,52 +16,37 @@ func (p *Place) admitted(ctx context.Context) error {
 	if !p.head.Only && !p.head.goesOn() {
 		return nil
 	}
-	for _, gen := range append([]past{p.head.past()}, p.head.Past...) {
-		if gen.ID != p.head.ID || gen.Gen == "" {
+	r, _, err := p.toldBefore(ctx, p.head.Series, p.entry.Node)
+	if err == nil {
+		err = p.head.asks(p.entry, r)
+	}
+	if !p.head.Only || !errors.Is(err, fleet.ErrNotAsked) {
+		return err
+	}
+	for _, old := range p.head.Drain { // who died in others has been counted
+		if old.ID != p.head.ID || old.Gen == "" {
 			continue
 		}
-		pair, err := p.get(ctx, p.resultKey(gen.Gen, p.entry.Node))
-		if err != nil {
-			return err
+		if held, problem := p.heldSlot(ctx, old, p.entry.Node); problem != nil || held {
+			return problem
 		}
-		if pair == nil {
-			if held, err := diedThere(ctx, p, gen); err != nil || held {
-				return err
-			}
-			continue
-		}
-		if r, err := fleet.DecodeResult(pair.Value); err == nil {
-			return asked(p, r)
-		}
-		break
 	}
-	if p.head.Only {
-		return fleet.ErrNotAsked
-	}
-	return nil
+	return err
 }
 
-// asked tells whether a host has its turn again that has told this.
-func asked(p *Place, r fleet.Result) error {
+// asks tells whether a host has its turn again that has told this; the zero Result if
+// it has told nothing.
+func (h *head) asks(e fleet.Entry, r fleet.Result) error {
 	standing := fleet.StandingOf(r.Result)
 	switch {
-	case p.head.Only && standing.Bad():
+	case h.Only && r.Result != "" && standing.Bad():
 		return nil
-	case p.head.Only:
+	case h.Only:
 		return fleet.ErrNotAsked
-	case standing != fleet.HostGood, p.entry.Touched > r.Run: // ids of runs are in the order of time
+	case r.Result == "", standing != fleet.HostGood, e.Touched > r.Run: // ids of runs are in the order of time
 		return nil
 	}
 	return fmt.Errorf("%w: this one is good already, by run %s", fleet.ErrNotAsked, r.Run)
-}
-
-// diedThere tells whether a host has died with a slot of an earlier generation, and
-// nobody has counted it yet.
-func diedThere(ctx context.Context, p *Place, gen past) (bool, error) {
-	if !p.head.Only || gen.Gen == p.head.Gen {
-		return false, nil
-	}
-	return p.heldSlot(ctx, gen, p.entry.Node)
 }
 
 // heldSlot tells whether a host died with a slot of an earlier generation, and nobody

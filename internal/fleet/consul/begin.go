@@ -126,6 +126,9 @@ func (p *Place) begin(ctx context.Context, h *head, index uint64) error {
 			return nil
 		}
 	}
+	if h.Index == 0 && slices.ContainsFunc(h.Past, func(p past) bool { return p.Series != h.Series }) {
+		h.Index = index
+	}
 	if err := p.suspect(ctx, h, p.lease); err != nil {
 		return err
 	}
@@ -137,6 +140,9 @@ func (p *Place) begin(ctx context.Context, h *head, index uint64) error {
 		p.log("%s: Consul knows no healthy host of it, or the token may not see them; shares are of none", h.Group)
 	}
 	h.limit(p.entry.Rollout, len(members))
+	if err := p.forget(ctx, h, index, members); err != nil {
+		return err
+	}
 	return p.open(ctx, h, index, members, &p.guard)
 }
 
@@ -168,8 +174,12 @@ func (l *ledger) suspect(ctx context.Context, h *head, lease time.Duration) erro
 	if !slices.Equal(h.Drain, []past{{}}) {
 		return nil
 	}
-	gens, err := l.generations(ctx)
-	if slices.ContainsFunc(gens, func(gen string) bool { return gen != h.Gen && gen != noGen }) {
+	gens, err := l.below(ctx, l.gensKey())
+	if err != nil {
+		return err
+	}
+	series, err := l.below(ctx, l.seriesKey())
+	if slices.ContainsFunc(append(gens, series...), func(gen string) bool { return gen != h.Gen && gen != noSeries }) {
 		h.Drain = []past{{Lease: lease.Milliseconds()}}
 	}
 	return err
@@ -179,12 +189,21 @@ func newGen() string { return nonce() + nonce() }
 
 // follows says what came before a head, and whose holders are waited for.
 func (h *head) follows(old *head) {
+	h.lineage = lineage{Series: h.Gen}
 	if old == nil { // nothing is known of those who may be at work
 		h.Drain = []past{{}}
 		return
 	}
 	was := old.past()
-	h.Drain, h.Past = old.Drain, append([]past{was}, old.Past...)
+	if old.ID == h.ID {
+		h.Series, h.Index = old.Series, old.Index
+	}
+	h.Drain, h.Past = old.Drain, []past{was}
+	for _, p := range old.Past { // however often a rollout is repeated, it pushes no other out
+		if p.Series != was.Series {
+			h.Past = append(h.Past, p)
+		}
+	}
 	if old.Phase != beginning {
 		h.Drain = append([]past{was}, h.Drain...)
 	}
@@ -255,51 +274,6 @@ func (l *ledger) open(ctx context.Context, h *head, index uint64, members []memb
 	return err
 }
 
-// clean removes the generations that are no longer told of. Where no rollout is
-// known, somebody may have removed the head: what is there is of hosts that have told
-// since. Nothing is removed any more once the head has changed: a newer rollout may
-// have written by then.
-func (l *ledger) clean(ctx context.Context, h *head, index uint64) error {
-	keep := map[string]bool{h.Gen: true, noGen: true}
-	for _, p := range append(h.kept(), h.Drain...) {
-		keep[p.Gen] = true
-	}
-	if len(h.Past) == 0 {
-		return nil
-	}
-	gens, err := l.generations(ctx)
-	if err != nil {
-		return err
-	}
-	for _, gen := range gens {
-		if keep[gen] {
-			continue
-		}
-		same, err := l.commit(ctx, sameOp(l.headKey(), index), deleteTreeOp(l.genKey(gen)))
-		if err != nil || !same {
-			return err
-		}
-	}
-	return nil
-}
-
-// generations lists what there is of a name.
-func (l *ledger) generations(ctx context.Context) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTime)
-	defer cancel()
-	found, _, err := l.api.KV().Keys(l.gensKey(), "/", consistent(ctx))
-	if err != nil {
-		return nil, unreached("list "+l.gensKey(), err)
-	}
-	var gens []string
-	for _, key := range found {
-		if gen := strings.Trim(strings.TrimPrefix(key, l.gensKey()), "/"); isGen(gen) {
-			gens = append(gens, gen)
-		}
-	}
-	return gens, nil
-}
-
 // errSpoilt is a document that is not there, or not what a rollout writes.
 var errSpoilt = errors.New("documents of the rollout are missing or spoilt")
 
@@ -353,21 +327,6 @@ func (l *ledger) idle(ctx context.Context, h *head) (bool, error) {
 // told counts the hosts that have told a result of the current rollout. Some of them
 // have had nothing to do, and no slot.
 func (l *ledger) told(ctx context.Context, h *head) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTime)
-	defer cancel()
-	nodes := map[string]bool{}
-	for _, p := range append([]past{h.past()}, h.Past...) {
-		if p.ID != h.ID || p.Gen == "" {
-			continue
-		}
-		prefix := l.resultsKey(p.Gen)
-		found, _, err := l.api.KV().Keys(prefix, "", consistent(ctx))
-		if err != nil {
-			return 0, unreached("list "+prefix, err)
-		}
-		for _, key := range found {
-			nodes[strings.TrimPrefix(key, prefix)] = true
-		}
-	}
-	return len(nodes), nil
+	nodes, err := l.tellers(ctx, h.Series)
+	return len(nodes), err
 }

@@ -53,13 +53,13 @@ func many(s *scene) {
 			s.leaves(place, "good")
 		}
 	}
-	var gens []string
-	text := request(s.t, s.agent, "GET", "/v1/kv/stretcher/fleet/many/r/?keys&separator=/")
-	if err := json.Unmarshal(text, &gens); err != nil {
+	var series []string
+	text := request(s.t, s.agent, "GET", "/v1/kv/stretcher/fleet/many/res/?keys&separator=/")
+	if err := json.Unmarshal(text, &series); err != nil {
 		s.t.Fatal(err)
 	}
-	if len(gens) != 5 {
-		s.t.Errorf("%d are kept", len(gens))
+	if len(series) != 5 {
+		s.t.Errorf("%d are kept", len(series))
 	}
 	for _, h := range s.read().Hosts {
 		if h.Node == "web-0" && h.Runs != "7" || h.Node == "web-1" && h.Runs != "7" {

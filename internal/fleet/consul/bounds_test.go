@@ -120,13 +120,13 @@ func TestCleanAfterwards(t *testing.T) {
 	if err := l.clean(t.Context(), second, index); err != nil {
 		t.Fatal(err)
 	}
-	if gens, err := l.generations(t.Context()); err != nil || len(gens) != 2 {
+	if gens, err := l.below(t.Context(), l.gensKey()); err != nil || len(gens) != 2 {
 		t.Errorf("of the newer one is left %v, %v", gens, err)
 	}
 	if err := l.clean(t.Context(), third, now); err != nil {
 		t.Fatal(err)
 	}
-	if gens, err := l.generations(t.Context()); err != nil || len(gens) != 1 || gens[0] != third.Gen {
+	if gens, err := l.below(t.Context(), l.gensKey()); err != nil || len(gens) != 1 || gens[0] != third.Gen {
 		t.Errorf("left is %v, %v", gens, err)
 	}
 }

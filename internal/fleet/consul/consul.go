@@ -3,7 +3,9 @@
 //
 // Its words: the head is the one document that says which rollout of a name is the
 // current one, and how far it is; a generation is one go at a rollout, below which all
-// else of it is kept; a shard is a document that hands out some of the slots; a ticket
+// else of it is kept but what its hosts have said; a series is the generations of one
+// rollout that follow each other, known by the first of them: their hosts' results are
+// kept together; a shard is a document that hands out some of the slots; a ticket
 // is a host's number in the line of a shard; a turn is the key of a ticket, on which
 // its host waits; a holder is a host that has a slot; a guard is a host that looks
 // whether holders are still there.
@@ -131,10 +133,13 @@ func (k keys) headKey() string                   { return k.base + "head" }
 func (k keys) gensKey() string                   { return k.base + "r/" }
 func (k keys) genKey(gen string) string          { return k.gensKey() + gen + "/" }
 func (k keys) shardKey(gen, shard string) string { return k.genKey(gen) + "s/" + shard }
-func (k keys) resultsKey(gen string) string      { return k.genKey(gen) + "res/" }
-func (k keys) resultKey(gen, node string) string { return k.resultsKey(gen) + escape(node) }
+func (k keys) seriesKey() string                 { return k.base + "res/" }
+func (k keys) resultsKey(series string) string   { return k.seriesKey() + series + "/" }
 func (k keys) membersKey(gen string) string      { return k.genKey(gen) + "m/" }
 func (k keys) sessionName() string               { return "stretcher at work: " + k.base }
+func (k keys) resultKey(series, node string) string {
+	return k.resultsKey(series) + escape(node)
+}
 func (k keys) turnKeyOf(gen, shard string, ticket int) string {
 	return fmt.Sprintf("%st/%s/%d", k.genKey(gen), shard, ticket)
 }

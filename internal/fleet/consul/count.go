@@ -14,7 +14,7 @@ import (
 // it begins. false = there is nothing to count it in, and the result alone is told. A
 // failure whose answer is lost may be counted twice: that stops a rollout early, never
 // late.
-func (p *Place) count(ctx context.Context, data []byte) (counted bool, err error) {
+func (p *Place) count(ctx context.Context, r fleet.Result) (counted bool, err error) {
 	if err := p.join(ctx); errors.Is(err, fleet.ErrUnreachable) || ctx.Err() != nil {
 		return false, err
 	} else if err != nil { // it is stopped, or another one has taken its place
@@ -30,9 +30,13 @@ func (p *Place) count(ctx context.Context, data []byte) (counted bool, err error
 		if err != nil {
 			return false, err
 		}
+		say, err := p.saying(ctx, h.Series, r, false)
+		if err != nil {
+			return false, err
+		}
 		s.Failed, s.Check = s.Failed+1, true
 		ok, err := p.commit(ctx, sameOp(p.headKey(), headIndex), casOp(p.shardKey(h.Gen, name), encode(s), index),
-			setOp(p.resultKey(h.Gen, p.entry.Node), data))
+			say)
 		if err != nil {
 			return false, err
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,8 +21,9 @@ const (
 
 // head says which rollout of a name is the current one, and how far it is.
 type head struct {
-	ID      string      `json:"id"`
-	Gen     string      `json:"gen"`
+	ID  string `json:"id"`
+	Gen string `json:"gen"`
+	lineage
 	Version string      `json:"version"`
 	Serial  int64       `json:"serial,omitempty"`
 	By      string      `json:"by"`    // the node that began it
@@ -32,7 +34,6 @@ type head struct {
 	Shards  int         `json:"shards"`
 	Phase   fleet.Phase `json:"phase"`
 	Drain   []past      `json:"drain,omitempty"` // whose holders must have gone before slots are handed out
-	Past    []past      `json:"past,omitempty"`  // the latest first
 	again
 	remarks
 }
@@ -45,6 +46,13 @@ type again struct {
 
 // goesOn tells whether it is for all hosts that are not good yet.
 func (a again) goesOn() bool { return a.Since != "" && !a.Only }
+
+// lineage is what came before a generation.
+type lineage struct {
+	Series string `json:"series"`          // the first generation of the rollout that it repeats, or itself
+	Index  uint64 `json:"index,omitempty"` // of Consul, when others gave way to the series; 0 = nothing is known of others
+	Past   []past `json:"past,omitempty"`  // the latest of each series, the latest first
+}
 
 // remarks are what a head has that no host goes by.
 type remarks struct {
@@ -66,12 +74,13 @@ type limits struct {
 type past struct {
 	ID     string `json:"id"`
 	Gen    string `json:"gen"` // "" = one that nothing is known of
+	Series string `json:"series,omitempty"`
 	Shards int    `json:"shards"`
 	Lease  int64  `json:"lease_ms"`
 }
 
 // past is a head as an earlier generation.
-func (h *head) past() past { return past{h.ID, h.Gen, h.Shards, h.Limits.LeaseMS} }
+func (h *head) past() past { return past{h.ID, h.Gen, h.Series, h.Shards, h.Limits.LeaseMS} }
 
 func (p past) lease() time.Duration { return time.Duration(p.Lease) * time.Millisecond }
 
@@ -116,7 +125,7 @@ const (
 	maxShards   = 100_000
 	maxCap      = 1_000_000
 	maxPast     = 16
-	keptIDs     = 5 // rollouts whose results are kept
+	keptSeries  = 5 // whose results are kept
 	shardSize   = 16
 	maxText     = 512
 	maxOutline  = 2 << 10
@@ -144,7 +153,11 @@ func decode(data []byte, v interface{ check() error }) error {
 }
 
 func (h *head) check() error {
-	ok := h.ID != "" && len(h.ID) <= maxText && isGen(h.Gen) && len(h.Past) <= maxPast && len(h.Drain) <= maxPast+2 &&
+	if h.Series == "" {
+		h.Series = h.Gen
+	}
+	ok := h.ID != "" && len(h.ID) <= maxText && isGen(h.Gen) && isGen(h.Series) &&
+		len(h.Past) <= maxPast && len(h.Drain) <= maxPast+2 &&
 		h.Shards >= 0 && h.Shards <= maxShards && h.Members >= 0 && h.Members <= fleet.MaxHosts && h.Limits.ok()
 	for _, text := range []*string{&h.Version, &h.By, &h.Group, &h.Why} { // anybody may have written them
 		ok = ok && len(*text) <= 4*maxText
@@ -155,7 +168,8 @@ func (h *head) check() error {
 		h.URL = ""
 	}
 	for _, p := range append(append([]past{}, h.Past...), h.Drain...) {
-		ok = ok && (p.Gen == "" || isGen(p.Gen)) && p.Shards >= 0 && p.Shards <= maxShards
+		ok = ok && (p.Gen == "" || isGen(p.Gen)) && (p.Series == "" || isGen(p.Series)) &&
+			p.Shards >= 0 && p.Shards <= maxShards
 	}
 	switch h.Phase {
 	case beginning:
@@ -231,19 +245,6 @@ func (h *head) hands(shard string) bool {
 	return h.Phase == fleet.Open
 }
 
-// kept are the earlier generations whose results are kept: those of the last rollouts,
-// and all of each that are known.
-func (h *head) kept() (kept []past) {
-	ids := map[string]bool{h.ID: true}
-	for _, p := range h.Past {
-		if ids[p.ID] = true; len(ids) > keptIDs {
-			break
-		}
-		kept = append(kept, p)
-	}
-	return kept
-}
-
 // first is the phase that a rollout has when nothing is in its way.
 func (h *head) first() fleet.Phase {
 	if h.Limits.Canary > 0 {
@@ -251,6 +252,20 @@ func (h *head) first() fleet.Phase {
 	}
 	return fleet.Open
 }
+
+// kept are the series whose results are kept, the latest first.
+func (h *head) kept() []string {
+	all := []string{h.Series}
+	for _, p := range h.Past {
+		if !slices.Contains(all, p.Series) && p.Series != "" {
+			all = append(all, p.Series)
+		}
+	}
+	return all[:min(len(all), keptSeries)]
+}
+
+// keeps tells whether the results of a series are kept.
+func (h *head) keeps(series string) bool { return slices.Contains(h.kept(), series) }
 
 // was tells whether a rollout is among those that had their time.
 func (h *head) was(id string) bool {

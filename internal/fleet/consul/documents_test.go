@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +43,7 @@ func TestBegins(t *testing.T) {
 	for phase, ended := range map[fleet.Phase]bool{
 		beginning: false, draining: false, fleet.Open: false, fleet.Stopped: true,
 	} {
-		s := newFindings().state("web", &head{ID: "1", Gen: "a", Phase: phase})
+		s := newFindings(nil).state("web", &head{ID: "1", Gen: "a", Phase: phase})
 		if s.Ended() != ended || s.Verdict() == fleet.VerdictGood {
 			t.Errorf("%s: ended %v, %s", phase, s.Ended(), s.Verdict())
 		}
@@ -55,6 +56,7 @@ func TestFollows(t *testing.T) {
 	var old *head
 	for i := range 40 {
 		h := sampleHead()
+		h.ID = fmt.Sprint(i / 2) // each twice
 		h.Phase = fleet.Open
 		if i%3 == 0 {
 			h.Phase = draining
@@ -72,8 +74,33 @@ func TestFollows(t *testing.T) {
 		}
 		old = h
 	}
-	if len(old.Past) != maxPast {
-		t.Errorf("%d are remembered", len(old.Past))
+	ids := map[string]bool{}
+	for _, p := range old.Past {
+		ids[p.ID] = true
+	}
+	if len(old.Past) != maxPast || len(ids) != maxPast || !old.was("5") || old.was("3") {
+		t.Errorf("%d are remembered, of %d rollouts", len(old.Past), len(ids))
+	}
+}
+
+// TestSeries: repeats of a rollout are one with it, unless another was between them.
+func TestSeries(t *testing.T) {
+	var old *head
+	of := map[string]int{}
+	for i, id := range strings.Split("aaabaacdefffffffff", "") {
+		h := sampleHead()
+		h.ID = id
+		h.follows(old)
+		if first := h.Series == h.Gen; first != (old == nil || old.ID != id) {
+			t.Errorf("%d: the first of a series: %v", i, first)
+		}
+		if of[h.Series]++; len(h.kept()) > keptSeries || h.kept()[0] != h.Series || !h.keeps(h.Series) {
+			t.Errorf("%d: kept are %q", i, h.kept())
+		}
+		old = h
+	}
+	if len(of) != 7 || len(old.kept()) != keptSeries || len(old.Past) != 7 {
+		t.Errorf("%d series, %d kept, %d past", len(of), len(old.kept()), len(old.Past))
 	}
 }
 
@@ -132,10 +159,12 @@ func FuzzDocuments(f *testing.F) {
 		}
 		var turn turn
 		_ = decode(data, &turn) // it must not panic
-		found := newFindings()
+		found := newFindings(sampleHead())
 		found.members(pairOf(data))
 		found.turn(pairOf(data))
-		found.result(pairOf(data))
+		if s, ok := heard("a", string(data), pairOf(data)); ok {
+			found.result(s)
+		}
 		for _, host := range found.state("web", nil).Hosts {
 			if host.Node == "" {
 				t.Error("a host has no name")

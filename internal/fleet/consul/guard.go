@@ -178,7 +178,7 @@ func (l *ledger) relieve(ctx context.Context, of past, name string, g *guard) (m
 			missed = missed || gone
 			continue
 		}
-		if err := l.dismiss(ctx, gen, name, &s, index, h, turns[list[i]], state); err != nil {
+		if err := l.dismiss(ctx, of, name, &s, index, h, turns[list[i]], state); err != nil {
 			return false, err
 		}
 		delete(g.seen, list[i])
@@ -189,10 +189,10 @@ func (l *ledger) relieve(ctx context.Context, of past, name string, g *guard) (m
 
 // dismiss takes away the slot of one holder. One that had gone to work has died; it
 // says so itself when it comes back.
-func (l *ledger) dismiss(ctx context.Context, gen, name string, s *shard, index uint64, h held,
+func (l *ledger) dismiss(ctx context.Context, of past, name string, s *shard, index uint64, h held,
 	pair *api.KVPair, state turnState) error {
 	s.drop(h.Ticket)
-	key := l.turnKeyOf(gen, name, h.Ticket)
+	key := l.turnKeyOf(of.Gen, name, h.Ticket)
 	ops := []*api.KVTxnOp{goneOp(key)}
 	if pair != nil {
 		ops = []*api.KVTxnOp{deleteCASOp(key, pair.ModifyIndex)}
@@ -202,36 +202,49 @@ func (l *ledger) dismiss(ctx context.Context, gen, name string, s *shard, index 
 	} else {
 		s.Died++
 		s.Check = true
-		tell, err := l.obituary(ctx, gen, h.Node)
+		tell, err := l.obituary(ctx, of, h.Node, pair)
 		if err != nil {
 			return err
 		}
 		ops = append(ops, tell...)
 		l.log("host %q had a slot and is heard of no more: it is counted as failed", h.Node)
 	}
-	ops = append(ops, casOp(l.shardKey(gen, name), encode(s), index))
+	ops = append(ops, casOp(l.shardKey(of.Gen, name), encode(s), index))
 	_, err := l.commit(ctx, ops...)
 	return err
 }
 
-// obituary writes the result of a host that can't tell its own, unless it has.
-func (l *ledger) obituary(ctx context.Context, gen, node string) ([]*api.KVTxnOp, error) {
-	key := l.resultKey(gen, node)
+// obituary writes the result of a host that can't tell its own, unless it has since it
+// got its turn. What it had before is what is known of it.
+func (l *ledger) obituary(ctx context.Context, of past, node string, turn *api.KVPair) ([]*api.KVTxnOp, error) {
+	if of.Series == "" {
+		of.Series = noSeries
+	}
+	key := l.resultKey(of.Series, node)
 	told, err := l.get(ctx, key)
-	if err != nil || told != nil {
+	if err != nil {
 		return nil, err
 	}
-	r := fleet.Result{Name: l.name, Node: node, Result: string(fleet.HostDied),
-		Error: unheard}
+	r := fleet.Result{Name: l.name, Rollout: of.ID, Node: node, Result: string(fleet.HostDied), Error: unheard}
+	index := uint64(0)
+	if told != nil {
+		if turn == nil || told.ModifyIndex > turn.CreateIndex {
+			return nil, nil
+		}
+		index = told.ModifyIndex
+		if before, err := fleet.DecodeResult(told.Value); err == nil {
+			r.Runs, r.Mixed, _ = before.Has()
+		}
+	}
 	h, _, err := l.readHead(ctx)
 	if err != nil && errors.Is(err, fleet.ErrUnreachable) {
 		return nil, err
 	}
-	if h != nil && h.Gen == gen {
-		r.Version, r.Rollout = h.Version, h.ID
+	if h != nil && h.ID == of.ID {
+		r.Version = h.Version
 	}
 	data, err := r.Encode()
-	return []*api.KVTxnOp{goneOp(key), setOp(key, data)}, err
+	return []*api.KVTxnOp{casOp(key, data, index)}, err
 }
 
 // drained tells whether no host of an earlier generation is at work any more.

@@ -4,15 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/hashicorp/consul/api"
 
 	"stretcher/internal/fleet"
 )
-
-// noGen is the generation of results that belong to no rollout that is known.
-const noGen = "0"
 
 // Leave ends the host's part in the rollout: its slot, if it has one, goes to the next
 // in the line, and its result is written, whether it had one or not. The work has ended
@@ -21,14 +17,12 @@ func (p *Place) Leave(ctx context.Context, r fleet.Result) error {
 	if p.finish != nil {
 		p.finish()
 	}
-	r.Name, r.Version, r.Rollout, r.Run = p.entry.Name, p.entry.Version, p.entry.ID, p.entry.Run
-	r.Node, r.Zone = p.entry.Node, p.entry.Zone
+	if r.Name == "" { // who says no more means what it came with
+		r.Name, r.Version = p.entry.Name, p.entry.Version
+	}
+	r.Rollout, r.Run, r.Node, r.Zone = p.entry.ID, p.entry.Run, p.entry.Node, p.entry.Zone
 	if r.Node == "" {
 		return errors.New("the host does not know which node of consul's it is")
-	}
-	data, err := r.Encode()
-	if err != nil {
-		return err
 	}
 	patience := p.lease
 	if p.head == nil { // it has never had an answer
@@ -37,7 +31,7 @@ func (p *Place) Leave(ctx context.Context, r fleet.Result) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for tries := 0; ; tries++ {
-		err = p.leave(ctx, fleet.StandingOf(r.Result), data)
+		err := p.leave(ctx, r)
 		if !errors.Is(err, fleet.ErrUnreachable) {
 			return cmp.Or(err, p.endSession(ctx)) // whatever is left without it goes to others
 		}
@@ -47,14 +41,15 @@ func (p *Place) Leave(ctx context.Context, r fleet.Result) error {
 	}
 }
 
-func (p *Place) leave(ctx context.Context, standing fleet.Standing, data []byte) error {
+func (p *Place) leave(ctx context.Context, r fleet.Result) error {
+	standing := fleet.StandingOf(r.Result)
 	if p.head == nil && standing == fleet.HostFailed {
-		if counted, err := p.count(ctx, data); counted || err != nil {
+		if counted, err := p.count(ctx, r); counted || err != nil {
 			return err
 		}
 	}
 	if p.head == nil {
-		return p.tell(ctx, data)
+		return p.tell(ctx, r)
 	}
 	for len(p.maybe) > 0 {
 		if err := p.abandon(ctx, p.maybe[0]); err != nil {
@@ -62,14 +57,14 @@ func (p *Place) leave(ctx context.Context, standing fleet.Standing, data []byte)
 		}
 		p.maybe = p.maybe[1:]
 	}
-	write := setOp(p.resultKey(p.head.Gen, p.entry.Node), data)
 	if p.shard == "" {
-		return p.tell(ctx, data)
+		return p.tell(ctx, r)
 	}
 	if !p.holds {
 		standing = ""
 	}
-	if err := p.giveBack(ctx, p.head.Gen, p.spot, standing, write); err != nil {
+	say := func(h *head) (*api.KVTxnOp, error) { return p.saying(ctx, seriesFor(p, h), r, worked(p)) }
+	if err := p.giveBack(ctx, p.head.Gen, p.spot, standing, say); err != nil {
 		return err
 	}
 	if p.shard != canaryShard && (standing == "" || standing == fleet.HostGood) {
@@ -88,19 +83,23 @@ func (l *ledger) settleIfThere(ctx context.Context, gen, name string) error {
 }
 
 // tell writes the result of a host that has no place in any generation.
-func (p *Place) tell(ctx context.Context, data []byte) error {
-	gen := noGen
-	h, _, err := p.readHead(ctx)
-	if errors.Is(err, fleet.ErrUnreachable) {
-		return err
+func (p *Place) tell(ctx context.Context, r fleet.Result) error {
+	for tries := 0; ; tries++ {
+		h, _, err := p.readHead(ctx)
+		if errors.Is(err, fleet.ErrUnreachable) {
+			return err
+		}
+		op, err := p.saying(ctx, seriesFor(p, h), r, worked(p))
+		if err != nil {
+			return err
+		}
+		if ok, err := p.commit(ctx, op); err != nil || ok {
+			return err
+		}
+		if !pause(ctx, upTo(perHost<<min(tries, 6))) {
+			return ctx.Err()
+		}
 	}
-	switch {
-	case h != nil && p.head != nil && (h.Gen == p.head.Gen || h.knows(p.head.Gen)):
-		gen = p.head.Gen
-	case h != nil && h.ID == p.entry.ID:
-		gen = h.Gen
-	}
-	return p.write(ctx, setOp(p.resultKey(gen, p.entry.Node), data))
 }
 
 // abandon gives back what the host may have got without knowing.
@@ -120,24 +119,26 @@ func (p *Place) abandon(ctx context.Context, m spot) error {
 }
 
 // giveBack leaves the line, or gives the slot back, and hands it to the next. With
-// it is written what else there is to write.
-func (l *ledger) giveBack(ctx context.Context, gen string, at spot, standing fleet.Standing, write *api.KVTxnOp) error {
+// it is written what else there is to say, by the head as it is then.
+func (l *ledger) giveBack(ctx context.Context, gen string, at spot, standing fleet.Standing,
+	say func(*head) (*api.KVTxnOp, error)) error {
 	key := l.turnKeyOf(gen, at.shard, at.ticket)
 	for tries := 0; ; tries++ {
 		h, headIndex, err := l.readHead(ctx)
 		if errors.Is(err, fleet.ErrUnreachable) {
 			return err
 		}
-		if write != nil && (h == nil || h.Gen != gen && !h.knows(gen)) {
-			write = setOp(l.lostKey(write.Key), write.Value)
-		}
 		ops, err := l.release(ctx, h, headIndex, gen, at, standing)
 		if err != nil && !errors.Is(err, errSpoilt) { // where nothing is left, there is nothing to give back
 			return err
 		}
 		ops = append(ops, deleteOp(key))
-		if write != nil {
-			ops = append(ops, write)
+		if say != nil {
+			op, err := say(h)
+			if err != nil {
+				return err
+			}
+			ops = append(ops, op)
 		}
 		if ok, err := l.commit(ctx, ops...); err != nil || ok {
 			return err
@@ -146,13 +147,6 @@ func (l *ledger) giveBack(ctx context.Context, gen string, at spot, standing fle
 			return ctx.Err()
 		}
 	}
-}
-
-// lostKey is where the result is that would have this key, in a generation that nobody
-// knows of.
-func (l *ledger) lostKey(key string) string {
-	_, node, _ := strings.Cut(strings.TrimPrefix(key, l.gensKey()), "/res/")
-	return l.resultsKey(noGen) + node
 }
 
 // release makes what gives a slot back. A failure is counted, and the slot handed out

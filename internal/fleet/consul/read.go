@@ -1,9 +1,11 @@
 package consul
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -31,23 +33,26 @@ func (c *Client) Read(ctx context.Context, name string) (fleet.State, error) {
 	if err != nil {
 		return fleet.State{}, err
 	}
-	found := newFindings()
+	found := newFindings(h)
+	var pairs api.KVPairs
 	if h != nil {
-		found.id, found.again = h.ID, h.again
 		found.missed = func(turn *api.KVPair) bool { return c.missed(turn, h.past().lease()) }
-		if err := l.readGen(ctx, l.genKey(h.Gen), h.Gen, found); err != nil {
+		// The turns come before the results: who ends meanwhile is seen twice, and not never.
+		if pairs, err = l.list(ctx, l.genKey(h.Gen)); err != nil {
 			return fleet.State{}, err
 		}
-		for _, old := range h.kept() {
-			found.ofOthers = found.ofOthers || old.ID != h.ID
-			found.before = found.before || old.Gen == h.Since && h.Phase != fleet.Stopped
-			if err := l.readGen(ctx, l.resultsKey(old.Gen), old.Gen, found); err != nil {
-				return fleet.State{}, err
-			}
-		}
+		found.began = l.began(h.Gen, pairs)
 	}
-	if err := l.readStray(ctx, h, found); err != nil {
+	if err := l.readResults(ctx, found); err != nil {
 		return fleet.State{}, err
+	}
+	for _, pair := range pairs {
+		switch {
+		case strings.HasPrefix(pair.Key, l.membersKey(h.Gen)):
+			found.members(pair)
+		case strings.HasPrefix(pair.Key, l.genKey(h.Gen)+"t/"):
+			found.turn(pair)
+		}
 	}
 	if h == nil && len(found.hosts) == 0 {
 		return fleet.State{}, fmt.Errorf("%w: %q", fleet.ErrUnknown, name)
@@ -55,46 +60,47 @@ func (c *Client) Read(ctx context.Context, name string) (fleet.State, error) {
 	return found.state(name, h), nil
 }
 
-// readStray reads what hosts have said that no rollout knows of any more.
-func (l *ledger) readStray(ctx context.Context, h *head, found *findings) error {
-	gens, err := l.generations(ctx)
+// began is when a generation was opened, by what there is of it.
+func (l *ledger) began(gen string, pairs api.KVPairs) (index uint64) {
+	index = math.MaxUint64
+	for _, pair := range pairs {
+		if strings.HasPrefix(pair.Key, l.shardKey(gen, "")) {
+			index = min(index, pair.CreateIndex)
+		}
+	}
+	return index
+}
+
+// readResults reads what hosts have said, in the order in which they did.
+func (l *ledger) readResults(ctx context.Context, found *findings) error {
+	all, err := l.below(ctx, l.seriesKey())
 	if err != nil {
 		return err
 	}
-	found.ofOthers = true
-	for _, gen := range gens {
-		if h != nil && (gen == h.Gen || h.knows(gen)) {
-			continue
-		}
-		if err := l.readGen(ctx, l.resultsKey(gen), gen, found); err != nil {
+	var said []saying
+	for _, series := range all {
+		pairs, err := l.list(ctx, l.resultsKey(series))
+		if err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// knows tells whether a generation is one of the past.
-func (h *head) knows(gen string) bool {
-	return slices.ContainsFunc(h.Past, func(p past) bool { return p.Gen == gen })
-}
-
-// readGen reads what there is below a prefix.
-func (l *ledger) readGen(ctx context.Context, prefix string, gen string, found *findings) error {
-	pairs, err := l.list(ctx, prefix)
-	if err != nil {
-		return err
-	}
-	for _, pair := range pairs {
-		switch {
-		case strings.HasPrefix(pair.Key, l.membersKey(gen)):
-			found.members(pair)
-		case strings.HasPrefix(pair.Key, l.resultsKey(gen)):
-			found.result(pair)
-		case strings.HasPrefix(pair.Key, l.genKey(gen)+"t/"):
-			found.turn(pair)
+		for _, pair := range pairs {
+			if s, ok := heard(series, strings.TrimPrefix(pair.Key, l.resultsKey(series)), pair); ok {
+				said = append(said, s)
+			}
 		}
 	}
+	slices.SortFunc(said, func(a, b saying) int { return cmp.Compare(a.index, b.index) })
+	for _, s := range said {
+		found.result(s)
+	}
 	return nil
+}
+
+// saying is a result, and where and when it was written.
+type saying struct {
+	fleet.Result
+	series string
+	index  uint64 // as Consul counts
 }
 
 // list reads all below a prefix.
@@ -108,21 +114,30 @@ func (c *Client) list(ctx context.Context, prefix string) (api.KVPairs, error) {
 	return pairs, nil
 }
 
-// findings are what is known of hosts, by their nodes. The latest generation comes
-// first: what is known already stays.
-type findings struct {
-	hosts    map[string]*fleet.Host
-	latest   map[string]uint64           // when what is known of a host was written, as Consul counts
-	missed   func(turn *api.KVPair) bool // its host must have died before it took it
-	id       string                      // of the current rollout
-	ofOthers bool                        // what comes now is of other rollouts, unless it says that it is not
-	again    again                       // for whom the current generation is
-	before   bool                        // what comes now was told before that, and not all of it holds
+// heard is what a key holds by which a node has said something. Whose it is the key
+// says, whatever is written there.
+func heard(series, key string, pair *api.KVPair) (s saying, ok bool) {
+	node, ok := nameOf(key)
+	if !ok {
+		return s, false
+	}
+	r, err := fleet.DecodeResult(pair.Value)
+	r.Node = node
+	return saying{r, series, pair.ModifyIndex}, err == nil
 }
 
-func newFindings() *findings {
+// findings are what is known of hosts, by their nodes.
+type findings struct {
+	head   *head  // nil = there is none
+	began  uint64 // when its generation was opened, as Consul counts
+	hosts  map[string]*fleet.Host
+	latest map[string]uint64           // when what is known of a host was written, as Consul counts
+	missed func(turn *api.KVPair) bool // its host must have died before it took it
+}
+
+func newFindings(h *head) *findings {
 	return &findings{
-		hosts: map[string]*fleet.Host{}, latest: map[string]uint64{},
+		head: h, hosts: map[string]*fleet.Host{}, latest: map[string]uint64{},
 		missed: func(*api.KVPair) bool { return false },
 	}
 }
@@ -143,40 +158,49 @@ func (f *findings) members(pair *api.KVPair) {
 	}
 	for _, m := range members {
 		if m.Node != "" {
-			f.host(m.Node).Zone = m.Zone
+			h := f.host(m.Node)
+			h.Zone = cmp.Or(m.Zone, h.Zone)
 		}
 	}
 }
 
-func (f *findings) result(pair *api.KVPair) {
-	r, err := fleet.DecodeResult(pair.Value)
-	if err != nil || r.Node == "" {
+// result takes what a host has said next.
+func (f *findings) result(s saying) {
+	h := f.host(s.Node)
+	if s.Zone != "" {
+		h.Zone = s.Zone
+	}
+	if version, mixed, told := s.Has(); told {
+		h.Runs, h.Mixed = version, mixed
+	}
+	if !f.isCurrent(s) {
 		return
 	}
-	h := f.host(r.Node)
-	if h.Zone == "" {
-		h.Zone = r.Zone
+	h.Result = s.After(h.Result)
+	if h.Standing = fleet.StandingOf(h.Result.Result); f.asksAgain(h.Standing, s.index) {
+		h.Standing = fleet.HostMissing
 	}
-	if h.Result.Result == "" && (!f.ofOthers || f.id != "" && r.Rollout == f.id) {
-		h.Result = r
-		if r.Result != string(fleet.HostDied) { // others say so, of a turn that they have removed
-			f.latest[strings.ToLower(r.Node)] = pair.ModifyIndex
-		}
-		if standing := fleet.StandingOf(r.Result); h.Standing == fleet.HostMissing && !f.asksAgain(standing) {
-			h.Standing = standing
-		}
-	}
-	if h.Runs == "" && r.Result == "good" {
-		h.Runs = r.Version
+	if s.Result.Result != string(fleet.HostDied) { // others say so, of a turn that they have removed
+		f.latest[strings.ToLower(s.Node)] = s.index
 	}
 }
 
-// asksAgain tells whether a host that stood so before is asked again, and has to come.
-func (f *findings) asksAgain(before fleet.Standing) bool {
-	if !f.before || f.again.Only {
-		return f.before && before.Bad()
+// asksAgain tells whether a host that told this before the current generation began is
+// asked again by it, and has to come.
+func (f *findings) asksAgain(standing fleet.Standing, told uint64) bool {
+	switch {
+	case f.head.Since == "", f.head.Phase == fleet.Stopped, told > f.began:
+		return false
+	case f.head.Only:
+		return standing.Bad()
 	}
-	return before != fleet.HostGood
+	return standing != fleet.HostGood
+}
+
+// isCurrent tells whether it is of the current rollout.
+func (f *findings) isCurrent(s saying) bool {
+	return f.head != nil && (s.series == f.head.Series ||
+		s.series == noSeries && s.Rollout == f.head.ID && s.index > f.head.Index)
 }
 
 // turn says that a host waits or is at work. When the host has come again since it got

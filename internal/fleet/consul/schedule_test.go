@@ -297,7 +297,7 @@ func (s *schedule) judge() {
 	told := map[string]bool{}
 	var keys []string
 	s.w.must("read the results", func() error {
-		pairs, _, err := s.w.admin.KV().List("stretcher/fleet/"+s.name+"/r/", &api.QueryOptions{RequireConsistent: true})
+		pairs, _, err := s.w.admin.KV().List("stretcher/fleet/"+s.name+"/", &api.QueryOptions{RequireConsistent: true})
 		keys = nil
 		for _, pair := range pairs {
 			keys = append(keys, pair.Key)
@@ -305,7 +305,7 @@ func (s *schedule) judge() {
 				if r, err := fleet.DecodeResult(pair.Value); err == nil {
 					told[r.Run] = true
 					// Of what no rollout knows, a host has its latest result.
-					told[r.Node] = told[r.Node] || strings.Contains(pair.Key, "/r/0/res/")
+					told[r.Node] = told[r.Node] || strings.Contains(pair.Key, "/res/0/")
 				}
 			}
 		}

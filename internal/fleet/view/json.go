@@ -37,6 +37,7 @@ type jsonHost struct {
 	Zone     string         `json:"zone"`
 	Standing fleet.Standing `json:"standing"`
 	Runs     string         `json:"runs"`
+	Mixed    bool           `json:"mixed"`
 	Version  string         `json:"version"`
 	Run      string         `json:"run"`
 	Result   string         `json:"result"`
@@ -59,8 +60,8 @@ func WriteJSON(w io.Writer, s fleet.State) error {
 	for _, h := range s.Hosts {
 		r := h.Result
 		out.Hosts = append(out.Hosts, jsonHost{
-			Node: h.Node, Zone: h.Zone, Standing: h.Standing, Runs: h.Runs, Version: r.Version, Run: r.Run, Result: r.Result,
-			Step: r.Step, Error: r.Error, Started: machineTime(r.Started), Finished: machineTime(r.Finished),
+			Node: h.Node, Zone: h.Zone, Standing: h.Standing, Runs: h.Runs, Mixed: h.Mixed, Version: r.Version, Run: r.Run,
+			Result: r.Result, Step: r.Step, Error: r.Error, Started: machineTime(r.Started), Finished: machineTime(r.Finished),
 		})
 	}
 	return printable.EncodeJSON(w, out)

@@ -170,7 +170,7 @@ func zones(s fleet.State) (all []zoneView) {
 func newHostView(h fleet.Host) hostView {
 	v := hostView{
 		Node: webpage.Cut(cmp.Or(h.Node, "(no name)"), maxName), Zone: webpage.Cut(h.Zone, maxName),
-		Standing: string(h.Standing), Class: class(h.Standing), Runs: webpage.Cut(h.Runs, maxName),
+		Standing: string(h.Standing), Class: class(h.Standing), Runs: webpage.Cut(runs(h), maxName),
 		Told: webpage.Cut(told(h), maxText), Ended: ended(h), Run: webpage.Cut(h.Result.Run, maxName),
 	}
 	return v

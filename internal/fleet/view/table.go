@@ -36,7 +36,7 @@ func WriteTable(w io.Writer, s fleet.State, room Room) error {
 	}
 	rows := [][]string{{"HOST", "ZONE", "STANDING", "RUNS", "ENDED", "TOLD"}}
 	for _, h := range hosts {
-		rows = append(rows, []string{h.Node, h.Zone, string(h.Standing), h.Runs, ended(h), told(h)})
+		rows = append(rows, []string{h.Node, h.Zone, string(h.Standing), runs(h), ended(h), told(h)})
 	}
 	if room.Columns > 0 && room.Columns < wide {
 		for i, row := range rows {

@@ -91,6 +91,14 @@ func plural(n int, one, more string) string {
 	return more
 }
 
+// runs is the version that a host has.
+func runs(h fleet.Host) string {
+	if h.Mixed {
+		return "(mixed)"
+	}
+	return h.Runs
+}
+
 // told is what is said of a host beside its standing.
 func told(h fleet.Host) string {
 	text := h.Result.Error

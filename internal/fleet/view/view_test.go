@@ -88,7 +88,8 @@ func TestJSON(t *testing.T) {
 		`"began":"2026-11-20T16:42:05Z","group":"service web",` +
 		`"limits":{"parallel":2,"max_failed":1,"canary":1,"pause_s":300},` +
 		`"counts":{"died":0,"failed":1,"good":1,"hosts":4,"missing":1,"stopped":0,"waiting":1,"working":0},` +
-		`"hosts":[{"node":"web-2","zone":"b","standing":"failed","runs":"41","version":"42","run":"01a2","result":"failed",` +
+		`"hosts":[{"node":"web-2","zone":"b","standing":"failed","runs":"41","mixed":false,` +
+		`"version":"42","run":"01a2","result":"failed",` +
 		`"step":"verify","error":"verify: exit status 22","started":null,"finished":"2026-11-20T16:42:05Z"},`
 	if !strings.HasPrefix(b.String(), want) || !json.Valid([]byte(b.String())) || strings.Count(b.String(), "\n") != 1 {
 		t.Errorf("got  %s\nwant %s...", b.String(), want)
