@@ -416,7 +416,7 @@ func runPack(ctx context.Context, o cli.PackOptions) (*publish.Result, error) {
 			return nil, err
 		}
 	}
-	draft, err := manifest.ParseDraft(o.Template, manifestRules())
+	draft, err := manifest.ParseDraft(o.Template, o.TemplateFile, manifestRules())
 	if err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
 	}

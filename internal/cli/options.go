@@ -156,9 +156,10 @@ type RenderOptions struct {
 // PackOptions are those of stretcher pack.
 type PackOptions struct {
 	Settings
-	Publish  publish.Options
-	Template []byte // of the manifest
-	Back     *Back  // what is published is a way back from what Template says; nil: an archive
+	Publish      publish.Options
+	Template     []byte // of the manifest
+	TemplateFile string // that it is from, for messages; "" = from none
+	Back         *Back  // what is published is a way back from what Template says; nil: an archive
 }
 
 // VerifyOptions are those of stretcher verify.

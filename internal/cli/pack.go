@@ -167,6 +167,9 @@ func (o *packOptions) publish(ctx context.Context, args []string) (err error) {
 		if o.pack.Template, err = o.readTemplate(ctx); err != nil {
 			return err
 		}
+		if o.pack.TemplateFile = o.template; o.template == "-" {
+			o.pack.TemplateFile = "standard input"
+		}
 	}
 	skip, err := o.excludes(ctx)
 	if err != nil {

@@ -23,7 +23,7 @@ version: '{{ env "V" }}'
 commands:
   post: [echo]
 `
-	d, err := ParseDraft([]byte(raw), draftRules())
+	d, err := ParseDraft([]byte(raw), "", draftRules())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestDraftRefuses(t *testing.T) {
 		"second one":    {"dest: /x\n---\na: b\n", both, false, malformed, "a second document"},
 		"other program": {"commands: {post: {{ env \"P\" }}}\n", []yamldoc.Entry{src}, false, malformed, "checksum: is"},
 	} {
-		d, err := ParseDraft([]byte(c.raw), draftRules())
+		d, err := ParseDraft([]byte(c.raw), "", draftRules())
 		if err == nil {
 			_, err = d.With(c.set, "s3://b/app.yml", c.signed)
 		}
@@ -75,7 +75,7 @@ func TestDraftRefuses(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := ParseDraft([]byte(strings.Repeat("#", MaxSize+1)), draftRules()); err == nil {
+	if _, err := ParseDraft([]byte(strings.Repeat("#", MaxSize+1)), "", draftRules()); err == nil {
 		t.Error("a draft that is too large was read")
 	}
 }

@@ -40,6 +40,8 @@ type Loader struct {
 	Mask      func(string) string      // keeps what Secret was told out of a text; nil = nothing does
 	Unset     bool                     // variables that are not set are no problem: something stands in for them
 	Rules     Rules
+
+	place func([]*yamldoc.Problem) // says where problems stand in what a manifest was made of; nil: in itself
 }
 
 // Loaded is a manifest and what it was made of.
@@ -401,6 +403,9 @@ func wrongBy(problems []*yamldoc.Problem) (w *Wrong, hint string) {
 // asError says what is wrong with a manifest, without secrets: an error shows the
 // beginning of a value, which nobody finds in it any more.
 func (l *Loader) asError(data []byte, problems []*yamldoc.Problem) error {
+	if l.place != nil {
+		l.place(problems)
+	}
 	if l.Mask != nil {
 		for _, p := range problems {
 			p.Value = l.Mask(p.Value)
@@ -412,9 +417,7 @@ func (l *Loader) asError(data []byte, problems []*yamldoc.Problem) error {
 // asError says all problems in one line, and what they may come from.
 func asError(data []byte, problems []*yamldoc.Problem) error {
 	for _, p := range problems {
-		if p.Key == "env" || strings.HasSuffix(p.Key, ".environment") {
-			p.Value = namesOnly(p.Value)
-		}
+		p.Value = hidden(p)
 	}
 	wrong, hint := wrongBy(problems)
 	switch first := problems[0]; {
@@ -427,6 +430,14 @@ func asError(data []byte, problems []*yamldoc.Problem) error {
 		first.Hint = hint
 	}
 	return failure.Hinted(hint, failure.Malformed("%w", wrong))
+}
+
+// hidden is the value that a problem may tell.
+func hidden(p *yamldoc.Problem) string {
+	if p.Key == "env" || strings.HasSuffix(p.Key, ".environment") {
+		return namesOnly(p.Value)
+	}
+	return p.Value
 }
 
 // namesOnly is what may be told of a text that stands where env is, or in the place

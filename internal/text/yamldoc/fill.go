@@ -3,6 +3,7 @@ package yamldoc
 import (
 	"bytes"
 	"errors"
+	"fmt"
 
 	"gopkg.in/yaml.v3"
 )
@@ -88,7 +89,34 @@ func (doc *Document) Text() ([]byte, error) {
 			return text, nil
 		}
 	}
-	return nil, errors.New("can't be written as YAML")
+	return nil, doc.unwritten()
+}
+
+// unwritten is why a document can't be written: an alias stands for what is there no
+// more, or the library does not bring back what it has read.
+func (doc *Document) unwritten() error {
+	lost := func(n *yaml.Node) bool {
+		return n.Kind == yaml.AliasNode &&
+			find(&doc.node, func(a *yaml.Node) bool { return a.Kind != yaml.AliasNode && a.Anchor == n.Value }) == nil
+	}
+	if n := find(&doc.node, lost); n != nil {
+		what := fmt.Sprintf("the alias *%s can't be kept: the key with its anchor is written anew", n.Value)
+		return &Problem{Line: n.Line, Message: what, Hint: "write out what the alias stands for"}
+	}
+	return errors.New("can't be written as YAML")
+}
+
+// find is the first node of a tree that is what is looked for.
+func find(n *yaml.Node, is func(*yaml.Node) bool) *yaml.Node {
+	if is(n) {
+		return n
+	}
+	for _, child := range n.Content {
+		if found := find(child, is); found != nil {
+			return found
+		}
+	}
+	return nil
 }
 
 func encode(n *yaml.Node) ([]byte, error) {
