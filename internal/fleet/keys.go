@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -148,6 +149,40 @@ func (r *Rollout) checkGroup(add func(key, value, message string)) {
 func (r *Rollout) Idle(add func(key, message string)) {
 	if r.Pause > 0 && r.Canary == 0 {
 		add("pause", "comes after canaries, and there are none")
+	}
+}
+
+// Doubts returns what of a rollout is hardly meant so. Of listed hosts it is known how
+// many a share is.
+func (r *Rollout) Doubts(add func(key, message string)) {
+	n := len(r.Hosts)
+	if r.Canary > 0 {
+		r.doubtCanaries(n, add)
+	}
+	share := func(a Amount) bool { return n > 0 && a.inPercent && a.percent > 0 && a.Of(n, 1) == 0 }
+	if share(r.Parallel) {
+		add("parallel", fmt.Sprintf("is less than one of %d hosts: one is at work at once", n))
+	}
+	switch all := r.MaxFailed.inPercent && r.MaxFailed.percent == 100; {
+	case all || n > 0 && r.Tolerated(n) >= n:
+		add("max_failed", "stops nothing but for a canary: all hosts may fail")
+	case share(r.MaxFailed):
+		add("max_failed", fmt.Sprintf("is none of %d hosts: shares are rounded down", n))
+	}
+}
+
+// doubtCanaries is Doubts for what has to do with canaries. n is how many hosts there are;
+// 0 = not known.
+func (r *Rollout) doubtCanaries(n int, add func(key, message string)) {
+	counted := n > 0 || !r.Parallel.inPercent
+	if atOnce := int64(r.AtOnce(cmp.Or(n, MaxHosts))); counted && atOnce < r.Canary {
+		add("canary", fmt.Sprintf("is more than parallel lets work at once: canaries go %d at a time", atOnce))
+	}
+	if n > 0 && r.Canary >= int64(n) {
+		add("canary", fmt.Sprintf("is all of %d hosts: no others go after them", n))
+	}
+	if waits := r.WaitsFor(); time.Duration(r.Pause) >= waits {
+		add("pause", fmt.Sprintf("is no shorter than timeout, %s: hosts that wait for the canaries give up", waits))
 	}
 }
 

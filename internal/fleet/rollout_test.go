@@ -112,3 +112,37 @@ func TestCheckRollout(t *testing.T) {
 		}
 	}
 }
+
+// TestDoubts: what is hardly meant so is told where it is known.
+func TestDoubts(t *testing.T) {
+	five := []string{"a", "b", "c", "d", "e"}
+	hour := Span(time.Hour)
+	for _, c := range []struct {
+		want string
+		r    Rollout
+	}{
+		{"", Rollout{Service: "web", Canary: 1, Pause: hour - 1, MaxFailed: Percent(99)}},
+		{"canary is more than parallel lets work at once: canaries go 1 at a time", Rollout{Service: "web", Canary: 2}},
+		{"canaries go 2 at a time", Rollout{Service: "web", Canary: 3, Parallel: Hosts(2)}},
+		{"", Rollout{Service: "web", Canary: 3, Parallel: Hosts(3)}},
+		{"", Rollout{Service: "web", Canary: 3, Parallel: Percent(10)}},
+		{"canaries go 2 at a time", Rollout{Hosts: five, Canary: 3, Parallel: Percent(40)}},
+		{"canary is all of 5 hosts", Rollout{Hosts: five, Canary: 5, Parallel: Hosts(5)}},
+		{"pause is no shorter than timeout, 1h0m0s", Rollout{Service: "web", Canary: 1, Pause: hour}},
+		{"pause is no shorter than timeout, 5m0s", Rollout{Service: "web", Canary: 1, Pause: hour, Timeout: hour / 12}},
+		{"", Rollout{Service: "web", Canary: 1, Pause: hour, Timeout: 2 * hour}},
+		{"max_failed stops nothing but for a canary", Rollout{Service: "web", MaxFailed: Percent(100)}},
+		{"max_failed stops nothing but for a canary", Rollout{Hosts: five, MaxFailed: Hosts(5)}},
+		{"", Rollout{Hosts: five, MaxFailed: Hosts(4)}},
+		{"", Rollout{Hosts: five, MaxFailed: Percent(0)}},
+		{"max_failed is none of 5 hosts", Rollout{Hosts: five, MaxFailed: Percent(19)}},
+		{"parallel is less than one of 5 hosts", Rollout{Hosts: five, Parallel: Percent(19)}},
+		{"", Rollout{Hosts: five, Parallel: Percent(20)}},
+	} {
+		got := ""
+		c.r.Doubts(func(key, message string) { got += key + " " + message })
+		if (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%+v: %q, want %q", c.r, got, c.want)
+		}
+	}
+}

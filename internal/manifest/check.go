@@ -72,6 +72,7 @@ func sift(doc *yamldoc.Document, rules Rules, alone bool) (m *Manifest, warnings
 	}
 	doubts, wrong := m.Hooks.Check("hooks")
 	doubts = append(append(doubts, m.unused(rules)...), m.idleRollout()...)
+	doubts = append(doubts, m.unreadGoingBack(doc)...)
 	wrong = append(m.check(rules), wrong...)
 	if alone {
 		ofSrc := func(p *yamldoc.Problem) bool { return topOf(p.Key) == "src" }

@@ -15,13 +15,16 @@ func (m *Manifest) checkRollout(add func(key, value, message string)) {
 	m.Rollout.Check(func(key, value, message string) { add(ofRollout(key), value, message) })
 }
 
-// idleRollout warns of what of the rollout changes nothing.
+// idleRollout warns of what of the rollout changes nothing, or is hardly meant so.
 func (m *Manifest) idleRollout() (warnings []*yamldoc.Problem) {
 	if m.Rollout == nil {
 		return nil
 	}
 	m.Rollout.Idle(func(key, message string) {
 		warnings = append(warnings, &yamldoc.Problem{Key: ofRollout(key), Message: message})
+	})
+	m.Rollout.Doubts(func(key, message string) {
+		warnings = append(warnings, &yamldoc.Problem{Key: ofRollout(key), Message: message, Idle: true})
 	})
 	return warnings
 }
