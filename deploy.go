@@ -13,6 +13,7 @@ import (
 	"stretcher/internal/fetch"
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/fleet"
+	"stretcher/internal/fleet/consul/reach"
 	"stretcher/internal/fleet/gate"
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/all"
@@ -70,6 +71,7 @@ func newDeployer(
 	t := &tools{
 		id: runid.New(), now: time.Now(), settings: s, log: log, screen: screen, second: second, environ: os.Environ(),
 	}
+	reach.Secrets(os.Getenv, log.Mask)
 	stateError := t.openJournal(ctx, m)
 	t.private, t.fetcher = journal.NewPrivate(t.journal), newFetcher(t, userAgent())
 	err := t.askHost(stateError, m)

@@ -25,6 +25,15 @@ type Config struct {
 	Wrap    func(http.RoundTripper) http.RoundTripper // sees the requests; nil = nobody does
 }
 
+// Secrets tells mask which values of the variables nobody is to read in a log. Commands
+// of a deployment get the variables, as all others, and may print them.
+func Secrets(value func(name string) string, mask func(name, value string)) {
+	mask(api.HTTPTokenEnvName, value(api.HTTPTokenEnvName))
+	if _, password, ok := strings.Cut(value(api.HTTPAuthEnvName), ":"); ok {
+		mask(api.HTTPAuthEnvName, password)
+	}
+}
+
 // Client makes a client. It asks nobody anything yet.
 func Client(config Config) (*api.Client, error) {
 	for _, name := range []string{api.HTTPSSLEnvName, api.HTTPSSLVerifyEnvName} {
