@@ -147,7 +147,7 @@ func TestArchiveFails(t *testing.T) {
 		{"other bytes weigh more", []string{"/evil", "/500"}, true, `none of 2 mirrors could be used: "http`},
 		{"forbidden weighs more", []string{"/forbidden", "/500"}, false, "not allowed"},
 		{"forbidden weighs more, before or after", []string{"/500", "/forbidden"}, false, "not allowed"},
-		{"too large weighs more", []string{"/toolarge", "/500"}, false, "none of 2 mirrors could be used: fetch"},
+		{"too large weighs more", []string{"/toolarge", "/500"}, false, `none of 2 mirrors could be used: "http:`},
 		{"other bytes and forbidden", []string{"/evil", "/forbidden", "/500"}, false, "none of 3 mirrors could be used: "},
 		{"too large", []string{"/toolarge"}, false, "too large"},
 		{"no mirror", nil, false, "no mirror"},

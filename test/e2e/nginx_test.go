@@ -198,7 +198,7 @@ func TestE2ENginxSlow(t *testing.T) {
 		s := newSite(t, crawl)
 		s.write("dest/file", "old")
 		s.run(nil, "--timeout", "3", s.publish(s.base+"/app.tgz", large, failureCommand)).
-			fails(1, `fetch: fetch ".*/app.tgz": .*not done after --timeout 3s`)
+			fails(1, `fetch: ".*/app.tgz": .*not done after --timeout 3s`)
 		s.failedWell("not done after --timeout 3s")
 	})
 	for sig, code := range map[syscall.Signal]int{syscall.SIGTERM: 143, syscall.SIGINT: 130} {

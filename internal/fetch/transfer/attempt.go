@@ -96,13 +96,13 @@ func (c *copier) announce() error {
 	}
 	c.told = c.size
 	if err := c.opts.OnSize(c.size); err != nil {
-		return permanent{fmt.Errorf("fetch %q of %d bytes: %w", redact.URL(c.url), c.size, err)}
+		return permanent{fmt.Errorf("%q of %d bytes: %w", redact.URL(c.url), c.size, err)}
 	}
 	return nil
 }
 
 func (c *copier) tooLarge(what string) error {
-	return fmt.Errorf("fetch %q: %w: %s, %d allowed", redact.URL(c.url), ErrTooLarge, what, c.opts.MaxBytes)
+	return fmt.Errorf("%q: %w: %s, %d allowed", redact.URL(c.url), ErrTooLarge, what, c.opts.MaxBytes)
 }
 
 // read moves a body to dst.

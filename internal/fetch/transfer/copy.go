@@ -236,5 +236,5 @@ func (c *copier) ended(ctx context.Context) error {
 	if !errors.Is(cause, err) {
 		err = because{cause, err}
 	}
-	return fmt.Errorf("fetch %q: %w", redact.URL(c.url), err)
+	return fmt.Errorf("%q: %w", redact.URL(c.url), err)
 }

@@ -100,11 +100,11 @@ func TestCopyGivesUp(t *testing.T) {
 		{name: "destination full", opts: Options{Retries: 5}, dst: memory{fail: full}, requests: 1,
 			want: `write what "BASE" holds: no space left on device`, is: full},
 		{name: "announced too large", opts: Options{Retries: 5, MaxBytes: 1000}, requests: 1,
-			want: `fetch "BASE": too large: 102400 bytes announced, 1000 allowed`, is: ErrTooLarge},
+			want: `"BASE": too large: 102400 bytes announced, 1000 allowed`, is: ErrTooLarge},
 		{name: "too large", opts: Options{Retries: 5, MaxBytes: 1000}, steps: []step{{chunked: true}}, requests: 1,
-			want: `fetch "BASE": too large: more bytes came, 1000 allowed`, is: ErrTooLarge},
+			want: `"BASE": too large: more bytes came, 1000 allowed`, is: ErrTooLarge},
 		{name: "refused size", opts: Options{Retries: 5, OnSize: func(int64) error { return full }}, requests: 1,
-			want: `fetch "BASE" of 102400 bytes: no space left on device`, is: full},
+			want: `"BASE" of 102400 bytes: no space left on device`, is: full},
 		{name: "stalled", opts: Options{Retries: 1, Stall: 2 * time.Second},
 			steps: []step{{stall: true, cut: 10}}, requests: 4,
 			want: `read "BASE" at byte 40: no data for 2s (after 4 attempts)`, is: ErrStalled},
@@ -199,7 +199,7 @@ func TestCopyEnds(t *testing.T) {
 			defer stop()
 			c.opts.Progress = nil
 			_, err = Copy(ctx, set, srv.URL, &memory{}, c.opts)
-			if want := `fetch "BASE": context deadline exceeded`; !errors.Is(err, context.DeadlineExceeded) ||
+			if want := `"BASE": context deadline exceeded`; !errors.Is(err, context.DeadlineExceeded) ||
 				hide(err, srv.URL) != want {
 				t.Errorf("error %v, want %s", err, want)
 			}

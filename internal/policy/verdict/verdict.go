@@ -13,6 +13,7 @@ package verdict
 import (
 	"bufio"
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -26,14 +27,15 @@ import (
 // Verdict is an answer.
 type Verdict string
 
-// The answers. Failed is one of a whole report: nothing was refused, and still
-// there would be no deployment.
+// The answers. Malformed and Failed are those of a whole report: nothing was refused,
+// and still there would be no deployment.
 const (
-	Allowed Verdict = "allowed"
-	Refused Verdict = "refused"
-	Later   Verdict = "later" // only a deployment finds out
-	Failed  Verdict = "failed"
-	LeftOut Verdict = "left out" // refused, and not needed: another mirror was there
+	Allowed   Verdict = "allowed"
+	Refused   Verdict = "refused"
+	Later     Verdict = "later"     // only a deployment finds out
+	Malformed Verdict = "malformed" // the manifest, or what it names
+	Failed    Verdict = "failed"    // something could not be looked at
+	LeftOut   Verdict = "left out"  // refused, and not needed: another mirror was there
 )
 
 // Ruling is what one rule says of one subject.
@@ -134,6 +136,9 @@ func (r *Report) Conclude(rule string, err error, refused bool) Conclusion {
 		return c
 	}
 	c.Verdict, c.Error = Failed, failure.Text(err)
+	if errors.Is(err, failure.ErrMalformed) {
+		c.Verdict = Malformed
+	}
 	if !refused {
 		return c
 	}
@@ -195,7 +200,7 @@ func (c Conclusion) summary() string {
 	}
 	text := string(c.Verdict)
 	switch {
-	case c.Verdict == Failed:
+	case c.Verdict == Failed, c.Verdict == Malformed:
 		return text + ": " + c.told(c.Error)
 	case c.Verdict == Refused:
 		text += fmt.Sprintf(": %d of %d answers", count[Refused], len(c.rulings))

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"stretcher/internal/text/failure"
 )
 
 // TestConclude: what a report comes to is what the look at the manifest ended
@@ -24,6 +26,7 @@ func TestConclude(t *testing.T) {
 		{"a rule", no, no, true, Refused, "refused"},
 		{"no rule has told", nil, no, true, Refused, "allowed refused"},
 		{"no refusal", nil, no, false, Failed, "allowed"},
+		{"malformed", nil, failure.Malformed("line 1"), false, Malformed, "allowed"},
 		{"a mirror that was not needed", no, nil, false, Allowed, "left out"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
