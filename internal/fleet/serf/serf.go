@@ -15,13 +15,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
 	"stretcher/internal/fleet"
 	"stretcher/internal/process"
 	"stretcher/internal/text/failure"
+	"stretcher/internal/text/printable"
 )
 
 // Options say how to ask.
@@ -30,9 +30,10 @@ type Options struct {
 }
 
 const (
-	rounds      = 3       // so often a host is asked
-	maxAnswers  = 1 << 30 // bytes that the program may print
-	maxFilter   = 400     // bytes of the names of those who are asked again; a query has little room
+	rounds      = 3         // so often a host is asked
+	maxAnswers  = 128 << 20 // bytes that the program may print: 100 000 answers, each as long as may be
+	maxFilter   = 400       // bytes of the names of those who are asked again; a query has little room
+	maxSaid     = 4096      // bytes of what it says of an error
 	moreForSerf = 20 * time.Second
 )
 
@@ -54,15 +55,22 @@ func Ask(ctx context.Context, name string, o Options) (h fleet.Heard, err error)
 			return h, err
 		}
 	}
+	h.Results = results(answers)
+	return h, nil
+}
+
+// results are what hosts say, by the names that the cluster knows them by, whatever they
+// say themselves.
+func results(answers map[string]string) (all []fleet.Result) {
 	for node, text := range answers {
 		r, err := fleet.DecodeResult([]byte(strings.TrimSpace(text)))
 		if err != nil {
 			r = fleet.Result{Result: "failed", Error: "its answer can't be read: " + failure.Text(err)}
 		}
 		r.Node = node
-		h.Results = append(h.Results, r)
+		all = append(all, r)
 	}
-	return h, nil
+	return all
 }
 
 // missing are those who have not answered.
@@ -117,14 +125,14 @@ func query(ctx context.Context, name string, o Options, silent []string, answers
 
 // run runs serf and reads the JSON that it prints.
 func run(ctx context.Context, timeout time.Duration, to any, args ...string) error {
-	var out, errs bytes.Buffer
+	out, errs := &limited{left: maxAnswers}, &limited{left: maxSaid}
 	limit := time.Duration(0)
 	if timeout > 0 {
 		limit = timeout + moreForSerf
 	}
 	_, err := process.Run(ctx, process.Command{
 		Path: "serf", Args: args, Timeout: limit,
-		Stdout: &limited{w: &out, left: maxAnswers}, Stderr: &limited{w: &errs, left: 4096},
+		Stdout: out, Stderr: errs,
 	})
 	var start *process.StartError
 	switch {
@@ -133,37 +141,35 @@ func run(ctx context.Context, timeout time.Duration, to any, args ...string) err
 	case err != nil && ctx.Err() != nil:
 		return err
 	case err != nil:
-		err = fmt.Errorf("serf %s: %w: %s", args[0], err, said(&errs, &out))
+		err = fmt.Errorf("serf %s: %w: %s", args[0], err, said(errs, out))
 		return failure.Hinted("SERF_RPC_ADDR says where the agent is", err)
+	case out.more:
+		return fmt.Errorf("serf %s: its answer has more than %d bytes", args[0], maxAnswers)
 	}
-	if err := json.Unmarshal(out.Bytes(), to); err != nil {
-		return fmt.Errorf("serf %s: its answer is not JSON: %w: %s", args[0], err, said(&errs, &out))
+	if err := json.Unmarshal(out.text.Bytes(), to); err != nil {
+		return fmt.Errorf("serf %s: its answer is not JSON: %w: %s", args[0], err, said(errs, out))
 	}
 	return nil
 }
 
 // said is what serf has said, in one line.
-func said(errs, out *bytes.Buffer) string {
-	text := strings.Join(strings.Fields(errs.String()+" "+out.String()), " ")
-	const most = 300
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "..."
-	}
-	return text
+func said(errs, out *limited) string {
+	begin := out.text.Bytes()[:min(out.text.Len(), maxSaid)]
+	return printable.Cut(strings.Join(strings.Fields(errs.text.String()+" "+string(begin)), " "), 300)
 }
 
 // limited takes the beginning of what is written.
 type limited struct {
-	w    io.Writer
+	text bytes.Buffer
 	left int
+	more bool // there was more
 }
 
 // Write drops what is too much.
 func (l *limited) Write(p []byte) (int, error) {
 	n := min(len(p), l.left)
 	l.left -= n
-	if _, err := l.w.Write(p[:n]); err != nil {
-		return 0, err
-	}
-	return len(p), nil
+	l.more = l.more || n < len(p)
+	_, err := l.text.Write(p[:n])
+	return len(p), err
 }
