@@ -1,10 +1,12 @@
 package dir
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -77,4 +79,46 @@ func TestHosts(t *testing.T) {
 			t.Errorf("%d bytes: %.20q", len(text), got)
 		}
 	}
+}
+
+// TestReadOthers: what is no plain file of its own is not followed, waited for or read
+// without end.
+func TestReadOthers(t *testing.T) {
+	dir := t.TempDir()
+	secret := filepath.Join(t.TempDir(), "secret")
+	write(t, secret, `{"result":"good","version":"secret"}`)
+	big, err := os.Create(filepath.Join(dir, "big.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(big.Truncate(1<<40), big.Close(), os.Symlink(secret, filepath.Join(dir, "link.json")),
+		os.Symlink("loop.json", filepath.Join(dir, "loop.json")), os.Symlink("none", filepath.Join(dir, "gone.json")),
+		syscall.Mkfifo(filepath.Join(dir, "fifo.json"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	results, err := Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range results {
+		if r.Node != "link" && (r.Result != "failed" || r.Version != "") {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+// FuzzRead: a file holds one result, of the host that it is named after, or tells that
+// it failed.
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(`{"result":"good","node":"x"}`))
+	f.Add([]byte("\xef\xbb\xbf{}"))
+	f.Add([]byte(strings.Repeat("[", 2000)))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "h.json"), string(data))
+		got, err := Read(dir)
+		if err != nil || len(got) != 1 || got[0].Node != "h" || got[0].Result == "" {
+			t.Errorf("%+v, %v", got, err)
+		}
+	})
 }
