@@ -108,24 +108,29 @@ func (g *Gate) Working(ctx context.Context) (context.Context, context.CancelFunc
 	if g == nil || g.place == nil || g.place.Slot() == nil {
 		return context.WithCancel(ctx)
 	}
-	slot := g.place.Slot()
-	working, cancel := context.WithCancelCause(ctx)
-	if errors.Is(context.Cause(slot), fleet.ErrLost) && time.Until(g.place.Until()) <= ending {
+	return bounded(ctx, g.place.Slot(), func() time.Duration { return time.Until(g.place.Until()) })
+}
+
+// bounded ends with ctx, and when the slot is lost: as late as commands still end before
+// others take it. left is how long they do not.
+func bounded(ctx, slot context.Context, left func() time.Duration) (context.Context, context.CancelFunc) {
+	bounded, cancel := context.WithCancelCause(ctx)
+	if errors.Is(context.Cause(slot), fleet.ErrLost) && left() <= ending {
 		cancel(fleet.ErrLost) // nothing is begun
 	}
 	stop := context.AfterFunc(slot, func() {
 		if !errors.Is(context.Cause(slot), fleet.ErrLost) {
 			return
 		}
-		timer := time.NewTimer(time.Until(g.place.Until()) - ending)
+		timer := time.NewTimer(left() - ending)
 		defer timer.Stop()
 		select {
 		case <-timer.C:
 			cancel(fleet.ErrLost)
-		case <-working.Done():
+		case <-bounded.Done():
 		}
 	})
-	return working, func() {
+	return bounded, func() {
 		stop()
 		cancel(nil)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"stretcher/internal/fleet"
+	"stretcher/internal/fleet/consul"
 	"stretcher/internal/fleet/gate"
 	"stretcher/internal/testparts"
 )
@@ -102,5 +103,20 @@ func TestWorkingGoesOn(t *testing.T) {
 		if err := context.Cause(working); err != nil {
 			t.Errorf("it ends by %v", err)
 		}
+	}
+}
+
+// TestLeavesOnce: a run tells once how it went.
+func TestLeavesOnce(t *testing.T) {
+	g, _, _, _ := atWork(t)
+	g.Leave(t.Context(), fleet.Result{Result: "good"})
+	g.Leave(t.Context(), fleet.Result{Result: "failed", Error: "too late"})
+	c, err := consul.Open(consul.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := c.Read(t.Context(), "web")
+	if err != nil || len(state.Hosts) != 1 || state.Hosts[0].Result.Result != "good" {
+		t.Errorf("%+v, %v", state, err)
 	}
 }
