@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/consul/api"
 	"github.com/hashicorp/go-hclog"
@@ -53,6 +54,7 @@ func Client(config Config) (*api.Client, error) {
 	if config.Token != "" {
 		conf.Token, conf.TokenFile = config.Token, ""
 	}
+	conf.Transport.HTTP2 = pings()
 	plain, err := api.NewHttpClient(conf.Transport, conf.TLSConfig)
 	if err != nil {
 		return nil, fmt.Errorf("prepare to reach consul: %w", err)
@@ -67,4 +69,10 @@ func Client(config Config) (*api.Client, error) {
 		return nil, fmt.Errorf("prepare to reach consul: %w", err)
 	}
 	return client, nil
+}
+
+// pings find a connection that is dead, and of which nobody says so: by HTTP/2 all
+// requests go over one, again and again.
+func pings() *http.HTTP2Config {
+	return &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second}
 }
