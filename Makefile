@@ -75,7 +75,7 @@ test-long: ## deploy 10 000 random trees to where another is, roll out 220 times
 	@sh tools/setup.sh consul
 	STRETCHER_FLEET_SCHEDULES=$(SCHEDULES) STRETCHER_FLEET_SEED=$(SEED) go test -tags $(TAGS) -timeout 12h -count 1 -v \
 		-run 'TestSchedules$$' ./internal/fleet/consul/
-	STRETCHER_FLEET_KILL=1 go test -tags $(TAGS) -timeout 2h -count 1 -v -run 'TestKilledAtWork$$' ./test/fleet/
+	STRETCHER_FLEET_KILL=1 go test -tags $(TAGS) -timeout 2h -count 1 -v -run 'TestKilledAtWork$$|TestStoppedForLong$$' ./test/fleet/
 
 lint: ## check format, vet, all platforms, staticcheck, modules, scripts, measures, layers
 	@sh tools/setup.sh staticcheck

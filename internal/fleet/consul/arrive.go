@@ -94,7 +94,7 @@ func (p *Place) takeSlot(ctx context.Context, name string, ticket int, s shard, 
 	if err := p.makeSession(ctx); err != nil {
 		return false, err
 	}
-	sent := time.Now()
+	sent := now()
 	key := p.turnKeyOf(p.head.Gen, name, ticket)
 	ok, err := p.commit(ctx, sameOp(p.headKey(), p.headIndex), casOp(p.shardKey(p.head.Gen, name), encode(s), index),
 		goneOp(key), lockOp(key, p.own(turnWorking), p.session))
@@ -122,7 +122,7 @@ func (p *Place) adopt(ctx context.Context) (bool, error) {
 		}
 		p.shard, p.ticket = m.shard, m.ticket
 		if t.State == turnWorking && pair.Session == p.session {
-			sent := time.Now()
+			sent := now()
 			alive, err := p.renew(ctx, p.session)
 			p.holds, p.confirmed = err == nil && alive, sent
 		}

@@ -103,7 +103,7 @@ func (p *Place) take(ctx context.Context, index uint64) error {
 		if err := p.makeSession(ctx); err != nil {
 			return err
 		}
-		sent := time.Now()
+		sent := now()
 		ok, err := p.commit(ctx, sameOp(p.headKey(), headIndex), sameOp(p.turnKey(), index),
 			lockOp(p.turnKey(), p.own(turnWorking), p.session))
 		if ok {

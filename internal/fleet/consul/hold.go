@@ -35,7 +35,7 @@ func (h *holder) Slot() context.Context { return h.slot }
 func (h *holder) Until() time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.confirmed.Add(h.lease)
+	return h.confirmed.Add(h.lease - h.confirmed.slept())
 }
 
 // Sure makes sure that the host still has its slot, before it begins something. A
@@ -44,10 +44,10 @@ func (p *Place) Sure(ctx context.Context) error {
 	if p.slot == nil {
 		return nil
 	}
-	if time.Since(p.Until()) < -fleet.Margin(p.lease) && p.stoodStill() {
+	if p.stoodStill() {
 		_ = p.reconfirm(ctx, p.confirm) // what it has come to is seen by the clocks
 	}
-	if time.Since(p.Until()) >= -fleet.Margin(p.lease) || p.stoodStill() {
+	if time.Since(p.Until()) >= -fleet.Margin(p.lease) {
 		p.lose(fmt.Errorf("%w: it was not confirmed in time", fleet.ErrLost))
 	}
 	return context.Cause(p.slot)
@@ -56,25 +56,32 @@ func (p *Place) Sure(ctx context.Context) error {
 // fenced is how long the host goes on without having confirmed its slot.
 func (h *holder) fenced() time.Duration { return h.lease - fleet.Margin(h.lease) }
 
+// left is how long it still goes on, as its monotonic clock sees it.
+func (h *holder) left() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.fenced() - time.Since(h.confirmed.Time)
+}
+
 // stoodStill tells whether more time has gone by since the slot was confirmed than the
 // host's monotonic clock has seen: it does not run while the machine is suspended.
 func (h *holder) stoodStill() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	now := time.Now()
-	return now.Sub(h.confirmed) < h.fenced() && now.Round(0).Sub(h.confirmed.Round(0))+h.testOnlyStood >= h.fenced()
+	seen := time.Since(h.confirmed.Time)
+	return seen < h.fenced() && seen+h.confirmed.slept() >= h.fenced()
 }
 
 // reconfirm is confirm, for one at a time, which notes when it was.
 func (h *holder) reconfirm(ctx context.Context, confirm func(context.Context) error) error {
 	h.confirming.Lock()
 	defer h.confirming.Unlock()
-	sent := time.Now()
+	sent := now()
 	err := confirm(ctx)
 	if err == nil {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		h.confirmed, h.testOnlyStood = sent, 0
+		h.confirmed = sent
 	}
 	return err
 }
@@ -82,7 +89,7 @@ func (h *holder) reconfirm(ctx context.Context, confirm func(context.Context) er
 // hold confirms the slot now and then, until ctx ends. It loses it when it has not
 // been able to for a lease less the margin: before others take it, the work has ended.
 func (p *Place) hold(ctx context.Context) {
-	fence := time.AfterFunc(time.Until(p.Until())-fleet.Margin(p.lease), func() {
+	fence := time.AfterFunc(p.left(), func() {
 		p.lose(fmt.Errorf("%w: %w for %s", fleet.ErrLost, fleet.ErrUnreachable, p.fenced()))
 	})
 	defer fence.Stop()
@@ -97,7 +104,7 @@ func (p *Place) hold(ctx context.Context) {
 		}
 		switch err := p.reconfirm(ctx, p.confirm); {
 		case err == nil:
-			fence.Reset(time.Until(p.Until()) - fleet.Margin(p.lease))
+			fence.Reset(p.left())
 			tries = -1
 		case ctx.Err() != nil:
 			return

@@ -87,7 +87,7 @@ func TestStoodStill(t *testing.T) {
 			}
 		}
 		p.mu.Lock()
-		p.testOnlyStood = p.lease
+		p.confirmed.boot -= p.lease
 		p.mu.Unlock()
 		if err := p.Sure(t.Context()); errors.Is(err, fleet.ErrLost) != taken || (err != nil) != taken {
 			t.Errorf("taken %v: it is sure: %v", taken, err)

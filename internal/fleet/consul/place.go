@@ -33,15 +33,13 @@ type Place struct {
 // holder is what holds a slot beside the work.
 type holder struct {
 	lease      time.Duration
-	confirmed  time.Time       // when it last knew that it has its slot
+	confirmed  moment          // when it last knew that it has its slot
 	slot       context.Context // see Slot
 	lose       context.CancelCauseFunc
 	finish     func() // ends the holding; nil = it does not hold
 	holding    sync.WaitGroup
 	confirming sync.Mutex
 	mu         sync.Mutex // of when it was confirmed
-
-	testOnlyStood time.Duration // how long the machine stood still
 }
 
 // known is what a host knows of its rollout.
