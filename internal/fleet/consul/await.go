@@ -137,7 +137,7 @@ func (p *Place) still(h *head) error {
 		return fmt.Errorf("%w: version %q", fleet.ErrSuperseded, h.Version)
 	case h.Phase == fleet.Stopped:
 		return fmt.Errorf("%w: %s", fleet.ErrStopped, h.Why)
-	case h.Gen != p.head.Gen:
+	case h.Gen != p.head.Gen, h.Phase == beginning: // the latter by who has no business to write
 		return errAgain
 	case h.looser(p.entry.Rollout):
 		return errAgain

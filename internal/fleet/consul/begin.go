@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -208,7 +209,8 @@ func (h *head) follows(old *head) {
 		h.Drain = append([]past{was}, h.Drain...)
 	}
 	if len(h.Drain) > maxPast { // so many at once: it is enough that nobody is at work at all
-		h.Drain = []past{{}}
+		lease := slices.MaxFunc(h.Drain, func(a, b past) int { return cmp.Compare(a.Lease, b.Lease) }).Lease
+		h.Drain = []past{{Lease: lease}}
 	}
 	h.Past = h.Past[:min(len(h.Past), maxPast)]
 }

@@ -20,9 +20,14 @@ func (p *Place) count(ctx context.Context, r fleet.Result) (counted bool, err er
 	} else if err != nil { // it is stopped, or another one has taken its place
 		return false, nil
 	}
+	return p.countIn(ctx, r)
+}
+
+// countIn counts it in the rollout that the host has joined.
+func (p *Place) countIn(ctx context.Context, r fleet.Result) (counted bool, err error) {
 	for ctx.Err() == nil {
 		h, headIndex, err := p.readHead(ctx)
-		if err != nil || h == nil || h.Gen != p.head.Gen || h.Phase == fleet.Stopped {
+		if err != nil || h == nil || h.Gen != p.head.Gen || h.Phase == fleet.Stopped || h.Phase == beginning {
 			return false, err
 		}
 		name := strconv.Itoa(rand.IntN(h.Shards))
@@ -35,8 +40,14 @@ func (p *Place) count(ctx context.Context, r fleet.Result) (counted bool, err er
 			return false, err
 		}
 		s.Failed, s.Check = s.Failed+1, true
-		ok, err := p.commit(ctx, sameOp(p.headKey(), headIndex), casOp(p.shardKey(h.Gen, name), encode(s), index),
-			say)
+		ops, err := p.stopping(ctx, h, headIndex, name, s)
+		if err != nil {
+			return false, err
+		}
+		if ops == nil {
+			ops = append(ops, sameOp(p.headKey(), headIndex))
+		}
+		ok, err := p.commit(ctx, append(ops, casOp(p.shardKey(h.Gen, name), encode(s), index), say)...)
 		if err != nil {
 			return false, err
 		}

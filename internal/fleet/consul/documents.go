@@ -129,6 +129,7 @@ const (
 	shardSize   = 16
 	maxText     = 512
 	maxOutline  = 2 << 10
+	longestMS   = int64(366 * 24 * time.Hour / time.Millisecond)
 )
 
 // canaryShard is the name of the canaries' shard.
@@ -169,7 +170,7 @@ func (h *head) check() error {
 	}
 	for _, p := range append(append([]past{}, h.Past...), h.Drain...) {
 		ok = ok && (p.Gen == "" || isGen(p.Gen)) && (p.Series == "" || isGen(p.Series)) &&
-			p.Shards >= 0 && p.Shards <= maxShards
+			p.Shards >= 0 && p.Shards <= maxShards && p.Lease >= 0 && p.Lease <= longestMS
 	}
 	switch h.Phase {
 	case beginning:
@@ -185,9 +186,8 @@ func (h *head) check() error {
 }
 
 func (l limits) ok() bool {
-	const longest = int64(366 * 24 * time.Hour / time.Millisecond)
 	return l.Parallel >= 0 && l.Parallel <= maxCap && l.Canary >= 0 && l.Canary <= maxCap &&
-		l.PauseMS >= 0 && l.PauseMS <= longest && l.LeaseMS >= 0 && l.LeaseMS <= longest
+		l.PauseMS >= 0 && l.PauseMS <= longestMS && l.LeaseMS >= 0 && l.LeaseMS <= longestMS
 }
 
 func isGen(gen string) bool {
@@ -225,6 +225,13 @@ func (s *shard) find(ticket int) int {
 		}
 	}
 	return -1
+}
+
+// has tells whether a host has a slot by a ticket. The number alone does not say it: a
+// server that was restored from a snapshot gives it to another host.
+func (s *shard) has(ticket int, node string) bool {
+	i := s.find(ticket)
+	return i >= 0 && s.Held[i].Node == cut(node)
 }
 
 // drop takes the slot of a ticket away.
@@ -301,6 +308,15 @@ func (h *head) slots(name string) int {
 // free tells whether a shard has a slot that nobody has.
 func (h *head) free(name string, s *shard) bool {
 	return !s.Check && len(s.Held) < min(s.Cap, h.slots(name))
+}
+
+// beside is the shard that the hosts of another one look after as well; "" = none.
+func (h *head) beside(name string) string {
+	i, err := strconv.Atoi(name)
+	if err != nil || h.Shards < 2 {
+		return ""
+	}
+	return strconv.Itoa((i + 1) % h.Shards)
 }
 
 // split makes the shards of a rollout, by their names: their slots are those of the

@@ -65,6 +65,10 @@ func (p *Place) look(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
+	if s.has(p.ticket, p.entry.Node) { // it has not been told: what it waits on may be a dead connection
+		pair, err := p.get(ctx, p.turnKey())
+		return about(p.lease / 8), p.turned(ctx, change{pair, err})
+	}
 	// Each host behind looks less often: all together they cost little.
 	behind := max(p.ticket-s.Serving, 0)
 	next := about(p.lease/4 + p.lease/8*time.Duration(min(behind, 80)))
@@ -84,6 +88,9 @@ func (p *Place) watchOver(ctx context.Context) (s shard, alone bool, err error) 
 	if err == nil {
 		err = p.settle(ctx, p.head.Gen, p.shard)
 	}
+	if err == nil {
+		err = p.lookBeside(ctx)
+	}
 	if err == nil && p.head.Phase == fleet.Canary && p.shard != canaryShard {
 		err = p.promote(ctx)
 	}
@@ -91,6 +98,16 @@ func (p *Place) watchOver(ctx context.Context) (s shard, alone bool, err error) 
 		s, _, err = p.readShard(ctx, p.shardKey(p.head.Gen, p.shard))
 	}
 	return s, alone, err
+}
+
+// lookBeside looks after the shard beside the host's own, in which nobody may be left:
+// who died there, or failed and died before that was summed, counts for all.
+func (p *Place) lookBeside(ctx context.Context) error {
+	beside := p.head.beside(p.shard)
+	if beside == "" {
+		return nil
+	}
+	return p.relieveAll(ctx, p.head.past(), beside, &p.guard)
 }
 
 // advance brings the rollout to its next phase, when its time has come.
@@ -140,7 +157,8 @@ func (p *Place) promote(ctx context.Context) error {
 	if err != nil || !p.head.room(s) {
 		return err
 	}
-	ok, err := p.commit(ctx, deleteOp(p.turnKey()))
+	// While the head is the same, its own shard gives it no slot.
+	ok, err := p.commit(ctx, sameOp(p.headKey(), p.headIndex), deleteOp(p.turnKey()))
 	if err == nil && ok {
 		err = errAgain
 	}
@@ -206,12 +224,28 @@ func (l *ledger) dismiss(ctx context.Context, of past, name string, s *shard, in
 		if err != nil {
 			return err
 		}
-		ops = append(ops, tell...)
+		stop, err := l.stopIfCurrent(ctx, of.Gen, name, *s)
+		if err != nil {
+			return err
+		}
+		ops = append(append(ops, tell...), stop...)
 		l.log("host %q had a slot and is heard of no more: it is counted as failed", h.Node)
 	}
 	ops = append(ops, casOp(l.shardKey(of.Gen, name), encode(s), index))
 	_, err := l.commit(ctx, ops...)
 	return err
+}
+
+// stopIfCurrent is stopping, for a generation that may be the current one.
+func (l *ledger) stopIfCurrent(ctx context.Context, gen, name string, s shard) ([]*api.KVTxnOp, error) {
+	h, index, err := l.readHead(ctx)
+	if err != nil || h == nil || h.Gen != gen {
+		if !errors.Is(err, fleet.ErrUnreachable) {
+			err = nil // a head that is spoilt stops everybody
+		}
+		return nil, err
+	}
+	return l.stopping(ctx, h, index, name, s)
 }
 
 // obituary writes the result of a host that can't tell its own, unless it has since it

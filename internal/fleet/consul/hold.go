@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hashicorp/consul/api"
+
 	"stretcher/internal/fleet"
 )
 
@@ -134,10 +136,14 @@ func (h *holder) rest(ctx context.Context, d time.Duration) bool {
 	return ctx.Err() == nil
 }
 
-// oversee looks after the other holders of the shard: when the last in the line is at
-// work, nobody else does. What fails is tried again.
+// oversee looks after the other holders of the shard, and after that beside it: when
+// the last in the line is at work, nobody else does. What fails is tried again.
 func (p *Place) oversee(ctx context.Context) {
-	if err := p.relieveAll(ctx, p.head.past(), p.shard, &p.guard); err != nil && ctx.Err() == nil {
+	err := p.relieveAll(ctx, p.head.past(), p.shard, &p.guard)
+	if err == nil {
+		err = p.lookBeside(ctx)
+	}
+	if err != nil && ctx.Err() == nil {
 		p.log("look after the other hosts at work: %v", err)
 	}
 }
@@ -151,32 +157,30 @@ func (p *Place) confirm(ctx context.Context) error {
 		return err
 	}
 	pair, err := p.get(ctx, p.turnKey())
-	switch {
-	case err != nil:
-		return err
-	case pair == nil:
-		return p.restore(ctx, alive)
-	case alive && pair.Session == p.session:
-		return nil
-	case pair.Session != "" && pair.Session != p.session:
-		return fmt.Errorf("%w: another session holds it", fleet.ErrLost)
-	}
-	p.renewed = time.Time{}
-	if err := p.makeSession(ctx); err != nil {
+	if err != nil {
 		return err
 	}
-	ok, err := p.commit(ctx, sameOp(p.turnKey(), pair.ModifyIndex), lockOp(p.turnKey(), p.own(turnWorking), p.session))
-	if err == nil && !ok {
-		err = unreached("take the slot again", errors.New("somebody else was first"))
+	if pair != nil {
+		var t turn
+		switch {
+		case alive && pair.Session == p.session:
+			return nil
+		case pair.Session != "" && pair.Session != p.session:
+			return fmt.Errorf("%w: another session holds it", fleet.ErrLost)
+		case decode(pair.Value, &t) == nil && !p.mine(t):
+			return fmt.Errorf("%w: another host has its turn", fleet.ErrLost)
+		}
 	}
-	return err
+	return p.retake(ctx, pair, alive)
 }
 
-// restore writes the host's turn again, which somebody has removed. When others have
-// its slot, it is lost. When all is gone that the rollout had written, the host goes on
-// as long as its session lives: who begins a rollout waits until it has ended.
-func (p *Place) restore(ctx context.Context, alive bool) error {
-	s, index, err := p.readShard(ctx, p.shardKey(p.head.Gen, p.shard))
+// retake takes the host's turn again, which no session holds, or which somebody has
+// removed. When others have its slot, it is lost: then its shard does not know it. When
+// all is gone that the rollout had written, the host goes on as long as its session
+// lives: who begins a rollout waits until it has ended.
+func (p *Place) retake(ctx context.Context, pair *api.KVPair, alive bool) error {
+	key := p.shardKey(p.head.Gen, p.shard)
+	s, index, err := p.readShard(ctx, key)
 	switch {
 	case errors.Is(err, errSpoilt) && alive:
 		return nil
@@ -184,16 +188,21 @@ func (p *Place) restore(ctx context.Context, alive bool) error {
 		return fmt.Errorf("%w: its session has ended, and what the rollout had written is gone", fleet.ErrLost)
 	case err != nil:
 		return err
-	case s.find(p.ticket) < 0:
+	case !s.has(p.ticket, p.entry.Node):
 		return fmt.Errorf("%w: others have it", fleet.ErrLost)
 	}
 	p.renewed = time.Time{}
 	if err := p.makeSession(ctx); err != nil {
 		return err
 	}
-	s.Touched++ // so that nobody takes the slot who has not seen that its host is there
-	ok, err := p.commit(ctx, casOp(p.shardKey(p.head.Gen, p.shard), encode(s), index), goneOp(p.turnKey()),
-		lockOp(p.turnKey(), p.own(turnWorking), p.session))
+	ops := []*api.KVTxnOp{lockOp(p.turnKey(), p.own(turnWorking), p.session)}
+	if pair != nil {
+		ops = append([]*api.KVTxnOp{sameOp(key, index), sameOp(p.turnKey(), pair.ModifyIndex)}, ops...)
+	} else {
+		s.Touched++ // so that nobody takes the slot who has not seen that its host is there
+		ops = append([]*api.KVTxnOp{casOp(key, encode(s), index), goneOp(p.turnKey())}, ops...)
+	}
+	ok, err := p.commit(ctx, ops...)
 	if err == nil && !ok {
 		err = unreached("take the slot again", errors.New("somebody else was first"))
 	}

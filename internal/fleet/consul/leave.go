@@ -64,7 +64,7 @@ func (p *Place) leave(ctx context.Context, r fleet.Result) error {
 		standing = ""
 	}
 	say := func(h *head) (*api.KVTxnOp, error) { return p.saying(ctx, seriesFor(p, h), r, worked(p)) }
-	if err := p.giveBack(ctx, p.head.Gen, p.spot, standing, say); err != nil {
+	if err := p.giveBack(ctx, p.spot, standing, say); err != nil {
 		return err
 	}
 	if p.shard != canaryShard && (standing == "" || standing == fleet.HostGood) {
@@ -112,7 +112,7 @@ func (p *Place) abandon(ctx context.Context, m spot) error {
 	if err != nil || pair == nil || decode(pair.Value, &t) != nil || !p.mine(t) {
 		return err
 	}
-	if err := p.giveBack(ctx, p.head.Gen, m, "", nil); err != nil {
+	if err := p.giveBack(ctx, m, "", nil); err != nil {
 		return err
 	}
 	return p.settleIfThere(ctx, p.head.Gen, m.shard)
@@ -120,19 +120,17 @@ func (p *Place) abandon(ctx context.Context, m spot) error {
 
 // giveBack leaves the line, or gives the slot back, and hands it to the next. With
 // it is written what else there is to say, by the head as it is then.
-func (l *ledger) giveBack(ctx context.Context, gen string, at spot, standing fleet.Standing,
+func (p *Place) giveBack(ctx context.Context, at spot, standing fleet.Standing,
 	say func(*head) (*api.KVTxnOp, error)) error {
-	key := l.turnKeyOf(gen, at.shard, at.ticket)
 	for tries := 0; ; tries++ {
-		h, headIndex, err := l.readHead(ctx)
+		h, headIndex, err := p.readHead(ctx)
 		if errors.Is(err, fleet.ErrUnreachable) {
 			return err
 		}
-		ops, err := l.release(ctx, h, headIndex, gen, at, standing)
+		ops, err := p.release(ctx, h, headIndex, at, standing)
 		if err != nil && !errors.Is(err, errSpoilt) { // where nothing is left, there is nothing to give back
 			return err
 		}
-		ops = append(ops, deleteOp(key))
 		if say != nil {
 			op, err := say(h)
 			if err != nil {
@@ -140,7 +138,10 @@ func (l *ledger) giveBack(ctx context.Context, gen string, at spot, standing fle
 			}
 			ops = append(ops, op)
 		}
-		if ok, err := l.commit(ctx, ops...); err != nil || ok {
+		if len(ops) == 0 {
+			return nil
+		}
+		if ok, err := p.commit(ctx, ops...); err != nil || ok {
 			return err
 		}
 		if !pause(ctx, upTo(perHost<<min(tries, 6))) {
@@ -151,15 +152,17 @@ func (l *ledger) giveBack(ctx context.Context, gen string, at spot, standing fle
 
 // release makes what gives a slot back. A failure is counted, and the slot handed out
 // only when it has been summed: see settle.
-func (l *ledger) release(ctx context.Context, h *head, headIndex uint64, gen string, at spot,
+func (p *Place) release(ctx context.Context, h *head, headIndex uint64, at spot,
 	standing fleet.Standing) ([]*api.KVTxnOp, error) {
-	key := l.shardKey(gen, at.shard)
-	s, index, err := l.readShard(ctx, key)
+	key, turn := p.shardKey(p.head.Gen, at.shard), p.turnKeyOf(p.head.Gen, at.shard, at.ticket)
+	s, index, err := p.readShard(ctx, key)
 	switch {
+	case errors.Is(err, errSpoilt):
+		return []*api.KVTxnOp{deleteOp(turn)}, err
 	case err != nil:
 		return nil, err
-	case s.find(at.ticket) < 0:
-		return l.quit(ctx, gen, at, s)
+	case !s.has(at.ticket, p.entry.Node):
+		return p.quit(ctx, turn)
 	}
 	s.drop(at.ticket)
 	switch standing {
@@ -171,28 +174,27 @@ func (l *ledger) release(ctx context.Context, h *head, headIndex uint64, gen str
 		s.Failed++
 		s.Check = true
 	}
-	var ops []*api.KVTxnOp
-	if h != nil && h.Gen == gen {
-		if ops, err = l.handOut(ctx, h, at.shard, &s); err != nil {
+	ops := []*api.KVTxnOp{deleteOp(turn)}
+	if h != nil && h.Gen == p.head.Gen {
+		further, err := p.consequences(ctx, h, headIndex, at.shard, &s)
+		if err != nil {
 			return nil, err
 		}
-	}
-	if len(ops) > 0 {
-		ops = append(ops, sameOp(l.headKey(), headIndex))
+		ops = append(ops, further...)
 	}
 	return append(ops, casOp(key, encode(s), index)), nil
 }
 
 // quit makes what lets a host without a slot leave the line. Its turn may come at the
-// same time: then it has a slot to give back.
-func (l *ledger) quit(ctx context.Context, gen string, at spot, s shard) ([]*api.KVTxnOp, error) {
-	if at.ticket < s.Serving {
-		return nil, nil // its slot has been taken from it
-	}
-	key := l.turnKeyOf(gen, at.shard, at.ticket)
-	pair, err := l.get(ctx, key)
+// same time: then it has a slot to give back. What is not its own it leaves alone.
+func (p *Place) quit(ctx context.Context, key string) ([]*api.KVTxnOp, error) {
+	pair, err := p.get(ctx, key)
 	if err != nil || pair == nil {
 		return nil, err
 	}
-	return []*api.KVTxnOp{sameOp(key, pair.ModifyIndex)}, nil
+	var t turn
+	if decode(pair.Value, &t) == nil && !p.mine(t) {
+		return nil, nil
+	}
+	return []*api.KVTxnOp{deleteCASOp(key, pair.ModifyIndex)}, nil
 }

@@ -86,3 +86,35 @@ func TestOutOfReach(t *testing.T) {
 		}
 	}
 }
+
+// TestRetryDies: who repeats a rollout dies in the middle of it: the host that comes next
+// begins it after a lease, and it is still for those alone that have failed.
+func TestRetryDies(t *testing.T) {
+	a := agent(t)
+	register(t, a, 4)
+	s := newScene(t, a, "retried", 4)
+	good, _ := s.works("1", 0)
+	s.leaves(good, "good")
+	bad, _ := s.works("1", 1)
+	s.leaves(bad, "failed")
+	s.rewrite("/head", func(doc map[string]any) {
+		old := map[string]any{"id": doc["id"], "gen": doc["gen"], "shards": doc["shards"], "lease_ms": int(lease.Milliseconds())}
+		doc["gen"], doc["phase"], doc["only"] = "abcd", "begin", true
+		doc["past"], doc["drain"] = []any{old}, []any{old}
+	})
+	if err := s.c.Retry(t.Context(), s.name, "me"); err == nil {
+		t.Error("it is repeated twice at once")
+	}
+	again := s.enter(s.entry("1", 1))
+	told := s.wait(again)
+	if _, err := s.enter(s.entry("1", 0)).Wait(t.Context()); !errors.Is(err, fleet.ErrNotAsked) {
+		t.Errorf("a host that has not failed: %v", err)
+	}
+	if its := <-told; its.err != nil {
+		t.Fatal(its.err)
+	}
+	s.leaves(again, "good")
+	if state := s.read(); state.Count(fleet.HostGood) != 2 || state.Limits.Parallel != 1 {
+		t.Errorf("%+v", state)
+	}
+}

@@ -37,7 +37,8 @@ type host struct {
 	s      *schedule
 	entry  fleet.Entry
 	wire   *wire
-	client *consul.Client
+	line   *line // nil = it reaches the server without one
+	token  string
 	starts time.Duration
 	works  time.Duration
 	fails  bool
@@ -88,7 +89,7 @@ func (w *world) schedule(t *testing.T, name string, r *rand.Rand) *schedule {
 }
 
 func (s *schedule) host(rollout fleet.Rollout, v, i int, serials bool, token string) *host {
-	h := &host{s: s, works: time.Duration(20+s.r.IntN(400)) * time.Millisecond, fails: s.r.IntN(10) == 0}
+	h := &host{s: s, token: token, works: time.Duration(20+s.r.IntN(400)) * time.Millisecond, fails: s.r.IntN(10) == 0}
 	if s.r.IntN(6) == 0 { // longer than a lease
 		h.works = chaosLease + time.Duration(s.r.IntN(3000))*time.Millisecond
 	}
@@ -106,15 +107,37 @@ func (s *schedule) host(rollout fleet.Rollout, v, i int, serials bool, token str
 	}
 	chance := rand.New(rand.NewPCG(s.r.Uint64(), 1))
 	h.wire = &wire{cut: make(chan struct{}), loses: func() bool { return chance.IntN(60) == 0 }}
-	var err error
-	h.client, err = consul.Open(consul.Config{Address: s.w.server.HTTPAddr, Token: token,
-		Wrap: func(next http.RoundTripper) http.RoundTripper { h.wire.next = next; return h.wire }})
-	if err != nil {
-		s.t.Fatal(err)
-	}
 	h.live, h.kill = context.WithCancel(context.Background())
 	h.run, h.term = context.WithCancel(h.live)
 	return h
+}
+
+// open makes the host's client, and enters.
+func (h *host) open() (*consul.Place, error) {
+	address := h.s.w.server.HTTPAddr
+	if h.line != nil {
+		address = h.line.addr
+		context.AfterFunc(h.live, h.line.close)
+	}
+	client, err := consul.Open(consul.Config{Address: address, Token: h.token,
+		Wrap: func(next http.RoundTripper) http.RoundTripper { h.wire.next = next; return h.wire }})
+	if err != nil {
+		return nil, err
+	}
+	return client.Enter(h.run, h.entry)
+}
+
+// partition prepares what cuts the host off for some time: an error, or TCP by itself.
+func (h *host) partition(part int, length time.Duration, mute bool) (name string, cut func()) {
+	if part == 0 {
+		return "partition", func() { h.wire.sever(length, mute) }
+	}
+	if h.line == nil {
+		h.line = newLine(h.s.t, h.s.w.server.HTTPAddr)
+	}
+	how := lineFault(part)
+	return fmt.Sprint("partition ", [...]string{refused: "refused", hole: "hole", deaf: "one-way"}[how]),
+		func() { h.line.sever(length, how) }
 }
 
 // plan decides which faults there are, and when.
@@ -124,31 +147,32 @@ func (s *schedule) plan(accessors []string) {
 		at := time.Duration(s.r.IntN(6000)) * time.Millisecond
 		h := s.hosts[s.r.IntN(len(s.hosts))]
 		length := time.Duration(200+s.r.IntN(9000)) * time.Millisecond
-		deaf := s.r.IntN(2) == 0
+		mute := s.r.IntN(2) == 0
 		kind, part := s.r.IntN(9), s.r.IntN(4)
 		accessor := accessors[s.r.IntN(2)]
 		// When sessions end and all keys are removed as well, nothing is left that tells who is at work.
 		if removed, left = removed || kind == 4, left || kind == 6; removed && left {
 			break
 		}
-		s.fault(at, kind, part, h, length, deaf, accessor)
+		s.fault(at, kind, part, h, length, mute, accessor)
 	}
 }
 
-func (s *schedule) fault(at time.Duration, kind, part int, h *host, length time.Duration, deaf bool, accessor string) {
+func (s *schedule) fault(at time.Duration, kind, part int, h *host, length time.Duration, mute bool, accessor string) {
 	var name string
 	var do func()
 	switch kind {
 	case 0, 1:
 		name, do = "kill -9", h.kill
 	case 2:
-		name, do = "partition", func() { h.wire.sever(length, deaf) }
+		name, do = h.partition(part, length, mute)
 	case 3: // of a host at work, longer than others wait for it
 		h.works = 5 * chaosLease
-		name, do = "long partition", func() {
+		kind, cut := h.partition(part, 5*chaosLease, mute)
+		name, do = "long "+kind, func() {
 			for range 100 { // until it is at work
 				if h.busy.Load() {
-					h.wire.sever(5*chaosLease, deaf)
+					cut()
 					return
 				}
 				time.Sleep(100 * time.Millisecond)
@@ -159,7 +183,7 @@ func (s *schedule) fault(at time.Duration, kind, part int, h *host, length time.
 	case 5:
 		name, do = "a part of KV removed", func() { s.wipe([]string{"head", "s/", "t/", "r/"}[part]) }
 	case 6:
-		name, do = "nodes left", func() { s.nodesLeave(length, deaf) }
+		name, do = "nodes left", func() { s.nodesLeave(length, mute) }
 	case 7:
 		name, do = "token revoked", func() {
 			s.w.must("revoke a token", func() error {
@@ -199,10 +223,10 @@ func (s *schedule) wipe(part string) {
 }
 
 // nodesLeave ends the sessions of hosts at work, and cuts some of them off.
-func (s *schedule) nodesLeave(length time.Duration, deaf bool) {
+func (s *schedule) nodesLeave(length time.Duration, mute bool) {
 	for i, h := range s.hosts {
-		if h.busy.Load() && (deaf || i%2 == 0) {
-			h.wire.sever(length, deaf)
+		if h.busy.Load() && (mute || i%2 == 0) {
+			h.wire.sever(length, mute)
 		}
 	}
 	s.w.must("end sessions", func() error {
@@ -230,7 +254,7 @@ func (s *schedule) run() {
 func (h *host) deploy() {
 	defer h.kill()
 	time.Sleep(h.starts)
-	place, err := h.client.Enter(h.run, h.entry)
+	place, err := h.open()
 	if err != nil {
 		h.s.t.Error(err)
 		return

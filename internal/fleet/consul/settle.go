@@ -60,6 +60,39 @@ func (l *ledger) settle(ctx context.Context, gen, name string) error {
 	return nil // who is in the way of all these tries does the same
 }
 
+// consequences makes what follows from a shard that has changed: a failure that is one too
+// many stops the rollout, whoever dies next; a slot that is free goes to the next.
+func (l *ledger) consequences(ctx context.Context, h *head, headIndex uint64, name string,
+	s *shard) ([]*api.KVTxnOp, error) {
+	if s.Check {
+		return l.stopping(ctx, h, headIndex, name, *s)
+	}
+	ops, err := l.handOut(ctx, h, name, s)
+	if len(ops) > 0 {
+		ops = append(ops, sameOp(l.headKey(), headIndex))
+	}
+	return ops, err
+}
+
+// stopping makes what stops the rollout when too many have failed; nothing when they
+// have not. Failures in other shards at the same moment it does not see: settle does.
+func (l *ledger) stopping(ctx context.Context, h *head, headIndex uint64, name string,
+	s shard) ([]*api.KVTxnOp, error) {
+	if h.Phase == fleet.Stopped || h.Phase == beginning {
+		return nil, nil
+	}
+	why, err := l.tooMany(ctx, h, name, s)
+	switch {
+	case errors.Is(err, errSpoilt):
+		return nil, nil // it is said by settle
+	case err != nil, why == "":
+		return nil, err
+	}
+	n := *h
+	n.Phase, n.Why = fleet.Stopped, cut(why)
+	return []*api.KVTxnOp{casOp(l.headKey(), encode(&n), headIndex)}, nil
+}
+
 // tooMany says why a rollout has to stop; "" = it has not.
 func (l *ledger) tooMany(ctx context.Context, h *head, name string, s shard) (string, error) {
 	if name == canaryShard && h.Phase == fleet.Canary && s.Failed+s.Died > 0 {
@@ -69,9 +102,11 @@ func (l *ledger) tooMany(ctx context.Context, h *head, name string, s shard) (st
 	if errors.Is(err, errSpoilt) {
 		err = fmt.Errorf("%w: %w", fleet.ErrStopped, err)
 	}
-	bad := 0
-	for _, s := range all {
-		bad += s.Failed + s.Died
+	bad := s.Failed + s.Died
+	for other, s := range all {
+		if other != name {
+			bad += s.Failed + s.Died
+		}
 	}
 	if err != nil || bad <= h.Limits.MaxFailed {
 		return "", err
