@@ -42,6 +42,7 @@ func (s *scene) wait(place *consul.Place) <-chan turn {
 // TestPartitionAtWork: the network of a host at work is cut, by TCP's own means: it has
 // ended before another one begins, and each tells its result.
 func TestPartitionAtWork(t *testing.T) {
+	t.Parallel()
 	a := agent(t)
 	register(t, a, 4)
 	for name, how := range map[string]lineFault{"refused": refused, "black hole": hole, "one way": deaf} {
@@ -78,6 +79,7 @@ func TestPartitionAtWork(t *testing.T) {
 // blocking queries: it has its turn all the same, and after one that is none of its
 // own a slot is lost to nobody.
 func TestPartitionWhileWaiting(t *testing.T) {
+	t.Parallel()
 	a := agent(t)
 	register(t, a, 4)
 	for name, cut := range map[string]func(*line){

@@ -30,6 +30,7 @@ func (s *scene) snapshot(what, file string) {
 // work. It ends, whether its ticket is another host's by then or not: others have the
 // slot after that.
 func TestRestored(t *testing.T) {
+	t.Parallel()
 	for name, inLine := range map[string]bool{"it waited then": true, "it came since": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
