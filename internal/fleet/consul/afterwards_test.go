@@ -246,7 +246,7 @@ func TestGarbageWhileGoing(t *testing.T) {
 	if err := s.p.take(t.Context(), pair.ModifyIndex); !errors.Is(err, errAgain) || s.p.holds {
 		t.Errorf("who takes its turn: %v", err)
 	}
-	if counted, err := s.p.countIn(t.Context(), fleet.Result{Result: "failed"}); counted || err != nil {
+	if counted, err := countIn(t.Context(), s.p, fleet.Result{Result: "failed"}); counted || err != nil {
 		t.Errorf("who counts: %v, %v", counted, err)
 	}
 }

@@ -20,11 +20,11 @@ func (p *Place) count(ctx context.Context, r fleet.Result) (counted bool, err er
 	} else if err != nil { // it is stopped, or another one has taken its place
 		return false, nil
 	}
-	return p.countIn(ctx, r)
+	return countIn(ctx, p, r)
 }
 
 // countIn counts it in the rollout that the host has joined.
-func (p *Place) countIn(ctx context.Context, r fleet.Result) (counted bool, err error) {
+func countIn(ctx context.Context, p *Place, r fleet.Result) (counted bool, err error) {
 	for ctx.Err() == nil {
 		h, headIndex, err := p.readHead(ctx)
 		if err != nil || h == nil || h.Gen != p.head.Gen || h.Phase == fleet.Stopped || h.Phase == beginning {

@@ -89,7 +89,7 @@ func (p *Place) watchOver(ctx context.Context) (s shard, alone bool, err error) 
 		err = p.settle(ctx, p.head.Gen, p.shard)
 	}
 	if err == nil {
-		err = p.lookBeside(ctx)
+		err = p.relieveBeside(ctx, p.head, p.shard, &p.guard)
 	}
 	if err == nil && p.head.Phase == fleet.Canary && p.shard != canaryShard {
 		err = p.promote(ctx)
@@ -100,14 +100,14 @@ func (p *Place) watchOver(ctx context.Context) (s shard, alone bool, err error) 
 	return s, alone, err
 }
 
-// lookBeside looks after the shard beside the host's own, in which nobody may be left:
+// relieveBeside looks after the shard beside another one, in which nobody may be left:
 // who died there, or failed and died before that was summed, counts for all.
-func (p *Place) lookBeside(ctx context.Context) error {
-	beside := p.head.beside(p.shard)
+func (l *ledger) relieveBeside(ctx context.Context, h *head, name string, g *guard) error {
+	beside := h.beside(name)
 	if beside == "" {
 		return nil
 	}
-	return p.relieveAll(ctx, p.head.past(), beside, &p.guard)
+	return l.relieveAll(ctx, h.past(), beside, g)
 }
 
 // advance brings the rollout to its next phase, when its time has come.

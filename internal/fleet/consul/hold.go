@@ -141,7 +141,7 @@ func (h *holder) rest(ctx context.Context, d time.Duration) bool {
 func (p *Place) oversee(ctx context.Context) {
 	err := p.relieveAll(ctx, p.head.past(), p.shard, &p.guard)
 	if err == nil {
-		err = p.lookBeside(ctx)
+		err = p.relieveBeside(ctx, p.head, p.shard, &p.guard)
 	}
 	if err != nil && ctx.Err() == nil {
 		p.log("look after the other hosts at work: %v", err)
@@ -171,14 +171,14 @@ func (p *Place) confirm(ctx context.Context) error {
 			return fmt.Errorf("%w: another host has its turn", fleet.ErrLost)
 		}
 	}
-	return p.retake(ctx, pair, alive)
+	return retake(ctx, p, pair, alive)
 }
 
 // retake takes the host's turn again, which no session holds, or which somebody has
 // removed. When others have its slot, it is lost: then its shard does not know it. When
 // all is gone that the rollout had written, the host goes on as long as its session
 // lives: who begins a rollout waits until it has ended.
-func (p *Place) retake(ctx context.Context, pair *api.KVPair, alive bool) error {
+func retake(ctx context.Context, p *Place, pair *api.KVPair, alive bool) error {
 	key := p.shardKey(p.head.Gen, p.shard)
 	s, index, err := p.readShard(ctx, key)
 	switch {

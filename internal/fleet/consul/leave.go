@@ -127,7 +127,7 @@ func (p *Place) giveBack(ctx context.Context, at spot, standing fleet.Standing,
 		if errors.Is(err, fleet.ErrUnreachable) {
 			return err
 		}
-		ops, err := p.release(ctx, h, headIndex, at, standing)
+		ops, err := release(ctx, p, h, headIndex, at, standing)
 		if err != nil && !errors.Is(err, errSpoilt) { // where nothing is left, there is nothing to give back
 			return err
 		}
@@ -152,7 +152,7 @@ func (p *Place) giveBack(ctx context.Context, at spot, standing fleet.Standing,
 
 // release makes what gives a slot back. A failure is counted, and the slot handed out
 // only when it has been summed: see settle.
-func (p *Place) release(ctx context.Context, h *head, headIndex uint64, at spot,
+func release(ctx context.Context, p *Place, h *head, headIndex uint64, at spot,
 	standing fleet.Standing) ([]*api.KVTxnOp, error) {
 	key, turn := p.shardKey(p.head.Gen, at.shard), p.turnKeyOf(p.head.Gen, at.shard, at.ticket)
 	s, index, err := p.readShard(ctx, key)
@@ -162,7 +162,7 @@ func (p *Place) release(ctx context.Context, h *head, headIndex uint64, at spot,
 	case err != nil:
 		return nil, err
 	case !s.has(at.ticket, p.entry.Node):
-		return p.quit(ctx, turn)
+		return quit(ctx, p, turn)
 	}
 	s.drop(at.ticket)
 	switch standing {
@@ -187,7 +187,7 @@ func (p *Place) release(ctx context.Context, h *head, headIndex uint64, at spot,
 
 // quit makes what lets a host without a slot leave the line. Its turn may come at the
 // same time: then it has a slot to give back. What is not its own it leaves alone.
-func (p *Place) quit(ctx context.Context, key string) ([]*api.KVTxnOp, error) {
+func quit(ctx context.Context, p *Place, key string) ([]*api.KVTxnOp, error) {
 	pair, err := p.get(ctx, key)
 	if err != nil || pair == nil {
 		return nil, err

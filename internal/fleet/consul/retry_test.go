@@ -98,7 +98,8 @@ func TestRetryDies(t *testing.T) {
 	bad, _ := s.works("1", 1)
 	s.leaves(bad, "failed")
 	s.rewrite("/head", func(doc map[string]any) {
-		old := map[string]any{"id": doc["id"], "gen": doc["gen"], "shards": doc["shards"], "lease_ms": int(lease.Milliseconds())}
+		old := map[string]any{"id": doc["id"], "gen": doc["gen"], "series": doc["series"], "shards": doc["shards"],
+			"lease_ms": int(lease.Milliseconds())}
 		doc["gen"], doc["phase"], doc["only"] = "abcd", "begin", true
 		doc["past"], doc["drain"] = []any{old}, []any{old}
 	})

@@ -132,7 +132,8 @@ func TestAskedAgain(t *testing.T) {
 		t.Errorf("%q, %v", heard(h), err)
 	}
 	const query = "query -format json -relay-factor 1 -timeout 7s "
-	want := []string{"members -format json", query + "fleet web", query + "fleet web", query + "-node " + long + " fleet web"}
+	want := []string{"members -format json", query + "fleet web", query + "fleet web",
+		query + "-node " + long + " fleet web"}
 	if got := asked(); !slices.Equal(got, want) {
 		t.Errorf("asked %q", got)
 	}
