@@ -49,7 +49,7 @@ func (o *metricsOptions) run(ctx context.Context, args []string) (int, error) {
 	}
 	x := history.Export{
 		File: o.output, Writer: o.Stdout, Version: o.actions.Version, Alive: process.Alive,
-		Turn: state.At(o.host.StateDir).Locks(),
+		Turn: state.At(o.host.StateDir).Locks(), Unrecorded: state.At(o.host.StateDir).Unknown,
 	}
 	if o.output == "-" {
 		x.File = ""

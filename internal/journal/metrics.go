@@ -32,6 +32,7 @@ func ExportMetrics(j *Journal, file, version string) {
 	}
 	x := history.Export{
 		File: file, Version: version, Alive: process.Alive, Turn: j.dir.Locks(), Limit: metricsTime,
+		Unrecorded: j.dir.Unknown,
 	}
 	if err := j.db.Export(context.Background(), x); err != nil {
 		j.log.Warn(failure.Sayf("metrics: %v", err))

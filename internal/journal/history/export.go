@@ -20,6 +20,9 @@ type Export struct {
 	Alive   Alive
 	Turn    string // a directory that all who export this history lock meanwhile
 	Limit   time.Duration
+
+	// Unrecorded tells whether a run on a dest could not be recorded since. nil: none.
+	Unrecorded func(dest string) bool
 }
 
 // metricsPerm lets anybody read the file: a collector is not who deploys.
@@ -41,6 +44,9 @@ func (s *Store) Export(ctx context.Context, x Export) error {
 	if err != nil {
 		done()
 		return err
+	}
+	for i := range o.Dests {
+		o.Dests[i].Unrecorded = x.Unrecorded != nil && x.Unrecorded(o.Dests[i].Dest)
 	}
 	var text bytes.Buffer
 	if err := WriteMetrics(&text, Metrics{o, filepath.Dir(s.path), x.Version, time.Now()}); err != nil {

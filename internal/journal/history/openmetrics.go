@@ -92,6 +92,9 @@ func families() []family {
 			ofRun(last, func(r *Run) string { return strconv.FormatInt(r.Fetched, 10) })},
 		{"stretcher_last_run_step_duration_seconds", "gauge",
 			"How long each step of the last run took, commands and hooks by their point.", stepsOf},
+		{"stretcher_last_run_unrecorded", "gauge",
+			"1 where a run since could not be recorded, so that what is told of the last run is of an older one; else 0.",
+			unrecordedOf},
 		{"stretcher_last_success_timestamp_seconds", "gauge",
 			"When the last good run ended, in seconds since 1970.",
 			ofRun(good, func(r *Run) string { return stampOf(r.Finished) })},
@@ -167,6 +170,13 @@ func resultOf(s Standing) (all []sampled) {
 		all = append(all, sampled{[]string{"result", string(result)}, value})
 	}
 	return all
+}
+
+func unrecordedOf(s Standing) []sampled {
+	if s.Unrecorded {
+		return []sampled{{nil, "1"}}
+	}
+	return []sampled{{nil, "0"}}
 }
 
 func byResult(c Counters) (all []sampled) {

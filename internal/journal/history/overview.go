@@ -25,6 +25,8 @@ type Standing struct {
 	Going *Run     // that goes on, the last to have begun; nil = none
 	Steps []Step   // of Last
 	Count Counters // of all runs on dest that have ended or died
+
+	Unrecorded bool // a run since is in no history
 }
 
 // Counters count runs. They never go back while anything is known of a dest.

@@ -33,3 +33,9 @@ func (d *Dir) Unrecorded(dest string) (is bool, err error) {
 	}
 	return err == nil, err
 }
+
+// Unknown tells whether a dest is marked, or may be: that can't be told.
+func (d *Dir) Unknown(dest string) bool {
+	is, err := d.Unrecorded(dest)
+	return is || err != nil
+}
