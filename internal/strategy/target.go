@@ -167,5 +167,6 @@ type Deployment struct {
 	Run           string // that made it
 	Name, Version string
 	Good          bool
+	Left          bool   // somebody went back from it
 	State         string // in a word, and why if it is not good
 }

@@ -90,7 +90,7 @@ func (b *Past) obeyStanding(there strategy.Deployments) error {
 		}
 	}
 	if b.By.Rollback.To == manifest.Previous {
-		to = there.Previous
+		to = b.before(there)
 	}
 	if err := b.leaves(live); err != nil {
 		return err
@@ -101,6 +101,19 @@ func (b *Past) obeyStanding(there strategy.Deployments) error {
 	b.Strategy = there.Strategy
 	b.take(there, to)
 	return nil
+}
+
+// before is the deployment before the live one that is of another version than the one
+// to get away from: that may have been deployed twice.
+func (b *Past) before(there strategy.Deployments) string {
+	from, reached := b.By.Rollback.From, false
+	for _, d := range there.All { // the newest first
+		reached = reached || d.Run == there.Previous
+		if reached && d.Good && !d.Left && (from == "" || d.Version != from) {
+			return d.Run
+		}
+	}
+	return ""
 }
 
 // obeyKept finds the kept archive that a manifest says to go back to. Where a run has

@@ -183,7 +183,7 @@ func deployments(dest *disk.Dest) (strategy.Deployments, error) {
 	for _, r := range all {
 		found.Sure = found.Sure || r.Seq > 0 // an application may have a directory of that name
 		found.All = append(found.All, strategy.Deployment{
-			Run: r.ID, Name: r.Name, Version: r.Version, Good: r.State == Good,
+			Run: r.ID, Name: r.Name, Version: r.Version, Good: r.State == Good, Left: r.RolledBack,
 			State: strings.TrimSuffix(fmt.Sprintf("%s: %s", r.State, r.Reason), ": "),
 		})
 	}
