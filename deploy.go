@@ -216,7 +216,7 @@ func always() bool { return true }
 func (d *deployer) hearing(r *run, e *event.Event) part {
 	isDated := func() bool { return r.spec.IsDated() || d.keys != nil }
 	hear := func() {
-		r.turn = d.gate(r.spec)
+		r.turn = turnOf(d, r.spec)
 		if r.heard = true; d.keys == nil { // else they are looked at
 			d.skip(e.Older)
 		}
@@ -319,17 +319,22 @@ func (d *deployer) take(ctx context.Context, s step) error {
 	return fmt.Errorf("%s: %w", s.name, err)
 }
 
-// gate is where a run waits for its turn; nil where the manifest is for this host
+// turnOf is where a run waits for its turn; nil where the manifest is for this host
 // alone, or somebody goes back here alone.
-func (t *tools) gate(s Spec) *gate.Gate {
+func turnOf(d *deployer, s Spec) *gate.Gate {
 	if s.Rollout == nil || s.Past != nil {
 		return nil
 	}
-	return gate.New(fleet.Entry{
-		Name: t.log.Masked(s.Name), Version: t.log.Masked(s.Version), Serial: int64(s.Serial), ID: gate.ID(s.Raw),
-		Run: t.id, Node: t.settings.Node, Rollout: *s.Rollout, Outline: manifest.Outline(s.Raw, t.log.Masked),
-		URL: manifest.Told(s.URL, t.log.Masked), Touched: journal.Touched(t.journal, s.Manifest.Dest),
-	}, t.log.Logger)
+	g := gate.New(fleet.Entry{
+		Name: d.log.Masked(s.Name), Version: d.log.Masked(s.Version), Serial: int64(s.Serial), ID: gate.ID(s.Raw),
+		Run: d.id, Node: d.settings.Node, Rollout: *s.Rollout, Outline: manifest.Outline(s.Raw, d.log.Masked),
+		URL: manifest.Told(s.URL, d.log.Masked), Touched: journal.Touched(d.journal, s.Manifest.Dest),
+	}, d.log.Logger)
+	g.Held = func() (string, bool) {
+		live := d.holds(s.Manifest.Dest)
+		return d.log.Masked(live.Version), live.Mixed
+	}
+	return g
 }
 
 // takeTurn waits until the rollout lets this host go to work. Meanwhile nobody holds

@@ -107,8 +107,12 @@ func (d *deployer) finishUnasked(ctx context.Context, r run, why error) (outcome
 
 // leave tells the group of the run how it went, and gives the slot back.
 func (d *deployer) leave(ctx context.Context, r run, err error) {
+	if r.turn == nil { // and there may be no manifest
+		return
+	}
 	result, _, text := outcomeOf(d.log, r.done, err)
-	r.turn.Leave(ctx, fleet.Result{
+	r.turn.Leave(ctx, r.done && !r.spec.Rollback.GoesBack(), fleet.Result{
+		Name: d.log.Masked(r.spec.Name), Version: d.log.Masked(r.spec.Goal()),
 		Result: string(result), Step: d.journal.Step(), Error: text, Started: d.now, Finished: time.Now(),
 	})
 }

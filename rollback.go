@@ -120,11 +120,7 @@ func (p provider) recall(ctx context.Context, s Spec) (Spec, error) {
 	if err != nil {
 		return s, err
 	}
-	err = b.Choose(past.Host{
-		There: there, Cache: p.cached, Alike: strategies.List().Alike,
-		Live: func(run string) bool { return p.isLive(b.Dest, run) },
-	})
-	if err != nil {
+	if err = b.Choose(p.has(b.Dest, there)); err != nil {
 		return s, p.known(b.Dest, there, err)
 	}
 	loaded, err := p.recallManifest(&b)
@@ -142,6 +138,31 @@ func (p provider) recall(ctx context.Context, s Spec) (Spec, error) {
 		return s, err
 	}
 	return s, nil
+}
+
+// has is what this host has for a dest.
+func (p provider) has(dest string, there strategy.Deployments) past.Host {
+	return past.Host{
+		There: there, Cache: p.cached, Alike: strategies.List().Alike,
+		IsLive: func(run string) bool { return p.isLive(dest, run) },
+		Held:   func() past.Live { return past.Live(journal.Held(p.journal, dest)) },
+	}
+}
+
+// holds is what dest holds now, as far as this host knows.
+func (p provider) holds(dest string) past.Live {
+	if dest == "" {
+		return past.Live{}
+	}
+	there, err := p.deployments(dest)
+	if err != nil {
+		return past.Live{}
+	}
+	h := p.has(dest, there)
+	if live, stands := h.Holds(dest); stands {
+		return live
+	}
+	return h.Held()
 }
 
 // deployments are those that stand beside one another at dest. What can't be

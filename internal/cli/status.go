@@ -135,6 +135,7 @@ type verdict struct {
 	// Those since the last run that were refused before they came to any dest, as
 	// with a policy that can't be used; the last first.
 	refused []history.Run
+	held    history.Held // what dest holds
 	now     time.Time
 	maxAge  time.Duration // of the last good run; 0 = any
 	unknown string        // why nothing of this is known; "" = it is
@@ -155,6 +156,7 @@ func (a *app) verdict(ctx context.Context, dest string) (v verdict, err error) {
 		for i := range runs {
 			v.Judge(&runs[i])
 		}
+		v.held = history.HeldAt(dest, runs)
 		v.refused, err = refusedSince(ctx, db, v.Last)
 		return err
 	})

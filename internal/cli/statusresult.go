@@ -44,9 +44,7 @@ func (v verdict) result(node string) (r fleet.Result) {
 	default:
 		return fleet.Result{Node: node, Result: neverDeployed, Error: fmt.Sprintf("never deployed: %q", v.Dest)}
 	}
-	if v.Good != nil {
-		r.Runs = v.Good.Version
-	}
+	r.Runs, r.Mixed = v.held.Version, v.held.Mixed
 	return r
 }
 
@@ -91,16 +89,18 @@ func (a *app) lastOf(ctx context.Context, name, node string) (r fleet.Result, er
 	err = a.readHistory(ctx, history.Options{ReadOnly: true}, func(db *history.Store) error {
 		runs, err := db.List(ctx, history.Filter{ByEnd: true})
 		history.Judge(runs, process.Alive)
+		dest := ""
 		for i := range runs {
 			own, nameless := runs[i].Name == name, runs[i].Name == "" && runs[i].Result == history.Refused
 			if (own || nameless) && r.Run == "" && runs[i].Result != history.Skipped && !runs[i].FoundNothing() {
 				r = heardOf(&runs[i], node)
 			}
-			if own && runs[i].Result == history.Good {
-				r.Runs = runs[i].Version
-				break
+			if own && dest == "" {
+				dest = runs[i].Dest
 			}
 		}
+		held := history.HeldAt(dest, runs)
+		r.Runs, r.Mixed = held.Version, held.Mixed
 		return err
 	})
 	return r, err

@@ -428,6 +428,23 @@ func Touched(j *Journal, dest string) (run string) {
 	return run
 }
 
+// Held is what a dest holds by the runs on it. The own run counts as one that has ended
+// in the step that it is in, and has failed.
+func Held(j *Journal, dest string) (held history.Held) {
+	j.look(func(ctx context.Context, db *history.Store) error {
+		runs, err := db.List(ctx, history.Filter{Dest: dest, Limit: maxLater, ByEnd: true})
+		history.Judge(runs, process.Alive)
+		runs = slices.DeleteFunc(runs, func(r history.Run) bool { return r.ID == j.run.ID })
+		if own := j.run; own.Dest == dest {
+			own.Result, own.Finished = history.Failed, time.Now()
+			runs = slices.Insert(runs, 0, own)
+		}
+		held = history.HeldAt(dest, runs)
+		return err
+	})
+	return held
+}
+
 // maxLater bounds how many later runs are looked at.
 const maxLater = 10_000
 

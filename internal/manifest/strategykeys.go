@@ -49,6 +49,17 @@ type RollbackKeys struct {
 // had before.
 func (k RollbackKeys) GoesBack() bool { return k.To != "" }
 
+// Goal is the version that the manifest brings; "" where each host finds out by itself.
+func (m *Manifest) Goal() string {
+	switch m.Rollback.To {
+	case "":
+		return m.Version
+	case Previous:
+		return ""
+	}
+	return m.Rollback.To
+}
+
 // Previous stands for the version before, whichever that is on a host.
 const Previous = "previous"
 

@@ -127,7 +127,7 @@ func (p *Place) begin(ctx context.Context, h *head, index uint64) error {
 			return nil
 		}
 	}
-	if h.Index == 0 && slices.ContainsFunc(h.Past, func(p past) bool { return p.Series != h.Series }) {
+	if h.Index == 0 {
 		h.Index = index
 	}
 	if err := p.suspect(ctx, h, p.lease); err != nil {
@@ -330,5 +330,15 @@ func (l *ledger) idle(ctx context.Context, h *head) (bool, error) {
 // have had nothing to do, and no slot.
 func (l *ledger) told(ctx context.Context, h *head) (int, error) {
 	nodes, err := l.tellers(ctx, h.Series)
+	if err != nil || len(nodes) >= h.Members {
+		return len(nodes), err
+	}
+	strays, err := l.list(ctx, l.resultsKey(noSeries))
+	for _, pair := range strays {
+		s, ok := heard(noSeries, strings.TrimPrefix(pair.Key, l.resultsKey(noSeries)), pair)
+		if ok && h.counts(s) && !slices.Contains(nodes, s.Node) {
+			nodes = append(nodes, s.Node)
+		}
+	}
 	return len(nodes), err
 }

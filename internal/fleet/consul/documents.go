@@ -50,7 +50,7 @@ func (a again) goesOn() bool { return a.Since != "" && !a.Only }
 // lineage is what came before a generation.
 type lineage struct {
 	Series string `json:"series"`          // the first generation of the rollout that it repeats, or itself
-	Index  uint64 `json:"index,omitempty"` // of Consul, when others gave way to the series; 0 = nothing is known of others
+	Index  uint64 `json:"index,omitempty"` // of Consul, when the series began; 0 = not known yet
 	Past   []past `json:"past,omitempty"`  // the latest of each series, the latest first
 }
 
@@ -75,12 +75,13 @@ type past struct {
 	ID     string `json:"id"`
 	Gen    string `json:"gen"` // "" = one that nothing is known of
 	Series string `json:"series,omitempty"`
+	Index  uint64 `json:"index,omitempty"`
 	Shards int    `json:"shards"`
 	Lease  int64  `json:"lease_ms"`
 }
 
 // past is a head as an earlier generation.
-func (h *head) past() past { return past{h.ID, h.Gen, h.Series, h.Shards, h.Limits.LeaseMS} }
+func (h *head) past() past { return past{h.ID, h.Gen, h.Series, h.Index, h.Shards, h.Limits.LeaseMS} }
 
 func (p past) lease() time.Duration { return time.Duration(p.Lease) * time.Millisecond }
 
@@ -269,6 +270,16 @@ func (h *head) kept() []string {
 		}
 	}
 	return all[:min(len(all), keptSeries)]
+}
+
+// before is when the rollout before this one began, as Consul counts; 0 = none is known.
+func (h *head) before() uint64 {
+	for _, p := range h.Past {
+		if p.Series != h.Series {
+			return p.Index
+		}
+	}
+	return 0
 }
 
 // keeps tells whether the results of a series are kept.

@@ -191,7 +191,15 @@ func TestBackAndForth(t *testing.T) {
 			s.run(version, i, 10*run+i, fleet.Result{Result: "good"})
 		}
 	}
+	late := s.enter(s.entry("1", 1)) // it has nothing to do, and the others have not begun yet
+	s.leaves(late, "good")
 	s.run("1", 0, 30, fleet.Result{Result: "good"})
+	if h := s.host(1); h.Standing != fleet.HostGood || h.Runs != "1" {
+		t.Errorf("who has come before it began is %+v", h)
+	}
+	s.run("2", 0, 40, fleet.Result{Result: "good"})
+	s.run("2", 1, 41, fleet.Result{Result: "good"})
+	s.run("1", 0, 50, fleet.Result{Result: "good"})
 	if h := s.host(1); h.Standing != fleet.HostMissing || h.Runs != "2" {
 		t.Errorf("who has not come again is %+v", h)
 	}

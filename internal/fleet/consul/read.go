@@ -173,7 +173,7 @@ func (f *findings) result(s saying) {
 	if version, mixed, told := s.Has(); told {
 		h.Runs, h.Mixed = version, mixed
 	}
-	if !f.isCurrent(s) {
+	if f.head == nil || !f.head.counts(s) {
 		return
 	}
 	h.Result = s.After(h.Result)
@@ -197,10 +197,10 @@ func (f *findings) asksAgain(standing fleet.Standing, told uint64) bool {
 	return standing != fleet.HostGood
 }
 
-// isCurrent tells whether it is of the current rollout.
-func (f *findings) isCurrent(s saying) bool {
-	return f.head != nil && (s.series == f.head.Series ||
-		s.series == noSeries && s.Rollout == f.head.ID && s.index > f.head.Index)
+// counts tells whether a word is of the current rollout. Hosts that had nothing to do may
+// have spoken before that began; what they said of the same one still earlier is past.
+func (h *head) counts(s saying) bool {
+	return s.series == h.Series || s.series == noSeries && s.Rollout == h.ID && s.index > h.before()
 }
 
 // turn says that a host waits or is at work. When the host has come again since it got

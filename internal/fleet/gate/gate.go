@@ -33,6 +33,8 @@ type Gate struct {
 	place  *consul.Place
 	broken error // why there is no client
 	left   bool
+
+	Held func() (version string, mixed bool) // tells what dest holds; nil = nobody knows
 }
 
 // ID names the rollout of a manifest by its bytes: all hosts find the same.
@@ -139,14 +141,24 @@ func bounded(ctx, slot context.Context, left func() time.Duration) (context.Cont
 // leaving bounds how long a run is held up by telling how it went.
 const leaving = 30 * time.Second
 
-// Leave gives the slot back, if there is one, and tells how the run went. It is
-// called once the run is decided; a second call does nothing. Failing at it changes
-// nothing for the run: what a host holds that is not heard of ends by itself.
-func (g *Gate) Leave(ctx context.Context, result fleet.Result) {
+// Leave gives the slot back, if there is one, and tells how the run went, and what the
+// host has then: what the run has brought, or what is found. It is called once the run is
+// decided; a second call does nothing. Failing at it changes nothing for the run: what a
+// host holds that is not heard of ends by itself.
+func (g *Gate) Leave(ctx context.Context, brought bool, result fleet.Result) {
 	if g == nil || g.left {
 		return
 	}
 	g.left = true
+	switch {
+	case brought:
+		result.Runs = result.Version
+	case g.Held != nil:
+		result.Runs, result.Mixed = g.Held()
+	}
+	if !brought && fleet.StandingOf(result.Result) == fleet.HostGood { // it has what it was to go back to, or another one
+		result.Version = result.Runs
+	}
 	ctx, cancel := context.WithTimeout(ctx, leaving)
 	defer cancel()
 	err := g.introduce(ctx)

@@ -83,7 +83,7 @@ func TestLost(t *testing.T) {
 				if cause := context.Cause(run); errors.Is(cause, fleet.ErrLost) == interrupted {
 					t.Errorf("it ends by %v", cause)
 				}
-				g.Leave(t.Context(), fleet.Result{Result: "failed"})
+				g.Leave(t.Context(), false, fleet.Result{Result: "failed"})
 			})
 		}
 	}
@@ -99,7 +99,7 @@ func TestWorkingGoesOn(t *testing.T) {
 		if err := g.Sure(t.Context()); err != nil {
 			t.Error(err)
 		}
-		g.Leave(t.Context(), fleet.Result{Result: "good"})
+		g.Leave(t.Context(), true, fleet.Result{Result: "good"})
 		if err := context.Cause(working); err != nil {
 			t.Errorf("it ends by %v", err)
 		}
@@ -109,8 +109,8 @@ func TestWorkingGoesOn(t *testing.T) {
 // TestLeavesOnce: a run tells once how it went.
 func TestLeavesOnce(t *testing.T) {
 	g, _, _, _ := atWork(t)
-	g.Leave(t.Context(), fleet.Result{Result: "good"})
-	g.Leave(t.Context(), fleet.Result{Result: "failed", Error: "too late"})
+	g.Leave(t.Context(), false, fleet.Result{Result: "good"})
+	g.Leave(t.Context(), false, fleet.Result{Result: "failed", Error: "too late"})
 	c, err := consul.Open(consul.Config{})
 	if err != nil {
 		t.Fatal(err)

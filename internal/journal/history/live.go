@@ -47,6 +47,27 @@ func Places(runs []Run) []Place {
 	return all
 }
 
+// Held is what a dest holds, as far as anybody knows.
+type Held struct {
+	Version string // "" where it has none, or none that is known
+	Known   bool   // it is that of what is there; "" = that has none
+	Mixed   bool   // there are parts of several
+}
+
+// HeldAt is what a dest holds by the runs on all dests, those that ended last first.
+func HeldAt(dest string, runs []Run) Held {
+	for _, p := range Places(runs) {
+		switch {
+		case p.Dest != dest:
+		case p.Mixed != nil:
+			return Held{Mixed: true}
+		case p.Live != nil:
+			return Held{Version: p.Live.Version, Known: true}
+		}
+	}
+	return Held{}
+}
+
 // take takes the next run on the dest into account.
 func (p *Place) take(r Run) {
 	if p.Last.Result != Running {

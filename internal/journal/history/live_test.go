@@ -84,3 +84,32 @@ func TestPlacesOrder(t *testing.T) {
 		t.Error(p)
 	}
 }
+
+// TestHeldAt: what a dest holds by the runs on it, the last first.
+func TestHeldAt(t *testing.T) {
+	run := func(version string, result Result, step, back string) Run {
+		return Run{Result: result, Step: step, Back: back,
+			Deployment: Deployment{Version: version, Dest: "/srv/app"}}
+	}
+	good, bare := run("1", Good, "success", ""), run("", Good, "success", "")
+	for what, c := range map[string]struct {
+		runs []Run
+		want Held
+	}{
+		"nothing has run":            {nil, Held{}},
+		"good":                       {[]Run{good}, Held{Version: "1", Known: true}},
+		"without a version":          {[]Run{bare}, Held{Known: true}},
+		"stopped before its turn":    {[]Run{run("2", Stopped, "turn", ""), good}, Held{Version: "1", Known: true}},
+		"failed, and went back":      {[]Run{run("2", Failed, "verify", "r1"), good}, Held{Version: "1", Known: true}},
+		"failed, and did not":        {[]Run{run("2", Failed, "verify", ""), good}, Held{Version: "2", Known: true}},
+		"failed while it was synced": {[]Run{run("2", Failed, "sync", ""), good}, Held{Mixed: true}},
+		"the first one failed so":    {[]Run{run("2", Failed, "sync", "")}, Held{Mixed: true}},
+		"died at it":                 {[]Run{run("2", Died, "sync", ""), good}, Held{Mixed: true}},
+		"mended since":               {[]Run{bare, run("2", Failed, "sync", "")}, Held{Known: true}},
+		"nothing of another dest":    {[]Run{{Result: Good, Deployment: Deployment{Version: "9", Dest: "/srv"}}}, Held{}},
+	} {
+		if got := HeldAt("/srv/app", c.runs); got != c.want {
+			t.Errorf("%s: %+v, want %+v", what, got, c.want)
+		}
+	}
+}

@@ -22,10 +22,18 @@ import (
 
 // Host is what a host has for one dest.
 type Host struct {
-	There strategy.Deployments         // that stand beside one another at dest
-	Cache *cache.Store                 // what is kept of earlier runs; nil = nothing
-	Live  func(run string) bool        // tells whether dest holds what a run deployed
-	Alike func(one, other string) bool // tells whether two strategies lay dest out in the same way
+	There  strategy.Deployments         // that stand beside one another at dest
+	Cache  *cache.Store                 // what is kept of earlier runs; nil = nothing
+	IsLive func(run string) bool        // tells whether dest holds what a run deployed
+	Held   func() Live                  // what dest holds by what has been run
+	Alike  func(one, other string) bool // tells whether two strategies lay dest out in the same way
+}
+
+// Live is what a dest holds, as far as the host knows.
+type Live struct {
+	Version string // "" where it has none, or none that is known
+	Known   bool   // it is that of what is there; "" = that has none
+	Mixed   bool   // there are parts of several
 }
 
 // Past is what a rollback goes back to.
@@ -59,16 +67,42 @@ func (b *Past) wasSynced(h Host) bool {
 // AtRest is why a run has nothing to do, without having looked at dest.
 type AtRest struct{ error }
 
-// leaves tells whether a host goes back that runs a version; "" = none that is known.
-func (b *Past) leaves(version string) error {
+// leaves tells whether a host goes back that has a version. Where that is not known,
+// nobody goes away from it: the same words would send the host back each time.
+func (b *Past) leaves(live Live) error {
 	k := b.By.Rollback
 	switch {
-	case k.From != "" && version != "" && version != k.From:
-		return AtRest{fmt.Errorf("%q has version %q, and those with %q go back", b.Dest, version, k.From)}
-	case version != "" && version == k.To:
-		return AtRest{fmt.Errorf("%q has version %q already", b.Dest, version)}
+	case k.From != "" && !live.Known:
+		return failure.Hinted(fmt.Sprintf("stretcher rollback %s goes back here, whatever it has", b.Dest),
+			fmt.Errorf("it is not known which version %q has, and those with %q go back", b.Dest, k.From))
+	case k.From != "" && live.Version == "":
+		return AtRest{fmt.Errorf("%q has what has no version, and those with %q go back", b.Dest, k.From)}
+	case k.From != "" && live.Version != k.From:
+		return AtRest{fmt.Errorf("%q has version %q, and those with %q go back", b.Dest, live.Version, k.From)}
+	case live.Known && live.Version == k.To:
+		return AtRest{fmt.Errorf("%q has version %q already", b.Dest, live.Version)}
 	}
 	return nil
+}
+
+// Holds is what stands live at dest; false where nothing stands there beside others.
+func (h Host) Holds(dest string) (live Live, stands bool) {
+	b := Past{Dest: dest}
+	if len(h.There.All) == 0 || b.wasSynced(h) {
+		return live, false
+	}
+	return standing(h.There), true
+}
+
+// standing is what is live of what stands there. One whose mark can't be read has no
+// version that is known.
+func standing(there strategy.Deployments) (live Live) {
+	for _, d := range there.All {
+		if d.Run == there.Live {
+			live = Live{Version: d.Version, Known: d.Good || d.Version != ""}
+		}
+	}
+	return live
 }
 
 // errNoVersion is the error of a version that the host does not have any more.
@@ -80,11 +114,8 @@ func (b *Past) errNoVersion() error {
 
 // obeyStanding finds the deployment that a manifest says to go back to.
 func (b *Past) obeyStanding(there strategy.Deployments) error {
-	live, to := "", ""
+	to := ""
 	for _, d := range there.All { // the newest first
-		if d.Run == there.Live {
-			live = d.Version
-		}
 		if d.Good && d.Version == b.By.Rollback.To {
 			to = cmp.Or(to, d.Run)
 		}
@@ -92,7 +123,7 @@ func (b *Past) obeyStanding(there strategy.Deployments) error {
 	if b.By.Rollback.To == manifest.Previous {
 		to = b.before(there)
 	}
-	if err := b.leaves(live); err != nil {
+	if err := b.leaves(standing(there)); err != nil {
 		return err
 	}
 	if to == "" {
@@ -117,13 +148,20 @@ func (b *Past) before(there strategy.Deployments) string {
 }
 
 // obeyKept finds the kept archive that a manifest says to go back to. Where a run has
-// failed since the last good one, nobody knows what dest holds.
+// failed that was changing dest, it holds no version, and the last good one is gone
+// back to.
 func (b *Past) obeyKept(h Host, all []cache.Entry) error {
 	k := b.By.Rollback
+	live := h.Held()
 	if h.isLive(all) {
-		if err := b.leaves(all[0].Version); err != nil {
+		live = Live{Version: all[0].Version, Known: true}
+	}
+	if !live.Mixed {
+		if err := b.leaves(live); err != nil {
 			return err
 		}
+	}
+	if h.isLive(all) {
 		all = older(all)
 	}
 	for _, e := range all {
@@ -237,7 +275,7 @@ func (h Host) alike(all []cache.Entry) []cache.Entry {
 }
 
 // isLive tells whether dest holds what the newest of entries deployed.
-func (h Host) isLive(entries []cache.Entry) bool { return len(entries) > 0 && h.Live(entries[0].Run) }
+func (h Host) isLive(entries []cache.Entry) bool { return len(entries) > 0 && h.IsLive(entries[0].Run) }
 
 // older are the entries before the newest that deployed something else. When
 // that was a rollback, those before the run that it went back to: a second
