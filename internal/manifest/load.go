@@ -329,6 +329,10 @@ func (l *Loader) lookup(name string) (string, bool) {
 // it may have one in each line.
 const maxTold = 50
 
+// maxWrong bounds an error that lists problems, in bytes, unless the first alone is
+// longer.
+const maxWrong = 1500
+
 // warn tells of warnings, or makes problems of them. Of those that are told
 // there are maxTold at most; a problem is never left out for them.
 func (l *Loader) warn(url string, warnings []*yamldoc.Problem) (problems []*yamldoc.Problem) {
@@ -387,12 +391,14 @@ func wrongBy(problems []*yamldoc.Problem) (w *Wrong, hint string) {
 		return cmp.Or(cmp.Compare(uint(a.Line-1), uint(b.Line-1)), cmp.Compare(a.Column, b.Column)) // a line 0 is the last
 	})
 	var parts []string
+	length := 0
 	for i, p := range problems {
-		if i == maxTold {
+		text := p.Error()
+		if length += len(text); i == maxTold || i > 0 && length > maxWrong {
 			parts = append(parts, fmt.Sprintf("and %d more", len(problems)-i))
 			break
 		}
-		parts = append(parts, p.Error())
+		parts = append(parts, text)
 		if !p.Inline {
 			hint = cmp.Or(hint, p.Hint)
 		}
