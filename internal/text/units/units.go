@@ -75,6 +75,18 @@ func ParseSeconds(s string) (time.Duration, error) {
 	return d, nil
 }
 
+// Span is a time span as people write it: without what is zero of it.
+func Span(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
 // isMore tells whether a number that was read as 0 is more.
 func isMore(s string) bool { return strings.ContainsAny(s, "123456789") }
 
