@@ -12,6 +12,7 @@ var (
 	ErrNotAsked    = errors.New("the rollout goes on for other hosts alone")
 	ErrUnreachable = errors.New("consul is out of reach")
 	ErrTimedOut    = errors.New("its turn has not come in time")
+	ErrOvertime    = errors.New("it was at work for longer than the timeout of the rollout")
 	ErrLost        = errors.New("its slot is lost")
 	ErrUnknown     = errors.New("no such rollout is known")
 )

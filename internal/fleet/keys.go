@@ -60,7 +60,8 @@ func Keys() []keys.Key {
 		keys.Row("on_unreachable", UnreachableWords(), "`wait`",
 			"what a host does that has no slot and does not reach Consul: `wait`, `proceed` or `fail`"),
 		keys.Row("timeout", keys.Span(), "`1h`",
-			"how long a host waits for its turn, and how long one at work may be silent"),
+			"how long a host waits for its turn, how long it may be at work, "+
+				"and after how long one that has not come has failed"),
 		keys.Row("lease", keys.Span(), "`2m`", "how long a host at work goes on without Consul: a minute or more"),
 	}
 }

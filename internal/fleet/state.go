@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"stretcher/internal/text/units"
 )
 
 // Phase is how far a rollout is.
@@ -74,6 +76,8 @@ type Host struct {
 	Runs     string // the version that it has, as it has told last; "" = none that is known
 	Mixed    bool   // it has parts of several
 	Result   Result // of its run; zero while there is none
+	Note     string // what else is known of it, for people; "" = nothing
+	Excused  bool   // nobody waits for it as long as it is missing
 }
 
 // State is what is known of a rollout and of its hosts.
@@ -122,8 +126,33 @@ func (s *State) Ended() bool {
 	case len(s.Hosts) == 0: // it has only begun: who is in the group is not known yet
 		return false
 	}
-	return s.Count(HostWaiting, HostMissing) == 0
+	return s.Count(HostWaiting)+s.awaited() == 0
 }
+
+// awaited is how many hosts are missing that nobody has excused.
+func (s *State) awaited() (n int) {
+	for _, h := range s.Hosts {
+		if h.Standing == HostMissing && !h.Excused {
+			n++
+		}
+	}
+	return n
+}
+
+// Silent is the result of a host that should have come and has not: others tell it.
+const Silent = "silent"
+
+// Silence has those failed that are missing after so long, unless they are excused.
+func (s *State) Silence(after time.Duration) {
+	for i := range s.Hosts {
+		if h := &s.Hosts[i]; h.Standing == HostMissing && !h.Excused {
+			h.Standing, h.Result = HostFailed, Result{Node: h.Node, Zone: h.Zone, Result: Silent, Error: SilentFor(after)}
+		}
+	}
+}
+
+// SilentFor says that a host has been silent for so long.
+func SilentFor(d time.Duration) string { return "silent for " + units.Span(d) }
 
 // Verdict is how it stands with all of a rollout.
 type Verdict string
@@ -144,7 +173,7 @@ func (s *State) Verdict() Verdict {
 		return VerdictGoing
 	case s.Phase == Stopped, s.Count(HostFailed, HostDied, HostStopped) > 0:
 		return VerdictFailed
-	case s.Count(HostMissing) > 0:
+	case s.awaited() > 0:
 		return VerdictMissing
 	case len(s.Hosts) == 0:
 		return VerdictGoing

@@ -24,6 +24,7 @@ type group struct {
 	t      *testing.T
 	bin    string
 	dir    string
+	agent  testparts.ConsulAgent
 	consul string // its address
 	name   string // of what they deploy
 	nodes  []string
@@ -35,7 +36,8 @@ type group struct {
 func newGroup(t *testing.T, n int) *group {
 	t.Helper()
 	agent := testparts.Consul(t)
-	g := &group{t: t, bin: testparts.Program(t), dir: t.TempDir(), consul: agent.HTTPAddr, name: "web"}
+	g := &group{t: t, bin: testparts.Program(t), dir: t.TempDir(), agent: agent, consul: agent.HTTPAddr, name: "web",
+		asks: []string{"CONSUL_HTTP_ADDR=" + agent.HTTPAddr}}
 	for i := range n {
 		node := fmt.Sprintf("h%d", i)
 		g.nodes = append(g.nodes, node)

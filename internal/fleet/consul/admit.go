@@ -39,7 +39,7 @@ func (p *Place) admitted(ctx context.Context) error {
 func (h *head) asks(e fleet.Entry, r fleet.Result) error {
 	standing := fleet.StandingOf(r.Result)
 	switch {
-	case h.Only && r.Result != "" && standing.Bad():
+	case h.Only && r.Result == "" && h.Silent, h.Only && r.Result != "" && standing.Bad():
 		return nil
 	case h.Only:
 		return fleet.ErrNotAsked

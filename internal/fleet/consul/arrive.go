@@ -32,6 +32,10 @@ func (p *Place) arrive(ctx context.Context) error {
 	if p.head.Gen != p.began && !pause(ctx, upTo(p.head.spread())) {
 		return ctx.Err()
 	}
+	tellOutsider(ctx, p)
+	if err := p.countSilent(ctx, p.head, p.entry.Node); err != nil {
+		return err
+	}
 	for tries := 0; ; tries++ {
 		if done, err := p.tryArrive(ctx); err != nil || done {
 			return err

@@ -135,8 +135,8 @@ func (p *Place) still(h *head) error {
 		return fmt.Errorf("%w: its documents have been removed from consul", fleet.ErrStopped)
 	case h.ID != p.entry.ID:
 		return fmt.Errorf("%w: version %q", fleet.ErrSuperseded, h.Version)
-	case h.Phase == fleet.Stopped:
-		return fmt.Errorf("%w: %s", fleet.ErrStopped, h.Why)
+	case h.Phase == fleet.Stopped, h.Phase == unbegun:
+		return h.stopped()
 	case h.Gen != p.head.Gen, h.Phase == beginning: // the latter by who has no business to write
 		return errAgain
 	case h.looser(p.entry.Rollout):

@@ -43,6 +43,9 @@ func (p *Place) join(ctx context.Context) error {
 			return err
 		}
 		p.reached()
+		if h != nil && h.ID == p.entry.ID && h.Phase == unbegun && (tries > 0 || h.Gen == p.began) {
+			return h.stopped() // it has just been tried
+		}
 		switch joins, err := p.belongs(ctx, h); {
 		case err != nil:
 			return err
@@ -77,7 +80,9 @@ func (p *Place) belongs(ctx context.Context, h *head) (bool, error) {
 	case h == nil:
 		return false, nil
 	case h.ID == p.entry.ID && h.Phase == fleet.Stopped:
-		return false, fmt.Errorf("%w: %s", fleet.ErrStopped, h.Why)
+		return false, h.stopped()
+	case h.ID == p.entry.ID && h.Phase == unbegun: // what was in its way may be mended
+		return false, nil
 	case h.ID == p.entry.ID:
 		return h.Phase == beginning || !h.looser(p.entry.Rollout), nil
 	case !p.entry.Newer(h.ID, h.Serial):
@@ -113,6 +118,7 @@ func (p *Place) awaitBegin(ctx context.Context, index uint64) (bool, error) {
 // begin makes a rollout the current one, in the place of h. Who is not the first to
 // do so returns without an error.
 func (p *Place) begin(ctx context.Context, h *head, index uint64) error {
+	retried := h != nil && h.ID == p.entry.ID && h.Phase == unbegun
 	if h == nil || h.Gen != p.began || h.Phase != beginning {
 		h = p.next(h)
 		p.began = h.Gen // before it is sent: the answer may be lost
@@ -130,17 +136,22 @@ func (p *Place) begin(ctx context.Context, h *head, index uint64) error {
 	if h.Index == 0 {
 		h.Index = index
 	}
-	if err := p.suspect(ctx, h, p.lease); err != nil {
-		return err
+	if !retried { // who has tried to begin it before has asked already
+		if err := p.suspect(ctx, h, p.lease); err != nil {
+			return err
+		}
 	}
-	members, err := p.group(ctx, p.entry.Rollout)
+	members, err := p.groupOf(ctx, p.entry.Rollout, h)
+	if cannot, ok := errors.AsType[cannotBegin](err); ok {
+		return p.giveUp(ctx, h, index, cannot)
+	}
 	if err != nil {
 		return err
 	}
-	if len(members) == 0 {
-		p.log("%s: Consul knows no healthy host of it, or the token may not see them; shares are of none", h.Group)
+	if !slices.ContainsFunc(h.Past, func(p past) bool { return p.Series == h.Series }) {
+		h.Series = h.Gen // what hosts have said when it could not begin no longer holds
 	}
-	h.limit(p.entry.Rollout, len(members))
+	h.limit(p.entry.Rollout, counted(members))
 	if err := p.forget(ctx, h, index, members); err != nil {
 		return err
 	}
@@ -162,6 +173,7 @@ func (p *Place) next(h *head) *head {
 	n.follows(h)
 	if h != nil && h.ID == n.ID {
 		n.Limits, n.again = h.Limits, h.again
+		n.Silent = h.Silent || h.overdue(time.Now())
 		if h.Phase == fleet.Open {
 			n.Limits.Canary = 0 // they have been good
 		}
@@ -195,6 +207,10 @@ func (h *head) follows(old *head) {
 		h.Drain = []past{{}}
 		return
 	}
+	if old.Phase == unbegun && old.ID == h.ID { // it is as if it had not been tried
+		h.Drain, h.lineage = old.Drain, old.lineage
+		return
+	}
 	was := old.past()
 	if old.ID == h.ID {
 		h.Series, h.Index = old.Series, old.Index
@@ -205,7 +221,7 @@ func (h *head) follows(old *head) {
 			h.Past = append(h.Past, p)
 		}
 	}
-	if old.Phase != beginning {
+	if old.begun() {
 		h.Drain = append([]past{was}, h.Drain...)
 	}
 	if len(h.Drain) > maxPast { // so many at once: it is enough that nobody is at work at all
@@ -236,6 +252,7 @@ func (h *head) limit(r fleet.Rollout, members int) {
 		Parallel: min(r.AtOnce(members), maxCap), MaxFailed: min(r.Tolerated(members), maxCap),
 		Canary:  min(int(min(r.Canary, maxCap)), max(members, 1)),
 		PauseMS: time.Duration(r.Pause).Milliseconds(), LeaseMS: r.Leased().Milliseconds(),
+		TimeoutMS: r.WaitsFor().Milliseconds(),
 	}
 	if before.Parallel > 0 {
 		h.Limits.Parallel = min(h.Limits.Parallel, before.Parallel)
@@ -263,6 +280,9 @@ func (l *ledger) open(ctx context.Context, h *head, index uint64, members []memb
 		}
 	}
 	if err := l.clean(ctx, h, index); err != nil {
+		return err
+	}
+	if err := l.startClock(ctx, h); err != nil {
 		return err
 	}
 	drained, err := l.drained(ctx, h, g)
@@ -307,6 +327,9 @@ func (l *ledger) readShards(ctx context.Context, gen string, shards int) (map[st
 func (l *ledger) idle(ctx context.Context, h *head) (bool, error) {
 	if h.Phase == beginning || h.Phase == draining {
 		return false, nil
+	}
+	if h.Phase == unbegun { // hosts of the one before may be at work
+		return l.drained(ctx, h, newGuard(longestWait))
 	}
 	all, err := l.readShards(ctx, h.Gen, h.Shards)
 	if err != nil && !errors.Is(err, errSpoilt) {

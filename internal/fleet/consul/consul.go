@@ -136,6 +136,8 @@ func (k keys) shardKey(gen, shard string) string { return k.genKey(gen) + "s/" +
 func (k keys) seriesKey() string                 { return k.base + "res/" }
 func (k keys) resultsKey(series string) string   { return k.seriesKey() + series + "/" }
 func (k keys) membersKey(gen string) string      { return k.genKey(gen) + "m/" }
+func (k keys) clockKey(gen string) string        { return k.genKey(gen) + "clock" }
+func (k keys) clockName() string                 { return "stretcher clock: " + strings.TrimSuffix(k.base, "/") }
 func (k keys) sessionName() string               { return "stretcher at work: " + k.base }
 func (k keys) resultKey(series, node string) string {
 	return k.resultsKey(series) + escape(node)

@@ -27,7 +27,7 @@ func (p *Place) count(ctx context.Context, r fleet.Result) (counted bool, err er
 func countIn(ctx context.Context, p *Place, r fleet.Result) (counted bool, err error) {
 	for ctx.Err() == nil {
 		h, headIndex, err := p.readHead(ctx)
-		if err != nil || h == nil || h.Gen != p.head.Gen || h.Phase == fleet.Stopped || h.Phase == beginning {
+		if err != nil || h == nil || h.Gen != p.head.Gen || h.Phase == fleet.Stopped || !h.begun() {
 			return false, err
 		}
 		name := strconv.Itoa(rand.IntN(h.Shards))

@@ -15,8 +15,9 @@ import (
 
 // phases that people do not see: of them fleet.State says that it is open, or a canary.
 const (
-	beginning fleet.Phase = "begin" // somebody asks who is in the group
-	draining  fleet.Phase = "drain" // hosts of an earlier rollout still have slots
+	beginning fleet.Phase = "begin"   // somebody asks who is in the group
+	draining  fleet.Phase = "drain"   // hosts of an earlier rollout still have slots
+	unbegun   fleet.Phase = "unbegun" // nobody can tell who is in the group; for people it is stopped
 )
 
 // head says which rollout of a name is the current one, and how far it is.
@@ -42,6 +43,8 @@ type head struct {
 type again struct {
 	Only  bool   `json:"only,omitempty"`  // for hosts alone that have failed before
 	Since string `json:"since,omitempty"` // the generation that it repeats, or goes on from; "" = none
+
+	Silent bool `json:"silent,omitempty"` // the timeout of an earlier one was over: who has told nothing has failed
 }
 
 // goesOn tells whether it is for all hosts that are not good yet.
@@ -56,7 +59,8 @@ type lineage struct {
 
 // remarks are what a head has that no host goes by.
 type remarks struct {
-	Why     string `json:"why,omitempty"`     // it is stopped
+	Why     string `json:"why,omitempty"`     // it is stopped, or could not begin
+	Hint    string `json:"hint,omitempty"`    // what people can do about it
 	Outline string `json:"outline,omitempty"` // of the manifest, for who makes a way back
 	URL     string `json:"url,omitempty"`     // of the manifest, for who fires its event again
 }
@@ -68,6 +72,7 @@ type limits struct {
 	Canary    int   `json:"canary,omitempty"`
 	PauseMS   int64 `json:"pause_ms,omitempty"`
 	LeaseMS   int64 `json:"lease_ms"`
+	TimeoutMS int64 `json:"timeout_ms,omitempty"` // after which who has not come has failed
 }
 
 // past is an earlier generation.
@@ -94,8 +99,9 @@ type shard struct {
 	Good    int    `json:"good"`
 	Failed  int    `json:"failed"`
 	Died    int    `json:"died"`
-	Skipped int    `json:"skipped"`         // had no turn, or did not take it
-	Check   bool   `json:"check,omitempty"` // a failure has not been summed yet: no slot is handed out
+	Silent  int    `json:"silent,omitempty"` // have not come in time; of the whole rollout
+	Skipped int    `json:"skipped"`          // had no turn, or did not take it
+	Check   bool   `json:"check,omitempty"`  // a failure has not been summed yet: no slot is handed out
 	Touched int    `json:"touched,omitempty"`
 }
 
@@ -161,7 +167,7 @@ func (h *head) check() error {
 	ok := h.ID != "" && len(h.ID) <= maxText && isGen(h.Gen) && isGen(h.Series) &&
 		len(h.Past) <= maxPast && len(h.Drain) <= maxPast+2 &&
 		h.Shards >= 0 && h.Shards <= maxShards && h.Members >= 0 && h.Members <= fleet.MaxHosts && h.Limits.ok()
-	for _, text := range []*string{&h.Version, &h.By, &h.Group, &h.Why} { // anybody may have written them
+	for _, text := range []*string{&h.Version, &h.By, &h.Group, &h.Why, &h.Hint} { // anybody may have written them
 		ok = ok && len(*text) <= 4*maxText
 		*text = printable.Line(*text)
 	}
@@ -174,7 +180,7 @@ func (h *head) check() error {
 			p.Shards >= 0 && p.Shards <= maxShards && p.Lease >= 0 && p.Lease <= longestMS
 	}
 	switch h.Phase {
-	case beginning:
+	case beginning, unbegun:
 	case draining, fleet.Canary, fleet.Pause, fleet.Open, fleet.Stopped, fleet.Done:
 		ok = ok && h.Shards > 0
 	default:
@@ -188,7 +194,8 @@ func (h *head) check() error {
 
 func (l limits) ok() bool {
 	return l.Parallel >= 0 && l.Parallel <= maxCap && l.Canary >= 0 && l.Canary <= maxCap &&
-		l.PauseMS >= 0 && l.PauseMS <= longestMS && l.LeaseMS >= 0 && l.LeaseMS <= longestMS
+		l.PauseMS >= 0 && l.PauseMS <= longestMS && l.LeaseMS >= 0 && l.LeaseMS <= longestMS &&
+		l.TimeoutMS >= 0 && l.TimeoutMS <= longestMS
 }
 
 func isGen(gen string) bool {
@@ -197,7 +204,7 @@ func isGen(gen string) bool {
 
 func (s *shard) check() error {
 	ok := s.Cap >= 0 && s.Cap <= maxCap && s.Serving >= 0 && s.Serving <= s.Next && s.Next < 1<<30
-	for _, n := range []int{s.Good, s.Failed, s.Died, s.Skipped} {
+	for _, n := range []int{s.Good, s.Failed, s.Died, s.Silent, s.Skipped} {
 		ok = ok && n >= 0 && n < 1<<30
 	}
 	seen := map[int]bool{}

@@ -71,6 +71,11 @@ func (p *Place) look(ctx context.Context) (time.Duration, error) {
 	}
 	// Each host behind looks less often: all together they cost little.
 	behind := max(p.ticket-s.Serving, 0)
+	if behind == 0 {
+		if err := p.countSilent(ctx, p.head, p.entry.Node); err != nil {
+			return 0, err
+		}
+	}
 	next := about(p.lease/4 + p.lease/8*time.Duration(min(behind, 80)))
 	switch {
 	case p.head.Phase == fleet.Pause:

@@ -16,7 +16,7 @@ import (
 func (p *Place) work(ctx context.Context) context.Context {
 	slot, lose := context.WithCancelCause(context.WithoutCancel(ctx))
 	work, cancel := context.WithCancelCause(ctx)
-	work, end := context.WithTimeoutCause(work, p.entry.Rollout.WaitsFor(), fleet.ErrTimedOut)
+	work, end := context.WithTimeoutCause(work, p.entry.Rollout.WaitsFor(), fleet.ErrOvertime)
 	context.AfterFunc(slot, func() { cancel(context.Cause(slot)) })
 	p.slot, p.lose = slot, lose
 	p.finish = func() {

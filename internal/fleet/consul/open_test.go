@@ -44,7 +44,7 @@ func TestAnyName(t *testing.T) {
 	c := open(t, a)
 	names := []string{"a b", "..", ".", "a/../b", "ä%2F", "x?y#z", "%"}
 	for i, name := range names {
-		e := entry("1", i, fleet.Rollout{Hosts: []string{"a"}})
+		e := entry("1", i, fleet.Rollout{Hosts: []string{name}})
 		e.Name, e.Node = name, name
 		place, err := c.Enter(t.Context(), e)
 		if err != nil {

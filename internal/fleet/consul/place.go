@@ -22,6 +22,7 @@ type Place struct {
 	known
 	spot
 	outage
+	warned bool   // when it is not of the group
 	agents bool   // its node is the agent's own
 	began  string // the generation that this host begins; "" = none
 	maybe  []spot // what it may have got over a connection that broke

@@ -52,6 +52,8 @@ func (c *Client) Read(ctx context.Context, name string) (fleet.State, error) {
 			found.members(pair)
 		case strings.HasPrefix(pair.Key, l.genKey(h.Gen)+"t/"):
 			found.turn(pair)
+		case pair.Key == l.clockKey(h.Gen):
+			found.ticking = pair.Session != ""
 		}
 	}
 	if h == nil && len(found.hosts) == 0 {
@@ -133,11 +135,14 @@ type findings struct {
 	hosts  map[string]*fleet.Host
 	latest map[string]uint64           // when what is known of a host was written, as Consul counts
 	missed func(turn *api.KVPair) bool // its host must have died before it took it
+
+	group   map[string]bool // who is of it
+	ticking bool            // the time to come in is not over by Consul's clock
 }
 
 func newFindings(h *head) *findings {
 	return &findings{
-		head: h, hosts: map[string]*fleet.Host{}, latest: map[string]uint64{},
+		head: h, hosts: map[string]*fleet.Host{}, latest: map[string]uint64{}, group: map[string]bool{},
 		missed: func(*api.KVPair) bool { return false },
 	}
 }
@@ -157,10 +162,12 @@ func (f *findings) members(pair *api.KVPair) {
 		return
 	}
 	for _, m := range members {
-		if m.Node != "" {
-			h := f.host(m.Node)
-			h.Zone = cmp.Or(m.Zone, h.Zone)
+		if m.Node == "" {
+			continue
 		}
+		h := f.host(m.Node)
+		h.Zone, h.Note, h.Excused = cmp.Or(m.Zone, h.Zone), m.Was.note(), m.Excused
+		f.group[strings.ToLower(m.Node)] = true
 	}
 }
 
@@ -257,11 +264,17 @@ func (f *findings) state(name string, h *head) fleet.State {
 			Pause: time.Duration(h.Limits.PauseMS) * time.Millisecond,
 		}
 	}
+	f.noteOutsiders()
 	for _, host := range f.hosts {
 		s.Hosts = append(s.Hosts, *host)
 	}
+	if h != nil && !f.ticking && h.overdue(time.Now()) {
+		s.Silence(h.Limits.timeout())
+	}
 	s.Sort()
 	switch {
+	case s.Phase == unbegun:
+		s.Phase = fleet.Stopped
 	case s.Phase == beginning, s.Phase == draining:
 		s.Begins = s.Phase == beginning
 		s.Phase = h.first()
@@ -269,6 +282,19 @@ func (f *findings) state(name string, h *head) fleet.State {
 		s.Phase = fleet.Done
 	}
 	return s
+}
+
+// noteOutsiders tells people of hosts that are not of the group. What Consul knew of
+// the others when the rollout began no longer matters once they have come.
+func (f *findings) noteOutsiders() {
+	for node, h := range f.hosts {
+		switch {
+		case len(f.group) > 0 && !f.group[node]: // those of rollouts before are not waited for
+			h.Note, h.Excused = "not of the group", h.Result.Result == ""
+		case h.Standing != fleet.HostMissing:
+			h.Note = ""
+		}
+	}
 }
 
 // Changes waits until something has changed since index, or for half a minute, and

@@ -78,7 +78,7 @@ func (l *ledger) consequences(ctx context.Context, h *head, headIndex uint64, na
 // have not. Failures in other shards at the same moment it does not see: settle does.
 func (l *ledger) stopping(ctx context.Context, h *head, headIndex uint64, name string,
 	s shard) ([]*api.KVTxnOp, error) {
-	if h.Phase == fleet.Stopped || h.Phase == beginning {
+	if h.Phase == fleet.Stopped || !h.begun() {
 		return nil, nil
 	}
 	why, err := l.tooMany(ctx, h, name, s)
@@ -102,14 +102,19 @@ func (l *ledger) tooMany(ctx context.Context, h *head, name string, s shard) (st
 	if errors.Is(err, errSpoilt) {
 		err = fmt.Errorf("%w: %w", fleet.ErrStopped, err)
 	}
-	bad := s.Failed + s.Died
+	bad, silent := s.Failed+s.Died, s.Silent
 	for other, s := range all {
 		if other != name {
 			bad += s.Failed + s.Died
+			silent += s.Silent
 		}
 	}
-	if err != nil || bad <= h.Limits.MaxFailed {
+	switch {
+	case err != nil || bad+silent <= h.Limits.MaxFailed:
 		return "", err
+	case silent > 0:
+		return fmt.Sprintf("%d failed, %d of them %s, and %d may", bad+silent, silent,
+			fleet.SilentFor(h.Limits.timeout()), h.Limits.MaxFailed), nil
 	}
 	return fmt.Sprintf("%d failed, and %d may", bad, h.Limits.MaxFailed), nil
 }
@@ -145,7 +150,7 @@ func (l *ledger) stop(ctx context.Context, gen, why string) error {
 		if err != nil || h == nil || h.Gen != gen || h.Phase == fleet.Stopped {
 			return err
 		}
-		if h.Phase == beginning {
+		if !h.begun() {
 			return nil
 		}
 		h.Phase, h.Why = fleet.Stopped, cut(why)

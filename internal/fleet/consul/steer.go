@@ -25,7 +25,7 @@ func (c *Client) Stop(ctx context.Context, name, why string) error {
 		switch {
 		case err != nil:
 			return err
-		case h.Phase == fleet.Stopped:
+		case h.Phase == fleet.Stopped, h.Phase == unbegun:
 			return fmt.Errorf("%w: the rollout is stopped: %s", fleet.ErrAlready, h.Why)
 		case s.Phase == fleet.Done:
 			return fmt.Errorf("%w: nobody waits for a turn", fleet.ErrEnded)
@@ -119,6 +119,8 @@ func (h *head) mayRepeat(s *fleet.State, only bool) error {
 	working, waiting := s.Count(fleet.HostWorking), s.Count(fleet.HostWaiting)
 	stopped := h.Phase == fleet.Stopped
 	switch {
+	case h.Phase == unbegun:
+		return failure.Hinted("when that is mended, its event begins it: fire it again", errors.New(h.Why))
 	case !stopped && h.Since != "" && h.Only == only && !s.Ended():
 		return fmt.Errorf("%w: by %s", fleet.ErrAlready, h.By)
 	case !stopped && working+waiting > 0:
@@ -140,7 +142,7 @@ func (h *head) mayRepeat(s *fleet.State, only bool) error {
 func (l *ledger) repeated(ctx context.Context, old *head, by string, only bool) (*head, error) {
 	h := *old
 	h.Gen, h.Phase, h.Why, h.By = newGen(), beginning, "", cut(by)
-	h.again = again{only, old.Gen}
+	h.again = again{Only: only, Since: old.Gen, Silent: old.Silent || old.overdue(time.Now())}
 	h.Began = time.Now().UTC().Truncate(time.Millisecond)
 	h.follows(old)
 	canaries, _, err := l.readShard(ctx, l.shardKey(old.Gen, canaryShard))

@@ -43,6 +43,7 @@ type jsonHost struct {
 	Result   string         `json:"result"`
 	Step     string         `json:"step"`
 	Error    string         `json:"error"`
+	Note     string         `json:"note"`
 	Started  *string        `json:"started"`
 	Finished *string        `json:"finished"`
 }
@@ -61,7 +62,8 @@ func WriteJSON(w io.Writer, s fleet.State) error {
 		r := h.Result
 		out.Hosts = append(out.Hosts, jsonHost{
 			Node: h.Node, Zone: h.Zone, Standing: h.Standing, Runs: h.Runs, Mixed: h.Mixed, Version: r.Version, Run: r.Run,
-			Result: r.Result, Step: r.Step, Error: r.Error, Started: machineTime(r.Started), Finished: machineTime(r.Finished),
+			Result: r.Result, Step: r.Step, Error: r.Error, Note: h.Note,
+			Started: machineTime(r.Started), Finished: machineTime(r.Finished),
 		})
 	}
 	return printable.EncodeJSON(w, out)

@@ -11,9 +11,9 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
-	"time"
 
 	"stretcher/internal/fleet"
+	"stretcher/internal/text/units"
 )
 
 // timeFormat is that of times for people, who must know the zone.
@@ -64,24 +64,12 @@ func Limits(s fleet.State) string {
 		parts = append(parts, fmt.Sprintf("%d first", l.Canary))
 	}
 	if l.Pause > 0 {
-		parts = append(parts, fmt.Sprintf("a pause of %s after them", span(l.Pause)))
+		parts = append(parts, fmt.Sprintf("a pause of %s after them", units.Span(l.Pause)))
 	}
 	if l.MaxFailed >= 0 {
 		parts = append(parts, fmt.Sprintf("at most %d failed", l.MaxFailed))
 	}
 	return strings.Join(parts, ", ")
-}
-
-// span is a time span without what is zero of it.
-func span(d time.Duration) string {
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
 }
 
 func plural(n int, one, more string) string {
@@ -105,7 +93,10 @@ func told(h fleet.Host) string {
 	if h.Result.Step != "" && h.Standing != fleet.HostGood && !strings.HasPrefix(text, h.Result.Step+":") {
 		text = strings.TrimSuffix("in "+h.Result.Step+": "+text, ": ")
 	}
-	return text
+	if text != "" && h.Note != "" {
+		return text + " (" + h.Note + ")"
+	}
+	return text + h.Note
 }
 
 // ended is when the run of a host ended, in the reader's zone; "" while it is not over.

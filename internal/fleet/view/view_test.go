@@ -90,7 +90,7 @@ func TestJSON(t *testing.T) {
 		`"counts":{"died":0,"failed":1,"good":1,"hosts":4,"missing":1,"stopped":0,"waiting":1,"working":0},` +
 		`"hosts":[{"node":"web-2","zone":"b","standing":"failed","runs":"41","mixed":false,` +
 		`"version":"42","run":"01a2","result":"failed",` +
-		`"step":"verify","error":"verify: exit status 22","started":null,"finished":"2026-11-20T16:42:05Z"},`
+		`"step":"verify","error":"verify: exit status 22","note":"","started":null,"finished":"2026-11-20T16:42:05Z"},`
 	if !strings.HasPrefix(b.String(), want) || !json.Valid([]byte(b.String())) || strings.Count(b.String(), "\n") != 1 {
 		t.Errorf("got  %s\nwant %s...", b.String(), want)
 	}
@@ -138,6 +138,21 @@ func TestPage(t *testing.T) {
 		if len(all) == 1 && (strings.Index(text, "b: 0 of 1 good") > strings.Index(text, "a: 1 of 2 good") ||
 			!strings.Contains(text, "To be looked at") || strings.Count(text, ">web-2<") != 2) {
 			t.Error(text)
+		}
+	}
+}
+
+// TestNotes: what is known of a host beside its result is told behind it, or alone.
+func TestNotes(t *testing.T) {
+	for want, h := range map[string]fleet.Host{
+		"":                          {},
+		"not of the group":          {Note: "not of the group"},
+		"silent for 1h (ill)":       {Note: "ill", Standing: fleet.HostFailed, Result: fleet.Result{Error: "silent for 1h"}},
+		"in pre (not of the group)": {Note: "not of the group", Result: fleet.Result{Step: "pre"}},
+		"verify: no":                {Result: fleet.Result{Step: "verify", Error: "verify: no"}},
+	} {
+		if got := told(h); got != want {
+			t.Errorf("%q, not %q", got, want)
 		}
 	}
 }
