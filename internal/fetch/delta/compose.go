@@ -1,7 +1,6 @@
 package delta
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -9,6 +8,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"time"
 )
 
 // composed is the archive as it is at the server, put together while it is
@@ -55,40 +55,188 @@ type Whereto struct {
 	Done   func(*os.File) // is told of it when it is right
 }
 
-// compose writes all members.
-func (b *Rebuilt) compose(ctx context.Context, to io.Writer, sum io.Writer) error {
-	w := bufio.NewWriterSize(io.MultiWriter(to, sum), 1<<20)
-	for i := 0; i < len(b.w.Index.Members); {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		s, size, n := b.run(i)
-		if err := b.await(ctx, s); err != nil {
-			return err
-		}
-		if _, err := io.Copy(w, io.NewSectionReader(s.file, s.at, size)); err != nil {
-			return err
-		}
-		i += n
+// compose writes all members to a file, and hashes them.
+func (b *Rebuilt) compose(ctx context.Context, to *os.File, sum hash.Hash) error {
+	c := newComposing(ctx, b, to, sum)
+	err := c.write(b.runs())
+	c.hash.close()
+	if err != nil {
+		return err
 	}
-	return w.Flush()
+	return c.hashRest()
+}
+
+// run are members that lie one after the other, as they do in the archive.
+type run struct {
+	spot
+	off, size int64 // in the archive
 }
 
 // longest is how much of an archive is written at a time, or one member more.
 const longest = 1 << 20
 
-// run finds how many members lie one after the other from number i on, as they do in
-// the archive, and how long they are. Those behind the first were there before.
-func (b *Rebuilt) run(i int) (s spot, size int64, n int) {
-	s = b.spots[i]
-	for size < longest && i+n < len(b.w.Index.Members) {
-		if next := b.spots[i+n]; n > 0 && (next.come != nil || next.file != s.file || next.at != s.at+size) {
-			break
+// runs are all members. Of a run, those behind the first were there before.
+func (b *Rebuilt) runs() (all []run) {
+	off := int64(0)
+	for i := range b.w.Index.Members {
+		length, s := int64(b.w.Index.Members[i].Length), b.spots[i]
+		n := len(all) - 1
+		if n < 0 || s.come != nil || all[n].size >= longest || s.file != all[n].file || s.at != all[n].at+all[n].size {
+			all = append(all, run{spot: s, off: off})
+			n++
 		}
-		size += int64(b.w.Index.Members[i+n].Length)
-		n++
+		all[n].size += length
+		off += length
 	}
-	return s, size, n
+	return all
+}
+
+// composing is one archive that is being put together. What is written in the order of
+// the archive is hashed from memory, on a goroutine of its own; the rest is read again.
+type composing struct {
+	ctx  context.Context
+	b    *Rebuilt
+	to   *os.File
+	sum  hash.Hash
+	hash *hashLine
+	free chan []byte
+	fed  int64         // so much has been given to hash, from the beginning on
+	wait time.Duration // how long it may still wait for what comes next
+}
+
+const (
+	// blocks and block bound what is read, and waits to be hashed.
+	blocks = 4
+	block  = 256 << 10
+	// soon is how long all is put off that is there, for the sake of what is not:
+	// it costs less to hash what is written in order.
+	soon = 20 * time.Millisecond
+)
+
+func newComposing(ctx context.Context, b *Rebuilt, to *os.File, sum hash.Hash) *composing {
+	c := &composing{ctx: ctx, b: b, to: to, sum: sum, free: make(chan []byte, blocks), wait: soon}
+	for range blocks {
+		c.free <- make([]byte, block)
+	}
+	c.hash = newHashLine(sum, c.free)
+	return c
+}
+
+// write writes runs where they belong: those that do not come soon at last.
+func (c *composing) write(runs []run) error {
+	var late []run
+	for _, r := range runs {
+		if !c.comesSoon(r.spot) {
+			late = append(late, r)
+			continue
+		}
+		if err := c.run(r); err != nil {
+			return err
+		}
+	}
+	for _, r := range late {
+		if err := c.b.await(c.ctx, r.spot); err != nil {
+			return err
+		}
+		if err := c.run(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// comesSoon tells whether a member is there, and waits a little for it.
+func (c *composing) comesSoon(s spot) bool {
+	if s.come == nil || s.isVerified() {
+		return true
+	}
+	began := time.Now()
+	timer := time.NewTimer(c.wait)
+	defer timer.Stop()
+	select {
+	case <-s.come:
+	case <-c.b.lost:
+	case <-c.ctx.Done():
+	case <-timer.C:
+	}
+	c.wait = max(c.wait-time.Since(began), 0)
+	return s.isVerified()
+}
+
+// run writes one run.
+func (c *composing) run(r run) error {
+	for at := int64(0); at < r.size; {
+		buf := <-c.free
+		p, off := buf[:min(block, r.size-at)], r.off+at
+		err := c.ctx.Err()
+		if err == nil {
+			err = fill(r.file, p, r.at+at)
+		}
+		if err == nil {
+			_, err = c.to.WriteAt(p, off)
+		}
+		if err == nil && off == c.fed {
+			c.fed += int64(len(p))
+			c.hash.todo <- p
+		} else {
+			c.free <- buf
+		}
+		if err != nil {
+			return err
+		}
+		at += int64(len(p))
+	}
+	return nil
+}
+
+// fill reads as much as p holds.
+func fill(from io.ReaderAt, p []byte, at int64) error {
+	if n, err := from.ReadAt(p, at); n < len(p) {
+		return err
+	}
+	return nil
+}
+
+// hashRest hashes what was not written in order.
+func (c *composing) hashRest() error {
+	buf := make([]byte, block)
+	for size := c.b.w.Index.Size; c.fed < size; {
+		p := buf[:min(block, size-c.fed)]
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
+		if err := fill(c.to, p, c.fed); err != nil {
+			return err
+		}
+		_, _ = c.sum.Write(p)
+		c.fed += int64(len(p))
+	}
+	return nil
+}
+
+// hashLine hashes blocks one after the other.
+type hashLine struct {
+	todo chan []byte
+	done chan struct{}
+}
+
+// newHashLine begins to hash what comes to todo. Blocks that are done are free again.
+func newHashLine(sum io.Writer, free chan<- []byte) *hashLine {
+	h := &hashLine{make(chan []byte, blocks), make(chan struct{})}
+	go func() {
+		defer close(h.done)
+		for p := range h.todo {
+			_, _ = sum.Write(p)
+			free <- p[:block]
+		}
+	}()
+	return h
+}
+
+// close waits until all is hashed.
+func (h *hashLine) close() {
+	close(h.todo)
+	<-h.done
 }
 
 // await waits for what is being fetched.
