@@ -76,10 +76,10 @@ func (d *decoder) openSegments(r *bufio.Reader) bool {
 	may := false
 	switch d.format {
 	case "gzip":
-		f = parallel.Format{Next: gzipSegment, Decoder: gzipDecoder}
+		f = parallel.Format{Next: gzipSegment, Decoder: gzipDecoder, Size: gzipSize}
 		_, may = gzipSegment(r)
 	case "zstd":
-		f = parallel.Format{Next: zstdSegment, Decoder: zstdDecoder}
+		f = parallel.Format{Next: zstdSegment, Decoder: zstdDecoder, Size: zstdSize}
 		_, may = zstdHeader(r)
 	}
 	if d.sums {
@@ -113,6 +113,14 @@ func gzipSegment(in *bufio.Reader) (int, bool) {
 	}
 	n, ok := gunzip.MemberLength(head)
 	return int(n), ok && n <= parallel.Max
+}
+
+// gzipSize is what the end of a member says of its content.
+func gzipSize(member []byte) int {
+	if len(member) < gunzip.HeaderSize {
+		return 0
+	}
+	return int(min(gunzip.ContentLength(member), parallel.Max))
 }
 
 func gzipDecoder() (func(dst, segment []byte) ([]byte, error), func(), error) {
@@ -158,6 +166,15 @@ func zstdSegment(in *bufio.Reader) (int, bool) {
 		n += 4
 	}
 	return n, true
+}
+
+// zstdSize is what the header of a frame says of its content.
+func zstdSize(frame []byte) int {
+	var h zstd.Header
+	if h.Decode(frame) != nil {
+		return parallel.Max
+	}
+	return int(min(h.FrameContentSize, parallel.Max))
 }
 
 func zstdDecoder() (func(dst, segment []byte) ([]byte, error), func(), error) {

@@ -7,8 +7,10 @@
 // all that follows it. Whoever reads the rest as he would have read the input
 // gets what he would have got, with the same error.
 //
-// Memory is for some segments for each core, none longer than Max; the length
-// of the input makes no difference to it.
+// Memory is for some segments, most of them short, as most are, and none longer
+// than Max; the length of the input makes no difference to it. Some more than there
+// are cores are under way, since it takes longer to write what is in some than in
+// others.
 //
 // It imports no other package of this module.
 package parallel
@@ -26,9 +28,16 @@ import (
 const (
 	// Max is the length of a segment, packed or not.
 	Max = 1 << 20
-	// MaxCores bounds the cores, and so the memory: one core can't write what
-	// more of them decompress.
+	// MaxCores bounds the cores: one can't write what more of them decompress.
 	MaxCores = 4
+
+	// What is under way: so many segments, each of which may take share bytes,
+	// packed and not. What some take beyond that is bounded for all together: it
+	// is counted in tokens.
+	slots  = 16
+	share  = 512 << 10
+	token  = 128 << 10
+	tokens = 80
 )
 
 // ErrRest comes after the last segment.
@@ -43,6 +52,9 @@ type Format struct {
 	// than Max bytes, in the memory of dst, which has no length, if that is enough.
 	// Any fault of the segment is an error, and so is anything behind its end.
 	Decoder func() (decode func(dst, segment []byte) ([]byte, error), close func(), err error)
+	// Size tells how long the content of a segment is at most, by what that says:
+	// more is a fault. May be nil: Max.
+	Size func(segment []byte) int
 	// Digests finds digests of parts of a segment's content, on the core that has
 	// decompressed it, and appends them in order. May be nil.
 	Digests func(dst []Digest, content []byte) []Digest
@@ -57,8 +69,9 @@ type Digest struct {
 // Reader reads segments. It is for one goroutine.
 type Reader struct {
 	in     *bufio.Reader
-	next   func(in *bufio.Reader) (int, bool)
+	format Format
 	free   chan *segment
+	room   chan struct{} // a token for each
 	todo   chan *segment
 	order  chan *segment
 	stop   chan struct{}
@@ -75,6 +88,7 @@ type Reader struct {
 type segment struct {
 	in, out []byte
 	digests []Digest // of parts of out
+	tokens  int      // that it holds
 	err     error
 	ready   chan struct{}
 }
@@ -82,12 +96,12 @@ type segment struct {
 // NewReader starts to read src. It must be closed.
 func NewReader(src io.Reader, f Format, cores int) *Reader {
 	cores = min(max(cores, 1), MaxCores)
-	n := 2*cores + 1
 	r := &Reader{
-		in: bufio.NewReaderSize(&sticky{r: src}, Max), next: f.Next, stop: make(chan struct{}),
-		free: make(chan *segment, n), todo: make(chan *segment, n), order: make(chan *segment, n),
+		in: bufio.NewReaderSize(&sticky{r: src}, Max), format: f, stop: make(chan struct{}),
+		free: make(chan *segment, slots), todo: make(chan *segment, slots), order: make(chan *segment, slots),
+		room: make(chan struct{}, tokens),
 	}
-	for range n {
+	for range slots {
 		r.free <- &segment{}
 	}
 	for range cores {
@@ -102,7 +116,7 @@ func (r *Reader) cut() {
 	defer close(r.order)
 	defer close(r.todo)
 	for {
-		n, ok := r.next(r.in)
+		n, ok := r.format.Next(r.in)
 		if !ok || n > Max {
 			return
 		}
@@ -120,10 +134,42 @@ func (r *Reader) cut() {
 			r.tail = s.in
 			return
 		}
+		if !r.admit(s) {
+			r.tail = s.in
+			return
+		}
 		s.ready = make(chan struct{})
 		r.order <- s // there is room for all, here and there
 		r.todo <- s
 	}
+}
+
+// admit waits until there is room for what a segment takes beyond its share; false =
+// nobody wants it any more. Those before it give theirs back.
+func (r *Reader) admit(s *segment) bool {
+	size := Max
+	if r.format.Size != nil {
+		size = min(max(r.format.Size(s.in), 0), Max)
+	}
+	for need := (len(s.in) + size - share + token - 1) / token; s.tokens < need; s.tokens++ {
+		select {
+		case r.room <- struct{}{}:
+		case <-r.stop:
+			return false
+		}
+	}
+	return true
+}
+
+// giveBack makes a segment free that nobody needs any more.
+func (r *Reader) giveBack(s *segment) {
+	if cap(s.in)+cap(s.out) > share {
+		s.in, s.out = nil, nil
+	}
+	for ; s.tokens > 0; s.tokens-- {
+		<-r.room
+	}
+	r.free <- s
 }
 
 // decode decompresses segments, whichever comes next.
@@ -153,7 +199,7 @@ func (r *Reader) Next(ctx context.Context) ([]byte, error) {
 		return nil, ErrRest
 	}
 	if r.cur != nil {
-		r.free <- r.cur
+		r.giveBack(r.cur)
 		r.cur = nil
 	}
 	select {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -108,4 +109,53 @@ func TestClose(t *testing.T) {
 	}
 	_ = to.Close()
 	r.Close()
+}
+
+// longest is a format of segments that are as long as they may be.
+func longest(size func([]byte) int) Format {
+	f := lines(0)
+	f.Size = size
+	f.Next = func(in *bufio.Reader) (int, bool) {
+		_, err := in.Peek(Max)
+		return Max, err == nil
+	}
+	return f
+}
+
+// TestRoom: segments that take more than their share wait for room, and give it back.
+func TestRoom(t *testing.T) {
+	const many = 20
+	for name, size := range map[string]func([]byte) int{
+		"unknown": nil, "as long": func(p []byte) int { return len(p) }, "a lie": func([]byte) int { return math.MaxInt },
+		"less than nothing": func([]byte) int { return -1 },
+	} {
+		r := NewReader(strings.NewReader(strings.Repeat("x", many*Max)), longest(size), 2)
+		for i := range many {
+			b, err := r.Next(t.Context())
+			if err != nil || len(b) != Max || len(r.room) > tokens {
+				t.Fatalf("%s, %d: %d bytes, %d tokens: %v", name, i, len(b), len(r.room), err)
+			}
+		}
+		if _, err := r.Next(t.Context()); !errors.Is(err, ErrRest) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if r.Close(); len(r.room) > 0 {
+			t.Errorf("%s: %d tokens are not given back", name, len(r.room))
+		}
+	}
+}
+
+// TestCloseWaiting: one that waits for room ends, and holds no more than there is.
+func TestCloseWaiting(t *testing.T) {
+	r := NewReader(strings.NewReader(strings.Repeat("x", 20*Max)), longest(nil), 2)
+	for range 2000 {
+		if len(r.room) == tokens {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	r.Close()
+	if n := len(r.todo) + len(r.order); n > tokens*token/Max {
+		t.Errorf("%d segments were begun", n)
+	}
 }
