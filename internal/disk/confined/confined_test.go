@@ -305,3 +305,50 @@ func TestCopyRefuses(t *testing.T) {
 		t.Errorf("err = %v", err)
 	}
 }
+
+// TestSetMade: a file gets what it does not have, and what it is then is told.
+func TestSetMade(t *testing.T) {
+	top := t.TempDir()
+	fd := dirAt(t, top)
+	for i, c := range []struct {
+		made, want fs.FileMode
+		parts      What
+		mode       fs.FileMode // then
+	}{
+		{0o600, 0o600, All(), 0o600},
+		{0o600, 0o644, All(), 0o644},
+		{0o600, 0o644, Time, 0o600},
+		{0o755, fs.ModeSetuid | 0o755, All(), fs.ModeSetuid | 0o755},
+		{0o400, 0o000, All(), 0o000},
+	} {
+		name := fmt.Sprint(i)
+		f, err := Create(fd, name, c.made)
+		must(t, err)
+		_, err = f.WriteString("text")
+		must(t, err)
+		m := Meta{Mode: c.want, UID: uint32(os.Geteuid()), GID: NoID, MTime: 1e18}
+		st, err := SetMade(f, fd, name, m, c.parts)
+		must(t, errors.Join(err, f.Close()))
+		var is unix.Stat_t
+		must(t, Lstat(fd, name, &is))
+		if FileMode(&st) != c.mode || st.Mtim.Nano() != 1e18 || is.Ctim != st.Ctim || is.Mode != st.Mode {
+			t.Errorf("%d: %v, and is %v", i, FileMode(&st), FileMode(&is))
+		}
+	}
+}
+
+// TestSetMadeOwner: another's file is made as its own.
+func TestSetMadeOwner(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	fd := dirAt(t, t.TempDir())
+	f, err := Create(fd, "f", 0o755)
+	must(t, err)
+	m := Meta{Mode: fs.ModeSetuid | 0o755, UID: 12, GID: 34, MTime: 1e18}
+	st, err := SetMade(f, fd, "f", m, All())
+	must(t, errors.Join(err, f.Close()))
+	if st.Uid != 12 || st.Gid != 34 || FileMode(&st) != m.Mode || st.Mtim.Nano() != 1e18 {
+		t.Errorf("%+v", st)
+	}
+}

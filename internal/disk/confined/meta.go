@@ -109,6 +109,30 @@ func SetOpen(fd int, m Meta, w What) error {
 	return unix.Fchmod(fd, Perm(m.Mode))
 }
 
+// SetMade sets parts of an open file that the caller has made, whose name in fd is
+// name: only what it does not have already. It tells what the file is then.
+func SetMade(f *os.File, fd int, name string, m Meta, w What) (st unix.Stat_t, err error) {
+	if w&Time != 0 {
+		err = SetTime(fd, name, unix.NsecToTimespec(m.MTime))
+	}
+	if err == nil {
+		err = unix.Fstat(int(f.Fd()), &st)
+	}
+	if err != nil || m.isMet(&st, w) {
+		return st, err
+	}
+	if err = SetOpen(int(f.Fd()), m, w&^Time); err == nil {
+		err = unix.Fstat(int(f.Fd()), &st)
+	}
+	return st, err
+}
+
+// isMet tells whether a file has the owner and mode, as far as they are wanted.
+func (m *Meta) isMet(st *unix.Stat_t, w What) bool {
+	isOwned := (m.UID == NoID || m.UID == st.Uid) && (m.GID == NoID || m.GID == st.Gid)
+	return (w&Owner == 0 || isOwned) && (w&Mode == 0 || Perm(m.Mode) == uint32(st.Mode)&permMask)
+}
+
 // SetFile sets parts of an open file, whose name in fd is name.
 func SetFile(f *os.File, fd int, name string, m Meta, w What) error {
 	if err := SetOpen(int(f.Fd()), m, w&^Time); err != nil || w&Time == 0 {

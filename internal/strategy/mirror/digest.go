@@ -78,15 +78,10 @@ func (d *digest) copy(f *os.File, content *archive.Content) error {
 	})
 }
 
-// add makes the sums known of an open file, which has the content.
-func (d *digest) add(f *os.File) error {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return err
-	}
-	d.contents.Add(&st, d.sums)
-	d.tell(&st)
-	return nil
+// add makes the sums known of a file, which has the content.
+func (d *digest) add(st *unix.Stat_t) {
+	d.contents.Add(st, d.sums)
+	d.tell(st)
 }
 
 // tell makes the digest known of a file that has the content, all of which has

@@ -217,7 +217,8 @@ func (s *Stage) fresh(e *archive.Entry, content *archive.Content, at *spot) erro
 }
 
 // write makes the file of e; fill puts the content into it, and its sums into
-// the digest.
+// the digest. It has its mode from the beginning: nobody else comes to where it
+// is staged.
 func (s *Stage) write(e *archive.Entry, fill func(*os.File) error) error {
 	if s.out == nil {
 		s.differ(e.Path)
@@ -228,20 +229,20 @@ func (s *Stage) write(e *archive.Entry, fill func(*os.File) error) error {
 	if err != nil {
 		return err
 	}
-	f, err := confined.Create(fd, name, 0o600)
+	f, err := confined.Create(fd, name, e.Mode.Perm())
 	if errors.Is(err, unix.EEXIST) {
 		if err = confined.Unlink(fd, name); err == nil {
-			f, err = confined.Create(fd, name, 0o600)
+			f, err = confined.Create(fd, name, e.Mode.Perm())
 		}
 	}
 	if err != nil {
 		return err
 	}
 	if err = fill(f); err == nil {
-		err = confined.SetFile(f, fd, name, metaOf(e), s.opts.parts())
-	}
-	if err == nil {
-		err = s.digest.add(f)
+		var st unix.Stat_t
+		if st, err = confined.SetMade(f, fd, name, metaOf(e), s.opts.parts()); err == nil {
+			s.digest.add(&st)
+		}
 	}
 	return errors.Join(err, f.Close())
 }
