@@ -107,6 +107,9 @@ func (c *copier) tooLarge(what string) error {
 
 // read moves a body to dst.
 func (c *copier) read(ctx context.Context, in *flow) error {
+	if c.size >= largeChunks*largeChunk && len(c.buf) == chunk && c.pace == nil {
+		c.buf = make([]byte, largeChunk)
+	}
 	for {
 		n, err := in.read(c.buf)
 		if werr := c.write(ctx, c.buf[:n]); werr != nil {

@@ -28,8 +28,11 @@ const (
 	maxWait = time.Minute
 	// maxAfter is the longest pause that a server may ask for.
 	maxAfter = 5 * time.Minute
-	// chunk is the most that is read and written at a time.
-	chunk = 32 << 10
+	// chunk is the most that is read and written at a time, and largeChunk where an
+	// object has largeChunks of that and more.
+	chunk       = 32 << 10
+	largeChunk  = 128 << 10
+	largeChunks = 16
 )
 
 // Errors that callers may test for with errors.Is.

@@ -11,7 +11,7 @@ import (
 const (
 	// blocks and block bound what waits to be hashed, in bytes.
 	blocks = 8
-	block  = 32 << 10
+	block  = 64 << 10
 )
 
 // Hash is a hash that is fed on a goroutine of its own. It is for one goroutine, and
