@@ -1,6 +1,8 @@
 package disk
 
 import (
+	"context"
+	"errors"
 	"os"
 	"time"
 
@@ -23,6 +25,28 @@ func Hold(dir *os.Root) (*os.File, error) {
 		return nil, &os.PathError{Op: "flock", Path: dir.Name(), Err: err}
 	}
 	return f, nil
+}
+
+// lockPoll is the time between two attempts at a lock that is held for moments.
+const lockPoll = 10 * time.Millisecond
+
+// Lock takes the lock on an open file or directory, until that is closed. It waits for
+// others who have it until ctx ends, and returns the cause of that.
+func Lock(ctx context.Context, f *os.File) error {
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			return os.NewSyscallError("flock", err)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(lockPoll):
+		}
+	}
 }
 
 // Sweep removes the caller's own directories in parent whose names match and

@@ -12,8 +12,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"stretcher/internal/disk"
 )
 
@@ -25,9 +23,6 @@ const (
 	small = 1 << 20
 	// chunk is copied between two looks at the context, in bytes.
 	chunk = 64 << 20
-	// poll is the time between two attempts at the lock, which is held for
-	// renames only.
-	poll = 10 * time.Millisecond
 )
 
 // Put makes the entry e.Run of a manifest and an archive (nil for none), whose
@@ -175,20 +170,10 @@ func lock(ctx context.Context, root *os.Root) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
-		err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return func() { _ = dir.Close() }, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			return nil, errors.Join(os.NewSyscallError("flock", err), dir.Close())
-		}
-		select {
-		case <-ctx.Done():
-			return nil, errors.Join(context.Cause(ctx), dir.Close())
-		case <-time.After(poll):
-		}
+	if err := disk.Lock(ctx, dir); err != nil {
+		return nil, errors.Join(err, dir.Close())
 	}
+	return func() { _ = dir.Close() }, nil
 }
 
 func writeMeta(dir *os.Root, name string, e Entry) error {

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"stretcher/internal/disk"
 )
 
 // do runs fn, which does what, on the database. When fn meets damage the
@@ -59,22 +59,9 @@ func (s *Store) replace(ctx context.Context, cause error) error {
 // lockDir locks the directory, which nobody does for long. It waits for that
 // no longer than for the database.
 func (s *Store) lockDir(ctx context.Context, dir *os.File) error {
-	for end := time.Now().Add(s.opts.BusyTimeout); ; {
-		err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		switch {
-		case err == nil:
-			return nil
-		case !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR):
-			return os.NewSyscallError("flock", err)
-		case time.Now().After(end):
-			return ErrBusy
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
+	ctx, cancel := context.WithTimeoutCause(ctx, s.opts.BusyTimeout, ErrBusy)
+	defer cancel()
+	return disk.Lock(ctx, dir)
 }
 
 // moveAside moves the database this store has open, unless another process

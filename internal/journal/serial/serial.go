@@ -34,17 +34,14 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"golang.org/x/sys/unix"
-
 	"stretcher/internal/disk"
 )
 
 const (
 	dirName  = "serials"
-	tempName = ".new"  // of a record that is being written
-	nobody   = ""      // stands for the keys of a claim that has none
-	maxFile  = 1 << 20 // bytes of a record: more than 10 000 keys
-	poll     = 10 * time.Millisecond
+	tempName = ".new"      // of a record that is being written
+	nobody   = ""          // stands for the keys of a claim that has none
+	maxFile  = 1 << 20     // bytes of a record: more than 10 000 keys
 	patience = time.Minute // with others who raise, which takes them no second
 )
 
@@ -160,23 +157,16 @@ func (s *Store) syncAbove() error {
 
 // lock waits for who else raises.
 func lock(ctx context.Context, dir *disk.Dir) error {
-	over := time.After(patience)
-	for {
-		err := unix.Flock(int(dir.File().Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			return fmt.Errorf("lock %q: %w", dir.Path(), os.NewSyscallError("flock", err))
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-over:
-			return fmt.Errorf("lock %q: another run holds it for %v", dir.Path(), patience)
-		case <-time.After(poll):
-		}
+	waiting, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("another run holds it for %v", patience))
+	defer cancel()
+	err := disk.Lock(waiting, dir.File())
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return cause
 	}
+	if err != nil {
+		return fmt.Errorf("lock %q: %w", dir.Path(), err)
+	}
+	return nil
 }
 
 // record is the file of one name.
