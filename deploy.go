@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"stretcher/internal/cli"
+	"stretcher/internal/disk/tree"
 	"stretcher/internal/event"
 	"stretcher/internal/fetch"
 	"stretcher/internal/fetch/cache"
@@ -75,7 +76,7 @@ func newDeployer(
 	stateError := t.openJournal(ctx, m)
 	t.private, t.fetcher = journal.NewPrivate(t.journal), newFetcher(t, userAgent())
 	err := t.askHost(stateError, m)
-	d := &deployer{t, provider{t}, executor{t}}
+	d := &deployer{t, provider{t, new(tree.Ahead)}, executor{t}}
 	return d, func() {
 		d.removePrivate()
 		if m == journal.Noted {

@@ -14,6 +14,7 @@ import (
 	"stretcher/internal/archive"
 	"stretcher/internal/cli"
 	"stretcher/internal/disk"
+	"stretcher/internal/disk/tree"
 	"stretcher/internal/fetch/store"
 	stores "stretcher/internal/fetch/store/all"
 	"stretcher/internal/fetch/transfer"
@@ -101,7 +102,10 @@ func (s Spec) hookLists() porter.Lists {
 
 // provider gets what is deployed: manifests and archives, from where an event
 // says or from what has been kept.
-type provider struct{ *tools }
+type provider struct {
+	*tools
+	left *tree.Ahead // of dest, read while the archive comes; nil = when it is needed
+}
 
 // load makes what an event names a spec, if the host policy lets it.
 func (p provider) load(ctx context.Context, url string) (Spec, error) {
@@ -190,7 +194,7 @@ func (p provider) vouchAgain(s Spec) error {
 func (p provider) isNews(ctx context.Context, url string) (bool, error) {
 	t, f := *p.tools, *p.fetcher
 	f.Transfer.Retries, t.fetcher = 0, &f
-	load := provider{&t}.loader(manifestRules())
+	load := provider{tools: &t}.loader(manifestRules())
 	load.Warn = func(string) {}
 	loaded, err := load.Load(ctx, url)
 	if err != nil {

@@ -274,7 +274,7 @@ func (p provider) knownOf(s Spec) *tree.Contents {
 	if !ok || s.Dest == nil || s.Dest.Dir == nil {
 		return tree.NewContents()
 	}
-	known, err := tree.LoadContents(p.journal.TreeOf(good.ID), s.Dest.Dir.Root())
+	known, err := p.left.Take(p.journal.TreeOf(good.ID), s.Dest.Dir.Root())
 	if err != nil { // which has been said when it was asked whether dest is current
 		return tree.NewContents()
 	}

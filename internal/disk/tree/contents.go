@@ -213,6 +213,14 @@ func deviceOf(root *os.Root) (uint64, error) {
 // LoadContents reads what a record knows of the files below root, on its own
 // file system: the number of another may change. The error is ErrRecord.
 func LoadContents(name string, root *os.Root) (*Contents, error) {
+	device, err := deviceOf(root)
+	if err != nil {
+		return nil, fmt.Errorf("read tree: %w", err)
+	}
+	return loadContents(name, device)
+}
+
+func loadContents(name string, device uint64) (*Contents, error) {
 	r, err := openRecord(name)
 	if err != nil {
 		return nil, err
@@ -221,10 +229,6 @@ func LoadContents(name string, root *os.Root) (*Contents, error) {
 	c := withKey(r.key)
 	if !r.certain {
 		return NewContents(), nil
-	}
-	device, err := deviceOf(root)
-	if err != nil {
-		return nil, fmt.Errorf("read tree: %w", err)
 	}
 	for {
 		if err := r.next(); err != nil {

@@ -242,3 +242,33 @@ func TestCheckIsStopped(t *testing.T) {
 		}
 	}
 }
+
+// TestAhead: what was read ahead is taken once, for the record and the file system
+// that it was read for; all else is read when it is asked for.
+func TestAhead(t *testing.T) {
+	dir := t.TempDir()
+	record := recordOf(t, dir, map[string]string{"f": "x"})
+	root, st := open(t, dir), stat(t, filepath.Join(dir, "f"))
+	var none *Ahead
+	none.Begin(record, root)
+	a := &Ahead{}
+	a.Begin(record, nil)
+	other := &Ahead{}
+	other.Begin(record+"-other", root)
+	begun := &Ahead{}
+	begun.Begin(record, root)
+	var before *Contents
+	for name, a := range map[string]*Ahead{
+		"none": none, "not begun": a, "another": other, "begun": begun, "again": begun,
+	} {
+		c, err := a.Take(record, root)
+		must(t, err)
+		if _, ok := c.Of(st); !ok || c == before {
+			t.Errorf("%s: known: %v, taken before: %v", name, ok, c == before)
+		}
+		before = c
+	}
+	if _, err := other.Take(record+"-other", root); !errors.Is(err, ErrRecord) {
+		t.Errorf("err = %v", err)
+	}
+}
