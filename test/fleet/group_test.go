@@ -137,3 +137,34 @@ func TestHangingCommand(t *testing.T) {
 		t.Errorf("exit %d\n%s", exit, out)
 	}
 }
+
+// TestHiddenGroup: a host whose token may not see all of the group deploys nothing, and
+// says which right it lacks, whatever it does without Consul.
+func TestHiddenGroup(t *testing.T) {
+	t.Parallel()
+	agent := testparts.ConsulWithACL(t)
+	hostRules, deployerRules, _, _ := blocks(t)
+	blind := agent.NewToken(t, "blind", strings.Replace(hostRules, `service_prefix ""`, `service "db"`, 1))
+	deployer := agent.NewToken(t, "deployer", deployerRules)
+	g := &group{t: t, bin: testparts.Program(t), dir: t.TempDir(), consul: agent.HTTPAddr, name: "web",
+		nodes: []string{"h0"}, asks: []string{"CONSUL_HTTP_ADDR=" + agent.HTTPAddr, "CONSUL_HTTP_TOKEN=" + deployer}}
+	g.env = func(string) []string { return []string{"CONSUL_HTTP_TOKEN=" + blind} }
+	agent.Register(t, "h0", "web", nil)
+	h := g.start("h0", g.app("one", "{service: web, on_unreachable: proceed}", "  post: [\"true\"]"))
+	const why = `it could not begin: consul does not show all of service "web" to this token: ` +
+		`it lacks service:read for "web"`
+	if status := h.wait(); status != 1 || !strings.Contains(h.said.String(), why) {
+		t.Errorf("exit %d\n%s", status, h.said.String())
+	}
+	if _, err := os.Stat(g.path("live-h0")); err == nil {
+		t.Error("it has deployed")
+	}
+	if out, exit := g.ask("wait", "web", "one"); exit != 1 || !strings.Contains(out, why) {
+		t.Errorf("exit %d\n%s", exit, out)
+	}
+	g.env = func(string) []string { return []string{"CONSUL_HTTP_TOKEN=" + agent.NewToken(t, "host", hostRules)} }
+	h = g.start("h0", g.path("one.yml"))
+	if status := h.wait(); status != 0 {
+		t.Errorf("exit %d\n%s", status, h.said.String())
+	}
+}
