@@ -13,7 +13,7 @@ import (
 func TestOpen(t *testing.T) {
 	for name, value := range map[string]string{
 		"CONSUL_HTTP_SSL": "ture", "CONSUL_HTTP_SSL_VERIFY": "nope", "CONSUL_CACERT": "/nowhere/ca.pem",
-		"CONSUL_CLIENT_CERT": "client key", "CONSUL_HTTP_TOKEN_FILE": "/nowhere/token",
+		"CONSUL_CLIENT_CERT": "CONSUL_CLIENT_KEY", "CONSUL_HTTP_TOKEN_FILE": "/nowhere/token",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(name, value)

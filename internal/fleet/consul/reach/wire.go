@@ -11,6 +11,9 @@ import (
 // maxSaid is how much of an answer that is an error is told.
 const maxSaid = 512
 
+// leastSecret is how long a secret is that is looked for in what servers say.
+const leastSecret = 5
+
 // discreet is a transport that lets answers which are errors say little, and nothing of
 // who asked: they come from any server or proxy, and end up in logs and results.
 type discreet struct{ next http.RoundTripper }
@@ -27,8 +30,12 @@ func (d discreet) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	text := strings.TrimSpace(string(said))
-	if token := req.Header.Get("X-Consul-Token"); token != "" {
-		text = strings.ReplaceAll(text, token, "*****")
+	_, password, _ := req.BasicAuth()
+	_, basic, _ := strings.Cut(req.Header.Get("Authorization"), " ")
+	for _, secret := range []string{req.Header.Get("X-Consul-Token"), basic, password} {
+		if len(secret) >= leastSecret {
+			text = strings.ReplaceAll(text, secret, "*****")
+		}
 	}
 	text = printable.Cut(text, maxSaid)
 	resp.Body, resp.ContentLength = io.NopCloser(strings.NewReader(text)), int64(len(text))
