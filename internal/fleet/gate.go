@@ -11,6 +11,7 @@ var (
 	ErrSuperseded  = errors.New("a newer rollout has taken its place")
 	ErrNotAsked    = errors.New("the rollout goes on for other hosts alone")
 	ErrUnreachable = errors.New("consul is out of reach")
+	ErrBarred      = errors.New("consul does not serve this host") // that of ErrUnreachable which waiting does not end
 	ErrTimedOut    = errors.New("its turn has not come in time")
 	ErrOvertime    = errors.New("it was at work for longer than the timeout of the rollout")
 	ErrLost        = errors.New("its slot is lost")

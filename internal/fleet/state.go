@@ -25,18 +25,19 @@ type Standing string
 
 // The standings of a host.
 const (
-	HostFailed  Standing = "failed"  // its run failed, or was refused
-	HostDied    Standing = "died"    // it had a slot, and was heard of no more
-	HostMissing Standing = "missing" // it is of the group, and was not heard of
-	HostStopped Standing = "stopped" // it waited when the rollout was stopped: nothing was touched
-	HostWorking Standing = "working" // it has a slot
-	HostWaiting Standing = "waiting" // it waits for a slot
-	HostGood    Standing = "good"
+	HostFailed   Standing = "failed"   // its run failed, or was refused
+	HostDied     Standing = "died"     // it had a slot, and was heard of no more
+	HostMissing  Standing = "missing"  // it is of the group, and was not heard of
+	HostStopped  Standing = "stopped"  // it waited when the rollout was stopped: nothing was touched
+	HostWorking  Standing = "working"  // it has a slot
+	HostWaiting  Standing = "waiting"  // it waits for a slot
+	HostExpected Standing = "expected" // it is of the group, and has had no time to come yet
+	HostGood     Standing = "good"
 )
 
 // Standings is the order in which hosts are told: the worst first.
 func Standings() []Standing {
-	return []Standing{HostFailed, HostDied, HostMissing, HostStopped, HostWorking, HostWaiting, HostGood}
+	return []Standing{HostFailed, HostDied, HostMissing, HostStopped, HostWorking, HostWaiting, HostExpected, HostGood}
 }
 
 // StandingOf is how it stands with a host whose run ended so, by the words of the
@@ -126,7 +127,7 @@ func (s *State) Ended() bool {
 	case len(s.Hosts) == 0: // it has only begun: who is in the group is not known yet
 		return false
 	}
-	return s.Count(HostWaiting)+s.awaited() == 0
+	return s.Count(HostWaiting, HostExpected)+s.awaited() == 0
 }
 
 // awaited is how many hosts are missing that nobody has excused.
@@ -166,10 +167,11 @@ const (
 )
 
 // Verdict judges the rollout as it is now. Hosts that nobody has heard of may still
-// come; they are missing as soon as no other host has anything left to do.
+// come; they are missing as soon as no other host has anything left to do, and they have
+// had the time to come.
 func (s *State) Verdict() Verdict {
 	switch {
-	case s.Count(HostWorking) > 0, s.Phase != Stopped && s.Count(HostWaiting) > 0, s.Begins:
+	case s.Count(HostWorking) > 0, s.Phase != Stopped && s.Count(HostWaiting, HostExpected) > 0, s.Begins:
 		return VerdictGoing
 	case s.Phase == Stopped, s.Count(HostFailed, HostDied, HostStopped) > 0:
 		return VerdictFailed

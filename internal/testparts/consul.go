@@ -74,6 +74,16 @@ func (a ConsulAgent) NewToken(t testing.TB, name, rules string) (token string) {
 	return ""
 }
 
+// Revoke removes a token.
+func (a ConsulAgent) Revoke(t testing.TB, token string) {
+	t.Helper()
+	var self struct{ AccessorID string }
+	if err := json.Unmarshal([]byte(a.Get("/v1/acl/token/self", token)), &self); err != nil {
+		t.Fatal(err)
+	}
+	run(t, a.Bin, "acl", "token", "delete", "-http-addr", a.HTTPAddr, "-token", a.Token, "-id", self.AccessorID)
+}
+
 // leads tells whether the agent knows itself as a member of a led cluster.
 func (a ConsulAgent) leads() bool {
 	return strings.Contains(a.get("/v1/status/leader"), ":") &&

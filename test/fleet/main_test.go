@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"stretcher/internal/testparts"
@@ -76,7 +77,27 @@ func (g *group) write(name, text string) string {
 type host struct {
 	*exec.Cmd
 	node string
-	said bytes.Buffer
+	said output
+}
+
+// output is what a process says, while it does.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+// Write takes more of it.
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+// String is what was said so far.
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
 }
 
 // start starts the program on a host.

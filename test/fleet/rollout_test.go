@@ -202,20 +202,33 @@ func (g *group) isIn(node, step string) func() bool {
 	}
 }
 
-// TestInterruptedWhileWaiting: a signal ends the wait.
+// TestInterruptedWhileWaiting: a signal ends the wait, and gives the place in the line
+// back. The host has failed, in what is told and in what is counted.
 func TestInterruptedWhileWaiting(t *testing.T) {
 	t.Parallel()
-	g := newGroup(t, 2)
+	g := newGroup(t, 3)
 	hold := g.app("one", "{service: web}", "  pre: [\"while [ ! -e DIR/go ]; do sleep 0.05; done\"]")
 	first := g.start(g.nodes[0], hold)
 	testparts.WaitFor(t, "the first host to be at work", g.isIn(g.nodes[0], "pre"))
 	second := g.start(g.nodes[1], hold)
 	testparts.WaitFor(t, "the second host to wait", g.waits(g.nodes[1]))
+	third := g.start(g.nodes[2], hold)
+	testparts.WaitFor(t, "the third host to wait", g.waits(g.nodes[2]))
 	if err := second.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	if status := second.wait(); status != 143 {
 		t.Errorf("exit %d\n%s", status, second.said.String())
+	}
+	if keys := g.get("/v1/kv/stretcher/fleet/web/?keys"); strings.Count(keys, "/t/") > 2 {
+		t.Errorf("keys are %s", keys)
+	}
+	if status := third.wait(); status != 1 || !strings.Contains(third.said.String(), "is stopped: 1 failed, and 0 may") {
+		t.Errorf("another that waits: exit %d\n%s", status, third.said.String())
+	}
+	g.asks = []string{"CONSUL_HTTP_ADDR=" + g.consul}
+	if a := g.status(); a.Counts["failed"] != 1 || a.Counts["stopped"] != 1 || a.Phase != "stopped" {
+		t.Errorf("the status is %+v", a)
 	}
 	g.write("go", "")
 	if status := first.wait(); status != 0 {

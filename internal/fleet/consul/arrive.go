@@ -237,8 +237,9 @@ func (c *Client) createSession(ctx context.Context, name string, way sessionWay,
 	}
 	id, _, err := create(entry, (&api.WriteOptions{}).WithContext(ctx))
 	if err != nil {
-		return "", unreached("make a session", err)
+		return "", c.failed(sessionWrite, "make a session", err)
 	}
+	c.granted(sessionWrite)
 	return id, nil
 }
 
@@ -246,11 +247,16 @@ func (c *Client) createSession(ctx context.Context, name string, way sessionWay,
 func (c *Client) renew(ctx context.Context, id string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
-	entry, _, err := c.api.Session().Renew(id, (&api.WriteOptions{}).WithContext(ctx))
-	if err != nil {
-		return false, unreached("renew the session", err)
+	// Not by api.Session, which says of no error what Consul says of it.
+	var entries []api.SessionEntry
+	_, err := c.api.Raw().Write("/v1/session/renew/"+id, nil, &entries, (&api.WriteOptions{}).WithContext(ctx))
+	var status api.StatusError
+	gone := errors.As(err, &status) && status.Code == http.StatusNotFound
+	if err != nil && !gone {
+		return false, c.failed(sessionWrite, "renew the session", err)
 	}
-	return entry != nil, nil
+	c.granted(sessionWrite)
+	return !gone && len(entries) > 0, nil
 }
 
 // endSession ends the host's session, if there is one.
@@ -261,7 +267,7 @@ func (p *Place) endSession(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
 	if _, err := p.api.Session().Destroy(p.session, (&api.WriteOptions{}).WithContext(ctx)); err != nil {
-		return unreached("end the session", err)
+		return p.failed(sessionWrite, "end the session", err)
 	}
 	p.session = ""
 	return nil

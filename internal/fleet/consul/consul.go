@@ -55,7 +55,9 @@ type Client struct {
 	log  func(format string, args ...any)
 	info func(format string, args ...any)
 
-	mu    sync.Mutex
+	grants
+
+	seen  sync.Mutex
 	given map[string]sight // turns that hosts have been given and not taken, as Read saw them
 }
 
@@ -73,7 +75,10 @@ func Open(config Config) (*Client, error) {
 	if info == nil {
 		info = func(string, ...any) {}
 	}
-	return &Client{api: client, log: log, info: info, given: map[string]sight{}}, nil
+	return &Client{
+		api: client, log: log, info: info, given: map[string]sight{},
+		grants: grants{had: map[right]bool{}, denied: map[right]denial{}},
+	}, nil
 }
 
 // Self is the agent's own node: its name and metadata.
@@ -85,8 +90,9 @@ func (c *Client) Self(ctx context.Context) (node string, meta map[string]string,
 		Meta   map[string]string
 	}
 	if _, err := c.api.Raw().Query("/v1/agent/self", &self, (&api.QueryOptions{}).WithContext(ctx)); err != nil {
-		return "", nil, unreached("ask the agent who it is", err)
+		return "", nil, c.failed(agentRead, "ask the agent who it is", err)
 	}
+	c.granted(agentRead)
 	if self.Config.NodeName == "" {
 		return "", nil, unreached("ask the agent who it is", errors.New("it has no name"))
 	}

@@ -14,7 +14,7 @@ func (c *Client) Fire(ctx context.Context, name, payload string) (id string, err
 	id, _, err = c.api.Event().Fire(&api.UserEvent{Name: name, Payload: []byte(payload)},
 		(&api.WriteOptions{}).WithContext(ctx))
 	if err != nil {
-		return "", unreached("fire the event", err)
+		return "", c.failed(eventWrite, "fire the event", err)
 	}
 	return id, nil
 }
@@ -26,7 +26,7 @@ func (c *Client) Fired(ctx context.Context, name, payload string) (bool, error) 
 	defer cancel()
 	events, _, err := c.api.Event().List(name, (&api.QueryOptions{}).WithContext(ctx))
 	if err != nil {
-		return false, unreached("list the events", err)
+		return false, c.failed(eventRead, "list the events", err)
 	}
 	return slices.ContainsFunc(events, func(e *api.UserEvent) bool {
 		return e.Name == name && string(e.Payload) == payload

@@ -72,6 +72,9 @@ func (l *ledger) groupOf(ctx context.Context, r fleet.Rollout, h *head) ([]membe
 	return nil, err
 }
 
+// asking is what is done for it.
+const asking = "ask who is in the group"
+
 // group asks which hosts are in the group of a rollout. Its error is cannotBegin when
 // there are none, or some that can't be seen.
 func (c *Client) group(ctx context.Context, r fleet.Rollout) ([]member, error) {
@@ -106,7 +109,7 @@ func (c *Client) instancesOf(ctx context.Context, r fleet.Rollout) (members []me
 	entries, meta, err := c.api.Health().Service(r.Service, "", false, consistent(ctx))
 	switch {
 	case err != nil:
-		return nil, unreached("ask who is in the group", err)
+		return nil, c.failed(serviceRead, asking, err)
 	case meta.ResultsFilteredByACLs:
 		return nil, mayNotSee(r, fmt.Sprintf("service:read for %q and node:read for its nodes", r.Service))
 	}
@@ -129,12 +132,12 @@ func (c *Client) nodesOf(ctx context.Context, r fleet.Rollout) (members []member
 	options.NodeMeta = r.NodeMeta
 	nodes, meta, err := c.api.Catalog().Nodes(options)
 	if err != nil {
-		return nil, unreached("ask who is in the group", err)
+		return nil, c.failed(nodeRead, asking, err)
 	}
 	// Who may see a node may see its own checks: what is kept from the token here is of others.
 	critical, _, err := c.api.Health().State(api.HealthCritical, consistent(ctx))
 	if err != nil {
-		return nil, unreached("ask who is in the group", err)
+		return nil, c.failed(nodeRead, asking, err)
 	}
 	left := map[string]bool{}
 	for _, check := range critical {
@@ -170,7 +173,7 @@ func (c *Client) nodeMeta(ctx context.Context, node string) (map[string]string, 
 	defer cancel()
 	found, _, err := c.api.Catalog().Node(node, (&api.QueryOptions{}).WithContext(ctx))
 	if err != nil {
-		return nil, unreached("ask for the zone", err)
+		return nil, c.failed(nodeRead, "ask for the zone", err)
 	}
 	if found == nil || found.Node == nil {
 		return nil, nil

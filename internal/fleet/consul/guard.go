@@ -322,9 +322,9 @@ func (l *ledger) drained(ctx context.Context, h *head, g *guard) (bool, error) {
 func (l *ledger) nobody(ctx context.Context, g *guard, patience time.Duration) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*requestTime)
 	defer cancel()
-	sessions, _, err := l.api.Session().List(consistent(ctx))
-	if err != nil {
-		return false, unreached("list sessions", err)
+	sessions, meta, err := l.api.Session().List(consistent(ctx))
+	if err = l.listed(sessionRead, "list sessions", meta, err); err != nil {
+		return false, err
 	}
 	for _, s := range sessions {
 		if s.Name == l.sessionName() {

@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,15 +75,23 @@ func (h *holder) stoodStill() bool {
 	return seen < h.fenced() && seen+h.confirmed.slept() >= h.fenced()
 }
 
+// unconfirmed is the error of a slot that has not been confirmed in time.
+func (h *holder) unconfirmed() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return fmt.Errorf("%w: it was not confirmed for %s: %w", fleet.ErrLost, h.fenced(),
+		cmp.Or(h.trouble, fleet.ErrUnreachable))
+}
+
 // reconfirm is confirm, for one at a time, which notes when it was.
 func (h *holder) reconfirm(ctx context.Context, confirm func(context.Context) error) error {
 	h.confirming.Lock()
 	defer h.confirming.Unlock()
 	sent := now()
 	err := confirm(ctx)
-	if err == nil {
-		h.mu.Lock()
-		defer h.mu.Unlock()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.trouble = err; err == nil {
 		h.confirmed = sent
 	}
 	return err
@@ -91,9 +100,7 @@ func (h *holder) reconfirm(ctx context.Context, confirm func(context.Context) er
 // hold confirms the slot now and then, until ctx ends. It loses it when it has not
 // been able to for a lease less the margin: before others take it, the work has ended.
 func (p *Place) hold(ctx context.Context) {
-	fence := time.AfterFunc(p.left(), func() {
-		p.lose(fmt.Errorf("%w: %w for %s", fleet.ErrLost, fleet.ErrUnreachable, p.fenced()))
-	})
+	fence := time.AfterFunc(p.left(), func() { p.lose(p.unconfirmed()) })
 	defer fence.Stop()
 	every, looked := min(p.lease, longestTTL)/5, time.Now()
 	for tries := -1; ; {
@@ -107,6 +114,9 @@ func (p *Place) hold(ctx context.Context) {
 		switch err := p.reconfirm(ctx, p.confirm); {
 		case err == nil:
 			fence.Reset(p.left())
+			if tries > 0 {
+				p.info("the slot of this host is confirmed again")
+			}
 			tries = -1
 		case ctx.Err() != nil:
 			return
@@ -117,7 +127,10 @@ func (p *Place) hold(ctx context.Context) {
 			p.lose(fmt.Errorf("%w: the machine stood still: %w", fleet.ErrLost, err))
 			return
 		default:
-			tries++
+			if tries++; tries == 1 {
+				p.log("the slot of this host is not confirmed, and its work ends at %s unless it is: %v",
+					clock(p.Until().Add(-fleet.Margin(p.lease))), err)
+			}
 		}
 		if tries < 0 && time.Since(looked) > p.lease/2 {
 			looked = time.Now()

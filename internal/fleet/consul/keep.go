@@ -173,9 +173,6 @@ func (l *ledger) tellers(ctx context.Context, series string) (nodes []string, _ 
 func (l *ledger) keysBelow(ctx context.Context, prefix, separator string) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
-	keys, _, err := l.api.KV().Keys(prefix, separator, consistent(ctx))
-	if err != nil {
-		return nil, unreached("list "+prefix, err)
-	}
-	return keys, nil
+	keys, meta, err := l.api.KV().Keys(prefix, separator, consistent(ctx))
+	return keys, l.whole(ctx, prefix, meta, err)
 }

@@ -114,7 +114,7 @@ func TestForgetsWhoLeft(t *testing.T) {
 		if err := s.c.Stop(t.Context(), s.name, "by hand"); err != nil {
 			t.Fatal(err)
 		}
-		if silent := s.host(1); silent.Runs != "0" || silent.Standing != fleet.HostMissing {
+		if silent := s.host(1); silent.Runs != "0" || silent.Standing != fleet.HostExpected {
 			t.Errorf("after %d rollouts the silent one is %+v", rollout, silent)
 		}
 		if left := s.host(2); (left.Node != "") != (rollout < 5) {
@@ -200,7 +200,7 @@ func TestBackAndForth(t *testing.T) {
 	s.run("2", 0, 40, fleet.Result{Result: "good"})
 	s.run("2", 1, 41, fleet.Result{Result: "good"})
 	s.run("1", 0, 50, fleet.Result{Result: "good"})
-	if h := s.host(1); h.Standing != fleet.HostMissing || h.Runs != "2" {
+	if h := s.host(1); h.Standing != fleet.HostExpected || h.Runs != "2" {
 		t.Errorf("who has not come again is %+v", h)
 	}
 	if h := s.host(0); h.Standing != fleet.HostGood || h.Runs != "1" {

@@ -6,32 +6,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/consul/api"
-
-	"stretcher/internal/fleet"
 )
-
-// unreached is an error of who did not get an answer that is of use: whether Consul
-// is away, has no leader or forbids it.
-func unreached(what string, err error) error {
-	var status api.StatusError
-	if errors.As(err, &status) && status.Code == http.StatusForbidden || forbidden(err.Error()) {
-		return fmt.Errorf("%s: %w: %w", what, notAllowed{}, err)
-	}
-	return fmt.Errorf("%s: %w: %w", what, fleet.ErrUnreachable, err)
-}
-
-// notAllowed is an error of who is out of Consul's reach because it forbids it.
-type notAllowed struct{}
-
-// Error says so.
-func (notAllowed) Error() string { return "consul does not allow it" }
-
-// Is says that for the host it is as if Consul were away.
-func (notAllowed) Is(target error) bool { return target == fleet.ErrUnreachable }
 
 // consistent are the options of a read that no deposed leader answers.
 func consistent(ctx context.Context) *api.QueryOptions {
@@ -42,10 +20,14 @@ func consistent(ctx context.Context) *api.QueryOptions {
 func (c *Client) get(ctx context.Context, key string) (*api.KVPair, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
-	pair, _, err := c.api.KV().Get(key, consistent(ctx))
-	if err != nil {
-		return nil, unreached("read "+key, err)
+	pair, meta, err := c.api.KV().Get(key, consistent(ctx))
+	if err == nil && pair == nil && meta.LastIndex == 0 { // Consul says since when a key is not there
+		err = api.StatusError{Code: http.StatusNotFound, Body: "no index"}
 	}
+	if err != nil {
+		return nil, c.failed(keyRead, "read "+key, err)
+	}
+	c.granted(keyRead)
 	return pair, nil
 }
 
@@ -78,7 +60,8 @@ func (c *Client) getSome(ctx context.Context, keys []string, found map[string]*a
 			for _, pair := range response.Results {
 				found[pair.Key] = pair
 			}
-			return nil
+			return c.listed(keyRead, "read "+keys[0]+" and others",
+				&api.QueryMeta{ResultsFilteredByACLs: len(response.Results) < len(keys)}, nil)
 		}
 		gone := map[int]bool{}
 		for _, e := range response.Errors {
@@ -105,25 +88,36 @@ const mostOps = 60
 func (c *Client) txn(ctx context.Context, ops []*api.KVTxnOp) (*api.KVTxnResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
+	needs, what := needed(ops)
 	ok, response, _, err := c.api.KV().Txn(ops, consistent(ctx))
 	switch {
 	case err != nil:
-		return nil, unreached("write", err)
+		return nil, c.failed(needs, what, err)
 	case !ok && len(response.Errors) == 0:
-		return nil, unreached("write", errors.New("consul has done nothing, and does not say why"))
+		return nil, unreached(what, errors.New("consul has done nothing, and does not say why"))
 	}
 	for _, e := range response.Errors {
-		if forbidden(e.What) {
-			return nil, unreached("write", errors.New(e.What))
+		if err := errors.New(e.What); barredBy(err) != nil {
+			needs, what = needed(ops[max(0, min(e.OpIndex, len(ops)-1)):][:1])
+			return nil, c.failed(needs, what, err)
 		}
+	}
+	if len(response.Errors) == 0 {
+		c.granted(needs)
 	}
 	return response, nil
 }
 
-// forbidden tells whether a transaction failed because of who sent it.
-func forbidden(what string) bool {
-	what = strings.ToLower(what)
-	return strings.Contains(what, "permission denied") || strings.Contains(what, "acl not found")
+// needed is the right that a transaction needs, and what it does.
+func needed(ops []*api.KVTxnOp) (needs right, what string) {
+	for _, op := range ops {
+		switch op.Verb {
+		case api.KVGet, api.KVCheckIndex, api.KVCheckNotExists:
+		default:
+			return keyWrite, "write " + op.Key
+		}
+	}
+	return keyRead, "read " + ops[0].Key
 }
 
 // commit does all of ops or nothing; false = somebody else was first.
@@ -177,8 +171,9 @@ func (c *Client) block(ctx context.Context, key string, index uint64, wait time.
 	defer cancel()
 	pair, meta, err := c.api.KV().Get(key, (&api.QueryOptions{WaitIndex: index, WaitTime: wait}).WithContext(ctx))
 	if err != nil {
-		return nil, 0, unreached("watch "+key, err)
+		return nil, 0, c.failed(keyRead, "watch "+key, err)
 	}
+	c.granted(keyRead)
 	if pair != nil {
 		return pair, pair.ModifyIndex, nil
 	}

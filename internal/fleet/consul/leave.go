@@ -25,7 +25,7 @@ func (p *Place) Leave(ctx context.Context, r fleet.Result) error {
 		return errors.New("the host does not know which node of consul's it is")
 	}
 	patience := p.lease
-	if p.head == nil { // it has never had an answer
+	if p.head == nil || !p.since.IsZero() { // it has had no answer, or has none now
 		patience = min(p.lease, requestTime/2)
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -35,7 +35,7 @@ func (p *Place) Leave(ctx context.Context, r fleet.Result) error {
 		if !errors.Is(err, fleet.ErrUnreachable) {
 			return cmp.Or(err, p.endSession(ctx)) // whatever is left without it goes to others
 		}
-		if !pause(ctx, backOff(p.lease, tries)) {
+		if errors.Is(err, fleet.ErrBarred) && tries > 0 || !pause(ctx, backOff(p.lease, tries)) {
 			return err
 		}
 	}
@@ -43,14 +43,6 @@ func (p *Place) Leave(ctx context.Context, r fleet.Result) error {
 
 func (p *Place) leave(ctx context.Context, r fleet.Result) error {
 	standing := fleet.StandingOf(r.Result)
-	if p.head == nil && standing == fleet.HostFailed {
-		if counted, err := p.count(ctx, r); counted || err != nil {
-			return err
-		}
-	}
-	if p.head == nil {
-		return p.tell(ctx, r)
-	}
 	for len(p.maybe) > 0 {
 		if err := p.abandon(ctx, p.maybe[0]); err != nil {
 			return err
@@ -58,9 +50,14 @@ func (p *Place) leave(ctx context.Context, r fleet.Result) error {
 		p.maybe = p.maybe[1:]
 	}
 	if p.shard == "" {
+		if standing == fleet.HostFailed {
+			if counted, err := p.count(ctx, r); counted || err != nil {
+				return err
+			}
+		}
 		return p.tell(ctx, r)
 	}
-	if !p.holds {
+	if !p.holds && standing != fleet.HostFailed {
 		standing = ""
 	}
 	say := func(h *head) (*api.KVTxnOp, error) { return p.saying(ctx, seriesFor(p, h), r, worked(p)) }
@@ -161,8 +158,15 @@ func release(ctx context.Context, p *Place, h *head, headIndex uint64, at spot,
 		return []*api.KVTxnOp{deleteOp(turn)}, err
 	case err != nil:
 		return nil, err
-	case !s.has(at.ticket, p.entry.Node):
+	case !s.has(at.ticket, p.entry.Node) && (standing != fleet.HostFailed || at.ticket < s.Serving):
 		return quit(ctx, p, turn)
+	case !s.has(at.ticket, p.entry.Node): // it has failed in the line, and counts as if it had at work
+		ops, err := quit(ctx, p, turn)
+		if err != nil || len(ops) == 0 {
+			return ops, err
+		}
+		s.Failed, s.Check = s.Failed+1, true
+		return append(ops, casOp(key, encode(s), index)), nil
 	}
 	s.drop(at.ticket)
 	switch standing {

@@ -40,7 +40,8 @@ type holder struct {
 	finish     func() // ends the holding; nil = it does not hold
 	holding    sync.WaitGroup
 	confirming sync.Mutex
-	mu         sync.Mutex // of when it was confirmed
+	mu         sync.Mutex // of when it was confirmed, and of why it was not
+	trouble    error      // by which it was not confirmed last; nil = it was
 }
 
 // known is what a host knows of its rollout.
@@ -56,12 +57,6 @@ type spot struct {
 	session string
 	renewed time.Time // when the session was last known to be there
 	holds   bool      // it has a slot, or had one
-}
-
-// outage is how long Consul has been out of reach.
-type outage struct {
-	since time.Time // zero = it is not
-	cause error
 }
 
 // errAgain is the answer to who has lost its ticket, or whose generation has ended:
@@ -86,6 +81,7 @@ func (p *Place) Wait(ctx context.Context) (work context.Context, err error) {
 		began := time.Now()
 		err := p.attempt(waiting)
 		if err == nil {
+			p.reached()
 			return p.work(ctx), nil
 		}
 		if waiting.Err() != nil {
@@ -101,7 +97,7 @@ func (p *Place) Wait(ctx context.Context) (work context.Context, err error) {
 		if time.Since(began) > p.lease {
 			tries = 0
 		}
-		switch proceed, err := p.without(err); {
+		switch proceed, err := p.without(waiting, err); {
 		case err != nil:
 			return nil, err
 		case proceed:
@@ -163,29 +159,6 @@ func (p *Place) ended(ctx, waiting context.Context) error {
 		return fmt.Errorf("%w after %s: %w", fleet.ErrTimedOut, p.entry.Rollout.WaitsFor(), p.cause)
 	}
 	return fmt.Errorf("%w: %s", context.Cause(waiting), p.entry.Rollout.WaitsFor())
-}
-
-// reached notes that Consul has answered.
-func (p *Place) reached() { p.outage = outage{} }
-
-// without decides what the host does that does not reach Consul. A leader is elected
-// in seconds: nothing is decided before an eighth of the lease.
-func (p *Place) without(err error) (proceed bool, _ error) {
-	if p.since.IsZero() {
-		p.since = time.Now()
-	}
-	p.cause = err
-	if time.Since(p.since) < p.lease/8 {
-		return false, nil
-	}
-	switch p.entry.Rollout.Unreachable() {
-	case fleet.Proceed:
-		p.log("no limit holds for this host: %v", err)
-		return true, nil
-	case fleet.Fail:
-		return false, err
-	}
-	return false, nil
 }
 
 // backOff is how long to wait after so many failures in a row. It is at random, so

@@ -46,6 +46,9 @@ func (c *Client) Read(ctx context.Context, name string) (fleet.State, error) {
 	if err := l.readResults(ctx, found); err != nil {
 		return fleet.State{}, err
 	}
+	if err := l.readBusy(ctx, h, found); err != nil {
+		return fleet.State{}, err
+	}
 	for _, pair := range pairs {
 		switch {
 		case strings.HasPrefix(pair.Key, l.membersKey(h.Gen)):
@@ -71,6 +74,30 @@ func (l *ledger) began(gen string, pairs api.KVPairs) (index uint64) {
 		}
 	}
 	return index
+}
+
+// readBusy reads which hosts are at work for an earlier rollout, as long as that is
+// waited for: they can't have come yet.
+func (l *ledger) readBusy(ctx context.Context, h *head, found *findings) error {
+	if h == nil || h.Phase != draining {
+		return nil
+	}
+	for _, old := range h.Drain {
+		if old.Gen == "" {
+			continue
+		}
+		pairs, err := l.list(ctx, l.genKey(old.Gen)+"t/")
+		if err != nil {
+			return err
+		}
+		for _, pair := range pairs {
+			var t turn
+			if pair.Session != "" && decode(pair.Value, &t) == nil {
+				found.busy[strings.ToLower(t.Node)] = true
+			}
+		}
+	}
+	return nil
 }
 
 // readResults reads what hosts have said, in the order in which they did.
@@ -109,11 +136,8 @@ type saying struct {
 func (c *Client) list(ctx context.Context, prefix string) (api.KVPairs, error) {
 	ctx, cancel := context.WithTimeout(ctx, 6*requestTime)
 	defer cancel()
-	pairs, _, err := c.api.KV().List(prefix, consistent(ctx))
-	if err != nil {
-		return nil, unreached("read "+prefix, err)
-	}
-	return pairs, nil
+	pairs, meta, err := c.api.KV().List(prefix, consistent(ctx))
+	return pairs, c.whole(ctx, prefix, meta, err)
 }
 
 // heard is what a key holds by which a node has said something. Whose it is the key
@@ -135,6 +159,7 @@ type findings struct {
 	hosts  map[string]*fleet.Host
 	latest map[string]uint64           // when what is known of a host was written, as Consul counts
 	missed func(turn *api.KVPair) bool // its host must have died before it took it
+	busy   map[string]bool             // at work for an earlier rollout
 
 	group   map[string]bool // who is of it
 	ticking bool            // the time to come in is not over by Consul's clock
@@ -143,7 +168,7 @@ type findings struct {
 func newFindings(h *head) *findings {
 	return &findings{
 		head: h, hosts: map[string]*fleet.Host{}, latest: map[string]uint64{}, group: map[string]bool{},
-		missed: func(*api.KVPair) bool { return false },
+		busy: map[string]bool{}, missed: func(*api.KVPair) bool { return false },
 	}
 }
 
@@ -244,8 +269,8 @@ const unheard = "it had a slot, and was heard of no more"
 // missed tells whether a host has not taken a turn that it was given, since Read saw
 // it first, longer ago than a lease.
 func (c *Client) missed(turn *api.KVPair, lease time.Duration) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.seen.Lock()
+	defer c.seen.Unlock()
 	seen, ok := c.given[turn.Key]
 	if !ok || seen.index != turn.ModifyIndex {
 		seen = sight{turn.ModifyIndex, time.Now()}
@@ -271,6 +296,7 @@ func (f *findings) state(name string, h *head) fleet.State {
 	if h != nil && !f.ticking && h.overdue(time.Now()) {
 		s.Silence(h.Limits.timeout())
 	}
+	f.expect(s.Hosts, h)
 	s.Sort()
 	switch {
 	case s.Phase == unbegun:
@@ -297,6 +323,25 @@ func (f *findings) noteOutsiders() {
 	}
 }
 
+// settling is for how long after the beginning of a rollout a host may not have been
+// heard of, besides the time over which hosts spread.
+const settling = 10 * time.Second
+
+// expect tells apart who is missing, and who has had no time to come yet. Clocks may
+// differ: by more than that, and it is as if all had.
+func (f *findings) expect(hosts []fleet.Host, h *head) {
+	young := h != nil && time.Since(h.Began).Abs() < settling+h.spread()
+	for i := range hosts {
+		host, busy := &hosts[i], f.busy[strings.ToLower(hosts[i].Node)]
+		if host.Standing != fleet.HostMissing || host.Excused || !young && !busy {
+			continue
+		}
+		if host.Standing = fleet.HostExpected; busy {
+			host.Note = "at work for the rollout before"
+		}
+	}
+}
+
 // Changes waits until something has changed since index, or for half a minute, and
 // returns the index to go on from. It begins with 0, and returns at once then.
 func (c *Client) Changes(ctx context.Context, name string, index uint64) (uint64, error) {
@@ -306,8 +351,8 @@ func (c *Client) Changes(ctx context.Context, name string, index uint64) (uint64
 	options := (&api.QueryOptions{WaitIndex: index, WaitTime: wait}).WithContext(ctx)
 	// With the separator it tells of changes of all keys, and returns the name of two.
 	_, meta, err := c.api.KV().Keys(c.ledger(name).base, "/", options)
-	if err != nil {
-		return index, unreached("watch the rollout", err)
+	if err = c.listed(keyRead, "watch the rollout", meta, err); err != nil {
+		return index, err
 	}
 	if meta.LastIndex < index {
 		return 0, nil
@@ -319,9 +364,9 @@ func (c *Client) Changes(ctx context.Context, name string, index uint64) (uint64
 func (c *Client) Names(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
-	found, _, err := c.api.KV().Keys(prefix, "/", consistent(ctx))
-	if err != nil {
-		return nil, unreached("list "+prefix, err)
+	found, meta, err := c.api.KV().Keys(prefix, "/", consistent(ctx))
+	if err = c.whole(ctx, prefix, meta, err); err != nil {
+		return nil, err
 	}
 	var names []string
 	for _, key := range found {

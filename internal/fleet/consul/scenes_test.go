@@ -130,7 +130,7 @@ func handedOver(s *scene) {
 	s.gets(told, nil)
 	s.leaves(second, "good")
 	state := s.read()
-	if state.Count(fleet.HostGood) != 2 || state.Count(fleet.HostMissing) != 2 || state.Group != "4 listed hosts" {
+	if state.Count(fleet.HostGood) != 2 || state.Count(fleet.HostExpected) != 2 || state.Group != "4 listed hosts" {
 		s.t.Errorf("%+v", state)
 	}
 }

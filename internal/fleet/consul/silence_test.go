@@ -65,7 +65,7 @@ func TestSilent(t *testing.T) {
 	s.ages() // by the clocks of hosts alone
 	second, _ := s.works("1", 1)
 	s.leaves(second, "good")
-	if state := s.read(); state.Count(fleet.HostMissing) != 2 || state.Ended() {
+	if state := s.read(); state.Count(fleet.HostMissing, fleet.HostExpected) != 2 || state.Ended() {
 		t.Errorf("%+v", state)
 	}
 	s.strikes()
@@ -83,7 +83,7 @@ func TestSilent(t *testing.T) {
 	if err := s.c.Retry(t.Context(), s.name, "me"); err != nil {
 		t.Fatal(err)
 	}
-	if state := s.read(); state.Count(fleet.HostMissing) != 2 || state.Verdict() != fleet.VerdictMissing {
+	if state := s.read(); state.Count(fleet.HostMissing, fleet.HostExpected) != 2 || state.Ended() {
 		t.Errorf("%+v", state)
 	}
 	if _, err := s.enter(s.entry("1", 2)).Wait(t.Context()); !errors.Is(err, fleet.ErrNotAsked) {

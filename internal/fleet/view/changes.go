@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 
 	"stretcher/internal/fleet"
 	"stretcher/internal/text/printable"
@@ -23,7 +24,8 @@ func Changes(before *fleet.State, now fleet.State) (lines []string) {
 	}
 	for _, h := range now.Hosts {
 		last, ok := known[h.Node]
-		quiet := !ok && (h.Standing == fleet.HostMissing || h.Standing == fleet.HostWaiting) // all begin so
+		quiet := !ok && slices.Contains([]fleet.Standing{fleet.HostExpected, fleet.HostMissing, fleet.HostWaiting},
+			h.Standing) // all begin so
 		if ok && last.Standing == h.Standing && last.Result == h.Result || quiet {
 			continue
 		}

@@ -181,7 +181,7 @@ func class(s fleet.Standing) string {
 	switch s {
 	case fleet.HostWorking:
 		return "running"
-	case fleet.HostWaiting:
+	case fleet.HostWaiting, fleet.HostExpected:
 		return "skipped"
 	}
 	return string(s)

@@ -60,7 +60,8 @@ func WriteList(w io.Writer, all []fleet.State, room Room) error {
 		rows = append(rows, []string{
 			s.Name, s.Version, string(s.Verdict()), string(s.Phase), fmt.Sprint(len(s.Hosts)),
 			fmt.Sprint(s.Count(fleet.HostGood)), fmt.Sprint(s.Count(fleet.HostFailed, fleet.HostDied)),
-			fmt.Sprint(s.Count(fleet.HostMissing)), fmt.Sprint(s.Count(fleet.HostWorking, fleet.HostWaiting)),
+			fmt.Sprint(s.Count(fleet.HostMissing)),
+			fmt.Sprint(s.Count(fleet.HostWorking, fleet.HostWaiting, fleet.HostExpected)),
 		})
 	}
 	return write(w, aligned(rows), room)

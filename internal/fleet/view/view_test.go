@@ -87,7 +87,7 @@ func TestJSON(t *testing.T) {
 	const want = `{"name":"web","version":"42","rollout":"r1","verdict":"going","ended":false,"phase":"open","why":"",` +
 		`"began":"2026-11-20T16:42:05Z","group":"service web",` +
 		`"limits":{"parallel":2,"max_failed":1,"canary":1,"pause_s":300},` +
-		`"counts":{"died":0,"failed":1,"good":1,"hosts":4,"missing":1,"stopped":0,"waiting":1,"working":0},` +
+		`"counts":{"died":0,"expected":0,"failed":1,"good":1,"hosts":4,"missing":1,"stopped":0,"waiting":1,"working":0},` +
 		`"hosts":[{"node":"web-2","zone":"b","standing":"failed","runs":"41","mixed":false,` +
 		`"version":"42","run":"01a2","result":"failed",` +
 		`"step":"verify","error":"verify: exit status 22","note":"","started":null,"finished":"2026-11-20T16:42:05Z"},`
