@@ -34,10 +34,10 @@ const (
 	// What is under way: so many segments, each of which may take share bytes,
 	// packed and not. What some take beyond that is bounded for all together: it
 	// is counted in tokens.
-	slots  = 16
-	share  = 512 << 10
+	slots  = 12
+	share  = 768 << 10
 	token  = 128 << 10
-	tokens = 80
+	tokens = 72
 )
 
 // ErrRest comes after the last segment.
