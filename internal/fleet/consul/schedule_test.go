@@ -204,6 +204,7 @@ func (s *schedule) fault(at time.Duration, kind, part int, h *host, length time.
 // wipe removes keys: all, or those with a part in their names.
 func (s *schedule) wipe(part string) {
 	base := "stretcher/fleet/" + s.name + "/"
+	s.wipes(time.Now().Add(time.Hour)) // they may be gone before it is heard that they are
 	s.w.must("remove keys", func() error {
 		if part == "" {
 			_, err := s.w.admin.KV().DeleteTree(base, nil)
@@ -217,9 +218,15 @@ func (s *schedule) wipe(part string) {
 		}
 		return err
 	})
+	s.wipes(time.Now())
+}
+
+// wipes notes when keys are removed, and returns when they had been before.
+func (s *schedule) wipes(at time.Time) (before time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.wiped = time.Now()
+	before, s.wiped = s.wiped, at
+	return before
 }
 
 // nodesLeave ends the sessions of hosts at work, and cuts some of them off.
@@ -335,11 +342,12 @@ func (s *schedule) judge() {
 		}
 		return err
 	})
+	wiped := s.wipes(time.Now())
 	for _, h := range s.hosts {
 		if h.end == "" {
 			s.t.Errorf("%s: host %s has not ended", s.name, h.entry.Run)
 		}
-		if !h.left.IsZero() && h.left.After(s.wiped.Add(time.Second)) && !told[h.entry.Run] &&
+		if !h.left.IsZero() && h.left.After(wiped.Add(time.Second)) && !told[h.entry.Run] &&
 			!told[h.entry.Node] {
 			s.t.Errorf("%s: host %s ended as %s, and no result is there; faults %v; keys:\n%s", s.name,
 				h.entry.Run, h.end, s.faults, strings.Join(keys, "\n"))
