@@ -113,7 +113,7 @@ func TestScenes(t *testing.T) {
 		"terminated":   terminated,
 		"canary fails": canaryFails, "canary is good": canaryGood,
 		"dies": dies, "tighter": tighter, "nothing to do": nothingToDo, "back": back,
-		"session ends": sessionEnds,
+		"session ends": sessionEnds, "removed in the pause": removedInPause,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -355,4 +355,22 @@ func sessionEnds(s *scene) {
 	}
 	s.leaves(place, "good")
 	s.gets(told, nil)
+}
+
+// removedInPause: somebody removes all while the canaries have their pause: nobody goes
+// on, and who begins anew has canaries again.
+func removedInPause(s *scene) {
+	s.r.Canary, s.r.Parallel, s.r.Pause = 1, fleet.Hosts(3), fleet.Span(time.Hour)
+	first, _ := s.works("1", 0)
+	_, told := s.waits("1", 1)
+	s.leaves(first, "good")
+	request(s.t, s.agent, "DELETE", "/v1/kv/stretcher/fleet/"+s.name+"/?recurse=")
+	s.gets(told, fleet.ErrStopped)
+	again, _ := s.works("1", 0)
+	_, told = s.waits("1", 1)
+	if state := s.read(); state.Phase != fleet.Canary || state.Count(fleet.HostWorking) != 1 {
+		s.t.Errorf("%+v", state)
+	}
+	s.leaves(again, "failed")
+	s.gets(told, fleet.ErrStopped)
 }
