@@ -199,7 +199,10 @@ func (a *attack) start(name string) (stop func() int) {
 	}
 	cmd := again.Command(a.top, name)
 	cmd.Path = a.top + "/attacker"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: attacker, Gid: attacker}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Credential: &syscall.Credential{Uid: attacker, Gid: attacker},
+		Pdeathsig:  syscall.SIGKILL, // a test that panics leaves nobody behind
+	}
 	out, err := cmd.StdoutPipe()
 	must(a.t, err)
 	must(a.t, cmd.Start())
@@ -254,7 +257,8 @@ func (a *attack) one(n int, back string, good bool) error {
 	ctx := context.Background()
 	d := newDeployment(strategy.Target{
 		Run: id(n), Dest: dest,
-		Tools: strategy.Tools{Log: &a.log, Place: a},
+		Source: strategy.Source{Origin: func() string { return "test" }},
+		Tools:  strategy.Tools{Log: &a.log, Place: a},
 		Options: strategy.Options{
 			Releases: strategy.ReleasesOptions{Keep: 1, Shared: []string{"log", "q/r/"}, Link: string(Hard), Back: back},
 		},

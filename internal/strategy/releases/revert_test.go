@@ -152,7 +152,7 @@ func (r *runs) run(n int, change func(*strategy.Target)) *deployment {
 	r.t.Cleanup(func() { _ = dest.Close() })
 	target := strategy.Target{
 		Run: id(n), Dest: dest,
-		Source:  strategy.Source{Checksum: fmt.Sprint("sha256:", n)},
+		Source:  strategy.Source{Checksum: fmt.Sprint("sha256:", n), Origin: func() string { return "test" }},
 		Tools:   strategy.Tools{Log: &r.log, Place: r},
 		Options: strategy.Options{Releases: strategy.ReleasesOptions{Keep: 5}},
 	}
