@@ -360,7 +360,7 @@ func (d looker) planOf(ctx context.Context, s Spec, p *preview.Plan) error {
 		p.Changes, err = s.Strategy.Diff(ctx, a.Input)
 		return err
 	})
-	defer a.Close()
+	defer func() { a.Close() }() // after an error, too: it may be here
 	return d.ofArchive(a, err)
 }
 
