@@ -63,3 +63,41 @@ func (l *ledger) heldSlot(ctx context.Context, old past, node string) (bool, err
 	}
 	return false, nil
 }
+
+// words are the nodes that have told a result of the current rollout: those that have
+// answered its generation, and others, which it asks again. Only where it repeats an
+// earlier one the results themselves are read.
+func words(ctx context.Context, l *ledger, h *head) (answered, others []string, err error) {
+	if h.Since == "" {
+		answered, err = l.tellers(ctx, h.Series)
+		return answered, nil, err
+	}
+	found, err := askedBy(ctx, l, h)
+	if err != nil {
+		return nil, nil, err
+	}
+	pairs, err := l.list(ctx, l.resultsKey(h.Series))
+	for _, pair := range pairs {
+		s, ok := heard(h.Series, strings.TrimPrefix(pair.Key, l.resultsKey(h.Series)), pair)
+		switch {
+		case !ok:
+		case found.asksAgain(fleet.StandingOf(s.Result.Result), s.index):
+			others = append(others, s.Node)
+		default:
+			answered = append(answered, s.Node)
+		}
+	}
+	return answered, others, err
+}
+
+// askedBy makes findings that know when a generation began, which tells what holds of what
+// was said before.
+func askedBy(ctx context.Context, l *ledger, h *head) (*findings, error) {
+	found := newFindings(h)
+	if h.Since == "" {
+		return found, nil
+	}
+	pairs, err := l.list(ctx, l.shardKey(h.Gen, ""))
+	found.began = l.began(h.Gen, pairs)
+	return found, err
+}

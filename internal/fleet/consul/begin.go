@@ -349,19 +349,24 @@ func (l *ledger) idle(ctx context.Context, h *head) (bool, error) {
 	return told >= h.Members, err
 }
 
-// told counts the hosts that have told a result of the current rollout. Some of them
-// have had nothing to do, and no slot.
+// told counts the hosts that have told a result of the current rollout which holds. Some
+// of them have had nothing to do, and no slot.
 func (l *ledger) told(ctx context.Context, h *head) (int, error) {
-	nodes, err := l.tellers(ctx, h.Series)
-	if err != nil || len(nodes) >= h.Members {
-		return len(nodes), err
+	answered, _, err := words(ctx, l, h)
+	if err != nil || len(answered) >= h.Members {
+		return len(answered), err
 	}
 	strays, err := l.list(ctx, l.resultsKey(noSeries))
+	if err != nil {
+		return 0, err
+	}
+	found, err := askedBy(ctx, l, h)
 	for _, pair := range strays {
 		s, ok := heard(noSeries, strings.TrimPrefix(pair.Key, l.resultsKey(noSeries)), pair)
-		if ok && h.counts(s) && !slices.Contains(nodes, s.Node) {
-			nodes = append(nodes, s.Node)
+		if ok && h.counts(s) && !found.asksAgain(fleet.StandingOf(s.Result.Result), s.index) &&
+			!slices.Contains(answered, s.Node) {
+			answered = append(answered, s.Node)
 		}
 	}
-	return len(nodes), err
+	return len(answered), err
 }

@@ -79,13 +79,16 @@ func (l *ledger) countSilent(ctx context.Context, h *head, but string) error {
 // silent is how many members have not come, but one that has just now, and but those who
 // nobody waits for.
 func (l *ledger) silent(ctx context.Context, h *head, but string) (n int, _ error) {
-	told, err := l.tellers(ctx, h.Series)
+	answered, others, err := words(ctx, l, h)
 	if err != nil {
 		return 0, err
 	}
-	came := map[string]bool{}
-	for _, node := range append(told, but) {
+	came, asked := map[string]bool{}, map[string]bool{}
+	for _, node := range append(answered, but) {
 		came[strings.ToLower(node)] = true
+	}
+	for _, node := range others {
+		asked[strings.ToLower(node)] = true
 	}
 	turns, err := l.list(ctx, l.genKey(h.Gen)+"t/")
 	if err != nil {
@@ -99,7 +102,8 @@ func (l *ledger) silent(ctx context.Context, h *head, but string) (n int, _ erro
 	}
 	members, err := l.formerMembers(ctx, h.Gen)
 	for _, m := range members {
-		if !m.Excused && !came[strings.ToLower(m.Node)] {
+		node := strings.ToLower(m.Node)
+		if !m.Excused && !came[node] && (asked[node] || !h.Only || h.Silent) {
 			n++
 		}
 	}

@@ -1,0 +1,69 @@
+package consul_test
+
+import (
+	"errors"
+	"testing"
+
+	"stretcher/internal/fleet"
+)
+
+// TestBetween plays what happens where a rollout that goes on meets something else.
+func TestBetween(t *testing.T) {
+	a := agent(t)
+	register(t, a, 4)
+	for name, play := range map[string]func(*scene){
+		"silent-again": silentAgain, "older-one": olderWhileResumed,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			play(newScene(t, a, name, 4))
+		})
+	}
+}
+
+// silentAgain: who has told something before a rollout went on, and does not come again
+// in time, is silent like those who have never come.
+func silentAgain(s *scene) {
+	s.r.MaxFailed = fleet.Hosts(0)
+	first, _ := s.works("1", 0)
+	s.leaves(first, "failed")
+	for i := 1; i < 3; i++ {
+		place := s.enter(s.entry("1", i))
+		_, err := place.Wait(s.t.Context())
+		if !errors.Is(err, fleet.ErrStopped) {
+			s.t.Errorf("host %d: %v", i, err)
+		}
+		s.leaves(place, "stopped")
+	}
+	s.does(s.c.Resume)
+	place, _ := s.works("1", 3)
+	s.leaves(place, "good")
+	s.ages()
+	s.strikes()
+	s.counts(map[fleet.Standing]int{fleet.HostGood: 1, fleet.HostFailed: 3})
+	s.stopsFor(0, "2 failed, 2 of them silent", false)
+}
+
+// olderWhileResumed: a late host of an older rollout does not take the place of one that
+// has just gone on, whose hosts have yet to come again.
+func olderWhileResumed(s *scene) {
+	s.r.MaxFailed = fleet.Hosts(0)
+	for i := range 4 {
+		place, _ := s.works("1", i)
+		s.leaves(place, "good")
+	}
+	first, _ := s.works("2", 0)
+	s.leaves(first, "failed")
+	for i := 1; i < 4; i++ {
+		place := s.enter(s.entry("2", i))
+		_, _ = place.Wait(s.t.Context())
+		s.leaves(place, "stopped")
+	}
+	s.does(s.c.Resume)
+	if _, err := s.enter(s.entry("1", 1)).Wait(s.t.Context()); !errors.Is(err, fleet.ErrSuperseded) {
+		s.t.Errorf("a late host of the older one: %v", err)
+	}
+	if state := s.read(); state.Version != "2" {
+		s.t.Errorf("%+v", state)
+	}
+}
