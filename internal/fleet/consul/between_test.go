@@ -2,7 +2,9 @@ package consul_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
+	"time"
 
 	"stretcher/internal/fleet"
 )
@@ -13,6 +15,7 @@ func TestBetween(t *testing.T) {
 	register(t, a, 4)
 	for name, play := range map[string]func(*scene){
 		"silent-again": silentAgain, "older-one": olderWhileResumed,
+		"canary-again": canaryFailsTwice,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -66,4 +69,38 @@ func olderWhileResumed(s *scene) {
 	if state := s.read(); state.Version != "2" {
 		s.t.Errorf("%+v", state)
 	}
+}
+
+// canaryFailsTwice: where a canary has failed in a retry as well, a host goes first and
+// alone when the rollout goes on for all; where it was good then, none does.
+func canaryFailsTwice(s *scene) {
+	s.r.Canary, s.r.Parallel = 1, fleet.Hosts(3)
+	s.runs("1", "failed")
+	s.does(s.c.Retry)
+	s.runs("1", "failed")
+	s.does(s.c.Retry) // who is not asked, is not waited for
+	s.runs("1", "good")
+	s.does(s.c.Resume)
+	if state := s.read(); state.Phase != fleet.Open {
+		s.t.Errorf("a canary was good: %+v", state)
+	}
+	s.runs("2", "failed")
+	s.does(s.c.Retry)
+	s.runs("2", "failed")
+	s.does(s.c.Resume)
+	if state := s.read(); state.Phase != fleet.Canary || state.Limits.Canary != 1 {
+		s.t.Errorf("no canary was good: %+v", state)
+	}
+}
+
+// runs has the first host run once more.
+func (s *scene) runs(version, result string) {
+	s.t.Helper()
+	e := s.entry(version, 0)
+	e.Run = fmt.Sprint("run-", time.Now().UnixNano())
+	place := s.enter(e)
+	if _, err := place.Wait(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+	s.leaves(place, result)
 }

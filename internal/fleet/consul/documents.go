@@ -45,6 +45,7 @@ type again struct {
 	Since string `json:"since,omitempty"` // the generation that it repeats, or goes on from; "" = none
 
 	Silent bool `json:"silent,omitempty"` // the timeout of an earlier one was over: who has told nothing has failed
+	Owed   int  `json:"owed,omitempty"`   // so many canaries have yet to be good, when it goes on for all
 }
 
 // goesOn tells whether it is for all hosts that are not good yet.
@@ -165,7 +166,7 @@ func (h *head) check() error {
 		h.Series = h.Gen
 	}
 	ok := h.ID != "" && len(h.ID) <= maxText && isGen(h.Gen) && isGen(h.Series) &&
-		len(h.Past) <= maxPast && len(h.Drain) <= maxPast+2 &&
+		len(h.Past) <= maxPast && len(h.Drain) <= maxPast+2 && h.Owed >= 0 && h.Owed <= maxCap &&
 		h.Shards >= 0 && h.Shards <= maxShards && h.Members >= 0 && h.Members <= fleet.MaxHosts && h.Limits.ok()
 	for _, text := range []*string{&h.Version, &h.By, &h.Group, &h.Why, &h.Hint} { // anybody may have written them
 		ok = ok && len(*text) <= 4*maxText

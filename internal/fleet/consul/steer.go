@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"stretcher/internal/fleet"
@@ -121,7 +122,7 @@ func (h *head) mayRepeat(s *fleet.State, only bool) error {
 	switch {
 	case h.Phase == unbegun:
 		return failure.Hinted("when that is mended, its event begins it: fire it again", errors.New(h.Why))
-	case !stopped && h.Since != "" && h.Only == only && !s.Ended():
+	case !stopped && h.Since != "" && h.Only == only && h.awaits(s):
 		return fmt.Errorf("%w: by %s", fleet.ErrAlready, h.By)
 	case !stopped && working+waiting > 0:
 		return failure.Hinted("stretcher fleet stop ends their waiting",
@@ -137,6 +138,19 @@ func (h *head) mayRepeat(s *fleet.State, only bool) error {
 	return fmt.Errorf("the rollout is not stopped: it is at %q", s.Phase)
 }
 
+// awaits tells whether hosts have yet to end that a generation asks.
+func (h *head) awaits(s *fleet.State) bool {
+	return !s.Ended() && slices.ContainsFunc(s.Hosts, func(host fleet.Host) bool {
+		switch host.Standing {
+		case fleet.HostWorking, fleet.HostWaiting:
+			return true
+		case fleet.HostMissing, fleet.HostExpected:
+			return !host.Excused && (!h.Only || h.Silent || host.Result.Result != "")
+		}
+		return false
+	})
+}
+
 // repeated is the head of the generation by which old is repeated. Canaries that are
 // good are not looked for again.
 func (l *ledger) repeated(ctx context.Context, old *head, by string, only bool) (*head, error) {
@@ -145,20 +159,31 @@ func (l *ledger) repeated(ctx context.Context, old *head, by string, only bool) 
 	h.again = again{Only: only, Since: old.Gen, Silent: old.Silent || old.overdue(time.Now())}
 	h.Began = time.Now().UTC().Truncate(time.Millisecond)
 	h.follows(old)
-	canaries, _, err := l.readShard(ctx, l.shardKey(old.Gen, canaryShard))
-	switch {
-	case errors.Is(err, errSpoilt): // all of them go first again
-	case err != nil:
-		return nil, err
-	case old.canariesEnd(canaries):
-		h.Limits.Canary = 0
-	default:
-		h.Limits.Canary = max(0, h.Limits.Canary-canaries.Good)
+	left, err := canariesLeft(ctx, l, old)
+	if h.Limits.Canary = left; only {
+		h.Limits.Canary, h.Owed = 0, left
 	}
-	if only {
-		h.Limits.Canary = 0
+	return &h, err
+}
+
+// canariesLeft is how many hosts have yet to be good before the others may go.
+func canariesLeft(ctx context.Context, l *ledger, old *head) (int, error) {
+	all, err := l.readShards(ctx, old.Gen, old.Shards)
+	if err != nil && !errors.Is(err, errSpoilt) {
+		return 0, err
 	}
-	return &h, nil
+	if !old.Only {
+		s, ok := all[canaryShard]
+		if ok && old.canariesEnd(s) {
+			return 0, nil
+		}
+		return max(0, old.Limits.Canary-s.Good), nil
+	}
+	left := old.Owed
+	for _, s := range all {
+		left -= s.Good
+	}
+	return max(0, left), nil
 }
 
 // openAgain opens a generation that somebody has begun, unless hosts were first.
