@@ -15,7 +15,7 @@ func TestBetween(t *testing.T) {
 	register(t, a, 4)
 	for name, play := range map[string]func(*scene){
 		"silent-again": silentAgain, "older-one": olderWhileResumed,
-		"canary-again": canaryFailsTwice,
+		"canary-again": canaryFailsTwice, "few-canaries": fewCanaries,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -103,4 +103,19 @@ func (s *scene) runs(version, result string) {
 		s.t.Fatal(err)
 	}
 	s.leaves(place, result)
+}
+
+// fewCanaries: a rollout ends that has fewer hosts left to go than canaries to be good.
+func fewCanaries(s *scene) {
+	s.r.Canary = 3
+	for i := range 2 {
+		s.leaves(s.enter(s.entry("1", i)), "good") // they had nothing to do
+	}
+	for i := 2; i < 4; i++ {
+		place, _ := s.works("1", i)
+		s.leaves(place, "good")
+	}
+	if state := s.read(); state.Phase != fleet.Done || state.Verdict() != fleet.VerdictGood {
+		s.t.Errorf("%+v", state)
+	}
 }

@@ -304,7 +304,7 @@ func (f *findings) state(name string, h *head) fleet.State {
 	case s.Phase == beginning, s.Phase == draining:
 		s.Begins = s.Phase == beginning
 		s.Phase = h.first()
-	case (s.Phase == fleet.Open || s.Phase == fleet.Pause) && s.Ended(): // all may have been canaries
+	case h != nil && s.Phase != fleet.Stopped && s.Ended(): // all may have been canaries, or fewer than there should be
 		s.Phase = fleet.Done
 	}
 	return s
