@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -120,7 +119,7 @@ func (p *paragraphs) Write(text []byte) (int, error) {
 func (o *checkOptions) complain(arg string, err error) {
 	list := lint.Found(err)
 	switch {
-	case err == nil || errors.Is(err, syscall.EPIPE):
+	case err == nil || wentAway(err):
 	case len(list) == 0:
 		o.say(o.Stderr, o.typed(failure.Text(err), arg, Status(err)), Hint(err))
 	default:

@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
 	"syscall"
@@ -131,10 +132,16 @@ func (a *app) runs(run runFunc) func(*cobra.Command, []string) error {
 	}
 }
 
+// wentAway tells whether an error is that who reads what is printed has gone away, as
+// head does. Of a server that breaks a connection off it is not.
+func wentAway(err error) bool {
+	return errors.Is(err, syscall.EPIPE) && !errors.As(err, new(*net.OpError))
+}
+
 // report says an error that no run has said, and returns its exit status. Who
-// has gone away, as head does, knows.
+// has gone away knows.
 func (a *app) report(err error) int {
-	if !errors.Is(err, syscall.EPIPE) {
+	if !wentAway(err) {
 		a.say(a.Stderr, failure.Text(err), Hint(err))
 	}
 	return Status(err)

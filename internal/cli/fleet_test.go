@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 
@@ -170,6 +173,21 @@ func TestFleetSteer(t *testing.T) {
 	want := `hint: that is done: consul event -name deploy 's3://b/it'\''s.yml'`
 	if status != 5 || !strings.Contains(errs, want) {
 		t.Errorf("exit status %d, %q, want %q", status, errs, want)
+	}
+}
+
+// TestFleetBrokenOff: a server that breaks a connection off is told of, unlike who reads
+// what is printed and has gone away.
+func TestFleetBrokenOff(t *testing.T) {
+	for _, server := range []bool{true, false} {
+		err := error(os.NewSyscallError("write", syscall.EPIPE))
+		if server {
+			err = &net.OpError{Op: "write", Net: "tcp", Err: err}
+		}
+		status, _, errs := fleetSays(&rollouts{answers: []answer{{err: err}}}, "status", "web")
+		if status != 5 || strings.Contains(errs, "broken pipe") != server {
+			t.Errorf("a server: %v: exit status %d, %q", server, status, errs)
+		}
 	}
 }
 
