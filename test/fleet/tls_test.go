@@ -160,7 +160,7 @@ func TestWaysToConsul(t *testing.T) {
 	g := &group{t: t, bin: testparts.Program(t), dir: t.TempDir(), name: "web"}
 	door := s.door(t)
 	const unknown, none = "it is not known that this is consul", "no namespaces and no partitions"
-	const stranger = "consul does not trust this host|reset by peer|broken pipe"
+	const stranger = "consul does not trust this host|reset by peer|broken pipe|could not be established"
 	plain, password := "CONSUL_HTTP_ADDR="+s.plain, "CONSUL_HTTP_AUTH=host:pass:word"
 	for name, c := range map[string]struct {
 		env  []string

@@ -20,7 +20,7 @@ type discreet struct{ next http.RoundTripper }
 
 // RoundTrip sends a request.
 func (d discreet) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := d.next.RoundTrip(req)
+	resp, err := d.send(req)
 	if err != nil || resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusConflict { // of a transaction
 		return resp, err
 	}
@@ -40,6 +40,18 @@ func (d discreet) RoundTrip(req *http.Request) (*http.Response, error) {
 	text = printable.Cut(text, maxSaid)
 	resp.Body, resp.ContentLength = io.NopCloser(strings.NewReader(text)), int64(len(text))
 	return resp, nil
+}
+
+// send sends a request. By HTTP/2 a server that turns the host away may be so quick that
+// the error does not say why: nothing has been sent then, and the next one does.
+func (d discreet) send(req *http.Request) (resp *http.Response, err error) {
+	for range 5 {
+		resp, err = d.next.RoundTrip(req)
+		if err == nil || req.Body != nil || !strings.Contains(err.Error(), "client conn could not be established") {
+			break
+		}
+	}
+	return resp, err
 }
 
 // stay follows no redirects: the token would go along. Consul has none.
