@@ -72,6 +72,16 @@ func TestOverdue(t *testing.T) {
 			t.Errorf("%s: overdue %v", name, over)
 		}
 	}
+	for text, over := range map[string]bool{
+		`{"state":"yours"}`: true, `{"state":"waiting"}`: true, `{"state":"working"}`: false, `{`: false,
+	} {
+		g := newGuard(patience)
+		g.seen["k"] = sight{1, time.Now().Add(-patience * 3 / 5)}
+		pair := &api.KVPair{Value: []byte(text), ModifyIndex: 1}
+		if got, left, _ := g.overdue("k", pair, time.Millisecond, 0); got != over || !left {
+			t.Errorf("%s for more than half of the lease: overdue %v, nobody there %v", text, got, left)
+		}
+	}
 	if over, _, _ := newGuard(patience).overdue("k", nil, 0, 0); over {
 		t.Error("a lease of nothing is believed")
 	}

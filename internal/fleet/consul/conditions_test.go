@@ -268,3 +268,43 @@ func TestStop(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestLooksAgain: how soon a host looks again depends on how far behind it is, on the
+// phase, and on whether it misses somebody.
+func TestLooksAgain(t *testing.T) {
+	l := bench(t)
+	const lease = time.Minute
+	for name, c := range map[string]struct {
+		phase       fleet.Phase
+		ticket      int
+		missing     bool
+		least, most time.Duration
+	}{
+		"next in the line":      {fleet.Open, 1, false, lease * 3 / 16, lease * 5 / 16},
+		"tenth in the line":     {fleet.Open, 10, false, lease, lease * 2},
+		"somebody is missed":    {fleet.Open, 10, true, lease * 3 / 32, lease * 5 / 32},
+		"while there's a pause": {fleet.Pause, 1, false, time.Hour, time.Hour + lease/100},
+		"others are at work":    {draining, 1, false, lease * 3 / 32, lease * 5 / 32},
+		"others, and far back":  {draining, 10, false, lease, lease * 2},
+	} {
+		busy := l.play(t, nil, map[string]shard{"0": oneHolder("web-9")})
+		busy.do(lockOp(busy.turnKeyOf(busy.h.Gen, "0", 0), []byte("{}"), busy.session()))
+		s := l.play(t, func(h *head) {
+			h.Limits.PauseMS = time.Hour.Milliseconds()
+			if h.Phase = c.phase; c.phase == draining {
+				h.Drain = []past{busy.h.past()}
+			}
+		}, map[string]shard{"0": {Cap: 1, Next: 20, Serving: 1, Held: []held{{0, "web-9"}}}})
+		if !c.missing {
+			s.do(lockOp(s.turnKeyOf(s.h.Gen, "0", 0), []byte("{}"), s.session()))
+		}
+		s.at("0", c.ticket, turnWaiting)
+		if c.phase == fleet.Pause { // else it is over, and the host says so
+			s.p.head.Phase = fleet.Canary
+		}
+		next, err := s.p.look(t.Context())
+		if !errors.Is(err, errKept) || next < c.least || next > c.most {
+			t.Errorf("%s: it looks again after %s, %v", name, next, err)
+		}
+	}
+}
