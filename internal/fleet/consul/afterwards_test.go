@@ -1,13 +1,19 @@
 package consul
 
 import (
+	"bytes"
+	"context"
 	"errors"
+	"io"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/consul/api"
 
 	"stretcher/internal/fleet"
+	"stretcher/internal/testparts"
 )
 
 // scene is a rollout as it is written, and a host of it.
@@ -160,6 +166,59 @@ func TestCountStopsAtOnce(t *testing.T) {
 	if now := s.now(); now.Phase != fleet.Stopped {
 		t.Errorf("it is %s", now.Phase)
 	}
+}
+
+// TestSilenceStopsAtOnce: so do hosts that have not come in time. Who counts them dies
+// right after that.
+func TestSilenceStopsAtOnce(t *testing.T) {
+	a := testparts.Consul(t)
+	c, err := Open(Config{Address: a.HTTPAddr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := c.ledger("web").play(t, func(h *head) {
+		h.Began, h.Limits.TimeoutMS = time.Now().Add(-2*time.Hour), time.Hour.Milliseconds()
+	}, map[string]shard{"0": {Cap: 1}})
+	s.do(setOp(s.clockKey(s.h.Gen), []byte(clockRuns)))
+	s.do(memberOps(s.keys, s.h.Gen, []member{{Node: "web-1"}, {Node: "web-2"}})...)
+	ctx, die := context.WithCancel(t.Context())
+	dying := &dies{after: "/clock", die: die}
+	client, err := Open(Config{Address: a.HTTPAddr, Wrap: dying.wrap})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := client.ledger("web").countSilent(ctx, s.h, "web-1"); err == nil {
+		t.Error("it has not died")
+	}
+	if now := s.now(); now.Phase != fleet.Stopped || s.shardNow(canaryShard).Silent != 1 {
+		t.Errorf("it is %s, %+v", now.Phase, s.shardNow(canaryShard))
+	}
+}
+
+// dies ends a host as soon as it has written something.
+type dies struct {
+	after string // in the keys
+	die   func()
+	next  http.RoundTripper
+}
+
+func (d *dies) wrap(next http.RoundTripper) http.RoundTripper {
+	d.next = next
+	return d
+}
+
+// RoundTrip sends a request.
+func (d *dies) RoundTrip(req *http.Request) (*http.Response, error) {
+	var body []byte
+	if req.Body != nil {
+		body, _ = io.ReadAll(req.Body)
+		req.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	resp, err := d.next.RoundTrip(req)
+	if strings.Contains(string(body), d.after) {
+		d.die()
+	}
+	return resp, err
 }
 
 // TestLooksBeside: a shard in which nobody is left is looked after from the one before

@@ -61,8 +61,12 @@ func (l *ledger) countSilent(ctx context.Context, h *head, but string) error {
 			return err
 		}
 		s.Silent, s.Check = silent, s.Check || silent > 0
-		ok, err := l.commit(ctx, casOp(key, encode(s), index),
-			casOp(clock.Key, []byte(clockCounted), clock.ModifyIndex))
+		ops, err := l.stopIfCurrent(ctx, h.Gen, canaryShard, s) // nobody may be left to look after that shard
+		if err != nil {
+			return err
+		}
+		ok, err := l.commit(ctx, append(ops, casOp(key, encode(s), index),
+			casOp(clock.Key, []byte(clockCounted), clock.ModifyIndex))...)
 		if err != nil {
 			return err
 		}
