@@ -289,9 +289,10 @@ func (l *ledger) open(ctx context.Context, h *head, index uint64, members []memb
 	if err != nil {
 		return err
 	}
-	if h.Phase = draining; drained {
-		h.Phase, h.Drain = h.first(), nil
+	if drained {
+		return handsOut(ctx, l, h, index)
 	}
+	h.Phase = draining
 	_, err = l.commit(ctx, casOp(l.headKey(), encode(h), index))
 	return err
 }

@@ -3,10 +3,12 @@ package consul_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"stretcher/internal/fleet"
+	"stretcher/internal/testparts"
 )
 
 // TestBetween plays what happens where a rollout that goes on meets something else.
@@ -14,7 +16,8 @@ func TestBetween(t *testing.T) {
 	a := agent(t)
 	register(t, a, 4)
 	for name, play := range map[string]func(*scene){
-		"silent-again": silentAgain, "older-one": olderWhileResumed,
+		"silent-again": silentAgain, "older-one": olderWhileResumed, "narrower": failuresStay,
+		"draining":     failsWhileDraining,
 		"canary-again": canaryFailsTwice, "few-canaries": fewCanaries,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -69,6 +72,39 @@ func olderWhileResumed(s *scene) {
 	if state := s.read(); state.Version != "2" {
 		s.t.Errorf("%+v", state)
 	}
+}
+
+// failuresStay: what has failed counts as well after a host has begun the rollout again,
+// with narrower limits.
+func failuresStay(s *scene) {
+	s.r.Parallel = fleet.Hosts(2)
+	first, _ := s.works("1", 0)
+	s.leaves(first, "failed")
+	s.r.Parallel = fleet.Hosts(1)
+	second, _ := s.works("1", 1)
+	s.leaves(second, "failed")
+	if state := s.read(); state.Phase != fleet.Stopped || !strings.Contains(state.Why, "2 failed, and 1 may") {
+		s.t.Errorf("%+v", state)
+	}
+}
+
+// failsWhileDraining: nor is a failure forgotten of who was at work when it began again.
+func failsWhileDraining(s *scene) {
+	s.r.Parallel, s.r.MaxFailed = fleet.Hosts(2), fleet.Hosts(0)
+	first, _ := s.works("1", 0)
+	s.r.Parallel = fleet.Hosts(1)
+	second := s.enter(s.entry("1", 1))
+	told := make(chan error, 1)
+	go func() {
+		_, err := second.Wait(s.t.Context())
+		told <- err
+	}()
+	testparts.WaitFor(s.t, "its limit to hold", func() bool { return s.read().Limits.Parallel == 1 })
+	s.leaves(first, "failed")
+	s.gets(told, fleet.ErrStopped)
+	s.does(s.c.Resume) // it counts anew
+	third, _ := s.works("1", 1)
+	s.leaves(third, "good")
 }
 
 // canaryFailsTwice: where a canary has failed in a retry as well, a host goes first and

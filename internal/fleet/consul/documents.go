@@ -101,6 +101,7 @@ type shard struct {
 	Failed  int    `json:"failed"`
 	Died    int    `json:"died"`
 	Silent  int    `json:"silent,omitempty"` // have not come in time; of the whole rollout
+	Before  int    `json:"before,omitempty"` // have failed before limits were narrowed; of the whole rollout
 	Skipped int    `json:"skipped"`          // had no turn, or did not take it
 	Check   bool   `json:"check,omitempty"`  // a failure has not been summed yet: no slot is handed out
 	Touched int    `json:"touched,omitempty"`
@@ -205,7 +206,7 @@ func isGen(gen string) bool {
 
 func (s *shard) check() error {
 	ok := s.Cap >= 0 && s.Cap <= maxCap && s.Serving >= 0 && s.Serving <= s.Next && s.Next < 1<<30
-	for _, n := range []int{s.Good, s.Failed, s.Died, s.Silent, s.Skipped} {
+	for _, n := range []int{s.Good, s.Failed, s.Died, s.Silent, s.Before, s.Skipped} {
 		ok = ok && n >= 0 && n < 1<<30
 	}
 	seen := map[int]bool{}

@@ -136,14 +136,22 @@ func (p *Place) advance(ctx context.Context) error {
 		if err != nil || !drained {
 			return err
 		}
-		h.Phase, h.Drain = h.first(), nil
+		if err := handsOut(ctx, p.ledger, h, index); err != nil {
+			return err
+		}
+		return learn(ctx, p)
 	default:
 		return nil
 	}
 	if _, err := p.commit(ctx, casOp(p.headKey(), encode(h), index)); err != nil {
 		return err
 	}
-	h, index, err = p.readHead(ctx)
+	return learn(ctx, p)
+}
+
+// learn has the host know how its rollout stands now.
+func learn(ctx context.Context, p *Place) error {
+	h, index, err := p.readHead(ctx)
 	if err == nil {
 		err = p.still(h)
 	}

@@ -102,10 +102,10 @@ func (l *ledger) tooMany(ctx context.Context, h *head, name string, s shard) (st
 	if errors.Is(err, errSpoilt) {
 		err = fmt.Errorf("%w: %w", fleet.ErrStopped, err)
 	}
-	bad, silent := s.Failed+s.Died, s.Silent
+	bad, silent := s.bad(), s.Silent
 	for other, s := range all {
 		if other != name {
-			bad += s.Failed + s.Died
+			bad += s.bad()
 			silent += s.Silent
 		}
 	}
@@ -158,4 +158,54 @@ func (l *ledger) stop(ctx context.Context, gen, why string) error {
 			return err
 		}
 	}
+}
+
+// bad is how many have failed, as far as a shard says, but the silent ones.
+func (s *shard) bad() int { return s.Failed + s.Died + s.Before }
+
+// handsOut has a generation hand out slots, now that nobody is at work for earlier ones,
+// unless too many have failed in those.
+func handsOut(ctx context.Context, l *ledger, h *head, index uint64) error {
+	before, err := failedBefore(ctx, l, h)
+	if err != nil {
+		return err
+	}
+	h.Phase, h.Drain = h.first(), nil
+	var ops []*api.KVTxnOp
+	if before > 0 {
+		key := l.shardKey(h.Gen, canaryShard) // any would do
+		s, at, err := l.readShard(ctx, key)
+		if err != nil {
+			return err
+		}
+		s.Before = before
+		why, err := l.tooMany(ctx, h, canaryShard, s)
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			h.Phase, h.Why = fleet.Stopped, cut(why)
+		}
+		ops = append(ops, casOp(key, encode(s), at))
+	}
+	_, err = l.commit(ctx, append(ops, casOp(l.headKey(), encode(h), index))...)
+	return err
+}
+
+// failedBefore is how many have failed in the generations that hosts have begun again, with
+// narrower limits, and that this one goes on with. One that somebody repeats counts anew.
+func failedBefore(ctx context.Context, l *ledger, h *head) (n int, _ error) {
+	for _, old := range h.Drain {
+		if old.Gen == "" || old.Series != h.Series || old.Gen == h.Since {
+			break
+		}
+		all, err := l.readShards(ctx, old.Gen, old.Shards)
+		if err != nil && !errors.Is(err, errSpoilt) {
+			return 0, err
+		}
+		for _, s := range all {
+			n += s.bad()
+		}
+	}
+	return n, nil
 }
