@@ -26,6 +26,7 @@ func Changes(before *fleet.State, now fleet.State) (lines []string) {
 		last, ok := known[h.Node]
 		quiet := !ok && slices.Contains([]fleet.Standing{fleet.HostExpected, fleet.HostMissing, fleet.HostWaiting},
 			h.Standing) // all begin so
+		quiet = quiet || last.Standing == fleet.HostExpected && h.Standing == fleet.HostMissing // nothing but time went by
 		if ok && last.Standing == h.Standing && last.Result == h.Result || quiet {
 			continue
 		}

@@ -110,6 +110,9 @@ func TestChanges(t *testing.T) {
 	now := sample()
 	now.Hosts[2].Standing = fleet.HostWorking
 	check("one", &before, now, "web 42: web-3 (a) working")
+	young := sample()
+	young.Hosts[3].Standing = fleet.HostExpected
+	check("no more than time went by", &young, before)
 	end := sample()
 	end.Hosts[1].Standing, end.Hosts[2].Standing = fleet.HostGood, fleet.HostGood
 	check("the end", &before, end, "web 42: web-4 good", "web 42: web-3 (a) good", Summary(end))
