@@ -141,7 +141,7 @@ func TestE2EFleet(t *testing.T) {
 	m.standings(env, 7, "web-0 good", "web-1 failed", "web-2 working", "web-3 missing")
 	g.deploy("web-3", "42", rollout)
 	m.standings(env, 7, "web-0 good", "web-1 failed", "web-2 working", "web-3 waiting")
-	m.told(m.ask(env, "fleet", "resume", "web"), 1, "the rollout is not stopped")
+	m.told(m.ask(env, "fleet", "resume", "web"), 1, "the rollout goes on")
 	m.told(m.ask(env, "fleet", "stop", "web"), 0, "web 42: ", "stopped (by ")
 	m.told(m.ask(env, "fleet", "stop", "web"), 0, "stopped (by ")
 	m.standings(env, 7, "web-0 good", "web-1 failed", "web-2 working", "web-3 stopped")
@@ -157,6 +157,10 @@ func TestE2EFleet(t *testing.T) {
 	m.told(m.ask(env, "fleet", "resume", "web"), 0, "web 42: ")
 	g.deploy("web-3", "42", rollout)
 	g.end["web-3"] <- "good"
+	g.all.Wait()
+	m.told(m.ask(env, "fleet", "retry", "web"), 1, "no host has failed")
+	g.deploy("web-1", "42", rollout)
+	g.end["web-1"] <- "failed"
 	g.all.Wait()
 	m.told(m.ask(env, "fleet", "retry", "web"), 0, "web 42: ")
 	m.told(m.ask(env, "fleet", "wait", "web", "43", "--timeout", "1"), 8, `no such rollout is known: "web" version "43"`)
