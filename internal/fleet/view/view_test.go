@@ -111,7 +111,7 @@ func TestChanges(t *testing.T) {
 	now.Hosts[2].Standing = fleet.HostWorking
 	check("one", &before, now, "web 42: web-3 (a) working")
 	young := sample()
-	young.Hosts[3].Standing = fleet.HostExpected
+	young.Hosts[1].Standing = fleet.HostExpected
 	check("no more than time went by", &young, before)
 	end := sample()
 	end.Hosts[1].Standing, end.Hosts[2].Standing = fleet.HostGood, fleet.HostGood
