@@ -120,3 +120,43 @@ func TestObituary(t *testing.T) {
 		}
 	}
 }
+
+// TestLeaves: how a host counts that leaves, whether it has been at work, has a slot that
+// it has not taken, or none; what follows from a failure is settled when it has left.
+func TestLeaves(t *testing.T) {
+	l := bench(t)
+	for name, c := range map[string]struct {
+		in, result            string
+		holds                 bool
+		good, failed, skipped int
+	}{
+		"at work, good":       {"0", "good", true, 1, 0, 0},
+		"at work, failed":     {"0", "failed", true, 0, 1, 0},
+		"at work, stopped":    {"0", "stopped", true, 0, 0, 1},
+		"not taken, good":     {"0", "good", false, 0, 0, 1},
+		"not taken, failed":   {"0", "failed", false, 0, 1, 0},
+		"not taken, stopped":  {"0", "stopped", false, 0, 0, 1},
+		"in no line, failed":  {"", "failed", false, 0, 1, 0},
+		"in no line, good":    {"", "good", false, 0, 0, 0},
+		"in no line, stopped": {"", "stopped", false, 0, 0, 0},
+	} {
+		s := l.play(t, func(h *head) {
+			h.Series, h.Limits.MaxFailed = newGen(), 5
+		}, map[string]shard{"0": oneHolder("web-1")})
+		if s.at("0", 0, turnYours); c.in == "" {
+			s.p.shard = ""
+		}
+		s.p.holds = c.holds
+		if err := s.p.Leave(t.Context(), fleet.Result{Result: c.result}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		now := s.shardNow("0")
+		if now.Good != c.good || now.Failed != c.failed || now.Skipped != c.skipped || now.Check ||
+			(len(now.Held) > 0) != (c.in == "") {
+			t.Errorf("%s: %+v", name, now)
+		}
+		if told, err := s.get(t.Context(), s.resultKey(s.h.Series, "web-1")); err != nil || told == nil {
+			t.Errorf("%s: it is told %v, %v", name, told, err)
+		}
+	}
+}
