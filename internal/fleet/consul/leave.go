@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"time"
 
 	"github.com/hashicorp/consul/api"
 
@@ -24,11 +25,7 @@ func (p *Place) Leave(ctx context.Context, r fleet.Result) error {
 	if r.Node == "" {
 		return errors.New("the host does not know which node of consul's it is")
 	}
-	patience := p.lease
-	if p.head == nil || !p.since.IsZero() { // it has had no answer, or has none now
-		patience = min(p.lease, requestTime/2)
-	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, patience(p))
 	defer cancel()
 	for tries := 0; ; tries++ {
 		err := p.leave(ctx, r)
@@ -39,6 +36,19 @@ func (p *Place) Leave(ctx context.Context, r fleet.Result) error {
 			return err
 		}
 	}
+}
+
+// patience is for how long a host tries to leave: not for long where it has never had an
+// answer, or has had none for some time. While a leader is elected, there will be one.
+func patience(p *Place) time.Duration {
+	short := min(p.lease, requestTime/2)
+	switch {
+	case p.head == nil:
+		return short
+	case !p.since.IsZero():
+		return max(short, p.lease/4-time.Since(p.since))
+	}
+	return p.lease
 }
 
 func (p *Place) leave(ctx context.Context, r fleet.Result) error {
