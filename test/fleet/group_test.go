@@ -73,6 +73,10 @@ func TestOutsider(t *testing.T) {
 	if status := h.wait(); status != 0 || strings.Contains(h.said.String(), "not of the group") {
 		t.Errorf("exit %d\n%s", status, h.said.String())
 	}
+	testparts.WaitFor(t, "the time to come to be over", func() bool {
+		_, exit := g.ask("status", "web")
+		return exit == 3
+	})
 	out, exit := g.ask("status", "web")
 	for _, line := range []string{
 		"web one: missing, open, 2 of 3 hosts good, 1 missing\n",

@@ -214,9 +214,9 @@ func playNewer(t *testing.T, g *group) {
 }
 
 // playFaults: in the middle the leader is killed, a host that waits is killed and
-// another one terminated. The others go on.
+// another one terminated, which is the one that may fail. The others go on.
 func playFaults(t *testing.T, c *cluster, g *group) {
-	all := g.startAll(g.app("one", "{service: faults, parallel: 4}", watched(held, "true")))
+	all := g.startAll(g.app("one", "{service: faults, parallel: 4, max_failed: 1}", watched(held, "true")))
 	testparts.WaitFor(t, "four hosts at work", func() bool { return len(g.atWork()) == 4 })
 	a := g.until("all others to wait", func(a answer) bool { return a.Counts["waiting"] == len(all)-4 })
 	var waiting []*host

@@ -25,6 +25,9 @@ func (g *group) told() string {
 	}
 	lines := map[string]string{}
 	for _, h := range s.Hosts {
+		if h.Standing == "expected" { // it is missing as soon as it has had the time to come
+			h.Standing = "missing"
+		}
 		lines[h.Node] = fmt.Sprintf("%s %s runs %s by %s", h.Node, h.Standing, h.Runs, h.Version)
 		if h.Mixed {
 			lines[h.Node] += " mixed"
