@@ -116,6 +116,15 @@ func tableText(rows [][2]string) string {
 	return strings.Join(lines, "\n")
 }
 
+// elsewise is the error of a name whose newest rollout is of another version.
+type elsewise struct {
+	error
+	newest string
+}
+
+// Unwrap is what it means for who asks for that version.
+func (e elsewise) Unwrap() error { return e.error }
+
 // noRollout is the error of what is not there.
 func noRollout(name, version string) error {
 	if version != "" {

@@ -26,6 +26,7 @@ type rollouts struct {
 	unknown error
 	fired   string // an event and its payload that is remembered
 	burns   error  // why no event can be fired
+	hangs   int    // so many questions for changes on, nothing is answered
 }
 
 // answer is how it stands, or why that is not known.
@@ -61,7 +62,11 @@ func (r *rollouts) Fire(_ context.Context, event, payload string) (string, error
 	return "id-1", r.burns
 }
 
-func (r *rollouts) Changes(_ context.Context, _ string, index uint64) (uint64, error) {
+func (r *rollouts) Changes(ctx context.Context, _ string, index uint64) (uint64, error) {
+	if r.hangs > 0 && int(index)+1 >= r.hangs {
+		<-ctx.Done()
+		return index, ctx.Err()
+	}
 	return index + 1, nil
 }
 
@@ -115,6 +120,8 @@ func TestFleetWait(t *testing.T) {
 			standing("42", fleet.HostFailed)}, 1, "web 42: web-0 failed\n"},
 		{"replaced", []answer{going, standing("43", fleet.HostGood)}, 1, `another rollout has taken its place: version "43"`},
 		{"removed", []answer{going, none}, 8, "web 42: it was there, and is there no more: no such rollout is known"},
+		{"waits", []answer{standing("41", fleet.HostGood), good}, 0, "stretcher: waits for web 42; the newest is web 41\n"},
+		{"of none", []answer{none, none, good}, 0, "stretcher: waits for web 42\n"},
 		{"never", []answer{none}, 8, `--timeout of 1h is over: no such rollout is known: "web" version "42"`},
 		{"goes on", []answer{going}, 7, "--timeout of 1h is over: web 42: going, open, 0 of 1 host good, 1 working"},
 		{"missing", []answer{lost}, 3, "--timeout of 1h is over: web 42: missing, open, 1 of 2 hosts good, 1 missing"},
@@ -126,6 +133,21 @@ func TestFleetWait(t *testing.T) {
 					t.Errorf("exit status %d, want %d and %q:\n%s%s", status, c.status, c.says, out, errs)
 				}
 			})
+		})
+	}
+}
+
+// TestFleetWaitHangs: a server that takes questions and answers none has not said that
+// there is no such rollout.
+func TestFleetWaitHangs(t *testing.T) {
+	going := answer{err: fleet.ErrUnknown}
+	for silent, want := range map[int]string{1: "consul has not answered", 2: "no such rollout is known"} {
+		synctest.Test(t, func(t *testing.T) {
+			r := &rollouts{answers: []answer{going}, hangs: silent}
+			status, _, errs := fleetSays(r, "wait", "web", "42", "--timeout", "10s")
+			if status != map[int]int{1: 5, 2: 8}[silent] || !strings.Contains(errs, "--timeout of 10s is over: "+want) {
+				t.Errorf("exit status %d: %s", status, errs)
+			}
 		})
 	}
 }

@@ -103,8 +103,11 @@ func (o *fleetSource) one(ctx context.Context, name, version string) (fleet.Stat
 	if err != nil {
 		return fleet.State{}, err
 	}
-	if len(states) == 0 || version != "" && states[0].Version != version {
+	switch {
+	case len(states) == 0:
 		return fleet.State{}, noRollout(name, version)
+	case version != "" && states[0].Version != version:
+		return fleet.State{}, elsewise{noRollout(name, version), states[0].Version}
 	}
 	return states[0], nil
 }

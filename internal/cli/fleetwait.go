@@ -66,10 +66,15 @@ func (o *fleetWaitOptions) await(ctx context.Context, name, version string) (int
 		defer time.AfterFunc(o.limit, func() { cancel(errTime) }).Stop()
 	}
 	var last *fleet.State
+	denied := false // it was said that there is none
 	err := o.follow(within, name, version, func(s fleet.State, none error) (bool, error) {
 		if none != nil {
-			if last == nil {
-				return false, nil // it has not begun
+			if last == nil { // it has not begun
+				if !denied {
+					note(o.app, awaited(name, version, none))
+				}
+				denied = true
+				return false, nil
 			}
 			return true, o.replaced(within, last)
 		}
@@ -84,6 +89,8 @@ func (o *fleetWaitOptions) await(ctx context.Context, name, version string) (int
 		err = errors.Join(err, view.WriteJSON(o.Stdout, *last))
 	}
 	switch {
+	case errors.Is(err, errTime) && last == nil && !denied:
+		return fleetUnknown, fmt.Errorf("--timeout of %s is over: %s", (*ageValue)(&o.limit), o.unanswered())
 	case errors.Is(err, errTime):
 		return waitStatus(last), overtime(o.limit, last, name, version)
 	case errors.Is(err, errReplaced):
@@ -92,6 +99,26 @@ func (o *fleetWaitOptions) await(ctx context.Context, name, version string) (int
 		return fleetError(err), err
 	}
 	return fleetStatus(last.Verdict()), nil
+}
+
+// awaited says that a rollout has not begun.
+func awaited(name, version string, none error) string {
+	text := fmt.Sprintf("waits for %s %s", name, version)
+	if other, ok := errors.AsType[elsewise](none); ok {
+		text += fmt.Sprintf("; the newest is %s %s", name, other.newest)
+	}
+	return text
+}
+
+// unanswered says that nobody has told anything.
+func (o *fleetSource) unanswered() string {
+	switch {
+	case o.serf:
+		return "serf has not answered"
+	case o.from != "":
+		return "the directory could not be read"
+	}
+	return "consul has not answered"
 }
 
 // waitStatus is the exit status when the time is over: a rollout that has not ended
