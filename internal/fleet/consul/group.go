@@ -3,7 +3,6 @@ package consul
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -181,20 +180,29 @@ func (c *Client) nodeMeta(ctx context.Context, node string) (map[string]string, 
 	return found.Node.Meta, nil
 }
 
-// memberChunk is how many members a key holds: one is at most 200 bytes or so, and
-// Consul takes half a megabyte.
-const memberChunk = 1000
+// memberChunk is how many bytes of members a key holds, at most: Consul takes half a
+// megabyte, and a member may have a long name and a long zone.
+const memberChunk = 200 << 10
 
 // memberOps write the members of a group.
 func memberOps(k keys, gen string, members []member) (ops []*api.KVTxnOp) {
-	n := 0
-	for part := range slices.Chunk(members, memberChunk) {
-		b, err := json.Marshal(part)
-		if err != nil {
-			panic(err) // these types have nothing that can't be written
+	part := []byte("[")
+	write := func() {
+		ops = append(ops, setOp(fmt.Sprintf("%s%05d", k.membersKey(gen), len(ops)), append(part, ']')))
+		part = []byte("[")
+	}
+	for _, m := range members {
+		b := encode(m)
+		if len(part) > 1 && len(part)+len(b) > memberChunk {
+			write()
 		}
-		ops = append(ops, setOp(k.membersKey(gen)+string(rune('a'+n/26%26))+string(rune('a'+n%26)), b))
-		n++
+		if len(part) > 1 {
+			part = append(part, ',')
+		}
+		part = append(part, b...)
+	}
+	if len(part) > 1 {
+		write()
 	}
 	return ops
 }
