@@ -36,12 +36,13 @@ func read(variable, path string, limit int64) ([]byte, fs.FileMode, error) {
 	return data, mode, nil
 }
 
-// readSecret reads one that others must not read.
+// readSecret reads one that others must not write. Who else may read it is for who made
+// it: orchestrators make files of secrets that everybody in a container may read.
 func readSecret(variable, path string, limit int64) ([]byte, error) {
 	data, mode, err := read(variable, path, limit)
-	if err == nil && mode&0o007 != 0 {
-		err = failure.Hinted("chmod o-rwx; a group may read it",
-			fmt.Errorf("%s: %q may be read or written by everybody on this host", variable, path))
+	if err == nil && mode&0o002 != 0 {
+		err = failure.Hinted("chmod o-w",
+			fmt.Errorf("%s: %q may be written by everybody on this host", variable, path))
 	}
 	return data, err
 }
