@@ -333,7 +333,7 @@ func resultOf(done bool, err error) history.Result {
 		return history.Good
 	case cli.Status(err) == cli.ExitRefused:
 		return history.Refused
-	case errors.Is(err, fleet.ErrStopped), errors.Is(err, fleet.ErrSuperseded):
+	case errors.Is(err, fleet.ErrStopped), errors.Is(err, fleet.ErrSuperseded), errors.Is(err, fleet.ErrOvertaken):
 		return history.Stopped
 	}
 	return history.Failed

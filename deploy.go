@@ -355,7 +355,7 @@ func (d *deployer) takeTurn(ctx context.Context, r *run, lose context.CancelCaus
 		return err
 	}
 	if by, is := journal.Overtaken(d.journal); is {
-		return fmt.Errorf("%w: run %s has come to %q", fleet.ErrSuperseded, by.ID, r.spec.Manifest.Dest)
+		return fmt.Errorf("%w: run %s has come to %q", fleet.ErrOvertaken, by.ID, r.spec.Manifest.Dest)
 	}
 	s := r.spec
 	if s.Past != nil {

@@ -10,6 +10,7 @@ var (
 	ErrStopped     = errors.New("the rollout is stopped")
 	ErrSuperseded  = errors.New("a newer rollout has taken its place")
 	ErrNotAsked    = errors.New("the rollout goes on for other hosts alone")
+	ErrOvertaken   = errors.New("a newer run on this host has taken its place")
 	ErrUnreachable = errors.New("consul is out of reach")
 	ErrBarred      = errors.New("consul does not serve this host") // that of ErrUnreachable which waiting does not end
 	ErrTimedOut    = errors.New("its turn has not come in time")

@@ -117,6 +117,7 @@ type held struct {
 type turn struct {
 	Node  string    `json:"node"`
 	Nonce string    `json:"nonce"`
+	Run   string    `json:"run,omitempty"` // the id of the run; for people
 	State turnState `json:"state"`
 }
 
@@ -221,7 +222,7 @@ func (s *shard) check() error {
 }
 
 func (t *turn) check() error {
-	if len(t.Node) > maxText || len(t.Nonce) > maxText {
+	if len(t.Node) > maxText || len(t.Nonce) > maxText || len(t.Run) > maxText {
 		return errors.New("it is not what a rollout writes")
 	}
 	return nil

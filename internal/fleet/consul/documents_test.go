@@ -130,7 +130,7 @@ func TestCanariesEnd(t *testing.T) {
 func FuzzDocuments(f *testing.F) {
 	f.Add(encode(sampleHead()))
 	f.Add(encode(shard{Cap: 2, Next: 3, Serving: 2, Held: []held{{1, "web-1"}}}))
-	f.Add(encode(turn{"web-1", "n", turnYours}))
+	f.Add(encode(turn{Node: "web-1", Nonce: "n", State: turnYours}))
 	f.Add([]byte(`{"id":"x","gen":"0","phase":"open","shards":99999999999}`))
 	f.Add([]byte(`{"cap":-1,"next":1e9,"held":[{"t":-5}]}`))
 	f.Add([]byte(`[{"n":"web-1"}]`))

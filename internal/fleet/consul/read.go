@@ -157,7 +157,8 @@ type findings struct {
 	head   *head  // nil = there is none
 	began  uint64 // when its generation was opened, as Consul counts
 	hosts  map[string]*fleet.Host
-	latest map[string]uint64           // when what is known of a host was written, as Consul counts
+	latest map[string]uint64           // when a host has told what it did, as Consul counts
+	going  map[string]going            // what it does
 	missed func(turn *api.KVPair) bool // its host must have died before it took it
 	busy   map[string]bool             // at work for an earlier rollout
 
@@ -168,7 +169,7 @@ type findings struct {
 func newFindings(h *head) *findings {
 	return &findings{
 		head: h, hosts: map[string]*fleet.Host{}, latest: map[string]uint64{}, group: map[string]bool{},
-		busy: map[string]bool{}, missed: func(*api.KVPair) bool { return false },
+		going: map[string]going{}, busy: map[string]bool{}, missed: func(*api.KVPair) bool { return false },
 	}
 }
 
@@ -233,50 +234,6 @@ func (f *findings) asksAgain(standing fleet.Standing, told uint64) bool {
 // have spoken before that began; what they said of the same one still earlier is past.
 func (h *head) counts(s saying) bool {
 	return s.series == h.Series || s.series == noSeries && s.Rollout == h.ID && s.index > h.before()
-}
-
-// turn says that a host waits or is at work. When the host has come again since it got
-// that turn, or told its result, the turn is left of a run that died.
-//
-// Hosts count others as died after a lease. When no host is left to do so, who asks sees
-// it all the same.
-func (f *findings) turn(pair *api.KVPair) {
-	var t turn
-	if decode(pair.Value, &t) != nil || t.Node == "" {
-		return
-	}
-	node := strings.ToLower(t.Node)
-	if f.latest[node] > pair.CreateIndex {
-		return
-	}
-	f.latest[node] = pair.CreateIndex
-	h := f.host(t.Node)
-	h.Result = fleet.Result{}
-	switch {
-	case t.State == turnWaiting:
-		h.Standing = fleet.HostWaiting
-	case pair.Session == "" && (t.State == turnWorking || f.missed(pair)):
-		h.Standing = fleet.HostDied
-		h.Result = fleet.Result{Node: t.Node, Result: string(fleet.HostDied), Error: unheard}
-	default:
-		h.Standing = fleet.HostWorking
-	}
-}
-
-// unheard is what is told of a host that can't do it itself.
-const unheard = "it had a slot, and was heard of no more"
-
-// missed tells whether a host has not taken a turn that it was given, since Read saw
-// it first, longer ago than a lease.
-func (c *Client) missed(turn *api.KVPair, lease time.Duration) bool {
-	c.seen.Lock()
-	defer c.seen.Unlock()
-	seen, ok := c.given[turn.Key]
-	if !ok || seen.index != turn.ModifyIndex {
-		seen = sight{turn.ModifyIndex, time.Now()}
-		c.given[turn.Key] = seen
-	}
-	return time.Since(seen.since) >= lease
 }
 
 // state puts together what has been found.
