@@ -58,7 +58,7 @@ type Client struct {
 	grants
 
 	seen  sync.Mutex
-	given map[string]sight // turns that hosts have been given and not taken, as Read saw them
+	given map[string]sight // what hosts should have done something about, as Read saw it
 }
 
 // Open makes a client. It asks nobody anything yet.

@@ -61,6 +61,7 @@ type lineage struct {
 // remarks are what a head has that no host goes by.
 type remarks struct {
 	Why     string `json:"why,omitempty"`     // it is stopped, or could not begin
+	Stopped int64  `json:"stopped,omitempty"` // when it was, by the clock of who did it, in seconds
 	Hint    string `json:"hint,omitempty"`    // what people can do about it
 	Outline string `json:"outline,omitempty"` // of the manifest, for who makes a way back
 	URL     string `json:"url,omitempty"`     // of the manifest, for who fires its event again
@@ -84,6 +85,11 @@ type past struct {
 	Index  uint64 `json:"index,omitempty"`
 	Shards int    `json:"shards"`
 	Lease  int64  `json:"lease_ms"`
+}
+
+// halt stops the rollout.
+func (h *head) halt(why string) {
+	h.Phase, h.Why, h.Stopped = fleet.Stopped, cut(why), time.Now().Unix()
 }
 
 // past is a head as an earlier generation.
@@ -117,7 +123,8 @@ type held struct {
 type turn struct {
 	Node  string    `json:"node"`
 	Nonce string    `json:"nonce"`
-	Run   string    `json:"run,omitempty"` // the id of the run; for people
+	Run   string    `json:"run,omitempty"`  // the id of the run; for people
+	Came  int64     `json:"came,omitempty"` // when it wrote this, by its host's clock, in seconds; for people
 	State turnState `json:"state"`
 }
 

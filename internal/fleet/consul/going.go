@@ -28,6 +28,12 @@ func (f *findings) turn(pair *api.KVPair) {
 	case is && !held && other.index > pair.CreateIndex:
 		return
 	}
+	if t.State != turnWorking && f.lost(t, pair) {
+		if h.Result.Result == "" {
+			h.Standing, h.Note = fleet.HostMissing, unheardWaiting
+		}
+		return
+	}
 	f.going[node] = going{pair.CreateIndex, held}
 	h.Result = fleet.Result{}
 	switch {
@@ -68,12 +74,17 @@ const unheard = "it had a slot, and was heard of no more"
 // missed tells whether a host has not taken a turn that it was given, since Read saw
 // it first, longer ago than a lease.
 func (c *Client) missed(turn *api.KVPair, lease time.Duration) bool {
+	return c.unchanged(turn.Key, turn.ModifyIndex) >= lease
+}
+
+// unchanged tells for how long something has been as it is, since Read saw it first.
+func (c *Client) unchanged(what string, index uint64) time.Duration {
 	c.seen.Lock()
 	defer c.seen.Unlock()
-	seen, ok := c.given[turn.Key]
-	if !ok || seen.index != turn.ModifyIndex {
-		seen = sight{turn.ModifyIndex, time.Now()}
-		c.given[turn.Key] = seen
+	seen, ok := c.given[what]
+	if !ok || seen.index != index {
+		seen = sight{index, time.Now()}
+		c.given[what] = seen
 	}
-	return time.Since(seen.since) >= lease
+	return time.Since(seen.since)
 }

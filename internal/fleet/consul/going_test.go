@@ -1,6 +1,7 @@
 package consul_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -66,5 +67,63 @@ func TestRunGivesWay(t *testing.T) {
 	s.leaves(newer, "good")
 	if h := s.host(1); h.Standing != fleet.HostGood {
 		t.Errorf("at the end it is %+v", h)
+	}
+}
+
+// diesWaiting is a host that is killed while it waits.
+func (s *scene) diesWaiting(i, run int) {
+	s.t.Helper()
+	ctx, kill := context.WithCancel(s.t.Context())
+	e := s.entry("1", i)
+	e.Run = fmt.Sprintf("run-%06d", run)
+	place, told := s.enter(e), make(chan error, 1)
+	go func() {
+		_, err := place.Wait(ctx)
+		told <- err
+	}()
+	testparts.WaitFor(s.t, "a host in the line", func() bool { return s.host(i).Standing == fleet.HostWaiting })
+	kill()
+	s.gets(told, context.Canceled)
+}
+
+// TestDiesInTheLine: of a host that is killed while it waits, with nobody left, who asks
+// hears that it is missing; the rollout can be stopped and goes on.
+func TestDiesInTheLine(t *testing.T) {
+	a := agent(t)
+	register(t, a, 2)
+	for name, stop := range map[string]bool{"nobody is left": false, "stopped": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, a, name, 2)
+			s.r.Timeout = fleet.Span(testparts.Limit(20 * lease))
+			ctx, kill := context.WithCancel(t.Context())
+			place := s.enter(s.entry("1", 0))
+			if _, err := place.Wait(ctx); err != nil {
+				t.Fatal(err)
+			}
+			s.diesWaiting(1, 1)
+			if stop {
+				s.leaves(place, "good")
+				if err := s.c.Stop(t.Context(), s.name, "by hand"); err != nil {
+					t.Fatal(err)
+				}
+				s.stands(fleet.HostMissing, fleet.HostGood)
+			} else {
+				kill()
+				_ = place.Leave(ctx, fleet.Result{Result: "good"})
+				s.stands(fleet.HostDied, fleet.HostMissing)
+			}
+			kill()
+			if h := s.host(1); h.Note != "it waited for its turn, and was heard of no more" {
+				t.Errorf("it is %+v", h)
+			}
+			again := s.c.Retry
+			if stop {
+				again = s.c.Resume
+			}
+			if err := again(t.Context(), s.name, "me"); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -169,7 +169,9 @@ func backOff(lease time.Duration, tries int) time.Duration {
 
 // own is what the host writes on its turn.
 func (p *Place) own(state turnState) []byte {
-	return encode(turn{Node: cut(p.entry.Node), Nonce: p.nonce, Run: cut(p.entry.Run), State: state})
+	return encode(turn{
+		Node: cut(p.entry.Node), Nonce: p.nonce, Run: cut(p.entry.Run), Came: time.Now().Unix(), State: state,
+	})
 }
 
 // mine tells whether a turn is this host's.

@@ -41,7 +41,7 @@ func (c *Client) Read(ctx context.Context, name string) (fleet.State, error) {
 		if pairs, err = l.list(ctx, l.genKey(h.Gen)); err != nil {
 			return fleet.State{}, err
 		}
-		found.began = l.began(h.Gen, pairs)
+		found.began, found.dead = l.began(h.Gen, pairs), deadLines(l, h, pairs)
 	}
 	if err := l.readResults(ctx, found); err != nil {
 		return fleet.State{}, err
@@ -160,6 +160,7 @@ type findings struct {
 	latest map[string]uint64           // when a host has told what it did, as Consul counts
 	going  map[string]going            // what it does
 	missed func(turn *api.KVPair) bool // its host must have died before it took it
+	dead   map[string]bool             // shards in whose lines nobody is left
 	busy   map[string]bool             // at work for an earlier rollout
 
 	group   map[string]bool // who is of it

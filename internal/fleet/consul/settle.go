@@ -89,7 +89,7 @@ func (l *ledger) stopping(ctx context.Context, h *head, headIndex uint64, name s
 		return nil, err
 	}
 	n := *h
-	n.Phase, n.Why = fleet.Stopped, cut(why)
+	n.halt(why)
 	return []*api.KVTxnOp{casOp(l.headKey(), encode(&n), headIndex)}, nil
 }
 
@@ -153,7 +153,7 @@ func (l *ledger) stop(ctx context.Context, gen, why string) error {
 		if !h.begun() {
 			return nil
 		}
-		h.Phase, h.Why = fleet.Stopped, cut(why)
+		h.halt(why)
 		if ok, err := l.commit(ctx, casOp(l.headKey(), encode(h), index)); err != nil || ok {
 			return err
 		}
@@ -184,7 +184,7 @@ func handsOut(ctx context.Context, l *ledger, h *head, index uint64) error {
 			return err
 		}
 		if why != "" {
-			h.Phase, h.Why = fleet.Stopped, cut(why)
+			h.halt(why)
 		}
 		ops = append(ops, casOp(key, encode(s), at))
 	}

@@ -31,7 +31,7 @@ func (c *Client) Stop(ctx context.Context, name, why string) error {
 		case s.Phase == fleet.Done:
 			return fmt.Errorf("%w: nobody waits for a turn", fleet.ErrEnded)
 		}
-		h.Phase, h.Why = fleet.Stopped, cut(why)
+		h.halt(why)
 		if ok, err := c.commit(ctx, casOp(l.headKey(), encode(h), index)); err != nil || ok {
 			return err
 		}
@@ -155,7 +155,7 @@ func (h *head) awaits(s *fleet.State) bool {
 // good are not looked for again.
 func (l *ledger) repeated(ctx context.Context, old *head, by string, only bool) (*head, error) {
 	h := *old
-	h.Gen, h.Phase, h.Why, h.By = newGen(), beginning, "", cut(by)
+	h.Gen, h.Phase, h.Why, h.Stopped, h.By = newGen(), beginning, "", 0, cut(by)
 	h.again = again{Only: only, Since: old.Gen, Silent: old.Silent || old.overdue(time.Now())}
 	h.Began = time.Now().UTC().Truncate(time.Millisecond)
 	h.follows(old)
