@@ -330,6 +330,7 @@ func turnOf(d *deployer, s Spec) *gate.Gate {
 		Name: d.log.Masked(s.Name), Version: d.log.Masked(s.Version), Serial: int64(s.Serial), ID: gate.ID(s.Raw),
 		Run: d.id, Node: d.settings.Node, Rollout: *s.Rollout, Outline: manifest.Outline(s.Raw, d.log.Masked),
 		URL: manifest.Told(s.URL, d.log.Masked), Touched: journal.Touched(d.journal, s.Manifest.Dest),
+		Signed: len(s.Signers) > 0,
 	}, d.log.Logger)
 	g.Held = func() (string, bool) {
 		live := d.holds(s.Manifest.Dest)

@@ -39,6 +39,8 @@ type Rollouts interface {
 	Retry(ctx context.Context, name, by string) error
 	// Fire fires an event, and returns its id.
 	Fire(ctx context.Context, event, payload string) (id string, err error)
+	// Drop removes a key of Consul's KV, if it is there.
+	Drop(ctx context.Context, key string) error
 	// Fired tells whether such an event is remembered.
 	Fired(ctx context.Context, event, payload string) (bool, error)
 }

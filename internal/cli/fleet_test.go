@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"stretcher/internal/fetch/publish"
 	"stretcher/internal/fleet"
 	"stretcher/internal/process"
 )
@@ -60,6 +61,11 @@ func (r *rollouts) Fired(_ context.Context, event, payload string) (bool, error)
 func (r *rollouts) Fire(_ context.Context, event, payload string) (string, error) {
 	r.steered += "fire " + event + " " + payload + ";"
 	return "id-1", r.burns
+}
+
+func (r *rollouts) Drop(_ context.Context, key string) error {
+	r.steered += "drop " + key + ";"
+	return nil
 }
 
 func (r *rollouts) Changes(ctx context.Context, _ string, index uint64) (uint64, error) {
@@ -253,6 +259,38 @@ func TestFleetStatusOfAll(t *testing.T) {
 	}
 	if got := worst(append(states, standing("3", fleet.HostFailed).state)); got != 1 {
 		t.Errorf("exit status %d where one has failed", got)
+	}
+}
+
+// TestFleetRollbackSigned: what hosts would refuse is not published, unless somebody
+// says that they would not; the signature of what was there before goes.
+func TestFleetRollbackSigned(t *testing.T) {
+	for _, c := range []struct {
+		flags, to string
+		status    int
+		steered   string
+		says      string
+	}{
+		{"", "consul://stretcher/manifests/a%2Fb/rollback.yml", 2, "", "hint: --sign KEY signs the way back, too"},
+		{"--dry-run", "", 2, "", "is signed: without --sign they would refuse the way back"},
+		{"--unsigned --sign k", "", 2, "", "--unsigned and --sign can't be used together"},
+		{"--unsigned", "consul://stretcher/manifests/a%2Fb/rollback.yml", 0,
+			"drop stretcher/manifests/a/b/rollback.yml.minisig;", "stretcher fleet wait a/b 'before 4' tells how it goes\n"},
+		{"--unsigned", "s3://b/k.yml", 0, "", "fired"},
+	} {
+		r := &rollouts{record: fleet.Record{Outline: "name: a/b\n", Signed: true}}
+		var out, errs strings.Builder
+		p := Process{Args: append([]string{"stretcher", "fleet", "rollback", "a/b"}, strings.Fields(c.flags)...),
+			Stdout: &out, Stderr: &errs}
+		actions := Actions{Fleeting: Fleeting{Rollouts: func() (Rollouts, error) { return r, nil }}}
+		actions.Pack = func(context.Context, PackOptions) (*publish.Result, error) {
+			return &publish.Result{Manifest: publish.Object{URL: c.to}, Version: "before 4"}, nil
+		}
+		status := newApp(p, actions).main(context.Background())
+		before, _, _ := strings.Cut(r.steered, "stop ")
+		if status != c.status || before != c.steered || !strings.Contains(errs.String(), c.says) {
+			t.Errorf("%s: exit status %d, %q\n%s", c.flags, status, r.steered, errs.String())
+		}
 	}
 }
 

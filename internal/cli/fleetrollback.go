@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"stretcher/internal/fetch/store"
 	"stretcher/internal/fleet"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/printable"
@@ -36,6 +37,7 @@ type fleetRollbackOptions struct {
 	serial   string
 	expires  string
 	key      string
+	unsigned bool
 	event    string
 
 	rollouts Rollouts // nil where nothing of them is asked
@@ -80,6 +82,7 @@ stretcher fleet rollback web --manifest web.yml --to s3://deploys/web/ \
 	f.Var(&textValue{&o.serial, "N|now"}, "serial", "the manifest's serial (default: the next one)")
 	f.Var(&textValue{&o.expires, "TIME"}, "expires", "when the manifest ends: a time, or a time from now, as 1d or 12h")
 	f.Var(&textValue{&o.key, "FILE"}, "sign", "secret key to sign the manifest with, as keygen makes it")
+	f.BoolVar(&o.unsigned, "unsigned", false, "don't sign it, though the manifest that hosts have is signed")
 	o.passwords.declare(f)
 	f.Var(&textValue{&o.event, "NAME"}, "event", "the event that is fired in Consul; none fires none")
 	f.BoolVar(&p.DryRun, "dry-run", false, "send and fire nothing; print the manifest")
@@ -114,6 +117,8 @@ func (o *fleetRollbackOptions) check(args []string) (err error) {
 		return failure.Usage("--back-to and --event say something")
 	case o.from == "" && o.line.has("from"):
 		return failure.Usage("--from expects a version")
+	case o.unsigned && o.key != "":
+		return failure.Usage("--unsigned and --sign can't be used together")
 	case strings.ContainsAny(o.key, "\r\n"):
 		return failure.Usage("--sign is the name of a file, and was given several lines")
 	}
@@ -147,6 +152,10 @@ func (o *fleetRollbackOptions) goBack(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	if known.Signed && o.key == "" && !o.unsigned {
+		return failure.Hinted("--sign KEY signs the way back, too; --unsigned is for hosts that take it without",
+			failure.Usage("the manifest that hosts have of %q is signed: without --sign they would refuse the way back", name))
+	}
 	raw := []byte(known.Outline)
 	if o.manifest != "" {
 		if raw, _, err = readAtMost(ctx, o.manifest, o.actions.MaxManifest); err != nil {
@@ -174,11 +183,39 @@ func (o *fleetRollbackOptions) goBack(ctx context.Context, name string) error {
 		return err
 	}
 	o.show(res.Text)
+	if err := o.bare(ctx, res.Manifest.URL); err != nil {
+		return err
+	}
 	if _, err := fmt.Fprintln(o.Stdout, res.Manifest.URL); err != nil || o.event == noEvent {
 		return err
 	}
 	o.stop(ctx, name)
-	return o.fire(ctx, res.Manifest.URL)
+	if err := o.fire(ctx, res.Manifest.URL); err != nil {
+		return err
+	}
+	if res.Version == "" || strings.Contains(res.Version, "{{") { // each host fills it in
+		return nil
+	}
+	note(o.app, fmt.Sprintf("stretcher fleet wait %s %s tells how it goes", asWord(name), asWord(res.Version)))
+	return nil
+}
+
+// bare removes the signature of a manifest that was there before: hosts would take it
+// for one of what has none.
+func (o *fleetRollbackOptions) bare(ctx context.Context, manifest string) error {
+	u, err := url.Parse(manifest)
+	if err != nil || u.Scheme != "consul" || o.key != "" {
+		return err
+	}
+	if o.rollouts == nil {
+		if o.rollouts, err = o.actions.Rollouts(); err != nil {
+			return err
+		}
+	}
+	if err := o.rollouts.Drop(ctx, u.Host+"/"+store.Key(u)+".minisig"); err != nil {
+		return fmt.Errorf("remove the signature of what was there before: %w", err)
+	}
+	return nil
 }
 
 // recorded is what hosts have recorded of the manifest that they have now. With FILE,

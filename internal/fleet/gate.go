@@ -31,6 +31,7 @@ type Record struct {
 	Outline string // what a way back is made of; "" = nothing
 	URL     string // "" = it can't be told
 	Serial  int64  // 0 = it has none
+	Signed  bool   // keys had to vouch for it on the host that began the rollout
 }
 
 // Entry is a host that asks for a slot of a rollout.
@@ -45,6 +46,7 @@ type Entry struct {
 	Rollout Rollout // within what the host allows
 	Outline string  // of the manifest: what a way back is made of; "" = it can't be told
 	URL     string  // of the manifest; "" = it can't be told
+	Signed  bool    // keys had to vouch for the manifest
 	Touched string  // the last run that has changed dest, or may have; "" = none that is known
 }
 

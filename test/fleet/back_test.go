@@ -25,16 +25,22 @@ func TestRollbackRefused(t *testing.T) {
 	g.release("two", 2)
 	says(8, `no such rollout is known: "api"`, "api", "--sign", g.path("a.key"))
 	says(2, "serial 2 is not above 2, which hosts have", "web", "--sign", g.path("a.key"), "--serial", "2")
-	says(2, "serial 2 is not above 2, which hosts have", "web", "--manifest", g.path("one.yml"), "--serial", "2")
+	says(2, "serial 2 is not above 2, which hosts have", "web", "--manifest", g.path("one.yml"), "--serial", "2",
+		"--unsigned")
 	g.exit(1, url) // nothing is there
-	for _, args := range [][]string{{"--sign", g.path("b.key")}, {}} {
-		if len(args) > 0 {
-			g.run("operator", "keygen", "--no-password", g.path("b"))
-		}
+	says(2, "without --sign they would refuse the way back", "web")
+	says(2, "without --sign they would refuse the way back", "web", "--manifest", g.path("two.yml"))
+	g.exit(1, url) // nothing is there
+	g.run("operator", "keygen", "--no-password", g.path("b"))
+	for _, args := range [][]string{{"--sign", g.path("b.key")}, {"--unsigned"}} {
 		says(0, "serial: ", append([]string{"web"}, args...)...)
 		g.exit(4, url)
 		says(0, url, append([]string{"web", "--manifest", g.path("two.yml")}, args...)...)
-		g.exit(4, url)
+		for _, h := range g.exit(4, url) {
+			if none := strings.Contains(h.said.String(), ": not signed: "); none != (args[0] == "--unsigned") {
+				t.Errorf("%s: %s says\n%s", args, h.node, h.said.String())
+			}
+		}
 	}
 	if has := g.has(); has["two"] != 2 {
 		t.Errorf("they have %v", has)

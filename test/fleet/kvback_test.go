@@ -65,7 +65,7 @@ func TestRollbackByName(t *testing.T) {
 	g.release("two", 2)
 	const url = "consul://stretcher/manifests/web/rollback.yml"
 
-	out, exit := g.ask("rollback", "web")
+	out, exit := g.ask("rollback", "web", "--unsigned")
 	if exit != 0 || !slices.Contains(strings.Split(out, "\n"), url) || !strings.Contains(out, "serial: 3\n") {
 		t.Fatalf("exit %d\n%s", exit, out)
 	}
@@ -95,7 +95,7 @@ func TestRollbackByName(t *testing.T) {
 	}
 
 	g.asks = []string{"CONSUL_HTTP_ADDR=" + agent.HTTPAddr, "CONSUL_HTTP_TOKEN=" + hostToken}
-	if out, exit := g.ask("rollback", "web", "--event", "none"); exit == 0 || !strings.Contains(out, "403") {
+	if out, exit := g.ask("rollback", "web", "--unsigned", "--event", "none"); exit == 0 || !strings.Contains(out, "403") {
 		t.Errorf("a host can write instructions: exit %d\n%s", exit, out)
 	}
 }

@@ -99,6 +99,7 @@ type Result struct {
 	Index     *Object `json:"index,omitempty"`
 	Signature *Object `json:"signature,omitempty"`
 	Text      []byte  `json:"-"` // of the manifest
+	Version   string  `json:"-"` // that it says; "" = none
 }
 
 // run is one call of Publish.

@@ -93,7 +93,7 @@ func (r *run) send(ctx context.Context, items []*item, name string, text []byte)
 
 // bringAll sends items in their order.
 func (r *run) bringAll(ctx context.Context, items []*item, text []byte) (res *Result, err error) {
-	res = &Result{Text: text}
+	res = &Result{Text: text, Version: r.About.Version}
 	var vouching *item
 	for _, it := range items {
 		obj := Object{URL: r.place.base + it.name, Size: it.size, Sum: hex.EncodeToString(it.sum[:])}

@@ -65,6 +65,7 @@ type remarks struct {
 	Hint    string `json:"hint,omitempty"`    // what people can do about it
 	Outline string `json:"outline,omitempty"` // of the manifest, for who makes a way back
 	URL     string `json:"url,omitempty"`     // of the manifest, for who fires its event again
+	Signed  bool   `json:"signed,omitempty"`  // keys had to vouch for it where the rollout began
 }
 
 // limits are fleet.Limits as they are written.

@@ -19,6 +19,9 @@ func (c *Client) Fire(ctx context.Context, name, payload string) (id string, err
 	return id, nil
 }
 
+// Drop removes a key, if it is there.
+func (c *Client) Drop(ctx context.Context, key string) error { return c.write(ctx, deleteOp(key)) }
+
 // Fired tells whether the agent remembers such an event: hosts can't make anybody
 // believe in one, since they may fire none.
 func (c *Client) Fired(ctx context.Context, name, payload string) (bool, error) {
