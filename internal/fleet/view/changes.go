@@ -19,23 +19,42 @@ func Changes(before *fleet.State, now fleet.State) (lines []string) {
 	} else {
 		before = nil
 	}
-	if before == nil || before.Phase != now.Phase || before.Why != now.Why {
+	ended := now.Ended() && (before == nil || !before.Ended())
+	sum := before == nil || before.Phase != now.Phase || before.Why != now.Why
+	if sum && !ended {
 		lines = append(lines, printable.Line(Summary(now)))
 	}
+	var begin []string // who has ended made room for these
 	for _, h := range now.Hosts {
 		last, ok := known[h.Node]
-		quiet := !ok && slices.Contains([]fleet.Standing{fleet.HostExpected, fleet.HostMissing, fleet.HostWaiting},
-			h.Standing) // all begin so
-		quiet = quiet || last.Standing == fleet.HostExpected && h.Standing == fleet.HostMissing // nothing but time went by
-		if ok && last.Standing == h.Standing && last.Result == h.Result || quiet {
+		if !news(last, h, ok) {
 			continue
 		}
-		lines = append(lines, printable.Line(Line(now, h)))
+		line := printable.Line(Line(now, h))
+		if h.Standing == fleet.HostWorking {
+			begin = append(begin, line)
+		} else {
+			lines = append(lines, line)
+		}
 	}
-	if before != nil && now.Ended() && !before.Ended() && len(lines) > 0 && before.Phase == now.Phase {
+	lines = append(lines, begin...)
+	if ended && (sum || len(lines) > 0) {
 		lines = append(lines, printable.Line(Summary(now)))
 	}
 	return lines
+}
+
+// news tells whether a host is told of: it was known to stand otherwise, or was not known.
+func news(last, h fleet.Host, known bool) bool {
+	switch {
+	case !known: // all begin so
+		return !slices.Contains([]fleet.Standing{fleet.HostExpected, fleet.HostMissing, fleet.HostWaiting}, h.Standing)
+	case last.Standing != h.Standing: // nothing but time goes by until it is missing
+		return last.Standing != fleet.HostExpected || h.Standing != fleet.HostMissing
+	case h.Standing == fleet.HostDied: // others may say so in other words
+		return false
+	}
+	return last.Result != h.Result
 }
 
 // Line tells of one host.

@@ -119,6 +119,19 @@ func TestChanges(t *testing.T) {
 	stopped := sample()
 	stopped.Phase, stopped.Why = fleet.Stopped, "1 failed"
 	check("stopped", &before, stopped, Summary(stopped))
+	slot := sample()
+	slot.Hosts[2].Standing = fleet.HostWorking
+	next := sample()
+	next.Hosts[1].Standing = fleet.HostWorking
+	check("a slot handed on", &slot, next, "web 42: web-3 (a) waiting", "web 42: web-4 working")
+	done := end
+	done.Phase = fleet.Done
+	check("done", &before, done, "web 42: web-4 good", "web 42: web-3 (a) good", Summary(done))
+	died := sample()
+	died.Hosts[0].Standing, died.Hosts[0].Result = fleet.HostDied, fleet.Result{Error: "it had a slot"}
+	again := sample()
+	again.Hosts[0].Standing, again.Hosts[0].Result = fleet.HostDied, fleet.Result{Error: "others say so", Run: "1"}
+	check("dead once", &died, again)
 	other := sample()
 	other.Version = "43"
 	failed = strings.ReplaceAll(failed, "42", "43")
