@@ -47,6 +47,8 @@ type Entry struct {
 	Outline string  // of the manifest: what a way back is made of; "" = it can't be told
 	URL     string  // of the manifest; "" = it can't be told
 	Signed  bool    // keys had to vouch for the manifest
+	Runs    string  // the version that dest holds when the host comes; "" = none that is known
+	Mixed   bool    // it holds parts of several then
 	Touched string  // the last run that has changed dest, or may have; "" = none that is known
 }
 

@@ -126,6 +126,8 @@ type turn struct {
 	Nonce string    `json:"nonce"`
 	Run   string    `json:"run,omitempty"`  // the id of the run; for people
 	Came  int64     `json:"came,omitempty"` // when it wrote this, by its host's clock, in seconds; for people
+	Runs  string    `json:"runs,omitempty"` // the version that the host had when it came; for people
+	Mixed bool      `json:"mixed,omitempty"`
 	State turnState `json:"state"`
 }
 
@@ -230,7 +232,7 @@ func (s *shard) check() error {
 }
 
 func (t *turn) check() error {
-	if len(t.Node) > maxText || len(t.Nonce) > maxText || len(t.Run) > maxText {
+	if len(t.Node) > maxText || len(t.Nonce) > maxText || len(t.Run) > maxText || len(t.Runs) > maxText {
 		return errors.New("it is not what a rollout writes")
 	}
 	return nil

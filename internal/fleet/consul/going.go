@@ -36,12 +36,18 @@ func (f *findings) turn(pair *api.KVPair) {
 	}
 	f.going[node] = going{pair.CreateIndex, held}
 	h.Result = fleet.Result{}
+	if told := t.Runs != "" || t.Mixed; told && f.latest[node] < pair.CreateIndex {
+		h.Runs, h.Mixed = t.Runs, t.Mixed
+	}
 	switch {
 	case t.State == turnWaiting:
 		h.Standing = fleet.HostWaiting
 	case pair.Session == "" && (t.State == turnWorking || f.missed(pair)):
 		h.Standing = fleet.HostDied
 		h.Result = fleet.Result{Node: t.Node, Result: string(fleet.HostDied), Error: unheard}
+		if t.State == turnWorking { // nobody knows how far it came
+			h.Runs, h.Mixed = "", false
+		}
 	default:
 		h.Standing = fleet.HostWorking
 	}

@@ -127,3 +127,29 @@ func TestDiesInTheLine(t *testing.T) {
 		})
 	}
 }
+
+// TestRunsOfTheDead: which version a host has that was killed at work nobody knows, until
+// it comes again and tells what it found.
+func TestRunsOfTheDead(t *testing.T) {
+	a := agent(t)
+	register(t, a, 2)
+	s := newScene(t, a, "web", 2)
+	s.r.Timeout = fleet.Span(testparts.Limit(20 * lease))
+	for i := range 2 {
+		s.run("0", i, i, fleet.Result{Result: "good", Version: "0", Runs: "0"})
+	}
+	lastAtWork(s)
+	if state := s.stands(fleet.HostDied, fleet.HostGood); state.Hosts[0].Runs != "" {
+		t.Errorf("dead, it is %+v", state.Hosts[0])
+	}
+	e := s.entry("1", 1)
+	e.Run, e.Runs = "run-000002", "1" // it had been killed after the switch
+	again := s.enter(e)
+	if _, err := again.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if h := s.host(1); h.Standing != fleet.HostWorking || h.Runs != "1" {
+		t.Errorf("when it has come again it is %+v", h)
+	}
+	s.leaves(again, "good")
+}

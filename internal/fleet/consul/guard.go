@@ -262,7 +262,7 @@ func (l *ledger) stopIfCurrent(ctx context.Context, gen, name string, s shard) (
 }
 
 // obituary writes the result of a host that can't tell its own, unless it has since it
-// got its turn. What it had before is what is known of it.
+// got its turn. What it has nobody knows: it may have died before it changed anything, or after.
 func (l *ledger) obituary(ctx context.Context, of past, node string, turn *api.KVPair) ([]*api.KVTxnOp, error) {
 	if of.Series == "" {
 		of.Series = noSeries
@@ -279,9 +279,6 @@ func (l *ledger) obituary(ctx context.Context, of past, node string, turn *api.K
 			return nil, nil
 		}
 		index = told.ModifyIndex
-		if before, err := fleet.DecodeResult(told.Value); err == nil {
-			r.Runs, r.Mixed, _ = before.Has()
-		}
 	}
 	h, _, err := l.readHead(ctx)
 	if err != nil && errors.Is(err, fleet.ErrUnreachable) {

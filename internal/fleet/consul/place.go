@@ -171,6 +171,7 @@ func backOff(lease time.Duration, tries int) time.Duration {
 func (p *Place) own(state turnState) []byte {
 	return encode(turn{
 		Node: cut(p.entry.Node), Nonce: p.nonce, Run: cut(p.entry.Run), Came: time.Now().Unix(), State: state,
+		Runs: cut(p.entry.Runs), Mixed: p.entry.Mixed,
 	})
 }
 

@@ -204,8 +204,8 @@ func (f *findings) result(s saying) {
 	if s.Zone != "" {
 		h.Zone = s.Zone
 	}
-	if version, mixed, told := s.Has(); told {
-		h.Runs, h.Mixed = version, mixed
+	if version, mixed, told := s.Has(); told || s.Result.Result == string(fleet.HostDied) {
+		h.Runs, h.Mixed = version, mixed // nobody knows how far who died has come
 	}
 	if f.head == nil || !f.head.counts(s) {
 		return

@@ -87,6 +87,9 @@ func (g *Gate) enter(ctx context.Context) (err error) {
 		return g.broken
 	}
 	if g.place == nil {
+		if g.Held != nil {
+			g.entry.Runs, g.entry.Mixed = g.Held()
+		}
 		g.place, err = g.client.Enter(ctx, g.entry)
 	}
 	return err

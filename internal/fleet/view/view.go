@@ -81,8 +81,11 @@ func plural(n int, one, more string) string {
 
 // runs is the version that a host has.
 func runs(h fleet.Host) string {
-	if h.Mixed {
+	switch {
+	case h.Mixed:
 		return "(mixed)"
+	case h.Standing == fleet.HostDied && h.Runs == "":
+		return "?"
 	}
 	return h.Runs
 }

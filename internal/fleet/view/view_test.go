@@ -158,6 +158,20 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// TestRuns: what a host has is not known when it died at work.
+func TestRuns(t *testing.T) {
+	for want, h := range map[string]fleet.Host{
+		"41":      {Standing: fleet.HostWaiting, Runs: "41"},
+		"(mixed)": {Standing: fleet.HostWaiting, Runs: "41", Mixed: true},
+		"?":       {Standing: fleet.HostDied},
+		"":        {Standing: fleet.HostWaiting},
+	} {
+		if got := runs(h); got != want {
+			t.Errorf("%+v: %q, not %q", h, got, want)
+		}
+	}
+}
+
 // TestNotes: what is known of a host beside its result is told behind it, or alone.
 func TestNotes(t *testing.T) {
 	for want, h := range map[string]fleet.Host{
