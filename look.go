@@ -14,6 +14,7 @@ import (
 	"stretcher/internal/cli"
 	"stretcher/internal/fetch/delta"
 	"stretcher/internal/fetch/transfer"
+	"stretcher/internal/fleet/gate"
 	"stretcher/internal/hooks"
 	"stretcher/internal/hooks/all"
 	"stretcher/internal/journal"
@@ -77,6 +78,24 @@ func runRender(ctx context.Context, o cli.RenderOptions) (text []byte, unset []s
 	load.Unset = o.Unset
 	text, unset, err = load.Render(ctx, o.URL, o.Show)
 	return text, unset, d.masked(err)
+}
+
+// runIdentify tells which rollout the manifest at a URL would begin.
+func runIdentify(ctx context.Context, o cli.Settings, url string) (string, error) {
+	o.Stderr, o.Bar = io.Discard, false
+	d, done, err := newDeployer(ctx, o, journal.Unnoted, nil)
+	defer done()
+	if err != nil {
+		return "", err
+	}
+	if err := d.policy.Manifest(url); err != nil {
+		return "", err
+	}
+	raw, err := d.fetchManifest(ctx, url, manifest.MaxSize, d.policy.Manifest)
+	if err != nil {
+		return "", d.masked(err)
+	}
+	return gate.ID(raw), nil
 }
 
 // looker looks at what a deployment would do, and does none of it.

@@ -102,6 +102,7 @@ func actions(second <-chan struct{}) cli.Actions {
 		},
 		Fleeting: cli.Fleeting{
 			Rollouts: func() (cli.Rollouts, error) { return consul.Open(consul.Config{}) },
+			Identify: runIdentify,
 		},
 	}
 }

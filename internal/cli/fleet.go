@@ -16,6 +16,8 @@ import (
 type Fleeting struct {
 	// Rollouts prepares to ask Consul, as the environment says where it is.
 	Rollouts func() (Rollouts, error)
+	// Identify reads the manifest at a URL, and tells the id that its rollout has.
+	Identify func(ctx context.Context, s Settings, url string) (id string, err error)
 }
 
 // Rollouts are the rollouts that a server keeps, by their names. fleet.ErrUnknown is the

@@ -92,8 +92,20 @@ func fleetSays(r *rollouts, args ...string) (status int, stdout, stderr string) 
 	var out, errs strings.Builder
 	p := Process{Args: append([]string{"stretcher", "fleet"}, args...), Stdout: &out, Stderr: &errs}
 	reach := func() (Rollouts, error) { return r, nil }
-	status = newApp(p, Actions{Fleeting: Fleeting{Rollouts: reach}}).main(context.Background())
+	status = newApp(p, Actions{Fleeting: Fleeting{Rollouts: reach, Identify: identify}}).main(context.Background())
 	return status, out.String(), errs.String()
+}
+
+// identify takes what is at s3://c/k, and where events are fired, for the manifest of the
+// rollout.
+func identify(_ context.Context, _ Settings, url string) (string, error) {
+	switch {
+	case strings.HasPrefix(url, "s3://b/"), url == "s3://c/k", strings.HasSuffix(url, "@h/k"):
+		return "42", nil
+	case url == "s3://c/other":
+		return "43", nil
+	}
+	return "", errors.New("404 Not Found")
 }
 
 func standing(version string, hosts ...fleet.Standing) answer {
@@ -179,6 +191,9 @@ func TestFleetSteer(t *testing.T) {
 		{"resume --event other", nil, 1, "", "remembers no event \"other\" with it\n" +
 			"hint: --url URL says where the manifest of the rollout is"},
 		{"retry --event other --url s3://c/k", nil, 0, "retry web;fire other s3://c/k", "fired"},
+		{"retry --event other --url s3://c/other", nil, 2, "", "another manifest than that of the rollout of web 42"},
+		{"retry --event other --url s3://c/none", nil, 1, "", "--url: 404 Not Found\nhint: consul event"},
+		{"retry --url http://u:p@h/k", nil, 0, "retry web", "consul event -name deploy URL, with the URL of its manifest\n"},
 		{"retry --event=", nil, 2, "", "--event says something"},
 		{"retry --event a/b", nil, 2, "", "is no name of an event"},
 		{"retry --url=", nil, 2, "", "--url expects the URL of the manifest"},
@@ -201,6 +216,25 @@ func TestFleetSteer(t *testing.T) {
 	want := `hint: that is done: consul event -name deploy 's3://b/it'\''s.yml'`
 	if status != 5 || !strings.Contains(errs, want) {
 		t.Errorf("exit status %d, %q, want %q", status, errs, want)
+	}
+}
+
+// TestFleetSteerSecret: hosts have not recorded a URL that holds a secret, or have recorded
+// one that leads nowhere: no event with it is of any use.
+func TestFleetSteerSecret(t *testing.T) {
+	for _, url := range []string{"", "http://xxxxx@h/k.yml"} {
+		r := &rollouts{answers: []answer{standing("42", fleet.HostWaiting)}, record: fleet.Record{URL: url},
+			fired: "go " + url}
+		status, _, errs := fleetSays(r, "retry", "web")
+		if status != 0 || !strings.Contains(errs, "which hosts have not recorded: it holds a secret") ||
+			strings.Contains(errs, "xxx") {
+			t.Errorf("%q: exit status %d, %s", url, status, errs)
+		}
+		r.steered = ""
+		status, _, errs = fleetSays(r, "retry", "web", "--event", "go")
+		if status != 1 || r.steered != "" || !strings.Contains(errs, "it holds a secret, or can't be told\nhint: --url URL") {
+			t.Errorf("%q: exit status %d, %s", url, status, errs)
+		}
 	}
 }
 

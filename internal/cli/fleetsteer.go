@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,6 +14,7 @@ import (
 	"stretcher/internal/process"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/printable"
+	"stretcher/internal/text/redact"
 )
 
 // steering is a command that changes how a rollout goes on.
@@ -57,6 +59,9 @@ func (o *steering) run(ctx context.Context, args []string) (int, error) {
 		return fleetError(err), err
 	}
 	url, err := o.target(ctx, name)
+	if err == nil && o.url != "" {
+		err = o.compare(ctx, name)
+	}
 	if err != nil {
 		return steerError(err), err
 	}
@@ -111,13 +116,17 @@ func (o *steering) target(ctx context.Context, name string) (string, error) {
 		return o.url, nil
 	}
 	known, err := o.rollouts.Recorded(ctx, name)
+	if redact.Hides(known.URL) {
+		known.URL = ""
+	}
 	if err != nil || o.event == noEvent {
 		return known.URL, err
 	}
-	fired := false
-	if known.URL != "" {
-		fired, err = o.rollouts.Fired(ctx, o.event, known.URL)
+	if known.URL == "" {
+		return "", failure.Hinted("--url URL says where the manifest of the rollout is",
+			errors.New("hosts have not recorded the URL of the manifest: it holds a secret, or can't be told"))
 	}
+	fired, err := o.rollouts.Fired(ctx, o.event, known.URL)
 	if err == nil && !fired {
 		err = failure.Hinted("--url URL says where the manifest of the rollout is",
 			fmt.Errorf("hosts have recorded the URL %q, and the agent remembers no event %q with it", known.URL, o.event))
@@ -125,10 +134,35 @@ func (o *steering) target(ctx context.Context, name string) (string, error) {
 	return known.URL, err
 }
 
+// compare refuses a URL at which there is another manifest than that of the rollout, or
+// none: hosts would begin another one, or fail.
+func (o *steering) compare(ctx context.Context, name string) error {
+	s, err := o.one(ctx, name, "")
+	if err != nil || s.ID == "" {
+		return err
+	}
+	settings := o.settings(Settings{})
+	settings.Timeout = identifyTime
+	id, err := o.actions.Identify(ctx, settings, o.url)
+	switch {
+	case err != nil:
+		return failure.Hinted("consul event -name EVENT URL fires it unread", fmt.Errorf("--url: %w", err))
+	case id != s.ID:
+		return failure.Usage("--url: at %q is another manifest than that of the rollout of %s: hosts would begin a new one",
+			redact.URL(o.url), view.Title(s))
+	}
+	return nil
+}
+
+// identifyTime is for how long the manifest is asked for.
+const identifyTime = 30 * time.Second
+
 // tell fires the event again, or says what does so.
 func (o *steering) tell(ctx context.Context, url string) error {
 	command := "consul event -name deploy URL, with the URL of its manifest"
-	if url != "" {
+	if url == "" {
+		command += ", which hosts have not recorded: it holds a secret, or can't be told"
+	} else if redact.URL(url) == url {
 		command = "consul event -name deploy " + asWord(url)
 	}
 	if o.event == noEvent {
@@ -137,7 +171,11 @@ func (o *steering) tell(ctx context.Context, url string) error {
 	}
 	id, err := o.rollouts.Fire(ctx, o.event, url)
 	if err != nil {
-		return failure.Hinted(fmt.Sprintf("that is done: consul event -name %s %s", asWord(o.event), asWord(url)), err)
+		shown := asWord(url)
+		if redact.URL(url) != url {
+			shown = "URL"
+		}
+		return failure.Hinted(fmt.Sprintf("that is done: consul event -name %s %s", asWord(o.event), shown), err)
 	}
 	note(o.app, fmt.Sprintf("event %q fired: %s", o.event, id))
 	return nil

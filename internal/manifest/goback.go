@@ -85,7 +85,7 @@ func (o *outline) raise(back Back) error {
 
 // Told is a URL as others may read it; "" of one that holds a secret.
 func Told(url string, masked func(string) string) string {
-	if redact.URL(url) != url || masked(url) != url {
+	if redact.URL(url) != url || redact.Hides(url) || masked(url) != url {
 		return ""
 	}
 	return url

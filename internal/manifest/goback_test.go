@@ -8,6 +8,19 @@ import (
 	"stretcher/internal/policy"
 )
 
+// TestTold: a URL is told as it is, or not at all, also where its secrets are hidden already.
+func TestTold(t *testing.T) {
+	for url, want := range map[string]string{
+		"s3://b/k.yml": "s3://b/k.yml", "http://u:p@h/k.yml": "", "http://xxxxx@h/k.yml": "", "https://h/k.yml?xxxxx": "",
+		"http://h/masked.yml": "",
+	} {
+		mask := func(s string) string { return strings.ReplaceAll(s, "masked", "[SECRET]") }
+		if got := Told(url, mask); got != want {
+			t.Errorf("%s: %q", url, got)
+		}
+	}
+}
+
 // TestGoingBack: what is made of a manifest is one that hosts take, and goes back from
 // its version.
 func TestGoingBack(t *testing.T) {

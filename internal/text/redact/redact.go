@@ -31,6 +31,9 @@ func URL(raw string) string {
 	})
 }
 
+// Hides tells whether URL has left something out of what it returned.
+func Hides(shown string) bool { return strings.Contains(shown, mask) }
+
 // without is raw without its secrets, with the path as it is written.
 func without(raw string, pathOf func(*url.URL) string) string {
 	u, err := url.Parse(raw)
