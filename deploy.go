@@ -328,7 +328,8 @@ func turnOf(d *deployer, s Spec) *gate.Gate {
 	}
 	g := gate.New(fleet.Entry{
 		Name: d.log.Masked(s.Name), Version: d.log.Masked(s.Version), Serial: int64(s.Serial), ID: gate.ID(s.Raw),
-		Run: d.id, Node: d.settings.Node, Rollout: *s.Rollout, Outline: manifest.Outline(s.Raw, d.log.Masked),
+		Run: d.id, Node: d.settings.Node, Rollout: *s.Rollout,
+		Machine: d.log.Masked(gate.Machine(s.Manifest.Dest)), Outline: manifest.Outline(s.Raw, d.log.Masked),
 		URL: manifest.Told(s.URL, d.log.Masked), Touched: journal.Touched(d.journal, s.Manifest.Dest),
 		Signed: len(s.Signers) > 0,
 	}, d.log.Logger)

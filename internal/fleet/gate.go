@@ -41,6 +41,7 @@ type Entry struct {
 	Serial  int64   // of the manifest; 0 = it has none
 	ID      string  // of the rollout: the same on all hosts
 	Run     string  // the id of the run
+	Machine string  // what tells machines of one node apart; "" = nothing does
 	Node    string  // the host as Consul knows it; "" = the agent's own node
 	Zone    string  // "" = as the node's metadata say
 	Rollout Rollout // within what the host allows

@@ -25,6 +25,8 @@ type Result struct {
 	Rollout  string    // the id of the rollout; "" = there was none
 	Run      string    // the id of the run in the host's history
 	Node     string    // the host
+	Machine  string    // what tells machines of one node apart, for others of the rollout; "" = nothing does
+	Also     string    // another machine that has told a result of this node, and which; "" = none has
 	Zone     string    // as `zone` of the rollout says; "" = it says nothing
 	Result   string    // as the history has it: good, failed, refused, ...
 	Step     string    // the step that the run ended in
@@ -42,6 +44,8 @@ type jsonResult struct {
 	Rollout  string  `json:"rollout"`
 	Run      string  `json:"run"`
 	Node     string  `json:"node"`
+	Machine  string  `json:"machine,omitempty"`
+	Also     string  `json:"also,omitempty"`
 	Zone     string  `json:"zone"`
 	Result   string  `json:"result"`
 	Step     string  `json:"step"`
@@ -55,7 +59,8 @@ func (r Result) JSON() ([]byte, error) {
 	var b bytes.Buffer
 	err := printable.EncodeJSON(&b, jsonResult{
 		Name: r.Name, Version: r.Version, Runs: r.Runs, Mixed: r.Mixed, Rollout: r.Rollout, Run: r.Run, Node: r.Node,
-		Zone: r.Zone, Result: r.Result, Step: r.Step, Error: r.Error, Started: stamp(r.Started), Finished: stamp(r.Finished),
+		Machine: r.Machine, Also: r.Also, Zone: r.Zone, Result: r.Result, Step: r.Step, Error: r.Error,
+		Started: stamp(r.Started), Finished: stamp(r.Finished),
 	})
 	return bytes.TrimRight(b.Bytes(), "\n"), err
 }
@@ -67,7 +72,7 @@ func (r Result) Encode() ([]byte, error) { return r.EncodeIn(MaxResult) }
 // EncodeIn is Encode for who has room for so many bytes, which are 512 or more.
 func (r Result) EncodeIn(most int) ([]byte, error) {
 	for limit := most; ; limit /= 2 {
-		for _, text := range []*string{&r.Name, &r.Version, &r.Runs, &r.Zone, &r.Step} {
+		for _, text := range []*string{&r.Name, &r.Version, &r.Runs, &r.Machine, &r.Also, &r.Zone, &r.Step} {
 			*text = cut(*text, limit/2)
 		}
 		for _, text := range []*string{&r.Rollout, &r.Run, &r.Node, &r.Result} {
@@ -101,6 +106,19 @@ func (r Result) Has() (version string, mixed, told bool) {
 		return r.Version, false, true
 	}
 	return "", false, false
+}
+
+// Beside is the result of who finds this before of the same node: it says so where
+// another machine has told that of the same rollout. Its name is not the node's alone.
+func (r Result) Beside(before Result) Result {
+	switch {
+	case before.Rollout != r.Rollout || before.Machine == "" || r.Machine == "":
+	case before.Machine != r.Machine:
+		r.Also = before.Machine + ": " + before.Result
+	default:
+		r.Also = before.Also
+	}
+	return r
 }
 
 // After is what is to be kept of what a node says of a rollout, where it has said
@@ -156,7 +174,7 @@ func DecodeResult(data []byte) (Result, error) {
 	}
 	r := Result{
 		Name: j.Name, Version: j.Version, Runs: j.Runs, Mixed: j.Mixed, Rollout: j.Rollout, Run: j.Run, Node: j.Node,
-		Zone: j.Zone, Result: j.Result, Step: j.Step, Error: j.Error,
+		Machine: j.Machine, Also: j.Also, Zone: j.Zone, Result: j.Result, Step: j.Step, Error: j.Error,
 	}
 	var err error
 	if r.Started, err = parseStamp(j.Started); err == nil {

@@ -153,3 +153,41 @@ func TestRunsOfTheDead(t *testing.T) {
 	}
 	s.leaves(again, "good")
 }
+
+// TestOneNameTwoMachines: two machines that have one node name are one host, and it is said.
+func TestOneNameTwoMachines(t *testing.T) {
+	a := agent(t)
+	register(t, a, 2)
+	s := newScene(t, a, "web", 2)
+	s.r.MaxFailed = fleet.Hosts(5)
+	var said journal
+	run := func(run int, machine, result string) {
+		t.Helper()
+		client, err := consul.Open(consul.Config{Address: a.HTTPAddr, Log: said.tell})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := s.entry("1", 0)
+		e.Run, e.Machine = fmt.Sprint("run-", run), machine
+		place, err := client.Enter(t.Context(), e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := place.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.leaves(place, result)
+	}
+	const other = "another machine or dest has told of "
+	run(1, "c1:/srv", "failed")
+	run(2, "c1:/srv", "failed") // the same one, again
+	if h := s.host(0); h.Note != "" || said.has(other) > 0 {
+		t.Errorf("one machine: %+v, %d warnings", h, said.has(other))
+	}
+	for i, machine := range []string{"c2:/srv", "c2:/srv"} {
+		run(3+i, machine, "good")
+		if h := s.host(0); h.Note != other+"this node: c1:/srv: failed" || said.has(other) != 1 {
+			t.Errorf("two machines: %+v, %d warnings", h, said.has(other))
+		}
+	}
+}

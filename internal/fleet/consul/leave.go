@@ -22,6 +22,7 @@ func (p *Place) Leave(ctx context.Context, r fleet.Result) error {
 		r.Name, r.Version = p.entry.Name, p.entry.Version
 	}
 	r.Rollout, r.Run, r.Node, r.Zone = p.entry.ID, p.entry.Run, p.entry.Node, p.entry.Zone
+	r.Machine = p.entry.Machine
 	if r.Node == "" {
 		return errors.New("the host does not know which node of consul's it is")
 	}

@@ -276,7 +276,9 @@ func (f *findings) noteOutsiders() {
 		case len(f.group) > 0 && !f.group[node]: // those of rollouts before are not waited for
 			h.Note, h.Excused = "not of the group", h.Result.Result == ""
 		case h.Standing != fleet.HostMissing:
-			h.Note = ""
+			if h.Note = ""; h.Result.Also != "" {
+				h.Note = "another machine or dest has told of this node: " + h.Result.Also
+			}
 		}
 	}
 }

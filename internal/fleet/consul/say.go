@@ -25,14 +25,22 @@ func (l *ledger) toldBefore(ctx context.Context, series, node string) (r fleet.R
 // last word: one run after the other works. Others, of which several may come from the
 // same node at once, leave what is to stay of what it has said before.
 func (l *ledger) saying(ctx context.Context, series string, r fleet.Result, worked bool) (*api.KVTxnOp, error) {
-	key := l.resultKey(series, r.Node)
-	if worked && fleet.StandingOf(r.Result) != fleet.HostStopped {
+	key, last := l.resultKey(series, r.Node), worked && fleet.StandingOf(r.Result) != fleet.HostStopped
+	if last && r.Machine == "" {
 		data, err := r.Encode()
 		return setOp(key, data), err
 	}
 	before, index, err := l.toldBefore(ctx, series, r.Node)
 	if err != nil {
 		return nil, err
+	}
+	if r = r.Beside(before); r.Also != "" && before.Machine != r.Machine {
+		l.log("another machine or dest has told of node %q in this rollout, %s, and this is %s: --node names each",
+			r.Node, r.Also, r.Machine)
+	}
+	if last {
+		data, err := r.Encode()
+		return setOp(key, data), err
 	}
 	data, err := r.After(before).Encode()
 	return casOp(key, data, index), err

@@ -17,6 +17,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"strings"
 	"time"
 
 	"stretcher/internal/fleet"
@@ -41,6 +43,15 @@ type Gate struct {
 func ID(raw []byte) string {
 	sum := sha256.Sum256(raw)
 	return hex.EncodeToString(sum[:16])
+}
+
+// Machine tells machines apart that have the node of one agent, as containers do, and
+// what one deploys from what it deploys elsewhere.
+func Machine(dest string) string {
+	const longest = 128
+	host, _ := os.Hostname()
+	text := host + ":" + dest
+	return strings.ToValidUTF8(text[:min(len(text), longest)], "")
 }
 
 // New makes a gate. The log is told what people have to know.
