@@ -153,12 +153,23 @@ func (r *Rollout) Idle(add func(key, message string)) {
 	}
 }
 
+// slotsReturn is after how many leases the slot of a dead host is free at the latest.
+const slotsReturn = 3
+
 // Doubts returns what of a rollout is hardly meant so. Of listed hosts it is known how
 // many a share is.
 func (r *Rollout) Doubts(add func(key, message string)) {
 	n := len(r.Hosts)
 	if r.Canary > 0 {
 		r.doubtCanaries(n, add)
+	}
+	if r.WaitsFor() < slotsReturn*r.Leased() {
+		const gives = "who waits for the slot of a host that dies gives up"
+		if r.Timeout == 0 {
+			add("lease", fmt.Sprintf("is more than a third of timeout, %s: %s", r.WaitsFor(), gives))
+		} else {
+			add("timeout", fmt.Sprintf("is less than three times lease, %s: %s", r.Leased(), gives))
+		}
 	}
 	share := func(a Amount) bool { return n > 0 && a.inPercent && a.percent > 0 && a.Of(n, 1) == 0 }
 	if share(r.Parallel) {

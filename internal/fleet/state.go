@@ -102,8 +102,8 @@ func (s *State) Sort() {
 		order[standing] = i
 	}
 	slices.SortStableFunc(s.Hosts, func(a, b Host) int {
-		return cmp.Or(cmp.Compare(order[a.Standing], order[b.Standing]), cmp.Compare(a.Zone, b.Zone),
-			cmp.Compare(a.Node, b.Node))
+		return cmp.Or(cmp.Compare(order[a.Standing], order[b.Standing]), naturally(a.Zone, b.Zone),
+			naturally(a.Node, b.Node))
 	})
 }
 

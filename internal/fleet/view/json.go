@@ -70,7 +70,7 @@ func WriteJSON(w io.Writer, s fleet.State) error {
 }
 
 func limits(s fleet.State) *jsonLimits {
-	if s.ID == "" {
+	if !limited(s) {
 		return nil
 	}
 	l := jsonLimits{Canary: s.Limits.Canary, Pause: s.Limits.Pause.Seconds()}

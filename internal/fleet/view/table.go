@@ -21,11 +21,11 @@ type Room struct {
 // Within a room, lines are cut at its right, and the best hosts are left out.
 func WriteTable(w io.Writer, s fleet.State, room Room) error {
 	lines := []string{Summary(s)}
-	if l := Limits(s); l != "" {
-		if s.Group != "" {
-			l = s.Group + ": " + l
-		}
-		lines = append(lines, l)
+	switch l := Limits(s); {
+	case l != "" && s.Group != "":
+		lines = append(lines, s.Group+": "+l)
+	case l+s.Group != "":
+		lines = append(lines, l+s.Group)
 	}
 	hosts := s.Hosts
 	left := room.Lines - len(lines) - 3 // the heading, what is left out, and the cursor's line
@@ -54,13 +54,13 @@ func WriteTable(w io.Writer, s fleet.State, room Room) error {
 
 // WriteList writes a line for each rollout.
 func WriteList(w io.Writer, all []fleet.State, room Room) error {
-	rows := [][]string{{"NAME", "VERSION", "VERDICT", "PHASE", "HOSTS", "GOOD", "FAILED", "MISSING", "GOING"}}
+	rows := [][]string{{"NAME", "VERSION", "VERDICT", "PHASE", "HOSTS", "GOOD", "FAILED", "MISSING", "STOPPED", "GOING"}}
 	for i := range all {
 		s := &all[i]
 		rows = append(rows, []string{
 			s.Name, s.Version, string(s.Verdict()), string(s.Phase), fmt.Sprint(len(s.Hosts)),
 			fmt.Sprint(s.Count(fleet.HostGood)), fmt.Sprint(s.Count(fleet.HostFailed, fleet.HostDied)),
-			fmt.Sprint(s.Count(fleet.HostMissing)),
+			fmt.Sprint(s.Count(fleet.HostMissing)), fmt.Sprint(s.Count(fleet.HostStopped)),
 			fmt.Sprint(s.Count(fleet.HostWorking, fleet.HostWaiting, fleet.HostExpected)),
 		})
 	}

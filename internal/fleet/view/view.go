@@ -50,9 +50,14 @@ func phase(s fleet.State) string {
 	return string(s.Phase)
 }
 
+// limited tells whether the limits of a rollout are known: not of one that could not begin.
+func limited(s fleet.State) bool {
+	return s.ID != "" && (s.Phase != fleet.Stopped || s.Limits.Parallel > 0)
+}
+
 // Limits says what a rollout lets happen; "" where that is not known.
 func Limits(s fleet.State) string {
-	if s.ID == "" {
+	if !limited(s) {
 		return ""
 	}
 	l := s.Limits

@@ -44,6 +44,10 @@ func TestSummary(t *testing.T) {
 	if got := Summary(s); got != "web: failed, stopped (by eve@ci), no host" {
 		t.Error(got)
 	}
+	if got := Limits(s); got != "" || limits(s) != nil { // it could not begin
+		t.Error(got)
+	}
+	s.Phase = fleet.Open
 	if got := Limits(s); got != "all at once" {
 		t.Error(got)
 	}

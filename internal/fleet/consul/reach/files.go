@@ -59,6 +59,9 @@ func tokenOf(conf *api.Config) (token string, err error) {
 		if token = strings.TrimSpace(string(data)); token == "" {
 			return "", fmt.Errorf("%s: %q holds no token", variable, conf.TokenFile)
 		}
+		if strings.ContainsAny(token, "\r\n") {
+			return "", fmt.Errorf("%s: %q holds several lines, and one token is expected", variable, conf.TokenFile)
+		}
 	}
 	for _, c := range []byte(token) {
 		if c <= ' ' || c > '~' {
