@@ -217,13 +217,14 @@ func always() bool { return true }
 func (d *deployer) hearing(r *run, e *event.Event) part {
 	isDated := func() bool { return r.spec.IsDated() || d.keys != nil }
 	hear := func() {
-		r.turn = turnOf(d, r.spec)
+		r.turn = turnOf(d, r.spec, nil)
 		if r.heard = true; d.keys == nil { // else they are looked at
 			d.skip(e.Older)
 		}
 	}
 	manifest := func(ctx context.Context) (err error) {
-		if r.spec, err = d.load(ctx, e.URL); err != nil {
+		r.spec, err = d.load(ctx, e.URL)
+		if r.turn = turnOf(d, r.spec, err); err != nil {
 			return err
 		}
 		if r.admitted = true; !isDated() {
@@ -235,6 +236,8 @@ func (d *deployer) hearing(r *run, e *event.Event) part {
 		err := d.raiseSerial(ctx, r.spec, time.Now())
 		if err == nil {
 			hear()
+		} else {
+			r.turn = turnOf(d, r.spec, err)
 		}
 		r.admitted = !errors.Is(err, failure.ErrRefused) || failure.IsNotYet(err) // it has its turn later
 		return err
@@ -320,10 +323,12 @@ func (d *deployer) take(ctx context.Context, s step) error {
 	return fmt.Errorf("%s: %w", s.name, err)
 }
 
-// turnOf is where a run waits for its turn; nil where the manifest is for this host
-// alone, or somebody goes back here alone.
-func turnOf(d *deployer, s Spec) *gate.Gate {
-	if s.Rollout == nil || s.Past != nil {
+// turnOf is where a run waits for its turn, or tells its group that the host has
+// refused the manifest. It is nil where the manifest is for this host alone, or somebody
+// goes back here alone; and where it is not known, or not signed as the host wants it:
+// by the word of such a one nothing is written anywhere.
+func turnOf(d *deployer, s Spec, refused error) *gate.Gate {
+	if s.Loaded == nil || s.Rollout == nil || s.Past != nil || errors.As(refused, new(*manifest.Unvouched)) {
 		return nil
 	}
 	g := gate.New(fleet.Entry{
@@ -333,6 +338,10 @@ func turnOf(d *deployer, s Spec) *gate.Gate {
 		URL: manifest.Told(s.URL, d.log.Masked), Touched: journal.Touched(d.journal, s.Manifest.Dest),
 		Signed: len(s.Signers) > 0,
 	}, d.log.Logger)
+	if refused != nil { // what dest holds is not looked at
+		g.Late = d.isLate(s)
+		return g
+	}
 	g.Held = func() (string, bool) {
 		live := d.holds(s.Manifest.Dest)
 		return d.log.Masked(live.Version), live.Mixed

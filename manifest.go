@@ -157,6 +157,11 @@ func (p provider) tellFloor(name string) string {
 // nothing.
 func (p provider) compareSerial(s Spec) error { return p.serials().Compare(s.Name, int64(s.Serial)) }
 
+// isLate tells whether what the host has refused is, or may be, too old for it.
+func (p provider) isLate(s Spec) bool {
+	return cmp.Or(p.settings.StateError, s.CheckExpiry(time.Now()), p.compareSerial(s)) != nil
+}
+
 // readKeys reads the keys that must vouch for manifests, if the policy names any.
 // A run that has waited reads them again: one may have been taken away.
 func (t *tools) readKeys() error {

@@ -40,6 +40,9 @@ func Standings() []Standing {
 	return []Standing{HostFailed, HostDied, HostMissing, HostStopped, HostWorking, HostWaiting, HostExpected, HostGood}
 }
 
+// Refused is the result of a run whose manifest the host does not accept.
+const Refused = "refused"
+
 // StandingOf is how it stands with a host whose run ended so, by the words of the
 // history.
 func StandingOf(result string) Standing {

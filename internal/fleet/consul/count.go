@@ -15,7 +15,11 @@ import (
 // failure whose answer is lost may be counted twice: that stops a rollout early, never
 // late.
 func (p *Place) count(ctx context.Context, r fleet.Result) (counted bool, err error) {
-	if err := p.join(ctx); errors.Is(err, fleet.ErrUnreachable) || ctx.Err() != nil {
+	join := p.join
+	if p.Late {
+		join = func(ctx context.Context) error { return joinLate(ctx, p) }
+	}
+	if err := join(ctx); errors.Is(err, fleet.ErrUnreachable) || ctx.Err() != nil {
 		return false, err
 	} else if err != nil { // it is stopped, or another one has taken its place
 		return false, nil

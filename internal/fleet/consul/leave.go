@@ -61,12 +61,7 @@ func (p *Place) leave(ctx context.Context, r fleet.Result) error {
 		p.maybe = p.maybe[1:]
 	}
 	if p.shard == "" {
-		if standing == fleet.HostFailed {
-			if counted, err := p.count(ctx, r); counted || err != nil {
-				return err
-			}
-		}
-		return p.tell(ctx, r)
+		return leaveUnplaced(ctx, p, r)
 	}
 	if !p.holds && standing != fleet.HostFailed {
 		standing = ""
@@ -79,6 +74,19 @@ func (p *Place) leave(ctx context.Context, r fleet.Result) error {
 		return nil
 	}
 	return p.settleIfThere(ctx, p.head.Gen, p.shard)
+}
+
+// leaveUnplaced tells the result of a host that has never had a place in the line.
+func leaveUnplaced(ctx context.Context, p *Place, r fleet.Result) error {
+	if stays, err := stays(ctx, p, r); err != nil || stays {
+		return err
+	}
+	if fleet.StandingOf(r.Result) == fleet.HostFailed {
+		if counted, err := p.count(ctx, r); counted || err != nil {
+			return err
+		}
+	}
+	return p.tell(ctx, r)
 }
 
 // settleIfThere is settle, for who does not mind when all is gone.
@@ -96,6 +104,9 @@ func (p *Place) tell(ctx context.Context, r fleet.Result) error {
 		h, _, err := p.readHead(ctx)
 		if errors.Is(err, fleet.ErrUnreachable) {
 			return err
+		}
+		if p.Late && (h == nil || h.ID != p.entry.ID) { // its rollout is past
+			return nil
 		}
 		op, err := p.saying(ctx, seriesFor(p, h), r, worked(p))
 		if err != nil {

@@ -27,6 +27,7 @@ type Place struct {
 	began  string // the generation that this host begins; "" = none
 	maybe  []spot // what it may have got over a connection that broke
 
+	Late      bool // its run was refused as too old: it begins no rollout
 	unlimited bool // it works without a slot
 	holder
 }

@@ -36,6 +36,7 @@ type Gate struct {
 	broken error // why there is no client
 	left   bool
 
+	Late bool                                // the host has refused the manifest as too old
 	Held func() (version string, mixed bool) // tells what dest holds; nil = nobody knows
 }
 
@@ -177,6 +178,7 @@ func (g *Gate) Leave(ctx context.Context, brought bool, result fleet.Result) {
 	defer cancel()
 	err := g.introduce(ctx)
 	if err == nil {
+		g.place.Late = g.Late
 		err = g.place.Leave(ctx, result)
 	}
 	if err != nil {
