@@ -336,7 +336,7 @@ func turnOf(d *deployer, s Spec, refused error) *gate.Gate {
 		Run: d.id, Node: d.settings.Node, Rollout: *s.Rollout,
 		Machine: d.log.Masked(gate.Machine(s.Manifest.Dest)), Outline: manifest.Outline(s.Raw, d.log.Masked),
 		URL: manifest.Told(s.URL, d.log.Masked), Touched: journal.Touched(d.journal, s.Manifest.Dest),
-		Signed: len(s.Signers) > 0,
+		Remarks: fleet.Remarks{Signed: len(s.Signers) > 0, Lacking: manifest.Lacking(s.Raw, d.log.Masked)},
 	}, d.log.Logger)
 	if refused != nil { // what dest holds is not looked at
 		g.Late = d.isLate(s)

@@ -252,10 +252,17 @@ func (p provider) loader(rules manifest.Rules) *manifest.Loader {
 		Threshold: threshold,
 		Signature: p.fetchSignature,
 		Lookup:    os.LookupEnv,
-		Secret:    p.log.Mask,
+		Secret:    p.keepSecret,
 		Mask:      p.log.Masked,
 		Warn:      func(text string) { p.log.Warn(text) },
 		Rules:     rules,
+	}
+}
+
+// keepSecret masks the value of a variable, unless it is what others know the host by.
+func (p provider) keepSecret(name, value string) {
+	if value != p.settings.Node {
+		p.log.Mask(name, value)
 	}
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -237,7 +238,8 @@ func (o *fleetRollbackOptions) recorded(ctx context.Context, name string) (known
 	case o.manifest != "":
 		return known, err
 	case err == nil && known.Outline == "":
-		err = fmt.Errorf("the rollout of %q has recorded no manifest", name)
+		why := cmp.Or(known.Lacking, "it is more than 2 KiB, or holds a secret")
+		err = fmt.Errorf("the rollout of %q has recorded no manifest: %s", name, why)
 	}
 	if err != nil {
 		err = failure.Hinted("--manifest FILE names the manifest that hosts have now", err)

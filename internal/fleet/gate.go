@@ -29,9 +29,16 @@ var (
 // began it. No host goes by it.
 type Record struct {
 	Outline string // what a way back is made of; "" = nothing
+	Lacking string // why there is no outline; "" = not known
 	URL     string // "" = it can't be told
 	Serial  int64  // 0 = it has none
 	Signed  bool   // keys had to vouch for it on the host that began the rollout
+}
+
+// Remarks are what a rollout records of a manifest beside what it says.
+type Remarks struct {
+	Signed  bool   // keys had to vouch for it
+	Lacking string // why there is no outline; "" where there is one
 }
 
 // Entry is a host that asks for a slot of a rollout.
@@ -47,7 +54,7 @@ type Entry struct {
 	Rollout Rollout // within what the host allows
 	Outline string  // of the manifest: what a way back is made of; "" = it can't be told
 	URL     string  // of the manifest; "" = it can't be told
-	Signed  bool    // keys had to vouch for the manifest
+	Remarks Remarks // on the manifest
 	Runs    string  // the version that dest holds when the host comes; "" = none that is known
 	Mixed   bool    // it holds parts of several then
 	Touched string  // the last run that has changed dest, or may have; "" = none that is known

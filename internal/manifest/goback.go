@@ -97,15 +97,34 @@ const maxOutline = 2 << 10
 // Outline is what of a manifest GoingBack needs, as a manifest that has no more; ""
 // of one that is for one host alone, or says too much, or a secret.
 func Outline(raw []byte, masked func(string) string) string {
+	text, _ := outlined(raw, masked)
+	return text
+}
+
+// Lacking tells why there is no Outline of a manifest; "" where there is one.
+func Lacking(raw []byte, masked func(string) string) string {
+	_, why := outlined(raw, masked)
+	return why
+}
+
+// outlined is an outline, or why there is none.
+func outlined(raw []byte, masked func(string) string) (text, why string) {
 	t := findTemplates(raw)
 	now, problem := t.outline()
-	if problem != nil || now.Dest == "" || now.Rollout.Node == nil {
-		return ""
+	switch {
+	case problem != nil:
+		return "", "it can't be read without the values of its templates"
+	case now.Dest == "" || now.Rollout.Node == nil:
+		return "", "it names no dest, or no rollout, without the values of its templates"
 	}
-	if text := now.text(t); len(text) <= maxOutline && masked(text) == text {
-		return text
+	text = now.text(t)
+	switch {
+	case len(text) > maxOutline:
+		return "", "what it says of dest and rollout is more than 2 KiB"
+	case masked(text) != text:
+		return "", "what it says of dest and rollout has the value of a variable in it, which may be a secret"
 	}
-	return ""
+	return text, ""
 }
 
 // outline is what of a manifest a way back is made of.

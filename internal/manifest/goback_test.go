@@ -50,6 +50,10 @@ rollout: {service: web, parallel: 10%, zone: node_meta.rack}
 	if outline != "" {
 		t.Errorf("what is masked is recorded: %s", outline)
 	}
+	if why := Lacking([]byte(now), strings.TrimSpace); !strings.Contains(why, "may be a secret") ||
+		Lacking([]byte(now), strings.Clone) != "" {
+		t.Errorf("why not: %s", why)
+	}
 	outline = Outline([]byte(now), strings.Clone)
 	if again, err := GoingBack([]byte(outline), Back{Name: "it's", To: Previous}); string(again) != string(text) {
 		t.Errorf("of the outline\n%s\ncomes\n%s\n%v", outline, again, err)
@@ -75,7 +79,7 @@ rollout: {service: web, parallel: 10%, zone: node_meta.rack}
 		"too long": "name: web\ndest: /srv/web\nrollout: {hosts: [" + strings.Repeat("h, ", 1000) + "]}",
 		"no YAML":  "a: [",
 	} {
-		if got := Outline([]byte(text), strings.Clone); got != "" {
+		if got := Outline([]byte(text), strings.Clone); got != "" || Lacking([]byte(text), strings.Clone) == "" {
 			t.Errorf("%s: %s", why, got)
 		}
 	}

@@ -164,7 +164,7 @@ func (p *Place) next(h *head) *head {
 		ID: p.entry.ID, Gen: newGen(), Version: cut(p.entry.Version), Serial: p.entry.Serial, By: cut(p.entry.Node),
 		Began: time.Now().UTC().Truncate(time.Millisecond), Group: cut(p.entry.Rollout.Group()), Phase: beginning,
 	}
-	n.Signed = p.entry.Signed
+	n.Signed, n.Lacking = p.entry.Remarks.Signed, cut(p.entry.Remarks.Lacking)
 	if len(p.entry.Outline) <= maxOutline {
 		n.Outline = p.entry.Outline
 	}

@@ -64,6 +64,7 @@ type remarks struct {
 	Stopped int64  `json:"stopped,omitempty"` // when it was, by the clock of who did it, in seconds
 	Hint    string `json:"hint,omitempty"`    // what people can do about it
 	Outline string `json:"outline,omitempty"` // of the manifest, for who makes a way back
+	Lacking string `json:"lacking,omitempty"` // why there is no outline
 	URL     string `json:"url,omitempty"`     // of the manifest, for who fires its event again
 	Signed  bool   `json:"signed,omitempty"`  // keys had to vouch for it where the rollout began
 }
@@ -173,6 +174,11 @@ func decode(data []byte, v interface{ check() error }) error {
 	return v.check()
 }
 
+// texts are those for people, which anybody may have written.
+func (h *head) texts() []*string {
+	return []*string{&h.Version, &h.By, &h.Group, &h.Why, &h.Hint, &h.Lacking}
+}
+
 func (h *head) check() error {
 	if h.Series == "" {
 		h.Series = h.Gen
@@ -180,7 +186,7 @@ func (h *head) check() error {
 	ok := h.ID != "" && len(h.ID) <= maxText && isGen(h.Gen) && isGen(h.Series) &&
 		len(h.Past) <= maxPast && len(h.Drain) <= maxPast+2 && h.Owed >= 0 && h.Owed <= maxCap &&
 		h.Shards >= 0 && h.Shards <= maxShards && h.Members >= 0 && h.Members <= fleet.MaxHosts && h.Limits.ok()
-	for _, text := range []*string{&h.Version, &h.By, &h.Group, &h.Why, &h.Hint} { // anybody may have written them
+	for _, text := range h.texts() {
 		ok = ok && len(*text) <= 4*maxText
 		*text = printable.Line(*text)
 	}

@@ -22,7 +22,7 @@ func (c *Client) Recorded(ctx context.Context, name string) (fleet.Record, error
 	if err != nil {
 		return fleet.Record{}, err
 	}
-	return fleet.Record{Outline: h.Outline, URL: h.URL, Serial: h.Serial, Signed: h.Signed}, nil
+	return fleet.Record{Outline: h.Outline, Lacking: h.Lacking, URL: h.URL, Serial: h.Serial, Signed: h.Signed}, nil
 }
 
 // Read tells how a rollout of a name stands, and what its hosts have said; the latest
