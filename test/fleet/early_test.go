@@ -82,6 +82,10 @@ func TestOutOfReach(t *testing.T) {
 			if status != c.status || !strings.Contains(h.said.String(), c.says) {
 				t.Errorf("exit %d\n%s", status, h.said.String())
 			}
+			n := strings.Count(h.said.String(), "limits of the rollout")
+			if n += strings.Count(h.said.String(), "no limit holds"); n > 1 {
+				t.Errorf("it says %d times that no limit holds\n%s", n, h.said.String())
+			}
 			_, failed := os.Stat(g.path("failed"))
 			if deployed := g.read("live-h0/current/version") != ""; deployed != (c.status == 0) || (failed == nil) == deployed {
 				t.Errorf("deployed: %v, failure commands: %v", deployed, failed)

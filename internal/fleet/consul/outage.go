@@ -48,7 +48,8 @@ func (p *Place) without(ctx context.Context, err error) (proceed bool, _ error) 
 	switch p.entry.Rollout.Unreachable() {
 	case fleet.Proceed:
 		if time.Now().After(decided) {
-			p.log("no limit holds for this host: %v", err)
+			p.log("Consul is out of reach, and on_unreachable is proceed: "+
+				"this host deploys WITHOUT the limits of the rollout: %v", err)
 			return true, nil
 		}
 		complain(p, "goes on without any limit at", decided)

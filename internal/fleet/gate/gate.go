@@ -77,9 +77,7 @@ func (g *Gate) Wait(ctx context.Context, lose context.CancelCauseFunc) error {
 	if err != nil {
 		return failure.Hinted(hint(err), err)
 	}
-	if g.place.Unlimited() {
-		g.log.Warn("Consul is out of reach, and on_unreachable is proceed: " +
-			"this host deploys WITHOUT the limits of the rollout")
+	if g.place.Unlimited() { // it has said so
 		return nil
 	}
 	g.log.Info(fmt.Sprintf("it is the turn of %q, after %s", g.place.Node(), time.Since(began).Round(time.Millisecond)))
