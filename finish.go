@@ -47,7 +47,7 @@ func (d *deployer) finish(ctx, closing context.Context, r run, err error) (outco
 			r, err = d.reject(closing, r)
 		}
 		outcome = d.say(err)
-		d.leave(closing, r, err)
+		d.leave(ctx, closing, r, err)
 		d.journal.Foretell(cli.Status(err), cut(outcome, maxErrorRow))
 		d.fail(closing, r)
 		if s, ok := failure.Interrupted(ctx); ok && !errors.As(err, new(failure.Signal)) {
@@ -55,7 +55,7 @@ func (d *deployer) finish(ctx, closing context.Context, r run, err error) (outco
 		}
 	} else {
 		r.done = true
-		d.leave(closing, r, nil)
+		d.leave(ctx, closing, r, nil)
 		outcome, err = d.succeed(ctx, r)
 	}
 	if hook := d.runHooks(closing, r, hooks.Finish, r.failed != nil); hook != nil { // whatever they do, the result stands
@@ -72,7 +72,7 @@ func (d *deployer) finishIdle(closing context.Context, r run) (outcome string) {
 	outcome = fmt.Sprintf("nothing to do: %q is deployed already (%s)", r.spec.Manifest.Dest, r.spec.Checksum)
 	d.log.Info(outcome)
 	r.done = true
-	d.leave(closing, r, nil)
+	d.leave(closing, closing, r, nil)
 	d.close(r, func() {
 		if d.journal.Run().EventKey == "" && d.journal.IsGood(r.spec.Manifest.Dest) {
 			d.journal.Withdraw(history.Good, 0, "")
@@ -99,19 +99,22 @@ func (d *deployer) finishUnasked(ctx context.Context, r run, why error) (outcome
 	outcome = d.log.Masked(failure.Sayf("nothing to do: %v", said))
 	d.log.Info(outcome)
 	if r.done = true; !errors.Is(why, fleet.ErrNotAsked) { // it has said how it went already
-		d.leave(ctx, r, nil)
+		d.leave(ctx, ctx, r, nil)
 	}
 	d.close(r, func() { d.journal.Finish(history.Skipped, cli.ExitGood, "", true) })
 	return outcome
 }
 
 // leave tells the group of the run how it went, and gives the slot back.
-func (d *deployer) leave(ctx context.Context, r run, err error) {
+// It may try for long, but not after an interruption.
+func (d *deployer) leave(ctx, closing context.Context, r run, err error) {
 	if r.turn == nil { // and there may be no manifest
 		return
 	}
+	telling, stop := extend(ctx, closing, afterSignal/2, nil)
+	defer stop()
 	result, _, text := outcomeOf(d.log, r.done, err)
-	r.turn.Leave(ctx, r.done && !r.spec.Rollback.GoesBack(), fleet.Result{
+	r.turn.Leave(telling, r.done && !r.spec.Rollback.GoesBack(), fleet.Result{
 		Name: d.log.Masked(r.spec.Name), Version: d.log.Masked(r.spec.Goal()),
 		Result: string(result), Step: d.journal.Step(), Error: text, Started: d.now, Finished: time.Now(),
 	})

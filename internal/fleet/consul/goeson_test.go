@@ -3,7 +3,10 @@ package consul
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -55,6 +58,45 @@ func TestGoesOn(t *testing.T) {
 	}
 	if err := p.Leave(t.Context(), fleet.Result{Result: "good"}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestLeavesLate: a host that ended while Consul was away tells how it fared when it is
+// back, and says once that it tries; it ends when it is told to.
+func TestLeavesLate(t *testing.T) {
+	a := testparts.Consul(t, "-hcl", `session_ttl_min = "1s"`)
+	for _, back := range []bool{true, false} {
+		net, said := &faltering{}, make(chan string, 100)
+		c, err := Open(Config{Address: a.HTTPAddr, Token: a.Token,
+			Log:  func(format string, args ...any) { said <- format },
+			Wrap: func(next http.RoundTripper) http.RoundTripper { net.next = next; return net }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := c.Enter(t.Context(), fleet.Entry{Name: "late", Version: "1", ID: fmt.Sprint(back), Run: "r", Node: "web-1",
+			Rollout: fleet.Rollout{Hosts: []string{"web-1"}, Lease: fleet.Span(time.Minute)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		net.fails.Store(math.MaxInt64)
+		ctx, stop := context.WithCancel(t.Context())
+		left := make(chan error, 1)
+		go func() { left <- p.Leave(ctx, fleet.Result{Result: "good"}) }()
+		if text := <-said; !strings.Contains(text, "has yet to hear") {
+			t.Errorf("it says %q", text)
+		}
+		if back {
+			net.fails.Store(0)
+		} else {
+			stop()
+		}
+		if err := <-left; (err == nil) != back || len(said) > 0 {
+			t.Errorf("Consul is back: %v: %v, and it says %d more", back, err, len(said))
+		}
+		stop()
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 
 // Leave ends the host's part in the rollout: its slot, if it has one, goes to the next
 // in the line, and its result is written, whether it had one or not. The work has ended
-// when it is called. It tries for a lease, and gives up when ctx ends.
+// when it is called. It tries for as long as patience says, and gives up when ctx ends.
 func (p *Place) Leave(ctx context.Context, r fleet.Result) error {
 	if p.finish != nil {
 		p.finish()
@@ -28,8 +28,13 @@ func (p *Place) Leave(ctx context.Context, r fleet.Result) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience(p))
 	defer cancel()
-	for tries := 0; ; tries++ {
+	said := false
+	for tries, began := 0, time.Now(); ; tries++ {
 		err := p.leave(ctx, r)
+		if until, _ := ctx.Deadline(); errors.Is(err, fleet.ErrUnreachable) && !said && time.Since(began) > firstSaid {
+			said = true
+			p.log("the group has yet to hear how this host fared, which it tries to tell until %s: %v", clock(until), err)
+		}
 		if !errors.Is(err, fleet.ErrUnreachable) {
 			return cmp.Or(err, p.endSession(ctx)) // whatever is left without it goes to others
 		}
@@ -48,6 +53,9 @@ func patience(p *Place) time.Duration {
 		return short
 	case !p.since.IsZero():
 		return max(short, p.lease/4-time.Since(p.since))
+	}
+	if p.holds { // others don't have its slot before that
+		return 2 * p.lease
 	}
 	return p.lease
 }

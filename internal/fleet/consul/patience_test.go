@@ -28,4 +28,8 @@ func TestPatience(t *testing.T) {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
+	p := &Place{known: known{head: new(head)}, holder: holder{lease: lease}, spot: spot{holds: true}}
+	if got := patience(p); got != 2*lease {
+		t.Errorf("it has a slot: %s", got)
+	}
 }

@@ -151,7 +151,8 @@ func bounded(ctx, slot context.Context, left func() time.Duration) (context.Cont
 	}
 }
 
-// leaving bounds how long a run is held up by telling how it went.
+// leaving bounds how long a run is held up by telling how it went, when it has never
+// been in the line. Who has been goes on for longer: see consul.Place.Leave.
 const leaving = 30 * time.Second
 
 // Leave gives the slot back, if there is one, and tells how the run went, and what the
@@ -172,8 +173,11 @@ func (g *Gate) Leave(ctx context.Context, brought bool, result fleet.Result) {
 	if !brought && fleet.StandingOf(result.Result) == fleet.HostGood { // it has what it was to go back to, or another one
 		result.Version = result.Runs
 	}
-	ctx, cancel := context.WithTimeout(ctx, leaving)
-	defer cancel()
+	if g.place == nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, leaving)
+		defer cancel()
+	}
 	err := g.introduce(ctx)
 	if err == nil {
 		g.place.Late = g.Late
