@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -16,14 +17,16 @@ import (
 )
 
 // liar serves bytes as they are, and wrong ones where a range is asked for. The first
-// answer breaks off where it is said to.
+// answer breaks off where it is said to, or goes on when a range has been asked for.
 func liar(t *testing.T, data []byte, cut int) (url string, whole *atomic.Int32) {
 	t.Helper()
 	whole = new(atomic.Int32)
+	asked, once := make(chan struct{}), new(sync.Once)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("ETag", `"v1"`)
 		from, to := 0, len(data)-1
 		if n, _ := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &from, &to); n > 0 {
+			once.Do(func() { close(asked) })
 			w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to, len(data)))
 			w.Header().Set("Content-Length", strconv.Itoa(to+1-from))
 			w.WriteHeader(http.StatusPartialContent)
@@ -31,11 +34,20 @@ func liar(t *testing.T, data []byte, cut int) (url string, whole *atomic.Int32) 
 			return
 		}
 		w.Header().Set("Content-Length", strconv.Itoa(len(data)))
-		if whole.Add(1) == 1 && cut > 0 {
+		first, rest := whole.Add(1) == 1, data
+		if first && cut > 0 {
 			_, _ = w.Write(data[:cut])
 			panic(http.ErrAbortHandler)
 		}
-		_, _ = w.Write(data)
+		if first {
+			_, _ = w.Write(data[:len(data)/8])
+			select {
+			case <-asked:
+			case <-r.Context().Done():
+			}
+			rest = data[len(data)/8:]
+		}
+		_, _ = w.Write(rest)
 	}))
 	t.Cleanup(srv.Close)
 	return srv.URL + "/app", whole
