@@ -56,7 +56,7 @@ func (b *Rebuilt) bring(ctx context.Context, s *Server) (*Whole, error) {
 	if !b.reuses {
 		return nil, ErrBare
 	}
-	spans, bytes := planOf(b.w.Index, need, s.Link.orDefault())
+	spans, bytes := planOf(b.w.Index, need, s.link())
 	if err := worth(s, b.w.Index, spans, bytes); err != nil {
 		return nil, err
 	}
@@ -344,7 +344,7 @@ func (w *Wish) outlook(s *Server) error {
 		unlike := w.unlike(before)
 		need = slices.DeleteFunc(need, func(i int) bool { _, is := slices.BinarySearch(unlike, i); return !is })
 	}
-	spans, bytes := planOf(w.Index, need, s.Link.orDefault())
+	spans, bytes := planOf(w.Index, need, s.link())
 	if len(spans) == 0 {
 		return nil
 	}

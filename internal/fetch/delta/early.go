@@ -46,7 +46,7 @@ func (w *Wish) early(s *Server) (spans []span, bytes int64, ok bool) {
 		return nil, 0, false
 	}
 	need := w.unlike(w.Kept.Index)
-	spans, bytes = planOf(w.Index, need, s.Link.orDefault())
+	spans, bytes = planOf(w.Index, need, s.link())
 	return spans, bytes, len(need) > 0 && w.isLittle(w.size(need)) && worth(s, w.Index, spans, bytes) == nil
 }
 

@@ -86,7 +86,7 @@ func (h *Host) foresee(ctx context.Context, s *Server) (Stats, error) {
 	if err != nil || len(need) == 0 {
 		return b.Stats, err
 	}
-	spans, bytes := planOf(h.Index, need, s.Link.orDefault())
+	spans, bytes := planOf(h.Index, need, s.link())
 	if !b.reuses || worth(s, h.Index, spans, bytes) != nil {
 		return all, nil
 	}
@@ -168,7 +168,7 @@ func (b *Rebuilt) only(ctx context.Context, s *Server) error {
 	if len(need) == 0 {
 		return nil
 	}
-	spans, bytes := planOf(b.w.Index, need, s.Link.orDefault())
+	spans, bytes := planOf(b.w.Index, need, s.link())
 	if b.spool, err = b.w.Unnamed(bytes); err != nil {
 		return err
 	}
