@@ -228,7 +228,7 @@ func TestInstallNeverDangles(t *testing.T) {
 			}
 			again("v0", "run")
 			link := filepath.Join(top, "root/exec/before_install/a_x_run")
-			var looks, gone atomic.Int64
+			var looks, gone, installs atomic.Int64
 			done, looked := make(chan struct{}), make(chan struct{})
 			go func() {
 				defer close(looked)
@@ -238,9 +238,14 @@ func TestInstallNeverDangles(t *testing.T) {
 						return
 					default:
 					}
-					// A look may be on its way in what is just removed, and one on a busy machine in the next one as well.
-					for n := 0; !isThere(link); n++ {
-						if n == 3 {
+					// A look may be on its way in what an install has just removed. The next one may be so as
+					// well, when another install has begun meanwhile.
+					for n := 0; ; n++ {
+						before := installs.Load()
+						if isThere(link) {
+							break
+						}
+						if n > 0 && installs.Load() == before {
 							gone.Add(1)
 							break
 						}
@@ -250,6 +255,7 @@ func TestInstallNeverDangles(t *testing.T) {
 			}()
 			for n := range 60 {
 				again(fmt.Sprintf("v%d", n/20%2), "run", fmt.Sprintf("other%d", n%3))
+				installs.Add(1)
 			}
 			close(done)
 			<-looked
