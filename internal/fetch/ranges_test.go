@@ -17,16 +17,21 @@ import (
 )
 
 // liar serves bytes as they are, and wrong ones where a range is asked for. The first
-// answer breaks off where it is said to, or goes on when a range has been asked for.
-func liar(t *testing.T, data []byte, cut int) (url string, whole *atomic.Int32) {
+// answer breaks off where it is said to, or gives an eighth and goes on when more than
+// that is there: then some of it came in ranges. Whoever fetches tells progress.
+func liar(t *testing.T, data []byte, cut int) (url string, whole *atomic.Int32, progress func(done, size int64)) {
 	t.Helper()
 	whole = new(atomic.Int32)
-	asked, once := make(chan struct{}), new(sync.Once)
+	brought, once := make(chan struct{}), new(sync.Once)
+	progress = func(done, _ int64) {
+		if done > int64(len(data)/8) {
+			once.Do(func() { close(brought) })
+		}
+	}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("ETag", `"v1"`)
 		from, to := 0, len(data)-1
 		if n, _ := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &from, &to); n > 0 {
-			once.Do(func() { close(asked) })
 			w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to, len(data)))
 			w.Header().Set("Content-Length", strconv.Itoa(to+1-from))
 			w.WriteHeader(http.StatusPartialContent)
@@ -42,7 +47,7 @@ func liar(t *testing.T, data []byte, cut int) (url string, whole *atomic.Int32) 
 		if first {
 			_, _ = w.Write(data[:len(data)/8])
 			select {
-			case <-asked:
+			case <-brought:
 			case <-r.Context().Done():
 			}
 			rest = data[len(data)/8:]
@@ -50,7 +55,7 @@ func liar(t *testing.T, data []byte, cut int) (url string, whole *atomic.Int32) 
 		_, _ = w.Write(rest)
 	}))
 	t.Cleanup(srv.Close)
-	return srv.URL + "/app", whole
+	return srv.URL + "/app", whole, progress
 }
 
 // What came in ranges and is wrong is fetched once more in one piece, and once only.
@@ -69,9 +74,9 @@ func TestWrongRanges(t *testing.T) {
 		{"a break, another archive", large[:100000], 50000, 1, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			url, whole := liar(t, c.data, c.cut)
+			url, whole, progress := liar(t, c.data, c.cut)
 			b := newBench(t)
-			b.Transfer.Connections = c.connections
+			b.Transfer.Connections, b.Transfer.Progress = c.connections, progress
 			sum := sha256.Sum256(c.data)
 			want := checksum.Checksum{Algorithm: "sha256", Digest: sum[:]}
 			if c.spoilt {
