@@ -14,7 +14,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"time"
 
 	"stretcher/internal/cli"
@@ -50,18 +52,40 @@ func version() string {
 
 func main() {
 	if os.Getenv("GOGC") == "" {
-		time.AfterFunc(gcAfter, func() { debug.SetGCPercent(gcPercent) })
+		time.AfterFunc(gcAfter, keepLess)
 	}
 	os.Exit(realMain())
 }
 
 // gcPercent trades some processor time for memory: a run of 100 000 files
-// shall leave what else is on the machine alone (docs/performance.md). Before
-// gcAfter there is nothing to be gained, and to start would take a tenth longer.
+// shall leave what else is on the machine alone (docs/performance.md). A heap of
+// gcLeast bytes is small enough, garbage and all. Before gcAfter there is nothing
+// to be gained, and to start would take a tenth longer.
 const (
 	gcPercent = 40
+	gcLeast   = 30 << 20
 	gcAfter   = 50 * time.Millisecond
 )
+
+// keepLess tells the collector how much garbage to keep, now and whenever it has
+// collected some.
+func keepLess() {
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	debug.SetGCPercent(gcPercentOf(live[0].Value.Uint64()))
+	runtime.SetFinalizer(new([64]byte), func(*[64]byte) { keepLess() })
+}
+
+// gcPercentOf is how much garbage to keep beside so many bytes that are in use, in
+// percent of these.
+func gcPercentOf(live uint64) int {
+	const most = 1000 // of hardly anything, nothing is lost
+	live = max(live, gcLeast*100/(most+100))
+	if live >= gcLeast {
+		return gcPercent
+	}
+	return max(gcPercent, int((gcLeast-live)*100/live))
+}
 
 // realMain is main with an exit status, so that deferred calls run.
 func realMain() int {
