@@ -72,13 +72,13 @@ func variable(c *cobra.Command, f *pflag.Flag) string {
 
 // isShared tells whether a flag is a deployment's, and means the same wherever it
 // is known. --json, --dry-run and --version do not, nor does --timeout where it is no
-// limit of a fetch.
+// limit of a fetch, nor --force where nothing is deployed.
 func isShared(root *cobra.Command, f *pflag.Flag) bool {
 	if slices.Contains([]string{"json", "dry-run", "version"}, f.Name) {
 		return false
 	}
 	if own := root.Flags().Lookup(f.Name); own != nil {
-		return f.Name != "timeout" || own.Usage == f.Usage
+		return f.Name != "timeout" && f.Name != "force" || own.Usage == f.Usage
 	}
 	return root.PersistentFlags().Lookup(f.Name) != nil
 }

@@ -39,6 +39,8 @@ type Rollouts interface {
 	Resume(ctx context.Context, name, by string) error
 	// Retry lets those that have failed do it again; fleet.ErrAlready as of Stop.
 	Retry(ctx context.Context, name, by string) error
+	// Forget removes all that there is of a name; fleet.ErrAlready as of Stop.
+	Forget(ctx context.Context, f fleet.Forgetting) (fleet.Forgotten, error)
 	// Fire fires an event, and returns its id.
 	Fire(ctx context.Context, event, payload string) (id string, err error)
 	// Drop removes a key of Consul's KV, if it is there.
@@ -50,7 +52,7 @@ type Rollouts interface {
 // newFleet is what the fleet commands stand below.
 func newFleet(a *app) *cobra.Command {
 	c := newCommand(&cobra.Command{
-		Use:   "fleet status|wait|stop|resume|retry|rollback",
+		Use:   "fleet status|wait|stop|resume|retry|rollback|forget",
 		Short: "how a rollout over many hosts stands; wait for it, stop it, go on",
 		Long: `Tells how rollouts stand, waits for one, stops it and lets it go on. Consul is
 where the variables CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN, ... say.
@@ -61,7 +63,7 @@ exit status:
 stretcher fleet wait web 42 --timeout 30m`,
 	})
 	c.RunE = a.runs(func(_ context.Context, args []string) (int, error) {
-		err := failure.Usage("fleet expects status, wait, stop, resume, retry or rollback")
+		err := failure.Usage("fleet expects status, wait, stop, resume, retry, rollback or forget")
 		if len(args) > 0 {
 			if near := nearest(args[0], names(c)); near != "" {
 				err = didYouMean("stretcher fleet "+near, err)
@@ -70,7 +72,7 @@ stretcher fleet wait web 42 --timeout 30m`,
 		return ExitUsage, err
 	})
 	c.AddCommand(newFleetStatus(a), newFleetWait(a), newFleetStop(a), newFleetResume(a), newFleetRetry(a),
-		newFleetRollback(a))
+		newFleetRollback(a), newFleetForget(a))
 	return c
 }
 
@@ -88,8 +90,8 @@ const (
 // list them.
 func FleetTable() [][2]string {
 	return [][2]string{
-		{"0", "good on all hosts; stop, resume, retry: done"},
-		{"1", "a host failed or died, or it was stopped; stop, resume, retry: not now"},
+		{"0", "good on all hosts; stop, resume, retry, forget: done"},
+		{"1", "a host failed or died, or it stopped; stop, resume, retry, forget: not now"},
 		{"2", "wrong usage"},
 		{"3", "no host failed, and nothing was heard of some"},
 		{"5", "not known: Consul, Serf or the directory can't be read"},

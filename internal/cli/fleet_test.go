@@ -82,6 +82,12 @@ func (r *rollouts) Resume(_ context.Context, name, by string) error {
 }
 func (r *rollouts) Retry(_ context.Context, name, by string) error { return r.steer("retry", name, by) }
 
+func (r *rollouts) Forget(_ context.Context, f fleet.Forgetting) (fleet.Forgotten, error) {
+	r.steered += fmt.Sprintf("forget %s %q %v %v;", f.Name, f.Beside, f.Force, f.DryRun)
+	parts := []fleet.Part{{Key: "head", Keys: 1}, {Key: "res/", Keys: 2}}
+	return fleet.Forgotten{State: r.answers[0].state, Parts: parts}, r.refuses
+}
+
 func (r *rollouts) steer(what, name, by string) error {
 	r.steered += fmt.Sprintf("%s %s %s;", what, name, strings.SplitN(by, "@", 2)[0])
 	return r.refuses
@@ -337,6 +343,34 @@ func TestFleetRollbackRefuses(t *testing.T) {
 		status, _, errs := fleetSays(&rollouts{}, "rollback", "web", "--manifest", "m.yml", "--to", "s3://b/k/", flags)
 		if status != 2 || !strings.Contains(errs, want) {
 			t.Errorf("%s: exit status %d, %s", flags, status, errs)
+		}
+	}
+}
+
+// TestFleetForget: who removes a rollout says what there was, and which manifest goes
+// with it; one that is gone already is no failure.
+func TestFleetForget(t *testing.T) {
+	const here = `"stretcher/manifests/web/rollback.yml" "stretcher/manifests/web/rollback.yml.minisig"`
+	for _, c := range []struct {
+		args    string
+		refuses error
+		status  int
+		steered string
+		says    string
+	}{
+		{"web", nil, 0, "forget web [" + here + "] false false;",
+			"web 42: good, open, 1 of 1 host good\nremoved head: 1 key\nremoved res/: 2 keys\n"},
+		{"web --dry-run --force", nil, 0, "forget web [" + here + "] true true;", "would remove res/: 2 keys\n"},
+		{"..", nil, 0, "forget .. [] false false;", "removed"},
+		{"web", fleet.ErrAlready, 0, "forget web [" + here + "] false false;", "stretcher: it is so already\n"},
+		{"web", fleet.ErrBegun, 1, "forget web [" + here + "] false false;", "has begun meanwhile\n"},
+		{"web", fleet.ErrUnknown, 8, "forget web [" + here + "] false false;", "no such rollout is known\n"},
+		{"web", fleet.ErrUnreachable, 5, "forget web [" + here + "] false false;", "hint: CONSUL_HTTP_ADDR"},
+	} {
+		r := &rollouts{answers: []answer{standing("42", fleet.HostGood)}, refuses: c.refuses}
+		status, out, errs := fleetSays(r, append([]string{"forget"}, strings.Fields(c.args)...)...)
+		if status != c.status || r.steered != c.steered || !strings.Contains(out+errs, c.says) {
+			t.Errorf("%s: exit status %d, %s\n%s%s", c.args, status, r.steered, out, errs)
 		}
 	}
 }

@@ -134,7 +134,7 @@ func (o *fleetRollbackOptions) check(args []string) (err error) {
 	if p.To == "" && strings.Trim(args[0], ".") == "" {
 		return failure.Usage("no key in Consul can have the name %q: --to says where the manifest goes", args[0])
 	} else if p.To == "" {
-		p.To, p.Replace = inConsul+url.PathEscape(args[0])+"/rollback.yml", true
+		p.To, p.Replace = wayBack(args[0]), true
 	} else if p.To, err = dirURL(p.To); err != nil {
 		return err
 	}

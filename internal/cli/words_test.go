@@ -150,7 +150,7 @@ func TestWrongUsage(t *testing.T) {
 		"--json s3://b/k":       "--json belongs to stretcher --dry-run, check, history, pack, plan, rollback, status, ",
 		"history --log-file x":  "--log-file belongs to stretcher [URL], check, ",
 		"--to x s3://b/k":       "--to belongs to stretcher pack, rollback and fleet rollback\n",
-		"plan --force x":        "--force belongs to stretcher [URL] and rollback\n",
+		"plan --force x":        "--force belongs to stretcher [URL], rollback and fleet forget\n",
 		"hooks list --event x":  "--event belongs to stretcher fleet resume, fleet retry, fleet rollback and hooks install\n",
 		"-v5":                   "unknown flag: -v5",
 		"nowhere.yml":           `"nowhere.yml" is no command, no URL and no file that is there`,

@@ -34,10 +34,13 @@ const (
 	sessionWrite right = "session:write"
 )
 
-// rule is what grants the right in a policy.
-func (r right) rule() string {
+// rule is what grants the right in a policy, for what has not been allowed.
+func (r right) rule(what string) string {
 	kind, policy, _ := strings.Cut(string(r), ":")
 	name := map[right]string{keyRead: prefix, keyWrite: prefix, eventRead: "deploy", eventWrite: "deploy"}[r]
+	if _, key, _ := strings.Cut(what, " "); kind == "key" && strings.HasPrefix(key, manifests) {
+		name = manifests
+	}
 	return fmt.Sprintf("%s_prefix %q { policy = %q }", kind, name, policy)
 }
 
@@ -101,7 +104,7 @@ func (c *Client) failed(r right, what string, err error) error {
 	}
 	if b.right = ""; b.says == notAllowed {
 		b.right = r
-		b.hint = "the policy of the token that CONSUL_HTTP_TOKEN or CONSUL_HTTP_TOKEN_FILE names lacks: " + r.rule()
+		b.hint = "the policy of the token that CONSUL_HTTP_TOKEN or CONSUL_HTTP_TOKEN_FILE names lacks: " + r.rule(what)
 	}
 	b.denial, b.had = c.refuse(b.right)
 	if b.right != "" {

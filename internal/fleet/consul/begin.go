@@ -28,8 +28,7 @@ func (l *ledger) readHead(ctx context.Context) (*head, uint64, error) {
 func decodeHead(pair *api.KVPair) (*head, error) {
 	h := new(head)
 	if err := decode(pair.Value, h); err != nil {
-		hint := fmt.Sprintf("consul kv delete -recurse %q removes all of the rollout", strings.TrimSuffix(pair.Key, "head"))
-		return nil, failure.Hinted(hint,
+		return nil, failure.Hinted("stretcher fleet forget removes all of the rollout",
 			fmt.Errorf("%w: %s is spoilt: %w", fleet.ErrStopped, pair.Key, err))
 	}
 	return h, nil

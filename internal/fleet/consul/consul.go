@@ -129,8 +129,11 @@ func escape(text string) string {
 	return url.PathEscape(text)
 }
 
-// prefix is where all is kept.
-const prefix = "stretcher/fleet/"
+// prefix is where all is kept, and manifests is where those lie by which hosts go back.
+const (
+	prefix    = "stretcher/fleet/"
+	manifests = "stretcher/manifests/"
+)
 
 // keys are the keys of a name's rollouts.
 type keys struct{ name, base string }
