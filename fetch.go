@@ -139,7 +139,7 @@ func (p provider) deployed(s Spec) obtain.Deployed {
 	if good, ok := p.recorded(s); ok {
 		known.Last = tree.Checksum(p.journal.TreeOf(good.ID))
 		if known.Wants != nil && s.Dest != nil && s.Dest.Dir != nil { // it is going to be asked for
-			p.left.Begin(p.journal.TreeOf(good.ID), s.Dest.Dir.Root())
+			known.Ahead = p.left.Plan(p.journal.TreeOf(good.ID), s.Dest.Dir.Root())
 		}
 		if len(s.hookLists().MakeTree()) == 0 { // hooks put into the tree what they like
 			known.Record = func(live *os.Root) delta.Left { return tree.LeftBy(p.journal.TreeOf(good.ID), live) }

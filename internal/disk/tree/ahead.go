@@ -6,28 +6,33 @@ import (
 )
 
 // Ahead loads what a record knows of files while its caller waits for something else.
-// It is for one goroutine. A nil Ahead loads when it is asked.
+// It is for one goroutine, but for what Plan gives. A nil Ahead loads when it is asked.
 type Ahead struct {
 	name   string // of the record; "" = none is being loaded
 	device uint64
 	loaded func() (*Contents, error)
 }
 
-// Begin begins to load a record for a tree. Failing at that shows when it is taken.
-func (a *Ahead) Begin(name string, root *os.Root) {
+// Plan says that a record will be taken for a tree. What it gives loads that: on which
+// goroutine, and when, is the caller's affair. It may be called several times; what
+// fails shows when the record is taken.
+func (a *Ahead) Plan(name string, root *os.Root) (load func()) {
 	if a == nil || root == nil {
-		return
+		return func() {}
 	}
 	device, err := deviceOf(root)
 	if err != nil {
-		return
+		return func() {}
 	}
-	a.name, a.device = name, device
-	a.loaded = sync.OnceValues(func() (*Contents, error) { return loadContents(name, device) })
-	go a.loaded()
+	if a.name != name || a.device != device {
+		a.name, a.device = name, device
+		a.loaded = sync.OnceValues(func() (*Contents, error) { return loadContents(name, device) })
+	}
+	loaded := a.loaded
+	return func() { _, _ = loaded() }
 }
 
-// Take is LoadContents, and what was begun to be loaded if it is that. It is the
+// Take is LoadContents, and what was planned to be loaded if it is that. It is the
 // caller's: the next call loads once more.
 func (a *Ahead) Take(name string, root *os.Root) (*Contents, error) {
 	device, err := deviceOf(root)

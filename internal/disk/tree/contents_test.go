@@ -250,16 +250,16 @@ func TestAhead(t *testing.T) {
 	record := recordOf(t, dir, map[string]string{"f": "x"})
 	root, st := open(t, dir), stat(t, filepath.Join(dir, "f"))
 	var none *Ahead
-	none.Begin(record, root)
+	none.Plan(record, root)()
 	a := &Ahead{}
-	a.Begin(record, nil)
-	other := &Ahead{}
-	other.Begin(record+"-other", root)
-	begun := &Ahead{}
-	begun.Begin(record, root)
+	a.Plan(record, nil)()
+	other, late, begun := &Ahead{}, &Ahead{}, &Ahead{}
+	other.Plan(record+"-other", root)()
+	late.Plan(record, root)
+	begun.Plan(record, root)()
 	var before *Contents
 	for name, a := range map[string]*Ahead{
-		"none": none, "not begun": a, "another": other, "begun": begun, "again": begun,
+		"none": none, "not begun": a, "another": other, "late": late, "begun": begun, "again": begun,
 	} {
 		c, err := a.Take(record, root)
 		must(t, err)
@@ -270,5 +270,13 @@ func TestAhead(t *testing.T) {
 	}
 	if _, err := other.Take(record+"-other", root); !errors.Is(err, ErrRecord) {
 		t.Errorf("err = %v", err)
+	}
+	load := begun.Plan(record, root)
+	load()
+	must(t, os.Remove(record))
+	begun.Plan(record, root)()
+	load()
+	if c, err := begun.Take(record, root); err != nil || !c.IsSame(st) {
+		t.Errorf("planned twice, it was not loaded once: err = %v", err)
 	}
 }

@@ -36,6 +36,8 @@ type Host struct {
 	Tree    func() (Live, error)              // what was deployed last
 	// Record gives what is recorded of the files of that tree, for Left; nil = nothing is.
 	Record func(live *os.Root) Left
+	// Then is called beside all else, when nothing more urgent is to be done; nil: nothing is.
+	Then func()
 	// Wants tells which contents are going to be read; nil, or a nil function: all.
 	Wants  func(ctx context.Context, in archive.Input) (func(index.Sum) bool, error)
 	Unkept func(error) // is told why an index is not kept
@@ -107,6 +109,9 @@ func (h *Host) find(ctx context.Context, s *Server) (size int64, err error) {
 	go func() {
 		h.remember()
 		close(remembered)
+		if h.Then != nil {
+			h.Then()
+		}
 	}()
 	defer func() { <-remembered }()
 	if h.Index = h.Here(); h.Index == nil {

@@ -87,6 +87,8 @@ type Deployed struct {
 	Tree  func() (delta.Live, error) // opens it
 	// Record gives what is recorded of its files; nil = nothing is.
 	Record func(live *os.Root) delta.Left
+	// Ahead loads what will be asked for of the record, while the archive comes; nil = nothing is.
+	Ahead func()
 	// Wants finds which contents are going to be read; nil: all.
 	Wants func(ctx context.Context, in archive.Input) (func(index.Sum) bool, error)
 }
@@ -127,6 +129,9 @@ func (y Ways) Archive(ctx context.Context, w Wanted) (Archive, error) {
 	ctx, cancel := y.Fetcher.Bounded(ctx)
 	defer cancel()
 	var begun *delta.Whole
+	if !w.isIndexed() && w.Ahead != nil {
+		go w.Ahead()
+	}
 	if w.isIndexed() {
 		host := y.host(w)
 		if host.IsBare() {

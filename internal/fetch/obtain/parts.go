@@ -66,7 +66,7 @@ func (y Ways) host(w Wanted) *delta.Host {
 		Wish:     delta.Wish{Mirrors: w.Src, Strip: w.Strip, Complete: w.Complete, All: w.entire, Unnamed: w.Passing},
 		Expected: delta.Expected{Digest: index.Sum(w.Index.Digest), Limit: w.Limit},
 		Shelf:    y.Cache.Pool(), Key: fetch.KeyOf(w.Src, w.Checksum), Archive: y.kept, Wants: w.Wants,
-		Last: w.Last, Tree: w.Tree, Record: w.Record,
+		Last: w.Last, Tree: w.Tree, Record: w.Record, Then: w.Ahead,
 		Spoilt: y.Cache.Pool().DropIndex,
 		Unkept: func(err error) {
 			if !errors.Is(err, cache.ErrTooLarge) {
