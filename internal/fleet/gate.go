@@ -72,6 +72,9 @@ func (e Entry) Newer(id string, serial int64) bool {
 	return true
 }
 
+// Ending is what commands take to end, at most: TERM, 10 s, KILL.
+const Ending = 12 * time.Second
+
 // Margin is what of a lease is left for ending the work: who has not confirmed its
 // slot for the rest of the lease ends it.
 func Margin(lease time.Duration) time.Duration { return lease / 4 }

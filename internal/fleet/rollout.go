@@ -44,6 +44,12 @@ func (r Rollout) WaitsFor() time.Duration { return cmp.Or(time.Duration(r.Timeou
 // Leased is how long a host at work goes on without Consul.
 func (r Rollout) Leased() time.Duration { return cmp.Or(time.Duration(r.Lease), defaultLease) }
 
+// Afterwards is how long commands may run that a host which has lost its slot goes back by.
+func (r Rollout) Afterwards() time.Duration { return Margin(r.Leased()) - Ending }
+
+// Short tells whether that is less than it is as a rule.
+func (r Rollout) Short() bool { return r.Leased() < defaultLease }
+
 // Unreachable is what a host does that does not reach Consul.
 func (r Rollout) Unreachable() OnUnreachable { return cmp.Or(r.OnUnreachable, Wait) }
 

@@ -71,7 +71,7 @@ func sift(doc *yamldoc.Document, rules Rules, alone bool) (m *Manifest, warnings
 		return m, warnings, problems
 	}
 	doubts, wrong := m.Hooks.Check("hooks")
-	doubts = append(append(doubts, m.unused(rules)...), m.idleRollout()...)
+	doubts = append(append(doubts, m.unused(rules)...), m.idleRollout(rules)...)
 	doubts = append(doubts, m.unreadGoingBack(doc)...)
 	wrong = append(m.check(rules), wrong...)
 	if alone {

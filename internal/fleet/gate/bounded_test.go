@@ -19,14 +19,14 @@ func TestBounded(t *testing.T) {
 		ends    bool // it ends as well
 		belated bool // the slot ends when it has begun
 	}{
-		"no time":             {fleet.ErrLost, ending - time.Second, true, true, false},
-		"just no time":        {fleet.ErrLost, ending, true, true, false},
-		"a moment":            {fleet.ErrLost, ending + 50*time.Millisecond, false, true, false},
-		"time enough":         {fleet.ErrLost, ending + time.Hour, false, false, false},
+		"no time":             {fleet.ErrLost, fleet.Ending - time.Second, true, true, false},
+		"just no time":        {fleet.ErrLost, fleet.Ending, true, true, false},
+		"a moment":            {fleet.ErrLost, fleet.Ending + 50*time.Millisecond, false, true, false},
+		"time enough":         {fleet.ErrLost, fleet.Ending + time.Hour, false, false, false},
 		"it has left":         {context.Canceled, 0, false, false, false},
-		"no time, later":      {fleet.ErrLost, ending - time.Hour, false, true, true},
-		"a moment, later":     {fleet.ErrLost, ending + 50*time.Millisecond, false, true, true},
-		"time enough, later":  {fleet.ErrLost, ending + time.Hour, false, false, true},
+		"no time, later":      {fleet.ErrLost, fleet.Ending - time.Hour, false, true, true},
+		"a moment, later":     {fleet.ErrLost, fleet.Ending + 50*time.Millisecond, false, true, true},
+		"time enough, later":  {fleet.ErrLost, fleet.Ending + time.Hour, false, false, true},
 		"it has left, later":  {context.Canceled, 0, false, false, true},
 		"it has it still":     {nil, time.Hour, false, false, true},
 		"it has it, for long": {nil, 0, false, false, true},

@@ -114,9 +114,6 @@ func (g *Gate) Sure(ctx context.Context) error {
 	return g.place.Sure(ctx)
 }
 
-// ending is what commands take to end, at most: TERM, 10 s, KILL.
-const ending = 12 * time.Second
-
 // Working bounds what is still done at dest when the slot is lost, or as soon as it
 // is: others take it after that. What ends with the context takes its time as well.
 func (g *Gate) Working(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -130,14 +127,14 @@ func (g *Gate) Working(ctx context.Context) (context.Context, context.CancelFunc
 // others take it. left is how long they do not.
 func bounded(ctx, slot context.Context, left func() time.Duration) (context.Context, context.CancelFunc) {
 	bounded, cancel := context.WithCancelCause(ctx)
-	if errors.Is(context.Cause(slot), fleet.ErrLost) && left() <= ending {
+	if errors.Is(context.Cause(slot), fleet.ErrLost) && left() <= fleet.Ending {
 		cancel(fleet.ErrLost) // nothing is begun
 	}
 	stop := context.AfterFunc(slot, func() {
 		if !errors.Is(context.Cause(slot), fleet.ErrLost) {
 			return
 		}
-		timer := time.NewTimer(left() - ending)
+		timer := time.NewTimer(left() - fleet.Ending)
 		defer timer.Stop()
 		select {
 		case <-timer.C:
