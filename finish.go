@@ -307,7 +307,7 @@ func (d *deployer) keep(ctx context.Context, r run) {
 	s := r.spec
 	good := r.done || r.accepted
 	if good && s.hasSrc() && !d.pools() { // it has served
-		_ = d.ways().Archives().Drop(s.Src, s.Checksum, nil)
+		_ = d.ways().Archives().Drop(s.Src, s.Checksum)
 	}
 	if !good || len(s.Raw) == 0 || !s.hasSrc() || s.keeps() == strategy.Nothing || context.Cause(ctx) != nil {
 		return
@@ -317,7 +317,7 @@ func (d *deployer) keep(ctx context.Context, r run) {
 	}
 	kept := cache.Kept{Entry: d.entryOf(s), Manifest: s.Raw, Manifests: keepsManifest(s)}
 	if d.keepsArchive(s) {
-		kept.Archives, kept.File = d.policy.Cache.KeepArchives(), d.whole(r.archive)
+		kept.Archives, kept.Archive = d.policy.Cache.KeepArchives(), d.whole(r.archive)
 	}
 	d.cached.Keep(ctx, kept)
 }
@@ -330,18 +330,15 @@ func (t *tools) trim() {
 }
 
 // whole is all of an archive, for who keeps it; nil where it is not here.
-func (t *tools) whole(a Archive) *os.File {
-	if a.Parts == nil {
-		return a.File
-	}
-	f, err := a.Parts.Composed()
+func (t *tools) whole(a Archive) *cache.Archive {
+	all, err := a.Kept()
 	switch {
 	case errors.Is(err, delta.ErrIncomplete):
 		t.log.Info("a rollback to this run will have to fetch: too much of the archive is not here")
 	case err != nil:
 		t.log.Warn(failure.Sayf("a rollback to this run will have to fetch: %v", err))
 	}
-	return f
+	return all
 }
 
 // entryOf is what the cache is told of a deployment.

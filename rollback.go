@@ -10,9 +10,7 @@ import (
 	"stretcher/internal/cli"
 	"stretcher/internal/disk"
 	"stretcher/internal/event"
-	"stretcher/internal/fetch"
 	"stretcher/internal/fetch/cache"
-	"stretcher/internal/fetch/transfer"
 	"stretcher/internal/journal"
 	"stretcher/internal/journal/history"
 	"stretcher/internal/manifest"
@@ -278,21 +276,5 @@ func (p provider) fetchKept(ctx context.Context, s Spec) (Archive, error) {
 		p.log.Info(fmt.Sprintf("the archive of run %s is not kept: fetching it again", from.Run))
 		return p.ways().Archive(ctx, p.wanted(s))
 	}
-	if !fetch.Fits(file, int64(s.Limits.Archive)) {
-		_ = file.Close()
-		return Archive{}, fmt.Errorf("the archive kept of run %s is %w: %d bytes are allowed",
-			from.Run, transfer.ErrTooLarge, s.Limits.Archive)
-	}
-	if err := fetch.Verify(ctx, file, s.Checksum); err != nil {
-		defer file.Close()
-		if cause := context.Cause(ctx); cause != nil {
-			return Archive{}, cause
-		}
-		err = errors.Join(err, p.ways().Archives().Drop(s.Src, s.Checksum, file))
-		p.log.Warn(failure.Sayf("the archive kept of run %s is damaged, fetching it again: %v", from.Run, err))
-		return p.ways().Archive(ctx, p.wanted(s))
-	}
-	a := Archive{Source: "the archive kept of run " + from.Run}.With(file, p.wanted(s))
-	p.log.Info(fmt.Sprintf("taking %s, %s is right", a.Source, s.Checksum.Algorithm))
-	return a, nil
+	return p.ways().FromKept(ctx, p.wanted(s), file, "the archive kept of run "+from.Run)
 }

@@ -36,7 +36,7 @@ func TestKept(t *testing.T) {
 	src, other := []string{"https://a.example/x"}, []string{"https://b.example/x"}
 	for everywhere, sum := range sums {
 		f := unnamedIn(t, dir, "content")
-		if err := k.Put(src, sum, f); err != nil {
+		if err := k.Put(src, sum, cache.Whole(f)); err != nil {
 			t.Fatal(err)
 		}
 		for name, c := range map[string]struct {
@@ -84,11 +84,11 @@ func TestKeptIsDropped(t *testing.T) {
 	sum := sha256.Sum256([]byte("content"))
 	want := checksum.Checksum{Algorithm: "sha256", Digest: sum[:]}
 	f := unnamedIn(t, dir, "changed")
-	if err := k.Put(nil, want, f); err != nil {
+	if err := k.Put(nil, want, cache.Whole(f)); err != nil {
 		t.Fatal(err)
 	}
 	e := cache.Entry{Run: "a", Dest: "/d", Checksum: want.String()}
-	if err := store.Put(t.Context(), e, nil, f); err != nil {
+	if err := store.Put(t.Context(), e, nil, cache.Whole(f)); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {

@@ -21,6 +21,9 @@
 // also of what was never deployed. One that is in an entry as well is the same
 // file on disk.
 //
+// An archive is whole, or lies in pieces of two files: see Archive. Who wants a file
+// of it has it put together.
+//
 // The package may import internal/disk, and nothing else of this module. It
 // knows nothing of what a manifest says.
 package cache
@@ -142,6 +145,9 @@ func openOwn(dir string) (*disk.Dir, error) {
 	return place, nil
 }
 
+// Reads tells whether nothing is changed here.
+func (s *Store) Reads() bool { return s == nil || s.reads }
+
 // Use gives the cache the pool that is beside it.
 func (s *Store) Use(pool *Pool) { s.pool = pool }
 
@@ -216,9 +222,9 @@ func (s *Store) Manifest(run string) ([]byte, error) {
 }
 
 // Archive opens the archive in the run's entry, if it has one. An older entry
-// may have given it up to a newer one, see Prune; then Find knows it. The file
-// stays whatever happens to the entry. The caller closes it.
-func (s *Store) Archive(run string) (*os.File, bool) {
+// may have given it up to a newer one, see Prune; then Find knows it. Its files
+// stay whatever happens to the entry. The caller closes it.
+func (s *Store) Archive(run string) (*Archive, bool) {
 	e, err := s.Get(run)
 	if err != nil {
 		return nil, false
@@ -228,7 +234,7 @@ func (s *Store) Archive(run string) (*os.File, bool) {
 
 // Find opens an archive with this checksum, that of the newest entry of any
 // dest. The caller closes it.
-func (s *Store) Find(checksum string) (*os.File, bool) {
+func (s *Store) Find(checksum string) (*Archive, bool) {
 	all, err := s.List("")
 	if err != nil || checksum == "" {
 		return nil, false
@@ -244,8 +250,8 @@ func (s *Store) Find(checksum string) (*os.File, bool) {
 	return nil, false
 }
 
-// Drop removes from all entries an archive that is not what it should be: the
-// file that was opened by Archive or Find.
+// Drop removes from all entries the archives that lie in a file which is not what it
+// should be.
 func (s *Store) Drop(bad *os.File) error {
 	if s == nil || s.reads {
 		return nil
@@ -263,46 +269,60 @@ func (s *Store) Drop(bad *os.File) error {
 	defer unlock()
 	all, err := s.List("")
 	for _, e := range all {
-		name := filepath.Join(e.Run, archiveName)
-		if there, missing := s.root.Lstat(name); missing == nil && os.SameFile(there, info) {
-			err = cmp.Or(err, s.removeFile(name))
+		for _, name := range files(filepath.Join(e.Run, archiveName)) {
+			if there, missing := s.root.Lstat(name); missing == nil && os.SameFile(there, info) {
+				err = cmp.Or(err, s.removeArchive(e.Run))
+			}
 		}
 	}
 	return err
 }
 
-// Size is how many bytes the archives of all entries have together.
-func (s *Store) Size() (total int64) {
+// Size is how many bytes the archives of all entries take together.
+func (s *Store) Size() int64 {
 	all, _ := s.List("")
+	var nodes []node
 	for _, e := range all {
-		if e.HasArchive {
-			total += e.Size
+		nodes = append(nodes, s.nodes(e)...)
+	}
+	return roomOf(nodes)
+}
+
+// nodes are the files that the archive of an entry lies in.
+func (s *Store) nodes(e Entry) (all []node) {
+	for _, name := range files(filepath.Join(e.Run, archiveName)) {
+		if info, err := s.root.Lstat(name); err == nil && e.HasArchive {
+			all = append(all, nodeOf(info))
 		}
 	}
-	return total
+	return all
+}
+
+// removeArchive removes the archive of an entry, or half of one.
+func (s *Store) removeArchive(run string) (err error) {
+	for _, name := range files(filepath.Join(run, archiveName)) {
+		err = cmp.Or(err, s.removeFile(name))
+	}
+	return err
 }
 
 // archive opens the archive of an entry. What was opened is judged, not what
 // was seen before.
-func (s *Store) archive(e Entry) (*os.File, bool) {
+func (s *Store) archive(e Entry) (*Archive, bool) {
 	dir, err := s.entry(e.Run)
 	if err != nil {
 		return nil, false
 	}
 	defer dir.Close()
-	f, err := disk.OpenRegularIn(dir.Root(), archiveName, os.O_RDONLY, 0)
+	a, err := openArchive(dir.Root(), archiveName, e.Checksum)
 	if err != nil {
 		return nil, false
 	}
-	if info, err := f.Stat(); err != nil || !isArchive(info, e) {
-		_ = f.Close()
+	if size, err := a.Size(); err != nil || size != e.Size {
+		_ = a.Close()
 		return nil, false
 	}
-	return f, true
-}
-
-func isArchive(info fs.FileInfo, e Entry) bool {
-	return info.Mode().IsRegular() && own(info) && info.Size() == e.Size
+	return a, true
 }
 
 // temporary are the names of entries that are prepared or removed.
@@ -372,8 +392,7 @@ func (s *Store) read(run string) (e Entry, err error) {
 	if e.Run != run || e.Seq < 1 {
 		return Entry{}, fmt.Errorf("read %q: it is of run %q, number %d", s.path(run, metaName), e.Run, e.Seq)
 	}
-	info, err := dir.Root().Lstat(archiveName)
-	e.HasArchive = err == nil && isArchive(info, e)
+	e.HasArchive = isHere(dir.Root(), archiveName, e.Size)
 	return e, nil
 }
 

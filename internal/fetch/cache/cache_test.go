@@ -63,26 +63,31 @@ func put(t *testing.T, s *Store, run, dest, checksum, content string) {
 		archive = unnamed(t, s, content)
 		defer archive.Close()
 	}
-	must(t, s.Put(t.Context(), Entry{Run: run, Dest: dest, Checksum: checksum}, []byte("manifest of "+run), archive))
+	e := Entry{Run: run, Dest: dest, Checksum: checksum}
+	must(t, s.Put(t.Context(), e, []byte("manifest of "+run), Whole(archive)))
 }
 
 // text is what the archive of a run holds, "" when it has none.
-func text(t *testing.T, f *os.File, ok bool) string {
+func text[F interface {
+	comparable
+	io.ReaderAt
+	io.Closer
+}](t *testing.T, f F, ok bool) string {
 	t.Helper()
 	if !ok {
-		if f != nil {
-			t.Errorf("not found, but open: %q", f.Name())
+		if none := *new(F); f != none {
+			t.Errorf("not found, but open: %v", f)
 		}
 		return ""
 	}
 	defer f.Close()
-	b, err := io.ReadAll(f)
+	b, err := io.ReadAll(io.NewSectionReader(f, 0, 1<<40))
 	must(t, err)
 	return string(b)
 }
 
 // isOf fails unless the file is the archive in the run's entry.
-func isOf(t *testing.T, s *Store, run string, f *os.File, ok bool) {
+func isOf(t *testing.T, s *Store, run string, f *Archive, ok bool) {
 	t.Helper()
 	if run == "" {
 		if ok || f != nil {
@@ -95,7 +100,7 @@ func isOf(t *testing.T, s *Store, run string, f *os.File, ok bool) {
 		return
 	}
 	defer f.Close()
-	got, err := f.Stat()
+	got, err := f.base.Stat()
 	must(t, err)
 	want, err := os.Stat(filepath.Join(s.dir, run, archiveName))
 	if err != nil || !os.SameFile(got, want) {
@@ -146,7 +151,7 @@ func TestEntryComesBack(t *testing.T) {
 	}
 	manifest := []byte("src: \x00\xff {{ env }}\r\n")
 	archive := unnamed(t, s, "0123456789")
-	must(t, s.Put(t.Context(), want, manifest, archive))
+	must(t, s.Put(t.Context(), want, manifest, Whole(archive)))
 	want.Seq, want.Size = 1, 10
 	got, err := s.Get(want.Run)
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -159,7 +164,7 @@ func TestEntryComesBack(t *testing.T) {
 	if got := text(t, f, ok); got != "0123456789" {
 		t.Errorf("archive: %q", got)
 	}
-	isOf(t, s, want.Run, archive, true) // it was linked, not copied
+	isOf(t, s, want.Run, Whole(archive), true) // it was linked, not copied
 	for name, want := range map[string]fs.FileMode{"": 0o700, "meta.json": 0o600, "manifest": 0o600, "archive": 0o600} {
 		info, err := os.Stat(filepath.Join(s.dir, got.Run, name))
 		if err != nil || info.Mode().Perm() != want {
@@ -182,7 +187,7 @@ func TestArchiveIsCopied(t *testing.T) {
 	archive := file(t, "0123456789")
 	_, err := archive.Seek(5, io.SeekStart)
 	must(t, err)
-	must(t, s.Put(t.Context(), Entry{Run: "a", Dest: "/d"}, nil, archive))
+	must(t, s.Put(t.Context(), Entry{Run: "a", Dest: "/d"}, nil, Whole(archive)))
 	f, ok := s.Archive("a")
 	if got := text(t, f, ok); got != "0123456789" {
 		t.Errorf("archive: %q", got)
@@ -267,7 +272,7 @@ func TestPutFails(t *testing.T) {
 			if c.archive != nil {
 				archive = c.archive(t)
 			}
-			err := s.Put(c.ctx, Entry{Run: c.run, Dest: "/a"}, c.manifest, archive)
+			err := s.Put(c.ctx, Entry{Run: c.run, Dest: "/a"}, c.manifest, Whole(archive))
 			if err == nil || c.is != nil && !errors.Is(err, c.is) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("err = %v, want %v", err, c.is)
 			}

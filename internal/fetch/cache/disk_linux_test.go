@@ -47,7 +47,7 @@ func TestOtherFileSystem(t *testing.T) {
 	defer archive.Close()
 	_, err = archive.WriteString(want)
 	must(t, err)
-	must(t, s.Put(t.Context(), Entry{Run: "a", Dest: "/d"}, nil, archive))
+	must(t, s.Put(t.Context(), Entry{Run: "a", Dest: "/d"}, nil, Whole(archive)))
 	f, ok := s.Archive("a")
 	if got := text(t, f, ok); got != want {
 		t.Errorf("copied %d bytes", len(got))
@@ -62,7 +62,7 @@ func TestNoRoom(t *testing.T) {
 	s := mounted(t, "size=20m")
 	put(t, s, "a", "/d", "", "")
 	archive := file(t, strings.Repeat("x", 4<<20)) // fits, but for the margin
-	if err := s.Put(t.Context(), Entry{Run: "b"}, nil, archive); !errors.Is(err, disk.ErrNoRoom) {
+	if err := s.Put(t.Context(), Entry{Run: "b"}, nil, Whole(archive)); !errors.Is(err, disk.ErrNoRoom) {
 		t.Errorf("err = %v", err)
 	}
 	unchanged(t, s, "a")
@@ -92,7 +92,7 @@ func TestNoInodes(t *testing.T) {
 			must(t, err)
 		}
 		archive := file(t, "content") // to be copied
-		err := s.Put(t.Context(), Entry{Run: "b"}, nil, archive)
+		err := s.Put(t.Context(), Entry{Run: "b"}, nil, Whole(archive))
 		if inodes == 4 {
 			must(t, err)
 			continue
@@ -115,7 +115,7 @@ func TestReadOnlyFileSystem(t *testing.T) {
 		t.Errorf("listed %q", got)
 	}
 	archive := file(t, "two")
-	if err := again.Put(t.Context(), Entry{Run: "b"}, nil, archive); !errors.Is(err, syscall.EROFS) {
+	if err := again.Put(t.Context(), Entry{Run: "b"}, nil, Whole(archive)); !errors.Is(err, syscall.EROFS) {
 		t.Errorf("err = %v", err)
 	}
 	unchanged(t, again, "a")

@@ -2,15 +2,14 @@ package cache
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"regexp"
 	"slices"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,60 +18,107 @@ import (
 )
 
 // Put adds an archive, whose checksum the caller has verified, if it is not here
-// already. A file that disk.Unnamed has made on the pool's file system gets a
-// further name, so that it takes room once; any other is copied. The file stays the caller's, and open; where it
-// is read next is not said. What has to go for it goes: see Trim.
+// already. One in files that disk.Unnamed has made on the pool's file system gets
+// further names, so that it takes room once; any other is copied, and put together. It
+// stays the caller's, and open; where it is read next is not said. What has to go for it
+// goes: see Trim. A whole one takes the place of one in pieces.
 //
 // The error is ErrTooLarge for one that is larger than all that may be here, and
 // wraps disk.ErrNoRoom when too little would stay free.
-func (p *Pool) Put(checksum string, f *os.File) error {
+func (p *Pool) Put(checksum string, a *Archive) error {
 	if p == nil || p.reads {
 		return nil
 	}
-	if err := p.put(checksum, f); err != nil {
+	if err := p.put(checksum, a); err != nil {
 		return fmt.Errorf("keep archive %s: %w", checksum, err)
 	}
 	return nil
 }
 
-func (p *Pool) put(checksum string, f *os.File) error {
+func (p *Pool) put(checksum string, a *Archive) error {
 	name, err := fileOf(checksum, "")
 	if err != nil {
 		return err
 	}
-	info, err := f.Stat()
+	size, err := a.Size()
+	if err != nil {
+		return err
+	}
+	all, more, err := a.room()
 	switch {
 	case err != nil:
 		return err
-	case !info.Mode().IsRegular():
-		return disk.ErrIrregular
-	case info.Size() > p.max:
-		return fmt.Errorf("%w: %d bytes, of %d", ErrTooLarge, info.Size(), p.max)
+	case all > p.max:
+		return fmt.Errorf("%w: %d bytes, of %d", ErrTooLarge, all, p.max)
 	}
 	p.Sweep()
-	linked, size := false, info.Size()
-	if links(info) > 0 { // it takes room already, and goes on doing so
-		size = 0
-	}
-	err = p.locked(func() error {
-		if linked = p.holds(name, info); linked {
+	linked := false
+	err = p.locked(func() (err error) {
+		if linked = p.holds(name, a, size); linked {
 			return nil
 		}
-		if err := p.room(size, 0); err != nil {
-			return err
-		}
-		if linked = disk.LinkOwn(f, p.root, name) == nil; linked {
-			p.touch(f)
-		}
-		return nil
+		linked, err = p.take(name, a, more)
+		return err
 	})
 	if err == nil && !linked {
-		err = p.write(name, info.Size(), func(to *os.File) error {
-			_, err := io.Copy(to, io.NewSectionReader(f, 0, info.Size()))
-			return err
-		})
+		err = p.write(name, size, func(to *os.File) error { return a.Compose(context.Background(), to) })
 	}
 	return err
+}
+
+// take gives an archive its names here, and tells whether it can have them. Where a whole
+// one comes, what it was in pieces goes at last.
+func (p *Pool) take(name string, a *Archive, more int64) (bool, error) {
+	if a.parts != nil {
+		return p.takePieces(name, a)
+	}
+	if err := p.room(more, 0); err != nil {
+		return false, err
+	}
+	if a.link(p.root, name) != nil {
+		return false, nil
+	}
+	p.touch(a)
+	return true, p.clear(name+partsSuffix, name+baseSuffix)
+}
+
+// takePieces does so for an archive in pieces. It has its names before there is room made
+// for them: its base may lose the name that it had here.
+func (p *Pool) takePieces(name string, a *Archive) (bool, error) {
+	if err := p.clear(name+partsSuffix, name+baseSuffix); err != nil {
+		return false, err
+	}
+	if a.link(p.root, name) != nil {
+		return false, nil
+	}
+	p.touch(a)
+	err := p.room(0, 0)
+	if err == nil && !isHere(p.root, name, a.size) {
+		err = disk.ErrNoRoom
+	}
+	if err != nil {
+		return false, errors.Join(err, p.clear(name+partsSuffix, name+baseSuffix))
+	}
+	return true, nil
+}
+
+// room is how much room the files of an archive take, and how much of that they do not
+// take already, and go on doing so.
+func (a *Archive) room() (all, more int64, err error) {
+	for _, f := range []*os.File{a.base, a.parts} {
+		if f == nil {
+			continue
+		}
+		info, err := f.Stat()
+		if err != nil {
+			return 0, 0, err
+		}
+		all += info.Size()
+		if nodeOf(info).names == 0 {
+			more += info.Size()
+		}
+	}
+	return all, more, nil
 }
 
 // PutIndex adds the index of the archive with this checksum, in the place of the
@@ -97,24 +143,16 @@ func (p *Pool) PutIndex(archive string, data []byte) error {
 	return nil
 }
 
-// holds tells whether a file like that is here already.
-func (p *Pool) holds(name string, like fs.FileInfo) bool {
-	info, err := p.root.Lstat(name)
-	if err == nil && info.Mode().IsRegular() && own(info) && info.Size() == like.Size() {
-		return true
+// holds tells whether an archive like that is here already.
+func (p *Pool) holds(name string, like *Archive, size int64) bool {
+	_, missing := p.root.Lstat(name)
+	if isHere(p.root, name, size) {
+		return missing == nil || like.parts != nil
 	}
-	if err == nil { // whatever it is, it is in the way
-		_ = p.remove(name)
+	if missing == nil { // whatever it is, it is in the way
+		_ = p.clear(name)
 	}
 	return false
-}
-
-// links is how many names a file has.
-func links(info fs.FileInfo) uint64 {
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		return uint64(st.Nlink)
-	}
-	return 0
 }
 
 // write makes a file of what fill writes, completely or not at all.
@@ -133,8 +171,13 @@ func (p *Pool) write(name string, size int64, fill func(*os.File) error) (err er
 		err = fill(f)
 	}
 	if err == nil {
-		p.touch(f)
-		err = p.locked(func() error { return disk.Rename(p.root, temp, p.root, name) })
+		p.touch(Whole(f))
+		err = p.locked(func() error {
+			if err := disk.Rename(p.root, temp, p.root, name); err != nil {
+				return err
+			}
+			return p.clear(name+partsSuffix, name+baseSuffix)
+		})
 	}
 	if err != nil {
 		return errors.Join(err, p.root.Remove(temp)) // or Sweep does
@@ -152,10 +195,22 @@ func (p *Pool) Sweep() {
 	}
 	names, _ := p.names()
 	for _, name := range names {
-		if temporaryFile.MatchString(name) {
+		unit, suffix, _ := unitOf(name)
+		switch {
+		case temporaryFile.MatchString(name):
 			p.sweep(name)
+		case suffix == baseSuffix && !slices.Contains(names, unit+partsSuffix):
+			_ = p.locked(func() error { return p.clearHalf(unit) })
 		}
 	}
+}
+
+// clearHalf removes a base whose parts have not come to have a name.
+func (p *Pool) clearHalf(unit string) error {
+	if _, err := p.root.Lstat(unit + partsSuffix); errors.Is(err, fs.ErrNotExist) {
+		return p.clear(unit + baseSuffix)
+	}
+	return nil
 }
 
 func (p *Pool) sweep(name string) {
@@ -215,11 +270,7 @@ func (p *Pool) GiveWay(full error) bool {
 		return false
 	}
 	held, _ := p.held()
-	total := int64(0)
-	for _, h := range held {
-		total += h.size
-	}
-	return len(held) > 0 && p.place.Helps(total, full) && p.locked(func() error { return p.fit(0) }) == nil
+	return len(held) > 0 && p.place.Helps(roomOfHeld(held), full) && p.locked(func() error { return p.fit(0) }) == nil
 }
 
 // unpacked is how much room an archive is thought to need on its way, in times of
@@ -251,10 +302,7 @@ func (p *Pool) room(size, more int64) error {
 		if err != nil {
 			return err
 		}
-		total := size
-		for _, h := range held {
-			total += h.size
-		}
+		total := size + roomOfHeld(held)
 		lack := p.place.Room(total + more + margin)
 		if lack == nil || len(held) == 0 {
 			return lack
@@ -265,49 +313,66 @@ func (p *Pool) room(size, more int64) error {
 	}
 }
 
-// fit removes files until those left have at most most bytes.
+// fit removes what was not used for the longest time until those left take at most most
+// bytes.
 func (p *Pool) fit(most int64) (err error) {
 	held, err := p.held()
 	if err != nil {
 		return err
 	}
-	total := int64(0)
-	for _, h := range held {
-		total += h.size
-	}
-	for _, h := range held {
-		if total <= most {
-			break
-		}
-		total -= h.size
-		err = cmp.Or(err, p.remove(h.name))
+	slices.Reverse(held)
+	out := surplus(held, func(u unit) []node { return u.files }, most)
+	for _, u := range slices.Backward(out) {
+		err = cmp.Or(err, p.remove(u.name))
 	}
 	return err
 }
 
-// held is a file that takes room here.
-type held struct {
-	name string
-	size int64
-	used time.Time
+// unit is an archive or index that takes room here.
+type unit struct {
+	name  string
+	files []node // those that are nowhere else
+	used  time.Time
 }
 
-// held are the files that take room here, the one that was not used for the
-// longest time first.
-func (p *Pool) held() (all []held, err error) {
+func roomOfHeld(held []unit) int64 {
+	var all []node
+	for _, u := range held {
+		all = append(all, u.files...)
+	}
+	return roomOf(all)
+}
+
+// held are those that take room here, the one that was not used for the longest time
+// first.
+func (p *Pool) held() (all []unit, err error) {
 	names, err := p.names()
 	if err != nil {
 		return nil, fmt.Errorf("read cache %q: %w", p.place.Path(), err)
 	}
+	units, here := map[string]*unit{}, map[fileID]uint64{}
 	for _, name := range names {
 		info, err := p.root.Lstat(name)
-		if err != nil || !key.MatchString(name) {
+		of, suffix, ok := unitOf(name)
+		if err != nil || !ok {
 			continue
 		}
-		if links(info) < 2 {
-			all = append(all, held{name, info.Size(), info.ModTime()})
+		u := units[of]
+		if u == nil {
+			u = &unit{name: of}
+			units[of] = u
+		}
+		n := nodeOf(info)
+		here[n.id]++
+		if u.files = append(u.files, n); suffix != baseSuffix { // which may be another one as well
+			u.used = info.ModTime()
 		}
 	}
-	slices.SortFunc(all, func(a, b held) int { return cmp.Or(a.used.Compare(b.used), cmp.Compare(a.name, b.name)) })
+	for _, u := range units {
+		if u.files = slices.DeleteFunc(u.files, func(n node) bool { return n.names > here[n.id] }); len(u.files) > 0 {
+			all = append(all, *u)
+		}
+	}
+	slices.SortFunc(all, func(a, b unit) int { return cmp.Or(a.used.Compare(b.used), cmp.Compare(a.name, b.name)) })
 	return all, nil
 }

@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 )
 
 // Kept is what a good run wants kept, for a rollback.
 type Kept struct {
 	Entry
 	Manifest  []byte           // as it was fetched
-	File      *os.File         // the archive; nil = none is kept
+	Archive   *Archive         // nil = none is kept
 	Archives  int              // how many of the dest stay
 	Manifests func(Entry) bool // as for Prune
 }
@@ -19,8 +18,8 @@ type Kept struct {
 // Keep is Put, without the archive where that can't be kept, and Prune. Failing at it
 // fails no run: Warn is told.
 func (s *Store) Keep(ctx context.Context, k Kept) {
-	err := s.Put(ctx, k.Entry, k.Manifest, k.File)
-	if err != nil && k.File != nil {
+	err := s.Put(ctx, k.Entry, k.Manifest, k.Archive)
+	if err != nil && k.Archive != nil {
 		if without := s.Put(ctx, k.Entry, k.Manifest, nil); without == nil {
 			s.warn(fmt.Errorf("a rollback to this run will have to fetch: %w", err))
 			err = nil

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,29 +91,54 @@ func (p *Pool) Path() string {
 const indexSuffix = ".idx"
 
 // key is what a file in the pool is called: ALGORITHM-DIGEST, where an archive's
-// key may go on.
-var key = regexp.MustCompile(`^[a-z0-9]{1,16}-[0-9a-f]{8,128}(-[0-9a-f]{1,64})?(\.idx)?$`)
+// key may go on. What an archive lies in that is not whole has names of its own.
+var key = regexp.MustCompile(`^([a-z0-9]{1,16}-[0-9a-f]{8,128}(?:-[0-9a-f]{1,64})?(?:\.idx)?)(\.parts|\.base)?$`)
+
+// unitOf is the archive or index that a file of the pool is of.
+func unitOf(name string) (unit, suffix string, ok bool) {
+	m := key.FindStringSubmatch(name)
+	if m == nil || m[2] != "" && strings.HasSuffix(m[1], indexSuffix) {
+		return "", "", false
+	}
+	return m[1], m[2], true
+}
 
 // fileOf is the name of what has this checksum.
 func fileOf(checksum, suffix string) (string, error) {
 	name := strings.Replace(checksum, ":", "-", 1) + suffix
-	if !key.MatchString(name) {
+	if unit, _, ok := unitOf(name); !ok || unit != name {
 		return "", fmt.Errorf("%q is no checksum", checksum)
 	}
 	return name, nil
 }
 
 // Archive opens the archive with this checksum, which counts as used now. The
-// caller verifies and closes it. The file stays whatever happens to the pool.
-func (p *Pool) Archive(checksum string) (*os.File, bool) { return p.open(checksum, "") }
+// caller verifies and closes it. Its files stay whatever happens to the pool.
+func (p *Pool) Archive(checksum string) (*Archive, bool) {
+	return p.open(checksum, "", func(name string) (*Archive, error) {
+		a, err := openArchive(p.root, name, checksum)
+		if errors.Is(err, fs.ErrNotExist) { // it may just have been put together by others
+			a, err = openArchive(p.root, name, checksum)
+		}
+		return a, err
+	})
+}
 
 // Index opens the index of the archive with this checksum, which need not be
 // here itself.
-func (p *Pool) Index(archive string) (*os.File, bool) { return p.open(archive, indexSuffix) }
+func (p *Pool) Index(archive string) (*os.File, bool) {
+	a, ok := p.open(archive, indexSuffix, func(name string) (*Archive, error) {
+		f, err := openSound(p.root, name)
+		return Whole(f), err
+	})
+	if !ok {
+		return nil, false
+	}
+	return a.File(), true
+}
 
-// open opens a file that the caller may trust to be nobody else's. What is none
-// is dropped.
-func (p *Pool) open(checksum, suffix string) (*os.File, bool) {
+// open opens what the caller may trust to be nobody else's. What is not so is dropped.
+func (p *Pool) open(checksum, suffix string, open func(name string) (*Archive, error)) (*Archive, bool) {
 	if p == nil {
 		return nil, false
 	}
@@ -119,25 +146,25 @@ func (p *Pool) open(checksum, suffix string) (*os.File, bool) {
 	if err != nil {
 		return nil, false
 	}
-	f, err := disk.OpenRegularIn(p.root, name, os.O_RDONLY, 0)
+	a, err := open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false
-	}
-	if err == nil {
-		if err = sound(f); err != nil {
-			_ = f.Close()
-		}
 	}
 	if err != nil {
 		p.refuse(name, err)
 		return nil, false
 	}
-	p.touch(f)
-	return f, true
+	p.touch(a)
+	return a, true
 }
 
-// touch notes that a file was used.
-func (p *Pool) touch(f *os.File) {
+// touch notes that an archive was used. Of one in pieces, the parts tell: the base may
+// be another one as well.
+func (p *Pool) touch(a *Archive) {
+	f := a.base
+	if a.parts != nil {
+		f = a.parts
+	}
 	if !p.reads {
 		now := unix.NsecToTimeval(time.Now().UnixNano())
 		_ = unix.Futimes(int(f.Fd()), []unix.Timeval{now, now}) // or it goes earlier
@@ -166,18 +193,29 @@ func (p *Pool) refuse(name string, why error) {
 	_ = p.locked(func() error { return p.remove(name) })
 }
 
-// Drop removes what has this checksum: it was not what its name says. bad is the
-// file that was looked at; when another one is there by now, that one stays.
-func (p *Pool) Drop(checksum string, bad *os.File) error {
+// Drop removes what has this checksum.
+func (p *Pool) Drop(checksum string) error {
 	name, err := fileOf(checksum, "")
 	if p == nil || p.reads || err != nil {
 		return err
 	}
+	return p.locked(func() error { return p.remove(name) })
+}
+
+// DropFile removes the archives that lie in a file which is not what it should be. When
+// others are there by now, they stay.
+func (p *Pool) DropFile(bad *os.File) error {
+	if p == nil || p.reads {
+		return nil
+	}
 	return p.locked(func() error {
-		if bad != nil && !p.is(name, bad) {
-			return nil
+		names, err := p.names()
+		for _, name := range names {
+			if unit, _, ok := unitOf(name); ok && p.is(name, bad) {
+				err = cmp.Or(err, p.remove(unit))
+			}
 		}
-		return p.remove(name)
+		return err
 	})
 }
 
@@ -186,6 +224,12 @@ func (p *Pool) DropIndex(archive string, why error) {
 	if name, err := fileOf(archive, indexSuffix); err == nil && p != nil && !p.reads {
 		p.refuse(name, why)
 	}
+}
+
+// IsOf tells whether a file is one that the archive with this checksum lies in here.
+func (p *Pool) IsOf(checksum string, f *os.File) bool {
+	name, err := fileOf(checksum, "")
+	return p != nil && err == nil && slices.ContainsFunc(files(name), func(name string) bool { return p.is(name, f) })
 }
 
 // is tells whether a name is that of an open file.
@@ -198,14 +242,18 @@ func (p *Pool) is(name string, f *os.File) bool {
 	return err == nil && os.SameFile(there, info)
 }
 
-// remove removes what is there by a name, whatever it is.
-func (p *Pool) remove(name string) error {
-	if p.reads {
-		return nil
-	}
-	err := disk.RemoveAll(p.root, name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+// remove removes an archive or index, whatever is there by its name.
+func (p *Pool) remove(unit string) error { return p.clear(files(unit)...) }
+
+// clear removes what is there by names.
+func (p *Pool) clear(names ...string) (err error) {
+	for _, name := range names {
+		if p.reads {
+			break
+		}
+		if failed := disk.RemoveAll(p.root, name); !errors.Is(failed, fs.ErrNotExist) {
+			err = cmp.Or(err, failed)
+		}
 	}
 	return err
 }

@@ -50,7 +50,7 @@ func child(args []string) error {
 			}
 		}
 		e := Entry{Run: run, Dest: dest, Checksum: sum}
-		if err := s.Put(context.Background(), e, []byte("manifest of "+run), archive); err != nil {
+		if err := s.Put(context.Background(), e, []byte("manifest of "+run), Whole(archive)); err != nil {
 			return err
 		}
 		if archive != nil {
@@ -197,11 +197,11 @@ func TestLockIsWaitedFor(t *testing.T) {
 	archive := unnamed(t, s, "x")
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if err := s.Put(ctx, Entry{Run: "a"}, nil, archive); !errors.Is(err, context.DeadlineExceeded) {
+	if err := s.Put(ctx, Entry{Run: "a"}, nil, Whole(archive)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("err = %v", err)
 	}
 	done := make(chan error)
-	go func() { done <- s.Put(t.Context(), Entry{Run: "a"}, nil, archive) }()
+	go func() { done <- s.Put(t.Context(), Entry{Run: "a"}, nil, Whole(archive)) }()
 	s.ageWhatIsPrepared(t)
 	s.Sweep() // leaves what a live run prepares, how slow it may be
 	unlock()

@@ -46,7 +46,7 @@ func (s *Store) Prune(dest string, keepArchives int, keepManifest func(Entry) bo
 		case keepManifest == nil || !keepManifest(e):
 			err = s.remove(e.Run)
 		default:
-			err = s.removeFile(filepath.Join(e.Run, archiveName)) // half of one, too
+			err = s.removeArchive(e.Run) // half of one, too
 		}
 		errs = append(errs, err)
 	}
@@ -103,7 +103,10 @@ func (s *Store) gather(all []Entry) error {
 // one's is removed.
 func (s *Store) give(from, to Entry) error {
 	if to.HasArchive {
-		return s.root.Remove(filepath.Join(from.Run, archiveName))
+		return s.removeArchive(from.Run)
+	}
+	if err := s.removeArchive(to.Run); err != nil { // half of one
+		return err
 	}
 	// The size first: whoever reads in between finds no archive there.
 	if to.Size != from.Size {
@@ -112,7 +115,17 @@ func (s *Store) give(from, to Entry) error {
 			return err
 		}
 	}
-	return s.root.Rename(filepath.Join(from.Run, archiveName), filepath.Join(to.Run, archiveName))
+	old, next := filepath.Join(from.Run, archiveName), filepath.Join(to.Run, archiveName)
+	if err := s.root.Rename(old, next); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	// One of two files would be nothing: both have two names for a while.
+	for _, suffix := range []string{baseSuffix, partsSuffix} {
+		if err := s.root.Link(old+suffix, next+suffix); err != nil {
+			return err
+		}
+	}
+	return s.removeArchive(from.Run)
 }
 
 // rewrite replaces what is known of an entry. The caller has the lock.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -28,20 +27,20 @@ const (
 // Put makes the entry e.Run of a manifest and an archive (nil for none), whose
 // checksum the caller has verified. Put sets Seq and Size, and Finished when
 // that is zero. An archive that disk.Unnamed has made on the cache's file system
-// gets a name in the entry, also when a Pool has it; any other is copied.
-// The file stays the caller's, and open; where it is read next is not said.
+// gets a name in the entry, also when a Pool has it; any other is copied, and put
+// together. It stays the caller's, and open; where it is read next is not said.
 //
 // After an error there is no new entry. The error wraps disk.ErrNoRoom when too
 // little would stay free, fs.ErrExist when the run has an entry, ctx's error or
 // the cause.
-func (s *Store) Put(ctx context.Context, e Entry, manifest []byte, archive *os.File) error {
+func (s *Store) Put(ctx context.Context, e Entry, manifest []byte, archive *Archive) error {
 	if err := s.put(ctx, e, manifest, archive); err != nil {
 		return fmt.Errorf("keep what run %q deployed: %w", e.Run, err)
 	}
 	return nil
 }
 
-func (s *Store) put(ctx context.Context, e Entry, manifest []byte, archive *os.File) (err error) {
+func (s *Store) put(ctx context.Context, e Entry, manifest []byte, archive *Archive) (err error) {
 	e.Size = 0
 	switch {
 	case !isRun(e.Run):
@@ -86,44 +85,29 @@ func (s *Store) put(ctx context.Context, e Entry, manifest []byte, archive *os.F
 func temporaryName(run string) string { return fmt.Sprintf(".%s.%d", run, rand.Uint64()) }
 
 // take links or copies the archive into an entry.
-func (s *Store) take(ctx context.Context, archive *os.File, to *disk.Dir) (size int64, err error) {
-	info, err := archive.Stat()
-	if err != nil {
+func (s *Store) take(ctx context.Context, archive *Archive, to *disk.Dir) (size int64, err error) {
+	if size, err = archive.Size(); err != nil {
 		return 0, err
 	}
-	if !info.Mode().IsRegular() {
-		return 0, errors.New("the archive is not a file")
+	if archive.link(to.Root(), archiveName) == nil {
+		if archive.parts == nil {
+			err = archive.base.Chmod(0o600)
+		}
+		return size, err
 	}
-	if disk.LinkOwn(archive, to.Root(), archiveName) == nil {
-		return info.Size(), archive.Chmod(0o600)
-	}
-	return info.Size(), s.copy(ctx, archive, to.Root(), info.Size())
+	return size, s.copy(ctx, archive, to.Root(), size)
 }
 
-// copy copies size bytes. io.Copy uses copy_file_range(2) where there is one,
-// which shares the blocks on file systems that can. Nothing waits for the disk:
-// see the package comment.
-func (s *Store) copy(ctx context.Context, src *os.File, to *os.Root, size int64) error {
+// copy copies size bytes. Nothing waits for the disk: see the package comment.
+func (s *Store) copy(ctx context.Context, src *Archive, to *os.Root, size int64) error {
 	if err := s.place.Room(size + margin); err != nil {
-		return err
-	}
-	if _, err := src.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
 	dst, err := to.OpenFile(archiveName, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	for left := size; left > 0; left -= chunk {
-		if err = context.Cause(ctx); err != nil {
-			break
-		}
-		if _, err = io.CopyN(dst, src, min(left, chunk)); err != nil {
-			err = fmt.Errorf("copy the archive: %w", err)
-			break
-		}
-	}
-	return errors.Join(err, dst.Close())
+	return errors.Join(src.copyTo(ctx, dst), dst.Close())
 }
 
 // publish gives the entry prepared in temp, open as dir, its number and its

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"time"
 )
@@ -16,7 +15,7 @@ type Bounds struct {
 	// Before is when the entries of such a dest are forgotten: those that
 	// finished earlier.
 	Before time.Time
-	// Size is how many bytes all archives may have together; -1 = no bound.
+	// Size is how many bytes all archives may take together; -1 = no bound.
 	Size int64
 }
 
@@ -72,7 +71,7 @@ func (s *Store) leave(all []Entry, gone map[string]bool, before time.Time) (left
 		case e.Finished.Before(before):
 			err = cmp.Or(err, s.remove(e.Run))
 		case e.HasArchive:
-			err = cmp.Or(err, s.removeFile(filepath.Join(e.Run, archiveName)))
+			err = cmp.Or(err, s.removeArchive(e.Run))
 		}
 	}
 	return left, err
@@ -88,30 +87,29 @@ type kept struct {
 // older is the worth of all that are neither live nor were so just before.
 const older = 2
 
-// fit removes archives of the entries, newest first, until all together have
+// fit removes archives of the entries, newest first, until all together take
 // at most size bytes.
 func (s *Store) fit(all []Entry, size int64) (err error) {
 	if size < 0 {
 		return nil
 	}
-	total, seen := int64(0), map[string]int{}
+	seen := map[string]int{}
 	var archives []kept
 	for _, e := range all {
 		if e.HasArchive {
 			archives = append(archives, kept{e, min(seen[e.Dest], older)})
 			seen[e.Dest]++
-			total += e.Size
 		}
 	}
 	slices.SortStableFunc(archives, func(a, b kept) int {
-		return cmp.Or(cmp.Compare(b.newer, a.newer), cmp.Compare(a.Seq, b.Seq))
+		return cmp.Or(cmp.Compare(a.newer, b.newer), cmp.Compare(b.Seq, a.Seq))
 	})
+	nodes := map[string][]node{}
 	for _, a := range archives {
-		if total <= size {
-			break
-		}
-		total -= a.Size
-		err = cmp.Or(err, s.removeFile(filepath.Join(a.Run, archiveName)))
+		nodes[a.Run] = s.nodes(a.Entry)
+	}
+	for _, a := range surplus(archives, func(k kept) []node { return nodes[k.Run] }, size) {
+		err = cmp.Or(err, s.removeArchive(a.Run))
 	}
 	return err
 }

@@ -11,12 +11,13 @@ import (
 	"time"
 )
 
-// composed is the archive as it is at the server, put together while it is
-// unpacked.
+// composed is the archive as it is at the server, kept while it is unpacked: put
+// together, or in pieces.
 type composed struct {
-	done chan struct{}
-	file *os.File
-	err  error
+	done   chan struct{}
+	file   *os.File  // nil = it is in pieces
+	pieces io.Closer // nil = it is put together
+	err    error
 }
 
 // ErrIncomplete: not all of the archive is here.
@@ -33,6 +34,12 @@ func (b *Rebuilt) Compose(ctx context.Context, to Whereto) {
 	b.composed = c
 	go func() {
 		defer close(c.done)
+		if to.Pieces != nil {
+			if c.err = b.arrived(ctx); c.err == nil {
+				c.pieces, c.err = to.Pieces(b.fetchedIn())
+			}
+			return
+		}
 		if c.file, c.err = to.Create(b.w.Index.Size); c.err != nil {
 			return
 		}
@@ -47,8 +54,13 @@ func (b *Rebuilt) Compose(ctx context.Context, to Whereto) {
 	}()
 }
 
-// Whereto is the file that an archive is put together in, and its checksum.
+// Whereto is the file that an archive is put together in, and its checksum; or what
+// keeps its pieces.
 type Whereto struct {
+	// Pieces keeps it as it lies here, as soon as all that is fetched is there: nothing
+	// is put together then. It is given the file that came into, whose pieces Pieces tells.
+	// nil = it is put together.
+	Pieces func(fetched io.ReaderAt) (io.Closer, error)
 	Create func(size int64) (*os.File, error)
 	Sum    hash.Hash
 	Want   []byte
@@ -70,6 +82,48 @@ func (b *Rebuilt) compose(ctx context.Context, to *os.File, sum hash.Hash) error
 type run struct {
 	spot
 	off, size int64 // in the archive
+}
+
+// Piece is a run of bytes of an archive: in the file that parts are fetched into, or in
+// the archive before.
+type Piece struct {
+	Fetched  bool
+	At, Size int64 // there
+}
+
+// Pieces are all of the archive, and the archive before, which is nil where there is
+// none. All that Begun is told of has them.
+func (b *Rebuilt) Pieces() (all []Piece, before io.ReaderAt) {
+	if !b.complete || b.w.Kept == nil {
+		return nil, nil
+	}
+	for i := range b.w.Index.Members {
+		s, length := b.spots[i], int64(b.w.Index.Members[i].Length)
+		if n := len(all) - 1; n >= 0 && all[n].Fetched == b.fetched[i] && all[n].At+all[n].Size == s.at {
+			all[n].Size += length
+			continue
+		}
+		all = append(all, Piece{b.fetched[i], s.at, length})
+	}
+	return all, b.w.Kept.File
+}
+
+// arrived waits for all that is fetched.
+func (b *Rebuilt) arrived(ctx context.Context) error {
+	for i := range b.w.Index.Members {
+		if err := b.await(ctx, b.spots[i]); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// fetchedIn is the file that parts are fetched into.
+func (b *Rebuilt) fetchedIn() io.ReaderAt {
+	if b.spool == nil {
+		return nil
+	}
+	return b.spool
 }
 
 // longest is how much of an archive is written at a time, or one member more.
@@ -254,7 +308,8 @@ func (b *Rebuilt) await(ctx context.Context, s spot) error {
 	}
 }
 
-// Composed waits for the archive that Compose makes. It is closed with the rest.
+// Composed waits for the archive that Compose makes; nil = it is kept in pieces. It is
+// closed with the rest.
 func (b *Rebuilt) Composed() (*os.File, error) {
 	if b == nil || b.composed == nil {
 		return nil, ErrIncomplete
@@ -274,5 +329,8 @@ func (c *composed) close() {
 	<-c.done
 	if c.file != nil {
 		_ = c.file.Close()
+	}
+	if c.pieces != nil {
+		_ = c.pieces.Close()
 	}
 }

@@ -60,7 +60,7 @@ func ask(t *testing.T, r *release, whole bool) *asked {
 func keeping(t *testing.T, before, after *release, a *asked, stop func()) *Host {
 	t.Helper()
 	h, _ := hostWith(t, before, after, a.URL+"/a.tar.x")
-	h.Archive = func(string) (*os.File, bool) {
+	h.Archive = func(string) (Source, bool) {
 		f, err := os.Open(before.archive)
 		return f, err == nil
 	}

@@ -53,8 +53,8 @@ func TestForesee(t *testing.T) {
 }
 
 // opening opens the archive of a release.
-func opening(r *release) func(string) (*os.File, bool) {
-	return func(string) (*os.File, bool) {
+func opening(r *release) func(string) (Source, bool) {
+	return func(string) (Source, bool) {
 		f, err := os.Open(r.archive)
 		return f, err == nil
 	}

@@ -30,10 +30,10 @@ type Host struct {
 		Index(key string) (*os.File, bool)
 		PutIndex(key string, data []byte) error
 	}
-	Key     string                            // of the archive
-	Last    string                            // the key of the archive that was deployed last; "" = none
-	Archive func(key string) (*os.File, bool) // one that is here
-	Tree    func() (Live, error)              // what was deployed last
+	Key     string                          // of the archive
+	Last    string                          // the key of the archive that was deployed last; "" = none
+	Archive func(key string) (Source, bool) // one that is here
+	Tree    func() (Live, error)            // what was deployed last
 	// Record gives what is recorded of the files of that tree, for Left; nil = nothing is.
 	Record func(live *os.Root) Left
 	// Then is called beside all else, when nothing more urgent is to be done; nil: nothing is.

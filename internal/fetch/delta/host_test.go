@@ -56,7 +56,7 @@ func hostWith(t *testing.T, before, after *release, mirror string) (h *Host, loo
 		Wish:     after.wish(t, mirror),
 		Expected: Expected{Digest: sum, Archive: &after.index.Archive},
 		Shelf:    kept, Key: "after", Last: "before",
-		Archive: func(string) (*os.File, bool) { return nil, false },
+		Archive: func(string) (Source, bool) { return nil, false },
 		Tree:    func() (Live, error) { return liveTree{io.NopCloser(nil), rootOf(t, before.dir)}, nil },
 		Wants: func(context.Context, archive.Input) (func(index.Sum) bool, error) {
 			looked.Add(1)

@@ -14,8 +14,14 @@ import (
 
 // Kept is an archive that is here, and its index.
 type Kept struct {
-	File  *os.File
+	File  io.ReaderAt
 	Index *index.Index
+}
+
+// Source is an archive that is here, open.
+type Source interface {
+	io.ReaderAt
+	io.Closer
 }
 
 // Left tells that a file of the live tree is as the last deployment has left it. It

@@ -10,7 +10,6 @@
 package obtain
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +22,7 @@ import (
 	"stretcher/internal/fetch/cache"
 	"stretcher/internal/fetch/checksum"
 	"stretcher/internal/fetch/delta"
+	"stretcher/internal/fetch/transfer"
 	"stretcher/internal/text/failure"
 	"stretcher/internal/text/progress"
 	"stretcher/internal/text/redact"
@@ -33,6 +33,7 @@ type Archive struct {
 	Input  archive.Input  // what is unpacked; nil = it is not here
 	File   *os.File       // all of it, verified; nil = not all of it is here
 	Parts  *delta.Rebuilt // that it is put together from; nil = it is in the file
+	kept   *kept          // how it is kept meanwhile; nil = it is not put together
 	Source string         // where it is from, without secrets
 	Record string         // dest is what the archive makes of it, as this record says: nothing is to be unpacked
 }
@@ -45,6 +46,23 @@ func (a Archive) IsCurrent() bool { return a.Record != "" }
 func (a Archive) With(f *os.File, w Wanted) Archive {
 	a.Input, a.File = archive.FileInput(f, w.isIndexed()), f
 	return a
+}
+
+// kept is all of an archive, in pieces. It is there when the parts are composed, and nil
+// where these are in a file.
+type kept struct{ archive *cache.Archive }
+
+// Kept waits for all of the archive as it can be kept, which is closed with this one; nil
+// = it is not here.
+func (a Archive) Kept() (*cache.Archive, error) {
+	if a.File != nil || a.Parts == nil {
+		return cache.Whole(a.File), nil
+	}
+	f, err := a.Parts.Composed()
+	if err != nil || f != nil {
+		return cache.Whole(f), err
+	}
+	return a.kept.archive, nil
 }
 
 // Close gives the archive's room back.
@@ -104,10 +122,20 @@ type Ways struct {
 // Archives are those that are on this machine already.
 func (y Ways) Archives() fetch.Kept { return fetch.Kept{Store: y.Cache, Log: y.Log, Screen: y.Screen} }
 
+// archives are they, with a place for one that is put together. Who only looks has none
+// where it would stay.
+func (y Ways) archives(w Wanted) fetch.Kept {
+	k := y.Archives()
+	if k.Unnamed = w.Composing; y.Cache.Reads() {
+		k.Unnamed = w.Passing
+	}
+	return k
+}
+
 // Here is the archive where it is on this machine already. File is nil where it is
 // not; an error is that of ctx.
 func (y Ways) Here(ctx context.Context, w Wanted) (Archive, error) {
-	f, err := y.Archives().Archive(ctx, w.Src, w.Checksum, w.Limit)
+	f, err := y.archives(w).Archive(ctx, w.Src, w.Checksum, w.Limit)
 	if f == nil || err != nil {
 		return Archive{}, err
 	}
@@ -137,9 +165,9 @@ func (y Ways) Archive(ctx context.Context, w Wanted) (Archive, error) {
 		if host.IsBare() {
 			return y.first(ctx, w, host)
 		}
-		b, whole, err := y.parts(ctx, run, w, host)
+		a, whole, err := y.parts(ctx, run, w, host)
 		if err == nil {
-			return Archive{Input: b, Parts: b, Source: cmp.Or(b.Mirror, redact.URL(w.Src[0]))}, nil
+			return a, nil
 		}
 		if context.Cause(ctx) != nil {
 			return Archive{}, context.Cause(ctx)
@@ -167,19 +195,17 @@ func (y Ways) Pooled(ctx context.Context, w Wanted) error {
 		return err
 	}
 	defer a.Close()
-	file := a.File
-	if a.Parts != nil {
-		if file, err = a.Parts.Composed(); err != nil {
-			y.Fetcher.SayWhole(err)
-			whole, err := y.whole(ctx, w, nil, w.Staying)
-			if err != nil {
-				return err
-			}
-			defer whole.Close()
-			file = whole.File
+	kept, err := a.Kept()
+	if err != nil {
+		y.Fetcher.SayWhole(err)
+		whole, err := y.whole(ctx, w, nil, w.Staying)
+		if err != nil {
+			return err
 		}
+		defer whole.Close()
+		kept = cache.Whole(whole.File)
 	}
-	if err := y.Archives().Put(w.Src, w.Checksum, file); err != nil {
+	if err := y.Archives().Put(w.Src, w.Checksum, kept); err != nil {
 		hint := fmt.Sprintf("cache.size in the host policy, and the room in %q, bound it", y.Cache.Pool().Path())
 		return failure.Hinted(hint, err)
 	}
@@ -195,7 +221,7 @@ func (y Ways) Read(ctx context.Context, w Wanted, a *Archive, read func(archive.
 	if err == nil || a.Parts == nil || context.Cause(ctx) != nil || !a.Parts.IsLost(err) {
 		return err
 	}
-	if f, missing := a.Parts.Composed(); missing == nil {
+	if f, missing := y.composed(ctx, w, a); missing == nil {
 		y.Log.Warn(failure.Sayf("taking the whole archive, which was put together: %v", err))
 		a.Input = archive.FileInput(f, true)
 		return read(a.Input)
@@ -208,6 +234,37 @@ func (y Ways) Read(ctx context.Context, w Wanted, a *Archive, read func(archive.
 	a.Close()
 	*a = whole
 	return read(a.Input)
+}
+
+// composed is all of an archive that was put together from parts, in a file.
+func (y Ways) composed(ctx context.Context, w Wanted, a *Archive) (*os.File, error) {
+	all, err := a.Kept()
+	if err != nil || all.File() != nil {
+		return all.File(), err
+	}
+	if a.File, err = y.archives(w).Whole(ctx, w.Src, w.Checksum, all); err != nil {
+		y.Log.Warn(failure.Sayf("what is kept of the archive %v", err))
+	}
+	return a.File, err
+}
+
+// FromKept is the archive that is kept by what it is called, or is brought here where that
+// is damaged.
+func (y Ways) FromKept(ctx context.Context, w Wanted, all *cache.Archive, name string) (Archive, error) {
+	if !fetch.Fits(all, w.Limit) {
+		_ = all.Close()
+		return Archive{}, fmt.Errorf("%s is %w: %d bytes are allowed", name, transfer.ErrTooLarge, w.Limit)
+	}
+	f, err := y.archives(w).Whole(ctx, w.Src, w.Checksum, all)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return Archive{}, cause
+		}
+		y.Log.Warn(failure.Sayf("%s %v; fetching it again", name, err))
+		return y.Archive(ctx, w)
+	}
+	y.Log.Info(fmt.Sprintf("taking %s, %s is right", name, w.Checksum.Algorithm))
+	return Archive{Source: name}.With(f, w), nil
 }
 
 // Foresee has an archive read that is to be compared with dest: by its index alone,
@@ -262,13 +319,13 @@ func (y Ways) whole(
 		return a, err
 	}
 	if w.Pools {
-		y.pool(w, got.File)
+		y.pool(w, cache.Whole(got.File))
 	}
 	return a.With(got.File, w), nil
 }
 
 // pool leaves a verified archive in the pool. Failing at that fails nothing.
-func (y Ways) pool(w Wanted, archive *os.File) {
+func (y Ways) pool(w Wanted, archive *cache.Archive) {
 	err := y.Archives().Put(w.Src, w.Checksum, archive)
 	switch {
 	case errors.Is(err, cache.ErrTooLarge):

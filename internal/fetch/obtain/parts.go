@@ -1,9 +1,11 @@
 package obtain
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -27,34 +29,65 @@ func (y Ways) first(ctx context.Context, w Wanted, h *delta.Host) (a Archive, er
 
 // parts fetches what the host does not have of an archive, by its index. The archive is
 // put together meanwhile, and until run ends.
-func (y Ways) parts(ctx, run context.Context, w Wanted, host *delta.Host) (*delta.Rebuilt, *delta.Whole, error) {
-	server, began := y.server(w), time.Now()
+func (y Ways) parts(ctx, run context.Context, w Wanted, host *delta.Host) (Archive, *delta.Whole, error) {
+	server, began, all := y.server(w), time.Now(), &kept{}
 	bar := y.Screen.Bar("fetch")
 	defer bar.Close()
 	server.Progress = bar.Set
-	host.Begun = func(b *delta.Rebuilt) { y.compose(run, w, b) }
+	host.Begun = func(b *delta.Rebuilt) { y.compose(run, w, b, all) }
 	b, whole, err := host.Bring(ctx, server)
 	if err != nil {
-		return nil, whole, err
+		return Archive{}, whole, err
 	}
 	y.Fetcher.Store.Close() // one for each request: files that unpacking may need
 	took := time.Since(began).Round(time.Millisecond)
 	y.Log.Info(fmt.Sprintf("fetched %s of %q, in %s", b.Stats, redact.URL(w.Src[0]), took),
 		"bytes", b.Bytes, "requests", b.Requests, "whole", b.Whole)
-	return b, nil, nil
+	return Archive{Input: b, Parts: b, kept: all, Source: cmp.Or(b.Mirror, redact.URL(w.Src[0]))}, nil, nil
 }
 
-// compose has an archive put together as it is at the server, for the pool and
-// for a rollback, if all of it is here.
-func (y Ways) compose(ctx context.Context, w Wanted, b *delta.Rebuilt) {
+// compose has all of an archive kept for the pool and for a rollback, if it is here: in
+// pieces, or put together as it is at the server.
+func (y Ways) compose(ctx context.Context, w Wanted, b *delta.Rebuilt, all *kept) {
 	b.Compose(ctx, delta.Whereto{
+		Pieces: y.pieces(ctx, w, b, all),
 		Create: w.Composing, Sum: w.Checksum.New(), Want: w.Checksum.Digest,
 		Done: func(f *os.File) {
 			if w.Pools {
-				y.pool(w, f)
+				y.pool(w, cache.Whole(f))
 			}
 		},
 	})
+}
+
+// pieces keeps an archive in pieces; nil = it had better be put together. One that is
+// fetched before its deployment is: that shall be fast.
+func (y Ways) pieces(
+	ctx context.Context, w Wanted, b *delta.Rebuilt, all *kept,
+) func(fetched io.ReaderAt) (io.Closer, error) {
+	list, from := b.Pieces()
+	before, ok := from.(*cache.Archive)
+	if !ok || w.entire {
+		return nil
+	}
+	pieces := make([]cache.Piece, len(list))
+	for i, p := range list {
+		pieces[i] = cache.Piece(p)
+	}
+	c := cache.Combine(before, pieces)
+	if c == nil {
+		return nil
+	}
+	return func(fetched io.ReaderAt) (io.Closer, error) {
+		a, err := c.Write(ctx, fetched, w.Composing)
+		if err != nil {
+			return nil, err
+		}
+		if all.archive = a; w.Pools {
+			y.pool(w, a)
+		}
+		return a, nil
+	}
 }
 
 // server is what fetches parts of the archive.
@@ -81,9 +114,9 @@ func (y Ways) host(w Wanted) *delta.Host {
 }
 
 // kept is an archive that is here, by its checksum.
-func (y Ways) kept(sum string) (*os.File, bool) {
-	if f, ok := y.Cache.Pool().Archive(sum); ok || y.Cache == nil {
-		return f, ok
+func (y Ways) kept(sum string) (delta.Source, bool) {
+	if a, ok := y.Cache.Pool().Archive(sum); ok || y.Cache == nil {
+		return a, ok
 	}
 	return y.Cache.Find(sum)
 }
