@@ -32,15 +32,19 @@ type members struct {
 	raw   []byte
 	plain []byte
 	last  int // the number of the one in plain; -1 = none
+	ahead *unpacking
 	gzip  *gunzip.Members
 	zstd  *zstd.Decoder
 }
 
-func newMembers(x *index.Index, spots map[int]spot) *members {
-	return &members{x: x, spots: spots, last: -1}
+// newMembers is told which members are going to be read, sorted: they are decompressed
+// before they are asked for.
+func newMembers(x *index.Index, spots map[int]spot, soon []int) *members {
+	return &members{x: x, spots: spots, last: -1, ahead: beginUnpacking(x, spots, soon)}
 }
 
 func (m *members) close() {
+	m.ahead.close()
 	if m.zstd != nil {
 		m.zstd.Close()
 	}
@@ -72,6 +76,15 @@ func (m *members) content(i int) ([]byte, error) {
 		return m.plain, nil
 	}
 	m.last = -1
+	if one, ok := m.ahead.take(i); ok {
+		if one.err != nil {
+			m.ahead.recycle(one.plain)
+			return nil, one.err
+		}
+		m.ahead.recycle(m.plain)
+		m.plain, m.last = one.plain, i
+		return m.plain, nil
+	}
 	raw, err := m.read(i)
 	if err != nil {
 		return nil, err

@@ -90,9 +90,19 @@ func (b *Rebuilt) Open() (io.ReadCloser, error) {
 		return nil, err
 	}
 	b.failed = nil
-	o := &opened{b: b, live: l, members: newMembers(b.w.Index, b.spots)}
+	o := &opened{b: b, live: l, members: newMembers(b.w.Index, b.spots, b.fetchedOnes())}
 	o.Stream = b.w.Index.Rebuild(o.content)
 	return o, nil
+}
+
+// fetchedOnes are the members that were fetched. All of them are read: see agree.
+func (b *Rebuilt) fetchedOnes() (all []int) {
+	for i, is := range b.fetched {
+		if is {
+			all = append(all, i)
+		}
+	}
+	return all
 }
 
 // Close closes all that an archive is put together from.
