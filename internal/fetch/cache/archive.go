@@ -180,6 +180,9 @@ func openArchive(dir *os.Root, name, key string) (*Archive, error) {
 		return nil, errors.Join(err, base.Close())
 	}
 	a := &Archive{base: base, parts: parts, key: key}
+	if !isAt(dir, name+baseSuffix, base) { // others have put another there meanwhile
+		return nil, errors.Join(fs.ErrNotExist, a.Close())
+	}
 	if a.shape, err = readShape(parts); err == nil {
 		err = a.fits()
 	}
@@ -187,6 +190,16 @@ func openArchive(dir *os.Root, name, key string) (*Archive, error) {
 		return nil, errors.Join(err, a.Close())
 	}
 	return a, nil
+}
+
+// isAt tells whether a name is that of an open file.
+func isAt(dir *os.Root, name string, f *os.File) bool {
+	there, err := dir.Lstat(name)
+	if err != nil {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && os.SameFile(there, info)
 }
 
 // openSound opens a file that nobody but root and the caller can change.

@@ -256,10 +256,6 @@ func (s *Store) Drop(bad *os.File) error {
 	if s == nil || s.reads {
 		return nil
 	}
-	info, err := bad.Stat()
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), lockWait)
 	defer cancel()
 	unlock, err := s.lock(ctx)
@@ -270,7 +266,7 @@ func (s *Store) Drop(bad *os.File) error {
 	all, err := s.List("")
 	for _, e := range all {
 		for _, name := range files(filepath.Join(e.Run, archiveName)) {
-			if there, missing := s.root.Lstat(name); missing == nil && os.SameFile(there, info) {
+			if isAt(s.root, name, bad) {
 				err = cmp.Or(err, s.removeArchive(e.Run))
 			}
 		}
@@ -288,14 +284,20 @@ func (s *Store) Size() int64 {
 	return roomOf(nodes)
 }
 
-// nodes are the files that the archive of an entry lies in.
+// nodes are the files that the archive of an entry lies in, or half of one.
 func (s *Store) nodes(e Entry) (all []node) {
 	for _, name := range files(filepath.Join(e.Run, archiveName)) {
-		if info, err := s.root.Lstat(name); err == nil && e.HasArchive {
+		if info, err := s.root.Lstat(name); err == nil && info.Mode().IsRegular() {
 			all = append(all, nodeOf(info))
 		}
 	}
 	return all
+}
+
+// removeHalf removes a base or parts without the other.
+func (s *Store) removeHalf(run string) error {
+	name := filepath.Join(run, archiveName)
+	return cmp.Or(s.removeFile(name+partsSuffix), s.removeFile(name+baseSuffix))
 }
 
 // removeArchive removes the archive of an entry, or half of one.

@@ -211,7 +211,7 @@ func (p *Pool) DropFile(bad *os.File) error {
 	return p.locked(func() error {
 		names, err := p.names()
 		for _, name := range names {
-			if unit, _, ok := unitOf(name); ok && p.is(name, bad) {
+			if unit, _, ok := unitOf(name); ok && isAt(p.root, name, bad) {
 				err = cmp.Or(err, p.remove(unit))
 			}
 		}
@@ -229,17 +229,10 @@ func (p *Pool) DropIndex(archive string, why error) {
 // IsOf tells whether a file is one that the archive with this checksum lies in here.
 func (p *Pool) IsOf(checksum string, f *os.File) bool {
 	name, err := fileOf(checksum, "")
-	return p != nil && err == nil && slices.ContainsFunc(files(name), func(name string) bool { return p.is(name, f) })
-}
-
-// is tells whether a name is that of an open file.
-func (p *Pool) is(name string, f *os.File) bool {
-	there, err := p.root.Lstat(name)
-	if err != nil {
+	if p == nil || err != nil {
 		return false
 	}
-	info, err := f.Stat()
-	return err == nil && os.SameFile(there, info)
+	return slices.ContainsFunc(files(name), func(name string) bool { return isAt(p.root, name, f) })
 }
 
 // remove removes an archive or index, whatever is there by its name.

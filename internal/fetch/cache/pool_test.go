@@ -280,7 +280,7 @@ func TestPoolOnSmallDisk(t *testing.T) {
 	}
 }
 
-// fill is another process: DIR N. It puts archives and an index, takes some, and
+// fill is another process: DIR N. It puts archives and an index, some in pieces, takes some, and
 // drops one now and then; N rounds, none = until it is killed. What it gets is
 // whole. After each round it says so.
 func fill(args []string) error {
@@ -310,7 +310,12 @@ func fill(args []string) error {
 		}
 		_, werr := f.Write(content(fmt.Sprint(k)))
 		index := p.PutIndex(sumOf(k), content(fmt.Sprint(k))[:1000])
-		if err := errors.Join(err, werr, p.Put(sumOf(k), Whole(f)), f.Close(), index); err != nil {
+		a := Whole(f)
+		if before, ok := p.Archive(sumOf(rand.IntN(6))); ok && i%4 == 1 {
+			a, err = inPieces(p.root, before, content(fmt.Sprint(k)))
+			err = errors.Join(err, before.Close())
+		}
+		if err := errors.Join(err, werr, p.Put(sumOf(k), a), a.Close(), index); err != nil {
 			return err
 		}
 		if err := p.check(rand.IntN(6)); err != nil {

@@ -65,8 +65,11 @@ func child(args []string) error {
 	return warned
 }
 
-// content is the archive of this checksum: long enough to be caught half.
-func content(sum string) []byte { return bytes.Repeat([]byte(sum+"\n"), 100_000) }
+// content is the archive of this checksum: long enough to be caught half, and like the
+// others for the most part.
+func content(sum string) []byte {
+	return append(bytes.Repeat([]byte("archive\n"), 25_000), bytes.Repeat([]byte(sum+"\n"), 10_000)...)
+}
 
 // checkWhole: every entry that is seen is a whole one.
 func checkWhole(t *testing.T, s *Store) (all []Entry) {

@@ -96,10 +96,12 @@ func (s *Store) fit(all []Entry, size int64) (err error) {
 	seen := map[string]int{}
 	var archives []kept
 	for _, e := range all {
-		if e.HasArchive {
-			archives = append(archives, kept{e, min(seen[e.Dest], older)})
-			seen[e.Dest]++
+		if !e.HasArchive { // half of one is of no use
+			err = cmp.Or(err, s.removeHalf(e.Run))
+			continue
 		}
+		archives = append(archives, kept{e, min(seen[e.Dest], older)})
+		seen[e.Dest]++
 	}
 	slices.SortStableFunc(archives, func(a, b kept) int {
 		return cmp.Or(cmp.Compare(a.newer, b.newer), cmp.Compare(b.Seq, a.Seq))
