@@ -11,8 +11,8 @@ import (
 // digests finds files in a segment of an archive, and makes the digests of their
 // contents. It may be wrong about what a file is: a digest is of these bytes all
 // the same, and counts where a content is found to be exactly these.
-func digests(dst []parallel.Digest, segment []byte) []parallel.Digest {
-	members.Contents(segment, func(start, size int) {
+func digests(dst []parallel.Digest, segment []byte, pos int64) []parallel.Digest {
+	members.Contents(segment, pos, func(start, size int) {
 		sum := sha256.Sum256(segment[start : start+size])
 		dst = append(dst, parallel.Digest{Start: start, Size: size, Sum: sum})
 	})

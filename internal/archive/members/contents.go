@@ -1,16 +1,14 @@
 package members
 
-import "bytes"
-
 // searched is how far a header is looked for. Archives by stretcher pack have none
 // further behind the end of a large file.
 const searched = 128 << 10
 
 // Contents tells of the contents of files in a part of an archive, which may begin
-// and end anywhere, as far as they are wholly in it. It guesses: a file may hold
-// what looks like a header.
-func Contents(part []byte, each func(start, size int)) {
-	at := firstHeader(part)
+// and end anywhere, as far as they are wholly in it. pos is where it is in the archive.
+// It guesses: a file may hold what looks like a header.
+func Contents(part []byte, pos int64, each func(start, size int)) {
+	at := firstHeader(part, int(-pos&(blockSize-1)))
 	for at >= 0 && at+blockSize <= len(part) {
 		h := (*header)(part[at : at+blockSize])
 		at += blockSize
@@ -28,29 +26,18 @@ func Contents(part []byte, each func(start, size int)) {
 	}
 }
 
-// firstHeader is where the first header begins: at once, or where its magic is;
-// -1 = there is none before searched bytes.
-func firstHeader(part []byte) int {
-	const magicAt = 257
+// firstHeader is where the first header begins, of the blocks that begin at first: at
+// once, or where its magic is; -1 = there is none before searched bytes.
+func firstHeader(part []byte, first int) int {
 	part = part[:min(len(part), searched)]
-	if len(part) < blockSize {
-		return -1
-	}
-	if _, err := (*header)(part[:blockSize]).open(); err == nil {
-		return 0
-	}
-	for at := magicAt; at < len(part); {
-		i := bytes.Index(part[at:], []byte("ustar"))
-		if i < 0 {
-			return -1
+	for at := first; at+blockSize <= len(part); at += blockSize {
+		h := (*header)(part[at : at+blockSize])
+		if at > 0 && !h.isPOSIX() && !h.isGNU() {
+			continue
 		}
-		at += i
-		if start := at - magicAt; start+blockSize <= len(part) {
-			if _, err := (*header)(part[start : start+blockSize]).open(); err == nil {
-				return start
-			}
+		if _, err := h.open(); err == nil {
+			return at
 		}
-		at++
 	}
 	return -1
 }

@@ -55,7 +55,7 @@ func TestContents(t *testing.T) {
 		{0, 0, nil},
 	} {
 		var got []string
-		Contents(b.Bytes()[tc.from:tc.to], func(start, size int) {
+		Contents(b.Bytes()[tc.from:tc.to], int64(tc.from), func(start, size int) {
 			got = append(got, fmt.Sprint(start+tc.from, size))
 		})
 		if !slices.Equal(got, tc.want) {
@@ -66,7 +66,7 @@ func TestContents(t *testing.T) {
 
 // TestContentsOfAnything: junk is none, however much it looks like headers.
 func TestContentsOfAnything(t *testing.T) {
-	Contents(bytes.Repeat([]byte("ustar"), 10_000), func(start, size int) { t.Errorf("%d, %d", start, size) })
-	Contents([]byte(strings.Repeat("x", 257)+"ustar"), func(start, size int) { t.Errorf("%d, %d", start, size) })
-	Contents(make([]byte, 10_000), func(start, size int) { t.Errorf("%d, %d", start, size) })
+	Contents(bytes.Repeat([]byte("ustar"), 10_000), 0, func(start, size int) { t.Errorf("%d, %d", start, size) })
+	Contents([]byte(strings.Repeat("x", 257)+"ustar"), 0, func(start, size int) { t.Errorf("%d, %d", start, size) })
+	Contents(make([]byte, 10_000), 0, func(start, size int) { t.Errorf("%d, %d", start, size) })
 }

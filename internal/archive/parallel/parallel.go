@@ -34,7 +34,7 @@ const (
 	// What is under way: so many segments, each of which may take share bytes,
 	// packed and not. What some take beyond that is bounded for all together: it
 	// is counted in tokens.
-	slots  = 12
+	slots  = 11
 	share  = 768 << 10
 	token  = 128 << 10
 	tokens = 72
@@ -56,8 +56,9 @@ type Format struct {
 	// more is a fault. May be nil: Max.
 	Size func(segment []byte) int
 	// Digests finds digests of parts of a segment's content, on the core that has
-	// decompressed it, and appends them in order. May be nil.
-	Digests func(dst []Digest, content []byte) []Digest
+	// decompressed it, and appends them in order. pos is how much content is before it,
+	// by Size. May be nil.
+	Digests func(dst []Digest, content []byte, pos int64) []Digest
 }
 
 // Digest is the SHA-256 of a part of a segment's content.
@@ -87,6 +88,7 @@ type Reader struct {
 
 type segment struct {
 	in, out []byte
+	pos     int64    // of out in the content of the input
 	digests []Digest // of parts of out
 	tokens  int      // that it holds
 	err     error
@@ -115,7 +117,7 @@ func NewReader(src io.Reader, f Format, cores int) *Reader {
 func (r *Reader) cut() {
 	defer close(r.order)
 	defer close(r.todo)
-	for {
+	for pos := int64(0); ; {
 		n, ok := r.format.Next(r.in)
 		if !ok || n > Max {
 			return
@@ -134,7 +136,8 @@ func (r *Reader) cut() {
 			r.tail = s.in
 			return
 		}
-		if !r.admit(s) {
+		size := r.format.size(s.in)
+		if s.pos, pos = pos, pos+int64(size); !r.admit(s, size) {
 			r.tail = s.in
 			return
 		}
@@ -144,13 +147,17 @@ func (r *Reader) cut() {
 	}
 }
 
+// size is how long the content of a segment is at most.
+func (f *Format) size(segment []byte) int {
+	if f.Size == nil {
+		return Max
+	}
+	return min(max(f.Size(segment), 0), Max)
+}
+
 // admit waits until there is room for what a segment takes beyond its share; false =
 // nobody wants it any more. Those before it give theirs back.
-func (r *Reader) admit(s *segment) bool {
-	size := Max
-	if r.format.Size != nil {
-		size = min(max(r.format.Size(s.in), 0), Max)
-	}
+func (r *Reader) admit(s *segment, size int) bool {
 	for need := (len(s.in) + size - share + token - 1) / token; s.tokens < need; s.tokens++ {
 		select {
 		case r.room <- struct{}{}:
@@ -186,7 +193,7 @@ func (r *Reader) decode(f Format) {
 			s.err = errors.New("too long")
 		}
 		if s.err == nil && f.Digests != nil {
-			s.digests = f.Digests(s.digests[:0], s.out)
+			s.digests = f.Digests(s.digests[:0], s.out, s.pos)
 		}
 		close(s.ready)
 	}

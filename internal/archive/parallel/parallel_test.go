@@ -64,6 +64,26 @@ func readAll(t *testing.T, src io.Reader, f Format, cores int) (content, rest st
 	return content, string(b), begun
 }
 
+// TestDigestsPlace: who makes digests is told where a content is.
+func TestDigestsPlace(t *testing.T) {
+	in := strings.Repeat("one\nof\nmany\n\n", 200)
+	f := lines(0)
+	f.Size = func(line []byte) int { return len(line) }
+	f.Digests = func(dst []Digest, _ []byte, pos int64) []Digest { return append(dst, Digest{Start: int(pos)}) }
+	r := NewReader(strings.NewReader(in), f, 3)
+	defer r.Close()
+	for pos := 0; ; {
+		b, err := r.Next(t.Context())
+		if errors.Is(err, ErrRest) && pos == len(in) {
+			break
+		}
+		if d := r.Digests(); err != nil || len(d) != 1 || d[0].Start != pos {
+			t.Fatalf("at %d: %v, %v", pos, d, err)
+		}
+		pos += len(b)
+	}
+}
+
 func TestReader(t *testing.T) {
 	many := strings.Repeat("one\nof\nmany\n\n", 200)
 	for _, c := range []struct{ in, content, rest string }{
