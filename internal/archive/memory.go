@@ -184,6 +184,11 @@ func (t *memory) fifo(path string, m meta) error {
 
 // finish leaves only the result.
 func (t *memory) finish(context.Context) error {
+	if late, ok := t.sink.(Finisher); ok {
+		if err := late.Finish(); err != nil {
+			return err
+		}
+	}
 	t.list = t.nodes.sorted()
 	t.nodes, t.full = nil, nil
 	if len(t.list) >= manyNodes {

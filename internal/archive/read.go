@@ -113,7 +113,13 @@ func (x *reader) run() error {
 	if !x.placed && x.tally.entries > 0 && x.opts.Strip > 0 {
 		return malformed("strip_components %d leaves nothing of the archive: no name in it is so long", x.opts.Strip)
 	}
-	return x.to.finish(x.in.ctx)
+	if err := x.to.finish(x.in.ctx); err != nil {
+		if errors.As(err, new(*Late)) {
+			err = x.entryError(err, "")
+		}
+		return err
+	}
+	return nil
 }
 
 // skip reads what is left of an entry's content.
@@ -154,6 +160,9 @@ func (x *reader) headerError(err error, last string) error {
 func (x *reader) entryError(err error, name string) error {
 	if x.in.err != nil {
 		return x.in.err
+	}
+	if late := (*Late)(nil); errors.As(err, &late) {
+		name, err = late.Path, late.Err
 	}
 	if errors.Is(err, syscall.ENAMETOOLONG) {
 		return exceeded("archive entry %q: %w", name, err)

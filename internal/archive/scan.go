@@ -2,6 +2,7 @@ package archive
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"io/fs"
 	"math"
@@ -41,6 +42,26 @@ type Sink interface {
 	// keep its content.
 	Drop(path string) error
 }
+
+// Finisher is a Sink that may be behind.
+type Finisher interface {
+	// Finish comes after the last entry of an archive without a fault, and returns when
+	// nothing is left to be done.
+	Finish() error
+}
+
+// Late is an error of a sink that speaks of an earlier entry than the one that it was
+// called for.
+type Late struct {
+	Path string
+	Err  error
+}
+
+// Error names the entry.
+func (l *Late) Error() string { return fmt.Sprintf("archive entry %q: %v", l.Path, l.Err) }
+
+// Unwrap gives the cause.
+func (l *Late) Unwrap() error { return l.Err }
 
 // Scan reads an archive under the rules of Extract, but keeps the tree in
 // memory instead of writing it. It returns what Extract would have made, with

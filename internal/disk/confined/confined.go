@@ -97,16 +97,11 @@ func OpenFile(fd int, name string) (*os.File, error) {
 // Create makes a regular file, which must not be there, to write it. mode is
 // before the umask.
 func Create(fd int, name string, mode fs.FileMode) (*os.File, error) {
-	for {
-		n, err := unix.Openat(fd, name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, Perm(mode))
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		return os.NewFile(uintptr(n), name), nil
+	n, err := create(fd, name, mode)
+	if err != nil {
+		return nil, err
 	}
+	return os.NewFile(uintptr(n), name), nil
 }
 
 // Lstat tells what stands at a name.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -351,4 +352,43 @@ func TestSetMadeOwner(t *testing.T) {
 	if st.Uid != 12 || st.Gid != 34 || FileMode(&st) != m.Mode || st.Mtim.Nano() != 1e18 {
 		t.Errorf("%+v", st)
 	}
+}
+
+// TestMake: a file is made whole, where nothing is.
+func TestMake(t *testing.T) {
+	top := t.TempDir()
+	fd := dirAt(t, top)
+	for i, content := range []string{"", "text", strings.Repeat("x", 300_000)} {
+		name := fmt.Sprint(i)
+		m := Meta{Mode: 0o640, UID: NoID, GID: NoID, MTime: 1e18}
+		st, err := Make(fd, name, []byte(content), m, All())
+		must(t, err)
+		var is unix.Stat_t
+		must(t, Lstat(fd, name, &is))
+		got, err := os.ReadFile(filepath.Join(top, name))
+		must(t, err)
+		if string(got) != content || FileMode(&is) != 0o640 || is.Mtim.Nano() != 1e18 || st.Ctim != is.Ctim {
+			t.Errorf("%d: %d bytes, %v", i, len(got), FileMode(&is))
+		}
+		if _, err := Make(fd, name, nil, m, All()); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("once more: %v", err)
+		}
+	}
+}
+
+// TestWalksMakeAlike has several walks make the same directories at once.
+func TestWalksMakeAlike(t *testing.T) {
+	top := t.TempDir()
+	var all sync.WaitGroup
+	for range 4 {
+		w := walkAt(t, top)
+		all.Go(func() {
+			for i := range 200 {
+				if _, err := w.At(fmt.Sprintf("%d/a/b", i), true); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
 }

@@ -112,17 +112,21 @@ func SetOpen(fd int, m Meta, w What) error {
 // SetMade sets parts of an open file that the caller has made, whose name in fd is
 // name: only what it does not have already. It tells what the file is then.
 func SetMade(f *os.File, fd int, name string, m Meta, w What) (st unix.Stat_t, err error) {
+	return setMade(int(f.Fd()), fd, name, m, w)
+}
+
+func setMade(file, fd int, name string, m Meta, w What) (st unix.Stat_t, err error) {
 	if w&Time != 0 {
 		err = SetTime(fd, name, unix.NsecToTimespec(m.MTime))
 	}
 	if err == nil {
-		err = unix.Fstat(int(f.Fd()), &st)
+		err = unix.Fstat(file, &st)
 	}
 	if err != nil || m.isMet(&st, w) {
 		return st, err
 	}
-	if err = SetOpen(int(f.Fd()), m, w&^Time); err == nil {
-		err = unix.Fstat(int(f.Fd()), &st)
+	if err = SetOpen(file, m, w&^Time); err == nil {
+		err = unix.Fstat(file, &st)
 	}
 	return st, err
 }

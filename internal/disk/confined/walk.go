@@ -203,7 +203,8 @@ func (w *Walk) descend(from level, path string, create bool) error {
 				return err
 			}
 		}
-		if err = unix.Mkdirat(from.fd, name, Perm(w.Mode)); err == nil {
+		err = unix.Mkdirat(from.fd, name, Perm(w.Mode))
+		if err == nil || errors.Is(err, unix.EEXIST) { // another walk has made it meanwhile
 			fd, err = OpenDir(from.fd, name)
 		}
 	}

@@ -15,7 +15,10 @@ import (
 	"stretcher/internal/disk/tree"
 )
 
-var _ archive.Sink = (*Stage)(nil)
+var (
+	_ archive.Sink     = (*Stage)(nil)
+	_ archive.Finisher = (*Stage)(nil)
+)
 
 // Stage takes the regular files of an archive that differ from dest while it
 // is scanned, and writes them, finished, at their paths below a directory.
@@ -38,6 +41,7 @@ type Stage struct {
 	last    string // the directory asked for last,
 	skipped bool   // and whether it or a parent of it is excluded
 	digest  digest
+	behind  *behind // nil: all is written at once
 }
 
 // NewStage makes a stage that compares with dest, nil if that is missing, and
@@ -61,12 +65,16 @@ func (s *Stage) Differs(path string, st *unix.Stat_t) bool {
 	return differs || !s.opts.Contents.IsSame(st)
 }
 
+// Finish writes what is not written yet.
+func (s *Stage) Finish() error { return s.behind.flush(s.opts.Contents) }
+
 // Close gives back what the stage holds open. What it wrote stays.
 func (s *Stage) Close() error {
+	s.behind.close()
 	s.dest.Close()
 	s.olds.Close()
 	s.out.Close()
-	s.dest, s.olds, s.out = nil, nil, nil
+	s.behind, s.dest, s.olds, s.out = nil, nil, nil, nil
 	return nil
 }
 
@@ -80,6 +88,7 @@ func (s *Stage) open() error {
 		if s.out, err = confined.NewWalk(s.dir); err != nil {
 			return fmt.Errorf("open staging directory: %w", err)
 		}
+		s.behind = newBehind(s.dir, s.opts.parts())
 	}
 	if s.to == nil {
 		return nil
@@ -204,6 +213,9 @@ func (s *Stage) excluded(path string) bool {
 // fresh writes e whatever dest has. What it has, at, may be the same all the
 // same, if the file is one of those that are always written.
 func (s *Stage) fresh(e *archive.Entry, content *archive.Content, at *spot) error {
+	if at == nil && s.behind.takes(e, content) {
+		return s.behind.add(e, content, s.opts.Contents)
+	}
 	s.digest.reset()
 	err := s.write(e, func(f *os.File) error { return s.digest.copy(f, content) })
 	if err != nil || at == nil || s.opts.judge(e, &at.st) != isCompared {
@@ -285,6 +297,9 @@ func (s *Stage) differ(path string) {
 func (s *Stage) Link(e archive.Entry, old string) error {
 	if err := s.open(); err != nil {
 		return stageError(e.Path, err)
+	}
+	if err := s.Finish(); err != nil { // old may be behind
+		return err
 	}
 	delete(s.differs, e.Path)
 	at, v, err := s.look(&e)
@@ -384,6 +399,9 @@ func (s *Stage) openStaged(fd int, name string) (*os.File, error) {
 func (s *Stage) Drop(path string) error {
 	if s.out == nil {
 		return nil
+	}
+	if err := s.Finish(); err != nil {
+		return err
 	}
 	dir, name := confined.Split(path)
 	fd, err := s.out.At(dir, false)
