@@ -85,7 +85,7 @@ func Save(ctx context.Context, root *os.Root, r Recorded, name string) error {
 
 // write writes the record. What is changed while that is done, or in the same
 // moment, may be changed once more without a trace: of such files the time of
-// change is not told.
+// change is not told. What is found is written on another goroutine.
 func write(ctx context.Context, f io.Writer, root *os.Root, r Recorded) error {
 	began := time.Now().UnixNano()
 	Settle(began)
@@ -93,26 +93,36 @@ func write(ctx context.Context, f io.Writer, root *os.Root, r Recorded) error {
 	if err != nil {
 		return err
 	}
-	w := bufio.NewWriterSize(f, 64<<10)
-	enc := &encoder{w: w}
+	enc := &encoder{w: bufio.NewWriterSize(f, 64<<10)}
 	enc.header(&r)
+	b := newBatches(func(e *Entry, st *unix.Stat_t) { r.put(enc, e, st, device) })
 	err = walk(ctx, root, r.Skip, func(e *Entry, at spot) error {
-		if !e.Mode.IsRegular() {
-			enc.entry(e, nil, false, nil)
-			return nil
+		if e.CTime > began && e.CTime <= time.Now().UnixNano() {
+			e.CTime = 0
 		}
-		sums, known, changed := r.of(e, at.st)
-		known = known && uint64(at.st.Dev) == device
-		if changed || e.CTime > began && e.CTime <= time.Now().UnixNano() {
-			e.CTime, known = 0, false
-		}
-		enc.entry(e, sums, known, r.digest(at.st))
+		b.add(e, at.st)
 		return nil
 	})
+	b.close()
 	if err != nil {
 		return err
 	}
 	return enc.end()
+}
+
+// put writes an entry, and what is known of its content: nothing where its time of
+// change is not told.
+func (r *Recorded) put(enc *encoder, e *Entry, st *unix.Stat_t, device uint64) {
+	if !e.Mode.IsRegular() {
+		enc.entry(e, nil, false, nil)
+		return
+	}
+	sums, known, changed := r.of(e, st)
+	known = known && e.CTime != 0 && uint64(st.Dev) == device
+	if changed {
+		e.CTime, known = 0, false
+	}
+	enc.entry(e, sums, known, r.digest(st))
 }
 
 // maxShown is how many differences are named.
