@@ -245,10 +245,21 @@ func (t *tools) explain(o cli.ManifestOptions, err error) {
 // isRefusal tells whether a deployment that ends by err has been refused.
 func isRefusal(err error) bool { return cli.Status(err) == cli.ExitRefused }
 
+// verdictOf is what a deployment that ends by err comes to, as its exit status says.
+func verdictOf(err error) verdict.Verdict {
+	if isRefusal(err) {
+		return verdict.Refused
+	}
+	if cli.Status(err) == cli.ExitMalformed {
+		return verdict.Malformed
+	}
+	return verdict.Failed
+}
+
 // conclude prints the report. err is what the look at the manifest has ended
 // by; it is returned without secrets.
 func (t *tools) conclude(o cli.ManifestOptions, err error) error {
-	c := t.report.Conclude("manifest", err, isRefusal(err))
+	c := t.report.Conclude("manifest", err, verdictOf(err))
 	printed := c.Print
 	if o.JSON {
 		printed = c.PrintJSON

@@ -13,7 +13,6 @@ package verdict
 import (
 	"bufio"
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -123,9 +122,9 @@ func (r *Report) Ask(list []Question) (refused error) {
 }
 
 // Conclude says what all comes to: err is what ended the look at the manifest,
-// and refused whether that is a refusal. A refusal that no rule has told of
+// and as what a deployment would end by it. A refusal that no rule has told of
 // becomes a ruling by the name rule. What no refusal came of was left out.
-func (r *Report) Conclude(rule string, err error, refused bool) Conclusion {
+func (r *Report) Conclude(rule string, err error, as Verdict) Conclusion {
 	c := Conclusion{Report: r, Verdict: Allowed}
 	if err == nil {
 		for i := range r.rulings {
@@ -135,15 +134,8 @@ func (r *Report) Conclude(rule string, err error, refused bool) Conclusion {
 		}
 		return c
 	}
-	c.Verdict, c.Error = Failed, failure.Text(err)
-	if errors.Is(err, failure.ErrMalformed) {
-		c.Verdict = Malformed
-	}
-	if !refused {
-		return c
-	}
-	c.Verdict = Refused
-	if !slices.ContainsFunc(r.rulings, func(one Ruling) bool { return one.Verdict == Refused }) {
+	c.Verdict, c.Error = as, failure.Text(err)
+	if as == Refused && !slices.ContainsFunc(r.rulings, func(one Ruling) bool { return one.Verdict == Refused }) {
 		r.Judge(rule, r.URL, "", err)
 	}
 	return c

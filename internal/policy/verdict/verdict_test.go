@@ -6,8 +6,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-
-	"stretcher/internal/text/failure"
 )
 
 // TestConclude: what a report comes to is what the look at the manifest ended
@@ -18,22 +16,22 @@ func TestConclude(t *testing.T) {
 		name    string
 		judged  error
 		err     error
-		refused bool
+		as      Verdict
 		want    Verdict
 		rulings string
 	}{
-		{"nothing", nil, nil, false, Allowed, "allowed"},
-		{"a rule", no, no, true, Refused, "refused"},
-		{"no rule has told", nil, no, true, Refused, "allowed refused"},
-		{"no refusal", nil, no, false, Failed, "allowed"},
-		{"malformed", nil, failure.Malformed("line 1"), false, Malformed, "allowed"},
-		{"a mirror that was not needed", no, nil, false, Allowed, "left out"},
+		{"nothing", nil, nil, Failed, Allowed, "allowed"},
+		{"a rule", no, no, Refused, Refused, "refused"},
+		{"no rule has told", nil, no, Refused, Refused, "allowed refused"},
+		{"no refusal", nil, no, Failed, Failed, "allowed"},
+		{"malformed", nil, no, Malformed, Malformed, "allowed"},
+		{"a mirror that was not needed", no, nil, Failed, Allowed, "left out"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := &Report{URL: "s3://b/k"}
 			r.Judge("allow.sources", "s3://b/a", "", tc.judged)
 			r.Judge("allow.sources", "s3://b/a", "", tc.judged) // asked twice, told once
-			c := r.Conclude("manifest", tc.err, tc.refused)
+			c := r.Conclude("manifest", tc.err, tc.as)
 			var got []string
 			for _, one := range c.rulings {
 				got = append(got, string(one.Verdict))
@@ -64,7 +62,7 @@ func TestPrinted(t *testing.T) {
 	}}
 	r.Judge("allow.dests", "/srv/a\nallowed\tx\x1b[1m", "below hidden", nil)
 	r.Add(Ruling{Rule: "limits.archive", Subject: "archive", Verdict: Later, Place: `line 3 of "p.yml"`})
-	c := r.Conclude("manifest", nil, false)
+	c := r.Conclude("manifest", nil, Failed)
 	var text, object bytes.Buffer
 	if err := errors.Join(c.Print(&text), c.PrintJSON(&object)); err != nil {
 		t.Fatal(err)
