@@ -29,8 +29,8 @@ type Content struct {
 
 func newContent(x *reader, m *members.Member) (*Content, error) {
 	c := &Content{x: x, pieces: m.Pieces, size: m.Size, sparse: m.Sparse, start: x.in.n}
-	if x.in.sums != nil && !c.sparse {
-		c.sums = x.in.sums
+	if x.in.dec.sums != nil && !c.sparse {
+		c.sums = x.in.dec.sums
 		c.sums.begin(x.in, c.size)
 	}
 	if !c.sparse {
@@ -54,7 +54,8 @@ func (c *Content) hole() int64 {
 
 // Sum is the SHA-256 of the content. Of an archive that is rebuilt, its index
 // tells it, and what is read has been found to be that. Of one in a file it is
-// known when all has been read, where who opened it wanted to know.
+// known when all has been read, where who opened it wanted to know, and it was not
+// put off.
 func (c *Content) Sum() (sum [sha256.Size]byte, ok bool) {
 	switch {
 	case c.sparse || c.size == 0:
@@ -64,8 +65,16 @@ func (c *Content) Sum() (sum [sha256.Size]byte, ok bool) {
 	case c.pos < c.size || c.err != nil && c.err != io.EOF:
 		return sum, false
 	}
-	return c.sums.sum(), true
+	return c.sums.sum(c.size)
 }
+
+// PutOffSum says, before anything is read, that the digest may be of no use: it is
+// not made of what is read then, until SumAgain.
+func (c *Content) PutOffSum() { c.sums.putOff() }
+
+// SumAgain takes what was read since PutOffSum, piece by piece: what is read from
+// then on is hashed as it comes.
+func (c *Content) SumAgain(piece []byte) { c.sums.again(piece) }
 
 // Sparse tells whether the content has holes, which CopyTo keeps.
 func (c *Content) Sparse() bool { return c.sparse }

@@ -24,7 +24,7 @@ const (
 type decoder struct {
 	io.Reader
 	format   string
-	sums     bool      // digests of contents are wanted
+	sums     *summing  // of contents, as they are read; nil = nobody wants them
 	segments *segments // set: they are to be read, before the Reader is there
 	close    func()
 	// followed tells, after io.EOF, that something follows the data that is
@@ -45,7 +45,9 @@ func newDecoder(r *bufio.Reader, sums bool) (*decoder, error) {
 	err = nil // a short input is no error yet
 	format := sniff(head)
 	d := plainDecoder(r)
-	d.format, d.sums = format, sums
+	if d.format = format; sums {
+		d.sums = &summing{}
+	}
 	if d.openSegments(r) {
 		return d, nil
 	}

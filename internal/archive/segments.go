@@ -82,8 +82,8 @@ func (d *decoder) openSegments(r *bufio.Reader) bool {
 		f = parallel.Format{Next: zstdSegment, Decoder: zstdDecoder, Size: zstdSize}
 		_, may = zstdHeader(r)
 	}
-	if d.sums {
-		f.Digests = digests
+	if d.sums != nil {
+		f.Digests = d.sums.digests
 	}
 	if may {
 		d.segments = &segments{in: parallel.NewReader(r, f, runtime.GOMAXPROCS(0)), dec: d, open: d.openRest}

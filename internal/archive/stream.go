@@ -47,7 +47,6 @@ type stream struct {
 	ahead ahead      // nil for a plain archive
 	built Rebuilding // set: it is that, and nothing has to be decompressed
 	known known
-	sums  *summing // of contents, as they are read; nil = nobody wants them
 	tally *tally
 	n     int64  // bytes read
 	head  []byte // the first of them, up to a block
@@ -69,9 +68,6 @@ func openStream(ctx context.Context, r io.Reader, t *tally) (*stream, error) {
 		return nil, err
 	}
 	s := &stream{ctx: ctx, src: src, quit: quit, dec: dec, tally: t, built: built, known: knownOf(built)}
-	if f.sums {
-		s.sums = &summing{}
-	}
 	switch {
 	case dec.segments != nil:
 		s.ahead = dec.segments
@@ -117,7 +113,7 @@ func (s *stream) close() {
 		s.ahead.close()
 	}
 	s.dec.close()
-	s.sums.close()
+	s.dec.sums.close()
 }
 
 // Read counts what it reads against the limits.

@@ -111,7 +111,75 @@ func TestNoSums(t *testing.T) {
 	defer s.close()
 	_, err = io.ReadFull(s, make([]byte, blockSize))
 	check(t, err)
-	if _, ok := s.dec.segments.sum(4); ok || s.sums != nil {
+	if _, ok := s.dec.segments.sum(4); ok || s.dec.sums != nil {
 		t.Error("there is a digest")
+	}
+}
+
+// lateSums reads contents whose digests are put off, and asks for those that it wants.
+type lateSums struct {
+	t     *testing.T
+	wants func(path string) bool
+	told  int // how many digests were made where contents were decompressed
+}
+
+func (s *lateSums) File(e Entry, c *Content) error {
+	if c.sums.known {
+		s.told++
+	}
+	c.PutOffSum()
+	data := make([]byte, e.Size)
+	half := data[:e.Size/2]
+	_, err := io.ReadFull(c, half)
+	check(s.t, err)
+	wants := s.wants(e.Path)
+	if wants {
+		c.SumAgain(half)
+	}
+	_, err = io.ReadFull(c, data[len(half):])
+	check(s.t, err)
+	sum, ok := c.Sum()
+	if wants && !ok || ok && sum != sha256.Sum256(data) {
+		s.t.Errorf("%q, %d bytes: digest %x, %v", e.Path, e.Size, sum, ok)
+	}
+	return nil
+}
+
+func (*lateSums) Link(Entry, string) error { return nil }
+func (*lateSums) Drop(string) error        { return nil }
+
+// TestLateSums: a digest that was put off is made of all that is read, and where few
+// are wanted, none is made where contents are decompressed.
+func TestLateSums(t *testing.T) {
+	var files []ent
+	for i := range 400 {
+		data := make([]byte, 50_000+i)
+		_, _ = rand.NewChaCha8([32]byte{byte(i)}).Read(data)
+		files = append(files, ent{name: fmt.Sprint(i), data: string(data)})
+	}
+	plain := tarOf(files...)
+	name := filepath.Join(t.TempDir(), "archive")
+	for _, format := range []string{"tar", "zstd"} {
+		in := plain
+		if format != "tar" {
+			in = segmented(t, format, plain, 300_000)
+		}
+		check(t, os.WriteFile(name, in, 0o600))
+		for share, enough := range map[int]func(told int) bool{
+			10: func(told int) bool { return told < 200 }, // what is under way is made
+			1:  func(told int) bool { return format == "tar" || told > 250 },
+		} {
+			f, err := os.Open(name)
+			check(t, err)
+			r, err := FileInput(f, true).Open()
+			check(t, err)
+			s := &lateSums{t: t, wants: func(path string) bool { return path[len(path)-1]%byte(share) == 0 }}
+			_, _, err = Scan(t.Context(), r, Options{}, s)
+			check(t, err)
+			check(t, f.Close())
+			if !enough(s.told) {
+				t.Errorf("%s, one of %d: %d digests were made before", format, share, s.told)
+			}
+		}
 	}
 }

@@ -26,12 +26,13 @@ type digest struct {
 	sum      *tree.Digest     // of the whole content; nil = not known
 	sums     []tree.Sum       // of the blocks read so far, or of the first of very many
 	last     int64            // how many have been read
+	late     bool             // the digest of the content is put off
 	block    []byte           // the last one read
 	other    []byte           // what it is compared with
 }
 
 func (d *digest) reset() {
-	d.sums, d.last = d.sums[:0], 0
+	d.sums, d.last, d.late = d.sums[:0], 0, false
 	if d.block == nil {
 		d.block = make([]byte, tree.BlockSize)
 	}
@@ -116,9 +117,13 @@ func digestOf(content *archive.Content) *tree.Digest {
 
 // compare reads content beside the file at a spot of dest until they differ:
 // after equal bytes, the next n, which are the block, are not the file's. n is
-// -1 when all is equal. The content of a file that is not known is read.
-func (d *digest) compare(content io.Reader, at *spot) (equal int64, n int, err error) {
+// -1 when all is equal. The content of a file that is not known is read. Where its
+// digest is known, another one is made only if they differ: see restore.
+func (d *digest) compare(content *archive.Content, at *spot) (equal int64, n int, err error) {
 	d.reset()
+	if _, d.late = d.contents.Digest(&at.st); d.late {
+		content.PutOffSum()
+	}
 	is, err := d.reading(at)
 	if err != nil {
 		return 0, 0, err
@@ -261,7 +266,7 @@ func (d *digest) weigh(at *spot) (same bool, err error) {
 }
 
 // restore writes the first bytes of dest's file to f: those that the sums but
-// the last are of.
+// the last are of. They are hashed with the content.
 func (d *digest) restore(f *os.File, at *spot, bytes int64) error {
 	if bytes == 0 {
 		return nil
@@ -284,6 +289,7 @@ func (d *digest) restore(f *os.File, at *spot, bytes int64) error {
 			err = ErrStale
 		}
 		if err == nil {
+			d.again(buf)
 			_, err = f.Write(buf)
 		}
 		if err != nil {
@@ -291,6 +297,13 @@ func (d *digest) restore(f *os.File, at *spot, bytes int64) error {
 		}
 	}
 	return nil
+}
+
+// again takes a piece of the content for its digest, if that was put off.
+func (d *digest) again(piece []byte) {
+	if d.late {
+		d.content.SumAgain(piece)
+	}
 }
 
 // read makes the sums of a file that is the source of a hard link. One that is

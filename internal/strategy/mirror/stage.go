@@ -276,6 +276,7 @@ func (s *Stage) compare(e *archive.Entry, content *archive.Content, at *spot) er
 		if err := s.digest.restore(f, at, equal); err != nil {
 			return err
 		}
+		s.digest.again(s.digest.block[:n])
 		if _, err := f.Write(s.digest.block[:n]); err != nil {
 			return err
 		}
