@@ -12,6 +12,7 @@ import (
 
 	"stretcher/internal/archive/index"
 	"stretcher/internal/disk/confined"
+	"stretcher/internal/text/printable"
 	"stretcher/internal/text/runid"
 )
 
@@ -98,6 +99,9 @@ func (t *tree) stat(dir string) (st unix.Stat_t, err error) {
 	return st, err
 }
 
+// maxTold is how much of a path that is too long is told, in bytes.
+const maxTold = 200
+
 // name packs what stands at a name in a directory, and what is below it.
 func (t *tree) name(dir, name string) error {
 	s := spot{path: confined.Join(dir, name), name: name}
@@ -116,7 +120,7 @@ func (t *tree) name(dir, name string) error {
 		t.warn("%q is left out: it is a temporary directory of a deployment", s.path)
 		return nil
 	case len(s.path) > index.MaxPath:
-		return fmt.Errorf("%q: a path of more than %d bytes", s.path, index.MaxPath)
+		return fmt.Errorf("%q: a path of more than %d bytes", printable.Cut(s.path, maxTold), index.MaxPath)
 	}
 	if err := t.entry(&s); err != nil || !isDir {
 		return err
