@@ -25,6 +25,7 @@ type Content struct {
 	seen   func(block []byte)
 	start  int64    // where it is in the stream
 	sums   *summing // makes its digest as it is read; nil = nobody wants it
+	late   *apart   // it is read apart from the stream; nil = it is not
 }
 
 func newContent(x *reader, m *members.Member) (*Content, error) {
@@ -60,6 +61,8 @@ func (c *Content) Sum() (sum [sha256.Size]byte, ok bool) {
 	switch {
 	case c.sparse || c.size == 0:
 		return sum, false
+	case c.late != nil:
+		return c.late.sum, c.late.known
 	case c.sums == nil:
 		return c.x.in.known.at(c.start, c.size)
 	case c.pos < c.size || c.err != nil && c.err != io.EOF:
@@ -122,7 +125,11 @@ func (c *Content) piece(p []byte) (int, error) {
 	if c.pos >= c.size {
 		return 0, io.EOF
 	}
-	n, err := c.x.tar.Read(p[:min(int64(len(p)), c.pieces[0].Start+c.pieces[0].Size-c.pos)])
+	p = p[:min(int64(len(p)), c.pieces[0].Start+c.pieces[0].Size-c.pos)]
+	if c.late != nil {
+		return c.late.read(p)
+	}
+	n, err := c.x.tar.Read(p)
 	if err == io.EOF { // the map promises more
 		err = io.ErrUnexpectedEOF
 	}
@@ -133,7 +140,10 @@ func (c *Content) piece(p []byte) (int, error) {
 // nowhere, where the end of the context would be noticed.
 func (c *Content) pass(n int64) {
 	c.pos += n
-	if c.err = c.x.tally.read(n); c.err == nil {
+	if c.late == nil { // it has been counted when it was passed
+		c.err = c.x.tally.read(n)
+	}
+	if c.err == nil {
 		if cause := c.x.in.ctx.Err(); cause != nil {
 			c.err = fmt.Errorf("extract: %w", cause)
 		}
@@ -143,7 +153,7 @@ func (c *Content) pass(n int64) {
 // judge words the error of a read.
 func (c *Content) judge(err error) error {
 	switch {
-	case err == nil || err == io.EOF:
+	case err == nil || err == io.EOF || c.late != nil:
 		return err
 	case c.x.in.err != nil:
 		return c.x.in.err

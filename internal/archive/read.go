@@ -82,6 +82,14 @@ func ownerHint(err error) error {
 	return err
 }
 
+// sink is who takes the files of a scan; nil = it is none.
+func (x *reader) sink() Sink {
+	if m, ok := x.to.(*memory); ok {
+		return m.sink
+	}
+	return nil
+}
+
 func (x *reader) run() error {
 	last := "" // name of the last entry
 	for {
@@ -106,6 +114,11 @@ func (x *reader) run() error {
 	}
 	if x.in.n == 0 {
 		return malformed("archive is empty")
+	}
+	if sink, ok := x.sink().(Resting); ok {
+		if err := sink.Rest(); err != nil {
+			return err
+		}
 	}
 	if err := x.drain(); err != nil {
 		return err

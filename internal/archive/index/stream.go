@@ -21,6 +21,20 @@ func (x *Index) Rebuild(open func(i int) (io.ReadCloser, error)) *Stream {
 	return &Stream{x: x, open: open}
 }
 
+// Open opens one content apart from the stream, by what opens it there. It is found to
+// be what the index says, or the error is ErrContent.
+func (x *Index) Open(i int, open func(i int) (io.ReadCloser, error)) io.ReadCloser {
+	s := x.Rebuild(open)
+	s.next, s.size = i, x.Files[i].Size
+	return alone{io.LimitReader(s, s.size), s}
+}
+
+// alone is a content, read to its end.
+type alone struct {
+	io.Reader
+	io.Closer
+}
+
 // Index is that of the archive.
 func (s *Stream) Index() *Index { return s.x }
 

@@ -42,6 +42,7 @@ type Stage struct {
 	skipped bool   // and whether it or a parent of it is excluded
 	digest  digest
 	behind  *behind // nil: all is written at once
+	lates
 }
 
 // NewStage makes a stage that compares with dest, nil if that is missing, and
@@ -111,7 +112,7 @@ func (s *Stage) File(e archive.Entry, content *archive.Content) error {
 	at, v, err := s.look(&e)
 	s.digest.content, s.digest.sum = content, digestOf(content)
 	switch {
-	case err != nil || v == isKnown || v == isCompared && s.holds(&e, at):
+	case err != nil || v == isKnown || v == isCompared && s.holds(&e, at) || s.leaves(&e, content):
 	case v == isWritten || s.out != nil && slices.Contains(s.always, e.Path):
 		err = s.fresh(&e, content, at)
 	case s.out == nil && s.digest.sum != nil:
@@ -296,7 +297,7 @@ func (s *Stage) differ(path string) {
 
 // Link writes a copy of old for e unless dest has it.
 func (s *Stage) Link(e archive.Entry, old string) error {
-	if err := s.open(); err != nil {
+	if err := errors.Join(s.open(), s.settle(old)); err != nil {
 		return stageError(e.Path, err)
 	}
 	if err := s.Finish(); err != nil { // old may be behind
@@ -401,7 +402,7 @@ func (s *Stage) Drop(path string) error {
 	if s.out == nil {
 		return nil
 	}
-	if err := s.Finish(); err != nil {
+	if err := errors.Join(s.settle(path), s.Finish()); err != nil {
 		return err
 	}
 	dir, name := confined.Split(path)
