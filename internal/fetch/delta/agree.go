@@ -15,7 +15,7 @@ import (
 func (o *opened) agree(p []byte) error {
 	for len(p) > 0 {
 		i, n, at := o.part(int64(len(p)))
-		if o.b.fetched[i] {
+		if o.b.fetched[i] && !o.leaves(i, at, p[:n]) {
 			plain, err := o.members.content(i)
 			if err != nil {
 				return err
@@ -50,16 +50,27 @@ func (o *opened) agreeSkipped(n int64) error {
 	o.pos += n
 	first, last := x.Within(from, n)
 	isFetched := slices.Contains(o.b.fetched[first:last], true)
-	f, ok := fileAt(x, from)
-	if !ok || f.Size != n || !isFetched || !o.b.has(first, last) {
+	i, ok := fileAt(x, from)
+	if !ok || x.Files[i].Size != n || !isFetched || !o.b.has(first, last) {
 		return nil
 	}
+	if !o.b.isHere(first, last) {
+		o.late.passed[from] = n
+		return nil
+	}
+	return o.agreePassed(from, n)
+}
+
+// agreePassed does so for a content that was skipped.
+func (o *opened) agreePassed(from, n int64) error {
+	i, _ := fileAt(o.b.w.Index, from)
 	h := sha256.New()
 	w := &within{m: o.members, at: from, left: n}
 	if _, err := w.WriteTo(h); err != nil {
 		return err
 	}
-	if index.Sum(h.Sum(nil)) != f.Sum {
+	if index.Sum(h.Sum(nil)) != o.b.w.Index.Files[i].Sum {
+		first, _ := o.b.w.Index.Within(from, n)
 		return o.contradiction(first)
 	}
 	return nil
@@ -75,13 +86,9 @@ func (b *Rebuilt) has(first, last int) bool {
 	return true
 }
 
-// fileAt is the content that begins at a place of the stream.
-func fileAt(x *index.Index, start int64) (*index.File, bool) {
-	i, ok := slices.BinarySearchFunc(x.Files, start, func(f index.File, start int64) int {
+// fileAt is the number of the content that begins at a place of the stream.
+func fileAt(x *index.Index, start int64) (int, bool) {
+	return slices.BinarySearchFunc(x.Files, start, func(f index.File, start int64) int {
 		return int(min(max(f.Start-start, -1), 1))
 	})
-	if !ok {
-		return nil, false
-	}
-	return &x.Files[i], true
 }

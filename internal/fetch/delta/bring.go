@@ -28,7 +28,10 @@ func Bring(ctx context.Context, s *Server, w Wish) (*Rebuilt, *Whole, error) {
 func (b *Rebuilt) orNothing(ctx context.Context, s *Server) (*Rebuilt, *Whole, error) {
 	whole, err := b.bring(ctx, s)
 	if err != nil {
-		close(b.lost)
+		b.lost.tell()
+		if b.ahead != nil {
+			b.ahead()
+		}
 		_ = b.Close()
 		return nil, whole, err
 	}
@@ -50,6 +53,7 @@ func (b *Rebuilt) bring(ctx context.Context, s *Server) (*Whole, error) {
 		return nil, err
 	}
 	if len(need) == 0 {
+		b.here.tell()
 		b.tell()
 		return nil, nil
 	}
@@ -82,10 +86,13 @@ func (b *Rebuilt) place(spans []span) {
 	}
 }
 
-// tell lets the archive be put together while its parts come.
+// tell lets the archive be put together, and read, while its parts come.
 func (b *Rebuilt) tell() {
 	if b.w.Begun != nil {
 		b.w.Begun(b)
+	}
+	if b.w.Meanwhile != nil && !isClosed(b.here.done) {
+		b.ahead = b.w.Meanwhile(b)
 	}
 }
 
@@ -363,6 +370,7 @@ func (b *Rebuilt) fetch(ctx context.Context, s *Server, spans []span, bytes int6
 		whole, err := r.fetch(ctx, left)
 		if err == nil {
 			b.Mirror, b.Bytes, b.Requests = redact.URL(mirror), bytes, len(spans)
+			b.here.tell()
 			return nil, nil
 		}
 		if whole != nil || context.Cause(ctx) != nil {

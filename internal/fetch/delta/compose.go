@@ -209,7 +209,7 @@ func (c *composing) comesSoon(s spot) bool {
 	defer timer.Stop()
 	select {
 	case <-s.come:
-	case <-c.b.lost:
+	case <-c.b.lost.done:
 	case <-c.ctx.Done():
 	case <-timer.C:
 	}
@@ -301,7 +301,7 @@ func (b *Rebuilt) await(ctx context.Context, s spot) error {
 	select {
 	case <-s.come:
 		return nil
-	case <-b.lost:
+	case <-b.lost.done:
 		return ErrIncomplete
 	case <-ctx.Done():
 		return ctx.Err()

@@ -143,7 +143,7 @@ func plain(t *testing.T, r *release) string {
 	for i := range r.index.Members {
 		spots[i] = spot{file: f, at: r.index.Members[i].Offset}
 	}
-	m := newMembers(r.index, spots, nil)
+	m := newMembers(r.index, spots, nil, nil)
 	defer m.close()
 	var b bytes.Buffer
 	for i := range r.index.Members {

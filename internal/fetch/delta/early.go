@@ -67,6 +67,23 @@ func (e *early) join(why error) (*Whole, error) {
 	return whole, e.err
 }
 
+// coming is what becomes of what is fetched.
+type coming struct {
+	here  arrival // told when all has come
+	lost  arrival // told when parts will not come
+	ahead func()  // ends who reads it ahead; nil = nobody does
+}
+
+// awaitAll waits for all that is fetched, and tells whether it has come.
+func (b *Rebuilt) awaitAll() bool {
+	select {
+	case <-b.here.done:
+		return true
+	case <-b.lost.done:
+		return isClosed(b.here.done)
+	}
+}
+
 // close ends it.
 func (e *early) close() {
 	if e != nil {

@@ -144,7 +144,7 @@ func (f *Foreseen) content(i int) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
-	o := &opened{b: b, live: l, members: newMembers(w.Index, b.spots, nil), Stream: w.Index.Rebuild(nil)}
+	o := &opened{b: b, live: l, members: newMembers(w.Index, b.spots, b.lost.done, nil), Stream: w.Index.Rebuild(nil)}
 	in, err := o.content(i)
 	if err != nil {
 		return nil, errors.Join(err, o.Close(), b.Close())

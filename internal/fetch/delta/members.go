@@ -24,11 +24,25 @@ type spot struct {
 // that place any more.
 func (s *spot) isVerified() bool { return isClosed(s.come) }
 
+// await waits for a member that is being fetched, and tells whether it has come.
+func (s *spot) await(lost <-chan struct{}) bool {
+	if s.come == nil {
+		return true
+	}
+	select {
+	case <-s.come:
+		return true
+	case <-lost:
+		return s.isVerified()
+	}
+}
+
 // members decompresses members of an archive that are here. It is for one
 // goroutine.
 type members struct {
 	x     *index.Index
-	spots map[int]spot // by the member's number
+	spots map[int]spot    // by the member's number
+	lost  <-chan struct{} // closed when what has not come will not
 	raw   []byte
 	plain []byte
 	last  int // the number of the one in plain; -1 = none
@@ -39,8 +53,8 @@ type members struct {
 
 // newMembers is told which members are going to be read, sorted: they are decompressed
 // before they are asked for.
-func newMembers(x *index.Index, spots map[int]spot, soon []int) *members {
-	return &members{x: x, spots: spots, last: -1, ahead: beginUnpacking(x, spots, soon)}
+func newMembers(x *index.Index, spots map[int]spot, lost <-chan struct{}, soon []int) *members {
+	return &members{x: x, spots: spots, lost: lost, last: -1, ahead: beginUnpacking(x, spots, soon)}
 }
 
 func (m *members) close() {
@@ -55,6 +69,9 @@ func (m *members) read(i int) ([]byte, error) {
 	s, ok := m.spots[i]
 	if !ok {
 		return nil, fmt.Errorf("part %d of the archive: %w", i, ErrMissing)
+	}
+	if !s.await(m.lost) {
+		return nil, fmt.Errorf("part %d of the archive: %w", i, ErrIncomplete)
 	}
 	want := &m.x.Members[i]
 	if cap(m.raw) < want.Length {
@@ -124,6 +141,7 @@ type within struct {
 	m    *members
 	at   int64 // in the stream
 	left int64
+	seen func(i int, plain []byte) error // is told of members as they are read; may be nil
 }
 
 // Read decompresses what is next.
@@ -133,6 +151,9 @@ func (w *within) Read(p []byte) (int, error) {
 	}
 	i, _ := w.m.x.Within(w.at, 1)
 	plain, err := w.m.content(i)
+	if err == nil && w.seen != nil {
+		err = w.seen(i, plain)
+	}
 	if err != nil {
 		return 0, err
 	}

@@ -51,8 +51,12 @@ type Wish struct {
 	Unnamed func(size int64) (*os.File, error)
 	// Begun is told when all that is missing is going to be fetched: who wants the
 	// archive as it is at the server may Compose it meanwhile. May be nil.
-	Begun  func(*Rebuilt)
-	agreed func() error // waits until the indexes are compared; nil = nobody has begun
+	Begun func(*Rebuilt)
+	// Meanwhile begins to read the archive once all that is missing is being asked for: what
+	// has not come is waited for. What it returns ends the reading where parts do not come.
+	// May be nil.
+	Meanwhile func(*Rebuilt) (end func())
+	agreed    func() error // waits until the indexes are compared; nil = nobody has begun
 }
 
 // Rebuilt is an archive that is put together from parts. It is good as long as
@@ -61,25 +65,25 @@ type Rebuilt struct {
 	Stats
 	Mirror string // that parts came from; "" = none did
 
-	w        Wish
-	held     map[index.Sum]place
-	at       map[index.Sum]int64 // where contents begin in the stream
-	spots    map[int]spot        // members that are here
-	spool    *os.File            // nil = nothing was fetched
-	fetched  []bool              // which members have been
-	lost     chan struct{}       // closed when parts will not come
-	early    *early              // nil = nothing was fetched early
-	complete bool                // all members are here
-	reuses   bool                // something of the archive is here: else to put it together saves no time
-	composed *composed           // nil = nobody has asked for it
-	failed   error               // of the last reading
+	w       Wish
+	held    map[index.Sum]place
+	at      map[index.Sum]int64 // where contents begin in the stream
+	spots   map[int]spot        // members that are here
+	spool   *os.File            // nil = nothing was fetched
+	fetched []bool              // which members have been
+	coming
+	early    *early    // nil = nothing was fetched early
+	complete bool      // all members are here
+	reuses   bool      // something of the archive is here: else to put it together saves no time
+	composed *composed // nil = nobody has asked for it
+	failed   error     // of the last reading
 }
 
 var _ archive.Input = (*Rebuilt)(nil)
 
 func newRebuilt(w Wish) *Rebuilt {
 	return &Rebuilt{Stats: Stats{Whole: w.Index.Size}, w: w, spots: map[int]spot{},
-		fetched: make([]bool, len(w.Index.Members)), lost: make(chan struct{})}
+		fetched: make([]bool, len(w.Index.Members)), coming: coming{here: newArrival(), lost: newArrival()}}
 }
 
 // Open reads from the beginning. What can't be read is an error of this package
@@ -90,13 +94,18 @@ func (b *Rebuilt) Open() (io.ReadCloser, error) {
 		return nil, err
 	}
 	b.failed = nil
-	o := &opened{b: b, live: l, members: newMembers(b.w.Index, b.spots, b.fetchedOnes())}
+	o := &opened{b: b, live: l, late: newLate()}
+	o.members = newMembers(b.w.Index, b.spots, b.lost.done, b.fetchedOnes())
 	o.Stream = b.w.Index.Rebuild(o.content)
 	return o, nil
 }
 
-// fetchedOnes are the members that were fetched. All of them are read: see agree.
+// fetchedOnes are the members that were fetched, if all have come: they are read in their
+// order then, see agree.
 func (b *Rebuilt) fetchedOnes() (all []int) {
+	if !isClosed(b.here.done) {
+		return nil
+	}
 	for i, is := range b.fetched {
 		if is {
 			all = append(all, i)
@@ -133,6 +142,7 @@ type opened struct {
 	live    *live
 	members *members
 	pos     int64 // in the stream
+	late    late  // what was read where parts of the archive had not come
 }
 
 // IsLost tells whether an error of who has read the archive comes from what it is
@@ -166,7 +176,14 @@ func (o *opened) Skip(n int64) (int64, error) {
 	return n, o.remember(err)
 }
 
+// remember remembers what is wrong. The end is there when all is that was fetched,
+// read or not.
 func (o *opened) remember(err error) error {
+	if err == io.EOF {
+		if wrong := o.settle(); wrong != nil {
+			err = wrong
+		}
+	}
 	if err != nil && err != io.EOF {
 		o.b.failed = err
 	}
@@ -180,6 +197,15 @@ func (o *opened) Close() error {
 	return o.Stream.Close()
 }
 
+// within tells where in the stream members have a content.
+func (b *Rebuilt) within(f *index.File) (at int64, ok bool) {
+	if at, ok = b.at[f.Sum]; ok {
+		return at, true
+	}
+	first, last := b.w.Index.Within(f.Start, f.Size) // nobody has said that it would be read
+	return f.Start, b.has(first, last)
+}
+
 // content opens a content where it is.
 func (o *opened) content(i int) (io.ReadCloser, error) {
 	f := &o.b.w.Index.Files[i]
@@ -189,11 +215,7 @@ func (o *opened) content(i int) (io.ReadCloser, error) {
 		}
 		return nil, fmt.Errorf("%q has changed meanwhile: %w", p.path, ErrMissing)
 	}
-	at, ok := o.b.at[f.Sum]
-	if !ok { // nobody has said that it would be read
-		first, last := o.b.w.Index.Within(f.Start, f.Size)
-		at, ok = f.Start, o.b.has(first, last)
-	}
+	at, ok := o.b.within(f)
 	if !ok {
 		return nil, fmt.Errorf("%q: %w", f.Path, ErrMissing)
 	}

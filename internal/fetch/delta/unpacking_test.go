@@ -30,12 +30,12 @@ func TestUnpacking(t *testing.T) {
 			for i, s := range spots {
 				right[i] = spot{file: bytes.NewReader(data), at: s.at}
 			}
-			want := newMembers(r.index, right, nil)
+			want := newMembers(r.index, right, nil, nil)
 			defer want.close()
 			for seed := range uint64(60) {
 				rnd := rand.New(rand.NewPCG(seed, 1))
 				soon := slices.DeleteFunc(slices.Clone(all), func(int) bool { return rnd.IntN(3) == 0 })
-				m := newMembers(r.index, spots, soon)
+				m := newMembers(r.index, spots, nil, soon)
 				asked := slices.Clone(all)
 				if seed%2 == 0 {
 					rnd.Shuffle(len(asked), func(i, j int) { asked[i], asked[j] = asked[j], asked[i] })

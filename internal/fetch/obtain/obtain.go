@@ -83,6 +83,10 @@ type Wanted struct {
 	Pools           bool // what is fetched stays, for who deploys it next
 	Complete        bool // all of it shall be here in the end, if that costs little more
 
+	// Meanwhile begins to unpack the archive while parts of it are on their way, and gives
+	// what ends that where they do not come. nil = nobody does.
+	Meanwhile func(in archive.Input) (end func())
+
 	Places
 	Deployed
 	entire bool

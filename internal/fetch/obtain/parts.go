@@ -35,6 +35,9 @@ func (y Ways) parts(ctx, run context.Context, w Wanted, host *delta.Host) (Archi
 	defer bar.Close()
 	server.Progress = bar.Set
 	host.Begun = func(b *delta.Rebuilt) { y.compose(run, w, b, all) }
+	if w.Meanwhile != nil {
+		host.Meanwhile = func(b *delta.Rebuilt) func() { return w.Meanwhile(b) }
+	}
 	b, whole, err := host.Bring(ctx, server)
 	if err != nil {
 		return Archive{}, whole, err
