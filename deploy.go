@@ -96,21 +96,27 @@ func newDeployer(
 // run is how far one execution has come. This file, recalling and bringArchive change
 // it: all else gets a copy, which is its own.
 type run struct {
-	spec     Spec
-	archive  Archive
-	staged   strategy.Staged
-	copied   *staging.Tree // the archive once more, for what hooks may see of it; nil = there is none
-	begun    bool          // a sync was
-	synced   bool          // dest has become what it shall be
-	accepted bool          // what is live has passed all that judges it
-	admitted bool          // there is a manifest that the host lets run: no older event has its turn
-	heard    bool          // what the manifest names may run, also if the run fails
-	idle     bool          // dest holds it already, and nothing is to be run then
-	record   string        // the file that says how the sync left dest; "" = none
-	unlock   func() error  // nil: there is no lock
-	turn     *gate.Gate    // where it waits for its turn; nil = it may go on at once
-	failed   error         // why the deployment failed
-	done     bool          // it succeeded
+	spec    Spec
+	archive Archive
+	unpacked
+	begun    bool         // a sync was
+	synced   bool         // dest has become what it shall be
+	accepted bool         // what is live has passed all that judges it
+	admitted bool         // there is a manifest that the host lets run: no older event has its turn
+	heard    bool         // what the manifest names may run, also if the run fails
+	idle     bool         // dest holds it already, and nothing is to be run then
+	record   string       // the file that says how the sync left dest; "" = none
+	unlock   func() error // nil: there is no lock
+	turn     *gate.Gate   // where it waits for its turn; nil = it may go on at once
+	failed   error        // why the deployment failed
+	done     bool         // it succeeded
+}
+
+// unpacked is what has become of the archive before the sync.
+type unpacked struct {
+	ahead  *begun // it is staged while it comes; nil = it is not
+	staged strategy.Staged
+	copied *staging.Tree // it once more, for what hooks may see of it; nil = there is none
 }
 
 // step is one step of the process. It is taken when it is needed.
@@ -139,6 +145,7 @@ func (d *deployer) deploy(ctx context.Context, e *event.Event, r *run) (outcome 
 		if p := recover(); p != nil { // or the run would end as a good one
 			err = fmt.Errorf("%s: internal error: %v at %s", d.journal.Step(), p, debug.Stack())
 		}
+		r.ahead.end()
 		outcome, err = d.finish(ctx, closing, *r, err)
 	}()
 	d.announce(e, r.spec.Past)
@@ -399,7 +406,9 @@ func (d *deployer) bring(ctx context.Context, r *run) (err error) {
 		if r.spec.Past != nil {
 			return d.fetchKept(ctx, r.spec)
 		}
-		return d.ways().Archive(ctx, d.wanted(r.spec))
+		w := d.wanted(r.spec)
+		w.Meanwhile = stagesAhead(ctx, d, r)
+		return d.ways().Archive(ctx, w)
 	})
 	return err
 }
@@ -439,7 +448,10 @@ func (d *deployer) extract(ctx context.Context, r *run) (err error) {
 	if err := d.openDest(r); err != nil {
 		return err
 	}
-	if r.staged, err = d.stage(ctx, r.spec, &r.archive); err != nil {
+	if !r.ahead.take(d, r) {
+		r.staged, err = d.stage(ctx, r.spec, &r.archive)
+	}
+	if err != nil {
 		return err
 	}
 	if err := d.copyForHooks(ctx, r); err != nil {

@@ -15,6 +15,7 @@ import (
 	"stretcher/internal/policy"
 	"stretcher/internal/process"
 	"stretcher/internal/strategy"
+	"stretcher/internal/strategy/ahead"
 	strategies "stretcher/internal/strategy/all"
 	"stretcher/internal/strategy/staging"
 	"stretcher/internal/text/failure"
@@ -27,7 +28,7 @@ import (
 //
 // A dest that can't be opened is told by the strategy's Check. told is how far
 // the run has come, when it is asked.
-func (d *deployer) open(s Spec, whole bool, told func() run) (Spec, error) {
+func (d *deployer) open(s Spec, whole bool, told func() run, adapt ...func(*strategy.Target)) (Spec, error) {
 	s.close() // a strategy that has been made before, and its dest
 	dest, missing := disk.OpenDest(s.Manifest.Dest)
 	if missing != nil {
@@ -38,9 +39,12 @@ func (d *deployer) open(s Spec, whole bool, told func() run) (Spec, error) {
 	if missing == nil {
 		t.Place = staging.Places{Maker: d.private, Candidates: s.tempParents(), Dest: dest}
 	}
+	t.Last = d.last(&s)
+	for _, change := range adapt {
+		change(&t)
+	}
 	var err error
 	s.Dest = dest
-	t.Last = d.last(&s)
 	s.Strategy, err = strategies.List().New(s.SyncStrategy, t)
 	if err == nil && missing == nil {
 		err = d.judge(dest)
@@ -142,6 +146,66 @@ func (d *deployer) stage(ctx context.Context, s Spec, a *Archive) (staged strate
 		return err
 	})
 	return staged, err
+}
+
+// begun is a staged tree that was begun while the archive was still coming.
+type begun struct {
+	stage *ahead.Stage
+	spec  Spec
+	told  *run // how far the run was then; and is, once the tree counts
+}
+
+// stagesAhead is what begins to stage an archive while it comes; nil = nothing does:
+// there is something that must not begin, or see anything, before all has come.
+func stagesAhead(ctx context.Context, d *deployer, r *run) func(archive.Input) func() {
+	if r.turn != nil || r.spec.Hooks != nil || len(r.spec.Commands.Pre) > 0 {
+		return nil
+	}
+	return func(in archive.Input) func() {
+		then, s, err := *r, r.spec, error(nil)
+		b := &begun{stage: ahead.New(), told: &then}
+		s.Strategy, s.Dest = nil, nil // they stay open until the tree counts
+		b.spec, err = d.open(s, false, func() run { return *b.told }, b.stage.Adapt)
+		if err == nil {
+			err = b.spec.check()
+		}
+		if err != nil { // who stages it later says so
+			b.spec.close()
+			return func() {}
+		}
+		b.stage.Begin(ctx, b.spec.Strategy, in)
+		r.ahead = b
+		return func() {
+			b.end()
+			r.ahead = nil
+		}
+	}
+}
+
+// end ends it, and closes what it has.
+func (b *begun) end() {
+	if b != nil {
+		b.stage.End()
+		b.spec.close()
+	}
+}
+
+// take makes the tree that was begun while the archive came the staged one, if there is
+// one, and dest is still the directory that it was made for.
+func (b *begun) take(d *deployer, r *run) bool {
+	if r.ahead = nil; b == nil {
+		return false
+	}
+	defer d.screen.Bar("extract").Close()
+	staged, ok := b.stage.Wait()
+	if !ok || !b.spec.Dest.IsSame(r.spec.Dest) {
+		b.end()
+		return false
+	}
+	r.spec.close()
+	r.spec, r.staged = b.spec, staged
+	b.told = r
+	return true
 }
 
 // remember records dest as it is after the sync, before anything else changes

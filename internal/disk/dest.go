@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
@@ -98,6 +99,28 @@ func (d *Dest) OpenDir() (*Dir, error) {
 		return d.Dir.Again()
 	}
 	return d.Parent.Sub(d.Name)
+}
+
+// IsSame tells whether another dest that was opened is the same directory, or is missing
+// in the same one.
+func (d *Dest) IsSame(other *Dest) bool {
+	if d.Parent == nil || other.Parent == nil || d.Name != other.Name || !isSame(d.Parent, other.Parent) {
+		return false
+	}
+	if d.Dir == nil || other.Dir == nil {
+		return d.Dir == other.Dir
+	}
+	return isSame(d.Dir, other.Dir)
+}
+
+// isSame tells whether two open directories are one.
+func isSame(a, b *Dir) bool {
+	is, err := a.File().Stat()
+	if err != nil {
+		return false
+	}
+	other, err := b.File().Stat()
+	return err == nil && os.SameFile(is, other)
 }
 
 // Close closes what is open of the dest. It may be called again.

@@ -200,14 +200,19 @@ func (h *host) live() string {
 	return dir
 }
 
-// deploy runs the program to its end.
-func (h *host) deploy(args ...string) (status int, log string) {
-	h.tb.Helper()
+// command is a call of the program.
+func (h *host) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(h.bin, args...)
 	cmd.Dir = h.dir
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + h.path("tmp"), "HOME=" + h.path("home"),
 		"STRETCHER_STATE_DIR=" + h.path("state"), "STRETCHER_RETRY=1", testparts.NoExitSleep}
-	out, err := cmd.CombinedOutput()
+	return cmd
+}
+
+// deploy runs the program to its end.
+func (h *host) deploy(args ...string) (status int, log string) {
+	h.tb.Helper()
+	out, err := h.command(args...).CombinedOutput()
 	if left, _ := filepath.Glob(h.path("tmp/*")); len(left) > 0 {
 		h.tb.Errorf("left behind: %q", left)
 	}
