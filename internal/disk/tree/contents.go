@@ -46,7 +46,7 @@ type Contents struct {
 	files map[inode]known
 	sums  []Sum
 	// digests are those of whole contents, where somebody has told them.
-	digests map[inode]Digest
+	digests []Digest
 }
 
 // Digest is the SHA-256 of a content.
@@ -63,8 +63,9 @@ func halves(n uint64) [2]uint32 { return [2]uint32{uint32(n >> 32), uint32(n)} }
 
 // known is what is known of a file.
 type known struct {
-	ctime [2]uint32
-	first int32 // of its sums; -1 = they are not known, only when it was changed last
+	ctime  [2]uint32
+	first  int32 // of its sums; -1 = they are not known, only when it was changed last
+	digest int32 // the number of its content's; -1 = that is not known
 }
 
 // when is the time of a file's last change, as it is kept.
@@ -78,7 +79,7 @@ func NewContents() *Contents {
 }
 
 func withKey(key [keySize]byte) *Contents {
-	c := &Contents{key: key, files: map[inode]known{}, digests: map[inode]Digest{}}
+	c := &Contents{key: key, files: map[inode]known{}}
 	block, err := aes.NewCipher(key[:])
 	if err == nil {
 		c.code, err = cipher.NewGCM(block)
@@ -99,47 +100,63 @@ func (c *Contents) Sum(i int, block []byte) Sum {
 // Of gives the sums of a file's blocks, as long as the file is the one that is
 // known, and as it was then.
 func (c *Contents) Of(st *unix.Stat_t) (sums []Sum, ok bool) {
-	k, ok := c.files[inodeOf(st)]
-	if !ok || k.first < 0 || k.ctime != when(st) {
+	k, ok := c.same(st)
+	if !ok || k.first < 0 {
 		return nil, false
 	}
-	return c.sums[k.first : int(k.first)+blocks(st.Size)], true
+	return c.sumsOf(k, st), true
+}
+
+// same is what is known of a file that is as it was when it was added.
+func (c *Contents) same(st *unix.Stat_t) (k known, ok bool) {
+	k, ok = c.files[inodeOf(st)]
+	return k, ok && k.ctime == when(st)
+}
+
+func (c *Contents) sumsOf(k known, st *unix.Stat_t) []Sum {
+	return c.sums[k.first : int(k.first)+blocks(st.Size)]
 }
 
 // IsSame tells whether a file is as it was when it was added, whether or not
 // its sums are known.
 func (c *Contents) IsSame(st *unix.Stat_t) bool {
-	k, ok := c.files[inodeOf(st)]
-	return ok && k.ctime == when(st)
+	_, ok := c.same(st)
+	return ok
 }
 
 // Add takes in a file, and its sums if they are all there: its content is the
 // one that they are of as long as st is right.
 func (c *Contents) Add(st *unix.Stat_t, sums []Sum) {
-	delete(c.digests, inodeOf(st))
 	if len(sums) != blocks(st.Size) || len(c.sums)+len(sums) > maxSums {
-		c.files[inodeOf(st)] = known{when(st), -1}
+		c.files[inodeOf(st)] = known{when(st), -1, -1}
 		return
 	}
-	c.files[inodeOf(st)] = known{when(st), int32(len(c.sums))}
+	c.files[inodeOf(st)] = known{when(st), int32(len(c.sums)), -1}
 	c.sums = append(c.sums, sums...)
 }
 
 // AddDigest takes in the digest of a file whose sums are known. Of others it
 // stays unknown.
 func (c *Contents) AddDigest(st *unix.Stat_t, d Digest) {
-	if _, ok := c.Of(st); ok {
-		c.digests[inodeOf(st)] = d
+	k, ok := c.same(st)
+	switch {
+	case !ok || k.first < 0:
+	case k.digest >= 0:
+		c.digests[k.digest] = d
+	default:
+		k.digest = int32(len(c.digests))
+		c.digests = append(c.digests, d)
+		c.files[inodeOf(st)] = k
 	}
 }
 
 // Digest is the one that was added, as long as the file is as it was then.
 func (c *Contents) Digest(st *unix.Stat_t) (d Digest, ok bool) {
-	if _, ok := c.Of(st); !ok {
+	k, ok := c.same(st)
+	if !ok || k.first < 0 || k.digest < 0 {
 		return d, false
 	}
-	d, ok = c.digests[inodeOf(st)]
-	return d, ok
+	return c.digests[k.digest], true
 }
 
 // Changed notes that the caller has renamed a file that is known, or changed
@@ -167,10 +184,19 @@ func isOurs(st *unix.Stat_t) bool {
 	return (st.Uid == 0 || int(st.Uid) == os.Geteuid()) && st.Mode&0o022 == 0
 }
 
-// isChanged tells whether somebody has changed a file since the caller has.
-func (c *Contents) isChanged(st *unix.Stat_t) bool {
+// all is what is known of a file: Of and Digest, nil where that is not known, and whether
+// somebody has changed it since the caller has.
+func (c *Contents) all(st *unix.Stat_t) (sums []Sum, digest *Digest, known, changed bool) {
 	k, ok := c.files[inodeOf(st)]
-	return ok && k.ctime != when(st)
+	switch {
+	case !ok || k.ctime != when(st):
+		return nil, nil, false, ok
+	case k.first < 0:
+		return nil, nil, false, false
+	case k.digest >= 0:
+		digest = &c.digests[k.digest]
+	}
+	return c.sumsOf(k, st), digest, true, false
 }
 
 // blocks is how many blocks a content has.
@@ -240,11 +266,13 @@ func loadContents(name string, device uint64) (*Contents, error) {
 		}
 		if r.sums != nil && len(c.sums)+len(r.sums) <= maxSums {
 			at := inode{halves(device), halves(e.Inode)}
-			c.files[at] = known{halves(uint64(e.CTime)), int32(len(c.sums))}
+			k := known{halves(uint64(e.CTime)), int32(len(c.sums)), -1}
 			c.sums = append(c.sums, r.sums...)
 			if r.digest != nil {
-				c.digests[at] = *r.digest
+				k.digest = int32(len(c.digests))
+				c.digests = append(c.digests, *r.digest)
 			}
+			c.files[at] = k
 		}
 	}
 }

@@ -41,26 +41,14 @@ func (r *Recorded) key() (key [keySize]byte, certain bool) {
 	return key, false
 }
 
-// of gives the sums of a file, and whether somebody has changed it since the
-// caller has.
-func (r *Recorded) of(e *Entry, st *unix.Stat_t) (sums []Sum, known, changed bool) {
+// of gives the sums of a file, and the digest of its content, nil where that is not
+// known, and whether somebody has changed it since the caller has.
+func (r *Recorded) of(e *Entry, st *unix.Stat_t) (sums []Sum, digest *Digest, known, changed bool) {
 	if r.Contents != nil {
-		sums, known = r.Contents.Of(st)
-		return sums, known, r.Contents.isChanged(st)
+		return r.Contents.all(st)
 	}
 	sums, known = r.Archived.of(e.Path)
-	return sums, known && len(sums) == blocks(e.Size), false
-}
-
-// digest is that of a file's content; nil = not known.
-func (r *Recorded) digest(st *unix.Stat_t) *Digest {
-	if r.Contents == nil {
-		return nil
-	}
-	if d, ok := r.Contents.Digest(st); ok {
-		return &d
-	}
-	return nil
+	return sums, nil, known && len(sums) == blocks(e.Size), false
 }
 
 // Save records the tree below an open directory in the file name, completely
@@ -117,12 +105,12 @@ func (r *Recorded) put(enc *encoder, e *Entry, st *unix.Stat_t, device uint64) {
 		enc.entry(e, nil, false, nil)
 		return
 	}
-	sums, known, changed := r.of(e, st)
+	sums, digest, known, changed := r.of(e, st)
 	known = known && e.CTime != 0 && uint64(st.Dev) == device
 	if changed {
 		e.CTime, known = 0, false
 	}
-	enc.entry(e, sums, known, r.digest(st))
+	enc.entry(e, sums, known, digest)
 }
 
 // maxShown is how many differences are named.
