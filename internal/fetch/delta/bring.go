@@ -8,9 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
-
-	"github.com/dustin/go-humanize/english"
 
 	"stretcher/internal/archive/index"
 	"stretcher/internal/fetch/transfer"
@@ -61,7 +58,7 @@ func (b *Rebuilt) bring(ctx context.Context, s *Server) (*Whole, error) {
 		return nil, ErrBare
 	}
 	spans, bytes := planOf(b.w.Index, need, s.link())
-	if err := worth(s, b.w.Index, spans, bytes); err != nil {
+	if err := worth(s, b.w.Index, spans, bytes, b.w.local(need)); err != nil {
 		return nil, err
 	}
 	if b.spool, err = b.w.Unnamed(bytes); err != nil {
@@ -294,68 +291,6 @@ func stripped(path string, parts int) (string, bool) {
 		path = rest
 	}
 	return path, true
-}
-
-// doubt is how much longer parts may seem to take than the whole archive: one
-// answer of a busy server says little, and bytes count for themselves.
-const doubt = 2
-
-// How many bytes of an archive are read in a second, if parts are put together
-// with what is here, and if it comes as a whole, which all processors unpack. They
-// are measured: docs/performance.md, What parts cost.
-const (
-	partsRate = 60_000_000
-	wholeRate = 240_000_000
-)
-
-// slack is how much longer parts may take for the sake of the bytes.
-const slack = 50 * time.Millisecond
-
-// during is the time that bytes take at a rate.
-func during(bytes, rate int64) time.Duration {
-	return time.Duration(float64(bytes) / float64(rate) * float64(time.Second))
-}
-
-// worth tells whether spans cost less than the whole archive. What saves little
-// is not worth it: to put an archive together takes time as well.
-func worth(s *Server, x *index.Index, spans []span, bytes int64) error {
-	if bytes > x.Size-x.Size/10 {
-		return fmt.Errorf("%w: %d of its %d bytes are missing", ErrDear, bytes, x.Size)
-	}
-	l := s.link()
-	parts, all := l.cost(bytes, len(spans), max(s.Lines, 1)), l.cost(x.Size, 1, 1)
-	if parts >= doubt*all || parts+during(bytes, partsRate) > all+during(x.Size, wholeRate)+slack {
-		return fmt.Errorf("%w: %d of its %d bytes are missing, in %s", ErrDear, bytes, x.Size,
-			english.Plural(len(spans), "range", ""))
-	}
-	return nil
-}
-
-// outlook tells whether parts may be worth it, by what the archive before has of
-// what is in this one, before anybody looks at the live tree. That may have less, and
-// hardly more.
-func (w *Wish) outlook(s *Server) error {
-	before := w.before()
-	if before == nil {
-		if w.Live == nil {
-			return ErrBare
-		}
-		return nil
-	}
-	missing := (&Wish{Index: w.Index}).all()
-	for i := range before.Files {
-		delete(missing, before.Files[i].Sum)
-	}
-	need := membersOf(w.Index, missing)
-	if w.Kept != nil {
-		unlike := w.unlike(before)
-		need = slices.DeleteFunc(need, func(i int) bool { _, is := slices.BinarySearch(unlike, i); return !is })
-	}
-	spans, bytes := planOf(w.Index, need, s.link())
-	if len(spans) == 0 {
-		return nil
-	}
-	return worth(s, w.Index, spans, bytes)
 }
 
 // fetch fetches spans, from the first mirror that has them. What one has brought

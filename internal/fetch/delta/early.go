@@ -47,7 +47,7 @@ func (w *Wish) early(s *Server) (spans []span, bytes int64, ok bool) {
 	}
 	need := w.unlike(w.Kept.Index)
 	spans, bytes = planOf(w.Index, need, s.link())
-	return spans, bytes, len(need) > 0 && w.isLittle(w.size(need)) && worth(s, w.Index, spans, bytes) == nil
+	return spans, bytes, len(need) > 0 && w.isLittle(w.size(need)) && worth(s, w.Index, spans, bytes, w.local(need)) == nil
 }
 
 // join waits for what is being fetched, or ends that because of an error. An answer

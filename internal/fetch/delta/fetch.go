@@ -73,6 +73,7 @@ func (s *Server) document(ctx context.Context, mirror, url string, limit int64) 
 	if !t.kept { // it was made for this, by another round trip
 		s.Link.RTT /= 2
 	}
+	s.Link.RTT = max(s.Link.RTT-turn, s.Link.RTT/trust) // the process may have waited for its turn
 	if buf.Len() >= telling {
 		s.Link.Rate = rateOf(buf.pieces, t.at)
 	}

@@ -87,7 +87,7 @@ func (h *Host) foresee(ctx context.Context, s *Server) (Stats, error) {
 		return b.Stats, err
 	}
 	spans, bytes := planOf(h.Index, need, s.link())
-	if !b.reuses || worth(s, h.Index, spans, bytes) != nil {
+	if !b.reuses || worth(s, h.Index, spans, bytes, h.local(need)) != nil {
 		return all, nil
 	}
 	b.Bytes, b.Requests = bytes, len(spans)

@@ -105,6 +105,7 @@ func (h *Host) find(ctx context.Context, s *Server) (size int64, err error) {
 	if h.Expected.Archive == nil {
 		return 0, errUnnamed
 	}
+	h.chooses = h.Wants != nil
 	remembered := make(chan struct{})
 	go func() {
 		h.remember()
@@ -134,6 +135,7 @@ func (h *Host) want(ctx context.Context) (err error) {
 	if h.Wanted, err = h.Wants(ctx, Headers(h.Index)); err != nil {
 		return fmt.Errorf("%w: %w", ErrIndex, err)
 	}
+	h.chooses = h.Wanted != nil
 	return nil
 }
 

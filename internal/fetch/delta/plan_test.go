@@ -18,21 +18,29 @@ func TestWorth(t *testing.T) {
 		link        Link
 		bytes, size int64
 		spans       int
+		local       int64
 		dear        bool
 	}{
-		"little":                   {loopback, 3 * mb, 95 * mb, 152, false},
-		"little, far":              {far, 3 * mb, 95 * mb, 152, false},
-		"a third":                  {loopback, 68 * mb, 177 * mb, 40, true},
-		"a third, far":             {far, 68 * mb, 177 * mb, 40, false},
-		"most":                     {loopback, 63 * mb, 95 * mb, 26, true},
-		"most, by a doubtful rate": {Link{time.Millisecond, 100 * mb}, 63 * mb, 95 * mb, 26, true},
-		"most, slow":               {slow, 63 * mb, 95 * mb, 26, false},
-		"nearly all":               {slow, 90 * mb, 95 * mb, 1, true},
-		"half of a small one":      {loopback, 1 * mb, 2 * mb, 3, false},
-		"many round trips":         {far, 1 * mb, 3 * mb, 1000, true},
+		"little":                   {loopback, 3 * mb, 95 * mb, 152, 0, false},
+		"little, far":              {far, 3 * mb, 95 * mb, 152, 0, false},
+		"a third":                  {loopback, 68 * mb, 177 * mb, 40, 0, true},
+		"a third, far":             {far, 68 * mb, 177 * mb, 40, 0, false},
+		"most":                     {loopback, 63 * mb, 95 * mb, 26, 0, true},
+		"most, by a doubtful rate": {Link{time.Millisecond, 100 * mb}, 63 * mb, 95 * mb, 26, 0, true},
+		"most, slow":               {slow, 63 * mb, 95 * mb, 26, 0, false},
+		"nearly all":               {slow, 90 * mb, 95 * mb, 1, 0, true},
+		"half of a small one":      {loopback, 1 * mb, 2 * mb, 3, 0, false},
+		"a ninth":                  {loopback, 20 * mb, 177 * mb, 1300, 0, false},
+		"a third, seemingly":       {Link{5 * time.Millisecond, 300 * mb}, 68 * mb, 177 * mb, 28, 0, true},
+		"a ninth, and all read":    {loopback, 20 * mb, 177 * mb, 1300, 360 * mb, true},
+		"little, doubtful":         {Link{6 * time.Millisecond, 4000 * mb}, 11 * mb, 177 * mb, 800, 0, false},
+		"a ninth, all read, far":   {far, 20 * mb, 177 * mb, 1300, 360 * mb, false},
+		"a hundredth, all read":    {loopback, 3 * mb, 177 * mb, 150, 400 * mb, false},
+		"a quarter, in many":       {loopback, 49 * mb, 177 * mb, 1228, 0, true},
+		"many round trips":         {far, 1 * mb, 3 * mb, 1000, 0, true},
 	} {
 		s := &Server{Link: c.link, Lines: 32}
-		err := worth(s, &index.Index{Size: c.size}, make([]span, c.spans), c.bytes)
+		err := worth(s, &index.Index{Size: c.size}, make([]span, c.spans), c.bytes, c.local)
 		if is := errors.Is(err, ErrDear); is != c.dear || err != nil && !is {
 			t.Errorf("%s: %v", name, err)
 		}

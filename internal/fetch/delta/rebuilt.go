@@ -56,7 +56,14 @@ type Wish struct {
 	// has not come is waited for. What it returns ends the reading where parts do not come.
 	// May be nil.
 	Meanwhile func(*Rebuilt) (end func())
-	agreed    func() error // waits until the indexes are compared; nil = nobody has begun
+
+	underway
+}
+
+// underway is what is still found out of a wish.
+type underway struct {
+	agreed  func() error // waits until the indexes are compared; nil = nobody has begun
+	chooses bool         // somebody will tell what is Wanted
 }
 
 // Rebuilt is an archive that is put together from parts. It is good as long as
