@@ -152,11 +152,15 @@ func TestNotAhead(t *testing.T) {
 	older.write(t, dir+"/older")
 	newer.write(t, dir+"/newer")
 	first, second := packed(t, dir+"/older", pack.Gzip), packed(t, dir+"/newer", pack.Gzip)
-	for _, strategy := range []string{"native", "releases"} {
+	for more, strategy := range map[string]string{
+		"commands: {pre: [echo begins]}\n":           "native",
+		"commands: {pre: [echo  begins]}\n":          "releases",
+		"hooks: {post_pack: [{run: echo begins}]}\n": "native",
+	} {
 		o, h := newOrigin(t), newHost(t, strategy)
 		deployed(t, h, o.publish("older", h.dest(), strategy, first), dir+"/older")
 		url := o.publish("newer", h.dest(), strategy, second)
-		o.edit("/newer.yml", func(m string) string { return m + "commands:\n  pre: [echo begins]\n" })
+		o.edit("/newer.yml", func(m string) string { return m + more })
 		s := &holding{t: t, h: h, archive: second.archive, then: aheads()["right"].answer}
 		o.answer(s.ServeHTTP)
 		log := deployed(t, h, url, dir+"/newer")
