@@ -55,7 +55,7 @@ func (o *opened) agreeSkipped(n int64) error {
 		return nil
 	}
 	if !o.b.isHere(first, last) {
-		o.late.passed[from] = n
+		o.late.pass(from, n, first, last)
 		return nil
 	}
 	return o.agreePassed(from, n)
@@ -63,13 +63,12 @@ func (o *opened) agreeSkipped(n int64) error {
 
 // agreePassed does so for a content that was skipped.
 func (o *opened) agreePassed(from, n int64) error {
-	i, _ := fileAt(o.b.w.Index, from)
 	h := sha256.New()
 	w := &within{m: o.members, at: from, left: n}
 	if _, err := w.WriteTo(h); err != nil {
 		return err
 	}
-	if index.Sum(h.Sum(nil)) != o.b.w.Index.Files[i].Sum {
+	if !o.isContent(from, index.Sum(h.Sum(nil))) {
 		first, _ := o.b.w.Index.Within(from, n)
 		return o.contradiction(first)
 	}

@@ -57,6 +57,12 @@ func newMembers(x *index.Index, spots map[int]spot, lost <-chan struct{}, soon [
 	return &members{x: x, spots: spots, lost: lost, last: -1, ahead: beginUnpacking(x, spots, soon)}
 }
 
+// unpackAhead says which members are going to be read from now on, sorted.
+func (m *members) unpackAhead(soon []int) {
+	m.ahead.close()
+	m.ahead = beginUnpacking(m.x, m.spots, soon)
+}
+
 func (m *members) close() {
 	m.ahead.close()
 	if m.zstd != nil {
