@@ -165,3 +165,19 @@ func numberOf(x *index.Index, path string) int {
 	}
 	return -1
 }
+
+// TestNotAhead: where more than a tenth of an archive is to come, nobody reads it
+// before that is here.
+func TestNotAhead(t *testing.T) {
+	x := &index.Index{Size: 100 << 20}
+	for bytes, want := range map[int64]bool{0: true, 10 << 20: true, 11 << 20: false} {
+		begun := false
+		b := newRebuilt(Wish{Index: x, Meanwhile: func(*Rebuilt) func() {
+			begun = true
+			return func() {}
+		}})
+		if b.tell(bytes); begun != want {
+			t.Errorf("%d bytes: begun: %v", bytes, begun)
+		}
+	}
+}

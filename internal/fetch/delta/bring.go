@@ -42,7 +42,7 @@ func (b *Rebuilt) bring(ctx context.Context, s *Server) (*Whole, error) {
 			err = errUnforeseen
 		}
 		if err == nil {
-			b.tell()
+			b.tell(0)
 		}
 		return b.early.join(err)
 	}
@@ -51,7 +51,7 @@ func (b *Rebuilt) bring(ctx context.Context, s *Server) (*Whole, error) {
 	}
 	if len(need) == 0 {
 		b.here.tell()
-		b.tell()
+		b.tell(0)
 		return nil, nil
 	}
 	if !b.reuses {
@@ -65,7 +65,7 @@ func (b *Rebuilt) bring(ctx context.Context, s *Server) (*Whole, error) {
 		return nil, err
 	}
 	b.place(spans)
-	b.tell()
+	b.tell(bytes)
 	return b.fetch(ctx, s, spans, bytes)
 }
 
@@ -83,12 +83,14 @@ func (b *Rebuilt) place(spans []span) {
 	}
 }
 
-// tell lets the archive be put together, and read, while its parts come.
-func (b *Rebuilt) tell() {
+// tell lets the archive be put together while its parts come, and read, if they are
+// few bytes: members that many contents wait in are decompressed twice then, and none
+// ahead of who reads.
+func (b *Rebuilt) tell(bytes int64) {
 	if b.w.Begun != nil {
 		b.w.Begun(b)
 	}
-	if b.w.Meanwhile != nil && !isClosed(b.here.done) {
+	if b.w.Meanwhile != nil && b.w.isLittle(bytes) && !isClosed(b.here.done) {
 		b.ahead = b.w.Meanwhile(b)
 	}
 }
