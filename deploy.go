@@ -448,6 +448,7 @@ func (d *deployer) extract(ctx context.Context, r *run) (err error) {
 	if err := d.openDest(r); err != nil {
 		return err
 	}
+	sayStrip(d.log, r.spec)
 	if !r.ahead.take(d, r) {
 		r.staged, err = d.stage(ctx, r.spec, &r.archive)
 	}

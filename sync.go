@@ -132,13 +132,17 @@ func (s Spec) check() error {
 	return s.Strategy.Check()
 }
 
+// sayStrip says what becomes of names, before anything is said to be unpacked.
+func sayStrip(log strategy.Logger, s Spec) {
+	if s.Strip > 0 {
+		log.Info(fmt.Sprintf("names in the archive lose their first components: strip_components %d", s.Strip))
+	}
+}
+
 // stage makes the tree of the archive ready for the sync.
 func (d *deployer) stage(ctx context.Context, s Spec, a *Archive) (staged strategy.Staged, err error) {
 	if err := s.check(); err != nil {
 		return strategy.Staged{}, err
-	}
-	if s.Strip > 0 {
-		d.log.Info(fmt.Sprintf("names in the archive lose their first components: strip_components %d", s.Strip))
 	}
 	defer d.screen.Bar("extract").Close()
 	err = d.ways().Read(ctx, d.wanted(s), a, func(in archive.Input) (err error) {

@@ -144,6 +144,35 @@ func TestAhead(t *testing.T) {
 	}
 }
 
+// TestAheadStrips: that names lose their first parts is said once, before what was read,
+// though that was staged before.
+func TestAheadStrips(t *testing.T) {
+	older, newer := versions(t)
+	dir := t.TempDir()
+	check(t, os.Mkdir(dir+"/older", 0o755))
+	check(t, os.Mkdir(dir+"/newer", 0o755))
+	older.write(t, dir+"/older/top")
+	newer.write(t, dir+"/newer/top")
+	first, second := packed(t, dir+"/older", pack.Gzip), packed(t, dir+"/newer", pack.Gzip)
+	o, h := newOrigin(t), newHost(t, "native")
+	strips := func(m string) string { return m + "strip_components: 1\n" }
+	url := o.publish("older", h.dest(), "native", first)
+	o.edit("/older.yml", strips)
+	if status, log := h.deploy(url); status != 0 {
+		t.Fatalf("exit status %d\n%s", status, log)
+	}
+	url = o.publish("newer", h.dest(), "native", second)
+	o.edit("/newer.yml", strips)
+	s := &holding{t: t, h: h, archive: second.archive, begins: true, then: aheads()["right"].answer}
+	o.answer(s.ServeHTTP)
+	said := "lose their first components: strip_components 1\n"
+	status, log := h.deploy(url)
+	if at := strings.Index(log, said); at < strings.Index(log, "fetched ") || at > strings.Index(log, "+00:00 read ") ||
+		strings.Count(log, said) != 1 || s.parts < 2 || status != 0 {
+		t.Errorf("exit status %d, %d parts\n%s", status, s.parts, log)
+	}
+}
+
 // TestNotAhead: where something runs before an archive is unpacked, all of that has come
 // before: nothing is staged meanwhile.
 func TestNotAhead(t *testing.T) {
