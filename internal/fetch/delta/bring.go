@@ -23,6 +23,12 @@ func Bring(ctx context.Context, s *Server, w Wish) (*Rebuilt, *Whole, error) {
 
 // orNothing brings it together, or closes it.
 func (b *Rebuilt) orNothing(ctx context.Context, s *Server) (*Rebuilt, *Whole, error) {
+	brought := false
+	defer func() { // after a panic, too: somebody may be waiting for parts
+		if !brought {
+			b.lost.tell()
+		}
+	}()
 	whole, err := b.bring(ctx, s)
 	if err != nil {
 		b.lost.tell()
@@ -32,6 +38,7 @@ func (b *Rebuilt) orNothing(ctx context.Context, s *Server) (*Rebuilt, *Whole, e
 		_ = b.Close()
 		return nil, whole, err
 	}
+	brought = true
 	return b, nil, nil
 }
 
