@@ -57,6 +57,13 @@ func (c *Client) Forget(ctx context.Context, f fleet.Forgetting) (fleet.Forgotte
 		}
 		switch {
 		case len(found.going) > 0 && !o.Force:
+			changed, err := o.hasChanged(ctx, found)
+			if err != nil {
+				return o.told, err
+			}
+			if tries++; changed {
+				continue
+			}
 			return o.told, failure.Hinted("stretcher fleet stop ends the waiting of hosts; --force removes it all the same",
 				fmt.Errorf("the rollout goes on: %s", strings.Join(found.going, "; ")))
 		case len(found.unsure) > 0:
@@ -73,6 +80,16 @@ func (c *Client) Forget(ctx context.Context, f fleet.Forgetting) (fleet.Forgotte
 		tries++
 	}
 	return o.told, errRestless
+}
+
+// hasChanged tells whether the head is another one by now. What was read after it may be
+// of another moment then: somebody else may have removed a part of it.
+func (o *forgetting) hasChanged(ctx context.Context, k *kept) (bool, error) {
+	_, index, err := o.readHead(ctx)
+	if errors.Is(err, fleet.ErrUnreachable) {
+		return false, err
+	}
+	return index != k.index, nil
 }
 
 // find reads what there is. The head comes first: whatever is written later has another.
