@@ -223,19 +223,23 @@ func TestAheadEnds(t *testing.T) {
 			o, h := newOrigin(t), newHost(t, "native")
 			deployed(t, h, o.publish("older", h.dest(), "native", first), dir+"/older")
 			url := o.publish("newer", h.dest(), "native", second)
-			cmd := h.command(append(c.args, url)...)
+			cmd, started, out := h.command(append(c.args, url)...), make(chan struct{}), new(bytes.Buffer)
+			cmd.Stdout, cmd.Stderr = out, out
 			s := &holding{t: t, h: h, archive: second.archive, begins: true, lone: true, then: answers()["forbidden"]}
 			if name != "gone" {
 				s.stopped = func(r *http.Request) {
 					if c.term {
+						<-started
 						_ = cmd.Process.Signal(syscall.SIGTERM)
 					}
 					<-r.Context().Done()
 				}
 			}
 			o.answer(s.ServeHTTP)
-			out, err := cmd.CombinedOutput()
-			log := string(out)
+			check(t, cmd.Start())
+			close(started)
+			err := cmd.Wait()
+			log := out.String()
 			if status := testparts.ExitStatus(err); status != c.status || !strings.Contains(log, "error: "+c.want) {
 				t.Errorf("exit status %d\n%s", status, log)
 			}
