@@ -191,3 +191,28 @@ func TestBeginsAnew(t *testing.T) {
 		}
 	}
 }
+
+// TestForgetsOneMoment: what was read beside a head that is another one by now, or gone,
+// is no reason to refuse; beside one that stands it is.
+func TestForgetsOneMoment(t *testing.T) {
+	l := bench(t)
+	for name, c := range map[string]struct {
+		then    func()
+		changed bool
+	}{
+		"stands":   {func() {}, false},
+		"replaced": {func() { l.writeHead(t, "2", nil) }, true},
+		"gone": {func() {
+			if err := l.write(t.Context(), deleteTreeOp(l.base)); err != nil {
+				t.Fatal(err)
+			}
+		}, true},
+	} {
+		_, index := l.writeHead(t, "1", nil)
+		o := &forgetting{ledger: l, Forgetting: fleet.Forgetting{Name: "web"}, guard: newGuard(0)}
+		c.then()
+		if changed, err := o.hasChanged(t.Context(), &kept{index: index}); changed != c.changed || err != nil {
+			t.Errorf("%s: changed: %v, error %v", name, changed, err)
+		}
+	}
+}
