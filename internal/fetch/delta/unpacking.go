@@ -21,9 +21,8 @@ type unpacking struct {
 
 // unpacked is a member that is decompressed, or why it is not.
 type unpacked struct {
-	number int
-	plain  []byte
-	err    error
+	plain []byte
+	err   error
 }
 
 // beginUnpacking begins with members that are going to be asked for, sorted. Where there
@@ -55,7 +54,7 @@ func (u *unpacking) run(m *members, numbers []int) {
 		}
 		m.last = -1
 		plain, err := m.content(i)
-		u.full <- unpacked{i, plain, err} // never blocks: as many places as buffers
+		u.full <- unpacked{plain, err} // never blocks: as many places as buffers
 	}
 }
 
