@@ -162,6 +162,7 @@ func TestCopiedFromTopToBottom(t *testing.T) {
 	if len(all) < 12 || !slices.ContainsFunc(all, podman) {
 		t.Fatalf("%d examples found", len(all))
 	}
+	downloadHookModules(t, all)
 	t.Run("umask 002", func(t *testing.T) {
 		without := slices.DeleteFunc(slices.Clone(all), podman)
 		checkCopied(t, shell{program: "bash", dir: t.TempDir(), umask: "002"}, without)
@@ -170,6 +171,38 @@ func TestCopiedFromTopToBottom(t *testing.T) {
 		engineInPath(t, testparts.Podman(t))
 		checkCopied(t, shell{dir: t.TempDir(), umask: "077"}, all)
 	})
+}
+
+// hookFile is a file of the hook in Go that docs/hooks.md has.
+var hookFile = regexp.MustCompile(`(?s)cat > greet/(\S+) <<'?END'?\n(.*?\n)END\n`)
+
+// downloadHookModules downloads what the module of that hook needs: of a module
+// that is not the main one, the go command reads more of what it requires. A
+// download that breaks off is tried again.
+func downloadHookModules(t *testing.T, list []example) {
+	t.Helper()
+	source, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, files := t.TempDir(), 0
+	for _, e := range list {
+		for _, m := range hookFile.FindAllStringSubmatch(e.text, -1) {
+			text := strings.ReplaceAll(m[2], "$STRETCHER_SOURCE", source)
+			if err := os.WriteFile(filepath.Join(dir, m[1]), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			files++
+		}
+	}
+	if files != 2 {
+		t.Fatalf("%d files of a hook in Go found", files)
+	}
+	cmd := exec.Command("sh", filepath.Join(source, "tools/download.sh"), dir, "-mod=mod", ".")
+	cmd.Env = append(os.Environ(), "GOSUMDB=off", "GOFLAGS=")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 }
 
 // TestWhatCannotBeCopiedSaysSo: a block of shell commands that is not run says

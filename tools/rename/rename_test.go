@@ -188,7 +188,7 @@ func (c *clone) write(name, text string) {
 func (c *clone) hook(path string) {
 	c.Helper()
 	h := &clone{T: c.T, dir: c.TempDir(), env: append(c.env, "HOOK_EVENT=after_launch", "HOOKED_POD_ID=app",
-		"HOOKED_POD_UNIQUE_KEY=7", "GOPROXY=off", "GOFLAGS=-mod=mod", "GOSUMDB=off")}
+		"HOOKED_POD_UNIQUE_KEY=7", "GOFLAGS=-mod=mod", "GOSUMDB=off")}
 	h.write("go.mod", "module example.com/hook\n\ngo 1.26.5\n\nrequire "+path+" v2.0.0\n\nreplace "+path+" => "+c.dir+"\n")
 	h.write("main.go", `package main
 
@@ -204,6 +204,7 @@ func main() {
 	fmt.Println(env.PodUniqueName())
 }
 `)
+	h.run("sh", filepath.Join(c.dir, "tools/download.sh"), h.dir, ".")
 	if out := h.run("go", "run", "."); out != "app-7 <nil>" {
 		c.Errorf("the hook prints %q", out)
 	}
