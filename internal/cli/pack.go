@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -249,16 +250,23 @@ func (o *packOptions) excludes(ctx context.Context) (func(string, bool) bool, er
 	return skip, nil
 }
 
+// isSlashless tells whether an argument begins like a URL that lacks a slash. A
+// directory with such a name is named by ./ before it.
+func isSlashless(arg string) bool {
+	u, err := url.Parse(arg)
+	return err == nil && u.Scheme != "" && strings.HasPrefix(u.Path, "/")
+}
+
 // dirURL is the URL of a target, which may be named as a directory.
 func dirURL(arg string) (string, error) {
 	if strings.Contains(arg, "://") {
 		return arg, nil
 	}
-	if strings.HasPrefix(arg, "file:") {
+	if strings.HasPrefix(arg, "file:") || isSlashless(arg) {
 		return "", failure.Usage("--to %q is no URL: a directory is named by its path, or by file:///absolute/path/", arg)
 	}
-	url, err := fileURL(arg)
-	return strings.TrimSuffix(url, "/") + map[bool]string{true: "/"}[!isManifest(arg)], err
+	dir, err := fileURL(arg)
+	return strings.TrimSuffix(dir, "/") + map[bool]string{true: "/"}[!isManifest(arg)], err
 }
 
 func isManifest(name string) bool {

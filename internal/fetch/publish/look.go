@@ -17,6 +17,7 @@ import (
 // Store is what a target must be able to do.
 type Store interface {
 	CheckPut(url string) error
+	CheckPutArchive(url string) error
 	Stat(ctx context.Context, url string) (store.Info, error)
 	Put(ctx context.Context, url string, body io.ReaderAt, size int64, opts store.PutOptions) error
 	Open(ctx context.Context, url string, from store.Position) (*store.Object, error)

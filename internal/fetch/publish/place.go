@@ -70,10 +70,14 @@ func parseTarget(flag, raw string) (dir, manifest string, err error) {
 // checkPlace refuses a target that nothing can be put to, or that lies in what is
 // packed: the next archive would have this one in it.
 func (r *run) checkPlace() error {
-	if err := r.Store.CheckPut(r.place.to + "manifest.yml"); err != nil {
+	check := r.Store.CheckPut
+	if r.Source.dir != nil || r.Source.archive != nil { // else a manifest goes there alone
+		check = r.Store.CheckPutArchive
+	}
+	if err := check(r.place.to + "manifest.yml"); err != nil {
 		return failure.Hinted(store.Hint(err), failure.Usage("--to: %w", err))
 	}
-	if err := r.Store.CheckPut(r.place.base + "manifest.yml"); err != nil && !errors.Is(err, store.ErrReadOnly) {
+	if err := check(r.place.base + "manifest.yml"); err != nil && !errors.Is(err, store.ErrReadOnly) {
 		return failure.Hinted(store.Hint(err), failure.Usage("--public-url: %w", err))
 	}
 	dir := r.place.local()

@@ -15,6 +15,7 @@ type Definition struct {
 	Schemes []string             // of the URLs that it serves
 	Check   func(*url.URL) error // the shape of a URL; no network, no disk
 	New     func(Options) Store  // makes no client yet
+	Small   bool                 // it keeps manifests, and nothing as large as an archive
 }
 
 // Schemes are the stores that there are.

@@ -18,6 +18,8 @@ import (
 var (
 	// ErrReadOnly: objects of this scheme can be read only. Permanent.
 	ErrReadOnly = errors.New("can't be written to")
+	// ErrSmall: manifests can be written by this scheme, and no archives. Permanent.
+	ErrSmall = errors.New("manifests can be written there, and no archives")
 	// ErrExists: there is an object already, and PutOptions.New asks for none. Permanent.
 	ErrExists = errors.New("exists already")
 )
@@ -106,6 +108,21 @@ func (s *Set) Stat(ctx context.Context, rawURL string) (Info, error) {
 // CheckPut is Check for a URL that is to be written to.
 func (s *Set) CheckPut(rawURL string) error {
 	_, _, err := s.sink(rawURL)
+	return err
+}
+
+// CheckPutArchive is CheckPut for a URL that an archive is to be written to.
+func (s *Set) CheckPutArchive(rawURL string) error {
+	_, def, err := s.schemes.parse(rawURL)
+	switch {
+	case def.New == nil: // said again, with the schemes that would do
+		fitting := slices.DeleteFunc(s.writable(), func(def Definition) bool { return def.Small })
+		_, _, err = fitting.parse(rawURL)
+	case def.Small:
+		err = &Error{Op: "put", URL: redact.URL(rawURL), Err: ErrSmall}
+	default:
+		_, _, err = s.sink(rawURL)
+	}
 	return err
 }
 

@@ -183,3 +183,26 @@ func TestReadOnly(t *testing.T) {
 		t.Errorf("no key: %v", err)
 	}
 }
+
+// TestPutArchive: an archive goes to no store of manifests, and no such one is
+// offered.
+func TestPutArchive(t *testing.T) {
+	set := newSet(store.Options{})
+	for url, want := range map[string]error{
+		"consul://apps/manifest.yml":       store.ErrSmall,
+		"oci://r.example/app/manifest.yml": store.ErrReadOnly,
+		"az://account1/container/app.yml":  nil,
+		"file:///srv/app.yml":              nil,
+	} {
+		if err := set.CheckPutArchive(url); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", url, err, want)
+		}
+	}
+	if err := set.CheckPut("consul://apps/manifest.yml"); err != nil {
+		t.Errorf("a manifest: %v", err)
+	}
+	err := set.CheckPutArchive("ftp://host/app.yml")
+	if hint := store.Hint(err); !errors.Is(err, store.ErrScheme) || strings.Contains(hint, "consul") || !strings.Contains(hint, "s3") {
+		t.Errorf("%v, hint %q", err, hint)
+	}
+}

@@ -43,7 +43,7 @@ type values struct {
 
 // Definition is that of consul.
 func Definition() store.Definition {
-	return store.Definition{Schemes: []string{"consul"}, Check: check, New: open}
+	return store.Definition{Schemes: []string{"consul"}, Check: check, New: open, Small: true}
 }
 
 func open(opts store.Options) store.Store {
