@@ -113,17 +113,15 @@ func (s *Set) CheckPut(rawURL string) error {
 
 // CheckPutArchive is CheckPut for a URL that an archive is to be written to.
 func (s *Set) CheckPutArchive(rawURL string) error {
-	_, def, err := s.schemes.parse(rawURL)
+	_, def, _ := s.schemes.parse(rawURL)
 	switch {
 	case def.New == nil: // said again, with the schemes that would do
 		fitting := slices.DeleteFunc(s.writable(), func(def Definition) bool { return def.Small })
-		_, _, err = fitting.parse(rawURL)
+		return fitting.Check(rawURL)
 	case def.Small:
-		err = &Error{Op: "put", URL: redact.URL(rawURL), Err: ErrSmall}
-	default:
-		_, _, err = s.sink(rawURL)
+		return &Error{Op: "put", URL: redact.URL(rawURL), Err: ErrSmall}
 	}
-	return err
+	return s.CheckPut(rawURL)
 }
 
 func (s *Set) sink(rawURL string) (*url.URL, Sink, error) {
