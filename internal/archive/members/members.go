@@ -115,7 +115,7 @@ type Reader struct {
 
 	in     io.Reader
 	left   int64 // content of the member that has not been read
-	pad    int64 // and what fills its last block
+	pad    int64 // and what fills its last block: less than one
 	end    End
 	global records
 	own    records // of the next member
@@ -123,6 +123,7 @@ type Reader struct {
 	link   string  // target of the next member, of GNU tar
 	waits  bool    // for the member that those speak of
 	block  header
+	space  [2 * blockSize]byte // to read a block, and what is before it
 }
 
 // NewReader reads r.
@@ -152,20 +153,30 @@ func (r *Reader) Next() (*Member, error) {
 	}
 }
 
-// finish reads on to the end of the member's last block.
+// finish reads on to the end of the member's content. What fills its last block is
+// read with the header behind it.
 func (r *Reader) finish() error {
-	n, err := io.CopyN(io.Discard, r.in, r.left+r.pad)
-	if err == io.EOF && n < r.left+r.pad {
+	if r.left == 0 {
+		return nil
+	}
+	n, err := io.CopyN(io.Discard, r.in, r.left)
+	if err == io.EOF && n < r.left {
 		err = io.ErrUnexpectedEOF
 	}
-	r.left, r.pad = 0, 0
+	r.left = 0
 	return err
 }
 
 // readHeader reads a block. A part of one counts as the archive's end when it
 // holds nothing, as the end of a marker that was cut off does.
 func (r *Reader) readHeader() error {
-	n, err := io.ReadFull(r.in, r.block[:])
+	pad := int(r.pad)
+	r.pad = 0
+	n, err := io.ReadFull(r.in, r.space[:pad+blockSize])
+	if n < pad && isEnd(err) {
+		return io.ErrUnexpectedEOF
+	}
+	n = copy(r.block[:], r.space[pad:max(n, pad)])
 	switch {
 	case err == nil && !isZero(r.block[:]):
 		return nil

@@ -199,3 +199,24 @@ func FuzzReader(f *testing.F) {
 		}
 	})
 }
+
+// TestSums compares the sums of headers with those made byte by byte.
+func TestSums(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 1000 {
+		var h header
+		for i, most := 0, 1+random.IntN(256); i < len(h); i++ {
+			h[i] = byte(256 - most + random.IntN(most))
+		}
+		var plain, signed int64
+		for i, c := range h {
+			if i >= 148 && i < 156 {
+				c = ' '
+			}
+			plain, signed = plain+int64(c), signed+int64(int8(c))
+		}
+		if p, s := h.sums(); p != plain || s != signed {
+			t.Fatalf("%x: %d and %d, want %d and %d", h, p, s, plain, signed)
+		}
+	}
+}

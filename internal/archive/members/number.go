@@ -19,19 +19,23 @@ func number(b []byte) (int64, error) {
 	if b[0] == 0 {
 		b = b[1:]
 	}
-	s := strings.TrimLeft(string(b), " \t\n\v\f\r")
-	n := 0
-	for n < len(s) && s[n] >= '0' && s[n] <= '7' {
-		n++
+	for len(b) > 0 && isSpace(b[0]) {
+		b = b[1:]
 	}
-	if n < len(s) && !strings.ContainsRune("\x00 \t\n\v\f\r", rune(s[n])) {
+	var v int64
+	for len(b) > 0 && b[0] >= '0' && b[0] <= '7' {
+		if v > math.MaxInt64>>3 {
+			return 0, errNumber
+		}
+		v, b = v<<3|int64(b[0]-'0'), b[1:]
+	}
+	if len(b) > 0 && b[0] != 0 && !isSpace(b[0]) {
 		return 0, errNumber
 	}
-	if n == 0 {
-		return 0, nil
-	}
-	return strconv.ParseInt(s[:n], 8, 64)
+	return v, nil
 }
+
+func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
 
 // base256 reads a binary number in two's complement, whose first bit only
 // marks it.
