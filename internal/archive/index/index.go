@@ -54,8 +54,8 @@ type Index struct {
 	Stream  int64 // of the stream, in bytes
 	Members []Member
 	Files   []File
-	frame   []byte // compressed, with paths and sizes
-	frames  []Sum  // of the frame by members; nil = not known
+	frame   []byte     // compressed, with paths and sizes
+	frames  []FrameSum // by members; nil = not known
 }
 
 // Member is a part of the archive.
@@ -67,11 +67,14 @@ type Member struct {
 	Sum      Sum   // of what lies in the archive
 }
 
-// FrameOf is a digest of what is frame in a member, and of where that lies. It is
-// zero where the index was not decoded.
-func (x *Index) FrameOf(member int) Sum {
+// FrameSum is a sum of what is frame in a member, and of where that lies. It can be
+// compared with others of this process, which has made up its key. Zero is none.
+type FrameSum uint64
+
+// FrameOf is that of a member, or zero where the index was not decoded.
+func (x *Index) FrameOf(member int) FrameSum {
 	if x.frames == nil {
-		return Sum{}
+		return 0
 	}
 	return x.frames[member]
 }

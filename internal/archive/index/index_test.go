@@ -309,7 +309,7 @@ func BenchmarkDecode(b *testing.B) {
 // TestFrameOf: what is frame in a member counts, and where it lies, not what the
 // contents are, nor what comes before.
 func TestFrameOf(t *testing.T) {
-	frames := func(pieces ...any) []Sum { // text: frame; number: a content of that size
+	frames := func(pieces ...any) []FrameSum { // text: frame; number: a content of that size
 		b, err := NewBuilder()
 		check(t, err)
 		for i, p := range pieces {
@@ -324,12 +324,12 @@ func TestFrameOf(t *testing.T) {
 		}
 		x, err := b.Finish(Sum{})
 		check(t, err)
-		if x.FrameOf(0) != (Sum{}) {
+		if x.FrameOf(0) != 0 {
 			t.Error("known before it is decoded")
 		}
 		x, err = Decode(x.Encode())
 		check(t, err)
-		var sums []Sum
+		var sums []FrameSum
 		for i := range x.Members {
 			sums = append(sums, x.FrameOf(i))
 		}
@@ -338,7 +338,7 @@ func TestFrameOf(t *testing.T) {
 	long := strings.Repeat("l", 150_000)
 	is := frames("head", 1500, "mid", 493, "tail", 996, long)
 	for name, c := range map[string]struct {
-		other []Sum
+		other []FrameSum
 		same  string // by members; "" = all
 	}{
 		"itself":         {frames("head", 1500, "mid", 493, "tail", 996, long), "sss"},

@@ -42,7 +42,7 @@ func agreeKept(x, kept *index.Index) error {
 }
 
 func agreeFrames(x, kept *index.Index) error {
-	was := make(map[index.Sum][]index.Sum, len(kept.Members)) // equal bytes may be frame here, and content there
+	was := make(map[index.Sum][]index.FrameSum, len(kept.Members)) // equal bytes may be frame here, and content there
 	for i := range kept.Members {
 		sum, frame := kept.Members[i].Sum, kept.FrameOf(i)
 		if !slices.Contains(was[sum], frame) {
@@ -51,7 +51,7 @@ func agreeFrames(x, kept *index.Index) error {
 	}
 	for i := range x.Members {
 		frames, is := was[x.Members[i].Sum], x.FrameOf(i)
-		if len(frames) == 0 || is == (index.Sum{}) || slices.Contains(frames, is) || frames[0] == (index.Sum{}) {
+		if len(frames) == 0 || is == 0 || slices.Contains(frames, is) || frames[0] == 0 {
 			continue
 		}
 		return fmt.Errorf("%w: of part %d it says something else than the archive holds", ErrIndex, i)
