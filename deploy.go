@@ -487,7 +487,7 @@ func (d *deployer) syncTo(ctx context.Context, r *run) error {
 		return err
 	}
 	r.synced = true
-	r.record = d.remember(ctx, r.spec, r.staged)
+	r.record = d.remember(ctx, r.spec, &r.staged)
 	return nil
 }
 

@@ -18,6 +18,8 @@ package strategy
 
 import (
 	"context"
+	"iter"
+
 	"stretcher/internal/archive"
 	"stretcher/internal/disk"
 	"stretcher/internal/disk/tree"
@@ -150,6 +152,10 @@ type Staged struct {
 	// nothing. Archived is what was unpacked, where a strategy knows no more.
 	Contents *tree.Contents
 	Archived *tree.Archived
+
+	// Paths are those that dest is likely to have after the sync, as tree.Recorded
+	// has them; nil = who reads dest finds them out.
+	Paths iter.Seq[string]
 }
 
 // Close closes the directory.

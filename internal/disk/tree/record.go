@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"slices"
 	"strings"
@@ -28,6 +29,10 @@ type Recorded struct {
 	Excludes []byte    // the text of the exclude list that was in the archive: what Skip is made of
 	Archived *Archived // what was unpacked; nil = that is not known, or Contents tells better
 	Contents *Contents // what is known of the files; nil = nothing
+
+	// Paths are those that the tree is likely to have, in walking order, without those
+	// that are skipped. They save time, and nothing else depends on them. May be nil.
+	Paths iter.Seq[string]
 }
 
 // key is that of the sums.
@@ -84,7 +89,12 @@ func write(ctx context.Context, f io.Writer, root *os.Root, r Recorded) error {
 	enc := &encoder{w: bufio.NewWriterSize(f, 64<<10)}
 	enc.header(&r)
 	b := newBatches(func(e *Entry, st *unix.Stat_t) { r.put(enc, e, st, device) })
-	err = walk(ctx, root, r.Skip, func(e *Entry, at spot) error {
+	var ahead *confined.Ahead
+	if r.Paths != nil {
+		ahead = confined.LookAhead(root, r.Paths)
+		defer ahead.Close()
+	}
+	err = walk(ctx, root, r.Skip, ahead, func(e *Entry, at spot) error {
 		if e.CTime > began && e.CTime <= time.Now().UnixNano() {
 			e.CTime = 0
 		}
@@ -170,7 +180,7 @@ func Check(ctx context.Context, name string, root *os.Root, skip func(list []byt
 	if err := c.next(); err != nil {
 		return Drifts{}, err
 	}
-	if err := walk(ctx, root, leaveOut, c.found); err != nil {
+	if err := walk(ctx, root, leaveOut, nil, c.found); err != nil {
 		return Drifts{}, err
 	}
 	return c.drifts, c.upTo("")

@@ -53,14 +53,16 @@ type spot struct {
 }
 
 // walk calls found for each entry of the tree below an open directory, in
-// walking order. A nil skip leaves nothing out.
-func walk(ctx context.Context, root *os.Root, skip Skip, found func(*Entry, spot) error) error {
+// walking order. A nil skip leaves nothing out, a nil ahead has seen nothing.
+func walk(
+	ctx context.Context, root *os.Root, skip Skip, ahead *confined.Ahead, found func(*Entry, spot) error,
+) error {
 	w, err := confined.NewWalk(root)
 	if err != nil {
 		return fmt.Errorf("read tree: %w", err)
 	}
 	defer w.Close()
-	r := &reader{ctx: ctx, walk: w, skip: skip, found: found}
+	r := &reader{ctx: ctx, walk: w, skip: skip, ahead: ahead, found: found}
 	var st unix.Stat_t
 	if err = unix.Fstat(w.Root(), &st); err == nil {
 		err = r.tell(w.Root(), ".", ".", &st)
@@ -79,6 +81,7 @@ type reader struct {
 	ctx   context.Context
 	walk  *confined.Walk
 	skip  Skip
+	ahead *confined.Ahead
 	found func(*Entry, spot) error
 	buf   [confined.MaxTarget]byte
 }
@@ -108,18 +111,18 @@ func (r *reader) dir(path string) error {
 func (r *reader) name(dir, name string) error {
 	path := confined.Join(dir, name)
 	fd, err := r.walk.At(dir, false)
-	var st unix.Stat_t
+	var st *unix.Stat_t
 	if err == nil {
-		err = confined.Lstat(fd, name, &st)
+		st, err = r.ahead.Stat(path, fd, name)
 	}
 	if err != nil {
 		return &fs.PathError{Op: "lstat", Path: path, Err: err}
 	}
-	isDir := confined.FileType(&st) == fs.ModeDir
+	isDir := confined.FileType(st) == fs.ModeDir
 	if r.skip != nil && r.skip(path, isDir) {
 		return nil
 	}
-	if err := r.tell(fd, name, path, &st); err != nil || !isDir {
+	if err := r.tell(fd, name, path, st); err != nil || !isDir {
 		return err
 	}
 	return r.dir(path)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -73,6 +75,36 @@ func TestNoDrift(t *testing.T) {
 	}
 }
 
+// TestPaths: what is said of the paths of a tree does not change its record.
+func TestPaths(t *testing.T) {
+	dir := plant(t)
+	read := func(paths iter.Seq[string]) string {
+		name := filepath.Join(t.TempDir(), "saved")
+		must(t, Save(t.Context(), open(t, dir), Recorded{Skip: skipPids, Paths: paths}, name))
+		text, err := os.ReadFile(name)
+		must(t, err)
+		return string(text)
+	}
+	var paths []string
+	must(t, walk(t.Context(), open(t, dir), skipPids, nil, func(e *Entry, _ spot) error {
+		if e.Path != "." {
+			paths = append(paths, e.Path)
+		}
+		return nil
+	}))
+	back := slices.Clone(paths)
+	slices.Reverse(back)
+	want := read(nil)
+	for said, paths := range map[string][]string{
+		"the right ones": paths, "none": {}, "some": paths[len(paths)/2:], "backwards": back,
+		"others": append([]string{".", "", "/", "../x", "none/none"}, paths...),
+	} {
+		if got := read(slices.Values(paths)); got != want {
+			t.Errorf("%s: %q, want %q", said, got, want)
+		}
+	}
+}
+
 func TestDrift(t *testing.T) {
 	for what, spoil := range map[string]func(dir string) error{
 		"file missing":     func(d string) error { return os.Remove(d + "/file") },
@@ -129,7 +161,7 @@ func TestOrder(t *testing.T) {
 	root, err := os.OpenRoot(dir)
 	must(t, err)
 	defer root.Close()
-	must(t, walk(t.Context(), root, nil, func(e *Entry, _ spot) error {
+	must(t, walk(t.Context(), root, nil, nil, func(e *Entry, _ spot) error {
 		if last != "" && (!before(last, e.Path) || before(e.Path, last)) {
 			t.Errorf("%q comes before %q", last, e.Path)
 		}

@@ -19,6 +19,7 @@ type comparison struct {
 	*Plan
 	ctx  context.Context
 	walk *confined.Walk
+	soon *confined.Ahead // of what the table has
 	pair pair
 	buf  [confined.MaxTarget]byte
 	seen int // entries that dest may have, too
@@ -41,8 +42,9 @@ func (c *comparison) run() error {
 	if err != nil {
 		return err
 	}
-	c.walk = w
+	c.walk, c.soon = w, confined.LookAhead(c.dest.Dir, c.table.visits(&c.opts))
 	defer w.Close()
+	defer c.soon.Close()
 	var st unix.Stat_t
 	if err := unix.Fstat(w.Root(), &st); err != nil {
 		return err
@@ -122,8 +124,7 @@ func (c *comparison) child(k, fd int, dir, name string, found bool, todo *[]late
 		c.add(k)
 		return nil
 	}
-	var st unix.Stat_t
-	err := confined.Lstat(fd, name, &st)
+	st, err := c.soon.Stat(e.Path, fd, name)
 	if errors.Is(err, unix.ENOENT) { // gone since
 		c.add(k)
 		return nil
@@ -131,11 +132,11 @@ func (c *comparison) child(k, fd int, dir, name string, found bool, todo *[]late
 	if err != nil {
 		return fmt.Errorf("stat %q: %w", e.Path, err)
 	}
-	w, err := c.diff(e, fd, name, &st)
+	w, err := c.diff(e, fd, name, st)
 	if err != nil {
 		return fmt.Errorf("compare %q: %w", e.Path, err)
 	}
-	inTheWay := confined.FileType(&st) == fs.ModeDir && w&isType != 0
+	inTheWay := confined.FileType(st) == fs.ModeDir && w&isType != 0
 	if inTheWay && confined.IsMount(fd, name) || !inTheWay && w&isWrite != 0 && confined.IsMountedFile(fd, name) {
 		return fmt.Errorf("%q must replace a mount point", e.Path)
 	}

@@ -51,13 +51,13 @@ func (s *Stage) settle(path string) error {
 	i := slices.IndexFunc(s.late, func(l late) bool { return l.entry.Path == path })
 	l := s.late[i]
 	s.late = slices.Delete(s.late, i, i+1)
-	return s.file(l)
+	return s.fetch(l)
 }
 
-// file stages a file that was left for later.
-func (s *Stage) file(l late) error {
+// fetch stages a file that was left for later.
+func (s *Stage) fetch(l late) error {
 	delete(s.paths, l.entry.Path)
-	return errors.Join(s.File(l.entry, l.content), l.content.Close())
+	return errors.Join(s.file(&l.entry, l.content), l.content.Close())
 }
 
 // Rest stages what was left for later: first what has come meanwhile, and what has not
@@ -69,7 +69,7 @@ func (s *Stage) Rest() error {
 		for _, l := range had {
 			if !l.content.IsHere() {
 				s.late = append(s.late, l)
-			} else if err := s.file(l); err != nil {
+			} else if err := s.fetch(l); err != nil {
 				return err
 			}
 		}

@@ -39,6 +39,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"slices"
 	"strings"
@@ -295,6 +296,13 @@ func (p *Plan) Unsafe() string {
 func (p *Plan) added(i int) Change {
 	e := &p.table[i]
 	return Change{Path: e.Path, Kind: Add, Dir: e.Mode.IsDir(), Bytes: e.Size}
+}
+
+// Paths are those of the entries that are not excluded, sorted by names, each directory
+// with all in it.
+func (p *Plan) Paths() iter.Seq[string] {
+	t, opts := p.table, p.opts
+	return func(yield func(string) bool) { t.inside(0, &opts, yield) }
 }
 
 // Compare finds what must be done to make dest equal to entries, which are

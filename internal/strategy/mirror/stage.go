@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"slices"
 
@@ -33,15 +34,16 @@ type Stage struct {
 	opened  bool
 	dest    *confined.Walk // nil: nothing there
 	olds    *confined.Walk // of dest too, for what hard links lead to
-	out     *confined.Walk // nil: nothing is written
+	soon    iter.Seq[string]
+	ahead   *confined.Ahead // of what is in dest at these paths; nil = nobody looks
+	out     *confined.Walk  // nil: nothing is written
 	always  []string
 	// differs has what is not in dest, with the digest of its content, where that is
 	// known and nothing is written.
 	differs map[string]*tree.Digest
-	last    string // the directory asked for last,
-	skipped bool   // and whether it or a parent of it is excluded
-	digest  digest
-	behind  *behind // nil: all is written at once
+	leaving
+	digest digest
+	behind *behind // nil: all is written at once
 	lates
 }
 
@@ -53,8 +55,14 @@ func NewStage(ctx context.Context, dest, dir *os.Root, opts Options) *Stage {
 	if opts.Contents == nil {
 		opts.Contents = tree.NewContents()
 	}
-	return &Stage{opts: opts, to: dest, dir: dir, digest: digest{ctx: ctx, contents: opts.Contents}}
+	s := &Stage{opts: opts, to: dest, dir: dir, digest: digest{ctx: ctx, contents: opts.Contents}}
+	s.leaving.opts = &s.opts
+	return s
 }
+
+// Expect says for which files File is going to be called, in this order. It saves time,
+// and nothing else depends on it.
+func (s *Stage) Expect(paths iter.Seq[string]) { s.soon = paths }
 
 // Always makes the stage write the file at path whatever dest has.
 func (s *Stage) Always(path string) { s.always = append(s.always, path) }
@@ -72,6 +80,7 @@ func (s *Stage) Finish() error { return s.behind.flush(s.opts.Contents) }
 // Close gives back what the stage holds open. What it wrote stays.
 func (s *Stage) Close() error {
 	s.behind.close()
+	s.ahead.Close()
 	s.dest.Close()
 	s.olds.Close()
 	s.out.Close()
@@ -100,6 +109,9 @@ func (s *Stage) open() error {
 	if err != nil {
 		return fmt.Errorf("open dest: %w", err)
 	}
+	if s.soon != nil {
+		s.ahead = confined.LookAhead(s.to, (&leaving{opts: &s.opts}).others(s.soon))
+	}
 	return nil
 }
 
@@ -108,21 +120,44 @@ func (s *Stage) File(e archive.Entry, content *archive.Content) error {
 	if err := s.open(); err != nil {
 		return stageError(e.Path, err)
 	}
+	s.digest.content, s.digest.sum = content, digestOf(content)
+	if s.hasSeen(&e) {
+		delete(s.differs, e.Path)
+		return nil
+	}
+	return s.file(&e, content)
+}
+
+// file writes the content of e unless dest has it.
+func (s *Stage) file(e *archive.Entry, content *archive.Content) error {
 	delete(s.differs, e.Path)
-	at, v, err := s.look(&e)
+	at, v, err := s.look(e)
 	s.digest.content, s.digest.sum = content, digestOf(content)
 	switch {
-	case err != nil || v == isKnown || v == isCompared && s.holds(&e, at) || s.leaves(&e, content):
+	case err != nil || v == isKnown || v == isCompared && s.holds(e, at) || s.leaves(e, content):
 	case v == isWritten || s.out != nil && slices.Contains(s.always, e.Path):
-		err = s.fresh(&e, content, at)
+		err = s.fresh(e, content, at)
 	case s.out == nil && s.digest.sum != nil:
-		err = s.weigh(&e, at)
+		err = s.weigh(e, at)
 	case content.Sparse():
-		err = s.sparse(&e, content, at)
+		err = s.sparse(e, content, at)
 	default:
-		err = s.compare(&e, content, at)
+		err = s.compare(e, content, at)
 	}
 	return stageError(e.Path, err)
+}
+
+// hasSeen tells whether dest was seen to have the file of e by now, and its content is
+// known.
+func (s *Stage) hasSeen(e *archive.Entry) bool {
+	if s.ahead == nil || e.Size == 0 || s.digest.sum == nil {
+		return false
+	}
+	st := s.ahead.Take(e.Path)
+	if st == nil || confined.FileType(st) != 0 || s.opts.judge(e, st) != isCompared {
+		return false
+	}
+	return s.holds(e, &spot{st: *st})
 }
 
 // holds tells whether it is known that the file at a spot of dest has the
@@ -192,23 +227,6 @@ func (s *Stage) look(e *archive.Entry) (*spot, verdict, error) {
 		return nil, isWritten, nil
 	}
 	return at, s.opts.judge(e, &at.st), nil
-}
-
-// excluded tells whether path or a directory above it is left alone.
-func (s *Stage) excluded(path string) bool {
-	if s.opts.Excludes == nil && s.opts.Protect == nil {
-		return false
-	}
-	if dir, _ := confined.Split(path); dir != s.last {
-		s.last, s.skipped = dir, false
-		for i := range len(dir) + 1 {
-			if (i == len(dir) || dir[i] == '/') && s.opts.excluded(dir[:i], true) {
-				s.skipped = true
-				break
-			}
-		}
-	}
-	return s.skipped || s.opts.excluded(path, false)
 }
 
 // fresh writes e whatever dest has. What it has, at, may be the same all the

@@ -113,6 +113,49 @@ func (t table) along(
 	return nil
 }
 
+// visits are the paths of the entries that are not excluded, in the order in which they
+// are compared: all in a directory before what is in those there.
+func (t table) visits(opts *Options) iter.Seq[string] {
+	return func(yield func(string) bool) { t.visit(0, opts, yield) }
+}
+
+func (t table) visit(i int, opts *Options, yield func(string) bool) bool {
+	var dirs []int
+	for k := range t.children(i) {
+		isDir := t[k].Mode.IsDir()
+		if opts.excluded(t[k].Path, isDir) {
+			continue
+		}
+		if !yield(t[k].Path) {
+			return false
+		}
+		if isDir {
+			dirs = append(dirs, k)
+		}
+	}
+	for _, k := range dirs {
+		if !t.visit(k, opts, yield) {
+			return false
+		}
+	}
+	return true
+}
+
+// inside yields the paths of the entries below the directory at index i that are not
+// excluded, each directory with all in it.
+func (t table) inside(i int, opts *Options, yield func(string) bool) bool {
+	for k := range t.children(i) {
+		isDir := t[k].Mode.IsDir()
+		if opts.excluded(t[k].Path, isDir) {
+			continue
+		}
+		if !yield(t[k].Path) || isDir && !t.inside(k, opts, yield) {
+			return false
+		}
+	}
+	return true
+}
+
 // below calls f for each entry below the directory at index i, if it is one,
 // that is not excluded.
 func (t table) below(i int, opts *Options, f func(i int)) {

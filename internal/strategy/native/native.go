@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path"
 
@@ -112,6 +113,9 @@ func (n *native) differences(ctx context.Context, in archive.Input) (err error) 
 		return err
 	}
 	defer f.Close()
+	if built, ok := f.(archive.Rebuilding); ok {
+		stage.Expect(n.paths(built))
+	}
 	entries, res, err := archive.Scan(ctx, f, n.t.Archive, stage)
 	if err != nil {
 		return staging.ArchiveError(&n.t, err)
@@ -124,6 +128,17 @@ func (n *native) differences(ctx context.Context, in archive.Input) (err error) 
 	n.entries, n.differs = entries, stage.Differs
 	n.t.Log.Info(fmt.Sprintf("read %d entries", res.Entries), "entries", res.Entries, "bytes", res.Bytes)
 	return stage.Close()
+}
+
+// paths are those of the files in an archive, by its index.
+func (n *native) paths(built archive.Rebuilding) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range built.Index().Files {
+			if !yield(archive.Strip(built.Index().Files[i].Path, n.t.Archive.Strip)) {
+				return
+			}
+		}
+	}
 }
 
 // stage makes the stage that writes what differs from dest into a directory.
@@ -246,7 +261,7 @@ func (n *native) Sync(ctx context.Context, s *strategy.Staged) (err error) {
 	if err != nil {
 		return fmt.Errorf("sync to %q: %w", n.t.Dest.Given, err)
 	}
-	n.entries, n.differs = nil, nil
+	n.entries, n.differs, s.Paths = nil, nil, plan.Paths()
 	return nil
 }
 
