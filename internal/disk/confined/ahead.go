@@ -4,6 +4,7 @@ import (
 	"iter"
 	"os"
 	"runtime"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,19 +14,29 @@ const (
 	// takes as long as to look at dozens.
 	aheadChunk = 512
 	// aheadChunks are on their way at most.
-	aheadChunks = 3
+	aheadChunks = 4
+	// aheadLookers look at the same time: more than one, as who asks has less to do.
+	aheadLookers = 2
 	// aheadPassed is how many paths may be left out between two that are asked for.
 	aheadPassed = 2 * aheadChunk
 )
 
-// Ahead looks at paths below a root before they are asked for, on a goroutine of its
-// own. What it finds is a little old then: who uses what stands at a path looks again.
+// Ahead looks at paths below a root before they are asked for, on goroutines of its own.
+// What it finds is a little old then: who uses what stands at a path looks again.
 type Ahead struct {
 	cur  []seen
-	buf  []seen // the whole of cur
-	full chan []seen
-	free chan []seen
+	buf  *chunk // that cur is the rest of; nil = none
+	over bool
+	next chan *chunk // in the order of the paths
+	free chan *chunk
 	stop chan struct{}
+	work sync.WaitGroup
+}
+
+// chunk is some paths, one after the other.
+type chunk struct {
+	paths []seen
+	done  chan struct{} // gets something when all are looked at
 }
 
 // seen is what was found at a path.
@@ -42,43 +53,64 @@ func LookAhead(root *os.Root, paths iter.Seq[string]) *Ahead {
 	if runtime.GOMAXPROCS(0) < 2 {
 		return nil
 	}
-	walk, err := NewWalk(root)
-	if err != nil {
+	a := &Ahead{next: make(chan *chunk, aheadChunks), free: make(chan *chunk, aheadChunks), stop: make(chan struct{})}
+	todo := make(chan *chunk, aheadChunks)
+	for range aheadChunks {
+		a.free <- &chunk{done: make(chan struct{}, 1)}
+	}
+	lookers := 0
+	for range aheadLookers {
+		if walk, err := NewWalk(root); err == nil {
+			a.work.Go(func() { a.look(walk, todo) })
+			lookers++
+		}
+	}
+	if lookers == 0 {
 		return nil
 	}
-	a := &Ahead{full: make(chan []seen, aheadChunks), free: make(chan []seen, aheadChunks), stop: make(chan struct{})}
-	for range aheadChunks {
-		a.free <- nil
-	}
-	go a.run(walk, paths)
+	a.work.Go(func() { a.share(paths, todo) })
 	return a
 }
 
-// run closes full when it is done.
-func (a *Ahead) run(walk *Walk, paths iter.Seq[string]) {
-	defer close(a.full)
-	defer walk.Close()
-	var chunk []seen
+// share shares out paths, until there are no more or nobody wants them.
+func (a *Ahead) share(paths iter.Seq[string], todo chan<- *chunk) {
+	defer close(a.next)
+	defer close(todo)
+	hand := func(c *chunk) { // neither blocks: each has as many places as there are chunks
+		todo <- c
+		a.next <- c
+	}
+	var c *chunk
 	for path := range paths {
-		if chunk == nil {
+		if c == nil {
 			select {
-			case chunk = <-a.free:
+			case c = <-a.free:
 			case <-a.stop:
 				return
 			}
 		}
-		if cap(chunk) == 0 {
-			chunk = make([]seen, 0, aheadChunk)
-		}
-		chunk = append(chunk, seen{path: path})
-		chunk[len(chunk)-1].look(walk)
-		if len(chunk) == aheadChunk {
-			a.full <- chunk // never blocks: as many places as chunks
-			chunk = nil
+		if c.paths = append(c.paths, seen{path: path}); len(c.paths) == aheadChunk {
+			hand(c)
+			c = nil
 		}
 	}
-	if len(chunk) > 0 {
-		a.full <- chunk
+	if c != nil {
+		hand(c)
+	}
+}
+
+// look looks at paths by a walk of its own.
+func (a *Ahead) look(walk *Walk, todo <-chan *chunk) {
+	defer walk.Close()
+	for c := range todo {
+		for i := range c.paths {
+			select {
+			case <-a.stop:
+			default:
+				c.paths[i].look(walk)
+			}
+		}
+		c.done <- struct{}{}
 	}
 }
 
@@ -92,11 +124,11 @@ func (s *seen) look(walk *Walk) {
 // there. It waits until somebody has looked. One that is not among the next ones ends it:
 // nothing has been seen from then on.
 func (a *Ahead) Take(path string) *unix.Stat_t {
-	if a == nil {
+	if a == nil || a.over {
 		return nil
 	}
 	for range aheadPassed {
-		if len(a.cur) == 0 && !a.next() {
+		if len(a.cur) == 0 && !a.more() {
 			return nil
 		}
 		s := &a.cur[0]
@@ -122,29 +154,28 @@ func (a *Ahead) Stat(path string, fd int, name string) (*unix.Stat_t, error) {
 	return st, Lstat(fd, name, st)
 }
 
-// next waits for the next chunk.
-func (a *Ahead) next() bool {
+// more waits for the next chunk.
+func (a *Ahead) more() bool {
 	if a.buf != nil {
-		a.free <- a.buf[:0]
+		a.buf.paths = a.buf.paths[:0]
+		a.free <- a.buf
 		a.buf = nil
 	}
-	a.cur = <-a.full
-	a.buf = a.cur
-	return len(a.cur) > 0
+	c, ok := <-a.next
+	if !ok {
+		return false
+	}
+	<-c.done
+	a.buf, a.cur = c, c.paths
+	return true
 }
 
 // Close returns when nobody looks any more. It may be called again.
 func (a *Ahead) Close() {
-	if a == nil {
+	if a == nil || a.over {
 		return
-	}
-	select {
-	case <-a.stop:
-		return
-	default:
 	}
 	close(a.stop)
-	for range a.full {
-	}
-	a.cur, a.buf = nil, nil
+	a.work.Wait()
+	a.over, a.cur, a.buf = true, nil, nil
 }
