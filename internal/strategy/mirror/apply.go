@@ -20,9 +20,10 @@ type application struct {
 	ctx     context.Context
 	staging Place
 	from    *confined.Walk
-	to      *confined.Walk // nil: there is no dest
-	changed bool           // something in dest is no longer as it was
-	taken   int            // steps, each counted in each phase
+	to      *confined.Walk  // nil: there is no dest
+	soon    *confined.Ahead // of what is staged; nil = nobody looks
+	changed bool            // something in dest is no longer as it was
+	taken   int             // steps, each counted in each phase
 
 	heir string       // the directory of dest that was asked for its ACL last,
 	acl  confined.ACL // and what it hands on to what is made in it
@@ -95,6 +96,7 @@ func (a *application) open() error {
 }
 
 func (a *application) close() {
+	a.soon.Close()
 	a.from.Close()
 	a.to.Close()
 }
