@@ -344,9 +344,9 @@ func manifestRules() manifest.Rules {
 	return rules
 }
 
-// checkSrc tells whether a URL can be fetched at all.
+// checkSrc tells whether an archive can be fetched from a URL at all.
 func checkSrc(url string) error {
-	err := stores.List().Check(url)
+	err := stores.List().CheckArchive(url)
 	if err == nil {
 		return nil
 	}

@@ -12,7 +12,7 @@ import (
 
 // Rules are what a manifest is checked by that others know.
 type Rules struct {
-	Src    func(url string) error     // whether a URL can be fetched at all
+	Src    func(url string) error     // whether an archive can be fetched from a URL at all
 	Shared func(paths []string) error // whether releases can share the paths
 	Kinds  []Kind                     // of sync strategies, as people are told of them
 	Pod    bool                       // a hook pod: it needs no dest, its place is that of the hooks

@@ -139,11 +139,7 @@ func (m *Manifest) checkSrc(rules Rules) (problems []*yamldoc.Problem) {
 		if _, open := relative(to); open {
 			continue
 		}
-		err = rules.Src(to)
-		if u, bad := url.Parse(to); bad == nil && err == nil && u.Scheme == "consul" {
-			err = fmt.Errorf("%q: Consul holds manifests, and no archives", redact.URL(to))
-		}
-		if err != nil {
+		if err = rules.Src(to); err != nil {
 			problems = append(problems, &yamldoc.Problem{Key: key, Message: err.Error(), Hint: failure.Hint(err)})
 		}
 	}

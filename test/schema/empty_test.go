@@ -67,7 +67,7 @@ func TestEmptyKeys(t *testing.T) {
 		"src": "file:///srv/app.tgz", "checksum": "d41d8cd98f00b204e9800998ecf8427e", "dest": "/srv/app",
 	}
 	grouped := onto(base, map[string]any{"rollout": map[string]any{"hosts": []any{"web1"}}})
-	rules := manifest.Rules{Src: stores.List().Check}
+	rules := manifest.Rules{Src: stores.List().CheckArchive}
 	for _, table := range []struct {
 		kind  kind
 		keys  []keys.Key

@@ -48,7 +48,7 @@ func exceptions(table [][2]string) (all []exception) {
 // manifests are the manifests.
 func manifests(t *testing.T) kind {
 	t.Helper()
-	rules := manifest.Rules{Src: stores.List().Check, Shared: strategies.CheckShared}
+	rules := manifest.Rules{Src: stores.List().CheckArchive, Shared: strategies.CheckShared}
 	for _, s := range strategies.List() {
 		rules.Kinds = append(rules.Kinds, manifest.Kind{
 			Name: s.Name, Sections: s.Sections, Patterns: s.Patterns, Default: s.Default, Prunes: s.Deployments != nil,

@@ -28,6 +28,26 @@ func (s Schemes) Check(rawURL string) error {
 	return err
 }
 
+// errSmall is of the source of an archive.
+var errSmall = errors.New("manifests lie there, and no archives")
+
+// CheckArchive is Check for a URL that an archive is to be fetched from.
+func (s Schemes) CheckArchive(rawURL string) error {
+	_, def, err := s.parse(rawURL)
+	switch {
+	case def.New == nil: // said again, with the schemes that would do
+		return s.large().Check(rawURL)
+	case err == nil && def.Small:
+		return badURL(rawURL, errSmall, "")
+	}
+	return err
+}
+
+// large are those that keep archives.
+func (s Schemes) large() Schemes {
+	return slices.DeleteFunc(slices.Clone(s), func(def Definition) bool { return def.Small })
+}
+
 // Names lists the known schemes in order.
 func (s Schemes) Names() []string {
 	var names []string

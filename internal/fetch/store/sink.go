@@ -116,8 +116,7 @@ func (s *Set) CheckPutArchive(rawURL string) error {
 	_, def, _ := s.schemes.parse(rawURL)
 	switch {
 	case def.New == nil: // said again, with the schemes that would do
-		fitting := slices.DeleteFunc(s.writable(), func(def Definition) bool { return def.Small })
-		return fitting.Check(rawURL)
+		return s.writable().large().Check(rawURL)
 	case def.Small:
 		return &Error{Op: "put", URL: redact.URL(rawURL), Err: ErrSmall}
 	}

@@ -184,6 +184,31 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
+// TestCheckArchive: an archive comes from no store of manifests, and no such one is
+// offered.
+func TestCheckArchive(t *testing.T) {
+	for url, want := range map[string]string{
+		"consul://apps/app.tar":     `URL "consul://apps/app.tar": manifests lie there, and no archives`,
+		"consul://":                 List().Check("consul://").Error(), // what is wrong with it comes first
+		"https://host/app.tar":      "",
+		"oci://registry.example/a":  List().Check("oci://registry.example/a").Error(),
+		"ftp://host/app.tar":        `URL "ftp://host/app.tar": unsupported URL scheme "ftp"`,
+		"consul+https://h/app.tar ": List().Check("consul+https://h/app.tar ").Error(),
+	} {
+		got := ""
+		err := List().CheckArchive(url)
+		if err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", url, got, want)
+		}
+		if hint := store.Hint(err); strings.Contains(hint, "consul") {
+			t.Errorf("%s: hint %q", url, hint)
+		}
+	}
+}
+
 // TestPutArchive: an archive goes to no store of manifests, and no such one is
 // offered.
 func TestPutArchive(t *testing.T) {
