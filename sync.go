@@ -215,6 +215,8 @@ func (b *begun) take(d *deployer, r *run) bool {
 // remember records dest as it is after the sync, before anything else changes
 // it, and returns the record's name; "" = there is none.
 func (d *deployer) remember(ctx context.Context, s Spec, staged *strategy.Staged) string {
+	paths := staged.Paths
+	staged.Paths = nil // which may take much memory
 	name := d.journal.Tree()
 	if name == "" {
 		return ""
@@ -223,9 +225,8 @@ func (d *deployer) remember(ctx context.Context, s Spec, staged *strategy.Staged
 	if err == nil {
 		r := tree.Recorded{
 			Skip: skip, Checksum: s.Checksum.String(), Excludes: staged.Excludes,
-			Contents: staged.Contents, Archived: staged.Archived, Paths: staged.Paths,
+			Contents: staged.Contents, Archived: staged.Archived, Paths: paths,
 		}
-		staged.Paths = nil // which may take much memory
 		err = s.withLive(func(live *os.Root) error { return tree.Save(ctx, live, r, name) })
 	}
 	if err != nil {

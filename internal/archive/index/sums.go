@@ -5,8 +5,8 @@ import (
 	"hash/maphash"
 )
 
-// frameKey is the key of all frame sums. Nobody outside of the process can know it, so
-// that nobody can make two frames with one sum. A digest would take five times as long.
+// frameKey is the key of all frame sums. Nobody outside of the process knows it, who would
+// like to make two frames with one sum. A digest would take five times as long.
 var frameKey = maphash.MakeSeed()
 
 // frameSums makes the sums of members' frames while the frame is read: of its

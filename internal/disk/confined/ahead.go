@@ -17,33 +17,35 @@ const (
 	aheadChunks = 4
 	// aheadLookers look at the same time: more than one, as who asks has less to do.
 	aheadLookers = 2
-	// aheadPassed is how many paths may be left out between two that are asked for.
-	aheadPassed = 2 * aheadChunk
+	// aheadMisses is how many paths in a row may be asked for that are not among the next.
+	aheadMisses = 1024
 )
 
 // Ahead looks at paths below a root before they are asked for, on goroutines of its own.
-// What it finds is a little old then: who uses what stands at a path looks again.
+// What it finds is a little old then: it tells of regular files alone, which who uses what
+// stands at their paths looks at again.
 type Ahead struct {
-	cur  []seen
-	buf  *chunk // that cur is the rest of; nil = none
-	over bool
-	next chan *chunk // in the order of the paths
-	free chan *chunk
-	stop chan struct{}
-	work sync.WaitGroup
+	some   []*chunk // that are being asked for: none, one, or two where a path was not in the first
+	misses int      // in a row
+	over   bool
+	next   chan *chunk // in the order of the paths
+	free   chan *chunk
+	stop   chan struct{}
+	work   sync.WaitGroup
 }
 
 // chunk is some paths, one after the other.
 type chunk struct {
 	paths []seen
+	at    int           // the first that may be asked for still
 	done  chan struct{} // gets something when all are looked at
 }
 
 // seen is what was found at a path.
 type seen struct {
-	path  string
-	st    unix.Stat_t
-	there bool
+	path   string
+	st     unix.Stat_t
+	isFile bool
 }
 
 // LookAhead begins to look at paths below an open directory, which stays the caller's to
@@ -117,32 +119,49 @@ func (a *Ahead) look(walk *Walk, todo <-chan *chunk) {
 func (s *seen) look(walk *Walk) {
 	dir, name := Split(s.path)
 	fd, err := walk.Lookup(dir)
-	s.there = err == nil && Lstat(fd, name, &s.st) == nil
+	s.isFile = err == nil && Lstat(fd, name, &s.st) == nil && FileType(&s.st) == 0
 }
 
-// Take gives what stood at a path, good until the next call; nil = nothing was seen
-// there. It waits until somebody has looked. One that is not among the next ones ends it:
-// nothing has been seen from then on.
+// Take gives the regular file that stood at a path, good until the next call; nil = none
+// was seen there. It waits until somebody has looked. Where very many paths in a row are
+// not among the next ones, it ends: nothing is seen from then on.
 func (a *Ahead) Take(path string) *unix.Stat_t {
 	if a == nil || a.over {
 		return nil
 	}
-	for range aheadPassed {
-		if len(a.cur) == 0 && !a.more() {
-			return nil
+	const window = 2
+	for i := 0; i < window && (i < len(a.some) || a.more()); i++ {
+		c := a.some[i]
+		for k := c.at; k < len(c.paths); k++ {
+			s := &c.paths[k]
+			if s.path != path {
+				continue
+			}
+			a.pass(i)
+			c.at, a.misses = k+1, 0
+			if !s.isFile {
+				return nil
+			}
+			return &s.st
 		}
-		s := &a.cur[0]
-		a.cur = a.cur[1:]
-		if s.path != path {
-			continue
+		if c.at == len(c.paths) {
+			a.pass(i + 1)
+			i--
 		}
-		if !s.there {
-			return nil
-		}
-		return &s.st
 	}
-	a.Close()
+	if a.misses++; a.misses > aheadMisses {
+		a.Close()
+	}
 	return nil
+}
+
+// pass gives the first n chunks back.
+func (a *Ahead) pass(n int) {
+	for _, c := range a.some[:n] {
+		c.paths, c.at = c.paths[:0], 0
+		a.free <- c
+	}
+	a.some = append(a.some[:0], a.some[n:]...)
 }
 
 // Stat is Take, or looks at the name in a directory open at fd that the path stands for.
@@ -154,20 +173,14 @@ func (a *Ahead) Stat(path string, fd int, name string) (*unix.Stat_t, error) {
 	return st, Lstat(fd, name, st)
 }
 
-// more waits for the next chunk.
+// more waits for another chunk.
 func (a *Ahead) more() bool {
-	if a.buf != nil {
-		a.buf.paths = a.buf.paths[:0]
-		a.free <- a.buf
-		a.buf = nil
-	}
 	c, ok := <-a.next
-	if !ok {
-		return false
+	if ok {
+		<-c.done
+		a.some = append(a.some, c)
 	}
-	<-c.done
-	a.buf, a.cur = c, c.paths
-	return true
+	return ok
 }
 
 // Close returns when nobody looks any more. It may be called again.
@@ -177,5 +190,5 @@ func (a *Ahead) Close() {
 	}
 	close(a.stop)
 	a.work.Wait()
-	a.over, a.cur, a.buf = true, nil, nil
+	a.over, a.some = true, nil
 }

@@ -51,13 +51,17 @@ func TestAhead(t *testing.T) {
 		{"all", paths, paths, len(paths)},
 		{"every seventh", paths, every(paths, 7), len(every(paths, 7))},
 		{"every five hundredth", paths, every(paths, 500), len(every(paths, 500))},
-		{"too few", paths, every(paths, aheadPassed+1), 1},
+		{"too few", paths, every(paths, 3*aheadChunk), 1}, // the next is too far away
 		{"the last one", paths, paths[len(paths)-1:], 0},
+		{"the last one of the first chunks", paths, paths[2*aheadChunk-1:], len(paths) - 2*aheadChunk + 1},
+		{"others between", paths, between(paths, 3), len(paths)},
+		{"very many others", paths, slices.Concat(between(paths[:1], aheadMisses+1), paths), 1},
 		{"what is not there", []string{"a/none", "none/file", paths[0]}, []string{"a/none", "none/file", paths[0]}, 1},
-		{"what is not looked at", paths, append([]string{"a/other"}, paths...), 0},
-		{"through a symlink", []string{"link/file0001", "link"}, []string{"link/file0001", "link"}, 1},
+		{"what is not looked at", paths, append([]string{"a/other"}, paths...), len(paths)},
+		{"through a symlink", []string{"link/file0001"}, []string{"link/file0001"}, 0},
+		{"no files", []string{"link", "a", "a/file0001"}, []string{"link", "a", "a/file0001"}, 1},
 		{"outside", []string{"../" + filepath.Base(dir) + "/a/file0001"}, []string{"a/file0001"}, 0},
-		{"backwards", paths, slices.Concat(paths[9:], paths[:9]), len(paths) - 9},
+		{"some too late", paths, slices.Concat(paths[9:], paths[:9]), len(paths) - 9},
 		{"nothing", nil, paths[:3], 0},
 	} {
 		t.Run(x.name, func(t *testing.T) {
@@ -88,6 +92,17 @@ func every(paths []string, n int) (some []string) {
 		some = append(some, paths[i])
 	}
 	return some
+}
+
+// between are paths with n others behind each.
+func between(paths []string, n int) (all []string) {
+	for _, path := range paths {
+		all = append(all, path)
+		for i := range n {
+			all = append(all, fmt.Sprintf("%s-%d", path, i))
+		}
+	}
+	return all
 }
 
 // TestAheadStat: what has not been seen is looked at.

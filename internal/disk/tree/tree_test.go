@@ -295,3 +295,33 @@ func BenchmarkCheck15000(b *testing.B) {
 		}
 	}
 }
+
+// TestOtherThanSeen: what becomes something else while a tree is recorded does not
+// prevent that, also where it was looked at before.
+func TestOtherThanSeen(t *testing.T) {
+	for kind, is := range map[string]func(path string) error{
+		"symlink":   func(path string) error { return os.Symlink("x", path) },
+		"directory": func(path string) error { return os.Mkdir(path, 0o755) },
+		"file":      func(path string) error { return os.WriteFile(path, nil, 0o644) },
+	} {
+		dir := t.TempDir()
+		var paths []string
+		for i := range 600 {
+			paths = append(paths, fmt.Sprintf("f%05d", i))
+			must(t, os.WriteFile(filepath.Join(dir, paths[i]), nil, 0o644))
+		}
+		z := filepath.Join(dir, "z")
+		must(t, is(z))
+		r := Recorded{Paths: slices.Values(append(paths, "z")), Skip: func(path string, _ bool) bool {
+			if path == paths[0] {
+				time.Sleep(50 * time.Millisecond) // long enough to look at some
+				must(t, os.Remove(z))
+				must(t, os.WriteFile(z, []byte("another"), 0o644))
+			}
+			return false
+		}}
+		if err := Save(t.Context(), open(t, dir), r, filepath.Join(t.TempDir(), "saved")); err != nil {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}

@@ -124,7 +124,11 @@ func (c *comparison) child(k, fd int, dir, name string, found bool, todo *[]late
 		c.add(k)
 		return nil
 	}
-	st, err := c.soon.Stat(e.Path, fd, name)
+	if c.isSeen(e) {
+		return nil
+	}
+	var st unix.Stat_t
+	err := confined.Lstat(fd, name, &st)
 	if errors.Is(err, unix.ENOENT) { // gone since
 		c.add(k)
 		return nil
@@ -132,11 +136,11 @@ func (c *comparison) child(k, fd int, dir, name string, found bool, todo *[]late
 	if err != nil {
 		return fmt.Errorf("stat %q: %w", e.Path, err)
 	}
-	w, err := c.diff(e, fd, name, st)
+	w, err := c.diff(e, fd, name, &st)
 	if err != nil {
 		return fmt.Errorf("compare %q: %w", e.Path, err)
 	}
-	inTheWay := confined.FileType(st) == fs.ModeDir && w&isType != 0
+	inTheWay := confined.FileType(&st) == fs.ModeDir && w&isType != 0
 	if inTheWay && confined.IsMount(fd, name) || !inTheWay && w&isWrite != 0 && confined.IsMountedFile(fd, name) {
 		return fmt.Errorf("%q must replace a mount point", e.Path)
 	}
@@ -146,6 +150,26 @@ func (c *comparison) child(k, fd int, dir, name string, found bool, todo *[]late
 	}
 	c.change(k, w)
 	return nil
+}
+
+// isSeen tells whether dest was seen to have a regular file just now, and nothing is to be
+// done about it.
+func (c *comparison) isSeen(e *archive.Entry) bool {
+	if !e.Mode.IsRegular() {
+		return false
+	}
+	st := c.soon.Take(e.Path)
+	if st == nil || c.meta(e, st) != 0 {
+		return false
+	}
+	switch c.opts.judge(e, st) {
+	case isKnown:
+		return true
+	case isCompared:
+		isTime := c.opts.Checksum && e.MTime != st.Mtim.Nano()
+		return !isTime && c.opts.Differs != nil && !c.opts.Differs(e.Path, st)
+	}
+	return false
 }
 
 func (c *comparison) change(k int, w what) {

@@ -301,7 +301,7 @@ func (p *Plan) added(i int) Change {
 // Paths are those of the entries that are not excluded, sorted by names, each directory
 // with all in it.
 func (p *Plan) Paths() iter.Seq[string] {
-	t, opts := p.table, p.opts
+	t, opts := p.table, Options{Excludes: p.opts.Excludes, Protect: p.opts.Protect} // and nothing that these hold
 	return func(yield func(string) bool) { t.inside(0, &opts, yield) }
 }
 

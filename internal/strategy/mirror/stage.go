@@ -85,6 +85,7 @@ func (s *Stage) Close() error {
 	s.olds.Close()
 	s.out.Close()
 	s.behind, s.dest, s.olds, s.out = nil, nil, nil, nil
+	s.soon, s.ahead = nil, nil
 	return nil
 }
 
@@ -154,7 +155,7 @@ func (s *Stage) hasSeen(e *archive.Entry) bool {
 		return false
 	}
 	st := s.ahead.Take(e.Path)
-	if st == nil || confined.FileType(st) != 0 || s.opts.judge(e, st) != isCompared {
+	if st == nil || s.opts.judge(e, st) != isCompared {
 		return false
 	}
 	return s.holds(e, &spot{st: *st})

@@ -132,9 +132,10 @@ func (n *native) differences(ctx context.Context, in archive.Input) (err error) 
 
 // paths are those of the files in an archive, by its index.
 func (n *native) paths(built archive.Rebuilding) iter.Seq[string] {
+	files, strip := built.Index().Files, n.t.Archive.Strip
 	return func(yield func(string) bool) {
-		for i := range built.Index().Files {
-			if !yield(archive.Strip(built.Index().Files[i].Path, n.t.Archive.Strip)) {
+		for i := range files {
+			if !yield(archive.Strip(files[i].Path, strip)) {
 				return
 			}
 		}
