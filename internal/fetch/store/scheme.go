@@ -28,9 +28,6 @@ func (s Schemes) Check(rawURL string) error {
 	return err
 }
 
-// errSmall is of the source of an archive.
-var errSmall = errors.New("manifests lie there, and no archives")
-
 // CheckArchive is Check for a URL that an archive is to be fetched from.
 func (s Schemes) CheckArchive(rawURL string) error {
 	_, def, err := s.parse(rawURL)
@@ -38,7 +35,7 @@ func (s Schemes) CheckArchive(rawURL string) error {
 	case def.New == nil: // said again, with the schemes that would do
 		return s.large().Check(rawURL)
 	case err == nil && def.Small:
-		return badURL(rawURL, errSmall, "")
+		return badURL(rawURL, ErrSmall, "")
 	}
 	return err
 }

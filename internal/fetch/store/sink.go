@@ -18,8 +18,8 @@ import (
 var (
 	// ErrReadOnly: objects of this scheme can be read only. Permanent.
 	ErrReadOnly = errors.New("can't be written to")
-	// ErrSmall: manifests can be written by this scheme, and no archives. Permanent.
-	ErrSmall = errors.New("manifests can be written there, and no archives")
+	// ErrSmall: this scheme keeps manifests, and no archives. Permanent.
+	ErrSmall = errors.New("manifests lie there, and no archives")
 	// ErrExists: there is an object already, and PutOptions.New asks for none. Permanent.
 	ErrExists = errors.New("exists already")
 )
