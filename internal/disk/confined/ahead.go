@@ -50,9 +50,10 @@ type seen struct {
 
 // LookAhead begins to look at paths below an open directory, which stays the caller's to
 // close. They are going to be asked for in this order, though not all of them. It is nil,
-// which has seen nothing, where there is one core. paths is used on another goroutine.
+// which has seen nothing, where there is one core, or paths is nil. That is used on another
+// goroutine.
 func LookAhead(root *os.Root, paths iter.Seq[string]) *Ahead {
-	if runtime.GOMAXPROCS(0) < 2 {
+	if paths == nil || runtime.GOMAXPROCS(0) < 2 {
 		return nil
 	}
 	a := &Ahead{next: make(chan *chunk, aheadChunks), free: make(chan *chunk, aheadChunks), stop: make(chan struct{})}
@@ -129,28 +130,33 @@ func (a *Ahead) Take(path string) *unix.Stat_t {
 	if a == nil || a.over {
 		return nil
 	}
+	if len(a.some) > 0 && a.some[0].at == len(a.some[0].paths) {
+		a.pass(1)
+	}
 	const window = 2
 	for i := 0; i < window && (i < len(a.some) || a.more()); i++ {
-		c := a.some[i]
-		for k := c.at; k < len(c.paths); k++ {
-			s := &c.paths[k]
-			if s.path != path {
-				continue
-			}
+		if s := a.some[i].take(path); s != nil {
 			a.pass(i)
-			c.at, a.misses = k+1, 0
+			a.misses = 0
 			if !s.isFile {
 				return nil
 			}
 			return &s.st
 		}
-		if c.at == len(c.paths) {
-			a.pass(i + 1)
-			i--
-		}
 	}
 	if a.misses++; a.misses > aheadMisses {
 		a.Close()
+	}
+	return nil
+}
+
+// take passes what comes before a path, if that is one of those to come.
+func (c *chunk) take(path string) *seen {
+	for i := c.at; i < len(c.paths); i++ {
+		if c.paths[i].path == path {
+			c.at = i + 1
+			return &c.paths[i]
+		}
 	}
 	return nil
 }

@@ -89,11 +89,8 @@ func write(ctx context.Context, f io.Writer, root *os.Root, r Recorded) error {
 	enc := &encoder{w: bufio.NewWriterSize(f, 64<<10)}
 	enc.header(&r)
 	b := newBatches(func(e *Entry, st *unix.Stat_t) { r.put(enc, e, st, device) })
-	var ahead *confined.Ahead
-	if r.Paths != nil {
-		ahead = confined.LookAhead(root, r.Paths)
-		defer ahead.Close()
-	}
+	ahead := confined.LookAhead(root, r.Paths)
+	defer ahead.Close()
 	err = walk(ctx, root, r.Skip, ahead, func(e *Entry, at spot) error {
 		if e.CTime > began && e.CTime <= time.Now().UnixNano() {
 			e.CTime = 0

@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stretcher/internal/archive"
+	"stretcher/internal/disk/tree"
 )
 
 // twoCores has others look ahead, whatever the machine has.
@@ -40,9 +42,9 @@ func TestOtherThanSeen(t *testing.T) {
 			for i := range numbers {
 				numbers[i] = i
 			}
-			tree := parse(t, fmt.Sprintf(words, numbers...))
-			plant(t, dest, tree)
-			entries, _, err := archive.Scan(t.Context(), bytes.NewReader(tarball(t, tree)), archive.Options{},
+			nodes := parse(t, fmt.Sprintf(words, numbers...))
+			plant(t, dest, nodes)
+			entries, _, err := archive.Scan(t.Context(), bytes.NewReader(tarball(t, nodes)), archive.Options{},
 				NewStage(t.Context(), nil, nil, Options{}))
 			check(t, err)
 			begun, z := false, filepath.Join(dest, "z")
@@ -63,6 +65,38 @@ func TestOtherThanSeen(t *testing.T) {
 				t.Errorf("changes: %v", changes)
 			}
 		})
+	}
+}
+
+// TestHasSeen: only of a file that is as it was left, with the content of the entry, it
+// counts that dest was seen to have it.
+func TestHasSeen(t *testing.T) {
+	twoCores(t)
+	dest := filepath.Join(tempDir(t), "dest")
+	plant(t, dest, parse(t, "a=x b=x c=x d=x e=x f=x"))
+	known, sum := tree.NewContents(), tree.Digest(sha256.Sum256([]byte("x")))
+	for _, name := range []string{"a", "c", "d", "e", "f"} { // and not b
+		var st unix.Stat_t
+		check(t, unix.Lstat(filepath.Join(dest, name), &st))
+		known.Add(&st, []tree.Sum{known.Sum(0, []byte("x"))})
+		known.AddDigest(&st, sum)
+	}
+	tree.Settle(time.Now().UnixNano())
+	check(t, os.WriteFile(filepath.Join(dest, "c"), []byte("y"), 0o644))
+	opts := Options{Contents: known, Excludes: excludes(t, "/d"), Checksum: true}
+	stage := NewStage(t.Context(), rootAt(t, dest), nil, opts)
+	defer stage.Close()
+	stage.Always("e")
+	stage.Expect(slices.Values([]string{"a", "b", "c", "d", "e", "f", "g"}))
+	check(t, stage.open())
+	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g"} {
+		stage.digest.sum = &sum
+		if name == "f" {
+			stage.digest.sum = &tree.Digest{}
+		}
+		if got := stage.hasSeen(&archive.Entry{Path: name, Mode: 0o644, Size: 1}); got != (name == "a") {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }
 

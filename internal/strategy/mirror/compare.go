@@ -42,7 +42,7 @@ func (c *comparison) run() error {
 	if err != nil {
 		return err
 	}
-	c.walk, c.soon = w, confined.LookAhead(c.dest.Dir, c.table.visits(&c.opts))
+	c.walk, c.soon = w, confined.LookAhead(c.dest.Dir, c.table.paths(&c.opts, byLevel))
 	defer w.Close()
 	defer c.soon.Close()
 	var st unix.Stat_t
@@ -60,7 +60,9 @@ func (c *comparison) add(i int) {
 
 func (c *comparison) count(i int) {
 	c.bytes += c.table[i].Size
-	c.table.below(i, &c.opts, func(k int) { c.bytes += c.table[k].Size })
+	for k := range c.table.below(i, &c.opts, inside) {
+		c.bytes += c.table[k].Size
+	}
 }
 
 // dir compares the directory at index i, which dest has too. w is how the two

@@ -31,6 +31,9 @@ type digest struct {
 	other    []byte           // what it is compared with
 }
 
+// of begins with a content, of which nothing has been read.
+func (d *digest) of(content *archive.Content) { d.content, d.sum = content, digestOf(content) }
+
 func (d *digest) reset() {
 	d.sums, d.last, d.late = d.sums[:0], 0, false
 	if d.block == nil {

@@ -9,26 +9,26 @@ import (
 // leaving tells which files are left alone, for who asks for those of a directory one
 // after the other.
 type leaving struct {
-	opts    *Options
+	by      *Options
 	last    string // the directory asked for last,
 	skipped bool   // and whether it or a parent of it is excluded
 }
 
 // excluded tells whether path or a directory above it is left alone.
 func (l *leaving) excluded(path string) bool {
-	if l.opts.Excludes == nil && l.opts.Protect == nil {
+	if l.by.Excludes == nil && l.by.Protect == nil {
 		return false
 	}
 	if dir, _ := confined.Split(path); dir != l.last {
 		l.last, l.skipped = dir, false
 		for i := range len(dir) + 1 {
-			if (i == len(dir) || dir[i] == '/') && l.opts.excluded(dir[:i], true) {
+			if (i == len(dir) || dir[i] == '/') && l.by.excluded(dir[:i], true) {
 				l.skipped = true
 				break
 			}
 		}
 	}
-	return l.skipped || l.opts.excluded(path, false)
+	return l.skipped || l.by.excluded(path, false)
 }
 
 // others are those of some files that are not left alone.

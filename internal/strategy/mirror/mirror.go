@@ -263,7 +263,7 @@ func (p *Plan) each(s *step, f func(Change)) {
 		}
 	case opAdd:
 		f(p.added(int(s.entry)))
-		p.table.below(int(s.entry), &p.opts, func(i int) { f(p.added(i)) })
+		p.addedBelow(s, f)
 	default:
 		e := &p.table[s.entry]
 		c := Change{Path: s.path, Kind: Modify, What: s.what.names(), Dir: e.Mode.IsDir()}
@@ -271,9 +271,14 @@ func (p *Plan) each(s *step, f func(Change)) {
 			c.Bytes = e.Size
 		}
 		f(c)
-		if c.Dir {
-			p.table.below(int(s.entry), &p.opts, func(i int) { f(p.added(i)) })
-		}
+		p.addedBelow(s, f)
+	}
+}
+
+// addedBelow tells of what comes with a directory.
+func (p *Plan) addedBelow(s *step, f func(Change)) {
+	for i := range p.table.below(int(s.entry), &p.opts, inside) {
+		f(p.added(i))
 	}
 }
 
@@ -301,8 +306,7 @@ func (p *Plan) added(i int) Change {
 // Paths are those of the entries that are not excluded, sorted by names, each directory
 // with all in it.
 func (p *Plan) Paths() iter.Seq[string] {
-	t, opts := p.table, Options{Excludes: p.opts.Excludes, Protect: p.opts.Protect} // and nothing that these hold
-	return func(yield func(string) bool) { t.inside(0, &opts, yield) }
+	return p.table.paths(&Options{Excludes: p.opts.Excludes, Protect: p.opts.Protect}, inside) // it holds nothing else
 }
 
 // Compare finds what must be done to make dest equal to entries, which are

@@ -35,7 +35,7 @@ func (a *application) whole() error {
 	if err != nil {
 		return fmt.Errorf("ACL of the directory above: %w", err)
 	}
-	a.soon = confined.LookAhead(a.staging.Dir, a.table.visits(&a.opts))
+	a.soon = confined.LookAhead(a.staging.Dir, a.table.paths(&a.opts, byLevel))
 	if err := a.complete(0); err != nil {
 		return err
 	}

@@ -32,11 +32,11 @@ type Stage struct {
 	opts    Options
 	to, dir *os.Root
 	opened  bool
-	dest    *confined.Walk // nil: nothing there
-	olds    *confined.Walk // of dest too, for what hard links lead to
-	soon    iter.Seq[string]
-	ahead   *confined.Ahead // of what is in dest at these paths; nil = nobody looks
-	out     *confined.Walk  // nil: nothing is written
+	dest    *confined.Walk   // nil: nothing there
+	olds    *confined.Walk   // of dest too, for what hard links lead to
+	soon    iter.Seq[string] // the files to come; nil = nobody has said
+	ahead   *confined.Ahead  // of what dest has of them; nil = nobody looks
+	out     *confined.Walk   // nil: nothing is written
 	always  []string
 	// differs has what is not in dest, with the digest of its content, where that is
 	// known and nothing is written.
@@ -56,7 +56,7 @@ func NewStage(ctx context.Context, dest, dir *os.Root, opts Options) *Stage {
 		opts.Contents = tree.NewContents()
 	}
 	s := &Stage{opts: opts, to: dest, dir: dir, digest: digest{ctx: ctx, contents: opts.Contents}}
-	s.leaving.opts = &s.opts
+	s.leaving.by = &s.opts
 	return s
 }
 
@@ -111,7 +111,7 @@ func (s *Stage) open() error {
 		return fmt.Errorf("open dest: %w", err)
 	}
 	if s.soon != nil {
-		s.ahead = confined.LookAhead(s.to, (&leaving{opts: &s.opts}).others(s.soon))
+		s.ahead = confined.LookAhead(s.to, (&leaving{by: &s.opts}).others(s.soon))
 	}
 	return nil
 }
@@ -121,7 +121,7 @@ func (s *Stage) File(e archive.Entry, content *archive.Content) error {
 	if err := s.open(); err != nil {
 		return stageError(e.Path, err)
 	}
-	s.digest.content, s.digest.sum = content, digestOf(content)
+	s.digest.of(content)
 	if s.hasSeen(&e) {
 		delete(s.differs, e.Path)
 		return nil
@@ -133,7 +133,7 @@ func (s *Stage) File(e archive.Entry, content *archive.Content) error {
 func (s *Stage) file(e *archive.Entry, content *archive.Content) error {
 	delete(s.differs, e.Path)
 	at, v, err := s.look(e)
-	s.digest.content, s.digest.sum = content, digestOf(content)
+	s.digest.of(content)
 	switch {
 	case err != nil || v == isKnown || v == isCompared && s.holds(e, at) || s.leaves(e, content):
 	case v == isWritten || s.out != nil && slices.Contains(s.always, e.Path):
@@ -189,7 +189,7 @@ func (s *Stage) Wants(e archive.Entry, content *archive.Content) (bool, error) {
 		return false, stageError(e.Path, err)
 	}
 	at, v, err := s.look(&e)
-	s.digest.content, s.digest.sum = content, digestOf(content)
+	s.digest.of(content)
 	return v == isWritten || v == isCompared && !s.holds(&e, at), stageError(e.Path, err)
 }
 

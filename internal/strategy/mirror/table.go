@@ -113,59 +113,52 @@ func (t table) along(
 	return nil
 }
 
-// visits are the paths of the entries that are not excluded, in the order in which they
-// are compared: all in a directory before what is in those there.
-func (t table) visits(opts *Options) iter.Seq[string] {
-	return func(yield func(string) bool) { t.visit(0, opts, yield) }
+// order is that in which a directory's entries are gone through.
+type order bool
+
+const (
+	inside  order = true  // each directory with all in it
+	byLevel order = false // all in a directory, as it is compared, before what is in those there
+)
+
+// below are the indexes of the entries below the directory at index i, if it is one, that
+// are not excluded.
+func (t table) below(i int, opts *Options, o order) iter.Seq[int] {
+	return func(yield func(int) bool) { t.visit(i, opts, o, yield) }
 }
 
-func (t table) visit(i int, opts *Options, yield func(string) bool) bool {
+func (t table) visit(i int, opts *Options, o order, yield func(int) bool) bool {
+	if !t[i].Mode.IsDir() {
+		return true
+	}
 	var dirs []int
 	for k := range t.children(i) {
 		isDir := t[k].Mode.IsDir()
 		if opts.excluded(t[k].Path, isDir) {
 			continue
 		}
-		if !yield(t[k].Path) {
+		if !yield(k) || o == inside && !t.visit(k, opts, o, yield) {
 			return false
 		}
-		if isDir {
+		if isDir && o == byLevel {
 			dirs = append(dirs, k)
 		}
 	}
 	for _, k := range dirs {
-		if !t.visit(k, opts, yield) {
+		if !t.visit(k, opts, o, yield) {
 			return false
 		}
 	}
 	return true
 }
 
-// inside yields the paths of the entries below the directory at index i that are not
-// excluded, each directory with all in it.
-func (t table) inside(i int, opts *Options, yield func(string) bool) bool {
-	for k := range t.children(i) {
-		isDir := t[k].Mode.IsDir()
-		if opts.excluded(t[k].Path, isDir) {
-			continue
-		}
-		if !yield(t[k].Path) || isDir && !t.inside(k, opts, yield) {
-			return false
-		}
-	}
-	return true
-}
-
-// below calls f for each entry below the directory at index i, if it is one,
-// that is not excluded.
-func (t table) below(i int, opts *Options, f func(i int)) {
-	if !t[i].Mode.IsDir() {
-		return
-	}
-	for k := range t.children(i) {
-		if !opts.excluded(t[k].Path, t[k].Mode.IsDir()) {
-			f(k)
-			t.below(k, opts, f)
+// paths are those of all entries but the root that are not excluded.
+func (t table) paths(opts *Options, o order) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range t.below(0, opts, o) {
+			if !yield(t[i].Path) {
+				return
+			}
 		}
 	}
 }

@@ -59,9 +59,47 @@ func checkTable(t *testing.T, tab table) {
 		if lo, hi := tab.rangeOf(i); hi-lo != below {
 			t.Errorf("%d entries below %q, want %d", hi-lo, tab[i].Path, below)
 		}
-		n := 0
-		if tab.below(i, &Options{}, func(int) { n++ }); n != below {
-			t.Errorf("visited %d entries below %q, want %d", n, tab[i].Path, below)
+		checkBelow(t, tab, i, below)
+	}
+}
+
+// checkBelow checks that the entries below one are gone through in both orders, and no
+// further than they are asked for.
+func checkBelow(t *testing.T, tab table, i, below int) {
+	t.Helper()
+	for o, compare := range map[order]func(a, b string) int{
+		inside: func(a, b string) int { return slices.Compare(strings.Split(a, "/"), strings.Split(b, "/")) },
+		byLevel: func(a, b string) int {
+			for { // the first name in which they differ: files come before what is deeper
+				x, restX, deeperX := strings.Cut(a, "/")
+				y, restY, deeperY := strings.Cut(b, "/")
+				switch {
+				case deeperX != deeperY:
+					return map[bool]int{true: 1, false: -1}[deeperX]
+				case x != y || !deeperX:
+					return strings.Compare(x, y)
+				}
+				a, b = restX, restY
+			}
+		},
+	} {
+		var got []string
+		for k := range tab.below(i, &Options{}, o) {
+			got = append(got, tab[k].Path)
+		}
+		if len(got) != below || !slices.IsSortedFunc(got, compare) {
+			t.Errorf("visited %q below %q, want %d in order %v", got, tab[i].Path, below, o)
+		}
+		for stop := range got {
+			n := 0
+			for range tab.below(i, &Options{}, o) {
+				if n++; n > stop {
+					break
+				}
+			}
+			if n != stop+1 {
+				t.Errorf("visited %d entries below %q, want %d", n, tab[i].Path, stop+1)
+			}
 		}
 	}
 }
