@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"hash/crc32"
 	"io"
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -24,6 +24,8 @@ const (
 	maxParts   = 10_000   // S3's
 	atOnce     = 4        // parts on their way
 	abortLimit = 30 * time.Second
+	abortPause = time.Second
+	aborts     = 3
 	partsHint  = "a rule for the bucket that ends incomplete multipart uploads removes what is left of it"
 	listHint   = "let these credentials get the object and list the bucket: S3 denies what is not there else"
 	aVersion   = "names a version; a new one gets its own name"
@@ -39,7 +41,9 @@ func (b *bucketS3) Put(ctx context.Context, u *url.URL, body io.ReaderAt, size i
 	if err != nil {
 		return err
 	}
-	up := &upload{client: client, u: u, key: store.Key(u), body: body, size: size, opts: opts}
+	up := &upload{
+		client: client, u: u, key: store.Key(u), body: body, size: size, opts: opts, patience: partPatience,
+	}
 	if size <= partSize {
 		return up.whole(ctx)
 	}
@@ -54,6 +58,9 @@ type upload struct {
 	body   io.ReaderAt
 	size   int64
 	opts   store.PutOptions
+
+	patience time.Duration // with the parts on their way when the upload ends
+	broken   atomic.Bool   // one of them took longer
 
 	mu   sync.Mutex
 	done int64
@@ -166,51 +173,6 @@ func (up *upload) parts(ctx context.Context, id *string) ([]types.CompletedPart,
 	return list, failed
 }
 
-// part sends a part, again where that may help.
-func (up *upload) part(ctx context.Context, id *string, i int, length int64) (types.CompletedPart, error) {
-	if ctx.Err() != nil { // what is left need not be read
-		return types.CompletedPart{}, store.Failure(ctx, "put", up.u, ctx.Err())
-	}
-	from := int64(i) * length
-	length = min(length, up.size-from)
-	number := int32(i + 1)
-	sum, err := crcOf(io.NewSectionReader(up.body, from, length))
-	if err != nil {
-		return types.CompletedPart{}, store.Failure(ctx, "put", up.u, err)
-	}
-	var out *s3.UploadPartOutput
-	err = store.Again(ctx, func() (err error) {
-		out, err = up.client.UploadPart(ctx, &s3.UploadPartInput{
-			Bucket: &up.u.Host, Key: &up.key, UploadId: id, PartNumber: &number,
-			Body:          io.NewSectionReader(up.body, from, length),
-			ContentLength: &length,
-			ChecksumCRC32: &sum,
-		})
-		if err != nil {
-			return up.fail(ctx, err)
-		}
-		return nil
-	})
-	if err != nil {
-		return types.CompletedPart{}, err
-	}
-	up.mu.Lock()
-	defer up.mu.Unlock()
-	up.done += length
-	up.opts.Report(up.done)
-	return types.CompletedPart{ETag: out.ETag, ChecksumCRC32: &sum, PartNumber: &number}, nil
-}
-
-// crcOf is the checksum of a part. It goes into the head: not every server knows
-// the trailers that the SDK would write.
-func crcOf(part io.Reader) (string, error) {
-	h := crc32.NewIEEE()
-	if _, err := io.Copy(h, part); err != nil {
-		return "", err
-	}
-	return base64.StdEncoding.EncodeToString(h.Sum(nil)), nil
-}
-
 func (up *upload) complete(ctx context.Context, id *string, parts []types.CompletedPart) error {
 	_, err := up.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
 		Bucket: &up.u.Host, Key: &up.key, UploadId: id,
@@ -225,15 +187,25 @@ func (up *upload) complete(ctx context.Context, id *string, parts []types.Comple
 }
 
 // abort removes the parts that the server has. It has its own time: the context
-// may be why the upload failed.
+// may be why the upload failed. Where parts were broken off, the server may still
+// be at them, and one abort does not tell that none is left.
 func (up *upload) abort(ctx context.Context, id *string, why error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortLimit)
 	defer cancel()
-	_, err := up.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
-		Bucket: &up.u.Host, Key: &up.key, UploadId: id,
-	})
+	gone := false
+	for range aborts {
+		_, err := up.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
+			Bucket: &up.u.Host, Key: &up.key, UploadId: id,
+		})
+		var none *types.NoSuchUpload
+		gone = errors.As(err, &none) || err == nil && !up.broken.Load()
+		if gone || err != nil {
+			break
+		}
+		time.Sleep(abortPause)
+	}
 	var e *store.Error
-	if err != nil && errors.As(why, &e) && e.Hint == "" {
+	if !gone && errors.As(why, &e) && e.Hint == "" {
 		e.Hint = partsHint
 	}
 }
