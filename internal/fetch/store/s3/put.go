@@ -193,7 +193,10 @@ func (up *upload) abort(ctx context.Context, id *string, why error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortLimit)
 	defer cancel()
 	gone := false
-	for range aborts {
+	for i := range aborts {
+		if i > 0 {
+			time.Sleep(abortPause)
+		}
 		_, err := up.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
 			Bucket: &up.u.Host, Key: &up.key, UploadId: id,
 		})
@@ -202,7 +205,6 @@ func (up *upload) abort(ctx context.Context, id *string, why error) {
 		if gone || err != nil {
 			break
 		}
-		time.Sleep(abortPause)
 	}
 	var e *store.Error
 	if !gone && errors.As(why, &e) && e.Hint == "" {
