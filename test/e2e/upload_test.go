@@ -20,7 +20,8 @@ import (
 type interrupted struct {
 	t      *testing.T
 	server http.Handler
-	signal chan struct{} // is closed then
+	ready  chan struct{} // is closed then
+	sent   chan struct{} // is closed when the signal has been sent
 	once   sync.Once
 	silent bool // the part gets no answer, and the server keeps what it has
 	aborts int
@@ -43,7 +44,8 @@ func (i *interrupted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			i.t.Error(err)
 		}
-		i.once.Do(func() { close(i.signal) })
+		i.once.Do(func() { close(i.ready) })
+		<-i.sent
 		if i.silent {
 			<-r.Context().Done()
 			return
@@ -68,7 +70,7 @@ func TestE2EInterruptedUpload(t *testing.T) {
 	}{
 		"answered": {false, 0, ""},
 		"silent": {true, 1, "hint: a rule for the bucket that ends incomplete multipart uploads removes " +
-			"what is left of it\n"},
+			"what may be left of it\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -78,17 +80,18 @@ func TestE2EInterruptedUpload(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			way := &interrupted{t: t, signal: make(chan struct{}), silent: c.silent}
+			way := &interrupted{t: t, ready: make(chan struct{}), sent: make(chan struct{}), silent: c.silent}
 			way.server = httputil.NewSingleHostReverseProxy(at)
 			front := httptest.NewServer(way)
 			defer front.Close()
 			m.env = append(append(m.env, s.Env()...), "AWS_ENDPOINT_URL="+front.URL)
 			m.write("build/large", noise(36<<20))
 			d := m.start(nil, "pack", m.path("build"), "--to", "s3://deploys/app/", "--name", "app", "--version", "1")
-			<-way.signal
+			<-way.ready
 			if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 				t.Fatal(err)
 			}
+			close(way.sent)
 			_ = d.cmd.Wait()
 			d.wants(143, `^stretcher: archive: put "s3://deploys/app/app-1-[0-9a-f]{12}\.tar\.gz": interrupted by signal `+
 				`terminated\n`+c.hint+`\z`)

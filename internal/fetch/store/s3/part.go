@@ -3,19 +3,21 @@ package s3
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"hash/crc32"
 	"io"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"stretcher/internal/fetch/store"
 )
 
-// partPatience is how long the parts on their way go on when their upload has
-// ended.
-const partPatience = 10 * time.Second
+// patience is how long requests on their way go on when their upload has ended. Who
+// ends a build kills it after some ten seconds.
+const patience = 5 * time.Second
 
 // part sends a part, again where that may help.
 func (up *upload) part(ctx context.Context, id *string, i int, length int64) (types.CompletedPart, error) {
@@ -30,19 +32,21 @@ func (up *upload) part(ctx context.Context, id *string, i int, length int64) (ty
 		return types.CompletedPart{}, store.Failure(ctx, "put", up.u, err)
 	}
 	var out *s3.UploadPartOutput
-	err = store.Again(ctx, func() (err error) {
-		out, err = up.sendPart(ctx, &s3.UploadPartInput{
-			Bucket: &up.u.Host, Key: &up.key, UploadId: id, PartNumber: &number,
-			Body:          io.NewSectionReader(up.body, from, length),
-			ContentLength: &length,
-			ChecksumCRC32: &sum,
+	err = store.Again(ctx, func() error {
+		return up.patiently(ctx, func(ctx context.Context) (err error) {
+			out, err = up.client.UploadPart(ctx, &s3.UploadPartInput{
+				Bucket: &up.u.Host, Key: &up.key, UploadId: id, PartNumber: &number,
+				Body:          io.NewSectionReader(up.body, from, length),
+				ContentLength: &length,
+				ChecksumCRC32: &sum,
+			})
+			return err
 		})
-		if err != nil {
-			return up.fail(ctx, err)
-		}
-		return nil
 	})
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil: // which may have ended between two attempts
+		return types.CompletedPart{}, store.Failure(ctx, "put", up.u, ctx.Err())
+	case err != nil:
 		return types.CompletedPart{}, err
 	}
 	up.mu.Lock()
@@ -62,12 +66,13 @@ func crcOf(part io.Reader) (string, error) {
 	return base64.StdEncoding.EncodeToString(h.Sum(nil)), nil
 }
 
-// sendPart sends one request. It may go on for a while when the context ends: a
-// part that comes while its upload is aborted may be kept, says
+// patiently makes a request, which may go on for a while when the context ends: what
+// comes while its upload is aborted the server may keep, says
 // https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html
-func (up *upload) sendPart(ctx context.Context, in *s3.UploadPartInput) (*s3.UploadPartOutput, error) {
+// Then it is broken off. Its error is that of the context, if that has ended.
+func (up *upload) patiently(ctx context.Context, request func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return store.Failure(ctx, "put", up.u, err)
 	}
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -75,9 +80,16 @@ func (up *upload) sendPart(ctx context.Context, in *s3.UploadPartInput) (*s3.Upl
 		select {
 		case <-own.Done():
 		case <-time.After(up.patience):
-			up.broken.Store(true)
 			cancel()
 		}
 	})()
-	return up.client.UploadPart(own, in)
+	err := request(own)
+	if err == nil {
+		return nil
+	}
+	var answer *smithyhttp.ResponseError
+	if !errors.As(err, &answer) || answer.HTTPStatusCode() == 0 {
+		up.unanswered.Store(true)
+	}
+	return up.fail(ctx, err)
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -36,7 +37,7 @@ func TestAbortedAfterItsParts(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			ctx, stop := context.WithCancel(t.Context())
 			defer stop()
-			s := &slowServer{whole: make(chan struct{}), last: (c.size + partSize - 1) / partSize}
+			s := &slowServer{whole: make(chan struct{}, 100), last: (c.size + partSize - 1) / partSize}
 			set := front(t, srv, func(r *http.Request) int {
 				if s.take(t, r) {
 					c.end(stop)
@@ -80,7 +81,7 @@ func (s *slowServer) take(t *testing.T, r *http.Request) bool {
 	case r.Method == http.MethodDelete:
 		s.note("abort")
 	case number == "":
-	case number == string(rune('0'+s.last)):
+	case number == strconv.FormatInt(s.last, 10):
 		for range s.last - 1 {
 			<-s.whole
 		}
@@ -107,28 +108,29 @@ func (s *slowServer) note(what string) {
 }
 
 // TestPartBrokenOff: an upload that ends does not wait forever for a server that
-// never answers, nor for one that has but half of a part.
+// never answers, nor for one that has but half of a part. The server may have kept
+// it: it is asked twice to abort the upload, and the hint says what else helps.
 func TestPartBrokenOff(t *testing.T) {
 	srv := testparts.S3(t)
 	srv.Put(t, "bucket", "old", []byte("old"))
 	for _, c := range []struct {
-		name   string
-		read   int64 // of the part, before the upload ends
-		aborts int32 // that the server takes and says nothing of
-		hint   string
+		name string
+		read int64 // of the part, before the upload ends
+		busy int32 // so often the server does not abort it
 	}{
-		{"all is there", partSize, 0, ""},
-		{"half is there", partSize / 2, 0, ""},
-		{"nothing is there", 0, 0, ""},
-		{"and comes again", 0, 100, partsHint},
+		{"all is there", partSize, 0},
+		{"half is there", partSize / 2, 0},
+		{"nothing is there", 0, 0},
+		{"and the server is busy", partSize, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ctx, stop := context.WithCancel(t.Context())
 			defer stop()
-			var count atomic.Int32
+			ended := make(chan struct{})
+			var aborts atomic.Int32
 			front(t, srv, func(r *http.Request) int {
-				if r.Method == http.MethodDelete && count.Add(1) <= c.aborts {
-					return http.StatusNoContent
+				if r.Method == http.MethodDelete && aborts.Add(1) <= c.busy {
+					return http.StatusServiceUnavailable
 				}
 				if r.URL.Query().Get("partNumber") != "1" {
 					return 0
@@ -137,18 +139,122 @@ func TestPartBrokenOff(t *testing.T) {
 					t.Errorf("%d bytes came: %v", n, err)
 				}
 				stop()
-				_, _ = io.Copy(io.Discard, r.Body)
-				<-r.Context().Done()
+				<-ended
 				return http.StatusGone
 			})
 			err := frontUpload(t, 50*time.Millisecond, partSize).multipart(ctx)
-			if !errors.Is(err, context.Canceled) || store.Hint(err) != c.hint {
+			close(ended)
+			if !errors.Is(err, context.Canceled) || store.Hint(err) != partsHint {
 				t.Errorf("%v, hint %q", err, store.Hint(err))
 			}
-			if n := srv.Uploads(t, "bucket"); (n > 0) != (c.hint != "") || count.Load() < 2 {
-				t.Errorf("%d uploads are left after %d aborts", n, count.Load())
+			if n := srv.Uploads(t, "bucket"); n > 0 || aborts.Load() != 2+c.busy {
+				t.Errorf("%d uploads are left after %d aborts", n, aborts.Load())
 			}
 		})
+	}
+}
+
+// TestPartKept: a part that the server keeps after its upload was aborted makes that
+// anew, and the second abort removes it.
+func TestPartKept(t *testing.T) {
+	srv := testparts.S3(t)
+	srv.Put(t, "bucket", "old", []byte("old"))
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	aborted, kept := make(chan struct{}), make(chan struct{})
+	var aborts atomic.Int32
+	front(t, srv, func(r *http.Request) int {
+		switch {
+		case r.Method == http.MethodDelete && aborts.Add(1) == 1:
+			resp, err := forward(srv, r)
+			if err != nil || resp.StatusCode != http.StatusNoContent {
+				t.Errorf("abort: %v, %v", resp, err)
+			}
+			close(aborted)
+			return http.StatusNoContent
+		case r.Method == http.MethodDelete:
+			<-kept
+			if n := srv.Uploads(t, "bucket"); n != 1 {
+				t.Errorf("the part that came late left %d uploads", n)
+			}
+		case r.URL.Query().Get("partNumber") == "1":
+			defer close(kept)
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				t.Error(err)
+			}
+			most, begun := len(body)-1, make(chan struct{}) // more than lies in buffers on the way
+			pieces, to := io.Pipe()
+			go func() {
+				_, _ = to.Write(body[:most])
+				close(begun)
+				<-aborted
+				_, _ = to.Write(body[most:])
+				_ = to.Close()
+			}()
+			late := r.Clone(context.WithoutCancel(r.Context()))
+			late.Body = pieces
+			go func() { <-begun; stop() }()
+			if resp, err := forward(srv, late); err != nil || resp.StatusCode != http.StatusOK {
+				t.Errorf("part: %v, %v", resp, err)
+			}
+			return http.StatusGone
+		}
+		return 0
+	})
+	err := frontUpload(t, 50*time.Millisecond, partSize).multipart(ctx)
+	if !errors.Is(err, context.Canceled) || store.Hint(err) != partsHint {
+		t.Errorf("%v, hint %q", err, store.Hint(err))
+	}
+	if n := srv.Uploads(t, "bucket"); n > 0 || aborts.Load() != 2 {
+		t.Errorf("%d uploads are left after %d aborts", n, aborts.Load())
+	}
+}
+
+// TestStoppedBetweenAttempts: an upload that ends while a part waits for its next
+// attempt was stopped, whatever the attempt before was told.
+func TestStoppedBetweenAttempts(t *testing.T) {
+	srv := testparts.S3(t)
+	srv.Put(t, "bucket", "old", []byte("old"))
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	front(t, srv, func(r *http.Request) int {
+		if r.URL.Query().Get("partNumber") == "" {
+			return 0
+		}
+		time.AfterFunc(50*time.Millisecond, stop)
+		return http.StatusServiceUnavailable
+	})
+	err := frontUpload(t, time.Hour, partSize).multipart(ctx)
+	if !errors.Is(err, context.Canceled) || store.Hint(err) != "" {
+		t.Errorf("%v, hint %q", err, store.Hint(err))
+	}
+	if n := srv.Uploads(t, "bucket"); n > 0 {
+		t.Errorf("%d uploads are left", n)
+	}
+}
+
+// TestStoppedAtItsEnd: an upload that ends while it becomes an object becomes one.
+func TestStoppedAtItsEnd(t *testing.T) {
+	srv := testparts.S3(t)
+	srv.Put(t, "bucket", "old", []byte("old"))
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var aborts atomic.Int32
+	front(t, srv, func(r *http.Request) int {
+		q := r.URL.Query()
+		if r.Method == http.MethodDelete {
+			aborts.Add(1)
+		}
+		if r.Method == http.MethodPost && q.Has("uploadId") {
+			stop()
+			time.Sleep(100 * time.Millisecond) // in which an abort would come first
+		}
+		return 0
+	})
+	err := frontUpload(t, time.Hour, partSize).multipart(ctx)
+	if n := len(srv.Get(t, "bucket", "key")); err != nil || n != partSize || aborts.Load() > 0 {
+		t.Errorf("%v after %d aborts, %d bytes", err, aborts.Load(), n)
 	}
 }
 

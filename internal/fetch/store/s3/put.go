@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,8 +26,7 @@ const (
 	atOnce     = 4        // parts on their way
 	abortLimit = 30 * time.Second
 	abortPause = time.Second
-	aborts     = 3
-	partsHint  = "a rule for the bucket that ends incomplete multipart uploads removes what is left of it"
+	partsHint  = "a rule for the bucket that ends incomplete multipart uploads removes what may be left of it"
 	listHint   = "let these credentials get the object and list the bucket: S3 denies what is not there else"
 	aVersion   = "names a version; a new one gets its own name"
 )
@@ -42,7 +42,7 @@ func (b *bucketS3) Put(ctx context.Context, u *url.URL, body io.ReaderAt, size i
 		return err
 	}
 	up := &upload{
-		client: client, u: u, key: store.Key(u), body: body, size: size, opts: opts, patience: partPatience,
+		client: client, u: u, key: store.Key(u), body: body, size: size, opts: opts, patience: patience,
 	}
 	if size <= partSize {
 		return up.whole(ctx)
@@ -59,8 +59,8 @@ type upload struct {
 	size   int64
 	opts   store.PutOptions
 
-	patience time.Duration // with the parts on their way when the upload ends
-	broken   atomic.Bool   // one of them took longer
+	patience   time.Duration // see patiently
+	unanswered atomic.Bool   // of a request it is not known what the server made of it
 
 	mu   sync.Mutex
 	done int64
@@ -174,42 +174,51 @@ func (up *upload) parts(ctx context.Context, id *string) ([]types.CompletedPart,
 }
 
 func (up *upload) complete(ctx context.Context, id *string, parts []types.CompletedPart) error {
-	_, err := up.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
-		Bucket: &up.u.Host, Key: &up.key, UploadId: id,
-		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
-		MpuObjectSize:   &up.size,
-		IfNoneMatch:     up.condition(),
+	return up.patiently(ctx, func(ctx context.Context) error {
+		_, err := up.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
+			Bucket: &up.u.Host, Key: &up.key, UploadId: id,
+			MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
+			MpuObjectSize:   &up.size,
+			IfNoneMatch:     up.condition(),
+		})
+		return err
 	})
-	if err != nil {
-		return up.fail(ctx, err)
-	}
-	return nil
 }
 
 // abort removes the parts that the server has. It has its own time: the context
-// may be why the upload failed. Where parts were broken off, the server may still
-// be at them, and one abort does not tell that none is left.
+// may be why the upload failed. Where a request was not answered, the server may
+// still be at it: it is asked twice, and even then something may be left.
 func (up *upload) abort(ctx context.Context, id *string, why error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortLimit)
 	defer cancel()
-	gone := false
-	for i := range aborts {
-		if i > 0 {
-			time.Sleep(abortPause)
+	unsure := up.unanswered.Load()
+	err := up.abortOnce(ctx, id)
+	if err == nil && unsure {
+		select {
+		case <-time.After(abortPause):
+		case <-ctx.Done():
 		}
+		err = up.abortOnce(ctx, id)
+	}
+	var e *store.Error
+	if (err != nil || unsure) && errors.As(why, &e) {
+		e.Hint = strings.TrimPrefix(e.Hint+"; "+partsHint, "; ")
+	}
+}
+
+// abortOnce aborts it, and tries again where that may help. One that is not known is
+// aborted.
+func (up *upload) abortOnce(ctx context.Context, id *string) error {
+	return store.Again(ctx, func() error {
 		_, err := up.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
 			Bucket: &up.u.Host, Key: &up.key, UploadId: id,
 		})
 		var none *types.NoSuchUpload
-		gone = errors.As(err, &none) || err == nil && !up.broken.Load()
-		if gone || err != nil {
-			break
+		if err == nil || errors.As(err, &none) {
+			return nil
 		}
-	}
-	var e *store.Error
-	if !gone && errors.As(why, &e) && e.Hint == "" {
-		e.Hint = partsHint
-	}
+		return up.fail(ctx, err)
+	})
 }
 
 // Stat sends one HeadObject.

@@ -30,13 +30,7 @@ func front(t *testing.T, srv testparts.S3Server, fails func(r *http.Request) int
 			w.WriteHeader(code)
 			return
 		}
-		out, err := http.NewRequestWithContext(r.Context(), r.Method, srv.Endpoint+r.URL.RequestURI(), r.Body)
-		if err != nil {
-			w.WriteHeader(http.StatusBadGateway)
-			return
-		}
-		out.Header, out.Host, out.ContentLength = r.Header, r.Host, r.ContentLength
-		resp, err := http.DefaultTransport.RoundTrip(out)
+		resp, err := forward(srv, r)
 		if err != nil {
 			w.WriteHeader(http.StatusBadGateway)
 			return
@@ -53,6 +47,16 @@ func front(t *testing.T, srv testparts.S3Server, fails func(r *http.Request) int
 	set := newSet(store.Options{})
 	t.Cleanup(set.Close)
 	return set
+}
+
+// forward makes a request to a server as it came.
+func forward(srv testparts.S3Server, r *http.Request) (*http.Response, error) {
+	out, err := http.NewRequestWithContext(r.Context(), r.Method, srv.Endpoint+r.URL.RequestURI(), r.Body)
+	if err != nil {
+		return nil, err
+	}
+	out.Header, out.Host, out.ContentLength = r.Header, r.Host, r.ContentLength
+	return http.DefaultTransport.RoundTrip(out)
 }
 
 // TestMultipart: large objects come in parts; a part that fails once is sent
