@@ -66,10 +66,10 @@ func crcOf(part io.Reader) (string, error) {
 	return base64.StdEncoding.EncodeToString(h.Sum(nil)), nil
 }
 
-// patiently makes a request, which may go on for a while when the context ends: what
-// comes while its upload is aborted the server may keep, says
+// patiently makes a request, which goes on for a while when the context ends, and is
+// broken off after that: what comes while its upload is aborted the server may keep, says
 // https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html
-// Then it is broken off. Its error is that of the context, if that has ended.
+// Its error is that of the context, if that has ended.
 func (up *upload) patiently(ctx context.Context, request func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return store.Failure(ctx, "put", up.u, err)

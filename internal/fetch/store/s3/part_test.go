@@ -234,6 +234,34 @@ func TestStoppedBetweenAttempts(t *testing.T) {
 	}
 }
 
+// TestStoppedAtItsBeginning: an upload that ends while it is begun is aborted.
+func TestStoppedAtItsBeginning(t *testing.T) {
+	srv := testparts.S3(t)
+	srv.Put(t, "bucket", "old", []byte("old"))
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var begun, parts atomic.Int32
+	front(t, srv, func(r *http.Request) int {
+		q := r.URL.Query()
+		if r.Method == http.MethodPost && q.Has("uploads") {
+			begun.Add(1)
+			stop()
+			time.Sleep(100 * time.Millisecond) // in which it would be broken off
+		}
+		if q.Has("partNumber") {
+			parts.Add(1)
+		}
+		return 0
+	})
+	err := frontUpload(t, time.Hour, partSize).multipart(ctx)
+	if !errors.Is(err, context.Canceled) || store.Hint(err) != "" || begun.Load() != 1 || parts.Load() > 0 {
+		t.Errorf("%v, hint %q, after %d parts", err, store.Hint(err), parts.Load())
+	}
+	if n := srv.Uploads(t, "bucket"); n > 0 {
+		t.Errorf("%d uploads are left", n)
+	}
+}
+
 // TestStoppedAtItsEnd: an upload that ends while it becomes an object becomes one.
 func TestStoppedAtItsEnd(t *testing.T) {
 	srv := testparts.S3(t)

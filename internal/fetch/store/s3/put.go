@@ -113,23 +113,35 @@ func (up *upload) multipart(ctx context.Context) error {
 	if err := up.absent(ctx); err != nil {
 		return err
 	}
-	made, err := up.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
-		Bucket: &up.u.Host, Key: &up.key,
-		ContentType:       aws.String(up.opts.Type()),
-		Metadata:          up.metadata(),
-		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32,
-	})
+	id, err := up.create(ctx)
 	if err != nil {
-		return up.fail(ctx, err)
+		return err
 	}
-	parts, err := up.parts(ctx, made.UploadId)
+	parts, err := up.parts(ctx, id)
 	if err == nil {
-		err = up.complete(ctx, made.UploadId, parts)
+		err = up.complete(ctx, id, parts)
 	}
 	if err != nil {
-		up.abort(ctx, made.UploadId, err)
+		up.abort(ctx, id, err)
 	}
 	return err
+}
+
+// create begins an upload, which has to be known to be aborted.
+func (up *upload) create(ctx context.Context) (id *string, err error) {
+	err = up.patiently(ctx, func(ctx context.Context) error {
+		made, err := up.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
+			Bucket: &up.u.Host, Key: &up.key,
+			ContentType:       aws.String(up.opts.Type()),
+			Metadata:          up.metadata(),
+			ChecksumAlgorithm: types.ChecksumAlgorithmCrc32,
+		})
+		if err == nil {
+			id = made.UploadId
+		}
+		return err
+	})
+	return id, err
 }
 
 // absent saves the sending of what would be refused at its end.
