@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -22,8 +23,7 @@ import (
 // TestAbortedAfterItsParts: an upload is aborted when the parts that the server
 // has in full are answered, so that none is kept after it.
 func TestAbortedAfterItsParts(t *testing.T) {
-	srv := testparts.S3(t)
-	srv.Put(t, "bucket", "old", []byte("old"))
+	srv := bucketServer(t)
 	for _, c := range []struct {
 		name string
 		size int64
@@ -111,8 +111,7 @@ func (s *slowServer) note(what string) {
 // never answers, nor for one that has but half of a part. The server may have kept
 // it: it is asked twice to abort the upload, and the hint says what else helps.
 func TestPartBrokenOff(t *testing.T) {
-	srv := testparts.S3(t)
-	srv.Put(t, "bucket", "old", []byte("old"))
+	srv := bucketServer(t)
 	for _, c := range []struct {
 		name string
 		read int64 // of the part, before the upload ends
@@ -157,8 +156,7 @@ func TestPartBrokenOff(t *testing.T) {
 // TestPartKept: a part that the server keeps after its upload was aborted makes that
 // anew, and the second abort removes it.
 func TestPartKept(t *testing.T) {
-	srv := testparts.S3(t)
-	srv.Put(t, "bucket", "old", []byte("old"))
+	srv := bucketServer(t)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	aborted, kept := make(chan struct{}), make(chan struct{})
@@ -211,79 +209,93 @@ func TestPartKept(t *testing.T) {
 	}
 }
 
-// TestStoppedBetweenAttempts: an upload that ends while a part waits for its next
-// attempt was stopped, whatever the attempt before was told.
-func TestStoppedBetweenAttempts(t *testing.T) {
-	srv := testparts.S3(t)
-	srv.Put(t, "bucket", "old", []byte("old"))
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	front(t, srv, func(r *http.Request) int {
-		if r.URL.Query().Get("partNumber") == "" {
+// TestStopped: an upload that ends before its last request is aborted and says so,
+// whatever the attempt before was told; with that it becomes an object.
+func TestStopped(t *testing.T) {
+	srv := bucketServer(t)
+	for _, c := range []struct {
+		name   string
+		at     func(r *http.Request) bool
+		code   int // of the answer
+		object bool
+	}{
+		{"at its beginning", func(r *http.Request) bool { return r.URL.Query().Has("uploads") }, 0, false},
+		{"between two attempts", func(r *http.Request) bool { return r.URL.Query().Has("partNumber") }, 503, false},
+		{"at its end", func(r *http.Request) bool { return r.Method == http.MethodPost && r.URL.Query().Has("uploadId") },
+			0, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			var aborts atomic.Int32
+			front(t, srv, func(r *http.Request) int {
+				switch {
+				case r.Method == http.MethodDelete:
+					aborts.Add(1)
+				case c.at(r) && c.code > 0:
+					time.AfterFunc(50*time.Millisecond, stop)
+					return c.code
+				case c.at(r):
+					stop()
+					time.Sleep(100 * time.Millisecond) // in which it would be broken off
+				}
+				return 0
+			})
+			err := frontUpload(t, time.Hour, partSize).multipart(ctx)
+			n := srv.Uploads(t, "bucket")
+			switch {
+			case c.object && (err != nil || len(srv.Get(t, "bucket", "key")) != partSize || aborts.Load() > 0),
+				!c.object && (!errors.Is(err, context.Canceled) || store.Hint(err) != "" || aborts.Load() != 1), n > 0:
+				t.Errorf("%v, hint %q; %d uploads are left after %d aborts", err, store.Hint(err), n, aborts.Load())
+			}
+		})
+	}
+}
+
+// TestAbortHint: an upload that nobody knows any more is aborted; where it is not, the
+// hint says so behind that of the error.
+func TestAbortHint(t *testing.T) {
+	srv := bucketServer(t)
+	for _, c := range []struct {
+		name  string
+		abort func(r *http.Request) int
+		left  int
+	}{
+		{"others have aborted it", func(r *http.Request) int {
+			if resp, err := forward(srv, r); err != nil || resp.StatusCode != http.StatusNoContent {
+				t.Errorf("abort: %v, %v", resp, err)
+			}
 			return 0
-		}
-		time.AfterFunc(50*time.Millisecond, stop)
-		return http.StatusServiceUnavailable
-	})
-	err := frontUpload(t, time.Hour, partSize).multipart(ctx)
-	if !errors.Is(err, context.Canceled) || store.Hint(err) != "" {
-		t.Errorf("%v, hint %q", err, store.Hint(err))
-	}
-	if n := srv.Uploads(t, "bucket"); n > 0 {
-		t.Errorf("%d uploads are left", n)
-	}
-}
-
-// TestStoppedAtItsBeginning: an upload that ends while it is begun is aborted.
-func TestStoppedAtItsBeginning(t *testing.T) {
-	srv := testparts.S3(t)
-	srv.Put(t, "bucket", "old", []byte("old"))
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	var begun, parts atomic.Int32
-	front(t, srv, func(r *http.Request) int {
-		q := r.URL.Query()
-		if r.Method == http.MethodPost && q.Has("uploads") {
-			begun.Add(1)
-			stop()
-			time.Sleep(100 * time.Millisecond) // in which it would be broken off
-		}
-		if q.Has("partNumber") {
-			parts.Add(1)
-		}
-		return 0
-	})
-	err := frontUpload(t, time.Hour, partSize).multipart(ctx)
-	if !errors.Is(err, context.Canceled) || store.Hint(err) != "" || begun.Load() != 1 || parts.Load() > 0 {
-		t.Errorf("%v, hint %q, after %d parts", err, store.Hint(err), parts.Load())
-	}
-	if n := srv.Uploads(t, "bucket"); n > 0 {
-		t.Errorf("%d uploads are left", n)
+		}, 0},
+		{"it may not be aborted", func(*http.Request) int { return http.StatusForbidden }, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			front(t, srv, func(r *http.Request) int {
+				switch {
+				case r.Method == http.MethodDelete:
+					return c.abort(r)
+				case r.URL.Query().Has("partNumber"):
+					return http.StatusForbidden
+				}
+				return 0
+			})
+			err := frontUpload(t, time.Hour, partSize).multipart(t.Context())
+			if !errors.Is(err, store.ErrDenied) || strings.HasSuffix(store.Hint(err), partsHint) != (c.left > 0) {
+				t.Errorf("%v, hint %q", err, store.Hint(err))
+			}
+			if n := srv.Uploads(t, "bucket"); n != c.left {
+				t.Errorf("%d uploads are left", n)
+			}
+		})
 	}
 }
 
-// TestStoppedAtItsEnd: an upload that ends while it becomes an object becomes one.
-func TestStoppedAtItsEnd(t *testing.T) {
+// bucketServer is an S3 server with an empty bucket, but for an old object.
+func bucketServer(t *testing.T) testparts.S3Server {
+	t.Helper()
 	srv := testparts.S3(t)
 	srv.Put(t, "bucket", "old", []byte("old"))
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	var aborts atomic.Int32
-	front(t, srv, func(r *http.Request) int {
-		q := r.URL.Query()
-		if r.Method == http.MethodDelete {
-			aborts.Add(1)
-		}
-		if r.Method == http.MethodPost && q.Has("uploadId") {
-			stop()
-			time.Sleep(100 * time.Millisecond) // in which an abort would come first
-		}
-		return 0
-	})
-	err := frontUpload(t, time.Hour, partSize).multipart(ctx)
-	if n := len(srv.Get(t, "bucket", "key")); err != nil || n != partSize || aborts.Load() > 0 {
-		t.Errorf("%v after %d aborts, %d bytes", err, aborts.Load(), n)
-	}
+	return srv
 }
 
 // frontUpload is an upload of zeros to the front.

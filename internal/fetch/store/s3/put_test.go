@@ -62,8 +62,7 @@ func forward(srv testparts.S3Server, r *http.Request) (*http.Response, error) {
 // TestMultipart: large objects come in parts; a part that fails once is sent
 // again, and an upload that fails is aborted, also when its context has ended.
 func TestMultipart(t *testing.T) {
-	srv := testparts.S3(t)
-	srv.Put(t, "bucket", "old", []byte("old"))
+	srv := bucketServer(t)
 	data := bytes.Repeat([]byte("0123456789abcdef"), (partSize+partSize/2)/16)
 	sum := sha256.Sum256(data)
 	for _, c := range []struct {
