@@ -218,24 +218,35 @@ func (d *digest) matches(at *spot) (bool, error) {
 	}
 	sums := slices.Clone(d.sums)
 	defer func() { d.sums = append(d.sums[:0], sums...) }()
+	st, ok, err := d.readSums(at)
+	if err != nil || !ok || !slices.Equal(sums, d.sums) {
+		return false, err
+	}
+	d.tell(&st)
+	return true, nil
+}
+
+// readSums makes the sums of the file at a spot of dest; not ok where the caller can't
+// read it.
+func (d *digest) readSums(at *spot) (st unix.Stat_t, ok bool, err error) {
 	d.reset()
 	r, err := d.reading(at)
-	if errors.Is(err, unix.EACCES) { // another's, that the caller can't read
-		return false, nil
+	if errors.Is(err, unix.EACCES) { // another's
+		return st, false, nil
 	}
 	if err != nil {
-		return false, err
+		return st, false, err
 	}
 	defer r.close()
+	if r.file == nil {
+		d.sums = append(d.sums, r.want...)
+		return r.st, true, nil
+	}
 	if err := d.rest(r.file, func([]byte) error { return nil }); err != nil {
-		return false, err
+		return st, false, err
 	}
 	r.done()
-	if !slices.Equal(sums, d.sums) {
-		return false, nil
-	}
-	d.tell(&r.st)
-	return true, nil
+	return r.st, true, nil
 }
 
 // weigh tells whether the file at a spot of dest has the content whose digest is
@@ -266,6 +277,48 @@ func (d *digest) weigh(at *spot) (same bool, err error) {
 	d.contents.Add(&st, d.sums)
 	d.contents.AddDigest(&st, has)
 	return has == *d.sum, nil
+}
+
+// identity tells a content from all others: by its digest, or by that of the sums of
+// its blocks.
+type identity struct {
+	sum    tree.Digest
+	blocks bool
+}
+
+// identity is that of a content of size bytes, all of which has been read unless its
+// digest is known; nil = neither is known.
+func (d *digest) identity(size int64) *identity {
+	switch {
+	case d.sum != nil:
+		return &identity{sum: *d.sum}
+	case size > 0 && (len(d.sums) == 0 || !tree.IsKnowable(size)):
+		return nil
+	}
+	return &identity{sumOf(d.sums), true}
+}
+
+// sumOf is a digest of sums.
+func sumOf(sums []tree.Sum) tree.Digest {
+	h := sha256.New()
+	for i := range sums {
+		_, _ = h.Write(sums[i][:])
+	}
+	return tree.Digest(h.Sum(nil))
+}
+
+// hasIdentity tells whether the file at a spot of dest has that content.
+func (d *digest) hasIdentity(at *spot, is *identity) (bool, error) {
+	d.content, d.sum = nil, nil
+	if !is.blocks {
+		d.sum = &is.sum
+		if same, known := d.is(at); known {
+			return same, nil
+		}
+		return d.weigh(at)
+	}
+	_, ok, err := d.readSums(at)
+	return ok && err == nil && sumOf(d.sums) == is.sum, err
 }
 
 // restore writes the first bytes of dest's file to f: those that the sums but

@@ -17,6 +17,7 @@ import (
 
 	"stretcher/internal/archive"
 	"stretcher/internal/disk/confined"
+	"stretcher/internal/disk/tree"
 )
 
 // parse makes a tree of words: "d/" is a directory, "f=text" a file, "f==g"
@@ -361,7 +362,8 @@ func TestReplacedEntries(t *testing.T) {
 	same(t, dest, parse(t, "e->f f=one g=x h=xx s=file"))
 }
 
-// TestPlanOnly compares an archive with dest and writes nothing anywhere.
+// TestPlanOnly compares an archive with dest and writes nothing anywhere. i has the content
+// of j, which dest does not have in the place of that.
 func TestPlanOnly(t *testing.T) {
 	for _, checksum := range []bool{false, true} {
 		top := tempDir(t)
@@ -377,13 +379,43 @@ func TestPlanOnly(t *testing.T) {
 			false: "change a (time), change c (time), add d, add e, change g (content), " +
 				"change h (time), change i (time), change j (size time)",
 			true: "change a (time content), change c (time), add d, add e, change g (content), " +
-				"change h (time content), change i (time content), change j (size time)",
+				"change h (time content), change i (time), change j (size time)",
 		}
 		if got := show(plan.Changes()); got != want[checksum] {
 			t.Errorf("checksum %v: changes %s, want %s", checksum, got, want[checksum])
 		}
 		if d := differences(before, snapshot(t, top), true); len(d) > 0 {
 			t.Errorf("changed %q", d)
+		}
+	}
+}
+
+// TestPlanLinks: what an archive has as a hard link is no change where dest has its content,
+// whatever dest has in the place of the file.
+func TestPlanLinks(t *testing.T) {
+	large := strings.Repeat("0123456789abcdef", 3*tree.BlockSize/16)
+	for _, x := range []struct{ name, dest, archive, want string }{
+		{"missing", "b=x c=y", "a=x b==a c==a", "add a, change c (content)"},
+		{"another", "a=z b=x c=y", "a=x b==a c==a", "change a (content), change c (content)"},
+		{"a link to a link", "b=y c=x", "a=x b==a c==b", "add a, change b (content)"},
+		{"large", "a=" + large[1:] + "! b=" + large + " c=" + large[1:] + "!", "a=" + large + " b==a c==a",
+			"change a (content), change c (content)"},
+		{"empty", "b=", "a= b==a", "add a"},
+		{"no file", "a/ b=x c=y", "a=x b==a c==a", "change a (type), change c (content)"},
+		{"replaced", "b=x c=x", "a=x b==a a=y c==a", "add a, change c (content)"},
+	} {
+		for _, checksum := range []bool{false, true} {
+			top := tempDir(t)
+			dest := filepath.Join(top, "dest")
+			plant(t, dest, parse(t, x.dest))
+			opts := Options{Checksum: checksum}
+			entries, err := scan(t, tarball(t, parse(t, x.archive)), dest, "", &opts)
+			check(t, err)
+			plan, err := Compare(context.Background(), entries, place(t, dest), opts)
+			check(t, err)
+			if got := show(plan.Changes()); got != x.want {
+				t.Errorf("%s, checksum %v: changes %s, want %s", x.name, checksum, got, x.want)
+			}
 		}
 	}
 }

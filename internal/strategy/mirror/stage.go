@@ -2,7 +2,6 @@ package mirror
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"iter"
@@ -38,9 +37,8 @@ type Stage struct {
 	ahead   *confined.Ahead  // of what dest has of them; nil = nobody looks
 	out     *confined.Walk   // nil: nothing is written
 	always  []string
-	// differs has what is not in dest, with the digest of its content, where that is
-	// known and nothing is written.
-	differs map[string]*tree.Digest
+	// differs has what is not in dest and, where nothing is written, what its content is.
+	differs map[string]*identity
 	leaving
 	digest digest
 	behind *behind // nil: all is written at once
@@ -177,7 +175,7 @@ func (s *Stage) weigh(e *archive.Entry, at *spot) error {
 		same, err = s.digest.weigh(at)
 	}
 	if !same {
-		s.differ(e.Path)
+		s.unlike(e)
 	}
 	return err
 }
@@ -237,6 +235,9 @@ func (s *Stage) fresh(e *archive.Entry, content *archive.Content, at *spot) erro
 		return s.behind.add(e, content, s.opts.Contents)
 	}
 	s.digest.reset()
+	if s.out == nil {
+		return s.pass(e, content)
+	}
 	err := s.write(e, func(f *os.File) error { return s.digest.copy(f, content) })
 	if err != nil || at == nil || s.opts.judge(e, &at.st) != isCompared {
 		return err
@@ -252,10 +253,6 @@ func (s *Stage) fresh(e *archive.Entry, content *archive.Content, at *spot) erro
 // the digest. It has its mode from the beginning: nobody else comes to where it
 // is staged.
 func (s *Stage) write(e *archive.Entry, fill func(*os.File) error) error {
-	if s.out == nil {
-		s.differ(e.Path)
-		return nil
-	}
 	dir, name := confined.Split(e.Path)
 	fd, err := s.out.At(dir, true)
 	if err != nil {
@@ -291,6 +288,9 @@ func (s *Stage) compare(e *archive.Entry, content *archive.Content, at *spot) er
 	if err != nil || n < 0 {
 		return err
 	}
+	if s.out == nil {
+		return s.pass(e, content)
+	}
 	s.differ(e.Path)
 	return s.write(e, func(f *os.File) error {
 		if err := s.digest.restore(f, at, equal); err != nil {
@@ -306,12 +306,28 @@ func (s *Stage) compare(e *archive.Entry, content *archive.Content, at *spot) er
 
 func (s *Stage) differ(path string) {
 	if s.differs == nil {
-		s.differs = make(map[string]*tree.Digest)
+		s.differs = make(map[string]*identity)
 	}
 	s.differs[path] = nil
-	if s.out == nil {
-		s.differs[path] = s.digest.sum
+}
+
+// unlike notes that dest does not have e, where nothing is written, and what is known
+// of its content, all of which has been read.
+func (s *Stage) unlike(e *archive.Entry) {
+	s.differ(e.Path)
+	s.differs[e.Path] = s.digest.identity(e.Size)
+}
+
+// pass reads what is left of the content of e, which is written nowhere: a hard link may
+// have it in dest.
+func (s *Stage) pass(e *archive.Entry, content *archive.Content) error {
+	if s.digest.sum == nil && s.to != nil && !content.Sparse() {
+		if err := s.digest.rest(content, func([]byte) error { return nil }); err != nil {
+			return err
+		}
 	}
+	s.unlike(e)
+	return nil
 }
 
 // Link writes a copy of old for e unless dest has it.
@@ -332,8 +348,8 @@ func (s *Stage) Link(e archive.Entry, old string) error {
 
 // link writes e, unless dest has a file at that has the content of old.
 func (s *Stage) link(e *archive.Entry, old string, at *spot, v verdict) error {
-	if sum, differs := s.differs[old]; s.out == nil && (v == isWritten || differs) {
-		return s.linkNowhere(e, sum, at, v)
+	if is, differs := s.differs[old]; s.out == nil && (v == isWritten || differs) {
+		return s.linkNowhere(e, is, at, v)
 	}
 	src, staged, err := s.source(old)
 	if s.out == nil && confined.IsMissing(err) {
@@ -353,19 +369,30 @@ func (s *Stage) link(e *archive.Entry, old string, at *spot, v verdict) error {
 		}
 		s.differ(e.Path)
 	}
+	if s.out == nil {
+		s.unlike(e)
+		return nil
+	}
 	return s.write(e, func(f *os.File) error { return s.digest.copyAgain(f, src) })
 }
 
-// linkNowhere compares e, whose content has that digest, if it is known, for who
-// writes nothing: dest may have it though it does not have what e is a link to.
-func (s *Stage) linkNowhere(e *archive.Entry, sum *tree.Digest, at *spot, v verdict) error {
-	if s.digest.content, s.digest.sum = nil, sum; e.Size == 0 {
-		s.digest.sum = (*tree.Digest)(new(sha256.Sum256(nil)))
+// linkNowhere compares e, whose content is known by is, or not known where that is nil,
+// for who writes nothing: dest may have it though it does not have what e is a link to.
+func (s *Stage) linkNowhere(e *archive.Entry, is *identity, at *spot, v verdict) error {
+	if e.Size == 0 {
+		is = &identity{sumOf(nil), true}
 	}
-	if v == isCompared && s.digest.sum != nil {
-		return s.weigh(e, at)
+	same := false
+	if v == isCompared && is != nil {
+		var err error
+		if same, err = s.digest.hasIdentity(at, is); err != nil {
+			return err
+		}
 	}
-	s.differ(e.Path)
+	if !same {
+		s.differ(e.Path)
+		s.differs[e.Path] = is
+	}
 	return nil
 }
 
