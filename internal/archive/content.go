@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -144,7 +145,7 @@ func (c *Content) pass(n int64) {
 		c.err = c.x.tally.read(n)
 	}
 	if c.err == nil {
-		if cause := c.x.in.ctx.Err(); cause != nil {
+		if cause := context.Cause(c.x.in.ctx); cause != nil {
 			c.err = fmt.Errorf("extract: %w", cause)
 		}
 	}

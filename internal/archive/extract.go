@@ -148,7 +148,7 @@ func (x *disk) finish(ctx context.Context) error {
 	}
 	slices.Sort(paths)
 	for _, p := range slices.Backward(paths) {
-		if err := ctx.Err(); err != nil {
+		if err := context.Cause(ctx); err != nil {
 			return fmt.Errorf("extract: %w", err)
 		}
 		fd, err := x.tree.at(p, false)

@@ -3,6 +3,7 @@ package archive
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -191,6 +192,15 @@ func pipe(t testing.TB, in []byte, name string, args ...string) []byte {
 	out, err := cmd.Output()
 	check(t, err)
 	return out
+}
+
+// errEnough is why a context of ending ends.
+var errEnough = errors.New("enough")
+
+// ending is a context, and what ends it.
+func ending(t testing.TB) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	return ctx, func() { cancel(errEnough) }
 }
 
 func check(t testing.TB, err error) {

@@ -138,13 +138,41 @@ func TestCancel(t *testing.T) {
 	end := tarOf(ent{name: "f"})
 	for name, head := range map[string][]byte{"inside a file": file, "after the end": end} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithCancel(context.Background())
+			ctx, cancel := ending(t)
 			r := &endless{head: bytes.NewReader(head), at: 4 << 20, then: cancel}
 			_, err := extractInto(ctx, r, t.TempDir(), Options{})
-			if !errors.Is(err, context.Canceled) || errors.Is(err, ErrMalformed) || r.n > 6<<20 {
+			if !errors.Is(err, errEnough) || errors.Is(err, ErrMalformed) || r.n > 6<<20 {
 				t.Fatalf("%v after %d bytes", err, r.n)
 			}
 		})
+	}
+}
+
+// atEnd calls then when all of r has been read.
+type atEnd struct {
+	r    io.Reader
+	then func()
+}
+
+func (a *atEnd) Read(p []byte) (int, error) {
+	n, err := a.r.Read(p)
+	if err == io.EOF {
+		a.then()
+	}
+	return n, err
+}
+
+// TestCancelAtEnd cancels when all has been read, and directories get their metadata.
+func TestCancelAtEnd(t *testing.T) {
+	for name, b := range map[string][]byte{
+		"plain": tarOf(ent{name: "d/"}), "compressed": compress(t, "gzip", tarOf(ent{name: "d/"})),
+		"in segments": segmented(t, "gzip", tarOf(ent{name: "d/"}), 512),
+	} {
+		ctx, cancel := ending(t)
+		_, err := extractInto(ctx, &atEnd{bytes.NewReader(b), cancel}, t.TempDir(), Options{})
+		if !errors.Is(err, errEnough) || errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: got %v", name, err)
+		}
 	}
 }
 
@@ -153,12 +181,12 @@ func TestCancelCompressed(t *testing.T) {
 	empty := compress(t, "gzip", nil)
 	for name, part := range map[string][]byte{"empty members": empty, "bomb": compress(t, "gzip", make([]byte, 1<<20))} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithCancel(context.Background())
+			ctx, cancel := ending(t)
 			first := bytes.NewReader(compress(t, "gzip", bare(ent{name: "f", size: 1 << 40})))
 			r := &endless{head: io.MultiReader(first, &cycle{part: part}), at: 1 << 20, then: cancel}
 			before := runtime.NumGoroutine()
 			_, err := extractInto(ctx, r, t.TempDir(), Options{})
-			if !errors.Is(err, context.Canceled) || errors.Is(err, ErrMalformed) {
+			if !errors.Is(err, errEnough) || errors.Is(err, ErrMalformed) {
 				t.Fatalf("got %v", err)
 			}
 			for range 60_000 { // one that has said goodbye may still be counted
@@ -174,11 +202,11 @@ func TestCancelCompressed(t *testing.T) {
 
 // TestCancelHole cancels while a hole is read, for which the archive is not.
 func TestCancelHole(t *testing.T) {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := ending(t)
 	b := tarOf(ent{name: "/s", data: "x", pax: map[string]string{"GNU.sparse.major": "0", "GNU.sparse.minor": "1",
 		"GNU.sparse.numblocks": "1", "GNU.sparse.map": "4000000000000,1", "GNU.sparse.size": "4000000000001"}})
 	_, err := extractInto(ctx, bytes.NewReader(b), t.TempDir(), Options{Warn: func(string) { cancel() }})
-	if !errors.Is(err, context.Canceled) {
+	if !errors.Is(err, errEnough) {
 		t.Fatalf("got %v", err)
 	}
 }

@@ -75,7 +75,7 @@ func (o *owners) find(ctx context.Context, d database, name string) (int, error)
 		start := time.Now()
 		id = o.asking()(ctx, d, name)
 		o.spent += time.Since(start)
-		if err := ctx.Err(); err != nil {
+		if err := context.Cause(ctx); err != nil {
 			return 0, fmt.Errorf("extract: %w", err)
 		}
 	}

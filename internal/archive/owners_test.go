@@ -73,9 +73,9 @@ func TestOwnersBounded(t *testing.T) {
 	if len(a.asked) != maxAsked || len(o.known[users]) > maxNames {
 		t.Errorf("asked %d times, %d names kept", len(a.asked), len(o.known[users]))
 	}
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := ending(t)
 	slow := owners{ask: (&asker{do: cancel}).ask}
-	if _, err := slow.id(ctx, users, "invented", 5); !errors.Is(err, context.Canceled) {
+	if _, err := slow.id(ctx, users, "invented", 5); !errors.Is(err, errEnough) {
 		t.Errorf("got %v", err)
 	}
 	late := owners{ask: a.ask, spent: askTime}

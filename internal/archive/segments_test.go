@@ -2,7 +2,6 @@ package archive
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -167,7 +166,7 @@ func TestSegmentsSourceFails(t *testing.T) {
 // TestSegmentsEnd holds that nobody goes on when the caller has stopped.
 func TestSegmentsEnd(t *testing.T) {
 	for _, format := range []string{"gzip", "zstd"} {
-		ctx, cancel := context.WithCancel(t.Context())
+		ctx, cancel := ending(t)
 		defer cancel()
 		b := segmented(t, format, tarOf(ent{name: "a", data: strings.Repeat("x", 1<<20)}), 10_000)
 		before := runtime.NumGoroutine()
@@ -176,7 +175,7 @@ func TestSegmentsEnd(t *testing.T) {
 		_, err = io.CopyN(io.Discard, s, 1000)
 		check(t, err)
 		cancel()
-		if _, err := io.Copy(io.Discard, s); !errors.Is(err, context.Canceled) {
+		if _, err := io.Copy(io.Discard, s); !errors.Is(err, errEnough) {
 			t.Errorf("%s: %v", format, err)
 		}
 		if s.close(); runtime.NumGoroutine() > before {

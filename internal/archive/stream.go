@@ -20,7 +20,7 @@ type source struct {
 
 // Read reads from the source until the context ends.
 func (s *source) Read(p []byte) (int, error) {
-	if err := s.ctx.Err(); err != nil {
+	if err := context.Cause(s.ctx); err != nil {
 		s.err = fmt.Errorf("extract: %w", err)
 		return 0, s.err
 	}
@@ -100,7 +100,7 @@ func (s *stream) Skip(n int64) (int64, error) {
 
 // check tells whether there is anything to be read still.
 func (s *stream) check() error {
-	if err := s.ctx.Err(); s.err == nil && err != nil {
+	if err := context.Cause(s.ctx); s.err == nil && err != nil {
 		s.err = fmt.Errorf("extract: %w", err)
 	}
 	return s.err
@@ -159,7 +159,7 @@ func (s *stream) read(p []byte) (int, error) {
 // explain tells the reader's failure from the decompressor's. The read-ahead
 // has ended when it hands over an error, so src.err is ours to look at.
 func (s *stream) explain(err error) error {
-	if cause := s.ctx.Err(); cause != nil {
+	if cause := context.Cause(s.ctx); cause != nil {
 		return fmt.Errorf("extract: %w", cause)
 	}
 	if s.src.err != nil {
@@ -252,7 +252,7 @@ func (a *readahead) read(ctx context.Context, p []byte) (int, error) {
 		case a.cur = <-a.full:
 			a.rest = a.cur.buf[:a.cur.n]
 		case <-ctx.Done():
-			return 0, ctx.Err()
+			return 0, context.Cause(ctx)
 		}
 	}
 	n := copy(p, a.rest)

@@ -217,7 +217,7 @@ func (r *Reader) Next(ctx context.Context) ([]byte, error) {
 		}
 		return r.take(ctx, s)
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, context.Cause(ctx)
 	}
 }
 
@@ -234,7 +234,7 @@ func (r *Reader) take(ctx context.Context, s *segment) ([]byte, error) {
 	case <-s.ready:
 	case <-ctx.Done():
 		r.over = true
-		return nil, ctx.Err()
+		return nil, context.Cause(ctx)
 	}
 	if s.err != nil {
 		r.leave(s)

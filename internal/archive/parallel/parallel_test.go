@@ -122,9 +122,10 @@ func TestClose(t *testing.T) {
 	r.Close()
 	from, to := io.Pipe()
 	r = NewReader(from, lines(0), 2)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := r.Next(ctx); !errors.Is(err, context.Canceled) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	enough := errors.New("enough")
+	cancel(enough)
+	if _, err := r.Next(ctx); !errors.Is(err, enough) {
 		t.Error(err)
 	}
 	_ = to.Close()

@@ -115,7 +115,7 @@ func (b *Rebuilt) arrived(ctx context.Context) error {
 			return err
 		}
 	}
-	return ctx.Err()
+	return context.Cause(ctx)
 }
 
 // fetchedIn is the file that parts are fetched into.
@@ -222,7 +222,7 @@ func (c *composing) run(r run) error {
 	for at := int64(0); at < r.size; {
 		buf := <-c.free
 		p, off := buf[:min(block, r.size-at)], r.off+at
-		err := c.ctx.Err()
+		err := context.Cause(c.ctx)
 		if err == nil {
 			err = fill(r.file, p, r.at+at)
 		}
@@ -256,7 +256,7 @@ func (c *composing) hashRest() error {
 	buf := make([]byte, block)
 	for size := c.b.w.Index.Size; c.fed < size; {
 		p := buf[:min(block, size-c.fed)]
-		if err := c.ctx.Err(); err != nil {
+		if err := context.Cause(c.ctx); err != nil {
 			return err
 		}
 		if err := fill(c.to, p, c.fed); err != nil {
@@ -304,7 +304,7 @@ func (b *Rebuilt) await(ctx context.Context, s spot) error {
 	case <-b.lost.done:
 		return ErrIncomplete
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 }
 

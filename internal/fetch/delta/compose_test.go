@@ -2,6 +2,7 @@ package delta
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"io"
@@ -64,6 +65,45 @@ func TestComposeLate(t *testing.T) {
 		ok(t, err)
 		if !bytes.Equal(got, whole) || !done {
 			t.Errorf("%s: another archive, of %d bytes", name, len(got))
+		}
+		b.composed.close()
+	}
+}
+
+// TestComposeEnded: the end of the context ends what waits for parts, and says why.
+func TestComposeEnded(t *testing.T) {
+	r := newRelease(t, files(-1), pack.Gzip)
+	file, err := os.Open(r.archive)
+	ok(t, err)
+	defer file.Close()
+	enough := errors.New("enough")
+	keep := func(io.ReaderAt) (io.Closer, error) { t.Error("pieces are kept"); return nil, nil }
+	for name, c := range map[string]struct {
+		late   bool
+		pieces func(io.ReaderAt) (io.Closer, error)
+	}{
+		"a part is late":      {late: true},
+		"all are here":        {},
+		"a part of pieces":    {late: true, pieces: keep},
+		"all pieces are here": {pieces: keep},
+	} {
+		b := newRebuilt(Wish{Index: r.index})
+		b.complete = true
+		for i := range r.index.Members {
+			b.spots[i] = spot{file: file, at: r.index.Members[i].Offset}
+		}
+		if c.late {
+			b.spots[3] = spot{file, r.index.Members[3].Offset, make(chan struct{})}
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(enough)
+		b.Compose(ctx, Whereto{
+			Pieces: c.pieces,
+			Create: func(int64) (*os.File, error) { return os.CreateTemp(t.TempDir(), "whole") },
+			Sum:    sha256.New(), Want: r.index.Archive[:], Done: func(*os.File) { t.Errorf("%s: it is whole", name) },
+		})
+		if _, err := b.Composed(); !errors.Is(err, enough) {
+			t.Errorf("%s: %v", name, err)
 		}
 		b.composed.close()
 	}

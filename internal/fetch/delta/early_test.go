@@ -81,23 +81,24 @@ func keeping(t *testing.T, before, after *release, a *asked, stop func()) *Host 
 // here. What ends that ends the fetching, and what the server says of ranges is not
 // lost.
 func TestEarly(t *testing.T) {
+	enough := errors.New("enough")
 	before, after := newRelease(t, files(-1), pack.Gzip), newRelease(t, changedFiles(3, 17, 31), pack.Gzip)
 	for name, c := range map[string]struct {
 		whole, stop bool
 		want        error
 	}{
 		"parts":          {},
-		"stopped":        {stop: true, want: context.Canceled},
+		"stopped":        {stop: true, want: enough},
 		"whole":          {whole: true, want: ErrNoRanges},
-		"whole, stopped": {whole: true, stop: true, want: context.Canceled},
+		"whole, stopped": {whole: true, stop: true, want: enough},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := ask(t, after, c.whole)
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
 			stop := func() {}
 			if c.stop {
-				stop = cancel
+				stop = func() { cancel(enough) }
 			}
 			b, whole, err := keeping(t, before, after, a, stop).Bring(ctx, newServer())
 			if !errors.Is(err, c.want) || (whole != nil) != (c.want == ErrNoRanges) || (b == nil) != (err != nil) {

@@ -31,7 +31,7 @@ func (s *Store) do(ctx context.Context, what string, fn func(*sql.DB) error) err
 	if err == nil {
 		return nil
 	}
-	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
 		err = fmt.Errorf("%w: %w", cause, err) // the driver says "interrupted"
 	}
 	return fmt.Errorf("history: %s: %w", what, classify(err))

@@ -128,10 +128,11 @@ func TestDirectoryIsHeld(t *testing.T) {
 	if _, err := Open(t.Context(), path, opts); !errors.Is(err, ErrBusy) {
 		t.Errorf("error %v", err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	enough := errors.New("enough")
+	cancel(enough)
 	s := &Store{path: path, opts: Options{BusyTimeout: time.Hour}}
-	if err := s.lockDir(ctx, openDir(t, path)); !errors.Is(err, context.Canceled) {
+	if err := s.lockDir(ctx, openDir(t, path)); !errors.Is(err, enough) {
 		t.Errorf("error %v", err)
 	}
 }

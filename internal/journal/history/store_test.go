@@ -300,10 +300,11 @@ func TestLockedAtOpen(t *testing.T) {
 	if !errors.Is(err, ErrBusy) {
 		t.Errorf("error %v, want ErrBusy", err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err = Open(ctx, path, Options{Warn: noWarning(t)}); !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v, want context.Canceled", err)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	enough := errors.New("enough")
+	cancel(enough)
+	if _, err = Open(ctx, path, Options{Warn: noWarning(t)}); !errors.Is(err, enough) {
+		t.Errorf("error %v, want the cause", err)
 	}
 }
 
@@ -329,10 +330,11 @@ func TestOpenErrors(t *testing.T) {
 
 func TestCancelledCall(t *testing.T) {
 	s := newStore(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := s.Begin(ctx, sample()[0].Run); !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v, want context.Canceled", err)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	enough := errors.New("enough")
+	cancel(enough)
+	if err := s.Begin(ctx, sample()[0].Run); !errors.Is(err, enough) {
+		t.Errorf("error %v, want the cause", err)
 	}
 	if err := s.Finish(t.Context(), sample()[1].Run, true); err != nil {
 		t.Errorf("the store is of no use after a cancelled call: %v", err)
