@@ -263,7 +263,28 @@ func (tr *trial) compare(staging string) (*Plan, error) {
 	}
 	entries, err := read(dir, &opts)
 	check(tr.t, err)
-	return Compare(context.Background(), entries, place(tr.t, tr.path("B")), opts)
+	plan, err := Compare(context.Background(), entries, place(tr.t, tr.path("B")), opts)
+	if tr.archive {
+		tr.foresee(plan, err)
+	}
+	return plan, err
+}
+
+// foresee makes the plan once more, without writing anything: it must be the same.
+func (tr *trial) foresee(plan *Plan, refused error) {
+	opts := tr.options()
+	entries, err := scan(tr.t, tarball(tr.t, tr.src), tr.path("B"), "", &opts)
+	check(tr.t, err)
+	foreseen, err := Compare(context.Background(), entries, place(tr.t, tr.path("B")), opts)
+	if (err != nil) != (refused != nil) {
+		tr.fail("%v, without writing %v", refused, err)
+	}
+	if err != nil || refused != nil {
+		return
+	}
+	if is, was := show(plan.Changes()), show(foreseen.Changes()); is != was {
+		tr.fail("foreseen %s\nplanned  %s", was, is)
+	}
 }
 
 func (tr *trial) fromDir(dir string, opts *Options) ([]archive.Entry, error) {

@@ -157,26 +157,33 @@ type reading struct {
 	st   unix.Stat_t
 }
 
-// reading begins with the file at a spot. One that is read must not have been
-// changed a moment ago: a change in the same moment would not be seen.
+// reading begins with the file at a spot.
 func (d *digest) reading(at *spot) (*reading, error) {
 	if want, ok := d.contents.Of(&at.st); ok {
 		return &reading{d: d, want: want, st: at.st}, nil
 	}
-	f, err := confined.OpenFile(at.fd, at.name)
+	f, st, err := openSettled(at)
 	if err != nil {
 		return nil, err
 	}
-	r := &reading{d: d, file: f}
-	if err := unix.Fstat(int(f.Fd()), &r.st); err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	tree.Settle(r.st.Ctim.Nano())
 	if d.other == nil {
 		d.other = make([]byte, tree.BlockSize)
 	}
-	return r, nil
+	return &reading{d: d, file: f, st: st}, nil
+}
+
+// openSettled opens the file at a spot of dest, and tells how it is now: a change in
+// the same moment would not be seen.
+func openSettled(at *spot) (f *os.File, st unix.Stat_t, err error) {
+	if f, err = confined.OpenFile(at.fd, at.name); err != nil {
+		return nil, st, err
+	}
+	if err = unix.Fstat(int(f.Fd()), &st); err != nil {
+		_ = f.Close()
+		return nil, st, err
+	}
+	tree.Settle(st.Ctim.Nano())
+	return f, st, nil
 }
 
 func (r *reading) close() {
@@ -253,7 +260,7 @@ func (d *digest) readSums(at *spot) (st unix.Stat_t, ok bool, err error) {
 // known. All of the file is read, and it is known then.
 func (d *digest) weigh(at *spot) (same bool, err error) {
 	d.reset()
-	f, err := confined.OpenFile(at.fd, at.name)
+	f, st, err := openSettled(at)
 	if errors.Is(err, unix.EACCES) { // another's, that the caller can't read
 		return false, nil
 	}
@@ -261,11 +268,6 @@ func (d *digest) weigh(at *spot) (same bool, err error) {
 		return false, err
 	}
 	defer f.Close()
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return false, err
-	}
-	tree.Settle(st.Ctim.Nano())
 	h := sha256.New()
 	if err := d.rest(f, func(b []byte) error {
 		_, err := h.Write(b)
@@ -279,23 +281,31 @@ func (d *digest) weigh(at *spot) (same bool, err error) {
 	return has == *d.sum, nil
 }
 
-// identity tells a content from all others: by its digest, or by that of the sums of
-// its blocks.
+// identity tells a content from all others.
 type identity struct {
-	sum    tree.Digest
-	blocks bool
+	sum tree.Digest
+	by  kind
 }
+
+// kind is what the digest of an identity is of.
+type kind int
+
+const (
+	byContent kind = iota
+	bySums         // of its blocks
+	byOutline
+)
 
 // identity is that of a content of size bytes, all of which has been read unless its
 // digest is known; nil = neither is known.
 func (d *digest) identity(size int64) *identity {
 	switch {
 	case d.sum != nil:
-		return &identity{sum: *d.sum}
+		return &identity{*d.sum, byContent}
 	case size > 0 && (len(d.sums) == 0 || !tree.IsKnowable(size)):
 		return nil
 	}
-	return &identity{sumOf(d.sums), true}
+	return &identity{sumOf(d.sums), bySums}
 }
 
 // sumOf is a digest of sums.
@@ -310,15 +320,18 @@ func sumOf(sums []tree.Sum) tree.Digest {
 // hasIdentity tells whether the file at a spot of dest has that content.
 func (d *digest) hasIdentity(at *spot, is *identity) (bool, error) {
 	d.content, d.sum = nil, nil
-	if !is.blocks {
-		d.sum = &is.sum
-		if same, known := d.is(at); known {
-			return same, nil
-		}
-		return d.weigh(at)
+	switch is.by {
+	case byOutline:
+		return d.hasOutline(at, is)
+	case bySums:
+		_, ok, err := d.readSums(at)
+		return ok && err == nil && sumOf(d.sums) == is.sum, err
 	}
-	_, ok, err := d.readSums(at)
-	return ok && err == nil && sumOf(d.sums) == is.sum, err
+	d.sum = &is.sum
+	if same, known := d.is(at); known {
+		return same, nil
+	}
+	return d.weigh(at)
 }
 
 // restore writes the first bytes of dest's file to f: those that the sums but

@@ -3,7 +3,10 @@ package mirror
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
+	"hash"
 	"io"
 	"os"
 
@@ -11,58 +14,108 @@ import (
 
 	"stretcher/internal/archive"
 	"stretcher/internal/disk/confined"
+	"stretcher/internal/disk/tree"
 )
 
-// compareHoles compares content with holes with a file: what neither has is not
-// read.
-func (d *digest) compareHoles(content *archive.Content, f *os.File) (same bool, err error) {
+// outline makes the digest of a content that may have holes: of all its blocks that are
+// not zeros alone, and of where they are. So holes need not be read.
+type outline struct {
+	hash  hash.Hash
+	block []byte
+	at    int64 // the block that block is
+}
+
+func newOutline() *outline { return &outline{hash: sha256.New(), block: make([]byte, tree.BlockSize)} }
+
+// add takes bytes of the content that begin at an offset behind all those before.
+func (o *outline) add(at int64, p []byte) {
+	for len(p) > 0 {
+		if i := at / tree.BlockSize; i != o.at {
+			o.flush()
+			o.at = i
+		}
+		n := copy(o.block[at%tree.BlockSize:], p)
+		at, p = at+int64(n), p[n:]
+	}
+}
+
+func (o *outline) flush() {
+	if bytes.Count(o.block, []byte{0}) < len(o.block) {
+		_, _ = o.hash.Write(binary.LittleEndian.AppendUint64(nil, uint64(o.at)))
+		_, _ = o.hash.Write(o.block)
+		clear(o.block)
+	}
+}
+
+// sum is the digest, when all of the content has been added.
+func (o *outline) sum() *identity {
+	o.flush()
+	return &identity{tree.Digest(o.hash.Sum(nil)), byOutline}
+}
+
+// outlineOf reads a content.
+func (d *digest) outlineOf(content *archive.Content) (*identity, error) {
 	d.reset()
-	other := make([]byte, len(d.block))
+	o := newOutline()
 	for at := int64(0); ; {
 		if hole := content.Hole(); hole > 0 {
-			if empty, err := isEmpty(d.ctx, f, at, at+hole, other); err != nil || !empty {
-				return false, err
-			}
 			at += hole
 			if err := content.PassHole(); err != nil {
-				return false, err
+				return nil, err
 			}
 			continue
 		}
 		n, err := content.Read(d.block)
-		if err != nil && err != io.EOF {
-			return false, err
-		}
-		m, rerr := f.ReadAt(other[:n], at)
-		if rerr != nil && rerr != io.EOF {
-			return false, rerr
-		}
-		if m < n || !bytes.Equal(d.block[:n], other[:n]) || err == io.EOF {
-			return m == n && bytes.Equal(d.block[:n], other[:n]), nil
-		}
+		o.add(at, d.block[:n])
 		at += int64(n)
+		switch {
+		case err == io.EOF:
+			return o.sum(), nil
+		case err != nil:
+			return nil, err
+		}
 	}
 }
 
-// isEmpty tells whether a part of a file is zeros. It reads what the file
-// system has of it.
-func isEmpty(ctx context.Context, f *os.File, from, to int64, buf []byte) (empty bool, err error) {
-	empty = true
-	err = eachData(f, from, to, func(start, end int64) error {
-		for start < end && empty {
-			if err := context.Cause(ctx); err != nil {
+// hasOutline tells whether the file at a spot of dest has that content. It reads what
+// the file system has of the file, which is known then.
+func (d *digest) hasOutline(at *spot, is *identity) (same bool, err error) {
+	f, st, err := openSettled(at)
+	if errors.Is(err, unix.EACCES) { // another's, that the caller can't read
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	d.reset()
+	o := newOutline()
+	err = eachData(f, 0, st.Size, func(start, end int64) error {
+		for start < end {
+			if err := context.Cause(d.ctx); err != nil {
 				return err
 			}
-			n, err := f.ReadAt(buf[:min(int64(len(buf)), end-start)], start)
+			n, err := f.ReadAt(d.block[:min(tree.BlockSize, end-start)], start)
 			if err != nil && (err != io.EOF || n == 0) {
 				return err
 			}
-			empty = bytes.Count(buf[:n], []byte{0}) == n
+			o.add(start, d.block[:n])
 			start += int64(n)
 		}
 		return nil
 	})
-	return empty, err
+	if err != nil || *o.sum() != *is {
+		return false, err
+	}
+	d.found(&st)
+	return true, nil
+}
+
+// found notes that a file was found to be what it is to be. Its sums are not made.
+func (d *digest) found(st *unix.Stat_t) {
+	if !d.contents.IsSame(st) {
+		d.contents.Add(st, nil)
+	}
 }
 
 // eachData calls fn for each part between from and to that is no hole. Where a
@@ -116,7 +169,10 @@ func sameData(ctx context.Context, a, b *os.File, size int64) (same bool, err er
 // first, and taken back if dest has it: nothing of it comes from dest, where
 // somebody may change what has been compared.
 func (s *Stage) sparse(e *archive.Entry, content *archive.Content, at *spot) error {
-	old, err := confined.OpenFile(at.fd, at.name)
+	if s.out == nil {
+		return s.sparseNowhere(e, content, at)
+	}
+	old, st, err := openSettled(at)
 	if errors.Is(err, unix.EACCES) { // another's, that the caller can't read
 		s.differ(e.Path)
 		return s.fresh(e, content, nil)
@@ -125,42 +181,52 @@ func (s *Stage) sparse(e *archive.Entry, content *archive.Content, at *spot) err
 		return err
 	}
 	defer old.Close()
-	if s.out == nil {
-		same, err := s.digest.compareHoles(content, old)
-		if err == nil && !same {
-			s.differ(e.Path)
-		}
-		return err
-	}
 	s.digest.reset()
 	if err := s.write(e, func(f *os.File) error { return s.digest.copy(f, content) }); err != nil {
 		return err
 	}
-	return s.takeBack(e, old)
+	same, err := s.takeBack(e, old)
+	if same && err == nil {
+		s.digest.found(&st)
+	}
+	return err
+}
+
+// sparseNowhere compares a file with holes for who writes nothing.
+func (s *Stage) sparseNowhere(e *archive.Entry, content *archive.Content, at *spot) error {
+	is, err := s.digest.outlineOf(content)
+	if err != nil {
+		return err
+	}
+	same, err := s.digest.hasOutline(at, is)
+	if err == nil && !same {
+		s.unlike(e, is)
+	}
+	return err
 }
 
 // takeBack removes the staged file of e if old is the same.
-func (s *Stage) takeBack(e *archive.Entry, old *os.File) error {
+func (s *Stage) takeBack(e *archive.Entry, old *os.File) (same bool, err error) {
 	dir, name := confined.Split(e.Path)
 	fd, err := s.out.At(dir, false)
 	if err != nil {
-		return err
+		return false, err
 	}
 	staged, err := confined.OpenFile(fd, name)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer staged.Close()
-	same, err := sameData(s.digest.ctx, staged, old, e.Size)
+	same, err = sameData(s.digest.ctx, staged, old, e.Size)
 	if same && err == nil {
 		same, err = sameData(s.digest.ctx, old, staged, e.Size)
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	if same {
-		return unix.Unlinkat(fd, name, 0)
+		return true, unix.Unlinkat(fd, name, 0)
 	}
 	s.differ(e.Path)
-	return nil
+	return false, nil
 }

@@ -175,7 +175,7 @@ func (s *Stage) weigh(e *archive.Entry, at *spot) error {
 		same, err = s.digest.weigh(at)
 	}
 	if !same {
-		s.unlike(e)
+		s.unlike(e, s.digest.identity(e.Size))
 	}
 	return err
 }
@@ -312,22 +312,28 @@ func (s *Stage) differ(path string) {
 }
 
 // unlike notes that dest does not have e, where nothing is written, and what is known
-// of its content, all of which has been read.
-func (s *Stage) unlike(e *archive.Entry) {
+// of its content.
+func (s *Stage) unlike(e *archive.Entry, is *identity) {
 	s.differ(e.Path)
-	s.differs[e.Path] = s.digest.identity(e.Size)
+	s.differs[e.Path] = is
 }
 
 // pass reads what is left of the content of e, which is written nowhere: a hard link may
 // have it in dest.
 func (s *Stage) pass(e *archive.Entry, content *archive.Content) error {
-	if s.digest.sum == nil && s.to != nil && !content.Sparse() {
-		if err := s.digest.rest(content, func([]byte) error { return nil }); err != nil {
-			return err
-		}
+	var is *identity
+	var err error
+	switch {
+	case s.digest.sum == nil && s.to != nil && content.Sparse():
+		is, err = s.digest.outlineOf(content)
+	case s.digest.sum == nil && s.to != nil:
+		err = s.digest.rest(content, func([]byte) error { return nil })
 	}
-	s.unlike(e)
-	return nil
+	if is == nil {
+		is = s.digest.identity(e.Size)
+	}
+	s.unlike(e, is)
+	return err
 }
 
 // Link writes a copy of old for e unless dest has it.
@@ -370,7 +376,7 @@ func (s *Stage) link(e *archive.Entry, old string, at *spot, v verdict) error {
 		s.differ(e.Path)
 	}
 	if s.out == nil {
-		s.unlike(e)
+		s.unlike(e, s.digest.identity(e.Size))
 		return nil
 	}
 	return s.write(e, func(f *os.File) error { return s.digest.copyAgain(f, src) })
@@ -380,7 +386,7 @@ func (s *Stage) link(e *archive.Entry, old string, at *spot, v verdict) error {
 // for who writes nothing: dest may have it though it does not have what e is a link to.
 func (s *Stage) linkNowhere(e *archive.Entry, is *identity, at *spot, v verdict) error {
 	if e.Size == 0 {
-		is = &identity{sumOf(nil), true}
+		is = &identity{sumOf(nil), bySums}
 	}
 	same := false
 	if v == isCompared && is != nil {
@@ -390,8 +396,7 @@ func (s *Stage) linkNowhere(e *archive.Entry, is *identity, at *spot, v verdict)
 		}
 	}
 	if !same {
-		s.differ(e.Path)
-		s.differs[e.Path] = is
+		s.unlike(e, is)
 	}
 	return nil
 }
