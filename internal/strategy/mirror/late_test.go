@@ -24,6 +24,7 @@ type coming struct {
 	*index.Stream
 	content func(i int) (io.ReadCloser, error)
 	rnd     *rand.Rand
+	holed   int64 // how many bytes files with holes have, which an index does not know
 	opened  int
 }
 
@@ -32,7 +33,7 @@ func newComing(t *testing.T, tarred []byte, rnd *rand.Rand) *coming {
 	t.Helper()
 	b, err := index.NewBuilder()
 	check(t, err)
-	in, done := bytes.NewReader(tarred), 0
+	in, done, holed := bytes.NewReader(tarred), 0, int64(0)
 	for r := tar.NewReader(in); ; {
 		h, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -40,6 +41,10 @@ func newComing(t *testing.T, tarred []byte, rnd *rand.Rand) *coming {
 		}
 		check(t, err)
 		if h.Typeflag != tar.TypeReg || h.Size == 0 {
+			continue
+		}
+		if h.PAXRecords["GNU.sparse.size"] != "" {
+			holed += h.Size
 			continue
 		}
 		at := len(tarred) - in.Len()
@@ -51,7 +56,7 @@ func newComing(t *testing.T, tarred []byte, rnd *rand.Rand) *coming {
 	check(t, b.Frame(tarred[done:]))
 	x, err := b.Finish(index.Sum{})
 	check(t, err)
-	c := &coming{rnd: rnd, content: func(i int) (io.ReadCloser, error) {
+	c := &coming{rnd: rnd, holed: holed, content: func(i int) (io.ReadCloser, error) {
 		f := &x.Files[i]
 		return io.NopCloser(bytes.NewReader(tarred[f.Start : f.Start+f.Size])), nil
 	}}
@@ -138,7 +143,8 @@ func (c *coming) paths() (all []string) {
 }
 
 // read is how many bytes contents have.
-func read(c *coming) (n int64) {
+func read(c *coming) int64 {
+	n := c.holed
 	for i := range c.Index().Files {
 		n += c.Index().Files[i].Size
 	}
