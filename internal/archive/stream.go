@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,8 +61,8 @@ func openStream(ctx context.Context, r io.Reader, t *tally) (*stream, error) {
 	built, _ := r.(Rebuilding)
 	f, _ := r.(fileReader)
 	dec, err := decoderOf(src, built, f.sums)
-	if src.err != nil {
-		err = src.err
+	if err != nil || dec.segments == nil { // segments are read by others, who say what is wrong later
+		err = cmp.Or(src.err, err)
 	}
 	if err != nil {
 		quit()
