@@ -130,6 +130,20 @@ func TestClose(t *testing.T) {
 	}
 	_ = to.Close()
 	r.Close()
+	slow := lines(0)
+	wait := make(chan struct{})
+	slow.Decoder = func() (func(dst, segment []byte) ([]byte, error), func(), error) {
+		return func(dst, _ []byte) ([]byte, error) { <-wait; return dst, nil }, func() {}, nil
+	}
+	r = NewReader(strings.NewReader("a\n"), slow, 2)
+	defer r.Close()
+	defer close(wait)
+	for range 20 { // it may wait for the segment, or for what is in it
+		if _, err := r.Next(ctx); !errors.Is(err, enough) {
+			t.Error(err)
+			break
+		}
+	}
 }
 
 // longest is a format of segments that are as long as they may be.

@@ -31,8 +31,12 @@ func (s *Store) do(ctx context.Context, what string, fn func(*sql.DB) error) err
 	if err == nil {
 		return nil
 	}
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
-		err = fmt.Errorf("%w: %w", cause, err) // the driver says "interrupted"
+	switch cause := context.Cause(ctx); {
+	case cause == nil || errors.Is(err, cause):
+	case errors.Is(err, ctx.Err()):
+		err = cause
+	default: // the driver says "interrupted"
+		err = fmt.Errorf("%w: %w", cause, err)
 	}
 	return fmt.Errorf("history: %s: %w", what, classify(err))
 }

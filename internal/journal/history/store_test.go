@@ -333,7 +333,7 @@ func TestCancelledCall(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	enough := errors.New("enough")
 	cancel(enough)
-	if err := s.Begin(ctx, sample()[0].Run); !errors.Is(err, enough) {
+	if err := s.Begin(ctx, sample()[0].Run); !errors.Is(err, enough) || strings.Contains(err.Error(), "canceled") {
 		t.Errorf("error %v, want the cause", err)
 	}
 	if err := s.Finish(t.Context(), sample()[1].Run, true); err != nil {

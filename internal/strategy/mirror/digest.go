@@ -29,6 +29,7 @@ type digest struct {
 	late     bool             // the digest of the content is put off
 	block    []byte           // the last one read
 	other    []byte           // what it is compared with
+	outline  outline
 }
 
 // of begins with a content, of which nothing has been read.
@@ -172,8 +173,8 @@ func (d *digest) reading(at *spot) (*reading, error) {
 	return &reading{d: d, file: f, st: st}, nil
 }
 
-// openSettled opens the file at a spot of dest, and tells how it is now: a change in
-// the same moment would not be seen.
+// openSettled opens the file at a spot of dest, and tells how it is. If it was changed
+// a moment ago, it waits until another change would be seen.
 func openSettled(at *spot) (f *os.File, st unix.Stat_t, err error) {
 	if f, err = confined.OpenFile(at.fd, at.name); err != nil {
 		return nil, st, err
@@ -216,13 +217,6 @@ func (r *reading) done() {
 // matches tells whether the file at a spot of dest has the content that the
 // sums are of.
 func (d *digest) matches(at *spot) (bool, error) {
-	if want, ok := d.contents.Of(&at.st); ok {
-		if !slices.Equal(want, d.sums) {
-			return false, nil
-		}
-		d.tell(&at.st)
-		return true, nil
-	}
 	sums := slices.Clone(d.sums)
 	defer func() { d.sums = append(d.sums[:0], sums...) }()
 	st, ok, err := d.readSums(at)
@@ -296,8 +290,8 @@ const (
 	byOutline
 )
 
-// identity is that of a content of size bytes, all of which has been read unless its
-// digest is known; nil = neither is known.
+// identity is that of a content of size bytes: by its digest if that is known, or else
+// by the sums of its blocks, all of which have been read; nil = there is neither.
 func (d *digest) identity(size int64) *identity {
 	switch {
 	case d.sum != nil:
@@ -400,6 +394,12 @@ func (d *digest) read(f *os.File, size int64, trusted bool) error {
 	}
 	if err := d.rest(f, func([]byte) error { return nil }); err != nil {
 		return err
+	}
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return err
+	}
+	if !trusted && !d.contents.IsSame(&st) { // what has been read may be another's
+		return ErrStale
 	}
 	_, err := f.Seek(0, io.SeekStart)
 	return err

@@ -19,6 +19,7 @@ import (
 
 	"stretcher/internal/disk"
 	"stretcher/internal/disk/confined"
+	"stretcher/internal/disk/tree"
 )
 
 // node is a path of a tree made for a test.
@@ -40,8 +41,10 @@ var (
 	bigs = [...]string{big, big[:len(big)-1] + "x", "1" + big[1:]}
 )
 
-// holed are contents that archives have as files with holes.
-var holed = [...]string{hole + "x" + hole, hole + "y" + hole, hole + "\x00" + hole}
+// holed are contents that archives have as files with holes: the last has what the
+// first has, a block further on.
+var holed = [...]string{hole + "x" + hole, hole + "y" + hole, hole + "\x00" + hole,
+	hole + hole[:tree.BlockSize] + "x" + hole[tree.BlockSize:]}
 
 var hole = strings.Repeat("\x00", 140_000)
 
@@ -123,7 +126,8 @@ func randomSource(rnd *rand.Rand) []node {
 			dirs = append(dirs, n.path)
 		}
 	}
-	for _, n := range tree {
+	for i := 0; i < len(tree); i++ { // of what is added, too: links to links
+		n := tree[i]
 		if n.mode.IsRegular() && rnd.IntN(8) == 0 {
 			_, name := confined.Split(n.path)
 			n.path, n.hard = confined.Join(pick(rnd, dirs...), name+"~"), n.path

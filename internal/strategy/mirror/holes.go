@@ -17,15 +17,14 @@ import (
 	"stretcher/internal/disk/tree"
 )
 
-// outline makes the digest of a content that may have holes: of all its blocks that are
-// not zeros alone, and of where they are. So holes need not be read.
+// outline makes the digest of a content that may have holes: of its size, of all its
+// blocks that are not zeros alone, and of where they are. So holes need not be read.
 type outline struct {
 	hash  hash.Hash
 	block []byte
 	at    int64 // the block that block is
+	end   int   // all of block that may not be zeros
 }
-
-func newOutline() *outline { return &outline{hash: sha256.New(), block: make([]byte, tree.BlockSize)} }
 
 // add takes bytes of the content that begin at an offset behind all those before.
 func (o *outline) add(at int64, p []byte) {
@@ -34,29 +33,50 @@ func (o *outline) add(at int64, p []byte) {
 			o.flush()
 			o.at = i
 		}
-		n := copy(o.block[at%tree.BlockSize:], p)
+		off := int(at % tree.BlockSize)
+		n := copy(o.block[off:], p)
+		o.end = off + n
 		at, p = at+int64(n), p[n:]
 	}
 }
 
 func (o *outline) flush() {
-	if bytes.Count(o.block, []byte{0}) < len(o.block) {
-		_, _ = o.hash.Write(binary.LittleEndian.AppendUint64(nil, uint64(o.at)))
-		_, _ = o.hash.Write(o.block)
-		clear(o.block)
+	if p := bytes.TrimRight(o.block[:o.end], "\x00"); len(p) > 0 {
+		o.number(o.at)
+		o.number(int64(len(p)))
+		_, _ = o.hash.Write(p)
 	}
+	clear(o.block[:o.end])
+	o.end = 0
+}
+
+func (o *outline) number(n int64) {
+	_, _ = o.hash.Write(binary.LittleEndian.AppendUint64(nil, uint64(n)))
 }
 
 // sum is the digest, when all of the content has been added.
-func (o *outline) sum() *identity {
+func (o *outline) sum(size int64) *identity {
 	o.flush()
+	o.number(size)
 	return &identity{tree.Digest(o.hash.Sum(nil)), byOutline}
+}
+
+// begin begins with a content.
+func (d *digest) begin() *outline {
+	d.reset()
+	o := &d.outline
+	if o.block == nil {
+		o.hash, o.block = sha256.New(), make([]byte, tree.BlockSize)
+	}
+	o.hash.Reset()
+	clear(o.block[:o.end])
+	o.at, o.end = 0, 0
+	return o
 }
 
 // outlineOf reads a content.
 func (d *digest) outlineOf(content *archive.Content) (*identity, error) {
-	d.reset()
-	o := newOutline()
+	o := d.begin()
 	for at := int64(0); ; {
 		if hole := content.Hole(); hole > 0 {
 			at += hole
@@ -70,27 +90,18 @@ func (d *digest) outlineOf(content *archive.Content) (*identity, error) {
 		at += int64(n)
 		switch {
 		case err == io.EOF:
-			return o.sum(), nil
+			return o.sum(at), nil
 		case err != nil:
 			return nil, err
 		}
 	}
 }
 
-// hasOutline tells whether the file at a spot of dest has that content. It reads what
-// the file system has of the file, which is known then.
-func (d *digest) hasOutline(at *spot, is *identity) (same bool, err error) {
-	f, st, err := openSettled(at)
-	if errors.Is(err, unix.EACCES) { // another's, that the caller can't read
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	d.reset()
-	o := newOutline()
-	err = eachData(f, 0, st.Size, func(start, end int64) error {
+// outlineIn reads what the file system has of a file. It is of no content if the file
+// gets shorter meanwhile.
+func (d *digest) outlineIn(f *os.File, size int64) (*identity, error) {
+	o := d.begin()
+	err := eachData(f, 0, size, func(start, end int64) error {
 		for start < end {
 			if err := context.Cause(d.ctx); err != nil {
 				return err
@@ -104,7 +115,25 @@ func (d *digest) hasOutline(at *spot, is *identity) (same bool, err error) {
 		}
 		return nil
 	})
-	if err != nil || *o.sum() != *is {
+	if err == io.EOF {
+		return &identity{by: byOutline}, nil
+	}
+	return o.sum(size), err
+}
+
+// hasOutline tells whether the file at a spot of dest has that content. If it has, the
+// file is known.
+func (d *digest) hasOutline(at *spot, is *identity) (same bool, err error) {
+	f, st, err := openSettled(at)
+	if errors.Is(err, unix.EACCES) { // another's, that the caller can't read
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	has, err := d.outlineIn(f, st.Size)
+	if err != nil || *has != *is {
 		return false, err
 	}
 	d.found(&st)
@@ -162,6 +191,17 @@ func sameData(ctx context.Context, a, b *os.File, size int64) (same bool, err er
 		}
 		return nil
 	})
+	if err == io.EOF { // a has become shorter
+		return false, nil
+	}
+	return same, err
+}
+
+// sameHoles tells whether two files of one size have one content.
+func sameHoles(ctx context.Context, a, b *os.File, size int64) (same bool, err error) {
+	if same, err = sameData(ctx, a, b, size); same && err == nil {
+		same, err = sameData(ctx, b, a, size)
+	}
 	return same, err
 }
 
@@ -198,6 +238,7 @@ func (s *Stage) sparseNowhere(e *archive.Entry, content *archive.Content, at *sp
 	if err != nil {
 		return err
 	}
+	s.holed[e.Path] = is
 	same, err := s.digest.hasOutline(at, is)
 	if err == nil && !same {
 		s.unlike(e, is)
@@ -217,11 +258,7 @@ func (s *Stage) takeBack(e *archive.Entry, old *os.File) (same bool, err error) 
 		return false, err
 	}
 	defer staged.Close()
-	same, err = sameData(s.digest.ctx, staged, old, e.Size)
-	if same && err == nil {
-		same, err = sameData(s.digest.ctx, old, staged, e.Size)
-	}
-	if err != nil {
+	if same, err = sameHoles(s.digest.ctx, staged, old, e.Size); err != nil {
 		return false, err
 	}
 	if same {
@@ -229,4 +266,81 @@ func (s *Stage) takeBack(e *archive.Entry, old *os.File) (same bool, err error) 
 	}
 	s.differ(e.Path)
 	return false, nil
+}
+
+// linkHoles writes e, whose content src has, with holes or of more bytes than there are
+// sums of, unless dest has a file at that has it. An src that is not trusted must be as it was when it was found equal to its
+// entry.
+func (s *Stage) linkHoles(e *archive.Entry, src *os.File, trusted bool, at *spot, v verdict) error {
+	sure := func() error {
+		var st unix.Stat_t
+		err := unix.Fstat(int(src.Fd()), &st)
+		if err == nil && (st.Size != e.Size || !trusted && !s.opts.Contents.IsSame(&st)) {
+			err = ErrStale
+		}
+		return err
+	}
+	if err := sure(); err != nil {
+		return err
+	}
+	if s.out == nil {
+		is, err := s.digest.outlineIn(src, e.Size)
+		if err != nil {
+			return err
+		}
+		s.holed[e.Path] = is
+		return s.linkNowhere(e, is, at, v)
+	}
+	if v == isCompared {
+		same, err := s.hasHoles(src, at, sure)
+		if same || err != nil {
+			return err
+		}
+		s.differ(e.Path)
+	}
+	s.digest.reset()
+	s.digest.content, s.digest.sum = nil, nil
+	return s.write(e, func(f *os.File) error { return errors.Join(copyHoles(s.digest.ctx, f, src, e.Size), sure()) })
+}
+
+// hasHoles tells whether the file at a spot of dest has the content of src, which is
+// sure to be right.
+func (s *Stage) hasHoles(src *os.File, at *spot, sure func() error) (same bool, err error) {
+	old, st, err := openSettled(at)
+	if errors.Is(err, unix.EACCES) { // another's, that the caller can't read
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer old.Close()
+	if same, err = sameHoles(s.digest.ctx, src, old, st.Size); !same || err != nil {
+		return false, err
+	}
+	s.digest.found(&st)
+	return true, sure()
+}
+
+// copyHoles copies what src has to an empty file, and leaves the rest a hole.
+func copyHoles(ctx context.Context, f, src *os.File, size int64) error {
+	if err := f.Truncate(size); err != nil {
+		return err
+	}
+	buf := make([]byte, copySize)
+	return eachData(src, 0, size, func(start, end int64) error {
+		for start < end {
+			if err := context.Cause(ctx); err != nil {
+				return err
+			}
+			n, err := src.ReadAt(buf[:min(copySize, end-start)], start)
+			if err != nil && (err != io.EOF || n == 0) {
+				return err
+			}
+			if _, err := f.WriteAt(buf[:n], start); err != nil {
+				return err
+			}
+			start += int64(n)
+		}
+		return nil
+	})
 }

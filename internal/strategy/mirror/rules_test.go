@@ -112,6 +112,8 @@ var rules = []struct {
 	{name: "holes that are there twice", src: "a=" + holed[2] + " b==a c==b",
 		dest: "a=" + holed[2] + "@5 b=" + holed[2] + " c=" + holed[1], changes: "change a (time), change c (content)",
 		want: "a=" + holed[2] + " b=" + holed[2] + " c=" + holed[2]},
+	{name: "holes elsewhere", src: "a=" + holed[0] + " b==a", dest: "a=" + holed[3] + " b=" + holed[3],
+		changes: "change a (content), change b (content)", want: "a=" + holed[0] + " b=" + holed[0]},
 	{name: "hard link to what is excluded", src: "a=x b==a", dest: "", excludes: "a", changes: "add b", want: "b=x"},
 	{name: "excluded in source", src: "a=x d/ d/a=x d/b=y", dest: "", excludes: "a", changes: "add d/, add d/b",
 		want: "d/ d/b=y"},
@@ -369,8 +371,8 @@ func TestReplacedEntries(t *testing.T) {
 	same(t, dest, parse(t, "e->f f=one g=x h=xx s=file"))
 }
 
-// TestPlanOnly compares an archive with dest and writes nothing anywhere. i has the content
-// of j, which dest does not have in the place of that.
+// TestPlanOnly compares an archive with dest and writes nothing anywhere. Dest has the
+// content of j at i, and not at j.
 func TestPlanOnly(t *testing.T) {
 	for _, checksum := range []bool{false, true} {
 		top := tempDir(t)
@@ -405,6 +407,9 @@ func TestPlanLinks(t *testing.T) {
 		{"missing", "b=x c=y", "a=x b==a c==a", "add a, change c (content)"},
 		{"another", "a=z b=x c=y", "a=x b==a c==a", "change a (content), change c (content)"},
 		{"a link to a link", "b=y c=x", "a=x b==a c==b", "add a, change b (content)"},
+		{"a link to a link that is missing", "a=x c=x d=y", "a=x b==a c==b d==b", "add b, change d (content)"},
+		{"a link to a link that differs", "a=x b=x@5 c=x", "a=x b==a c==b", "change b (time)"},
+		{"links to what is there no more", "a=x c=x d=y", "a=x b==a a=y c==b d==a", "change a (content), add b"},
 		{"large", "a=" + large[1:] + "! b=" + large + " c=" + large[1:] + "!", "a=" + large + " b==a c==a",
 			"change a (content), change c (content)"},
 		{"empty", "b=", "a= b==a", "add a"},
@@ -412,6 +417,11 @@ func TestPlanLinks(t *testing.T) {
 		{"holes, missing", "b=" + holed[0] + " c=" + holed[1], "a=" + holed[0] + " b==a c==a", "add a, change c (content)"},
 		{"holes, another", "a=" + holed[1] + " b=" + holed[0] + " c=" + holed[2], "a=" + holed[0] + " b==a c==b",
 			"change a (content), change c (content)"},
+		{"holes, a link to a link", "a=" + holed[0] + " c=" + holed[0] + " d=" + holed[1], "a=" + holed[0] + " b==a c==b d==b",
+			"add b, change d (content)"},
+		{"the same, elsewhere", "b=" + holed[3] + " c=" + holed[0], "a=" + holed[0] + " b==a c==a",
+			"add a, change b (content)"},
+		{"holes no more", "b=x c=" + holed[0], "a=" + holed[0] + " a=x b==a c==a", "add a, change c (size)"},
 		{"nothing but a hole", "a=x b=" + holed[2], "a=" + holed[2] + " b==a", "change a (size)"},
 		{"replaced", "b=x c=x", "a=x b==a a=y c==a", "add a, change c (content)"},
 	} {

@@ -39,6 +39,9 @@ type Stage struct {
 	always  []string
 	// differs has what is not in dest and, where nothing is written, what its content is.
 	differs map[string]*identity
+	// holed has the files that have holes and, where nothing is written and it is known,
+	// what their content is.
+	holed map[string]*identity
 	leaving
 	digest digest
 	behind *behind // nil: all is written at once
@@ -53,7 +56,10 @@ func NewStage(ctx context.Context, dest, dir *os.Root, opts Options) *Stage {
 	if opts.Contents == nil {
 		opts.Contents = tree.NewContents()
 	}
-	s := &Stage{opts: opts, to: dest, dir: dir, digest: digest{ctx: ctx, contents: opts.Contents}}
+	s := &Stage{
+		opts: opts, to: dest, dir: dir, digest: digest{ctx: ctx, contents: opts.Contents},
+		holed: make(map[string]*identity),
+	}
 	s.leaving.by = &s.opts
 	return s
 }
@@ -121,7 +127,7 @@ func (s *Stage) File(e archive.Entry, content *archive.Content) error {
 	}
 	s.digest.of(content)
 	if s.hasSeen(&e) {
-		delete(s.differs, e.Path)
+		s.forget(e.Path)
 		return nil
 	}
 	return s.file(&e, content)
@@ -129,7 +135,10 @@ func (s *Stage) File(e archive.Entry, content *archive.Content) error {
 
 // file writes the content of e unless dest has it.
 func (s *Stage) file(e *archive.Entry, content *archive.Content) error {
-	delete(s.differs, e.Path)
+	s.forget(e.Path)
+	if content.Sparse() {
+		s.holed[e.Path] = nil
+	}
 	at, v, err := s.look(e)
 	s.digest.of(content)
 	switch {
@@ -304,6 +313,12 @@ func (s *Stage) compare(e *archive.Entry, content *archive.Content, at *spot) er
 	})
 }
 
+// forget takes what is known of a path for that of another entry.
+func (s *Stage) forget(path string) {
+	delete(s.differs, path)
+	delete(s.holed, path)
+}
+
 func (s *Stage) differ(path string) {
 	if s.differs == nil {
 		s.differs = make(map[string]*identity)
@@ -318,14 +333,15 @@ func (s *Stage) unlike(e *archive.Entry, is *identity) {
 	s.differs[e.Path] = is
 }
 
-// pass reads what is left of the content of e, which is written nowhere: a hard link may
-// have it in dest.
+// pass reads what is left of the content of e, which is written nowhere, unless its digest
+// is known: dest, if there is one, may have it as a hard link.
 func (s *Stage) pass(e *archive.Entry, content *archive.Content) error {
 	var is *identity
 	var err error
 	switch {
 	case s.digest.sum == nil && s.to != nil && content.Sparse():
 		is, err = s.digest.outlineOf(content)
+		s.holed[e.Path] = is
 	case s.digest.sum == nil && s.to != nil:
 		err = s.digest.rest(content, func([]byte) error { return nil })
 	}
@@ -344,7 +360,10 @@ func (s *Stage) Link(e archive.Entry, old string) error {
 	if err := s.Finish(); err != nil { // old may be behind
 		return err
 	}
-	delete(s.differs, e.Path)
+	s.forget(e.Path)
+	if is, holed := s.holed[old]; holed {
+		s.holed[e.Path] = is
+	}
 	at, v, err := s.look(&e)
 	if err == nil && v != isKnown {
 		err = s.link(&e, old, at, v)
@@ -354,7 +373,11 @@ func (s *Stage) Link(e archive.Entry, old string) error {
 
 // link writes e, unless dest has a file at that has the content of old.
 func (s *Stage) link(e *archive.Entry, old string, at *spot, v verdict) error {
-	if is, differs := s.differs[old]; s.out == nil && (v == isWritten || differs) {
+	is, known := s.differs[old]
+	if is == nil {
+		is = s.holed[old]
+	}
+	if s.out == nil && (known || is != nil) {
 		return s.linkNowhere(e, is, at, v)
 	}
 	src, staged, err := s.source(old)
@@ -365,6 +388,13 @@ func (s *Stage) link(e *archive.Entry, old string, at *spot, v verdict) error {
 		return fmt.Errorf("hard link target %q: %w", old, err)
 	}
 	defer src.Close()
+	if _, holed := s.holed[old]; holed || !tree.IsKnowable(e.Size) {
+		err := s.linkHoles(e, src, staged || s.opts.Quick, at, v)
+		if errors.Is(err, ErrStale) {
+			err = fmt.Errorf("hard link target %q %w", old, err)
+		}
+		return err
+	}
 	if err := s.digest.read(src, e.Size, staged || s.opts.Quick); err != nil {
 		return fmt.Errorf("hard link target %q %w", old, err)
 	}
