@@ -83,6 +83,27 @@ func TestTouched(t *testing.T) {
 	}
 }
 
+// TestTouchedEmpty: an empty file that has only been touched is no drift, whatever is
+// known.
+func TestTouchedEmpty(t *testing.T) {
+	for _, known := range []bool{true, false} {
+		dir := t.TempDir()
+		record := recordOf(t, dir, map[string]string{"f": "", "g": "", "h": ""})
+		if !known {
+			must(t, Save(t.Context(), open(t, dir), Recorded{}, record))
+		}
+		must(t, os.Chmod(dir+"/f", 0o644))
+		must(t, errors.Join(os.WriteFile(dir+"/g2", nil, 0o644), os.Rename(dir+"/g2", dir+"/g")))
+		must(t, os.WriteFile(dir+"/h", []byte("x"), 0o644))
+		for _, f := range []string{"f", "g", "h"} {
+			must(t, os.Chtimes(filepath.Join(dir, f), time.Time{}, time.Unix(499162500, 0)))
+		}
+		if d := drifts(t, record, dir); len(d) != 1 || d[0] != (Drift{"h", "size"}) {
+			t.Errorf("known: %v: %v", known, d)
+		}
+	}
+}
+
 // TestSwappedDirectories: files that were made in one moment change places
 // with their directories, which leaves their times of change alone.
 func TestSwappedDirectories(t *testing.T) {

@@ -167,7 +167,7 @@ func TestInstallOwns(t *testing.T) {
 	work := filepath.Join(top, "work")
 	write(t, filepath.Join(work, "tree"), map[string]string{
 		"x/bin/launch/run": "#!/bin/sh\n", "x/bin/launch/linked": "-> run", "x/lib/helper": "text",
-		"x/dangling": "-> nowhere",
+		"x/dangling": "-> nowhere", "x/lib/\xff\n/helper": "text",
 	})
 	must(t, filepath.WalkDir(filepath.Join(work, "tree"), func(path string, d fs.DirEntry, err error) error {
 		if os.Geteuid() == 0 {

@@ -1,6 +1,7 @@
 package p2
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,7 +10,10 @@ import (
 	"sort"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"stretcher/internal/disk"
+	"stretcher/internal/disk/confined"
 	"stretcher/internal/hooks"
 )
 
@@ -103,18 +107,27 @@ func (b Bundle) check() error {
 // own gives the caller all of a tree that nobody else can get at.
 func own(tree *os.Root) error {
 	uid, gid := os.Geteuid(), os.Getegid()
-	return fs.WalkDir(tree.FS(), ".", func(path string, d fs.DirEntry, err error) error {
-		if err == nil && uid == 0 { // what a user has unpacked is his
+	give := func(path string, mode fs.FileMode) (err error) {
+		if uid == 0 { // what a user has unpacked is his
 			err = tree.Lchown(path, uid, gid)
 		}
-		if err != nil || d.Type()&fs.ModeSymlink != 0 {
-			return err
-		}
-		info, err := d.Info()
-		if err == nil {
-			err = tree.Chmod(path, info.Mode().Perm()&^0o022) // after the owner, whose change may reset it
+		if err == nil && mode&fs.ModeSymlink == 0 {
+			err = tree.Chmod(path, mode.Perm()&^0o022) // after the owner, whose change may reset it
 		}
 		return err
+	}
+	top, err := tree.Stat(".")
+	if err == nil {
+		err = give(".", top.Mode())
+	}
+	if err != nil {
+		return err
+	}
+	return confined.Each(context.Background(), tree, func(path string, st *unix.Stat_t, err error) error {
+		if err != nil {
+			return err
+		}
+		return give(path, confined.FileMode(st))
 	})
 }
 

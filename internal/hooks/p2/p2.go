@@ -7,8 +7,8 @@
 // a bundle of hooks that Install lays out; a launchable is a part of a pod
 // with launch scripts of its own.
 //
-// It imports the engine, and disk for open directories, and knows no other
-// dialect. The files that hooks are told of go into a directory of the caller's.
+// It imports the engine, and disk and disk/confined for open directories, and knows
+// no other dialect. The files that hooks are told of go into a directory of the caller's.
 package p2
 
 import (

@@ -39,7 +39,7 @@ func (o *Options) judge(e *archive.Entry, st *unix.Stat_t) verdict {
 func (o *Options) isUnsafe(e *archive.Entry, st *unix.Stat_t) bool {
 	const special = fs.ModeSetuid | fs.ModeSetgid
 	gets := e.Mode&special != 0 && confined.Perm(e.Mode) != uint32(st.Mode)&permMask
-	return o.Owners && (gets || !o.owned(e, st) || st.Nlink > 1)
+	return o.Owners && !o.Aside && (gets || !o.owned(e, st) || st.Nlink > 1)
 }
 
 // isUnreadable tells whether the caller's own file can't be compared.
@@ -53,7 +53,7 @@ func (o *Options) whyWritten(e *archive.Entry, st *unix.Stat_t, w what) what {
 	if e.Size != st.Size {
 		w |= isSize
 	}
-	if o.Owners && !o.Quick && st.Nlink > 1 {
+	if o.Owners && !o.Quick && !o.Aside && st.Nlink > 1 {
 		w |= isLinks
 	}
 	if w == 0 { // it can't be read

@@ -73,6 +73,9 @@ type Options struct {
 	// Quick takes files of equal size and time for the same, as rsync does
 	// without --checksum, and lets be mended in place what is not safe to be.
 	Quick bool
+	// Aside says that nothing is written in dest, but another tree: whoever has a file
+	// of dest open, or another name for it, can do no harm.
+	Aside bool
 	// Contents is what is known of the files in dest, and learns what becomes
 	// known. May be nil.
 	Contents *tree.Contents

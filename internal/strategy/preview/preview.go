@@ -78,7 +78,7 @@ type preview struct {
 }
 
 func (p *preview) diff(ctx context.Context) (changes strategy.Changes, err error) {
-	opts := mirror.Options{Checksum: p.opts.Checksum, Owners: os.Geteuid() == 0, Protect: runid.IsTemp}
+	opts := mirror.Options{Checksum: p.opts.Checksum, Owners: os.Geteuid() == 0, Protect: runid.IsTemp, Aside: p.opts.Whole}
 	if p.opts.Live == nil {
 		opts.Contents = p.t.KnownContents()
 	}

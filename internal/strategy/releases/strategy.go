@@ -10,9 +10,11 @@ import (
 	"path"
 
 	"github.com/dustin/go-humanize"
+	"golang.org/x/sys/unix"
 
 	"stretcher/internal/archive"
 	"stretcher/internal/disk"
+	"stretcher/internal/disk/confined"
 	"stretcher/internal/strategy"
 	"stretcher/internal/strategy/staging"
 	"stretcher/internal/text/failure"
@@ -143,20 +145,14 @@ func (d *deployment) strip(ctx context.Context, tree *os.Root) (list []byte, err
 	if err != nil {
 		return nil, err
 	}
-	return list, fs.WalkDir(tree.FS(), ".", func(name string, e fs.DirEntry, err error) error {
-		if err == nil {
-			err = context.Cause(ctx)
-		}
-		if err != nil || !excludes.Excluded(name, e.IsDir()) {
+	return list, confined.Each(ctx, tree, func(name string, st *unix.Stat_t, err error) error {
+		if err != nil || !excludes.Excluded(name, confined.FileType(st) == fs.ModeDir) {
 			return err
 		}
 		if err := keepTime(tree, path.Dir(name), func() error { return tree.RemoveAll(name) }); err != nil {
 			return err
 		}
-		if e.IsDir() {
-			return fs.SkipDir
-		}
-		return nil
+		return fs.SkipDir
 	})
 }
 

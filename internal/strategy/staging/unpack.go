@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"stretcher/internal/archive"
 	"stretcher/internal/disk"
 	"stretcher/internal/disk/confined"
@@ -93,15 +95,16 @@ func (t *Tree) Check(ctx context.Context) error {
 	if !t.Whole {
 		return nil
 	}
-	return fs.WalkDir(t.Dir.Root().FS(), ".", func(path string, d fs.DirEntry, err error) error {
+	return confined.Each(ctx, t.Dir.Root(), func(path string, st *unix.Stat_t, err error) error {
+		_, name := confined.Split(path)
 		switch {
-		case context.Cause(ctx) != nil:
-			return context.Cause(ctx)
-		case err != nil: // who deploys it will say so, if it matters to him
+		case errors.Is(err, fs.ErrPermission): // who deploys it will say so, if it matters to him
 			return nil
-		case runid.IsTemp(d.Name()):
+		case err != nil:
+			return fmt.Errorf("staged tree: %w", err)
+		case runid.IsTemp(name):
 			return failure.Refused("a hook has made %q in the staged tree: temporary directories of runs are named so", path)
-		case d.Type()&(fs.ModeDevice|fs.ModeSocket) != 0:
+		case confined.FileType(st) == fs.ModeIrregular:
 			return failure.Refused("a hook has made %q in the staged tree: devices and sockets are not deployed", path)
 		}
 		return nil
