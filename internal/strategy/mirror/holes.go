@@ -238,10 +238,10 @@ func (s *Stage) sparseNowhere(e *archive.Entry, content *archive.Content, at *sp
 	if err != nil {
 		return err
 	}
-	s.holed[e.Path] = is
+	s.hasHole(e.Path, is)
 	same, err := s.digest.hasOutline(at, is)
 	if err == nil && !same {
-		s.unlike(e, is)
+		s.unlike(e.Path, is)
 	}
 	return err
 }
@@ -269,8 +269,8 @@ func (s *Stage) takeBack(e *archive.Entry, old *os.File) (same bool, err error) 
 }
 
 // linkHoles writes e, whose content src has, with holes or of more bytes than there are
-// sums of, unless dest has a file at that has it. An src that is not trusted must be as it was when it was found equal to its
-// entry.
+// sums of, unless dest has a file at that has it. An src that is not trusted must be as
+// it was when it was found equal to its entry.
 func (s *Stage) linkHoles(e *archive.Entry, src *os.File, trusted bool, at *spot, v verdict) error {
 	sure := func() error {
 		var st unix.Stat_t
@@ -288,7 +288,7 @@ func (s *Stage) linkHoles(e *archive.Entry, src *os.File, trusted bool, at *spot
 		if err != nil {
 			return err
 		}
-		s.holed[e.Path] = is
+		s.hasHole(e.Path, is)
 		return s.linkNowhere(e, is, at, v)
 	}
 	if v == isCompared {

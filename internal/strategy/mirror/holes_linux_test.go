@@ -123,16 +123,17 @@ func TestOutlines(t *testing.T) {
 		check(t, err)
 		return is
 	}
-	want := file(size, map[int64]string{5: "x", tree.BlockSize - 2: "1234", size - 9: "tail"})
+	const cut = tree.BlockSize - 2
+	want := file(size, map[int64]string{5: "x", cut: "1234", size - 9: "tail"})
 	for name, c := range map[string]struct {
 		is   *identity
 		same bool
 	}{
-		"again":       {file(size, map[int64]string{5: "x", tree.BlockSize - 2: "1234", size - 9: "tail"}), true},
-		"zeros":       {file(size, map[int64]string{4: "\x00x\x00", tree.BlockSize - 2: "1234", 1 << 30: "\x00", size - 9: "tail"}), true},
-		"other data":  {file(size, map[int64]string{5: "y", tree.BlockSize - 2: "1234", size - 9: "tail"}), false},
-		"a block off": {file(size, map[int64]string{5 + tree.BlockSize: "x", tree.BlockSize - 2: "1234", size - 9: "tail"}), false},
-		"longer":      {file(size+1, map[int64]string{5: "x", tree.BlockSize - 2: "1234", size - 9: "tail"}), false},
+		"again":       {file(size, map[int64]string{5: "x", cut: "1234", size - 9: "tail"}), true},
+		"zeros":       {file(size, map[int64]string{4: "\x00x\x00", cut: "1234", 1 << 30: "\x00", size - 9: "tail"}), true},
+		"other data":  {file(size, map[int64]string{5: "y", cut: "1234", size - 9: "tail"}), false},
+		"a block off": {file(size, map[int64]string{5 + tree.BlockSize: "x", cut: "1234", size - 9: "tail"}), false},
+		"longer":      {file(size+1, map[int64]string{5: "x", cut: "1234", size - 9: "tail"}), false},
 	} {
 		if (*c.is == *want) != c.same {
 			t.Errorf("%s: the same: %v", name, !c.same)

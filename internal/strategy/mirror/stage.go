@@ -37,11 +37,7 @@ type Stage struct {
 	ahead   *confined.Ahead  // of what dest has of them; nil = nobody looks
 	out     *confined.Walk   // nil: nothing is written
 	always  []string
-	// differs has what is not in dest and, where nothing is written, what its content is.
-	differs map[string]*identity
-	// holed has the files that have holes and, where nothing is written and it is known,
-	// what their content is.
-	holed map[string]*identity
+	learned
 	leaving
 	digest digest
 	behind *behind // nil: all is written at once
@@ -56,10 +52,7 @@ func NewStage(ctx context.Context, dest, dir *os.Root, opts Options) *Stage {
 	if opts.Contents == nil {
 		opts.Contents = tree.NewContents()
 	}
-	s := &Stage{
-		opts: opts, to: dest, dir: dir, digest: digest{ctx: ctx, contents: opts.Contents},
-		holed: make(map[string]*identity),
-	}
+	s := &Stage{opts: opts, to: dest, dir: dir, digest: digest{ctx: ctx, contents: opts.Contents}}
 	s.leaving.by = &s.opts
 	return s
 }
@@ -137,7 +130,7 @@ func (s *Stage) File(e archive.Entry, content *archive.Content) error {
 func (s *Stage) file(e *archive.Entry, content *archive.Content) error {
 	s.forget(e.Path)
 	if content.Sparse() {
-		s.holed[e.Path] = nil
+		s.hasHole(e.Path, nil)
 	}
 	at, v, err := s.look(e)
 	s.digest.of(content)
@@ -184,7 +177,7 @@ func (s *Stage) weigh(e *archive.Entry, at *spot) error {
 		same, err = s.digest.weigh(at)
 	}
 	if !same {
-		s.unlike(e, s.digest.identity(e.Size))
+		s.unlike(e.Path, s.digest.identity(e.Size))
 	}
 	return err
 }
@@ -313,26 +306,6 @@ func (s *Stage) compare(e *archive.Entry, content *archive.Content, at *spot) er
 	})
 }
 
-// forget takes what is known of a path for that of another entry.
-func (s *Stage) forget(path string) {
-	delete(s.differs, path)
-	delete(s.holed, path)
-}
-
-func (s *Stage) differ(path string) {
-	if s.differs == nil {
-		s.differs = make(map[string]*identity)
-	}
-	s.differs[path] = nil
-}
-
-// unlike notes that dest does not have e, where nothing is written, and what is known
-// of its content.
-func (s *Stage) unlike(e *archive.Entry, is *identity) {
-	s.differ(e.Path)
-	s.differs[e.Path] = is
-}
-
 // pass reads what is left of the content of e, which is written nowhere, unless its digest
 // is known: dest, if there is one, may have it as a hard link.
 func (s *Stage) pass(e *archive.Entry, content *archive.Content) error {
@@ -341,14 +314,14 @@ func (s *Stage) pass(e *archive.Entry, content *archive.Content) error {
 	switch {
 	case s.digest.sum == nil && s.to != nil && content.Sparse():
 		is, err = s.digest.outlineOf(content)
-		s.holed[e.Path] = is
+		s.hasHole(e.Path, is)
 	case s.digest.sum == nil && s.to != nil:
 		err = s.digest.rest(content, func([]byte) error { return nil })
 	}
 	if is == nil {
 		is = s.digest.identity(e.Size)
 	}
-	s.unlike(e, is)
+	s.unlike(e.Path, is)
 	return err
 }
 
@@ -360,10 +333,7 @@ func (s *Stage) Link(e archive.Entry, old string) error {
 	if err := s.Finish(); err != nil { // old may be behind
 		return err
 	}
-	s.forget(e.Path)
-	if is, holed := s.holed[old]; holed {
-		s.holed[e.Path] = is
-	}
+	s.follow(&e, old)
 	at, v, err := s.look(&e)
 	if err == nil && v != isKnown {
 		err = s.link(&e, old, at, v)
@@ -373,11 +343,7 @@ func (s *Stage) Link(e archive.Entry, old string) error {
 
 // link writes e, unless dest has a file at that has the content of old.
 func (s *Stage) link(e *archive.Entry, old string, at *spot, v verdict) error {
-	is, known := s.differs[old]
-	if is == nil {
-		is = s.holed[old]
-	}
-	if s.out == nil && (known || is != nil) {
+	if is, known := s.contentOf(old); s.out == nil && known {
 		return s.linkNowhere(e, is, at, v)
 	}
 	src, staged, err := s.source(old)
@@ -406,7 +372,7 @@ func (s *Stage) link(e *archive.Entry, old string, at *spot, v verdict) error {
 		s.differ(e.Path)
 	}
 	if s.out == nil {
-		s.unlike(e, s.digest.identity(e.Size))
+		s.unlike(e.Path, s.digest.identity(e.Size))
 		return nil
 	}
 	return s.write(e, func(f *os.File) error { return s.digest.copyAgain(f, src) })
@@ -426,7 +392,7 @@ func (s *Stage) linkNowhere(e *archive.Entry, is *identity, at *spot, v verdict)
 		}
 	}
 	if !same {
-		s.unlike(e, is)
+		s.unlike(e.Path, is)
 	}
 	return nil
 }

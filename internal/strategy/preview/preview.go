@@ -78,7 +78,9 @@ type preview struct {
 }
 
 func (p *preview) diff(ctx context.Context) (changes strategy.Changes, err error) {
-	opts := mirror.Options{Checksum: p.opts.Checksum, Owners: os.Geteuid() == 0, Protect: runid.IsTemp, Aside: p.opts.Whole}
+	opts := mirror.Options{
+		Checksum: p.opts.Checksum, Aside: p.opts.Whole, Owners: os.Geteuid() == 0, Protect: runid.IsTemp,
+	}
 	if p.opts.Live == nil {
 		opts.Contents = p.t.KnownContents()
 	}

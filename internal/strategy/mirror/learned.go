@@ -1,0 +1,54 @@
+package mirror
+
+import "stretcher/internal/archive"
+
+// learned is what a stage has learned of an archive's files so far, by path.
+type learned struct {
+	// differs has what is not in dest and, where nothing is written, what its content is.
+	differs map[string]*identity
+	// holed has the files that have holes and, where nothing is written and it is known,
+	// what their content is.
+	holed map[string]*identity
+}
+
+// forget makes way for another entry at a path.
+func (l *learned) forget(path string) {
+	delete(l.differs, path)
+	delete(l.holed, path)
+}
+
+func (l *learned) differ(path string) { l.unlike(path, nil) }
+
+// unlike notes that dest does not have a file, and what is known of its content.
+func (l *learned) unlike(path string, is *identity) {
+	if l.differs == nil {
+		l.differs = make(map[string]*identity)
+	}
+	l.differs[path] = is
+}
+
+// hasHole notes that a file has holes, and what is known of its content.
+func (l *learned) hasHole(path string, is *identity) {
+	if l.holed == nil {
+		l.holed = make(map[string]*identity)
+	}
+	l.holed[path] = is
+}
+
+// follow makes a hard link what it is a link to, as far as holes are concerned.
+func (l *learned) follow(e *archive.Entry, old string) {
+	l.forget(e.Path)
+	if is, ok := l.holed[old]; ok {
+		l.hasHole(e.Path, is)
+	}
+}
+
+// contentOf is what is known of the content of a file that dest does not have, or that
+// has holes; not known where neither is so.
+func (l *learned) contentOf(path string) (is *identity, known bool) {
+	is, known = l.differs[path]
+	if h := l.holed[path]; is == nil && h != nil {
+		return h, true
+	}
+	return is, known
+}
