@@ -11,13 +11,15 @@ import (
 )
 
 // Visit is told of a path below a directory, and what stands there. A directory that
-// can't be read comes a second time, with the error. Its own error ends the walk, but
-// fs.SkipDir leaves out what is in a directory.
+// can't be read comes a second time, with the error. What can't be looked at comes with
+// the error, and an empty st. Its own error ends the walk, but fs.SkipDir leaves out
+// what is in a directory.
 type Visit func(path string, st *unix.Stat_t, err error) error
 
 // Each visits all that is below an open directory, whatever the names are: each directory
 // before what is in it, names sorted. Symlinks are not followed. What goes meanwhile may be
-// left out. The error is that of visit, or the cause of the context's end.
+// left out. The error is that of visit, that of reading the directory itself, or the
+// cause of the context's end.
 func Each(ctx context.Context, root *os.Root, visit Visit) error {
 	w, err := NewWalk(root)
 	if err != nil {
@@ -68,21 +70,24 @@ func one(ctx context.Context, w *Walk, dir, name string, visit Visit) error {
 	case IsMissing(err):
 		return nil
 	case err != nil:
-		return &fs.PathError{Op: "lstat", Path: path, Err: err}
+		return unlessSkipped(visit(path, new(unix.Stat_t), &fs.PathError{Op: "lstat", Path: path, Err: err}))
 	}
-	err = visit(path, &st, nil)
-	switch {
-	case errors.Is(err, fs.SkipDir):
-		return nil
-	case err != nil || FileType(&st) != fs.ModeDir:
-		return err
+	if err := visit(path, &st, nil); err != nil || FileType(&st) != fs.ModeDir {
+		return unlessSkipped(err)
 	}
 	names, err := list(w, path)
 	switch {
 	case IsMissing(err):
 		return nil
 	case err != nil:
-		return visit(path, &st, err)
+		return unlessSkipped(visit(path, &st, err))
 	}
 	return below(ctx, w, path, names, visit)
+}
+
+func unlessSkipped(err error) error {
+	if errors.Is(err, fs.SkipDir) {
+		return nil
+	}
+	return err
 }

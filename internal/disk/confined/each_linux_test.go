@@ -12,13 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestEachUnread: a directory that can't be read comes again, with the error, and hides
-// no other.
+// TestEachUnread: what can't be read or looked at comes with the error, and hides
+// nothing else.
 func TestEachUnread(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.Chmod(dir, 0o755)) // whatever the umask
-	for name, mode := range map[string]fs.FileMode{"a": 0, "b": 0o755} {
-		must(t, os.Mkdir(filepath.Join(dir, name), 0o755))
+	for name, mode := range map[string]fs.FileMode{"a": 0, "b": 0o755, "c": 0o744} {
+		must(t, os.MkdirAll(filepath.Join(dir, name, "sub"), 0o755))
 		must(t, os.Chmod(filepath.Join(dir, name), mode))
 	}
 	root, err := os.OpenRoot(dir)
@@ -32,17 +32,15 @@ func TestEachUnread(t *testing.T) {
 			_, _ = unix.SetfsuidRetUid(65533)
 		}
 		done <- Each(t.Context(), root, func(path string, _ *unix.Stat_t, err error) error {
-			switch {
-			case errors.Is(err, fs.ErrPermission):
-				path += " unread"
-			case err != nil:
+			if !errors.Is(err, fs.ErrPermission) {
+				seen = append(seen, path)
 				return err
 			}
-			seen = append(seen, path)
-			return nil
+			seen = append(seen, path+" unread")
+			return fs.SkipDir
 		})
 	}()
-	if err, want := <-done, []string{"a", "a unread", "b"}; err != nil || !slices.Equal(seen, want) {
+	if err, want := <-done, []string{"a", "a unread", "b", "b/sub", "c", "c/sub unread"}; err != nil || !slices.Equal(seen, want) {
 		t.Errorf("visited %q, %v", seen, err)
 	}
 }

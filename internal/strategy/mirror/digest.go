@@ -381,13 +381,15 @@ func (d *digest) read(f *os.File, size int64, trusted bool) error {
 	}
 	sums, ok := d.contents.Of(&st)
 	switch {
+	case st.Size != size:
+		return ErrStale
 	case ok:
 		d.sums = append(d.sums, sums...)
 		if has, ok := d.contents.Digest(&st); ok {
 			d.sum = &has
 		}
 		return nil
-	case size == 0 && st.Size == 0:
+	case size == 0:
 		return nil
 	case !trusted && !d.contents.IsSame(&st):
 		return ErrStale
@@ -395,11 +397,8 @@ func (d *digest) read(f *os.File, size int64, trusted bool) error {
 	if err := d.rest(f, func([]byte) error { return nil }); err != nil {
 		return err
 	}
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+	if err := d.sure(f, size, trusted); err != nil { // what has been read may be another's
 		return err
-	}
-	if !trusted && !d.contents.IsSame(&st) { // what has been read may be another's
-		return ErrStale
 	}
 	_, err := f.Seek(0, io.SeekStart)
 	return err

@@ -225,6 +225,10 @@ func (s *Stage) sparse(e *archive.Entry, content *archive.Content, at *spot) err
 	if err := s.write(e, func(f *os.File) error { return s.digest.copy(f, content) }); err != nil {
 		return err
 	}
+	if st.Size != e.Size { // by now
+		s.differ(e.Path)
+		return nil
+	}
 	same, err := s.takeBack(e, old)
 	if same && err == nil {
 		s.digest.found(&st)
@@ -272,27 +276,12 @@ func (s *Stage) takeBack(e *archive.Entry, old *os.File) (same bool, err error) 
 // sums of, unless dest has a file at that has it. An src that is not trusted must be as
 // it was when it was found equal to its entry.
 func (s *Stage) linkHoles(e *archive.Entry, src *os.File, trusted bool, at *spot, v verdict) error {
-	sure := func() error {
-		var st unix.Stat_t
-		err := unix.Fstat(int(src.Fd()), &st)
-		if err == nil && (st.Size != e.Size || !trusted && !s.opts.Contents.IsSame(&st)) {
-			err = ErrStale
-		}
-		return err
-	}
+	sure := func() error { return s.digest.sure(src, e.Size, trusted) }
 	if err := sure(); err != nil {
 		return err
 	}
-	if s.out == nil {
-		is, err := s.digest.outlineIn(src, e.Size)
-		if err != nil {
-			return err
-		}
-		s.hasHole(e.Path, is)
-		return s.linkNowhere(e, is, at, v)
-	}
 	if v == isCompared {
-		same, err := s.hasHoles(src, at, sure)
+		same, err := s.hasHoles(src, e.Size, at, sure)
 		if same || err != nil {
 			return err
 		}
@@ -303,9 +292,22 @@ func (s *Stage) linkHoles(e *archive.Entry, src *os.File, trusted bool, at *spot
 	return s.write(e, func(f *os.File) error { return errors.Join(copyHoles(s.digest.ctx, f, src, e.Size), sure()) })
 }
 
+// sure makes sure that a file is of that size and, unless it is trusted, as it was when
+// it became known.
+func (d *digest) sure(f *os.File, size int64, trusted bool) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return err
+	}
+	if st.Size != size || !trusted && !d.contents.IsSame(&st) {
+		return ErrStale
+	}
+	return nil
+}
+
 // hasHoles tells whether the file at a spot of dest has the content of src, which is
 // sure to be right.
-func (s *Stage) hasHoles(src *os.File, at *spot, sure func() error) (same bool, err error) {
+func (s *Stage) hasHoles(src *os.File, size int64, at *spot, sure func() error) (same bool, err error) {
 	old, st, err := openSettled(at)
 	if errors.Is(err, unix.EACCES) { // another's, that the caller can't read
 		return false, nil
@@ -314,7 +316,10 @@ func (s *Stage) hasHoles(src *os.File, at *spot, sure func() error) (same bool, 
 		return false, err
 	}
 	defer old.Close()
-	if same, err = sameHoles(s.digest.ctx, src, old, st.Size); !same || err != nil {
+	if st.Size != size {
+		return false, nil
+	}
+	if same, err = sameHoles(s.digest.ctx, src, old, size); !same || err != nil {
 		return false, err
 	}
 	s.digest.found(&st)

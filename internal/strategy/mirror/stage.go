@@ -129,7 +129,7 @@ func (s *Stage) File(e archive.Entry, content *archive.Content) error {
 // file writes the content of e unless dest has it.
 func (s *Stage) file(e *archive.Entry, content *archive.Content) error {
 	s.forget(e.Path)
-	if content.Sparse() {
+	if content.Sparse() && e.Size > 0 {
 		s.hasHole(e.Path, nil)
 	}
 	at, v, err := s.look(e)
@@ -343,18 +343,19 @@ func (s *Stage) Link(e archive.Entry, old string) error {
 
 // link writes e, unless dest has a file at that has the content of old.
 func (s *Stage) link(e *archive.Entry, old string, at *spot, v verdict) error {
-	if is, known := s.contentOf(old); s.out == nil && known {
+	if s.out == nil {
+		is, err := s.foresee(old, e.Size)
+		if err != nil {
+			return err
+		}
 		return s.linkNowhere(e, is, at, v)
 	}
 	src, staged, err := s.source(old)
-	if s.out == nil && confined.IsMissing(err) {
-		return s.linkNowhere(e, nil, at, v)
-	}
 	if err != nil {
 		return fmt.Errorf("hard link target %q: %w", old, err)
 	}
 	defer src.Close()
-	if _, holed := s.holed[old]; holed || !tree.IsKnowable(e.Size) {
+	if s.isHoled(old, e.Size) {
 		err := s.linkHoles(e, src, staged || s.opts.Quick, at, v)
 		if errors.Is(err, ErrStale) {
 			err = fmt.Errorf("hard link target %q %w", old, err)
@@ -371,11 +372,42 @@ func (s *Stage) link(e *archive.Entry, old string, at *spot, v verdict) error {
 		}
 		s.differ(e.Path)
 	}
-	if s.out == nil {
-		s.unlike(e.Path, s.digest.identity(e.Size))
-		return nil
-	}
 	return s.write(e, func(f *os.File) error { return s.digest.copyAgain(f, src) })
+}
+
+// isHoled tells whether the content of old, of size bytes, is compared and copied by
+// what the file system has of it: it has holes, or more bytes than there are sums of.
+func (s *Stage) isHoled(old string, size int64) bool {
+	_, holed := s.holed[old]
+	return holed || !tree.IsKnowable(size)
+}
+
+// foresee tells what the content of old is, for who writes nothing; nil = it is not known,
+// or it is not in dest any more.
+func (s *Stage) foresee(old string, size int64) (is *identity, err error) {
+	if is, known := s.contentOf(old); known || size == 0 {
+		return is, nil
+	}
+	src, _, err := s.source(old)
+	if err != nil { // somebody has been there since
+		return nil, nil
+	}
+	defer src.Close()
+	if s.isHoled(old, size) {
+		is, err = s.digest.outlineIn(src, size)
+		if err == nil {
+			err = s.digest.sure(src, size, s.opts.Quick)
+		}
+	} else if err = s.digest.read(src, size, s.opts.Quick); err == nil {
+		is = s.digest.identity(size)
+	}
+	if cause := context.Cause(s.digest.ctx); cause != nil {
+		return nil, cause
+	}
+	if err != nil { // or is there
+		return nil, nil
+	}
+	return is, nil
 }
 
 // linkNowhere compares e, whose content is known by is, or not known where that is nil,

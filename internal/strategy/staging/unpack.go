@@ -95,20 +95,32 @@ func (t *Tree) Check(ctx context.Context) error {
 	if !t.Whole {
 		return nil
 	}
-	return confined.Each(ctx, t.Dir.Root(), func(path string, st *unix.Stat_t, err error) error {
+	return t.checkNames(ctx)
+}
+
+// checkNames refuses what hooks may not put into the tree. What the caller can't look at
+// is left to who deploys it: he will say so, if it matters to him.
+func (t *Tree) checkNames(ctx context.Context) error {
+	var refused error
+	err := confined.Each(ctx, t.Dir.Root(), func(path string, st *unix.Stat_t, err error) error {
 		_, name := confined.Split(path)
 		switch {
-		case errors.Is(err, fs.ErrPermission): // who deploys it will say so, if it matters to him
-			return nil
-		case err != nil:
-			return fmt.Errorf("staged tree: %w", err)
 		case runid.IsTemp(name):
-			return failure.Refused("a hook has made %q in the staged tree: temporary directories of runs are named so", path)
-		case confined.FileType(st) == fs.ModeIrregular:
-			return failure.Refused("a hook has made %q in the staged tree: devices and sockets are not deployed", path)
+			refused = failure.Refused("a hook has made %q in the staged tree: temporary directories of runs are named so", path)
+		case err != nil && !errors.Is(err, fs.ErrPermission):
+			return err
+		case err == nil && confined.FileType(st) == fs.ModeIrregular:
+			refused = failure.Refused("a hook has made %q in the staged tree: devices and sockets are not deployed", path)
 		}
-		return nil
+		return refused
 	})
+	switch {
+	case refused != nil || context.Cause(ctx) != nil:
+		return err
+	case err != nil && !errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("staged tree: %w", err)
+	}
+	return nil
 }
 
 // Unpack unpacks the archive, from its beginning, into a new private
