@@ -40,7 +40,8 @@ func TestEachUnread(t *testing.T) {
 			return fs.SkipDir
 		})
 	}()
-	if err, want := <-done, []string{"a", "a unread", "b", "b/sub", "c", "c/sub unread"}; err != nil || !slices.Equal(seen, want) {
+	want := []string{"a", "a unread", "b", "b/sub", "c", "c/sub unread"}
+	if err := <-done; err != nil || !slices.Equal(seen, want) {
 		t.Errorf("visited %q, %v", seen, err)
 	}
 }

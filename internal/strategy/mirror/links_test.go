@@ -118,8 +118,10 @@ func TestLinksToNothing(t *testing.T) {
 			continue
 		}
 		check(t, plan.Apply(t.Context(), place(t, staging)))
-		if info, err := os.Lstat(filepath.Join(dest, "b")); err != nil || info.Size() != 0 || info.Mode() != fs.FileMode(0o644) {
-			t.Errorf("%v, %v", info, err)
+		info, err := os.Lstat(filepath.Join(dest, "b"))
+		check(t, err)
+		if info.Size() != 0 || info.Mode() != fs.FileMode(0o644) {
+			t.Errorf("%d bytes, %s", info.Size(), info.Mode())
 		}
 	}
 }
