@@ -31,14 +31,20 @@ func (s *Store) do(ctx context.Context, what string, fn func(*sql.DB) error) err
 	if err == nil {
 		return nil
 	}
+	return fmt.Errorf("history: %s: %w", what, classify(because(ctx, err)))
+}
+
+// because tells why the context has ended, if it has, in the place of what the driver
+// says then.
+func because(ctx context.Context, err error) error {
 	switch cause := context.Cause(ctx); {
 	case cause == nil || errors.Is(err, cause):
+		return err
 	case errors.Is(err, ctx.Err()):
-		err = cause
-	default: // the driver says "interrupted"
-		err = fmt.Errorf("%w: %w", cause, err)
+		return cause
+	default: // it says "interrupted"
+		return fmt.Errorf("%w: %w", cause, err)
 	}
-	return fmt.Errorf("history: %s: %w", what, classify(err))
 }
 
 // replace moves a damaged database aside and opens a new one, in which the

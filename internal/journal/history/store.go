@@ -94,7 +94,7 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 		err = open(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open history %q: %w", path, classify(err))
+		return nil, fmt.Errorf("open history %q: %w", path, classify(because(ctx, err)))
 	}
 	return s, nil
 }

@@ -133,18 +133,18 @@ func TestStage(t *testing.T) {
 
 // TestUnwatched: how far it is shows once somebody waits for it.
 func TestUnwatched(t *testing.T) {
-	s, opened := New(), make(chan struct{})
+	s, went := New(), make(chan struct{})
 	to, r := target(s)
 	s.Begin(t.Context(), staging{do: func(_ context.Context, in archive.Input) error {
 		_, _ = in.Open()
 		to.Archive.Progress(1)
-		<-opened
+		close(went)
 		for !s.watched.Load() {
 		}
 		to.Archive.Progress(2)
 		return nil
 	}}, empty{})
-	close(opened)
+	<-went
 	if _, ok := s.Wait(); !ok || strings.Join(r.lines, " ") != "progress 2[]" {
 		t.Errorf("%v, %q", ok, r.lines)
 	}
