@@ -101,19 +101,9 @@ func (d *digest) outlineOf(content *archive.Content) (*identity, error) {
 // gets shorter meanwhile.
 func (d *digest) outlineIn(f *os.File, size int64) (*identity, error) {
 	o := d.begin()
-	err := eachData(f, 0, size, func(start, end int64) error {
-		for start < end {
-			if err := context.Cause(d.ctx); err != nil {
-				return err
-			}
-			n, err := f.ReadAt(d.block[:min(tree.BlockSize, end-start)], start)
-			if err != nil && (err != io.EOF || n == 0) {
-				return err
-			}
-			o.add(start, d.block[:n])
-			start += int64(n)
-		}
-		return nil
+	err := readData(d.ctx, f, size, d.block, func(at int64, p []byte) (bool, error) {
+		o.add(at, p)
+		return true, nil
 	})
 	if err == io.EOF {
 		return &identity{by: byOutline}, nil
@@ -169,27 +159,41 @@ func eachData(f *os.File, from, to int64, fn func(start, end int64) error) error
 	return nil
 }
 
-// sameData tells whether what a has, b has too, of two files of one size.
-func sameData(ctx context.Context, a, b *os.File, size int64) (same bool, err error) {
-	same = true
-	bufA, bufB := make([]byte, copySize), make([]byte, copySize)
-	err = eachData(a, 0, size, func(start, end int64) error {
-		for start < end && same {
+// readData reads the first size bytes of a file but for its holes, into buf, and gives
+// them to fn as long as that wants more; io.EOF if the file has become shorter.
+func readData(
+	ctx context.Context, f *os.File, size int64, buf []byte, fn func(at int64, p []byte) (more bool, err error),
+) error {
+	more := true
+	return eachData(f, 0, size, func(start, end int64) error {
+		for start < end && more {
 			if err := context.Cause(ctx); err != nil {
 				return err
 			}
-			n, err := a.ReadAt(bufA[:min(copySize, end-start)], start)
+			n, err := f.ReadAt(buf[:min(int64(len(buf)), end-start)], start)
 			if err != nil && (err != io.EOF || n == 0) {
 				return err
 			}
-			m, err := b.ReadAt(bufB[:n], start)
-			if err != nil && err != io.EOF {
+			if more, err = fn(start, buf[:n]); err != nil {
 				return err
 			}
-			same = m == n && bytes.Equal(bufA[:n], bufB[:n])
 			start += int64(n)
 		}
 		return nil
+	})
+}
+
+// sameData tells whether what a has, b has too, of two files of one size.
+func sameData(ctx context.Context, a, b *os.File, size int64) (same bool, err error) {
+	same = true
+	other := make([]byte, copySize)
+	err = readData(ctx, a, size, make([]byte, copySize), func(at int64, p []byte) (bool, error) {
+		n, err := b.ReadAt(other[:len(p)], at)
+		if err != nil && err != io.EOF {
+			return false, err
+		}
+		same = n == len(p) && bytes.Equal(p, other[:n])
+		return same, nil
 	})
 	if err == io.EOF { // a has become shorter
 		return false, nil
@@ -331,21 +335,8 @@ func copyHoles(ctx context.Context, f, src *os.File, size int64) error {
 	if err := f.Truncate(size); err != nil {
 		return err
 	}
-	buf := make([]byte, copySize)
-	return eachData(src, 0, size, func(start, end int64) error {
-		for start < end {
-			if err := context.Cause(ctx); err != nil {
-				return err
-			}
-			n, err := src.ReadAt(buf[:min(copySize, end-start)], start)
-			if err != nil && (err != io.EOF || n == 0) {
-				return err
-			}
-			if _, err := f.WriteAt(buf[:n], start); err != nil {
-				return err
-			}
-			start += int64(n)
-		}
-		return nil
+	return readData(ctx, src, size, make([]byte, copySize), func(at int64, p []byte) (bool, error) {
+		_, err := f.WriteAt(p, at)
+		return true, err
 	})
 }
