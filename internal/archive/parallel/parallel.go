@@ -82,7 +82,7 @@ type Reader struct {
 	tail   []byte   // of the input, read when it ended or failed
 	rest   [][]byte // segments that were not handed out
 	begun  bool
-	over   bool
+	end    error // ErrRest, or why the context ended: what Next gives from then on
 	halted bool
 }
 
@@ -200,10 +200,12 @@ func (r *Reader) decode(f Format) {
 }
 
 // Next gives the content of the next segment, good until the next call; ErrRest
-// when there is none, or the cause of the context's end.
+// when there is none, or the cause of the context's end. An error is that of all
+// later calls too: after a context has ended there is no rest, since a segment may
+// be missing.
 func (r *Reader) Next(ctx context.Context) ([]byte, error) {
-	if r.over {
-		return nil, ErrRest
+	if r.end != nil {
+		return nil, r.end
 	}
 	if r.cur != nil {
 		r.giveBack(r.cur)
@@ -212,12 +214,13 @@ func (r *Reader) Next(ctx context.Context) ([]byte, error) {
 	select {
 	case s, ok := <-r.order:
 		if !ok {
-			r.over = true
-			return nil, ErrRest
+			r.end = ErrRest
+			return nil, r.end
 		}
 		return r.take(ctx, s)
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		r.end = context.Cause(ctx)
+		return nil, r.end
 	}
 }
 
@@ -233,12 +236,12 @@ func (r *Reader) take(ctx context.Context, s *segment) ([]byte, error) {
 	select {
 	case <-s.ready:
 	case <-ctx.Done():
-		r.over = true
-		return nil, context.Cause(ctx)
+		r.end = context.Cause(ctx)
+		return nil, r.end
 	}
 	if s.err != nil {
 		r.leave(s)
-		return nil, ErrRest
+		return nil, r.end
 	}
 	r.cur, r.begun = s, true
 	return s.out, nil
@@ -246,7 +249,7 @@ func (r *Reader) take(ctx context.Context, s *segment) ([]byte, error) {
 
 // leave gives up at s, which has a fault.
 func (r *Reader) leave(s *segment) {
-	r.over = true
+	r.end = ErrRest
 	r.halt()
 	r.rest = append(r.rest, s.in)
 	for s := range r.order {

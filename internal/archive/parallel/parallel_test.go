@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -130,20 +131,34 @@ func TestClose(t *testing.T) {
 	}
 	_ = to.Close()
 	r.Close()
+}
+
+// TestEndedContext: once a context has ended, each call says why, and none that
+// there is a rest, as that would lack the segment that was waited for.
+func TestEndedContext(t *testing.T) {
 	slow := lines(0)
 	wait := make(chan struct{})
 	slow.Decoder = func() (func(dst, segment []byte) ([]byte, error), func(), error) {
 		return func(dst, _ []byte) ([]byte, error) { <-wait; return dst, nil }, func() {}, nil
 	}
-	r = NewReader(strings.NewReader("a\n"), slow, 2)
-	defer r.Close()
-	defer close(wait)
-	for range 20 { // it may wait for the segment, or for what is in it
-		if _, err := r.Next(ctx); !errors.Is(err, enough) {
-			t.Error(err)
-			break
+	enough := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(enough)
+	later, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("later"))
+	for range 20 { // a call may wait for the segment, or for what is in it
+		r := NewReader(strings.NewReader("a\nb\n"), slow, 2)
+		defer r.Close()
+		for len(r.order) < 2 {
+			runtime.Gosched()
+		}
+		for i, ctx := range []context.Context{ctx, ctx, later} {
+			if b, err := r.Next(ctx); !errors.Is(err, enough) {
+				t.Errorf("call %d: %q, %v", i, b, err)
+			}
 		}
 	}
+	close(wait)
 }
 
 // longest is a format of segments that are as long as they may be.
