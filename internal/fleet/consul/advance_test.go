@@ -87,7 +87,8 @@ func TestObituary(t *testing.T) {
 		s := l.play(t, func(h *head) {
 			h.Series, h.Limits.MaxFailed = newGen(), 5
 		}, map[string]shard{"0": oneHolder("web-9")})
-		said, work := setOp(s.resultKey(s.h.Series, "web-9"), result), encode(turn{Node: "web-9", State: turnWorking})
+		said := setOp(s.resultKey(s.h.Series, "web-9"), result)
+		work := encode(turn{Node: "web-9", Run: "the dead one", State: turnWorking})
 		key := s.turnKeyOf(s.h.Gen, "0", 0)
 		switch name {
 		case "before":
@@ -112,7 +113,8 @@ func TestObituary(t *testing.T) {
 			t.Fatalf("%s: %v, %v", name, told, err)
 		}
 		r, err := fleet.DecodeResult(told.Value)
-		if err != nil || (r.Run == "its own") != own || !own && r.Result != string(fleet.HostDied) {
+		if err != nil || (r.Run == "its own") != own ||
+			!own && (r.Result != string(fleet.HostDied) || r.Run != "the dead one") {
 			t.Errorf("%s: %+v, %v", name, r, err)
 		}
 		if now := s.shardNow("0"); now.Died != 1 || len(now.Held) > 0 {

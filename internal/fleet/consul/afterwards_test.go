@@ -60,7 +60,7 @@ func oneHolder(node string) shard {
 // at puts the host on a ticket of a shard, with a turn in that state.
 func (s *scene) at(shard string, ticket int, state turnState) {
 	s.t.Helper()
-	s.p.shard, s.p.ticket = shard, ticket
+	s.p.gen, s.p.shard, s.p.ticket = s.h.Gen, shard, ticket
 	if err := s.write(s.t.Context(), setOp(s.p.turnKey(), s.p.own(state))); err != nil {
 		s.t.Fatal(err)
 	}

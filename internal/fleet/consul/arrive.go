@@ -83,10 +83,10 @@ func (p *Place) tryArrive(ctx context.Context) (bool, error) {
 	ok, err := p.commit(ctx, sameOp(p.headKey(), p.headIndex), casOp(p.shardKey(p.head.Gen, name), encode(s), index),
 		casOp(key, p.own(turnWaiting), 0))
 	if err != nil {
-		p.maybe = append(p.maybe, spot{shard: name, ticket: ticket})
+		p.maybe = append(p.maybe, spot{gen: p.head.Gen, shard: name, ticket: ticket})
 	}
 	if ok {
-		p.shard, p.ticket = name, ticket
+		p.gen, p.shard, p.ticket = p.head.Gen, name, ticket
 		tellLine(p, s)
 		return true, nil
 	}
@@ -103,20 +103,23 @@ func (p *Place) takeSlot(ctx context.Context, name string, ticket int, s shard, 
 	ok, err := p.commit(ctx, sameOp(p.headKey(), p.headIndex), casOp(p.shardKey(p.head.Gen, name), encode(s), index),
 		goneOp(key), lockOp(key, p.own(turnWorking), p.session))
 	if err != nil {
-		p.maybe = append(p.maybe, spot{shard: name, ticket: ticket})
+		p.maybe = append(p.maybe, spot{gen: p.head.Gen, shard: name, ticket: ticket})
 	}
 	if !ok {
 		return false, err
 	}
-	p.shard, p.ticket, p.holds = name, ticket, true
-	p.confirmed = sent
+	p.gen, p.shard, p.ticket = p.head.Gen, name, ticket
+	p.holds, p.confirmed = true, sent
 	return true, nil
 }
 
 // adopt looks, after a broken connection, whether what was sent has been done.
 func (p *Place) adopt(ctx context.Context) (bool, error) {
 	for _, m := range p.maybe {
-		pair, err := p.get(ctx, p.turnKeyOf(p.head.Gen, m.shard, m.ticket))
+		if m.gen != p.head.Gen {
+			continue
+		}
+		pair, err := p.get(ctx, p.turnKeyOf(m.gen, m.shard, m.ticket))
 		if err != nil {
 			return false, err
 		}
@@ -124,7 +127,7 @@ func (p *Place) adopt(ctx context.Context) (bool, error) {
 		if pair == nil || decode(pair.Value, &t) != nil || !p.mine(t) {
 			continue
 		}
-		p.shard, p.ticket = m.shard, m.ticket
+		p.gen, p.shard, p.ticket = m.gen, m.shard, m.ticket
 		if t.State == turnWorking && pair.Session == p.session {
 			sent := now()
 			alive, err := p.renew(ctx, p.session)

@@ -1,13 +1,19 @@
 package consul_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"stretcher/internal/fleet"
+	"stretcher/internal/fleet/consul"
 	"stretcher/internal/testparts"
 )
 
@@ -17,7 +23,8 @@ func TestBetween(t *testing.T) {
 	register(t, a, 4)
 	for name, play := range map[string]func(*scene){
 		"silent-again": silentAgain, "older-one": olderWhileResumed, "narrower": failuresStay,
-		"draining":     failsWhileDraining,
+		"draining": failsWhileDraining,
+		"unheard":  takesUnheard, "unheard-turn": takesTurnUnheard,
 		"canary-again": canaryFailsTwice, "few-canaries": fewCanaries,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -152,6 +159,89 @@ func fewCanaries(s *scene) {
 		s.leaves(place, "good")
 	}
 	if state := s.read(); state.Phase != fleet.Done || state.Verdict() != fleet.VerdictGood {
+		s.t.Errorf("%+v", state)
+	}
+}
+
+// unheard is a network that loses the answer by which a host would know that it has its
+// slot, and is down from then on.
+type unheard struct {
+	next http.RoundTripper
+	once sync.Once
+	lost chan struct{} // closed when it has
+	down atomic.Bool
+}
+
+// RoundTrip sends a request, unless the network is down.
+func (u *unheard) RoundTrip(req *http.Request) (*http.Response, error) {
+	if u.down.Load() {
+		return nil, errCut
+	}
+	var body []byte
+	if req.Body != nil {
+		body, _ = io.ReadAll(req.Body)
+		_ = req.Body.Close()
+		req = req.Clone(req.Context())
+		req.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	resp, err := u.next.RoundTrip(req)
+	if err == nil && bytes.Contains(body, []byte(`"Verb":"lock"`)) {
+		u.once.Do(func() {
+			u.down.Store(true)
+			close(u.lost)
+		})
+	}
+	if err == nil && u.down.Load() {
+		_ = resp.Body.Close()
+		return nil, errCut
+	}
+	return resp, err
+}
+
+// takesUnheard: a host takes a slot at once, and does not hear of it before its rollout
+// begins again. It gives that slot back and is not counted as died, which would stop all.
+func takesUnheard(s *scene) { s.unheard(false) }
+
+// takesTurnUnheard: the same of a turn that another one has handed to it.
+func takesTurnUnheard(s *scene) { s.unheard(true) }
+
+func (s *scene) unheard(waits bool) {
+	s.r.Parallel, s.r.MaxFailed = fleet.Hosts(2), fleet.Hosts(0)
+	first, _ := s.works("1", 0)
+	net := &unheard{lost: make(chan struct{})}
+	client, err := consul.Open(consul.Config{Address: s.agent.HTTPAddr, Token: s.agent.Token,
+		Wrap: func(next http.RoundTripper) http.RoundTripper { net.next = next; return net }})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	second, err := client.Enter(s.t.Context(), s.entry("1", 1))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	told := make(chan error, 1)
+	wait := func(place *consul.Place) {
+		_, err := place.Wait(s.t.Context())
+		told <- err
+		s.leaves(place, "good")
+	}
+	if waits {
+		other, _ := s.works("1", 3)
+		go wait(second)
+		testparts.WaitFor(s.t, "a host in the line", func() bool { return s.read().Count(fleet.HostWaiting) == 1 })
+		s.leaves(other, "good")
+	} else {
+		go wait(second)
+	}
+	<-net.lost
+	s.r.Parallel = fleet.Hosts(1)
+	go wait(s.enter(s.entry("1", 2)))
+	testparts.WaitFor(s.t, "its limit to hold", func() bool { return s.read().Limits.Parallel == 1 })
+	net.down.Store(false)
+	s.leaves(first, "good")
+	s.gets(told, nil)
+	s.gets(told, nil)
+	testparts.WaitFor(s.t, "all to be good", func() bool { return s.read().Count(fleet.HostGood) >= 3 })
+	if state := s.read(); state.Phase == fleet.Stopped || state.Count(fleet.HostDied) > 0 {
 		s.t.Errorf("%+v", state)
 	}
 }

@@ -262,8 +262,9 @@ func (l *ledger) stopIfCurrent(ctx context.Context, gen, name string, s shard) (
 }
 
 // obituary writes the result of a host that can't tell its own, unless it has since it
-// got its turn. What it has nobody knows: it may have died before it changed anything, or after.
-func (l *ledger) obituary(ctx context.Context, of past, node string, turn *api.KVPair) ([]*api.KVTxnOp, error) {
+// got its turn. What it has nobody knows: it may have died before it changed anything, or
+// after. It is of that run, which may come back and say more, and of no other one.
+func (l *ledger) obituary(ctx context.Context, of past, node string, pair *api.KVPair) ([]*api.KVTxnOp, error) {
 	if of.Series == "" {
 		of.Series = noSeries
 	}
@@ -275,7 +276,7 @@ func (l *ledger) obituary(ctx context.Context, of past, node string, turn *api.K
 	r := fleet.Result{Name: l.name, Rollout: of.ID, Node: node, Result: string(fleet.HostDied), Error: unheard}
 	index := uint64(0)
 	if told != nil {
-		if turn == nil || told.ModifyIndex > turn.CreateIndex {
+		if pair == nil || told.ModifyIndex > pair.CreateIndex {
 			return nil, nil
 		}
 		index = told.ModifyIndex
@@ -286,6 +287,10 @@ func (l *ledger) obituary(ctx context.Context, of past, node string, turn *api.K
 	}
 	if h != nil && h.ID == of.ID {
 		r.Version = h.Version
+	}
+	var t turn
+	if pair != nil && decode(pair.Value, &t) == nil {
+		r.Run = t.Run
 	}
 	data, err := r.Encode()
 	return []*api.KVTxnOp{casOp(key, data, index)}, err

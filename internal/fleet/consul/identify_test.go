@@ -60,10 +60,11 @@ func TestAbandon(t *testing.T) {
 		text string
 		held int
 	}{
-		"a second one":       {spot{shard: "0", ticket: 1}, "", 1},
+		"a second one":       {spot{gen: "now", shard: "0", ticket: 1}, "", 1},
 		"its only one":       {spot{}, "", 1},
-		"its own":            {spot{shard: "0", ticket: 0}, "", 2},
-		"the same of others": {spot{shard: "1", ticket: 0}, "", 1},
+		"its own":            {spot{gen: "now", shard: "0", ticket: 0}, "", 2},
+		"the same of others": {spot{gen: "now", shard: "1", ticket: 0}, "", 1},
+		"the same of later":  {spot{gen: newGen(), shard: "0", ticket: 0}, "", 1},
 		"spoilt":             {spot{}, "{", 2},
 		"another host's":     {spot{}, `{"node":"web-2","nonce":"theirs","state":"working"}`, 2},
 		"gone":               {spot{}, "-", 2},
@@ -77,8 +78,10 @@ func TestAbandon(t *testing.T) {
 		default:
 			s.do(setOp(s.p.turnKey(), []byte(c.text)))
 		}
-		s.p.spot = c.own
-		if err := s.p.abandon(t.Context(), spot{shard: "0", ticket: 0}); err != nil {
+		if s.p.spot = c.own; c.own.gen == "now" {
+			s.p.gen = s.h.Gen
+		}
+		if err := s.p.abandon(t.Context(), spot{gen: s.h.Gen, shard: "0", ticket: 0}); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if now := s.shardNow("0"); len(now.Held) != c.held {

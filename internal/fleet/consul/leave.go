@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -81,7 +82,7 @@ func (p *Place) leave(ctx context.Context, r fleet.Result) error {
 	if p.shard != canaryShard && (standing == "" || standing == fleet.HostGood) {
 		return nil
 	}
-	return p.settleIfThere(ctx, p.head.Gen, p.shard)
+	return p.settleIfThere(ctx, p.gen, p.shard)
 }
 
 // leaveUnplaced tells the result of a host that has never had a place in the line.
@@ -129,20 +130,39 @@ func (p *Place) tell(ctx context.Context, r fleet.Result) error {
 	}
 }
 
+// quitEarlier gives back what the host may have in earlier generations of its rollout:
+// the current one waits until nobody has a slot in those, and takes a host for dead that
+// has one there and waits here.
+func (p *Place) quitEarlier(ctx context.Context) error {
+	for i, m := range slices.Backward(p.maybe) {
+		if m.gen == p.head.Gen {
+			continue
+		}
+		if err := p.abandon(ctx, m); err != nil {
+			return err
+		}
+		p.maybe = slices.Delete(p.maybe, i, i+1)
+	}
+	return nil
+}
+
 // abandon gives back what the host may have got without knowing.
 func (p *Place) abandon(ctx context.Context, m spot) error {
-	if p.shard == m.shard && p.ticket == m.ticket {
+	if p.gen == m.gen && p.shard == m.shard && p.ticket == m.ticket {
 		return nil
 	}
-	pair, err := p.get(ctx, p.turnKeyOf(p.head.Gen, m.shard, m.ticket))
+	pair, err := p.get(ctx, p.turnKeyOf(m.gen, m.shard, m.ticket))
 	var t turn
 	if err != nil || pair == nil || decode(pair.Value, &t) != nil || !p.mine(t) {
 		return err
 	}
+	if t.State == turnWaiting && m.gen != p.head.Gen { // nobody gets a slot there any more, nor waits for it
+		return nil
+	}
 	if err := p.giveBack(ctx, m, "", nil); err != nil {
 		return err
 	}
-	return p.settleIfThere(ctx, p.head.Gen, m.shard)
+	return p.settleIfThere(ctx, m.gen, m.shard)
 }
 
 // giveBack leaves the line, or gives the slot back, and hands it to the next. With
@@ -181,7 +201,7 @@ func (p *Place) giveBack(ctx context.Context, at spot, standing fleet.Standing,
 // only when it has been summed: see settle.
 func release(ctx context.Context, p *Place, h *head, headIndex uint64, at spot,
 	standing fleet.Standing) ([]*api.KVTxnOp, error) {
-	key, turn := p.shardKey(p.head.Gen, at.shard), p.turnKeyOf(p.head.Gen, at.shard, at.ticket)
+	key, turn := p.shardKey(at.gen, at.shard), p.turnKeyOf(at.gen, at.shard, at.ticket)
 	s, index, err := p.readShard(ctx, key)
 	switch {
 	case errors.Is(err, errSpoilt):
@@ -209,7 +229,7 @@ func release(ctx context.Context, p *Place, h *head, headIndex uint64, at spot,
 		s.Check = true
 	}
 	ops := []*api.KVTxnOp{deleteOp(turn)}
-	if h != nil && h.Gen == p.head.Gen {
+	if h != nil && h.Gen == at.gen {
 		further, err := p.consequences(ctx, h, headIndex, at.shard, &s)
 		if err != nil {
 			return nil, err

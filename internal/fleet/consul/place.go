@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -25,7 +26,7 @@ type Place struct {
 	warned bool   // when it is not of the group
 	agents bool   // its node is the agent's own
 	began  string // the generation that this host begins; "" = none
-	maybe  []spot // what it may have got over a connection that broke
+	maybe  []spot // what it may have got over a connection that broke, or before its rollout began again
 
 	Late      bool // its run was refused as too old: it begins no rollout
 	unlimited bool // it works without a slot
@@ -53,6 +54,7 @@ type known struct {
 
 // spot is where a host is in a generation.
 type spot struct {
+	gen     string
 	shard   string // "" = it is in no line
 	ticket  int
 	session string
@@ -89,7 +91,7 @@ func (p *Place) Wait(ctx context.Context) (work context.Context, err error) {
 			return nil, p.ended(ctx, waiting)
 		}
 		if errors.Is(err, errAgain) {
-			p.shard = ""
+			p.comesAnew()
 			continue
 		}
 		if !errors.Is(err, fleet.ErrUnreachable) {
@@ -118,11 +120,23 @@ func (p *Place) attempt(ctx context.Context) error {
 		if err := p.join(ctx); err != nil {
 			return err
 		}
+		if err := p.quitEarlier(ctx); err != nil {
+			return err
+		}
 		if err := p.arrive(ctx); err != nil || p.holds {
 			return err
 		}
 	}
 	return p.await(ctx)
+}
+
+// comesAnew has the host forget where it was, but that it may still have a turn there.
+func (p *Place) comesAnew() {
+	was := spot{gen: p.gen, shard: p.shard, ticket: p.ticket}
+	if p.shard != "" && !slices.Contains(p.maybe, was) {
+		p.maybe = append(p.maybe, was)
+	}
+	p.shard = ""
 }
 
 // identify asks the agent for what the entry does not say of the host.
