@@ -173,8 +173,8 @@ func (d *digest) reading(at *spot) (*reading, error) {
 	return &reading{d: d, file: f, st: st}, nil
 }
 
-// openSettled opens the file at a spot of dest, and tells how it is. If it was changed
-// a moment ago, it waits until another change would be seen.
+// openSettled opens the file at a spot of dest, and tells how it is: what the spot has
+// from then on. If it was changed a moment ago, it waits until another change would be seen.
 func openSettled(at *spot) (f *os.File, st unix.Stat_t, err error) {
 	if f, err = confined.OpenFile(at.fd, at.name); err != nil {
 		return nil, st, err
@@ -183,6 +183,7 @@ func openSettled(at *spot) (f *os.File, st unix.Stat_t, err error) {
 		_ = f.Close()
 		return nil, st, err
 	}
+	at.st = st
 	tree.Settle(st.Ctim.Nano())
 	return f, st, nil
 }

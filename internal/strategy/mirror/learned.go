@@ -1,6 +1,10 @@
 package mirror
 
-import "stretcher/internal/archive"
+import (
+	"golang.org/x/sys/unix"
+
+	"stretcher/internal/archive"
+)
 
 // learned is what a stage has learned of an archive's files so far, by path.
 type learned struct {
@@ -9,12 +13,35 @@ type learned struct {
 	// holed has the files that have holes and, where nothing is written and it is known,
 	// what their content is.
 	holed map[string]*identity
+	// found has the files of dest that were found to have a content. Whoever may rename
+	// in dest may put another one there, of which something is known, too.
+	found map[string]fileID
 }
+
+// fileID tells a file from all others.
+type fileID struct{ dev, ino uint64 }
+
+func fileIDOf(st *unix.Stat_t) fileID { return fileID{uint64(st.Dev), st.Ino} }
 
 // forget makes way for another entry at a path.
 func (l *learned) forget(path string) {
 	delete(l.differs, path)
 	delete(l.holed, path)
+	delete(l.found, path)
+}
+
+// find notes that dest has the content of a path, in that file.
+func (l *learned) find(path string, st *unix.Stat_t) {
+	if l.found == nil {
+		l.found = make(map[string]fileID)
+	}
+	l.found[path] = fileIDOf(st)
+}
+
+// isFound tells whether that is the file in which dest was found to have the content of a path.
+func (l *learned) isFound(path string, st *unix.Stat_t) bool {
+	id, ok := l.found[path]
+	return ok && id == fileIDOf(st)
 }
 
 func (l *learned) differ(path string) { l.unlike(path, nil) }

@@ -26,6 +26,7 @@ func (s *Stage) Link(e archive.Entry, old string) error {
 	if err == nil && v != isKnown {
 		err = s.link(&e, old, at, v)
 	}
+	s.learn(e.Path, at, v)
 	return stageError(e.Path, err)
 }
 
@@ -38,7 +39,10 @@ func (s *Stage) link(e *archive.Entry, old string, at *spot, v verdict) error {
 		}
 		return s.linkNowhere(e, is, at, v)
 	}
-	src, staged, err := s.source(old)
+	src, staged, err := s.source(old, e.Size)
+	if errors.Is(err, ErrStale) {
+		return fmt.Errorf("hard link target %q %w", old, err)
+	}
 	if err != nil {
 		return fmt.Errorf("hard link target %q: %w", old, err)
 	}
@@ -76,7 +80,7 @@ func (s *Stage) foresee(old string, size int64) (is *identity, err error) {
 	if is, known := s.contentOf(old); known || size == 0 {
 		return is, nil
 	}
-	src, _, err := s.source(old)
+	src, _, err := s.source(old, size)
 	if err != nil { // somebody has been there since
 		return nil, nil
 	}
@@ -117,10 +121,10 @@ func (s *Stage) linkNowhere(e *archive.Entry, is *identity, at *spot, v verdict)
 	return nil
 }
 
-// source opens a file of the archive where its content is: staged, or else in
-// dest, which it then was found equal to. When nothing is written, it may be
+// source opens a file of the archive, of size bytes, where its content is: staged, or
+// else in dest, in the file in which that was found. When nothing is written, it may be
 // nowhere. Its walk is not the one that look has a directory open by.
-func (s *Stage) source(path string) (f *os.File, staged bool, err error) {
+func (s *Stage) source(path string, size int64) (f *os.File, staged bool, err error) {
 	dir, name := confined.Split(path)
 	if s.out != nil {
 		if fd, err := s.out.At(dir, false); err == nil {
@@ -134,8 +138,26 @@ func (s *Stage) source(path string) (f *os.File, staged bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	f, err = confined.OpenFile(fd, name)
+	f, err = s.openFound(fd, name, path, size)
 	return f, false, err
+}
+
+// openFound opens a file of dest, which must be the one that has the content of a path,
+// unless that is empty.
+func (s *Stage) openFound(fd int, name, path string, size int64) (*os.File, error) {
+	f, err := confined.OpenFile(fd, name)
+	if err != nil {
+		return nil, err
+	}
+	var st unix.Stat_t
+	if err = unix.Fstat(int(f.Fd()), &st); err == nil && size > 0 && !s.isFound(path, &st) {
+		err = ErrStale
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // openStaged opens a file of the caller's own, even if its mode is not to let

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stretcher/internal/archive"
+	"stretcher/internal/disk/tree"
 )
 
 // meanwhile is a stage beside which something happens in dest before each hard link.
@@ -78,6 +79,83 @@ func TestLinksMeanwhile(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestLinksExchanged: somebody who owns directories of dest exchanges them between the look
+// at a file and a hard link to it. What is there then is another content, which is known
+// as well: it does not come where the link is, which may be a place that is not his.
+func TestLinksExchanged(t *testing.T) {
+	big := strings.Repeat("z", tree.BlockSize+1)
+	for name, c := range map[string]struct {
+		has, gets string // in dest, in the archive
+		before    int    // which hard link it happens before
+	}{
+		"another file of the archive": {"d/ d/f=x e/ e/f=y", "d/ d/f=x e/ e/f=y l==d/f", 1},
+		"a link's content of his own": {"d/ d/f=x e/ e/f=y g=x", "d/ d/f=x g=x e/ e/f==g l==d/f", 2},
+		"a link that dest has":        {"d/ d/f=x e/ e/f=y g=x k=x", "d/ d/f=x e/ e/f=y g=x k==g l==d/f", 2},
+		"of a link":                   {"d/ d/k=x e/ e/k=y f=x", "f=x d/ d/k==f e/ e/k=y l==d/k", 2},
+		"of several blocks": {"d/ d/f=x" + big + " e/ e/f=y" + big,
+			"d/ d/f=x" + big + " e/ e/f=y" + big + " l==d/f", 1},
+		"with holes": {"d/ d/f=" + holed[0] + " e/ e/f=" + holed[1],
+			"d/ d/f=" + holed[0] + " e/ e/f=" + holed[1] + " l==d/f", 1},
+	} {
+		for _, staging := range []string{"staging", ""} {
+			top := tempDir(t)
+			dest := filepath.Join(top, "dest")
+			plant(t, dest, parse(t, c.has))
+			var to *os.Root
+			if staging != "" {
+				check(t, os.Mkdir(filepath.Join(top, staging), 0o700))
+				to = rootAt(t, filepath.Join(top, staging))
+			}
+			opts := Options{}
+			stage := NewStage(t.Context(), rootAt(t, dest), to, opts)
+			links := 0
+			sink := meanwhile{stage, func() {
+				if links++; links == c.before {
+					exchange(t, filepath.Join(dest, "d"), filepath.Join(dest, "e"))
+				}
+			}}
+			_, _, err := archive.Scan(t.Context(), bytes.NewReader(tarball(t, parse(t, c.gets))), archive.Options{}, sink)
+			check(t, stage.Close())
+			if staging == "" {
+				check(t, err)
+				continue
+			}
+			if !errors.Is(err, ErrStale) || !strings.Contains(err.Error(), `stage "l": hard link target "d/`) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if data, err := os.ReadFile(filepath.Join(top, staging, "l")); err == nil {
+				t.Errorf("%s: it is staged, %.9q", name, data)
+			}
+		}
+	}
+}
+
+// TestExchangedLater: the same after all has been staged. It is not taken for what was
+// found there.
+func TestExchangedLater(t *testing.T) {
+	for _, words := range []string{"d/ d/f=x e/ e/f=y", "d/ d/f=" + holed[0] + " e/ e/f=" + holed[1]} {
+		top := tempDir(t)
+		dest, staging := filepath.Join(top, "dest"), filepath.Join(top, "staging")
+		plant(t, dest, parse(t, words))
+		opts := Options{}
+		entries, err := scan(t, tarball(t, parse(t, words)), dest, staging, &opts)
+		check(t, err)
+		exchange(t, filepath.Join(dest, "d"), filepath.Join(dest, "e"))
+		plan, err := Compare(t.Context(), entries, place(t, dest), opts)
+		check(t, err)
+		if err := plan.Apply(t.Context(), place(t, staging)); !errors.Is(err, ErrStale) {
+			t.Errorf("%v: %s", err, show(plan.Changes()))
+		}
+	}
+}
+
+func exchange(t *testing.T, a, b string) {
+	t.Helper()
+	check(t, os.Rename(a, a+".old"))
+	check(t, os.Rename(b, a))
+	check(t, os.Rename(a+".old", b))
 }
 
 // TestLinksToNothing: an empty file may be one with holes in an archive, too. Dest has it,

@@ -65,10 +65,9 @@ func (s *Stage) Expect(paths iter.Seq[string]) { s.soon = paths }
 func (s *Stage) Always(path string) { s.always = append(s.always, path) }
 
 // Differs is Options.Differs for Compare after the scan. A file that was not
-// compared, or has changed since, differs.
+// compared, or has changed since, differs; so does another one in its place.
 func (s *Stage) Differs(path string, st *unix.Stat_t) bool {
-	_, differs := s.differs[path]
-	return differs || !s.opts.Contents.IsSame(st)
+	return !s.isFound(path, st) || !s.opts.Contents.IsSame(st)
 }
 
 // Finish writes what is not written yet.
@@ -119,8 +118,9 @@ func (s *Stage) File(e archive.Entry, content *archive.Content) error {
 		return stageError(e.Path, err)
 	}
 	s.digest.of(content)
-	if s.hasSeen(&e) {
+	if st := s.hasSeen(&e); st != nil {
 		s.forget(e.Path)
+		s.find(e.Path, st)
 		return nil
 	}
 	return s.file(&e, content)
@@ -135,7 +135,9 @@ func (s *Stage) file(e *archive.Entry, content *archive.Content) error {
 	at, v, err := s.look(e)
 	s.digest.of(content)
 	switch {
-	case err != nil || v == isKnown || v == isCompared && s.holds(e, at) || s.leaves(e, content):
+	case err != nil || v == isKnown || v == isCompared && s.holds(e, at):
+	case s.leaves(e, content):
+		return nil
 	case v == isWritten || s.out != nil && slices.Contains(s.always, e.Path):
 		err = s.fresh(e, content, at)
 	case s.out == nil && s.digest.sum != nil:
@@ -145,20 +147,28 @@ func (s *Stage) file(e *archive.Entry, content *archive.Content) error {
 	default:
 		err = s.compare(e, content, at)
 	}
+	s.learn(e.Path, at, v)
 	return stageError(e.Path, err)
 }
 
-// hasSeen tells whether dest was seen to have the file of e by now, and its content is
-// known.
-func (s *Stage) hasSeen(e *archive.Entry) bool {
+// learn notes which file of dest, at a spot, has the content of a path, unless that differs.
+func (s *Stage) learn(path string, at *spot, v verdict) {
+	if _, differs := s.differs[path]; at != nil && v != isWritten && !differs {
+		s.find(path, &at.st)
+	}
+}
+
+// hasSeen is what dest was seen to have by now for e, where that is known to have its
+// content; nil = it is to be looked at.
+func (s *Stage) hasSeen(e *archive.Entry) *unix.Stat_t {
 	if s.ahead == nil || e.Size == 0 || s.digest.sum == nil {
-		return false
+		return nil
 	}
 	st := s.ahead.Take(e.Path)
-	if st == nil || s.opts.judge(e, st) != isCompared {
-		return false
+	if st == nil || s.opts.judge(e, st) != isCompared || !s.holds(e, &spot{st: *st}) {
+		return nil
 	}
-	return s.holds(e, &spot{st: *st})
+	return st
 }
 
 // holds tells whether it is known that the file at a spot of dest has the
