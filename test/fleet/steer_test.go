@@ -73,6 +73,7 @@ func TestSteer(t *testing.T) {
 	}
 	g.ends("h1", 0, "deployed", manifest)
 	g.exits(1, "no host has failed: there is nothing to retry", "fleet", "retry", "web")
+	g.exits(1, "fleet resume is for all hosts that are not good yet", "fleet", "retry", "web")
 
 	g.exits(0, "its hosts come again by its event: consul event -name deploy "+url, "fleet", "resume", "web")
 	g.exits(0, `event "deploy" fired`, "fleet", "resume", "web", "--event", "deploy")

@@ -113,8 +113,24 @@ func (p *Place) takeSlot(ctx context.Context, name string, ticket int, s shard, 
 	return true, nil
 }
 
-// adopt looks, after a broken connection, whether what was sent has been done.
+// adopt looks, after a broken connection, whether what was sent has been done. Where it
+// has not, it may be on its way: without the session it comes to nothing.
 func (p *Place) adopt(ctx context.Context) (bool, error) {
+	if len(p.maybe) == 0 {
+		return false, nil
+	}
+	adopted, err := p.adoptDone(ctx)
+	if adopted || err != nil || p.session == "" {
+		return adopted, err
+	}
+	if err := p.endSession(ctx); err != nil {
+		return false, err
+	}
+	return p.adoptDone(ctx)
+}
+
+// adoptDone has the host go on where what it sent has been done.
+func (p *Place) adoptDone(ctx context.Context) (bool, error) {
 	for _, m := range p.maybe {
 		if m.gen != p.head.Gen {
 			continue
@@ -128,7 +144,7 @@ func (p *Place) adopt(ctx context.Context) (bool, error) {
 			continue
 		}
 		p.gen, p.shard, p.ticket = m.gen, m.shard, m.ticket
-		if t.State == turnWorking && pair.Session == p.session {
+		if t.State == turnWorking && pair.Session == p.session && p.session != "" {
 			sent := now()
 			alive, err := p.renew(ctx, p.session)
 			p.holds, p.confirmed = err == nil && alive, sent

@@ -50,6 +50,9 @@ func (p *Place) join(ctx context.Context) error {
 			return err
 		case joins && h.Phase != beginning:
 			p.head, p.headIndex = h, index
+			if err := p.quitEarlier(ctx); err != nil {
+				return err
+			}
 			return p.admitted(ctx)
 		case joins && h.Gen != p.began:
 			if waited, err := p.awaitBegin(ctx, index); err != nil || waited {

@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"cmp"
 	"testing"
 	"time"
 
@@ -35,6 +36,7 @@ func TestQuitEarlier(t *testing.T) {
 			s.do(setOp(key, encode(turn{Node: "web-1", Nonce: "theirs", State: c.state})))
 		}
 		s.p.comesAnew()
+		s.p.shard = "0"
 		s.p.comesAnew()
 		if !c.current {
 			later := *s.h
@@ -77,6 +79,45 @@ func TestWordAfterObituary(t *testing.T) {
 		r, _, err := s.toldBefore(t.Context(), s.h.Series, "web-1")
 		if err != nil || r.Result != want {
 			t.Errorf("run %s: %+v, %v", run, r, err)
+		}
+	}
+}
+
+// TestAdopt: what has been done of what a host sent, it goes on with; what has not comes to
+// nothing when it arrives late, though nothing else has changed.
+func TestAdopt(t *testing.T) {
+	l := bench(t)
+	for name, c := range map[string]struct {
+		done, gen      string
+		adopted, holds bool
+	}{
+		"it has its slot":           {done: "locked", adopted: true, holds: true},
+		"its session has ended":     {done: "left", adopted: true},
+		"it has a ticket":           {done: "waiting", adopted: true},
+		"nothing has been done":     {},
+		"it was for an earlier one": {gen: newGen()},
+	} {
+		s := l.play(t, nil, map[string]shard{"0": {Cap: 1}})
+		if err := s.p.makeSession(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		session, at := s.p.session, spot{gen: cmp.Or(c.gen, s.h.Gen), shard: "0"}
+		key, work := s.turnKeyOf(at.gen, "0", 0), s.p.own(turnWorking)
+		switch c.done {
+		case "locked":
+			s.do(lockOp(key, work, session))
+		case "left":
+			s.do(setOp(key, work))
+		case "waiting":
+			s.do(setOp(key, s.p.own(turnWaiting)))
+		}
+		s.p.maybe = []spot{at}
+		adopted, err := s.p.adopt(t.Context())
+		if err != nil || adopted != c.adopted || s.p.holds != c.holds || adopted != (s.p.spot.gen == s.h.Gen) {
+			t.Errorf("%s: adopted %v, %+v, %v", name, adopted, s.p.spot, err)
+		}
+		if late, err := s.commit(t.Context(), goneOp(key), lockOp(key, work, session)); err != nil || late {
+			t.Errorf("%s: it has a slot without knowing: %v", name, err)
 		}
 	}
 }

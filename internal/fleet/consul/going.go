@@ -44,7 +44,7 @@ func (f *findings) turn(pair *api.KVPair) {
 		h.Standing = fleet.HostWaiting
 	case pair.Session == "" && (t.State == turnWorking || f.missed(pair)):
 		h.Standing = fleet.HostDied
-		h.Result = fleet.Result{Node: t.Node, Result: string(fleet.HostDied), Error: unheard}
+		h.Result = fleet.Result{Run: t.Run, Node: t.Node, Result: string(fleet.HostDied), Error: unheard}
 		if t.State == turnWorking { // nobody knows how far it came
 			h.Runs, h.Mixed = "", false
 		}

@@ -120,9 +120,6 @@ func (p *Place) attempt(ctx context.Context) error {
 		if err := p.join(ctx); err != nil {
 			return err
 		}
-		if err := p.quitEarlier(ctx); err != nil {
-			return err
-		}
 		if err := p.arrive(ctx); err != nil || p.holds {
 			return err
 		}

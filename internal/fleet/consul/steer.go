@@ -119,6 +119,7 @@ func (c *Client) repeat(ctx context.Context, name, by string, only bool) error {
 func (h *head) mayRepeat(s *fleet.State, only bool) error {
 	working, waiting := s.Count(fleet.HostWorking), s.Count(fleet.HostWaiting)
 	stopped := h.Phase == fleet.Stopped
+	goesOn := stopped || h.Only && s.Verdict() != fleet.VerdictGood
 	switch {
 	case h.Phase == unbegun:
 		return failure.Hinted("when that is mended, its event begins it: fire it again", errors.New(h.Why))
@@ -128,8 +129,12 @@ func (h *head) mayRepeat(s *fleet.State, only bool) error {
 		return failure.Hinted("stretcher fleet stop ends their waiting",
 			fmt.Errorf("the rollout goes on: hosts at work: %d, hosts that wait for their turn: %d", working, waiting))
 	case only && s.Count(fleet.HostFailed, fleet.HostDied) == 0:
-		return errors.New("no host has failed: there is nothing to retry")
-	case only, stopped, h.Only && s.Verdict() != fleet.VerdictGood:
+		err := errors.New("no host has failed: there is nothing to retry")
+		if goesOn {
+			err = failure.Hinted("stretcher fleet resume is for all hosts that are not good yet", err)
+		}
+		return err
+	case only, goesOn:
 		return nil
 	case s.Ended():
 		return failure.Hinted("stretcher fleet retry is for hosts that have failed",
