@@ -137,7 +137,7 @@ func (d *digest) compare(content *archive.Content, at *spot) (equal int64, n int
 		if n, err = d.next(content); err != nil {
 			return 0, 0, err
 		}
-		if n == 0 {
+		if n == 0 && !is.other {
 			is.done()
 			d.tell(&is.st)
 			return equal, -1, nil
@@ -152,10 +152,11 @@ func (d *digest) compare(content *archive.Content, at *spot) (equal int64, n int
 
 // reading is a file of dest that is compared with what a digest reads.
 type reading struct {
-	d    *digest
-	want []tree.Sum // if they are known
-	file *os.File   // else
-	st   unix.Stat_t
+	d     *digest
+	want  []tree.Sum // if they are known
+	file  *os.File   // else
+	st    unix.Stat_t
+	other bool // it has another size than it had when it was looked at
 }
 
 // reading begins with the file at a spot.
@@ -163,6 +164,7 @@ func (d *digest) reading(at *spot) (*reading, error) {
 	if want, ok := d.contents.Of(&at.st); ok {
 		return &reading{d: d, want: want, st: at.st}, nil
 	}
+	size := at.st.Size
 	f, st, err := openSettled(at)
 	if err != nil {
 		return nil, err
@@ -170,7 +172,7 @@ func (d *digest) reading(at *spot) (*reading, error) {
 	if d.other == nil {
 		d.other = make([]byte, tree.BlockSize)
 	}
-	return &reading{d: d, file: f, st: st}, nil
+	return &reading{d: d, file: f, st: st, other: st.Size != size}, nil
 }
 
 // openSettled opens the file at a spot of dest, and tells how it is: what the spot has
@@ -197,7 +199,10 @@ func (r *reading) close() {
 // same tells whether the file's next block is the digest's last, of n bytes.
 func (r *reading) same(n int) (bool, error) {
 	i := len(r.d.sums) - 1
-	if r.file == nil {
+	switch {
+	case r.other:
+		return false, nil
+	case r.file == nil:
 		return i < len(r.want) && r.d.sums[i] == r.want[i], nil
 	}
 	m, err := io.ReadFull(r.file, r.d.other[:n])

@@ -1,6 +1,8 @@
 package mirror
 
 import (
+	"hash/maphash"
+
 	"golang.org/x/sys/unix"
 
 	"stretcher/internal/archive"
@@ -13,35 +15,44 @@ type learned struct {
 	// holed has the files that have holes and, where nothing is written and it is known,
 	// what their content is.
 	holed map[string]*identity
-	// found has the files of dest that were found to have a content. Whoever may rename
-	// in dest may put another one there, of which something is known, too.
-	found map[string]fileID
+	// found has the files of dest that were found to have a content, as they were then.
+	// Whoever may rename in dest may put another one there, of which something is known,
+	// too. There may be very many: of path and file it has hashes, which nobody can foresee.
+	found map[uint64]uint64
+	seed  maphash.Seed
 }
-
-// fileID tells a file from all others.
-type fileID struct{ dev, ino uint64 }
-
-func fileIDOf(st *unix.Stat_t) fileID { return fileID{uint64(st.Dev), st.Ino} }
 
 // forget makes way for another entry at a path.
 func (l *learned) forget(path string) {
 	delete(l.differs, path)
 	delete(l.holed, path)
-	delete(l.found, path)
+	if l.found != nil {
+		delete(l.found, maphash.String(l.seed, path))
+	}
 }
 
 // find notes that dest has the content of a path, in that file.
 func (l *learned) find(path string, st *unix.Stat_t) {
 	if l.found == nil {
-		l.found = make(map[string]fileID)
+		l.found, l.seed = make(map[uint64]uint64), maphash.MakeSeed()
 	}
-	l.found[path] = fileIDOf(st)
+	l.found[maphash.String(l.seed, path)] = l.hash(st)
 }
 
-// isFound tells whether that is the file in which dest was found to have the content of a path.
+// isFound tells whether that is the file in which dest was found to have the content of a
+// path, and nobody has changed it since.
 func (l *learned) isFound(path string, st *unix.Stat_t) bool {
-	id, ok := l.found[path]
-	return ok && id == fileIDOf(st)
+	if l.found == nil {
+		return false
+	}
+	was, ok := l.found[maphash.String(l.seed, path)]
+	return ok && was == l.hash(st)
+}
+
+// hash is that of a file as it is: of what tells it from all others, and of when it was
+// changed last.
+func (l *learned) hash(st *unix.Stat_t) uint64 {
+	return maphash.Comparable(l.seed, [...]uint64{uint64(st.Dev), st.Ino, uint64(st.Ctim.Nano())})
 }
 
 func (l *learned) differ(path string) { l.unlike(path, nil) }

@@ -116,10 +116,16 @@ func TestLinksExchanged(t *testing.T) {
 					exchange(t, filepath.Join(dest, "d"), filepath.Join(dest, "e"))
 				}
 			}}
-			_, _, err := archive.Scan(t.Context(), bytes.NewReader(tarball(t, parse(t, c.gets))), archive.Options{}, sink)
+			entries, _, err := archive.Scan(t.Context(), bytes.NewReader(tarball(t, parse(t, c.gets))), archive.Options{}, sink)
 			check(t, stage.Close())
 			if staging == "" {
 				check(t, err)
+				opts.Differs = stage.Differs
+				plan, err := Compare(t.Context(), entries, place(t, dest), opts)
+				check(t, err)
+				if got := show(plan.Changes()); !strings.Contains(got, "add l") {
+					t.Errorf("%s: %s", name, got)
+				}
 				continue
 			}
 			if !errors.Is(err, ErrStale) || !strings.Contains(err.Error(), `stage "l": hard link target "d/`) {
@@ -128,6 +134,39 @@ func TestLinksExchanged(t *testing.T) {
 			if data, err := os.ReadFile(filepath.Join(top, staging, "l")); err == nil {
 				t.Errorf("%s: it is staged, %.9q", name, data)
 			}
+		}
+	}
+}
+
+// TestLinksReread: the same of one file, which is found again, with another content, in the
+// place of another one.
+func TestLinksReread(t *testing.T) {
+	for name, content := range map[string][]string{"": {"x", "y"}, "with holes": {holed[0], holed[1]}} {
+		top := tempDir(t)
+		dest, staging := filepath.Join(top, "dest"), filepath.Join(top, "staging")
+		plant(t, dest, parse(t, "g=x d/ d/f="+content[0]+" e/ e/f="+content[1]))
+		check(t, os.Mkdir(staging, 0o700))
+		stage, links := NewStage(t.Context(), rootAt(t, dest), rootAt(t, staging), Options{}), 0
+		sink := meanwhile{stage, func() {
+			if links++; links == 2 {
+				exchange(t, filepath.Join(dest, "d"), filepath.Join(dest, "e"))
+				return
+			}
+			from, to := filepath.Join(dest, "d/f"), filepath.Join(dest, "e/f")
+			info, err := os.Stat(from)
+			check(t, err)
+			check(t, os.Rename(from, to))
+			check(t, os.WriteFile(to, []byte(content[1]), 0o644))
+			check(t, os.Chtimes(to, info.ModTime(), info.ModTime()))
+		}}
+		tarred := tarball(t, parse(t, "g=x d/ d/f="+content[0]+" k==g e/ e/f="+content[1]+" l==d/f"))
+		_, _, err := archive.Scan(t.Context(), bytes.NewReader(tarred), archive.Options{}, sink)
+		check(t, stage.Close())
+		if !errors.Is(err, ErrStale) || !strings.Contains(err.Error(), `stage "l": hard link target "d/`) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if data, err := os.ReadFile(filepath.Join(staging, "l")); err == nil {
+			t.Errorf("%s: it is staged, %.9q", name, data)
 		}
 	}
 }
