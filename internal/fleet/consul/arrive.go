@@ -119,18 +119,18 @@ func (p *Place) adopt(ctx context.Context) (bool, error) {
 	if len(p.maybe) == 0 {
 		return false, nil
 	}
-	adopted, err := p.adoptDone(ctx)
+	adopted, err := adoptDone(ctx, p)
 	if adopted || err != nil || p.session == "" {
 		return adopted, err
 	}
 	if err := p.endSession(ctx); err != nil {
 		return false, err
 	}
-	return p.adoptDone(ctx)
+	return adoptDone(ctx, p)
 }
 
 // adoptDone has the host go on where what it sent has been done.
-func (p *Place) adoptDone(ctx context.Context) (bool, error) {
+func adoptDone(ctx context.Context, p *Place) (bool, error) {
 	for _, m := range p.maybe {
 		if m.gen != p.head.Gen {
 			continue

@@ -50,7 +50,7 @@ func (p *Place) join(ctx context.Context) error {
 			return err
 		case joins && h.Phase != beginning:
 			p.head, p.headIndex = h, index
-			if err := p.quitEarlier(ctx); err != nil {
+			if err := quitEarlier(ctx, p); err != nil {
 				return err
 			}
 			return p.admitted(ctx)

@@ -35,16 +35,16 @@ func TestQuitEarlier(t *testing.T) {
 		if c.turn && !c.current && c.state != turnWaiting {
 			s.do(setOp(key, encode(turn{Node: "web-1", Nonce: "theirs", State: c.state})))
 		}
-		s.p.comesAnew()
+		comesAnew(s.p)
 		s.p.shard = "0"
-		s.p.comesAnew()
+		comesAnew(s.p)
 		if !c.current {
 			later := *s.h
 			later.Gen, later.Drain = newGen(), []past{s.h.past()}
 			s.do(setOp(s.headKey(), encode(&later)))
 			s.p.head = &later
 		}
-		if err := s.p.quitEarlier(t.Context()); err != nil {
+		if err := quitEarlier(t.Context(), s.p); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		pair, err := s.get(t.Context(), key)

@@ -133,7 +133,7 @@ func (p *Place) tell(ctx context.Context, r fleet.Result) error {
 // quitEarlier gives back what the host may have in earlier generations of its rollout:
 // the current one waits until nobody has a slot in those, and takes a host for dead that
 // has one there and waits here, or is not asked.
-func (p *Place) quitEarlier(ctx context.Context) error {
+func quitEarlier(ctx context.Context, p *Place) error {
 	for i, m := range slices.Backward(p.maybe) {
 		if m.gen == p.head.Gen {
 			continue

@@ -91,7 +91,7 @@ func (p *Place) Wait(ctx context.Context) (work context.Context, err error) {
 			return nil, p.ended(ctx, waiting)
 		}
 		if errors.Is(err, errAgain) {
-			p.comesAnew()
+			comesAnew(p)
 			continue
 		}
 		if !errors.Is(err, fleet.ErrUnreachable) {
@@ -128,7 +128,7 @@ func (p *Place) attempt(ctx context.Context) error {
 }
 
 // comesAnew has the host forget where it was, but that it may still have a turn there.
-func (p *Place) comesAnew() {
+func comesAnew(p *Place) {
 	was := spot{gen: p.gen, shard: p.shard, ticket: p.ticket}
 	if p.shard != "" && !slices.Contains(p.maybe, was) {
 		p.maybe = append(p.maybe, was)
