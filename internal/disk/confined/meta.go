@@ -12,6 +12,19 @@ type Meta struct {
 	Mode     fs.FileMode // its type too
 	UID, GID uint32      // NoID stays as it is
 	MTime    int64       // in nanoseconds since 1970
+	Of       ID          // what Set sets owner and mode of; zero = whatever of that type is there
+}
+
+// ID tells what has been looked at from all else that may take its place. The zero ID is
+// that of nothing.
+type ID struct{ dev, ino uint64 }
+
+// IDOf is that of what st is of.
+func IDOf(st *unix.Stat_t) ID { return ID{uint64(st.Dev), st.Ino} }
+
+// isOf tells whether m is to be set of what st is of.
+func (m *Meta) isOf(st *unix.Stat_t) bool {
+	return FileType(st) == m.Mode.Type() && (m.Of == ID{} || m.Of == IDOf(st))
 }
 
 // NoID is no owner.

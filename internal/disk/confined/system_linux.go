@@ -44,8 +44,8 @@ func Mkfifo(fd int, name string, mode fs.FileMode) error {
 }
 
 // Set sets parts of what stands at a name where somebody else may be able to
-// rename: on what it has opened, which is of m's type. A time is all that it
-// sets by name.
+// rename: on what it has opened, which is of m's type, and what m is of. A time is all
+// that it sets by name. What is there instead is ErrReplaced.
 func Set(fd int, name string, m Meta, w What) error {
 	if w&(Owner|Mode) != 0 {
 		n, err := openat(fd, name, unix.O_PATH)
@@ -70,7 +70,7 @@ func setPath(fd int, m Meta, w What) error {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return err
 	}
-	if FileType(&st) != m.Mode.Type() {
+	if !m.isOf(&st) {
 		return ErrReplaced
 	}
 	if w&Owner != 0 && m.hasOwner() {

@@ -27,8 +27,18 @@ func RenameNew(from int, name string, to int, newName string) error {
 // might lead elsewhere.
 func Mkfifo(int, string, fs.FileMode) error { return unix.ENOTSUP }
 
-// Set sets parts of what stands at a name.
+// Set sets parts of what stands at a name, if it is what m is of, as far as that can be
+// told here: something else may take its place then.
 func Set(fd int, name string, m Meta, w What) error {
+	if (m.Of != ID{}) && w&(Owner|Mode) != 0 {
+		var st unix.Stat_t
+		if err := Lstat(fd, name, &st); err != nil {
+			return err
+		}
+		if !m.isOf(&st) {
+			return ErrReplaced
+		}
+	}
 	if w&Owner != 0 && m.hasOwner() {
 		if err := ChownAt(fd, name, int(m.UID), int(m.GID)); err != nil {
 			return err

@@ -224,7 +224,9 @@ func (a *application) mend(s *step) error {
 	if err != nil {
 		return fmt.Errorf("open %q: %w", cmp.Or(dir, "."), err)
 	}
-	if err = confined.Set(fd, name, metaOf(e), s.what.parts()); err != nil {
+	m := metaOf(e)
+	m.Of = s.is // what was compared: who may rename there may put something of others there
+	if err = confined.Set(fd, name, m, s.what.parts()); err != nil {
 		return fmt.Errorf("change %q: %w", cmp.Or(e.Path, "."), err)
 	}
 	a.changed = true

@@ -54,7 +54,7 @@ func (c *comparison) run() error {
 
 // add plans a path that is new, with all below it.
 func (c *comparison) add(i int) {
-	c.steps = append(c.steps, step{c.table[i].Path, int32(i), opAdd, isWrite})
+	c.steps = append(c.steps, step{path: c.table[i].Path, entry: int32(i), op: opAdd, what: isWrite})
 	c.count(i)
 }
 
@@ -81,7 +81,7 @@ func (c *comparison) dir(i int, w what) error {
 		return fmt.Errorf("read %q: %w", path, err)
 	}
 	at := len(c.steps)
-	c.steps = append(c.steps, step{path, int32(i), opDir, w})
+	c.steps = append(c.steps, step{path: path, entry: int32(i), op: opDir, what: w})
 	todo, err := c.merge(i, fd, names)
 	if err != nil {
 		return err
@@ -150,7 +150,7 @@ func (c *comparison) child(k, fd int, dir, name string, found bool, todo *[]late
 		*todo = append(*todo, later{e.Path, k, w})
 		return nil
 	}
-	c.change(k, w)
+	c.change(k, w, confined.IDOf(&st))
 	return nil
 }
 
@@ -174,11 +174,11 @@ func (c *comparison) isSeen(e *archive.Entry) bool {
 	return false
 }
 
-func (c *comparison) change(k int, w what) {
+func (c *comparison) change(k int, w what, is confined.ID) {
 	if w == 0 {
 		return
 	}
-	c.steps = append(c.steps, step{c.table[k].Path, int32(k), opChange, w})
+	c.steps = append(c.steps, step{c.table[k].Path, int32(k), opChange, w, is})
 	if w&isWrite != 0 {
 		c.count(k)
 	}
@@ -203,7 +203,7 @@ func (c *comparison) extra(fd int, dir, name string, todo *[]later) error {
 	case confined.IsMountedFile(fd, name):
 		c.opts.warn("file %q is a mount point and stays", path)
 	default:
-		c.steps = append(c.steps, step{path, -1, opDelete, 0})
+		c.steps = append(c.steps, step{path: path, entry: -1, op: opDelete})
 	}
 	return nil
 }
@@ -216,7 +216,7 @@ func (c *comparison) later(l later) (changed bool, err error) {
 		if err != nil || stays != nil {
 			return false, err
 		}
-		c.steps = append(c.steps, step{l.path, -1, opDelete, isDir})
+		c.steps = append(c.steps, step{path: l.path, entry: -1, op: opDelete, what: isDir})
 		return true, nil
 	}
 	if l.what&isType == 0 {
@@ -226,7 +226,7 @@ func (c *comparison) later(l later) (changed bool, err error) {
 	if err == nil && stays != nil {
 		err = fmt.Errorf("%q must replace a directory that holds the %s %q", l.path, stays.why, stays.path)
 	}
-	c.change(l.entry, l.what|isDir)
+	c.change(l.entry, l.what|isDir, confined.ID{})
 	return true, err
 }
 
@@ -263,7 +263,7 @@ func (c *comparison) gone(dir string, op op) (stays *stay, err error) {
 				c.opts.warn("directory %q is a mount point and stays, with all in it", path)
 			}
 		case isDirectory && (len(path) > maxPath || strings.Count(path, "/") >= maxLevels):
-			c.steps = append(c.steps, step{path, -1, op, isDir | isWhole})
+			c.steps = append(c.steps, step{path: path, entry: -1, op: op, what: isDir | isWhole})
 		case isDirectory:
 			dirs = append(dirs, path)
 		case confined.IsMountedFile(fd, name):
@@ -271,7 +271,7 @@ func (c *comparison) gone(dir string, op op) (stays *stay, err error) {
 				c.opts.warn("file %q is a mount point and stays", path)
 			}
 		default:
-			c.steps = append(c.steps, step{path, -1, op, 0})
+			c.steps = append(c.steps, step{path: path, entry: -1, op: op})
 		}
 	}
 	for _, path := range dirs {
@@ -283,7 +283,7 @@ func (c *comparison) gone(dir string, op op) (stays *stay, err error) {
 			stays = below
 			continue
 		}
-		c.steps = append(c.steps, step{path, -1, op, isDir})
+		c.steps = append(c.steps, step{path: path, entry: -1, op: op, what: isDir})
 	}
 	return stays, nil
 }

@@ -47,6 +47,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stretcher/internal/archive"
+	"stretcher/internal/disk/confined"
 	"stretcher/internal/disk/tree"
 	"stretcher/internal/strategy/filter"
 	"stretcher/internal/text/printable"
@@ -222,6 +223,7 @@ type step struct {
 	entry int32 // index; -1 = none
 	op    op
 	what  what
+	is    confined.ID // what is changed and keeps its content; zero for all others
 }
 
 // Plan is what must be done to make dest equal to a table of entries.
