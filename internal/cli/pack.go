@@ -239,7 +239,8 @@ func (o *packOptions) excludes(ctx context.Context) (func(string, bool) bool, er
 		if err != nil {
 			return nil, err
 		}
-		for line := range strings.SplitSeq(string(data), "\n") {
+		text := strings.TrimPrefix(string(data), "\ufeff") // as some editors begin a file, and git skips it
+		for line := range strings.SplitSeq(text, "\n") {
 			patterns = append(patterns, strings.TrimSuffix(line, "\r"))
 		}
 	}
