@@ -93,6 +93,20 @@ type ranges struct {
 	version string
 	done    atomic.Int64
 	total   int64
+	whole   atomic.Int64 // how many spans have come
+	broken  atomic.Int64 // how many answers broke off, or did not come
+}
+
+// mostBroken is how many answers may break off while no more spans come: a way that breaks
+// each of them off costs more than the archive by one request.
+const mostBroken = 8
+
+// broke counts an answer that broke off, after which another one is asked for.
+func (r *ranges) broke() error {
+	if n := r.broken.Add(1); n >= mostBroken && n > r.whole.Load() {
+		return transfer.Final(fmt.Errorf("%d of its answers broke off, and %d parts came", n, r.whole.Load()))
+	}
+	return nil
 }
 
 // Whole is the answer of a server that knows no ranges: the archive from its
@@ -270,6 +284,7 @@ func (r *ranges) span(ctx context.Context, s span, begun *store.Object) error {
 	if err := r.verify(s); err != nil {
 		return err
 	}
+	r.whole.Add(1)
 	s.ready.tell()
 	return nil
 }
@@ -279,10 +294,17 @@ type spanning struct {
 	r     *ranges
 	s     span
 	begun *store.Object // the first answer; nil = it is to be asked for
+	asked bool
 }
 
 // Open asks for the part, or for what is left of it.
 func (p *spanning) Open(ctx context.Context, url string, from store.Position) (obj *store.Object, err error) {
+	if p.asked {
+		if err := p.r.broke(); err != nil {
+			return nil, err
+		}
+	}
+	p.asked = true
 	switch obj = p.begun; {
 	case from.Offset == p.s.size: // all of it has come, and something went wrong behind it
 		return &store.Object{Body: http.NoBody, Offset: from.Offset, Size: p.s.size, Version: "span"}, nil
