@@ -93,7 +93,7 @@ type ranges struct {
 	version string
 	done    atomic.Int64
 	total   int64
-	whole   atomic.Int64 // how many spans have come
+	come    atomic.Int64 // how many spans have
 	broken  atomic.Int64 // how many answers broke off, or did not come
 }
 
@@ -103,8 +103,8 @@ const mostBroken = 8
 
 // broke counts an answer that broke off, after which another one is asked for.
 func (r *ranges) broke() error {
-	if n := r.broken.Add(1); n >= mostBroken && n > r.whole.Load() {
-		return transfer.Final(fmt.Errorf("%d of its answers broke off, and %d parts came", n, r.whole.Load()))
+	if n := r.broken.Add(1); n >= mostBroken && n > r.come.Load() {
+		return transfer.Final(fmt.Errorf("%d of its answers broke off, and %d parts came", n, r.come.Load()))
 	}
 	return nil
 }
@@ -284,7 +284,7 @@ func (r *ranges) span(ctx context.Context, s span, begun *store.Object) error {
 	if err := r.verify(s); err != nil {
 		return err
 	}
-	r.whole.Add(1)
+	r.come.Add(1)
 	s.ready.tell()
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stretcher/internal/archive"
+	"stretcher/internal/disk/confined"
 )
 
 // learned is what a stage has learned of an archive's files so far, by path.
@@ -22,37 +23,35 @@ type learned struct {
 	seed  maphash.Seed
 }
 
+func newLearned() learned { return learned{found: make(map[uint64]uint64), seed: maphash.MakeSeed()} }
+
 // forget makes way for another entry at a path.
 func (l *learned) forget(path string) {
 	delete(l.differs, path)
 	delete(l.holed, path)
-	if l.found != nil {
-		delete(l.found, maphash.String(l.seed, path))
-	}
+	delete(l.found, maphash.String(l.seed, path))
 }
 
 // find notes that dest has the content of a path, in that file.
 func (l *learned) find(path string, st *unix.Stat_t) {
-	if l.found == nil {
-		l.found, l.seed = make(map[uint64]uint64), maphash.MakeSeed()
-	}
 	l.found[maphash.String(l.seed, path)] = l.hash(st)
 }
 
 // isFound tells whether that is the file in which dest was found to have the content of a
 // path, and nobody has changed it since.
 func (l *learned) isFound(path string, st *unix.Stat_t) bool {
-	if l.found == nil {
-		return false
-	}
 	was, ok := l.found[maphash.String(l.seed, path)]
 	return ok && was == l.hash(st)
 }
 
-// hash is that of a file as it is: of what tells it from all others, and of when it was
-// changed last.
+// asItIs is a file, and when it was changed last.
+type asItIs struct {
+	id    confined.ID
+	ctime int64 // in nanoseconds since 1970
+}
+
 func (l *learned) hash(st *unix.Stat_t) uint64 {
-	return maphash.Comparable(l.seed, [...]uint64{uint64(st.Dev), st.Ino, uint64(st.Ctim.Nano())})
+	return maphash.Comparable(l.seed, asItIs{confined.IDOf(st), st.Ctim.Nano()})
 }
 
 func (l *learned) differ(path string) { l.unlike(path, nil) }

@@ -40,22 +40,19 @@ func (s *Stage) link(e *archive.Entry, old string, at *spot, v verdict) error {
 		return s.linkNowhere(e, is, at, v)
 	}
 	src, staged, err := s.source(old, e.Size)
-	if errors.Is(err, ErrStale) {
-		return fmt.Errorf("hard link target %q %w", old, err)
-	}
 	if err != nil {
-		return fmt.Errorf("hard link target %q: %w", old, err)
+		return targetError(old, err)
 	}
 	defer src.Close()
 	if s.isHoled(old, e.Size) {
 		err := s.linkHoles(e, src, staged || s.opts.Quick, at, v)
 		if errors.Is(err, ErrStale) {
-			err = fmt.Errorf("hard link target %q %w", old, err)
+			err = targetError(old, err)
 		}
 		return err
 	}
 	if err := s.digest.read(src, e.Size, staged || s.opts.Quick); err != nil {
-		return fmt.Errorf("hard link target %q %w", old, err)
+		return targetError(old, err)
 	}
 	if v == isCompared {
 		same, err := s.digest.matches(at)
@@ -65,6 +62,14 @@ func (s *Stage) link(e *archive.Entry, old string, at *spot, v verdict) error {
 		s.differ(e.Path)
 	}
 	return s.write(e, func(f *os.File) error { return s.digest.copyAgain(f, src) })
+}
+
+// targetError says of what a hard link leads to what is wrong with it.
+func targetError(old string, err error) error {
+	if errors.Is(err, ErrStale) {
+		return fmt.Errorf("hard link target %q %w", old, err)
+	}
+	return fmt.Errorf("hard link target %q: %w", old, err)
 }
 
 // isHoled tells whether the content of old, of size bytes, is compared and copied by

@@ -52,7 +52,9 @@ func NewStage(ctx context.Context, dest, dir *os.Root, opts Options) *Stage {
 	if opts.Contents == nil {
 		opts.Contents = tree.NewContents()
 	}
-	s := &Stage{opts: opts, to: dest, dir: dir, digest: digest{ctx: ctx, contents: opts.Contents}}
+	s := &Stage{
+		opts: opts, to: dest, dir: dir, learned: newLearned(), digest: digest{ctx: ctx, contents: opts.Contents},
+	}
 	s.leaving.by = &s.opts
 	return s
 }
