@@ -3,7 +3,6 @@ package consul
 import (
 	"errors"
 	"testing"
-	"time"
 
 	"stretcher/internal/fleet"
 )
@@ -100,14 +99,7 @@ func TestObituary(t *testing.T) {
 		default:
 			s.do(setOp(key, work))
 		}
-		pair, err := s.get(t.Context(), key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.p.guard.seen[key] = sight{pair.ModifyIndex, time.Now().Add(-time.Hour)}
-		if _, err := s.relieve(t.Context(), s.h.past(), "0", &s.p.guard); err != nil {
-			t.Fatal(err)
-		}
+		s.dies(key)
 		told, err := s.get(t.Context(), said.Key)
 		if err != nil || told == nil {
 			t.Fatalf("%s: %v, %v", name, told, err)

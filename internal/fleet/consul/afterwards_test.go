@@ -66,6 +66,19 @@ func (s *scene) at(shard string, ticket int, state turnState) {
 	}
 }
 
+// dies has who holds a turn of shard 0 counted as died: it has long been missed.
+func (s *scene) dies(key string) {
+	s.t.Helper()
+	pair, err := s.get(s.t.Context(), key)
+	if err != nil || pair == nil {
+		s.t.Fatal(pair, err)
+	}
+	s.p.guard.seen[key] = sight{pair.ModifyIndex, time.Now().Add(-time.Hour)}
+	if _, err := s.relieve(s.t.Context(), s.h.past(), "0", &s.p.guard); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 func (s *scene) now() *head {
 	s.t.Helper()
 	h, _, err := s.readHead(s.t.Context())

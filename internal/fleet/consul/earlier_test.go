@@ -2,8 +2,8 @@ package consul
 
 import (
 	"cmp"
+	"errors"
 	"testing"
-	"time"
 
 	"stretcher/internal/fleet"
 )
@@ -55,6 +55,24 @@ func TestQuitEarlier(t *testing.T) {
 	}
 }
 
+// TestQuitsBeforeAdmitted: a host that got a slot without hearing of it is not taken for one
+// that died there, which a retry would be for: it gives the slot back first.
+func TestQuitsBeforeAdmitted(t *testing.T) {
+	l := bench(t)
+	s := l.play(t, nil, map[string]shard{"0": oneHolder("web-1")})
+	s.at("0", 0, turnWorking)
+	comesAnew(s.p)
+	retry := *s.h
+	retry.Gen, retry.again, retry.Drain = newGen(), again{Only: true, Since: s.h.Gen}, []past{s.h.past()}
+	s.do(setOp(s.headKey(), encode(&retry)))
+	if err := s.p.join(t.Context()); !errors.Is(err, fleet.ErrNotAsked) {
+		t.Errorf("it is told %v", err)
+	}
+	if now := s.shardNow("0"); len(now.Held) > 0 || now.bad() > 0 {
+		t.Errorf("%+v", now)
+	}
+}
+
 // TestWordAfterObituary: a host that was taken for dead has the last word of its own run,
 // though it has not been at work; a run that gave way does not take back that another died.
 func TestWordAfterObituary(t *testing.T) {
@@ -64,14 +82,7 @@ func TestWordAfterObituary(t *testing.T) {
 			map[string]shard{"0": oneHolder("web-1")})
 		key := s.turnKeyOf(s.h.Gen, "0", 0)
 		s.do(setOp(key, encode(turn{Node: "web-1", Run: "b", State: turnWorking})))
-		pair, err := s.get(t.Context(), key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.p.guard.seen[key] = sight{pair.ModifyIndex, time.Now().Add(-time.Hour)}
-		if _, err := s.relieve(t.Context(), s.h.past(), "0", &s.p.guard); err != nil {
-			t.Fatal(err)
-		}
+		s.dies(key)
 		s.p.entry.Run = run
 		if err := s.p.Leave(t.Context(), fleet.Result{Result: "stopped"}); err != nil {
 			t.Fatal(err)

@@ -22,7 +22,8 @@ func TestLastHostDies(t *testing.T) {
 			s := newScene(t, a, name, 2)
 			play(s)
 			state := s.stands(fleet.HostDied, fleet.HostGood)
-			if !state.Ended() || state.Verdict() != fleet.VerdictFailed || state.Hosts[0].Result.Error == "" {
+			if !state.Ended() || state.Verdict() != fleet.VerdictFailed || state.Hosts[0].Result.Error == "" ||
+				state.Hosts[0].Result.Run != "run-1" {
 				t.Errorf("%+v", state)
 			}
 			s.r.Timeout = fleet.Span(testparts.Limit(20 * lease))

@@ -30,6 +30,16 @@ func (m meanwhile) Link(e archive.Entry, old string) error {
 	return m.Stage.Link(e, old)
 }
 
+// made is a new directory in top; nil where it has no name.
+func made(t *testing.T, top, name string) *os.Root {
+	t.Helper()
+	if name == "" {
+		return nil
+	}
+	check(t, os.Mkdir(filepath.Join(top, name), 0o700))
+	return rootAt(t, filepath.Join(top, name))
+}
+
 // TestLinksMeanwhile: somebody changes what a hard link leads to after it was found equal.
 // A deployment does not take it for the content, and a plan is made all the same.
 func TestLinksMeanwhile(t *testing.T) {
@@ -52,13 +62,8 @@ func TestLinksMeanwhile(t *testing.T) {
 				top := tempDir(t)
 				dest := filepath.Join(top, "dest")
 				plant(t, dest, parse(t, "a="+content+" c=y"))
-				var to *os.Root
-				if staging != "" {
-					check(t, os.Mkdir(filepath.Join(top, staging), 0o700))
-					to = rootAt(t, filepath.Join(top, staging))
-				}
 				opts := Options{}
-				stage := NewStage(t.Context(), rootAt(t, dest), to, opts)
+				stage := NewStage(t.Context(), rootAt(t, dest), made(t, top, staging), opts)
 				sink := meanwhile{stage, func() { check(t, happens(filepath.Join(dest, "a"))) }}
 				tarred := tarball(t, parse(t, "a="+content+" b==a c=y"))
 				entries, _, err := archive.Scan(t.Context(), bytes.NewReader(tarred), archive.Options{}, sink)
@@ -103,13 +108,8 @@ func TestLinksExchanged(t *testing.T) {
 			top := tempDir(t)
 			dest := filepath.Join(top, "dest")
 			plant(t, dest, parse(t, c.has))
-			var to *os.Root
-			if staging != "" {
-				check(t, os.Mkdir(filepath.Join(top, staging), 0o700))
-				to = rootAt(t, filepath.Join(top, staging))
-			}
 			opts := Options{}
-			stage := NewStage(t.Context(), rootAt(t, dest), to, opts)
+			stage := NewStage(t.Context(), rootAt(t, dest), made(t, top, staging), opts)
 			links := 0
 			sink := meanwhile{stage, func() {
 				if links++; links == c.before {
@@ -143,10 +143,9 @@ func TestLinksExchanged(t *testing.T) {
 func TestLinksReread(t *testing.T) {
 	for name, content := range map[string][]string{"": {"x", "y"}, "with holes": {holed[0], holed[1]}} {
 		top := tempDir(t)
-		dest, staging := filepath.Join(top, "dest"), filepath.Join(top, "staging")
+		dest := filepath.Join(top, "dest")
 		plant(t, dest, parse(t, "g=x d/ d/f="+content[0]+" e/ e/f="+content[1]))
-		check(t, os.Mkdir(staging, 0o700))
-		stage, links := NewStage(t.Context(), rootAt(t, dest), rootAt(t, staging), Options{}), 0
+		stage, links := NewStage(t.Context(), rootAt(t, dest), made(t, top, "staging"), Options{}), 0
 		sink := meanwhile{stage, func() {
 			if links++; links == 2 {
 				exchange(t, filepath.Join(dest, "d"), filepath.Join(dest, "e"))
@@ -165,7 +164,7 @@ func TestLinksReread(t *testing.T) {
 		if !errors.Is(err, ErrStale) || !strings.Contains(err.Error(), `stage "l": hard link target "d/`) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if data, err := os.ReadFile(filepath.Join(staging, "l")); err == nil {
+		if data, err := os.ReadFile(filepath.Join(top, "staging/l")); err == nil {
 			t.Errorf("%s: it is staged, %.9q", name, data)
 		}
 	}

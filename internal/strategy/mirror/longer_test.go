@@ -40,19 +40,18 @@ func TestLongerByNow(t *testing.T) {
 		"emptied": {"x", ""},
 	} {
 		top := tempDir(t)
-		dest, staging := filepath.Join(top, "dest"), filepath.Join(top, "staging")
+		dest := filepath.Join(top, "dest")
 		words := "a=" + c.content
 		if c.content == "" {
 			words = "a=@0"
 		}
 		plant(t, dest, parse(t, words))
-		check(t, os.Mkdir(staging, 0o700))
-		stage := NewStage(t.Context(), rootAt(t, dest), rootAt(t, staging), Options{})
+		stage := NewStage(t.Context(), rootAt(t, dest), made(t, top, "staging"), Options{})
 		_, _, err := archive.Scan(t.Context(), bytes.NewReader(tarball(t, parse(t, words))), archive.Options{},
 			between{stage, func() { check(t, os.WriteFile(filepath.Join(dest, "a"), []byte(c.then), 0o644)) }})
 		check(t, err)
 		check(t, stage.Close())
-		if data, err := os.ReadFile(filepath.Join(staging, "a")); err != nil || string(data) != c.content {
+		if data, err := os.ReadFile(filepath.Join(top, "staging/a")); err != nil || string(data) != c.content {
 			t.Errorf("%s: staged is %q, %v", name, data, err)
 		}
 	}
